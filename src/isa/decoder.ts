@@ -1,0 +1,394 @@
+// From bytes to an instruction, for 64-bit mode, by the rows of the table.
+// SDM 2, "Instruction Format". Does not fetch: the caller hands over bytes that it may read.
+
+import Long from 'long';
+import type { Instruction, MemoryOperand, Operand, Repeat } from './instruction.ts';
+import { Gpr, type RegisterClass, Segment, type Width } from './registers.ts';
+import type { OperandSpec, Row } from './row.ts';
+import { rowsByOpcode } from './table.ts';
+import { isUndefined } from './undefined.ts';
+
+/** An instruction longer than this raises #GP(0). */
+export const MAX_INSTRUCTION_BYTES = 15;
+
+export type Decoded =
+  | { readonly kind: 'instruction'; readonly instruction: Instruction }
+  /** Not an instruction on any processor: #UD. */
+  | { readonly kind: 'undefined' }
+  /** An instruction of real processors that the table does not have. */
+  | { readonly kind: 'unimplemented' }
+  /** The bytes end before the instruction does. */
+  | { readonly kind: 'truncated' }
+  /** More than 15 bytes: #GP(0). */
+  | { readonly kind: 'tooLong' };
+
+const UNDEFINED: Decoded = { kind: 'undefined' };
+const UNIMPLEMENTED: Decoded = { kind: 'unimplemented' };
+
+/** Thrown inside the decoder when bytes run out, and caught in {@link decode}. */
+const OUT_OF_BYTES = { kind: 'truncated' } as const;
+
+/** Prefixes and position while an instruction is being decoded. */
+interface Prefixes {
+  operandSize: boolean;
+  addressSize: boolean;
+  lock: boolean;
+  /** The last of F2 and F3, or 0. */
+  repeat: number;
+  segment: number;
+  /** The REX byte, or 0. */
+  rex: number;
+}
+
+/**
+ * Decode the instruction that starts at `bytes[start]`; bytes from `end` on may not be looked at.
+ * The result depends on the bytes only.
+ */
+export function decode(bytes: Uint8Array, start: number, end: number): Decoded {
+  const limit = Math.min(end, start + MAX_INSTRUCTION_BYTES);
+  try {
+    return new Decoder(bytes, start, limit).decode();
+  } catch (thrown) {
+    if (thrown !== OUT_OF_BYTES) throw thrown;
+    return limit === start + MAX_INSTRUCTION_BYTES ? { kind: 'tooLong' } : OUT_OF_BYTES;
+  }
+}
+
+class Decoder {
+  private readonly bytes: Uint8Array;
+  private readonly start: number;
+  private readonly end: number;
+  private at: number;
+  private readonly prefixes: Prefixes = {
+    operandSize: false,
+    addressSize: false,
+    lock: false,
+    repeat: 0,
+    segment: -1,
+    rex: 0,
+  };
+  private modrm = -1;
+
+  constructor(bytes: Uint8Array, start: number, end: number) {
+    this.bytes = bytes;
+    this.start = start;
+    this.at = start;
+    this.end = end;
+  }
+
+  decode(): Decoded {
+    const opcodeByte = this.readPrefixes();
+    let map = 0;
+    let opcode = opcodeByte;
+    if (opcode === 0x0f) {
+      opcode = this.byte();
+      map = 1;
+      if (opcode === 0x38 || opcode === 0x3a) {
+        map = opcode === 0x38 ? 2 : 3;
+        opcode = this.byte();
+      }
+    }
+    const candidates = rowsByOpcode(map, opcode);
+    const row = candidates.find((candidate) => this.matches(candidate, opcode));
+    if (row === undefined) return this.unmatched(map, opcode);
+    return this.assemble(row, opcode);
+  }
+
+  /** Consume prefixes and return the first opcode byte. A REX not directly before it is void. */
+  private readPrefixes(): number {
+    const prefixes = this.prefixes;
+    for (;;) {
+      const byte = this.byte();
+      if (byte >= 0x40 && byte <= 0x4f) {
+        prefixes.rex = byte;
+        const next = this.byte();
+        if (!isLegacyPrefix(next) && (next < 0x40 || next > 0x4f)) return next;
+        this.at--;
+        prefixes.rex = 0;
+        continue;
+      }
+      if (!isLegacyPrefix(byte)) return byte;
+      if (byte === 0x66) prefixes.operandSize = true;
+      else if (byte === 0x67) prefixes.addressSize = true;
+      else if (byte === 0xf0) prefixes.lock = true;
+      else if (byte >= 0xf2) prefixes.repeat = byte;
+      else if (byte >= 0x64) prefixes.segment = byte === 0x64 ? Segment.FS : Segment.GS;
+      // 26, 2E, 36 and 3E are accepted and ignored in 64-bit mode; they end an FS or GS override.
+      else prefixes.segment = -1;
+    }
+  }
+
+  private matches(row: Row, opcode: number): boolean {
+    const { pattern } = row;
+    const { operandSize, repeat, rex } = this.prefixes;
+    if (pattern.mandatoryPrefix === -1) {
+      if (operandSize || repeat !== 0) return false;
+    } else if (pattern.mandatoryPrefix === 0x66) {
+      if (!operandSize || repeat !== 0) return false;
+    } else if (pattern.mandatoryPrefix !== 0 && repeat !== pattern.mandatoryPrefix) return false;
+    if (pattern.noRexB && (rex & 1) !== 0) return false;
+    if (row.width !== 0 && row.width !== this.operandSize(row)) return false;
+    if (row.addressWidth !== 0 && row.addressWidth !== this.addressWidth) return false;
+    if (pattern.modrm !== 'none' && !this.matchesModrm(row)) return false;
+    return row.operands.every((spec) => this.admits(row, spec, opcode));
+  }
+
+  private matchesModrm(row: Row): boolean {
+    const { modrm, modrmValue, modrmLast } = row.pattern;
+    const byte = this.peekModrm();
+    if (modrm === 'fixed') return byte >= modrmValue && byte <= modrmLast;
+    return modrm === 'register' || ((byte >> 3) & 7) === modrmValue;
+  }
+
+  /** Whether an operand can be what the encoding says it is. */
+  private admits(row: Row, spec: OperandSpec, opcode: number): boolean {
+    if (spec.place === 'opcode') return this.opcodeRegister(opcode) !== spec.excluded;
+    if (spec.place === 'reg') return registerExists(spec.registerClass, this.regField);
+    if (spec.place !== 'rm') return true;
+    const isRegister = this.peekModrm() >= 0xc0;
+    if (spec.memoryWidth === -1) return isRegister || ignoresMod(row);
+    return isRegister ? spec.registerWidth !== 0 : true;
+  }
+
+  private unmatched(map: number, opcode: number): Decoded {
+    if (isUndefined(map, opcode, 0)) return UNDEFINED;
+    const known = rowsByOpcode(map, opcode);
+    const modrm = this.at < this.end ? this.peekModrm() : 0;
+    if (isUndefined(map, opcode, modrm)) return UNDEFINED;
+    // A register number that does not exist (CR1, segment 6) is undefined too.
+    const badRegister = known.some((row) =>
+      row.operands.some(
+        (spec) => spec.place === 'reg' && !registerExists(spec.registerClass, this.regField),
+      ),
+    );
+    return badRegister ? UNDEFINED : UNIMPLEMENTED;
+  }
+
+  private assemble(row: Row, opcode: number): Decoded {
+    const { lock, repeat, segment } = this.prefixes;
+    if (row.pattern.modrm !== 'none') this.modrm = this.byte();
+    const width = this.operationWidth(row);
+    const memory = row.pattern.modrm !== 'none' && this.modrm < 0xc0 && this.hasMemory(row);
+    const rm = memory ? this.memoryOperand(row) : null;
+    const operands = row.operands.map((spec) => this.operand(spec, opcode, width, rm));
+    if (lock && (row.lock === undefined || operands[0]?.kind !== 'memory')) return UNDEFINED;
+    const lengthBytes = this.at - this.start;
+    return {
+      kind: 'instruction',
+      instruction: {
+        row,
+        lengthBytes,
+        width,
+        addressWidth: this.addressWidth,
+        lock,
+        repeat: row.repeat === undefined ? 'none' : repeatKind(repeat),
+        segmentOverride: segment,
+        operands,
+      },
+    };
+  }
+
+  private hasMemory(row: Row): boolean {
+    return row.operands.some((spec) => spec.place === 'rm' && spec.memoryWidth !== -1);
+  }
+
+  private operand(
+    spec: OperandSpec,
+    opcode: number,
+    width: Width,
+    memory: MemoryOperand | null,
+  ): Operand {
+    switch (spec.place) {
+      case 'implied':
+        if (spec.fixed === null) return immediate(width, Long.fromInt(spec.fixedNumber ?? 0));
+        return { kind: 'register', ...spec.fixed };
+      case 'opcode':
+        return this.register(spec, this.opcodeRegister(opcode));
+      case 'reg':
+        return this.register(spec, this.regField);
+      case 'rm':
+        if (memory !== null) return memory;
+        return this.register(spec, (this.modrm & 7) | ((this.prefixes.rex & 1) << 3));
+      case 'relative': {
+        const displacement = this.signed((spec.immediateWidth || 8) / 8).toInt();
+        return { kind: 'relative', displacement };
+      }
+      case 'immediate': {
+        const value = this.signed((spec.immediateWidth || 8) / 8);
+        return immediate(spec.unsigned ? spec.immediateWidth || 8 : width, value);
+      }
+      case 'moffs':
+        return this.absolute(spec);
+    }
+  }
+
+  private register(spec: OperandSpec, number: number): Operand {
+    const width = spec.registerWidth || 64;
+    const high = spec.registerClass === 'general' && width === 8 && this.isHighByte(number);
+    const kept = high ? number & 3 : spec.registerClass === 'segment' ? number & 7 : number;
+    return { kind: 'register', class: spec.registerClass, number: kept, width, high };
+  }
+
+  private isHighByte(number: number): boolean {
+    return this.prefixes.rex === 0 && number >= 4 && number < 8;
+  }
+
+  private absolute(spec: OperandSpec): MemoryOperand {
+    const wide = this.addressWidth === 64;
+    const displacement = wide ? this.signed(8) : zeroExtend(32, this.signed(4));
+    return this.memory(spec.memoryWidth, -1, -1, 0, displacement, false);
+  }
+
+  private memoryOperand(row: Row): MemoryOperand {
+    const spec = row.operands.find((operand) => operand.place === 'rm');
+    const width = spec === undefined || spec.memoryWidth === -1 ? 0 : spec.memoryWidth;
+    const mod = this.modrm >> 6;
+    const rm = this.modrm & 7;
+    const { rex } = this.prefixes;
+    let base = rm | ((rex & 1) << 3);
+    let index = -1;
+    let scale = 0;
+    let ripRelative = false;
+    let displacementBytes = mod === 1 ? 1 : mod === 2 ? 4 : 0;
+    if (rm === 4) {
+      const sib = this.byte();
+      scale = sib >> 6;
+      index = ((sib >> 3) & 7) | ((rex & 2) << 2);
+      if (index === Gpr.RSP) index = -1;
+      base = (sib & 7) | ((rex & 1) << 3);
+      if ((sib & 7) === 5 && mod === 0) {
+        base = -1;
+        displacementBytes = 4;
+      }
+    } else if (rm === 5 && mod === 0) {
+      base = -1;
+      ripRelative = true;
+      displacementBytes = 4;
+    }
+    const displacement = displacementBytes === 0 ? Long.ZERO : this.signed(displacementBytes);
+    return this.memory(width, base, index, scale, displacement, ripRelative);
+  }
+
+  private memory(
+    width: Width | 0 | -1,
+    base: number,
+    index: number,
+    scale: number,
+    displacement: Long,
+    ripRelative: boolean,
+  ): MemoryOperand {
+    const fallback = base === Gpr.RSP || base === Gpr.RBP ? Segment.SS : Segment.DS;
+    return {
+      kind: 'memory',
+      width: width === -1 ? 0 : width,
+      segment: this.prefixes.segment < 0 ? fallback : this.prefixes.segment,
+      base,
+      index,
+      scale,
+      displacement,
+      ripRelative,
+      addressWidth: this.addressWidth,
+    };
+  }
+
+  /** The width that the instruction works on: of its first operand, or the operand size. */
+  private operationWidth(row: Row): Width {
+    const first = row.operands[0];
+    if (first !== undefined && row.width === 0) {
+      if (first.fixed?.class === 'general') return first.fixed.width;
+      if (first.registerClass === 'general' && first.registerWidth !== 0)
+        return first.registerWidth;
+      if (first.memoryWidth > 0) return first.memoryWidth as Width;
+    }
+    return this.operandSize(row);
+  }
+
+  private operandSize(row: Row): Width {
+    if ((this.prefixes.rex & 8) !== 0) return 64;
+    if (this.prefixes.operandSize && row.pattern.mandatoryPrefix !== 0x66) return 16;
+    return row.default64 ? 64 : 32;
+  }
+
+  private get addressWidth(): 32 | 64 {
+    return this.prefixes.addressSize ? 32 : 64;
+  }
+
+  private get regField(): number {
+    const modrm = this.modrm >= 0 ? this.modrm : this.peekModrm();
+    return ((modrm >> 3) & 7) | ((this.prefixes.rex & 4) << 1);
+  }
+
+  private opcodeRegister(opcode: number): number {
+    return (opcode & 7) | ((this.prefixes.rex & 1) << 3);
+  }
+
+  private peekModrm(): number {
+    if (this.at >= this.end) throw OUT_OF_BYTES;
+    return this.bytes[this.at] as number;
+  }
+
+  private byte(): number {
+    if (this.at >= this.end) throw OUT_OF_BYTES;
+    return this.bytes[this.at++] as number;
+  }
+
+  /** A little-endian signed number. */
+  private signed(lengthBytes: number): Long {
+    let low = 0;
+    let high = 0;
+    for (let i = 0; i < lengthBytes; i++) {
+      const byte = this.byte();
+      if (i < 4) low |= byte << (8 * i);
+      else high |= byte << (8 * i - 32);
+    }
+    if (lengthBytes < 4) low = (low << (32 - 8 * lengthBytes)) >> (32 - 8 * lengthBytes);
+    return lengthBytes === 8 ? Long.fromBits(low, high) : Long.fromInt(low);
+  }
+}
+
+function isLegacyPrefix(byte: number): boolean {
+  return (
+    (byte & 0xe7) === 0x26 ||
+    (byte >= 0x64 && byte <= 0x67) ||
+    byte === 0xf0 ||
+    byte === 0xf2 ||
+    byte === 0xf3
+  );
+}
+
+/** MOV to and from control and debug registers takes every ModR/M byte for a register. */
+function ignoresMod(row: Row): boolean {
+  return row.operands.some(
+    (spec) => spec.registerClass === 'control' || spec.registerClass === 'debug',
+  );
+}
+
+function repeatKind(prefix: number): Repeat {
+  return prefix === 0xf3 ? 'rep' : prefix === 0xf2 ? 'repne' : 'none';
+}
+
+const CONTROL_REGISTERS = [0, 2, 3, 4, 8];
+
+function registerExists(of: RegisterClass, number: number): boolean {
+  switch (of) {
+    case 'general':
+      return true;
+    case 'segment':
+      return (number & 7) < 6;
+    case 'control':
+      return CONTROL_REGISTERS.includes(number);
+    case 'debug':
+      return number < 8;
+  }
+}
+
+function immediate(width: Width, value: Long): Operand {
+  return { kind: 'immediate', width, value: zeroExtend(width, value) };
+}
+
+/** Keep the low `width` bits. */
+export function zeroExtend(width: Width, value: Long): Long {
+  if (width === 64) return value;
+  const low = width === 32 ? value.low : value.low & ((1 << width) - 1);
+  return Long.fromBits(low, 0);
+}

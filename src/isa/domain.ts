@@ -1,0 +1,155 @@
+// What an instruction's meaning may say. A meaning is written once against this interface; the
+// evaluation domain runs it, the effects domain lists what it touches, a compiling domain emits
+// code for it. V is the domain's idea of an integer of up to 64 bits, always held zero-extended;
+// B is its idea of a truth value. Control flow goes through `when` only: a meaning never looks
+// into a V or B. Widths are in bits.
+
+import type { Instruction, MemoryOperand, Operand } from './instruction.ts';
+import type { Width } from './registers.ts';
+
+/** The status flags and DF, which meanings read and write one by one. */
+export type Flag = 'CF' | 'PF' | 'AF' | 'ZF' | 'SF' | 'OF' | 'DF';
+
+/**
+ * Work that needs the processor around the instruction: descriptor tables, MSRs, ports, modes.
+ * The processor implements these as plain functions; every engine calls the same ones.
+ * They read and write registers themselves where the SDM fixes which.
+ */
+export type SystemFunction =
+  | 'clearInterruptFlag' // CLI
+  | 'cpuid' // CPUID
+  | 'halt' // HLT
+  | 'in' // IN: (port) -> value of the operand size
+  | 'interrupt' // INT n, INT3: (vector)
+  | 'invalidatePage' // INVLPG: (linear address)
+  | 'iret' // IRET, IRETD, IRETQ by operand size
+  | 'loadGdtr' // LGDT: (limit, base)
+  | 'loadIdtr' // LIDT: (limit, base)
+  | 'loadSegment' // MOV Sreg: (number, selector)
+  | 'loadTaskRegister' // LTR: (selector)
+  | 'out' // OUT: (port, value)
+  | 'popFlags' // POPF: (flags image)
+  | 'pushFlags' // PUSHF: () -> flags image
+  | 'readControl' // MOV r, CRn: (number) -> value
+  | 'readDebug' // MOV r, DRn: (number) -> value
+  | 'readMsr' // RDMSR
+  | 'readSegment' // MOV r/m, Sreg: (number) -> selector
+  | 'readTsc' // RDTSC
+  | 'readTscp' // RDTSCP
+  | 'setInterruptFlag' // STI
+  | 'writeControl' // MOV CRn, r: (number, value)
+  | 'writeDebug' // MOV DRn, r: (number, value)
+  | 'writeMsr'; // WRMSR
+
+/** Vectors of the exceptions that meanings raise by themselves. */
+export type RaisedVector = 'DE' | 'UD';
+
+export interface Domain<V, B> {
+  /** The instruction whose meaning is being asked for. */
+  readonly instruction: Instruction;
+  /** Width of the stack pointer in use. */
+  readonly stackWidth: Width;
+
+  // Values. Results are truncated to `width`.
+  constant(width: Width, value: number): V;
+  add(width: Width, x: V, y: V): V;
+  sub(width: Width, x: V, y: V): V;
+  /** Low half of the product. */
+  multiply(width: Width, x: V, y: V): V;
+  /** High half of the unsigned product. */
+  multiplyHigh(width: Width, x: V, y: V): V;
+  /** High half of the signed product. */
+  multiplyHighSigned(width: Width, x: V, y: V): V;
+  /** high:low / divisor, unsigned; #DE when the quotient does not fit or the divisor is 0. */
+  divide(width: Width, high: V, low: V, divisor: V): Division<V>;
+  /** high:low / divisor, signed, rounding toward zero; #DE likewise. */
+  divideSigned(width: Width, high: V, low: V, divisor: V): Division<V>;
+  and(x: V, y: V): V;
+  or(x: V, y: V): V;
+  xor(x: V, y: V): V;
+  not(width: Width, x: V): V;
+  /** Shifts: a count of `width` or more gives 0, or copies of the sign for `shiftRightSigned`. */
+  shiftLeft(width: Width, x: V, count: V): V;
+  shiftRight(x: V, count: V): V;
+  shiftRightSigned(width: Width, x: V, count: V): V;
+  signExtend(from: Width, to: Width, x: V): V;
+  truncate(width: Width, x: V): V;
+  /** Number of the lowest set bit; any value if `x` is 0. */
+  lowestBit(x: V): V;
+  /** Number of the highest set bit; any value if `x` is 0. */
+  highestBit(x: V): V;
+  select(condition: B, whenTrue: V, whenFalse: V): V;
+  /** 1 or 0. */
+  fromCondition(condition: B): V;
+
+  // Truth values
+  isZero(x: V): B;
+  equal(x: V, y: V): B;
+  lessUnsigned(x: V, y: V): B;
+  /** Bit number `index` of `x`. */
+  bit(x: V, index: number): B;
+  negate(x: B): B;
+  both(x: B, y: B): B;
+  either(x: B, y: B): B;
+  differ(x: B, y: B): B;
+
+  // Flags
+  flag(name: Flag): B;
+  setFlag(name: Flag, value: B): void;
+  /** All six status flags of sum = x + y (+ carry). */
+  flagsOfAdd(width: Width, x: V, y: V, sum: V): void;
+  /** All six status flags of difference = x - y (- borrow). */
+  flagsOfSub(width: Width, x: V, y: V, difference: V): void;
+  /** ZF, SF and PF of a result; CF, OF and AF cleared. */
+  flagsOfLogic(width: Width, result: V): void;
+  /** A condition code as the low four bits of Jcc, SETcc and CMOVcc number it. */
+  condition(code: number): B;
+
+  // Operands and registers
+  read(operand: Operand): V;
+  /** Read what will be written back: a memory fault reports a write. */
+  modify(operand: Operand): V;
+  write(operand: Operand, value: V): void;
+  /** The effective address (offset in its segment) of a memory operand. */
+  address(operand: Operand): V;
+  /** A general-purpose register by number. */
+  register(width: Width, number: number): V;
+  setRegister(width: Width, number: number, value: V): void;
+
+  // Memory at an offset in a segment (numbers of `Segment`)
+  load(width: Width, segment: number, offset: V): V;
+  loadForWrite(width: Width, segment: number, offset: V): V;
+  store(width: Width, segment: number, offset: V, value: V): void;
+
+  // Control
+  /** Do one or the other. Values made inside stay inside. */
+  when(condition: B, then: () => void, otherwise?: () => void): void;
+  /** Address of the instruction that follows in memory. */
+  next(): V;
+  /** Continue at `target`, an offset in the code segment. */
+  jump(target: V): void;
+  /** The instruction is not finished: execute it again (a further iteration of REP). */
+  again(): void;
+  raise(vector: RaisedVector): void;
+  /** Call a system function; its result, or 0 where it has none. */
+  call(name: SystemFunction, ...args: V[]): V;
+}
+
+export interface Division<V> {
+  readonly quotient: V;
+  readonly remainder: V;
+}
+
+/** The meaning of an instruction, given its operands in the order of the SDM. */
+export type Meaning = <V, B>(
+  d: Domain<V, B>,
+  first: Operand,
+  second: Operand,
+  third: Operand,
+) => void;
+
+/** The operand as memory; for rows whose syntax admits nothing else. */
+export function asMemory(operand: Operand): MemoryOperand {
+  if (operand.kind !== 'memory') throw new TypeError('row admits a non-memory operand');
+  return operand;
+}

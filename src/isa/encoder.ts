@@ -1,0 +1,368 @@
+// From a mnemonic and operands to bytes: of all rows that fit, the shortest encoding, and among
+// equals the first in the table, which is what NASM chooses. For 64-bit mode.
+
+import Long from 'long';
+import { type AssemblyMemory, type AssemblyOperand, fits } from './assembly-operand.ts';
+import { Gpr, type RegisterName, Segment, type Width } from './registers.ts';
+import { type OperandSpec, type Row, syntax } from './row.ts';
+import { rowsByMnemonic } from './table.ts';
+
+/** Prefixes that assembly text can put before an instruction. */
+export interface AssemblyPrefixes {
+  readonly lock: boolean;
+  readonly repeat: 'none' | 'rep' | 'repne';
+  /** Segment override number, or -1. */
+  readonly segment: number;
+  /** `o16`, `o32`, `o64`, or 0. */
+  readonly operandWidth: Width | 0;
+  /** `a32`, `a64`, or 0. */
+  readonly addressWidth: Width | 0;
+}
+
+export const NO_PREFIXES: AssemblyPrefixes = {
+  lock: false,
+  repeat: 'none',
+  segment: -1,
+  operandWidth: 0,
+  addressWidth: 0,
+};
+
+export type Encoded =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly row: Row }
+  /** `expected` lists the operand forms that the mnemonic has. */
+  | { readonly kind: 'error'; readonly message: string; readonly expected: readonly string[] };
+
+/**
+ * Encode one instruction.
+ * @param mnemonic in upper case
+ * @param address where the instruction will stand, for relative operands
+ */
+export function encode(
+  mnemonic: string,
+  operands: readonly AssemblyOperand[],
+  prefixes: AssemblyPrefixes,
+  address: Long,
+): Encoded {
+  const rows = rowsByMnemonic(mnemonic);
+  if (rows.length === 0) return failure(`unknown instruction '${mnemonic.toLowerCase()}'`, []);
+  const matching = rows.filter((row) => matches(row, operands, prefixes));
+  if (matching.length === 0) return explain(rows, operands);
+  if (sizeIsOpen(matching, operands)) {
+    return failure('operation size not specified', [
+      'byte, word, dword or qword before the operand',
+    ]);
+  }
+  let best: Encoded | null = null;
+  for (const row of preferred(matching, operands)) {
+    const encoded = new Encoding(row, operands, prefixes, address).encode();
+    if (best === null || isShorter(encoded, best)) best = encoded;
+  }
+  return best as Encoded;
+}
+
+function failure(message: string, expected: readonly string[]): Encoded {
+  return { kind: 'error', message, expected };
+}
+
+function isShorter(candidate: Encoded, than: Encoded): boolean {
+  if (candidate.kind === 'error') return false;
+  return than.kind === 'error' || candidate.bytes.length < than.bytes.length;
+}
+
+function matches(
+  row: Row,
+  operands: readonly AssemblyOperand[],
+  prefixes: AssemblyPrefixes,
+): boolean {
+  if (row.operands.length !== operands.length) return false;
+  if (prefixes.operandWidth !== 0 && row.width !== 0 && row.width !== prefixes.operandWidth) {
+    return false;
+  }
+  const addressWidth = prefixes.addressWidth === 0 ? row.addressWidth : prefixes.addressWidth;
+  if (row.addressWidth !== 0 && row.addressWidth !== addressWidth) return false;
+  if (row.width === 16 && prefixes.operandWidth === 0 && !saysSixteen(row, operands)) return false;
+  const operation = operationWidth(row);
+  return row.operands.every((spec, i) => fits(operands[i] as AssemblyOperand, spec, operation));
+}
+
+/** A 16-bit form without a register or memory operand has to be asked for (`push word 5`). */
+function saysSixteen(row: Row, operands: readonly AssemblyOperand[]): boolean {
+  if (row.default64 === undefined) return true;
+  return operands.some((operand) => operand.kind !== 'number' || operand.width === 16);
+}
+
+function operationWidth(row: Row): Width {
+  const first = row.operands[0];
+  if (first !== undefined && row.width === 0) {
+    const width = first.fixed?.width ?? (first.registerWidth || first.memoryWidth);
+    if (width > 0) return width as Width;
+    if (first.place === 'immediate') return first.immediateWidth || 64;
+  }
+  return row.width === 0 ? 64 : row.width;
+}
+
+/** A memory operand without size fits rows of several sizes, and nothing else decides. */
+function sizeIsOpen(rows: readonly Row[], operands: readonly AssemblyOperand[]): boolean {
+  const at = operands.findIndex((operand) => operand.kind === 'memory' && operand.width === 0);
+  if (at < 0) return false;
+  const widths = new Set(rows.map((row) => row.operands[at]?.memoryWidth));
+  return widths.size > 1;
+}
+
+/** For a relocatable number only the rows with the widest field are safe. */
+function preferred(rows: readonly Row[], operands: readonly AssemblyOperand[]): readonly Row[] {
+  const at = operands.findIndex((operand) => operand.kind === 'number' && operand.relocatable);
+  if (at < 0) return rows;
+  const field = (row: Row) => row.operands[at]?.immediateWidth ?? 0;
+  const widest = Math.max(...rows.map(field));
+  const isBranch = rows.some((row) => row.operands[at]?.place === 'relative');
+  return isBranch ? rows : rows.filter((row) => field(row) === widest);
+}
+
+/** Why no row fits, as closely as the operands allow. */
+function explain(rows: readonly Row[], operands: readonly AssemblyOperand[]): Encoded {
+  const sameCount = rows.filter((row) => row.operands.length === operands.length);
+  const forms = [...new Set((sameCount.length > 0 ? sameCount : rows).map(syntax))];
+  const outOfRange = sameCount.some((row) => fitsButForNumbers(row, operands));
+  if (outOfRange) return failure('number does not fit the operand', forms);
+  return failure('invalid combination of instruction and operands', forms);
+}
+
+function fitsButForNumbers(row: Row, operands: readonly AssemblyOperand[]): boolean {
+  const operation = operationWidth(row);
+  return row.operands.every((spec, i) => {
+    const operand = operands[i] as AssemblyOperand;
+    if (operand.kind === 'number' && spec.place === 'immediate') return true;
+    return fits(operand, spec, operation);
+  });
+}
+
+/** Collects the fields of one encoding and writes them out. */
+class Encoding {
+  private readonly row: Row;
+  private readonly operands: readonly AssemblyOperand[];
+  private readonly prefixes: AssemblyPrefixes;
+  private readonly address: Long;
+  private rex = 0;
+  private rexForbidden = false;
+  private addressPrefix = false;
+  private segment: number;
+  private opcodeRegister = 0;
+  private modrm = 0;
+  private readonly tail: number[] = [];
+  private ripRelativeAt = -1;
+  private problem: string | null = null;
+
+  constructor(
+    row: Row,
+    operands: readonly AssemblyOperand[],
+    prefixes: AssemblyPrefixes,
+    address: Long,
+  ) {
+    this.row = row;
+    this.operands = operands;
+    this.prefixes = prefixes;
+    this.address = address;
+    this.segment = prefixes.segment;
+  }
+
+  encode(): Encoded {
+    const { row } = this;
+    const { pattern } = row;
+    if (row.width === 64 && row.default64 === undefined) this.rex |= 0x48;
+    if (pattern.modrm === 'digit') this.modrm = pattern.modrmValue << 3;
+    else if (pattern.modrm === 'fixed') this.modrm = pattern.modrmValue;
+    // ModR/M and what follows it come before immediates, whatever the order of the operands.
+    this.eachOperand((operand, spec) => this.placeRegisterOrMemory(operand, spec));
+    this.eachOperand((operand, spec) => this.placeNumber(operand, spec));
+    if (this.rex !== 0 && this.rexForbidden) {
+      return failure('AH, BH, CH and DH cannot be used with a REX prefix', []);
+    }
+    if (this.problem !== null) return failure(this.problem, []);
+    const head = this.head();
+    this.eachOperand((operand, spec) => this.placeRelative(operand, spec, head.length));
+    if (this.ripRelativeAt >= 0) this.fixRipRelative(head.length);
+    if (this.problem !== null) return failure(this.problem, []);
+    return { kind: 'bytes', bytes: Uint8Array.from([...head, ...this.tail]), row };
+  }
+
+  private eachOperand(place: (operand: AssemblyOperand, spec: OperandSpec) => void): void {
+    this.row.operands.forEach((spec, i) => {
+      place(this.operands[i] as AssemblyOperand, spec);
+    });
+  }
+
+  /** Prefixes in NASM's order, opcode and ModR/M. */
+  private head(): number[] {
+    const { row, prefixes } = this;
+    const { pattern } = row;
+    const bytes: number[] = [];
+    if (prefixes.repeat !== 'none') bytes.push(prefixes.repeat === 'rep' ? 0xf3 : 0xf2);
+    if (prefixes.lock) bytes.push(0xf0);
+    if (this.segment >= 0) bytes.push(SEGMENT_PREFIXES[this.segment] as number);
+    const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
+    if (prefixes.addressWidth === 32 || rowAddress) bytes.push(0x67);
+    if (row.width === 16 || (row.width === 0 && prefixes.operandWidth === 16)) bytes.push(0x66);
+    if (this.addressPrefix && prefixes.addressWidth !== 32) bytes.push(0x67);
+    if (pattern.mandatoryPrefix > 0) bytes.push(pattern.mandatoryPrefix);
+    if (this.rex !== 0) bytes.push(this.rex | 0x40);
+    if (pattern.map > 0) bytes.push(0x0f);
+    if (pattern.map > 1) bytes.push(pattern.map === 2 ? 0x38 : 0x3a);
+    bytes.push(pattern.opcode | this.opcodeRegister);
+    if (pattern.modrm !== 'none') bytes.push(this.modrm);
+    return bytes;
+  }
+
+  private placeRegisterOrMemory(operand: AssemblyOperand, spec: OperandSpec): void {
+    if (operand.kind === 'register') this.placeRegister(operand.register, spec);
+    else if (operand.kind === 'memory') {
+      if (operand.segment >= 0) this.segment = operand.segment;
+      if (spec.place === 'moffs') this.number(operand.displacement, 8);
+      else this.placeMemory(operand);
+    }
+  }
+
+  private placeRegister(register: RegisterName, spec: OperandSpec): void {
+    if (spec.place === 'implied') return;
+    let { number } = register;
+    if (register.class === 'general' && register.width === 8) {
+      if (register.high) {
+        number += 4;
+        this.rexForbidden = true;
+      } else if (number >= 4 && number < 8) this.rex |= 0x40;
+    }
+    if (spec.place === 'reg') {
+      this.modrm |= (number & 7) << 3;
+      this.rex |= number >= 8 ? 0x44 : 0;
+    } else if (spec.place === 'opcode') {
+      this.opcodeRegister = number & 7;
+      this.rex |= number >= 8 ? 0x41 : 0;
+    } else {
+      this.modrm |= 0xc0 | (number & 7);
+      this.rex |= number >= 8 ? 0x41 : 0;
+    }
+  }
+
+  private placeMemory(given: AssemblyMemory): void {
+    const memory = arrange(given);
+    const { base, index, displacement } = memory;
+    const width = base?.width ?? index?.width;
+    if (width !== undefined && (width < 32 || (index !== null && index.width !== width))) {
+      this.problem = 'registers of an address must both have 64 or both 32 bits';
+      return;
+    }
+    if (index?.number === Gpr.RSP) {
+      this.problem = 'RSP cannot be an index';
+      return;
+    }
+    if (width === 32) this.addressPrefix = true;
+    if (!isSigned32(displacement) && !(width === 32 && displacement.high === 0)) {
+      if (!(given.ripRelative || given.relocatable)) {
+        this.problem = 'displacement does not fit 32 bits';
+        return;
+      }
+    }
+    if (memory.ripRelative) {
+      this.modrm |= 0x05;
+      this.ripRelativeAt = this.tail.length;
+      this.number(displacement, 4);
+      return;
+    }
+    if (base === null) {
+      this.modrm |= 0x04;
+      this.sib(5, index, memory.scale);
+      this.number(displacement, 4);
+      return;
+    }
+    const bytes = displacementBytes(memory, base);
+    this.modrm |= bytes === 0 ? 0 : bytes === 1 ? 0x40 : 0x80;
+    this.rex |= base.number >= 8 ? 0x41 : 0;
+    if (index === null && (base.number & 7) !== Gpr.RSP) this.modrm |= base.number & 7;
+    else {
+      this.modrm |= 0x04;
+      this.sib(base.number & 7, index, memory.scale);
+    }
+    this.number(displacement, bytes);
+  }
+
+  private sib(base: number, index: RegisterName | null, scale: number): void {
+    const number = index === null ? Gpr.RSP : index.number;
+    this.rex |= number >= 8 ? 0x42 : 0;
+    this.tail.push((Math.log2(scale) << 6) | ((number & 7) << 3) | base);
+  }
+
+  private placeNumber(operand: AssemblyOperand, spec: OperandSpec): void {
+    if (operand.kind !== 'number' || spec.place !== 'immediate') return;
+    this.number(operand.value, spec.immediateWidth / 8);
+  }
+
+  private placeRelative(operand: AssemblyOperand, spec: OperandSpec, headBytes: number): void {
+    if (operand.kind !== 'number' || spec.place !== 'relative') return;
+    const bytes = spec.immediateWidth / 8;
+    const end = this.address.add(headBytes + bytes);
+    const distance = operand.value.sub(end);
+    const reach = 2 ** (spec.immediateWidth - 1);
+    if (distance.lt(-reach) || distance.ge(reach)) {
+      this.problem =
+        spec.immediateWidth === 8
+          ? `target is ${distance} bytes away; a short branch reaches -128 to 127`
+          : `target is ${distance} bytes away, beyond 2 GiB`;
+    }
+    this.number(distance, bytes);
+  }
+
+  /** Turn the address at `ripRelativeAt` into a distance from the end of the instruction. */
+  private fixRipRelative(headBytes: number): void {
+    const memory = this.operands.find((operand) => operand.kind === 'memory');
+    if (memory === undefined) return;
+    const end = this.address.add(headBytes + this.tail.length);
+    const distance = memory.displacement.sub(end);
+    if (!isSigned32(distance)) this.problem = 'address is out of reach for RIP-relative addressing';
+    for (let i = 0; i < 4; i++)
+      this.tail[this.ripRelativeAt + i] = (distance.low >>> (8 * i)) & 255;
+  }
+
+  private number(value: Long, bytes: number): void {
+    for (let i = 0; i < bytes; i++) {
+      this.tail.push(((i < 4 ? value.low : value.high) >>> (8 * (i & 3))) & 255);
+    }
+  }
+}
+
+const SEGMENT_PREFIXES: readonly number[] = (() => {
+  const prefixes: number[] = [];
+  prefixes[Segment.ES] = 0x26;
+  prefixes[Segment.CS] = 0x2e;
+  prefixes[Segment.SS] = 0x36;
+  prefixes[Segment.DS] = 0x3e;
+  prefixes[Segment.FS] = 0x64;
+  prefixes[Segment.GS] = 0x65;
+  return prefixes;
+})();
+
+/** Rearrange an address as NASM does: RSP cannot be an index, and a lone index becomes a base. */
+function arrange(memory: AssemblyMemory): AssemblyMemory {
+  const { base, index, scale } = memory;
+  if (index === null) return memory;
+  if (base === null) {
+    if (scale === 1) return { ...memory, base: index, index: null };
+    if (scale === 2 && index.number !== Gpr.RSP) return { ...memory, base: index, scale: 1 };
+    return memory;
+  }
+  if (scale === 1 && index.number === Gpr.RSP) return { ...memory, base: index, index: base };
+  return memory;
+}
+
+/** 0, 1 or 4. A base of RBP or R13 always takes a displacement. */
+function displacementBytes(memory: AssemblyMemory, base: RegisterName): number {
+  const { displacement, displacementWidth, relocatable } = memory;
+  if (displacementWidth === 8) return 1;
+  if (displacementWidth === 32 || relocatable) return 4;
+  const signed = base.width === 32 ? Long.fromInt(displacement.low) : displacement;
+  if (signed.isZero() && (base.number & 7) !== Gpr.RBP) return 0;
+  return signed.ge(-128) && signed.le(127) ? 1 : 4;
+}
+
+function isSigned32(value: Long): boolean {
+  return value.high === value.low >> 31;
+}

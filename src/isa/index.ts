@@ -1,0 +1,43 @@
+// isa: the instruction set, defined once. Knows nothing of memory, processors or virtualization.
+//
+//   const decoded = decode(Uint8Array.of(0x48, 0x01, 0xd8), 0, 3);
+//   if (decoded.kind === 'instruction') format(decoded.instruction, Long.ZERO); // 'add rax, rbx'
+
+export type {
+  AssemblyMemory,
+  AssemblyNumber,
+  AssemblyOperand,
+  AssemblyRegister,
+} from './assembly-operand.ts';
+export { type Decoded, decode, MAX_INSTRUCTION_BYTES } from './decoder.ts';
+export type { Division, Domain, Flag, Meaning, RaisedVector, SystemFunction } from './domain.ts';
+export { type AssemblyPrefixes, type Encoded, encode, NO_PREFIXES } from './encoder.ts';
+export { format, formatOperand } from './formatter.ts';
+export type {
+  ImmediateOperand,
+  Instruction,
+  MemoryOperand,
+  Operand,
+  RegisterOperand,
+  RelativeOperand,
+  Repeat,
+} from './instruction.ts';
+export {
+  GPR_NAMES,
+  Gpr,
+  REGISTERS,
+  type RegisterName,
+  registerName,
+  SEGMENT_NAMES,
+  Segment,
+  type Width,
+} from './registers.ts';
+export {
+  COST_CLASSES,
+  type CostClass,
+  type Intercept,
+  type Privilege,
+  type Row,
+  syntax,
+} from './row.ts';
+export { mnemonics, ROWS, rowsByMnemonic } from './table.ts';

@@ -1,0 +1,229 @@
+// Reads the SDM's notation. `instruction(...)` takes an instruction's page (name, attributes,
+// meaning, forms) and makes its rows. In a form, `16|32|64` stands for three rows at once:
+//
+//   ['r/m16|32|64, imm16|32|32', '81 /0 iw|id|id']
+//
+// and selects the operand size (66, nothing, REX.W). Operands: r8 r16 r32 r64, r/m8.., m8.. (memory
+// only), m (address only), imm8.. (sign-extended to the operand size), uimm8.. (not), rel8 rel32,
+// moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16` is a register of 32 bits or
+// memory of 16. `r32-EAX` is any but EAX. Opcodes: o16 o32 o64 (the operand size, where no group
+// says it), a32 a64 (the address size, where it selects the row), NP 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed ModR/M byte or a
+// range E8-EF of them, ib iw id io cb cd mo.
+
+import type { Meaning } from './domain.ts';
+import { REGISTERS, type Width } from './registers.ts';
+import type { Attributes, OpcodePattern, OperandSpec, Row } from './row.ts';
+
+/** Syntax of the operands, opcode, and what is special about this form. */
+export type Form = readonly [operands: string, opcode: string, special?: FormAttributes];
+
+export interface FormAttributes extends Attributes {
+  readonly encodeOnly?: true;
+}
+
+/** Make the rows of one instruction. Throws on a notation that it does not know. */
+export function instruction(
+  mnemonic: string,
+  summary: string,
+  attributes: Attributes,
+  meaning: Meaning,
+  forms: readonly Form[],
+): Row[] {
+  return forms.flatMap(([operands, opcode, special]) => {
+    const { encodeOnly, ...own } = special ?? {};
+    return expand(operands, opcode).map((form) => ({
+      mnemonic,
+      summary,
+      meaning,
+      cost: 'simple' as const,
+      ...attributes,
+      ...own,
+      encodeOnly: encodeOnly === true,
+      ...parseForm(form),
+      width: form.width,
+      addressWidth: addressSize(form.opcode),
+    }));
+  });
+}
+
+/** Parse both columns, and settle which operand each field of the encoding names. */
+function parseForm(form: ExpandedForm): Pick<Row, 'operands' | 'pattern'> {
+  const pattern = parsePattern(form.opcode);
+  const operands = form.operands.map(parseOperand);
+  // ModRM.reg holds the segment, control or debug register, if there is one.
+  const special = operands.some((spec) => spec.place === 'reg' && spec.registerClass !== 'general');
+  const generalPlace = pattern.plusRegister ? 'opcode' : special ? 'rm' : 'reg';
+  return {
+    pattern,
+    operands: operands.map((spec) =>
+      spec.place === 'reg' && spec.registerClass === 'general'
+        ? { ...spec, place: generalPlace }
+        : spec,
+    ),
+  };
+}
+
+interface ExpandedForm {
+  readonly operands: readonly string[];
+  readonly opcode: string;
+  readonly width: Width | 0;
+}
+
+/** Write out the alternatives of `a|b|c` groups; all groups of a form advance together. */
+function expand(operands: string, opcode: string): ExpandedForm[] {
+  const text = `${operands} : ${opcode}`;
+  const group = /[\w/]+(?:\|[\w/]+)+/g;
+  const first = text.match(group)?.[0]?.split('|') ?? [''];
+  return first.map((selecting, choice) => {
+    const chosen = text.replace(group, (alternatives) => alternative(alternatives, choice));
+    const [chosenOperands, chosenOpcode] = chosen.split(' : ') as [string, string];
+    return {
+      operands: chosenOperands === '' ? [] : chosenOperands.split(', '),
+      opcode: chosenOpcode,
+      width: operandSize(selecting, chosenOpcode),
+    };
+  });
+}
+
+/** One of `r/m16|32|64`: a bare number takes the stem of the first alternative. */
+function alternative(alternatives: string, choice: number): string {
+  const options = alternatives.split('|');
+  const option = options[choice] as string;
+  const stem = (options[0] as string).replace(/\d+$/, '');
+  return /^\d/.test(option) ? stem + option : option;
+}
+
+const ACCUMULATOR_WIDTHS: Readonly<Record<string, Width>> = { AX: 16, EAX: 32, RAX: 64 };
+
+/** The operand size that selects a form: from its first group, or `o16`, `o32`, `o64`. */
+function operandSize(selecting: string, opcode: string): Width | 0 {
+  const named = ACCUMULATOR_WIDTHS[selecting];
+  if (named !== undefined) return named;
+  const digits = /(?:^|\D)(16|32|64)$/.exec(selecting) ?? /\bo(16|32|64)\b/.exec(opcode);
+  return digits === null ? 0 : (Number(digits[1]) as Width);
+}
+
+function addressSize(opcode: string): 32 | 64 | 0 {
+  const match = /\ba(32|64)\b/.exec(opcode);
+  return match === null ? 0 : match[1] === '32' ? 32 : 64;
+}
+
+const NO_OPERAND: Omit<OperandSpec, 'text' | 'place'> = {
+  registerClass: 'general',
+  registerWidth: 0,
+  memoryWidth: -1,
+  immediateWidth: 0,
+  unsigned: false,
+  fixed: null,
+  fixedNumber: null,
+  excluded: -1,
+};
+
+function parseOperand(text: string): OperandSpec {
+  const base = { ...NO_OPERAND, text };
+  const fixed = REGISTERS.get(text.toLowerCase());
+  if (fixed !== undefined) {
+    return { ...base, place: 'implied', fixed, registerClass: fixed.class };
+  }
+  if (text === '1' || text === '3') {
+    return { ...base, place: 'implied', fixedNumber: Number(text) };
+  }
+  if (text === 'Sreg') {
+    return { ...base, place: 'reg', registerClass: 'segment', registerWidth: 16 };
+  }
+  if (text === 'CRn') {
+    return { ...base, place: 'reg', registerClass: 'control', registerWidth: 64 };
+  }
+  if (text === 'DRn') return { ...base, place: 'reg', registerClass: 'debug', registerWidth: 64 };
+  if (text === 'm') return { ...base, place: 'rm', memoryWidth: 0 };
+  const match = /^(r\/m|u?imm|rel|moffs|m|r)(8|16|32|64)(\/m(8|16|32|64)|-(\w+))?$/.exec(text);
+  if (match === null) throw new SyntaxError(`unknown operand '${text}'`);
+  const width = Number(match[2]) as Width;
+  const memory = match[4] === undefined ? -1 : (Number(match[4]) as Width);
+  switch (match[1]) {
+    case 'r/m':
+      return { ...base, place: 'rm', registerWidth: width, memoryWidth: width };
+    case 'm':
+      return { ...base, place: 'rm', memoryWidth: width };
+    case 'imm':
+      return { ...base, place: 'immediate', immediateWidth: width };
+    case 'uimm':
+      return { ...base, place: 'immediate', immediateWidth: width, unsigned: true };
+    case 'rel':
+      return { ...base, place: 'relative', immediateWidth: width };
+    case 'moffs':
+      return { ...base, place: 'moffs', memoryWidth: width };
+    default: {
+      const place = memory === -1 ? 'reg' : 'rm';
+      const excluded = match[5] === undefined ? -1 : excludedNumber(match[5]);
+      return { ...base, place, registerWidth: width, memoryWidth: memory, excluded };
+    }
+  }
+}
+
+function excludedNumber(name: string): number {
+  const register = REGISTERS.get(name.toLowerCase());
+  if (register === undefined) throw new SyntaxError(`unknown register '${name}'`);
+  return register.number;
+}
+
+const IMMEDIATE_BYTES: Readonly<Record<string, number>> = {
+  ib: 1,
+  iw: 2,
+  id: 4,
+  io: 8,
+  cb: 1,
+  cd: 4,
+  mo: 8,
+};
+
+function parsePattern(text: string): OpcodePattern {
+  let mandatoryPrefix = 0;
+  let noRexB = false;
+  let plusRegister = false;
+  let modrm: OpcodePattern['modrm'] = 'none';
+  let modrmValue = 0;
+  let modrmLast = 0;
+  const bytes: number[] = [];
+  const immediateBytes: number[] = [];
+  for (const token of text.split(' ')) {
+    const hex = /^([0-9A-F]{2})(\+r|-([0-9A-F]{2}))?$/.exec(token);
+    const immediate = IMMEDIATE_BYTES[token];
+    if (token === 'NP') mandatoryPrefix = -1;
+    else if (/^[oa](16|32|64)$/.test(token)) continue;
+    else if (token === 'REX.B0') noRexB = true;
+    else if (token === '/r') modrm = 'register';
+    else if (/^\/[0-7]$/.test(token)) {
+      modrm = 'digit';
+      modrmValue = modrmLast = Number(token[1]);
+    } else if (immediate !== undefined) immediateBytes.push(immediate);
+    else if (hex !== null) {
+      const byte = Number.parseInt(hex[1] as string, 16);
+      if (bytes.length === 0 && (byte === 0xf2 || byte === 0xf3 || byte === 0x66)) {
+        mandatoryPrefix = byte;
+      } else bytes.push(byte);
+      plusRegister ||= hex[2] === '+r';
+      modrmLast = hex[3] === undefined ? byte : Number.parseInt(hex[3], 16);
+    } else throw new SyntaxError(`unknown opcode notation '${token}' in '${text}'`);
+  }
+  const map = bytes[0] !== 0x0f ? 0 : bytes[1] === 0x38 ? 2 : bytes[1] === 0x3a ? 3 : 1;
+  const opcodeAt = map === 0 ? 0 : map === 1 ? 1 : 2;
+  if (bytes.length > opcodeAt + 1) {
+    modrm = 'fixed';
+    modrmValue = bytes[opcodeAt + 1] as number;
+  }
+  const opcode = bytes[opcodeAt];
+  if (opcode === undefined) throw new SyntaxError(`no opcode in '${text}'`);
+  return {
+    text,
+    mandatoryPrefix,
+    map,
+    opcode,
+    plusRegister,
+    modrm,
+    modrmValue,
+    modrmLast,
+    noRexB,
+    immediateBytes,
+  };
+}

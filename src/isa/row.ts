@@ -1,0 +1,149 @@
+// A row of the instruction table: one encoding form of one instruction, with everything that is
+// known about it. Decoder, encoder, formatter, engines and documentation read rows and nothing else.
+
+import type { Meaning } from './domain.ts';
+import type { RegisterName, Width } from './registers.ts';
+
+/**
+ * What an instruction costs; a cost preset gives cycles for each. A row with a memory operand pays
+ * `load` or `store` on top, one with a LOCK prefix (or an XCHG with memory) `locked`.
+ */
+export type CostClass =
+  | 'simple'
+  | 'multiply'
+  | 'divide'
+  | 'branch'
+  | 'string'
+  | 'fence'
+  | 'pause'
+  | 'timestamp'
+  | 'cpuid'
+  | 'msr'
+  | 'io'
+  | 'system'
+  | 'interrupt';
+
+export const COST_CLASSES: readonly CostClass[] = [
+  'simple',
+  'multiply',
+  'divide',
+  'branch',
+  'string',
+  'fence',
+  'pause',
+  'timestamp',
+  'cpuid',
+  'msr',
+  'io',
+  'system',
+  'interrupt',
+];
+
+/**
+ * A reason for which a processor under virtualization may refuse to execute an instruction and
+ * leave to its owner instead. The processor asks before it executes a row that declares one.
+ */
+export type Intercept =
+  | 'CPUID'
+  | 'CR_ACCESS'
+  | 'DESCRIPTOR_TABLE'
+  | 'DR_ACCESS'
+  | 'HLT'
+  | 'INVLPG'
+  | 'IO'
+  | 'PAUSE'
+  | 'RDMSR'
+  | 'RDTSC'
+  | 'RDTSCP'
+  | 'VMCALL'
+  | 'WRMSR';
+
+/**
+ * Checked before the intercept: `supervisor` #GP(0) unless CPL is 0, `io` #GP(0) unless CPL <= IOPL
+ * or the TSS bitmap allows the port, `iopl` #GP(0) unless CPL <= IOPL, `tsc` #GP(0) if CR4.TSD is 1
+ * and CPL is not 0.
+ */
+export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc';
+
+/** What is said once for all forms of an instruction. */
+export interface Attributes {
+  /** LOCK is legal when the first operand is memory. */
+  readonly lock?: true;
+  readonly cost?: CostClass;
+  readonly intercept?: Intercept;
+  readonly privilege?: Privilege;
+  /** The operand size is 64 without REX.W, and 32 cannot be encoded (PUSH, POP, near branches). */
+  readonly default64?: true;
+  /** String instruction: REP (and REPNE) repeat it. `compare`: they also look at ZF. */
+  readonly repeat?: 'plain' | 'compare';
+}
+
+/** Where an operand stands in the encoding. */
+export type OperandPlace = 'reg' | 'rm' | 'opcode' | 'immediate' | 'relative' | 'moffs' | 'implied';
+
+/** One operand of a row's syntax, in the SDM's notation. */
+export interface OperandSpec {
+  /** As written: `r/m32`, `imm8`, `CL`. */
+  readonly text: string;
+  readonly place: OperandPlace;
+  readonly registerClass: RegisterName['class'];
+  /** Width as a register, or 0 if it may not be one. */
+  readonly registerWidth: Width | 0;
+  /** Width as memory; 0 if only the address counts; -1 if it may not be memory. */
+  readonly memoryWidth: Width | 0 | -1;
+  /** Width of the immediate or relative offset in the encoding, or 0. */
+  readonly immediateWidth: Width | 0;
+  /** True for immediates that are not sign-extended. */
+  readonly unsigned: boolean;
+  /** The only register allowed, or null. */
+  readonly fixed: RegisterName | null;
+  /** The only number allowed (the 1 of `SHL r/m8, 1`), or null. */
+  readonly fixedNumber: number | null;
+  /** A register number that may not be used here, or -1. */
+  readonly excluded: number;
+}
+
+/** The opcode column of the SDM. */
+export interface OpcodePattern {
+  /** As written, after expansion: `REX.W 81 /0 id`. */
+  readonly text: string;
+  /** A prefix that is part of the opcode, 0 for none; `NP` (no 66, F2, F3 allowed) is -1. */
+  readonly mandatoryPrefix: number;
+  /** 0 one byte, 1 after 0F, 2 after 0F 38, 3 after 0F 3A. */
+  readonly map: number;
+  readonly opcode: number;
+  /** The low three bits of the opcode are a register. */
+  readonly plusRegister: boolean;
+  /** `none`; `register` for /r; `digit` for /0 to /7; `fixed` for a given byte. */
+  readonly modrm: 'none' | 'register' | 'digit' | 'fixed';
+  /** The digit or the fixed byte. */
+  readonly modrmValue: number;
+  /** Last fixed byte that decodes to the row (`E8-EF`); equal to `modrmValue` otherwise. */
+  readonly modrmLast: number;
+  /** Not matched when REX.B is 1 (90 is NOP, 41 90 is XCHG R8D, EAX). */
+  readonly noRexB: boolean;
+  /** Bytes after ModR/M and displacement: immediates, offsets, addresses. */
+  readonly immediateBytes: readonly number[];
+}
+
+export interface Row extends Attributes {
+  readonly mnemonic: string;
+  /** One line on what the instruction does. */
+  readonly summary: string;
+  readonly operands: readonly OperandSpec[];
+  readonly pattern: OpcodePattern;
+  /** The operand size that selects this row, or 0 if every size does. */
+  readonly width: Width | 0;
+  /** The address size that selects this row, or 0 if every size does. */
+  readonly addressWidth: 32 | 64 | 0;
+  /** The encoder may use the row, the decoder never reports it (another row has the same bytes). */
+  readonly encodeOnly: boolean;
+  readonly cost: CostClass;
+  readonly meaning: Meaning;
+}
+
+/** The syntax column: `ADD r/m32, imm8`. */
+export function syntax(row: Row): string {
+  const operands = row.operands.map((operand) => operand.text).join(', ');
+  return operands === '' ? row.mnemonic : `${row.mnemonic} ${operands}`;
+}

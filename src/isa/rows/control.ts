@@ -1,0 +1,120 @@
+// SDM 2: jumps, calls, returns, loops and software interrupts.
+
+import type { Domain, Meaning } from '../domain.ts';
+import { type Form, type FormAttributes, instruction } from '../notation.ts';
+import { Gpr } from '../registers.ts';
+import type { Attributes } from '../row.ts';
+import { CONDITIONS, hex, synonym } from './forms.ts';
+import { pop, push } from './stack.ts';
+
+// Near branches are 64 bits wide in 64-bit mode; Intel's processors ignore a 66 prefix there.
+const branch: Attributes = { cost: 'branch' };
+
+const jmp: Meaning = (d, target) => d.jump(d.read(target));
+
+/** The target is checked before the push: a non-canonical one faults with the stack untouched. */
+const call: Meaning = (d, target) => {
+  d.jump(d.read(target));
+  push(d, 64, d.next());
+};
+
+const ret: Meaning = (d) => d.jump(pop(d, 64));
+
+const retRelease: Meaning = (d, released) => {
+  const target = pop(d, 64);
+  const above = d.add(d.stackWidth, d.register(d.stackWidth, Gpr.RSP), d.read(released));
+  d.setRegister(d.stackWidth, Gpr.RSP, above);
+  d.jump(target);
+};
+
+function jcc(code: number): Meaning {
+  return (d, target) => d.when(d.condition(code), () => d.jump(d.read(target)));
+}
+
+/** Count rCX down; the address size says which part of it. */
+function countDown<V, B>(d: Domain<V, B>): B {
+  const w = d.instruction.addressWidth;
+  const count = d.sub(w, d.register(w, Gpr.RCX), d.constant(w, 1));
+  d.setRegister(w, Gpr.RCX, count);
+  return d.negate(d.isZero(count));
+}
+
+const loop: Meaning = (d, target) => d.when(countDown(d), () => d.jump(d.read(target)));
+
+const loope: Meaning = (d, target) =>
+  d.when(d.both(countDown(d), d.flag('ZF')), () => d.jump(d.read(target)));
+
+const loopne: Meaning = (d, target) =>
+  d.when(d.both(countDown(d), d.negate(d.flag('ZF'))), () => d.jump(d.read(target)));
+
+const jrcxz: Meaning = (d, target) => {
+  const w = d.instruction.addressWidth;
+  d.when(d.isZero(d.register(w, Gpr.RCX)), () => d.jump(d.read(target)));
+};
+
+/** LOOP and kin count RCX, or ECX with an address-size prefix; NASM lets the register be named. */
+function loopForms(opcode: string, special: FormAttributes): Form[] {
+  return [
+    ['rel8', `${opcode} cb`, special],
+    ['rel8, RCX', `a64 ${opcode} cb`, { encodeOnly: true }],
+    ['rel8, ECX', `a32 ${opcode} cb`, { encodeOnly: true }],
+  ];
+}
+
+function loopRows(names: readonly string[], opcode: string, meaning: Meaning) {
+  return names.flatMap((name, alias) =>
+    instruction(name, 'Loop with a counter', branch, meaning, loopForms(opcode, synonym(alias))),
+  );
+}
+
+export const control = [
+  ...instruction('JMP', 'Jump', branch, jmp, [
+    ['rel8', 'EB cb'],
+    ['rel32', 'E9 cd'],
+    ['r/m64', 'FF /4'],
+  ]),
+  ...instruction('CALL', 'Call procedure', branch, call, [
+    ['rel32', 'E8 cd'],
+    ['r/m64', 'FF /2'],
+  ]),
+  ...['RET', 'RETN'].flatMap((name, alias) => [
+    ...instruction(name, 'Return', branch, ret, [['', 'C3', synonym(alias)]]),
+    ...instruction(name, 'Return', branch, retRelease, [['uimm16', 'C2 iw', synonym(alias)]]),
+  ]),
+  ...CONDITIONS.flatMap((names, code) =>
+    names.flatMap((name, alias) =>
+      instruction(`J${name}`, 'Jump if condition is met', branch, jcc(code), [
+        ['rel8', `${hex(0x70 + code)} cb`, synonym(alias)],
+        ['rel32', `0F ${hex(0x80 + code)} cd`, synonym(alias)],
+      ]),
+    ),
+  ),
+  ...loopRows(['LOOP'], 'E2', loop),
+  ...loopRows(['LOOPE', 'LOOPZ'], 'E1', loope),
+  ...loopRows(['LOOPNE', 'LOOPNZ'], 'E0', loopne),
+  ...instruction('JRCXZ', 'Jump if RCX is 0', branch, jrcxz, [['rel8', 'a64 E3 cb']]),
+  ...instruction('JECXZ', 'Jump if ECX is 0', branch, jrcxz, [['rel8', 'a32 E3 cb']]),
+  ...instruction(
+    'INT3',
+    'Breakpoint',
+    { cost: 'interrupt' },
+    (d) => void d.call('interrupt', d.constant(8, 3)),
+    [['', 'CC']],
+  ),
+  ...instruction(
+    'INT',
+    'Software interrupt',
+    { cost: 'interrupt' },
+    (d, vector) => void d.call('interrupt', d.read(vector)),
+    [['uimm8', 'CD ib']],
+  ),
+  ...(['IRETW', 'IRETD', 'IRETQ'] as const).flatMap((name, i) =>
+    instruction(name, 'Interrupt return', { cost: 'interrupt' }, (d) => void d.call('iret'), [
+      ['', `o${16 << i} CF`],
+    ]),
+  ),
+  ...instruction('IRET', 'Interrupt return', {}, (d) => void d.call('iret'), [
+    ['', 'o32 CF', { encodeOnly: true }],
+  ]),
+  ...instruction('UD2', 'Undefined instruction', {}, (d) => d.raise('UD'), [['', '0F 0B']]),
+];

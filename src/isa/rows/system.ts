@@ -1,0 +1,176 @@
+// SDM 2: flag control, time stamps, ports, model-specific registers, descriptor tables, hypercalls
+// and the other instructions that concern the processor rather than data.
+
+import { asMemory, type Flag, type Meaning, type SystemFunction } from '../domain.ts';
+import type { Operand } from '../instruction.ts';
+import { instruction } from '../notation.ts';
+import { Gpr } from '../registers.ts';
+
+const nothing: Meaning = () => {};
+
+/** The instruction is one call of a system function without arguments. */
+function system(name: SystemFunction): Meaning {
+  return (d) => void d.call(name);
+}
+
+function setFlag(name: Flag, value: 0 | 1): Meaning {
+  return (d) => d.setFlag(name, d.bit(d.constant(8, value), 0));
+}
+
+/** LGDT and LIDT: limit of 16 bits, then the base. */
+function loadTable(name: 'loadGdtr' | 'loadIdtr'): Meaning {
+  return (d, operand: Operand) => {
+    const { segment, addressWidth } = asMemory(operand);
+    const at = d.address(operand);
+    const limit = d.load(16, segment, at);
+    const base = d.load(64, segment, d.add(addressWidth, at, d.constant(addressWidth, 2)));
+    d.call(name, limit, base);
+  };
+}
+
+/** The flags in AH, by bit; bit 1 is always 1. */
+const AH_FLAGS = [
+  ['CF', 0],
+  ['PF', 2],
+  ['AF', 4],
+  ['ZF', 6],
+  ['SF', 7],
+] as const;
+
+const lahf: Meaning = (d) => {
+  let image = d.constant(16, 2);
+  for (const [name, bit] of AH_FLAGS) {
+    image = d.or(image, d.shiftLeft(16, d.fromCondition(d.flag(name)), d.constant(8, bit)));
+  }
+  const al = d.register(8, Gpr.RAX);
+  d.setRegister(16, Gpr.RAX, d.or(al, d.shiftLeft(16, image, d.constant(8, 8))));
+};
+
+const sahf: Meaning = (d) => {
+  const ah = d.shiftRight(d.register(16, Gpr.RAX), d.constant(8, 8));
+  for (const [name, bit] of AH_FLAGS) d.setFlag(name, d.bit(ah, bit));
+};
+
+const supervisor = { cost: 'system', privilege: 'supervisor' } as const;
+const port = { cost: 'io', privilege: 'io', intercept: 'IO' } as const;
+const fence = { cost: 'fence' } as const;
+
+const inPort: Meaning = (d, dst, number) => d.write(dst, d.call('in', d.read(number)));
+const outPort: Meaning = (d, number, src) => void d.call('out', d.read(number), d.read(src));
+
+export const systemRows = [
+  ...instruction('CLC', 'Clear CF', {}, setFlag('CF', 0), [['', 'F8']]),
+  ...instruction('STC', 'Set CF', {}, setFlag('CF', 1), [['', 'F9']]),
+  ...instruction('CMC', 'Complement CF', {}, (d) => d.setFlag('CF', d.negate(d.flag('CF'))), [
+    ['', 'F5'],
+  ]),
+  ...instruction('CLD', 'Clear DF', {}, setFlag('DF', 0), [['', 'FC']]),
+  ...instruction('STD', 'Set DF', {}, setFlag('DF', 1), [['', 'FD']]),
+  ...instruction('CLI', 'Clear IF', { privilege: 'iopl' }, system('clearInterruptFlag'), [
+    ['', 'FA'],
+  ]),
+  ...instruction('STI', 'Set IF', { privilege: 'iopl' }, system('setInterruptFlag'), [['', 'FB']]),
+  ...instruction('LAHF', 'Load status flags into AH', {}, lahf, [['', '9F']]),
+  ...instruction('SAHF', 'Store AH into status flags', {}, sahf, [['', '9E']]),
+  ...instruction('NOP', 'No operation', {}, nothing, [
+    ['', 'REX.B0 90'],
+    ['r/m16|32|64', '0F 1F /0'],
+  ]),
+  ...instruction('PAUSE', 'Spin loop hint', { cost: 'pause', intercept: 'PAUSE' }, nothing, [
+    ['', 'F3 REX.B0 90'],
+  ]),
+  ...instruction('HLT', 'Halt', { ...supervisor, intercept: 'HLT' }, system('halt'), [['', 'F4']]),
+  ...instruction(
+    'CPUID',
+    'CPU identification',
+    { cost: 'cpuid', intercept: 'CPUID' },
+    system('cpuid'),
+    [['', '0F A2']],
+  ),
+  ...instruction(
+    'RDTSC',
+    'Read time-stamp counter',
+    { cost: 'timestamp', privilege: 'tsc', intercept: 'RDTSC' },
+    system('readTsc'),
+    [['', '0F 31']],
+  ),
+  ...instruction(
+    'RDTSCP',
+    'Read time-stamp counter and processor ID',
+    { cost: 'timestamp', privilege: 'tsc', intercept: 'RDTSCP' },
+    system('readTscp'),
+    [['', '0F 01 F9']],
+  ),
+  ...instruction(
+    'RDMSR',
+    'Read from model-specific register',
+    { cost: 'msr', privilege: 'supervisor', intercept: 'RDMSR' },
+    system('readMsr'),
+    [['', '0F 32']],
+  ),
+  ...instruction(
+    'WRMSR',
+    'Write to model-specific register',
+    { cost: 'msr', privilege: 'supervisor', intercept: 'WRMSR' },
+    system('writeMsr'),
+    [['', '0F 30']],
+  ),
+  ...instruction('IN', 'Input from port', port, inPort, [
+    ['AL, uimm8', 'E4 ib'],
+    ['AX, uimm8', 'o16 E5 ib'],
+    ['EAX, uimm8', 'E5 ib'],
+    ['AL, DX', 'EC'],
+    ['AX, DX', 'o16 ED'],
+    ['EAX, DX', 'ED'],
+  ]),
+  ...instruction('OUT', 'Output to port', port, outPort, [
+    ['uimm8, AL', 'E6 ib'],
+    ['uimm8, AX', 'o16 E7 ib'],
+    ['uimm8, EAX', 'E7 ib'],
+    ['DX, AL', 'EE'],
+    ['DX, AX', 'o16 EF'],
+    ['DX, EAX', 'EF'],
+  ]),
+  // Outside VMX operation both are undefined; in a guest VMCALL always leaves to the host first.
+  ...instruction(
+    'VMCALL',
+    'Call to VM monitor',
+    { cost: 'system', intercept: 'VMCALL' },
+    (d) => d.raise('UD'),
+    [['', '0F 01 C1']],
+  ),
+  ...instruction('VMMCALL', "Call to VM monitor, AMD's form", {}, (d) => d.raise('UD'), [
+    ['', '0F 01 D9'],
+  ]),
+  ...instruction(
+    'LGDT',
+    'Load GDTR',
+    { ...supervisor, intercept: 'DESCRIPTOR_TABLE' },
+    loadTable('loadGdtr'),
+    [['m', '0F 01 /2']],
+  ),
+  ...instruction(
+    'LIDT',
+    'Load IDTR',
+    { ...supervisor, intercept: 'DESCRIPTOR_TABLE' },
+    loadTable('loadIdtr'),
+    [['m', '0F 01 /3']],
+  ),
+  ...instruction(
+    'LTR',
+    'Load task register',
+    { ...supervisor, intercept: 'DESCRIPTOR_TABLE' },
+    (d, selector) => void d.call('loadTaskRegister', d.read(selector)),
+    [['r/m16', '0F 00 /3']],
+  ),
+  ...instruction(
+    'INVLPG',
+    'Invalidate TLB entries',
+    { ...supervisor, intercept: 'INVLPG' },
+    (d, operand) => void d.call('invalidatePage', d.address(operand)),
+    [['m', '0F 01 /7']],
+  ),
+  ...instruction('LFENCE', 'Load fence', fence, nothing, [['', 'NP 0F AE E8-EF']]),
+  ...instruction('MFENCE', 'Memory fence', fence, nothing, [['', 'NP 0F AE F0-F7']]),
+  ...instruction('SFENCE', 'Store fence', fence, nothing, [['', 'NP 0F AE F8-FF']]),
+];

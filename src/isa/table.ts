@@ -1,0 +1,76 @@
+// The instruction table: every row, and the two indexes that decoder and encoder look into.
+
+import type { Row } from './row.ts';
+import { arithmetic } from './rows/arithmetic.ts';
+import { control } from './rows/control.ts';
+import { logicAndBits } from './rows/logic.ts';
+import { stackRows } from './rows/stack.ts';
+import { strings } from './rows/strings.ts';
+import { systemRows } from './rows/system.ts';
+import { transfer } from './rows/transfer.ts';
+
+/** All rows, in the order in which the encoder prefers them among equally short encodings. */
+export const ROWS: readonly Row[] = [
+  ...transfer,
+  ...arithmetic,
+  ...logicAndBits,
+  ...stackRows,
+  ...control,
+  ...strings,
+  ...systemRows,
+];
+
+/** Rows that an opcode byte of a map may begin, most specific first. */
+export function rowsByOpcode(map: number, opcode: number): readonly Row[] {
+  return BY_OPCODE[(map << 8) | opcode] ?? [];
+}
+
+/** Rows of a mnemonic, in upper case. */
+export function rowsByMnemonic(mnemonic: string): readonly Row[] {
+  return BY_MNEMONIC.get(mnemonic) ?? [];
+}
+
+/** Every mnemonic, in upper case. */
+export function mnemonics(): IterableIterator<string> {
+  return BY_MNEMONIC.keys();
+}
+
+const BY_OPCODE = indexByOpcode();
+const BY_MNEMONIC = indexByMnemonic();
+
+function indexByOpcode(): Row[][] {
+  const index: Row[][] = [];
+  for (const row of ROWS) {
+    if (row.encodeOnly) continue;
+    const { map, opcode, plusRegister } = row.pattern;
+    for (let low = 0; low < (plusRegister ? 8 : 1); low++) {
+      const key = (map << 8) | (opcode + low);
+      index[key] ??= [];
+      index[key].push(row);
+    }
+  }
+  for (const rows of index) rows?.sort((a, b) => specificity(b) - specificity(a));
+  return index;
+}
+
+function indexByMnemonic(): Map<string, Row[]> {
+  const index = new Map<string, Row[]>();
+  for (const row of ROWS) {
+    const rows = index.get(row.mnemonic);
+    if (rows === undefined) index.set(row.mnemonic, [row]);
+    else rows.push(row);
+  }
+  return index;
+}
+
+/** How much of the encoding a row pins down; where two rows match, the higher one is meant. */
+function specificity(row: Row): number {
+  const { mandatoryPrefix, modrm, noRexB } = row.pattern;
+  return (
+    (mandatoryPrefix > 0 ? 16 : 0) +
+    (noRexB ? 8 : 0) +
+    (modrm === 'fixed' ? 4 : 0) +
+    (row.width !== 0 ? 2 : 0) +
+    (row.addressWidth !== 0 ? 1 : 0)
+  );
+}

@@ -1,0 +1,52 @@
+// Encodings that no processor defines in 64-bit mode: they raise #UD. Whatever is neither here nor
+// in the instruction table exists on hardware but not yet here, and stops the run instead.
+// SDM 2, "Opcode Map", and its notes on reserved ModR/M extensions.
+
+type Mod = 'memory' | 'register' | 'any';
+
+/** Whole opcodes, by map. */
+const OPCODES: readonly (readonly number[])[] = [
+  [
+    0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x82, 0x9a, 0xce,
+    0xd4, 0xd5, 0xd6, 0xea,
+  ],
+  [
+    0x04, 0x0a, 0x0c, 0x0e, 0x0f, 0x24, 0x25, 0x26, 0x27, 0x36, 0x39, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f,
+    0x7a, 0x7b, 0xa6, 0xa7, 0xb9, 0xff,
+  ],
+];
+
+/** Single values of ModR/M.reg, and which kind of r/m they are undefined with. */
+const EXTENSIONS: readonly (readonly [map: number, opcode: number, digits: string, Mod])[] = [
+  [0, 0x8d, '01234567', 'register'],
+  [0, 0x8f, '1234567', 'any'],
+  [0, 0xc6, '1234567', 'memory'],
+  [0, 0xc6, '123456', 'register'],
+  [0, 0xc7, '1234567', 'memory'],
+  [0, 0xc7, '123456', 'register'],
+  [0, 0xfe, '234567', 'any'],
+  [0, 0xff, '7', 'any'],
+  [0, 0xff, '35', 'register'],
+  [1, 0x00, '67', 'any'],
+  [1, 0xb2, '01234567', 'register'],
+  [1, 0xb4, '01234567', 'register'],
+  [1, 0xb5, '01234567', 'register'],
+  [1, 0xba, '0123', 'any'],
+  [1, 0xc3, '01234567', 'register'],
+  [1, 0xc7, '02', 'any'],
+  [1, 0xc7, '1', 'register'],
+];
+
+/** True if hardware raises #UD for this opcode of a map with this ModR/M byte. */
+export function isUndefined(map: number, opcode: number, modrm: number): boolean {
+  if (OPCODES[map]?.includes(opcode)) return true;
+  const mod: Mod = modrm >= 0xc0 ? 'register' : 'memory';
+  const digit = String((modrm >> 3) & 7);
+  return EXTENSIONS.some(
+    ([ofMap, of, digits, withMod]) =>
+      ofMap === map &&
+      of === opcode &&
+      (withMod === 'any' || withMod === mod) &&
+      digits.includes(digit),
+  );
+}

@@ -1,0 +1,7 @@
+// memory: the bytes of one virtual machine.
+//
+//   const memory = new PhysicalMemory(64 * PAGE_SIZE);
+//   memory.write(0x1000, Uint8Array.of(0x90, 0xf4));
+//   memory.touchedPages(); // [1]
+
+export { type CodeWatch, PAGE_SHIFT, PAGE_SIZE, PhysicalMemory } from './physical-memory.ts';

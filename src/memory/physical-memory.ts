@@ -1,0 +1,109 @@
+// The part of the emulated host's physical memory that belongs to one virtual machine: processor
+// state blocks, EPT tables and guest RAM share one buffer, so a host-physical address (hpa) is an
+// offset into it and compiled code can later reach all three. Knows nothing of guest addresses.
+
+export const PAGE_SHIFT = 12;
+export const PAGE_SIZE = 1 << PAGE_SHIFT;
+
+/** Code is tracked in lines of 64 bytes: a store to data beside code must not drop the code. */
+const CODE_LINE_SHIFT = 6;
+
+/** Who has decoded or compiled instructions and must hear when their bytes change. */
+export interface CodeWatch {
+  /** The 64-byte line that starts at `hpa` was written. */
+  lineWritten(hpa: number, lengthBytes: number): void;
+}
+
+/** Byte-addressed memory, zero at first. Untouched pages cost nothing. */
+export class PhysicalMemory {
+  readonly sizeBytes: number;
+  /** Little-endian access at any alignment: `view.getInt32(hpa, true)`. */
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
+  /** One byte a page: 1 once anything may have been written there. Zero pages need no saving. */
+  readonly touched: Uint8Array;
+  /** One byte a 64-byte line: 1 while someone holds decoded code from it. */
+  readonly codeLines: Uint8Array;
+  private readonly watches: CodeWatch[] = [];
+  private allocatedBytes = 0;
+
+  /**
+   * @param sizeBytes a multiple of 4096
+   * @param buffer the storage, if it must be a particular one (a WebAssembly memory)
+   */
+  constructor(sizeBytes: number, buffer: ArrayBuffer = new ArrayBuffer(sizeBytes)) {
+    this.sizeBytes = sizeBytes;
+    this.view = new DataView(buffer, 0, sizeBytes);
+    this.bytes = new Uint8Array(buffer, 0, sizeBytes);
+    this.touched = new Uint8Array(sizeBytes >>> PAGE_SHIFT);
+    this.codeLines = new Uint8Array(sizeBytes >>> CODE_LINE_SHIFT);
+  }
+
+  /**
+   * Set aside whole pages from the bottom up and return their hpa. Throws when none are left.
+   * @param alignmentBytes a power of two, at least 4096
+   */
+  allocatePages(count: number, alignmentBytes: number = PAGE_SIZE): number {
+    const hpa = Math.ceil(this.allocatedBytes / alignmentBytes) * alignmentBytes;
+    this.allocatedBytes = hpa + count * PAGE_SIZE;
+    if (this.allocatedBytes > this.sizeBytes) throw new RangeError('physical memory exhausted');
+    return hpa;
+  }
+
+  /** Copy bytes in, from the host's side. */
+  write(hpa: number, data: Uint8Array): void {
+    if (data.length === 0) return;
+    this.bytes.set(data, hpa);
+    this.noteWrite(hpa, data.length);
+  }
+
+  /** Store an aligned 64-bit number given as two 32-bit halves, from the host's side. */
+  write64(hpa: number, low: number, high: number): void {
+    this.view.setInt32(hpa, low, true);
+    this.view.setInt32(hpa + 4, high, true);
+    this.noteWrite(hpa, 8);
+  }
+
+  /** Record that bytes changed. Whoever writes through `view` or `bytes` calls this. */
+  noteWrite(hpa: number, lengthBytes: number): void {
+    const last = hpa + lengthBytes - 1;
+    for (let page = hpa >>> PAGE_SHIFT; page <= last >>> PAGE_SHIFT; page++) this.touched[page] = 1;
+    this.noteCodeWrite(hpa, lengthBytes);
+  }
+
+  /** Tell the watches if the bytes overlap a line that holds decoded code. */
+  noteCodeWrite(hpa: number, lengthBytes: number): void {
+    const last = (hpa + lengthBytes - 1) >>> CODE_LINE_SHIFT;
+    for (let line = hpa >>> CODE_LINE_SHIFT; line <= last; line++) {
+      if (this.codeLines[line] === 0) continue;
+      this.codeLines[line] = 0;
+      for (const watch of this.watches) {
+        watch.lineWritten((line << CODE_LINE_SHIFT) >>> 0, 1 << CODE_LINE_SHIFT);
+      }
+    }
+  }
+
+  /** Mark bytes as decoded, so that watches hear of writes to them. */
+  markCode(hpa: number, lengthBytes: number): void {
+    const last = (hpa + lengthBytes - 1) >>> CODE_LINE_SHIFT;
+    for (let line = hpa >>> CODE_LINE_SHIFT; line <= last; line++) this.codeLines[line] = 1;
+  }
+
+  addCodeWatch(watch: CodeWatch): void {
+    this.watches.push(watch);
+  }
+
+  /** Page numbers that may hold something other than zero, in order. */
+  touchedPages(): number[] {
+    const pages: number[] = [];
+    for (let page = 0; page < this.touched.length; page++) {
+      if (this.touched[page] !== 0) pages.push(page);
+    }
+    return pages;
+  }
+
+  /** The bytes of one page, not copied. */
+  page(number: number): Uint8Array {
+    return this.bytes.subarray(number * PAGE_SIZE, (number + 1) * PAGE_SIZE);
+  }
+}

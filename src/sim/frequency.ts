@@ -1,0 +1,34 @@
+// Conversion between cycles of virtual time and nanoseconds, exact to the last unit: products are
+// formed from a quotient and a remainder, so nothing leaves the range of exact doubles.
+
+const NS_PER_MS = 1_000_000;
+
+/** A clock rate, with which cycles and nanoseconds are converted. All results round down. */
+export class Frequency {
+  /** Cycles per millisecond. */
+  readonly khz: number;
+
+  constructor(khz: number) {
+    this.khz = khz;
+  }
+
+  /** Nanoseconds that `cycles` take. */
+  toNs(cycles: number): number {
+    const ms = Math.floor(cycles / this.khz);
+    const rest = cycles - ms * this.khz;
+    return ms * NS_PER_MS + Math.floor((rest * NS_PER_MS) / this.khz);
+  }
+
+  /** Cycles that fit into `ns` nanoseconds. */
+  toCycles(ns: number): number {
+    const ms = Math.floor(ns / NS_PER_MS);
+    const rest = ns - ms * NS_PER_MS;
+    return ms * this.khz + Math.floor((rest * this.khz) / NS_PER_MS);
+  }
+
+  /** The first cycle at which {@link toNs} has reached `ns`. */
+  firstCycleAt(ns: number): number {
+    const cycles = this.toCycles(ns);
+    return this.toNs(cycles) >= ns ? cycles : cycles + 1;
+  }
+}

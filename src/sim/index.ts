@@ -1,0 +1,10 @@
+// sim: chance, time and state without a machine. Knows nothing of processors.
+//
+//   const queue = new EventQueue();
+//   queue.post(200, 'tick', 0);
+//   queue.peek()?.time; // 200
+
+export { EventQueue, type EventQueueState, type SimEvent } from './event-queue.ts';
+export { Frequency } from './frequency.ts';
+export { Hash } from './hash.ts';
+export { Prng, type PrngState } from './prng.ts';
