@@ -6,7 +6,7 @@ import type { Instruction, MemoryOperand, Operand, Repeat } from './instruction.
 import { Gpr, type RegisterClass, Segment, type Width } from './registers.ts';
 import type { OperandSpec, Row } from './row.ts';
 import { rowsByOpcode } from './table.ts';
-import { isUndefined } from './undefined.ts';
+import { isUndefinedExtension, isUndefinedOpcode } from './undefined.ts';
 
 /** An instruction longer than this raises #GP(0). */
 export const MAX_INSTRUCTION_BYTES = 15;
@@ -151,10 +151,10 @@ class Decoder {
   }
 
   private unmatched(map: number, opcode: number): Decoded {
-    if (isUndefined(map, opcode, 0)) return UNDEFINED;
+    if (isUndefinedOpcode(map, opcode)) return UNDEFINED;
     const known = rowsByOpcode(map, opcode);
     const modrm = this.at < this.end ? this.peekModrm() : 0;
-    if (isUndefined(map, opcode, modrm)) return UNDEFINED;
+    if (isUndefinedExtension(map, opcode, modrm)) return UNDEFINED;
     // A register number that does not exist (CR1, segment 6) is undefined too.
     const badRegister = known.some((row) =>
       row.operands.some(

@@ -78,6 +78,8 @@ export interface Domain<V, B> {
   lowestBit(x: V): V;
   /** Number of the highest set bit; any value if `x` is 0. */
   highestBit(x: V): V;
+  /** Number of bits that are 1. */
+  countOnes(x: V): V;
   select(condition: B, whenTrue: V, whenFalse: V): V;
   /** 1 or 0. */
   fromCondition(condition: B): V;

@@ -121,7 +121,8 @@ const NO_OPERAND: Omit<OperandSpec, 'text' | 'place'> = {
 
 function parseOperand(text: string): OperandSpec {
   const base = { ...NO_OPERAND, text };
-  const fixed = REGISTERS.get(text.toLowerCase());
+  // Only in capitals: `r8` is a register of 8 bits, `R8` would be the register of that name.
+  const fixed = /^[A-Z]/.test(text) ? REGISTERS.get(text.toLowerCase()) : undefined;
   if (fixed !== undefined) {
     return { ...base, place: 'implied', fixed, registerClass: fixed.class };
   }

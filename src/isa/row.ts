@@ -69,6 +69,8 @@ export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc';
 export interface Attributes {
   /** LOCK is legal when the first operand is memory. */
   readonly lock?: true;
+  /** Always locked when an operand is memory, prefix or not (XCHG). */
+  readonly alwaysLocked?: true;
   readonly cost?: CostClass;
   readonly intercept?: Intercept;
   readonly privilege?: Privilege;

@@ -37,9 +37,13 @@ const EXTENSIONS: readonly (readonly [map: number, opcode: number, digits: strin
   [1, 0xc7, '1', 'register'],
 ];
 
-/** True if hardware raises #UD for this opcode of a map with this ModR/M byte. */
-export function isUndefined(map: number, opcode: number, modrm: number): boolean {
-  if (OPCODES[map]?.includes(opcode)) return true;
+/** True if hardware raises #UD for an opcode of a map, whatever follows. */
+export function isUndefinedOpcode(map: number, opcode: number): boolean {
+  return OPCODES[map]?.includes(opcode) === true;
+}
+
+/** True if hardware raises #UD for an opcode of a map with this ModR/M byte. */
+export function isUndefinedExtension(map: number, opcode: number, modrm: number): boolean {
   const mod: Mod = modrm >= 0xc0 ? 'register' : 'memory';
   const digit = String((modrm >> 3) & 7);
   return EXTENSIONS.some(

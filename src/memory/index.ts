@@ -4,4 +4,11 @@
 //   memory.write(0x1000, Uint8Array.of(0x90, 0xf4));
 //   memory.touchedPages(); // [1]
 
-export { type CodeWatch, PAGE_SHIFT, PAGE_SIZE, PhysicalMemory } from './physical-memory.ts';
+export {
+  type LineWritten,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  PhysicalMemory,
+  Watch,
+  type WatchKind,
+} from './physical-memory.ts';

@@ -5,14 +5,22 @@
 export const PAGE_SHIFT = 12;
 export const PAGE_SIZE = 1 << PAGE_SHIFT;
 
-/** Code is tracked in lines of 64 bytes: a store to data beside code must not drop the code. */
-const CODE_LINE_SHIFT = 6;
+/** Watched in lines of 64 bytes: a store to data beside code must not drop the code. */
+const LINE_SHIFT = 6;
+const LINE_SIZE = 1 << LINE_SHIFT;
 
-/** Who has decoded or compiled instructions and must hear when their bytes change. */
-export interface CodeWatch {
-  /** The 64-byte line that starts at `hpa` was written. */
-  lineWritten(hpa: number, lengthBytes: number): void;
-}
+/** What a line is watched for; values are bits of `watchedLines`. */
+export const Watch = {
+  /** Someone holds instructions decoded or compiled from it. */
+  CODE: 1,
+  /** Someone holds address translations derived from it. */
+  TRANSLATION: 2,
+} as const;
+
+export type WatchKind = (typeof Watch)[keyof typeof Watch];
+
+/** Called with the hpa of a line that was written; the line is no longer watched then. */
+export type LineWritten = (hpa: number) => void;
 
 /** Byte-addressed memory, zero at first. Untouched pages cost nothing. */
 export class PhysicalMemory {
@@ -22,9 +30,9 @@ export class PhysicalMemory {
   readonly bytes: Uint8Array;
   /** One byte a page: 1 once anything may have been written there. Zero pages need no saving. */
   readonly touched: Uint8Array;
-  /** One byte a 64-byte line: 1 while someone holds decoded code from it. */
-  readonly codeLines: Uint8Array;
-  private readonly watches: CodeWatch[] = [];
+  /** One byte a 64-byte line: bits of {@link Watch}. A store to a line with any bit is told. */
+  readonly watchedLines: Uint8Array;
+  private readonly listeners: { readonly kind: WatchKind; readonly written: LineWritten }[] = [];
   private allocatedBytes = 0;
 
   /**
@@ -36,7 +44,7 @@ export class PhysicalMemory {
     this.view = new DataView(buffer, 0, sizeBytes);
     this.bytes = new Uint8Array(buffer, 0, sizeBytes);
     this.touched = new Uint8Array(sizeBytes >>> PAGE_SHIFT);
-    this.codeLines = new Uint8Array(sizeBytes >>> CODE_LINE_SHIFT);
+    this.watchedLines = new Uint8Array(sizeBytes >>> LINE_SHIFT);
   }
 
   /**
@@ -68,29 +76,31 @@ export class PhysicalMemory {
   noteWrite(hpa: number, lengthBytes: number): void {
     const last = hpa + lengthBytes - 1;
     for (let page = hpa >>> PAGE_SHIFT; page <= last >>> PAGE_SHIFT; page++) this.touched[page] = 1;
-    this.noteCodeWrite(hpa, lengthBytes);
+    this.tellWatchers(hpa, lengthBytes);
   }
 
-  /** Tell the watches if the bytes overlap a line that holds decoded code. */
-  noteCodeWrite(hpa: number, lengthBytes: number): void {
-    const last = (hpa + lengthBytes - 1) >>> CODE_LINE_SHIFT;
-    for (let line = hpa >>> CODE_LINE_SHIFT; line <= last; line++) {
-      if (this.codeLines[line] === 0) continue;
-      this.codeLines[line] = 0;
-      for (const watch of this.watches) {
-        watch.lineWritten((line << CODE_LINE_SHIFT) >>> 0, 1 << CODE_LINE_SHIFT);
+  /** Tell the listeners if the bytes overlap a watched line. */
+  tellWatchers(hpa: number, lengthBytes: number): void {
+    const last = (hpa + lengthBytes - 1) >>> LINE_SHIFT;
+    for (let line = hpa >>> LINE_SHIFT; line <= last; line++) {
+      const watched = this.watchedLines[line] as number;
+      if (watched === 0) continue;
+      this.watchedLines[line] = 0;
+      for (const { kind, written } of this.listeners) {
+        if ((watched & kind) !== 0) written(line * LINE_SIZE);
       }
     }
   }
 
-  /** Mark bytes as decoded, so that watches hear of writes to them. */
-  markCode(hpa: number, lengthBytes: number): void {
-    const last = (hpa + lengthBytes - 1) >>> CODE_LINE_SHIFT;
-    for (let line = hpa >>> CODE_LINE_SHIFT; line <= last; line++) this.codeLines[line] = 1;
+  /** Watch the lines that the bytes lie in, until the next write to them. */
+  watch(kind: WatchKind, hpa: number, lengthBytes: number): void {
+    const last = (hpa + lengthBytes - 1) >>> LINE_SHIFT;
+    for (let line = hpa >>> LINE_SHIFT; line <= last; line++) this.watchedLines[line] |= kind;
   }
 
-  addCodeWatch(watch: CodeWatch): void {
-    this.watches.push(watch);
+  /** Hear of writes to lines watched for `kind`. */
+  onLineWritten(kind: WatchKind, written: LineWritten): void {
+    this.listeners.push({ kind, written });
   }
 
   /** Page numbers that may hold something other than zero, in order. */

@@ -180,8 +180,9 @@ const cmpxchg: Meaning = (d, dst, src) => {
   const old = d.modify(dst);
   const accumulator = d.register(w, Gpr.RAX);
   const equal = d.equal(accumulator, old);
-  // The destination is written in both cases, so a read-only page faults in both.
-  d.write(dst, d.select(equal, d.read(src), old));
+  // Memory is written in both cases, so a read-only page faults in both; a register is not.
+  if (dst.kind === 'memory') d.write(dst, d.select(equal, d.read(src), old));
+  else d.when(equal, () => d.write(dst, d.read(src)));
   d.when(d.negate(equal), () => d.setRegister(w, Gpr.RAX, old));
   d.flagsOfSub(w, accumulator, old, d.sub(w, accumulator, old));
 };

@@ -51,7 +51,7 @@ function shift(compute: Shift): Meaning {
   };
 }
 
-/** ROL, ROR, RCL, RCR: only CF and OF change, and only if the masked count is not 0. */
+/** ROL and ROR: only CF and OF change, and only if the masked count is not 0. */
 function rotate(compute: Shift): Meaning {
   return (d, dst, amount) => {
     const w = d.instruction.width;
@@ -59,11 +59,33 @@ function rotate(compute: Shift): Meaning {
     const count = shiftCount(d, amount);
     const { result, carry, overflow } = compute(d, w, x, count);
     d.write(dst, result);
-    d.when(d.negate(d.isZero(count)), () => {
-      d.setFlag('CF', carry);
-      d.setFlag('OF', overflow);
-    });
+    setRotateFlags(d, d.negate(d.isZero(count)), carry, overflow);
   };
+}
+
+/** RCL and RCR rotate one of width + 1 bits; flags change if the count modulo that is not 0. */
+function rotateThroughCarry(compute: Shift): Meaning {
+  return (d, dst, amount) => {
+    const w = d.instruction.width;
+    const x = d.modify(dst);
+    const masked = shiftCount(d, amount);
+    const count = w > 16 ? masked : remainder(d, masked, w + 1);
+    const { result, carry, overflow } = compute(d, w, x, count);
+    const some = d.negate(d.isZero(count));
+    d.write(dst, d.select(some, result, x));
+    setRotateFlags(d, some, carry, overflow);
+  };
+}
+
+function remainder<V, B>(d: Domain<V, B>, x: V, modulus: number): V {
+  return d.divide(8, d.constant(8, 0), x, d.constant(8, modulus)).remainder;
+}
+
+function setRotateFlags<V, B>(d: Domain<V, B>, some: B, carry: B, overflow: B): void {
+  d.when(some, () => {
+    d.setFlag('CF', carry);
+    d.setFlag('OF', overflow);
+  });
 }
 
 // A count beyond the width comes out of `sub` as a huge one, and shifting by it gives 0.
@@ -102,49 +124,36 @@ const ror: Shift = (d, w, x, masked) => {
   return { result, carry, overflow: d.differ(carry, d.bit(result, w - 2)) };
 };
 
-/** Rotation through CF is one of width + 1 bits. */
-function throughCarryCount<V, B>(d: Domain<V, B>, w: Width, masked: V): V {
-  return w > 16 ? masked : d.divide(8, d.constant(8, 0), masked, d.constant(8, w + 1)).remainder;
-}
-
-const rcl: Shift = (d, w, x, masked) => {
-  const count = throughCarryCount(d, w, masked);
-  const none = d.isZero(count);
+const rcl: Shift = (d, w, x, count) => {
   const cf = d.fromCondition(d.flag('CF'));
   const fromCarry = d.shiftLeft(w, cf, minusOne(d, count));
   const wrapped = d.shiftRight(x, d.sub(8, d.constant(8, w + 1), count));
-  const rotated = d.or(d.or(d.shiftLeft(w, x, count), fromCarry), wrapped);
-  const result = d.select(none, x, rotated);
-  const out = d.bit(d.shiftRight(x, fromTop(d, w, count)), 0);
-  const carry = d.either(d.both(none, d.flag('CF')), d.both(d.negate(none), out));
+  const result = d.or(d.or(d.shiftLeft(w, x, count), fromCarry), wrapped);
+  const carry = d.bit(d.shiftRight(x, fromTop(d, w, count)), 0);
   return { result, carry, overflow: d.differ(d.bit(result, w - 1), carry) };
 };
 
-const rcr: Shift = (d, w, x, masked) => {
-  const count = throughCarryCount(d, w, masked);
-  const none = d.isZero(count);
+const rcr: Shift = (d, w, x, count) => {
   const cf = d.fromCondition(d.flag('CF'));
   const fromCarry = d.shiftLeft(w, cf, fromTop(d, w, count));
   const wrapped = d.shiftLeft(w, x, d.sub(8, d.constant(8, w + 1), count));
-  const rotated = d.or(d.or(d.shiftRight(x, count), fromCarry), wrapped);
-  const result = d.select(none, x, rotated);
-  const out = d.bit(d.shiftRight(x, minusOne(d, count)), 0);
-  const carry = d.either(d.both(none, d.flag('CF')), d.both(d.negate(none), out));
+  const result = d.or(d.or(d.shiftRight(x, count), fromCarry), wrapped);
+  const carry = d.bit(d.shiftRight(x, minusOne(d, count)), 0);
   return { result, carry, overflow: d.differ(d.bit(result, w - 1), d.bit(result, w - 2)) };
 };
 
-/** SHLD and SHRD: the vacated bits come from `fill`. */
+/**
+ * SHLD and SHRD: the vacated bits come from `fill`. With 16 bits and a count above 16 the result is
+ * undefined; it comes out as on Intel's processors, which shift x:y:x.
+ */
 function doubleShift(left: boolean): Meaning {
   return (d, dst, fill, amount) => {
     const w = d.instruction.width;
     const x = d.modify(dst);
     const y = d.read(fill);
     const count = shiftCount(d, amount);
-    const rest = fromTop(d, w, count);
-    const result = left
-      ? d.or(d.shiftLeft(w, x, count), d.shiftRight(y, rest))
-      : d.or(d.shiftRight(x, count), d.shiftLeft(w, y, rest));
-    const out = left ? d.shiftRight(x, rest) : d.shiftRight(x, minusOne(d, count));
+    const { result, out } =
+      w === 16 ? shiftTriple(d, left, x, y, count) : shiftPair(d, left, x, y, count);
     const some = d.negate(d.isZero(count));
     d.write(dst, d.select(some, result, x));
     d.when(some, () => {
@@ -153,6 +162,35 @@ function doubleShift(left: boolean): Meaning {
       d.setFlag('OF', d.differ(d.bit(result, w - 1), d.bit(x, w - 1)));
     });
   };
+}
+
+interface DoubleShifted<V> {
+  readonly result: V;
+  /** Its bit 0 is the last bit shifted out. */
+  readonly out: V;
+}
+
+function shiftPair<V, B>(d: Domain<V, B>, left: boolean, x: V, y: V, count: V): DoubleShifted<V> {
+  const w = d.instruction.width;
+  const rest = fromTop(d, w, count);
+  if (left) {
+    const result = d.or(d.shiftLeft(w, x, count), d.shiftRight(y, rest));
+    return { result, out: d.shiftRight(x, rest) };
+  }
+  const result = d.or(d.shiftRight(x, count), d.shiftLeft(w, y, rest));
+  return { result, out: d.shiftRight(x, minusOne(d, count)) };
+}
+
+function shiftTriple<V, B>(d: Domain<V, B>, left: boolean, x: V, y: V, count: V): DoubleShifted<V> {
+  const at = (value: V, position: number) => d.shiftLeft(64, value, d.constant(8, position));
+  const triple = d.or(d.or(at(x, 32), at(y, 16)), x);
+  if (left) {
+    const shifted = d.shiftLeft(64, triple, count);
+    const down = (by: number) => d.shiftRight(shifted, d.constant(8, by));
+    return { result: d.truncate(16, down(32)), out: down(48) };
+  }
+  const result = d.truncate(16, d.shiftRight(triple, count));
+  return { result, out: d.shiftRight(triple, minusOne(d, count)) };
 }
 
 function shiftForms(digit: number): Form[] {
@@ -226,6 +264,28 @@ function bitScan(lowest: boolean): Meaning {
   };
 }
 
+/** LZCNT and TZCNT: a source of 0 gives the width and sets CF. */
+function countZeros(leading: boolean): Meaning {
+  return (d, dst, src) => {
+    const w = d.instruction.width;
+    const x = d.read(src);
+    const zero = d.isZero(x);
+    const found = leading ? d.sub(w, d.constant(w, w - 1), d.highestBit(x)) : d.lowestBit(x);
+    const count = d.select(zero, d.constant(w, w), found);
+    d.write(dst, count);
+    d.flagsOfLogic(w, count);
+    d.setFlag('CF', zero);
+  };
+}
+
+/** ZF says that the source is 0; all other status flags are cleared. */
+const popcnt: Meaning = (d, dst, src) => {
+  const x = d.read(src);
+  d.write(dst, d.countOnes(x));
+  d.flagsOfLogic(8, d.constant(8, 1));
+  d.setFlag('ZF', d.isZero(x));
+};
+
 const and: Combine = (d, x, y) => d.and(x, y);
 const or: Combine = (d, x, y) => d.or(x, y);
 const xor: Combine = (d, x, y) => d.xor(x, y);
@@ -246,8 +306,8 @@ export const logicAndBits = [
   ]),
   ...instruction('ROL', 'Rotate left', {}, rotate(rol), shiftForms(0)),
   ...instruction('ROR', 'Rotate right', {}, rotate(ror), shiftForms(1)),
-  ...instruction('RCL', 'Rotate left through carry', {}, rotate(rcl), shiftForms(2)),
-  ...instruction('RCR', 'Rotate right through carry', {}, rotate(rcr), shiftForms(3)),
+  ...instruction('RCL', 'Rotate left through carry', {}, rotateThroughCarry(rcl), shiftForms(2)),
+  ...instruction('RCR', 'Rotate right through carry', {}, rotateThroughCarry(rcr), shiftForms(3)),
   ...instruction('SHL', 'Shift left', {}, shift(shl), shiftForms(4)),
   ...instruction('SAL', 'Shift left', {}, shift(shl), [
     ...shiftForms(4).map((form): Form => [form[0], form[1], { encodeOnly: true }]),
@@ -286,6 +346,15 @@ export const logicAndBits = [
     bitTest(xor),
     bitTestForms('BB', 7),
   ),
+  ...instruction('TZCNT', 'Count trailing zeros', {}, countZeros(false), [
+    ['r16|32|64, r/m16|32|64', 'F3 0F BC /r'],
+  ]),
+  ...instruction('LZCNT', 'Count leading zeros', {}, countZeros(true), [
+    ['r16|32|64, r/m16|32|64', 'F3 0F BD /r'],
+  ]),
+  ...instruction('POPCNT', 'Count bits set to 1', {}, popcnt, [
+    ['r16|32|64, r/m16|32|64', 'F3 0F B8 /r'],
+  ]),
   ...instruction('BSF', 'Bit scan forward', {}, bitScan(true), [
     ['r16|32|64, r/m16|32|64', '0F BC /r'],
   ]),

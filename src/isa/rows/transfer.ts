@@ -140,7 +140,7 @@ export const transfer = [
     ['r16, r/m16', 'o16 63 /r'],
   ]),
   ...instruction('LEA', 'Load effective address', {}, lea, [['r16|32|64, m', '8D /r']]),
-  ...instruction('XCHG', 'Exchange', { lock: true }, xchg, [
+  ...instruction('XCHG', 'Exchange', { lock: true, alwaysLocked: true }, xchg, [
     ['AX|RAX, r16|64', '90+r'],
     ['r16|64, AX|RAX', '90+r', { encodeOnly: true }],
     ['EAX, r32-EAX', 'o32 90+r'],

@@ -1,0 +1,305 @@
+// Events through the IDT in 64-bit mode, with stack switches and nested faults, and the way back.
+// SDM 3, "Interrupt and Exception Handling", "64-Bit Mode Exception and Interrupt Handling".
+
+import Long from 'long';
+import { Segment } from '../isa/index.ts';
+import {
+  combine,
+  type DeliveredEvent,
+  EventTypes,
+  GuestFault,
+  hasErrorCode,
+  isSoftware,
+  NotImplemented,
+  Vector,
+} from './exceptions.ts';
+import { isCanonical } from './mmu.ts';
+import type { Processor } from './processor.ts';
+import {
+  type Descriptor,
+  loadCodeSegment,
+  loadSegment,
+  readDescriptor,
+  setStackSegment,
+} from './segments.ts';
+import { Activity, Blocking, Rflags, Rights, SEGMENT_WORDS, Word } from './state.ts';
+
+/** Offsets in a 64-bit TSS. */
+const TSS_RSP0 = 0x04;
+const TSS_IST1 = 0x24;
+
+interface Gate {
+  readonly offset: Long;
+  readonly selector: number;
+  readonly type: number;
+  readonly stackTable: number;
+}
+
+/** The event that a fault becomes. */
+export function eventOf(fault: GuestFault): DeliveredEvent {
+  return {
+    vector: fault.vector,
+    type: EventTypes.HARDWARE_EXCEPTION,
+    errorCode: hasErrorCode(fault.vector) ? (fault.errorCode ?? 0) : null,
+    instructionLengthBytes: 0,
+  };
+}
+
+/**
+ * Deliver an event, and instead of it whatever its delivery leads to: a nested fault, a double
+ * fault, shutdown. RIP must be at the instruction to return to (for software events: at it).
+ */
+export function deliver(processor: Processor, event: DeliveredEvent): void {
+  let current = event;
+  for (;;) {
+    try {
+      processor.delivering = current;
+      enterHandler(processor, current);
+      processor.delivering = null;
+      return;
+    } catch (thrown) {
+      if (!(thrown instanceof GuestFault)) throw thrown;
+      const next = nested(processor, current, thrown);
+      if (next === null) return;
+      current = next;
+    }
+  }
+}
+
+/** What is delivered after `fault` came up while delivering `first`; null after a triple fault. */
+function nested(
+  processor: Processor,
+  first: DeliveredEvent,
+  fault: GuestFault,
+): DeliveredEvent | null {
+  const second = eventOf(fault);
+  const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
+  // The owner may want the second exception itself, before it is folded into a double fault.
+  processor.virtualization.exception(second, linear);
+  const outcome =
+    first.type === EventTypes.HARDWARE_EXCEPTION ? combine(first.vector, second.vector) : 'second';
+  if (outcome === 'second') {
+    if (fault.vector === Vector.PF) processor.state.set64(Word.CR2, linear);
+    return second;
+  }
+  processor.delivering = null;
+  if (outcome === 'doubleFault') {
+    const double = eventOf(new GuestFault(Vector.DF, 0));
+    processor.virtualization.exception(double, Long.ZERO);
+    return double;
+  }
+  processor.virtualization.tripleFault();
+  processor.state.words[Word.ACTIVITY] = Activity.SHUTDOWN;
+  processor.requestAttention();
+  return null;
+}
+
+function enterHandler(processor: Processor, event: DeliveredEvent): void {
+  const { state, mmu } = processor;
+  const { words } = state;
+  const external = isSoftware(event.type) ? 0 : 1;
+  const gateCode = event.vector * 8 + 2;
+  const gate = readGate(processor, event.vector, gateCode + external);
+  const { cpl } = state;
+  if (isSoftware(event.type) && cpl > ((gate.type >> Rights.DPL_SHIFT) & 3)) {
+    throw new GuestFault(Vector.GP, gateCode);
+  }
+  if ((gate.type & Rights.P) === 0) throw new GuestFault(Vector.NP, gateCode + external);
+  const target = codeTarget(processor, gate.selector, external);
+  const conforming = (target.rights & 4) !== 0;
+  const newCpl = conforming ? cpl : (target.rights >> Rights.DPL_SHIFT) & 3;
+  const stack = newStack(processor, gate.stackTable, newCpl, external);
+  if (!isCanonical(gate.offset.high)) throw new GuestFault(Vector.GP, external);
+
+  const rip = state.get64(Word.RIP);
+  const returnAddress = isSoftware(event.type) ? rip.add(event.instructionLengthBytes) : rip;
+  const frame = [
+    Long.fromInt(words[Word.SS_SELECTOR] as number),
+    state.get64(Word.RSP),
+    Long.fromInt(flagsImage(words[Word.RFLAGS] as number, event)),
+    Long.fromInt(words[Word.CS_SELECTOR] as number),
+    returnAddress,
+    ...(event.errorCode === null ? [] : [Long.fromInt(event.errorCode, true)]),
+  ];
+  let top = stack;
+  const pushAll = () => {
+    for (const value of frame) {
+      top = top.sub(8);
+      mmu.write(top.low, top.high, 8, value, true);
+    }
+  };
+  if (newCpl === 3) pushAll();
+  else mmu.asSupervisor(pushAll);
+
+  loadCodeSegment(processor, target, newCpl);
+  if (newCpl !== cpl) setStackSegment(processor, newCpl, newCpl);
+  state.set64(Word.RSP, top);
+  state.set64(Word.RIP, gate.offset);
+  const isInterruptGate = (gate.type & 1) === 0;
+  words[Word.RFLAGS] &= ~(Rflags.TF | Rflags.NT | Rflags.RF | Rflags.VM);
+  if (isInterruptGate) words[Word.RFLAGS] &= ~Rflags.IF;
+  words[Word.ACTIVITY] = Activity.ACTIVE;
+  words[Word.INTERRUPTIBILITY] &= ~(Blocking.STI | Blocking.MOV_SS);
+  mmu.updatePrivilege();
+}
+
+function readGate(processor: Processor, vector: number, code: number): Gate {
+  const { state, mmu } = processor;
+  if (vector * 16 + 15 > ((state.words[Word.IDTR_LIMIT] as number) & 0xffff)) {
+    throw new GuestFault(Vector.GP, code);
+  }
+  const at = state.get64(Word.IDTR_BASE).add(vector * 16);
+  const upper = at.add(8);
+  const low = mmu.asSupervisor(() => mmu.read(at.low, at.high, 8));
+  const high = mmu.asSupervisor(() => mmu.read(upper.low, upper.high, 8));
+  const type = (low.high >>> 8) & 0xff;
+  if ((type & 0x1e) !== 0x0e) throw new GuestFault(Vector.GP, code);
+  return {
+    offset: Long.fromBits((low.low & 0xffff) | (low.high & 0xffff0000), high.low),
+    selector: low.low >>> 16,
+    type,
+    stackTable: low.high & 7,
+  };
+}
+
+/** The code segment that a gate names, checked. */
+function codeTarget(processor: Processor, selector: number, external: number): Descriptor {
+  if ((selector & 0xfffc) === 0) throw new GuestFault(Vector.GP, external);
+  const target = readDescriptor(processor, selector, Vector.GP, external);
+  const code = (selector & 0xfffc) | external;
+  const isCode = (target.rights & (Rights.S | 8)) === (Rights.S | 8);
+  const dpl = (target.rights >> Rights.DPL_SHIFT) & 3;
+  if (!isCode || dpl > processor.state.cpl) throw new GuestFault(Vector.GP, code);
+  if ((target.rights & Rights.P) === 0) throw new GuestFault(Vector.NP, code);
+  if ((target.rights & (Rights.L | Rights.DB)) !== Rights.L) throw new GuestFault(Vector.GP, code);
+  return target;
+}
+
+/** The stack pointer that the handler's frame is pushed below, aligned to 16. */
+function newStack(
+  processor: Processor,
+  stackTable: number,
+  newCpl: number,
+  external: number,
+): Long {
+  const { state, mmu } = processor;
+  const { words } = state;
+  let pointer: Long;
+  if (stackTable === 0 && newCpl === state.cpl) pointer = state.get64(Word.RSP);
+  else {
+    const offset = stackTable === 0 ? TSS_RSP0 + 8 * newCpl : TSS_IST1 + 8 * (stackTable - 1);
+    if (offset + 7 > (words[Word.TR_LIMIT] as number) >>> 0) {
+      const selector = (words[Word.TR_SELECTOR] as number) & 0xfffc;
+      throw new GuestFault(Vector.TS, selector | external);
+    }
+    const at = state.get64(Word.TR_BASE).add(offset);
+    pointer = mmu.asSupervisor(() => mmu.read(at.low, at.high, 8));
+    if (!isCanonical(pointer.high)) throw new GuestFault(Vector.SS, external);
+  }
+  return pointer.and(Long.fromInt(-16));
+}
+
+/** RFLAGS as pushed: RF is set for faults, so that an instruction breakpoint is not hit again. */
+function flagsImage(rflags: number, event: DeliveredEvent): number {
+  const isFault = event.type === EventTypes.HARDWARE_EXCEPTION && event.vector !== Vector.DB;
+  return isFault ? rflags | Rflags.RF : rflags;
+}
+
+/** IRET, IRETD and IRETQ in 64-bit mode. `pop` widths in bytes: 2, 4 or 8. */
+export function interruptReturn(processor: Processor, lengthBytes: number): void {
+  const { state, mmu } = processor;
+  const { words } = state;
+  const { cpl } = state;
+  if (((words[Word.RFLAGS] as number) & Rflags.NT) !== 0) throw new GuestFault(Vector.GP, 0);
+  let top = state.get64(Word.RSP);
+  const pop = () => {
+    const value = mmu.read(top.low, top.high, lengthBytes, true);
+    top = top.add(lengthBytes);
+    return value;
+  };
+  const rip = pop();
+  const csSelector = pop().low & 0xffff;
+  const flags = pop().low;
+  const rsp = pop();
+  const ssSelector = pop().low & 0xffff;
+  const code = csSelector & 0xfffc;
+  if (code === 0) throw new GuestFault(Vector.GP, 0);
+  const target = readDescriptor(processor, csSelector, Vector.GP);
+  const rpl = csSelector & 3;
+  const dpl = (target.rights >> Rights.DPL_SHIFT) & 3;
+  const isCode = (target.rights & (Rights.S | 8)) === (Rights.S | 8);
+  const conforming = (target.rights & 4) !== 0;
+  if (!isCode || rpl < cpl || (conforming ? dpl > rpl : dpl !== rpl)) {
+    throw new GuestFault(Vector.GP, code);
+  }
+  if ((target.rights & Rights.P) === 0) throw new GuestFault(Vector.NP, code);
+  if ((target.rights & Rights.L) === 0) throw new NotImplemented('IRET to compatibility mode');
+  if (!isCanonical(rip.high)) throw new GuestFault(Vector.GP, 0);
+  const stack = stackTarget(processor, ssSelector, rpl);
+
+  loadCodeSegment(processor, target, rpl);
+  if (stack === 'null') setStackSegment(processor, ssSelector, rpl);
+  else loadStack(processor, ssSelector, rpl);
+  if (rpl > cpl) dropPrivilegedSegments(processor, rpl);
+  state.set64(Word.RSP, rsp);
+  state.set64(Word.RIP, rip);
+  writeFlags(processor, flags, lengthBytes === 2 ? 0xffff : ~0, cpl);
+  words[Word.INTERRUPTIBILITY] &= ~Blocking.NMI;
+  mmu.updatePrivilege();
+  processor.requestAttention();
+}
+
+/** Check the SS selector that IRET pops. */
+function stackTarget(processor: Processor, selector: number, cpl: number): 'null' | 'loaded' {
+  if ((selector & 0xfffc) === 0) {
+    if (cpl === 3 || (selector & 3) !== cpl) throw new GuestFault(Vector.GP, 0);
+    return 'null';
+  }
+  const { rights } = readDescriptor(processor, selector, Vector.GP);
+  const isWritableData = (rights & (Rights.S | 10)) === (Rights.S | 2);
+  const dpl = (rights >> Rights.DPL_SHIFT) & 3;
+  if (!isWritableData || (selector & 3) !== cpl || dpl !== cpl) {
+    throw new GuestFault(Vector.GP, selector & 0xfffc);
+  }
+  if ((rights & Rights.P) === 0) throw new GuestFault(Vector.SS, selector & 0xfffc);
+  return 'loaded';
+}
+
+/** Load SS after its checks, with the privilege that CS has brought. */
+function loadStack(processor: Processor, selector: number, cpl: number): void {
+  const { words } = processor.state;
+  const blocked = words[Word.INTERRUPTIBILITY] as number;
+  words[Word.SS_RIGHTS] = cpl << Rights.DPL_SHIFT;
+  loadSegment(processor, Segment.SS, selector);
+  // IRET does not block interrupts as MOV SS does.
+  words[Word.INTERRUPTIBILITY] = blocked;
+}
+
+/** A return outward nulls the data segments that the new privilege level may not use. */
+function dropPrivilegedSegments(processor: Processor, cpl: number): void {
+  const { words } = processor.state;
+  for (const number of [Segment.ES, Segment.DS, Segment.FS, Segment.GS]) {
+    const register = SEGMENT_WORDS[number] as (typeof SEGMENT_WORDS)[number];
+    const rights = words[register.rights] as number;
+    const conforming = (rights & 12) === 12;
+    const dpl = (rights >> Rights.DPL_SHIFT) & 3;
+    if ((rights & Rights.UNUSABLE) === 0 && !conforming && dpl < cpl) {
+      loadSegment(processor, number, 0);
+    }
+  }
+}
+
+/** Flags that POPF and IRET may change at a privilege level. */
+export function writeFlags(processor: Processor, image: number, mask: number, cpl: number): void {
+  const { words } = processor.state;
+  const old = words[Word.RFLAGS] as number;
+  const iopl = (old & Rflags.IOPL) >> 12;
+  let changeable =
+    Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF | Rflags.DF;
+  changeable |= Rflags.TF | Rflags.NT | Rflags.RF | Rflags.AC | Rflags.ID;
+  if (cpl <= iopl) changeable |= Rflags.IF;
+  if (cpl === 0) changeable |= Rflags.IOPL;
+  changeable &= mask;
+  words[Word.RFLAGS] = (old & ~changeable) | (image & changeable) | Rflags.FIXED;
+  processor.requestAttention();
+}

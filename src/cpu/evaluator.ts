@@ -1,0 +1,663 @@
+// The domain of concrete values: evaluating an instruction's meaning here executes it. A value is
+// the number of a slot that holds two 32-bit halves; slots are handed out in order and all taken
+// back when the next instruction begins, so nothing is allocated. A truth value is a boolean.
+
+import Long from 'long';
+import type {
+  Division,
+  Domain,
+  Flag,
+  Instruction,
+  MemoryOperand,
+  Operand,
+  RaisedVector,
+  SystemFunction,
+  Width,
+} from '../isa/index.ts';
+import { Segment } from '../isa/index.ts';
+import type { PhysicalMemory } from '../memory/index.ts';
+import { GuestFault, Vector } from './exceptions.ts';
+import { isCanonical, type Mmu } from './mmu.ts';
+import { type ProcessorState, Rflags, SEGMENT_WORDS, Word } from './state.ts';
+import { Access } from './virtualization.ts';
+import { divide, multiply64, multiply64Signed, toBigInt, type WidePair } from './wide.ts';
+
+type Slot = number;
+
+const SLOT_COUNT = 256;
+
+const FLAG_BITS: Readonly<Record<Flag, number>> = {
+  CF: Rflags.CF,
+  PF: Rflags.PF,
+  AF: Rflags.AF,
+  ZF: Rflags.ZF,
+  SF: Rflags.SF,
+  OF: Rflags.OF,
+  DF: Rflags.DF,
+};
+
+const STATUS_FLAGS = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF;
+
+/** PF for every value of the low byte. */
+const PARITY = Uint8Array.from({ length: 256 }, (_, byte) => {
+  let ones = 0;
+  for (let bits = byte; bits !== 0; bits >>= 1) ones += bits & 1;
+  return ones % 2 === 0 ? Rflags.PF : 0;
+});
+
+/** What {@link Evaluator.call} reaches: the system functions of the processor. */
+export type SystemCall = (name: SystemFunction, args: readonly Long[]) => Long;
+
+export class Evaluator implements Domain<Slot, boolean> {
+  readonly stackWidth: Width = 64;
+  instruction!: Instruction;
+  /** Where execution continues, as two halves. */
+  nextLow = 0;
+  nextHigh = 0;
+  /** Set when the meaning said `again`. */
+  unfinished = false;
+  private inFlight = false;
+  private readonly low = new Int32Array(SLOT_COUNT);
+  private readonly high = new Int32Array(SLOT_COUNT);
+  private used = 0;
+  private sequentialLow = 0;
+  private sequentialHigh = 0;
+  private rspLow = 0;
+  private rspHigh = 0;
+  private linearLow = 0;
+  private linearHigh = 0;
+  private readonly words: Int32Array;
+  private readonly view: DataView;
+  private readonly watchedLines: Uint8Array;
+  private readonly memory: PhysicalMemory;
+  private readonly mmu: Mmu;
+  private readonly system: SystemCall;
+
+  constructor(memory: PhysicalMemory, state: ProcessorState, mmu: Mmu, system: SystemCall) {
+    this.memory = memory;
+    this.view = memory.view;
+    this.watchedLines = memory.watchedLines;
+    this.words = state.words;
+    this.mmu = mmu;
+    this.system = system;
+  }
+
+  /** Get ready for an instruction at the current RIP. */
+  begin(instruction: Instruction): void {
+    this.instruction = instruction;
+    this.used = 0;
+    this.unfinished = false;
+    this.inFlight = true;
+    this.rspLow = this.words[Word.RSP] as number;
+    this.rspHigh = this.words[Word.RSP + 1] as number;
+    const low = this.words[Word.RIP] as number;
+    const sum = (low >>> 0) + instruction.lengthBytes;
+    this.nextLow = this.sequentialLow = sum | 0;
+    this.nextHigh = this.sequentialHigh =
+      sum > 0xffffffff
+        ? ((this.words[Word.RIP + 1] as number) + 1) | 0
+        : (this.words[Word.RIP + 1] as number);
+  }
+
+  /** The instruction is complete: continue at what it said comes next. */
+  commit(): void {
+    this.words[Word.RIP] = this.nextLow;
+    this.words[Word.RIP + 1] = this.nextHigh;
+    this.inFlight = false;
+  }
+
+  /** Undo what an instruction that does not complete did to RSP; it does nothing else early. */
+  abandon(): void {
+    if (!this.inFlight) return;
+    this.words[Word.RSP] = this.rspLow;
+    this.words[Word.RSP + 1] = this.rspHigh;
+    this.inFlight = false;
+  }
+
+  /** A system function has set RIP itself. */
+  continueAtRip(): void {
+    this.nextLow = this.words[Word.RIP] as number;
+    this.nextHigh = this.words[Word.RIP + 1] as number;
+  }
+
+  private make(low: number, high: number): Slot {
+    const slot = this.used++;
+    this.low[slot] = low;
+    this.high[slot] = high;
+    return slot;
+  }
+
+  /** A value cut to `width` bits. */
+  private cut(width: Width, low: number, high: number): Slot {
+    const slot = this.used++;
+    if (width === 64) {
+      this.low[slot] = low;
+      this.high[slot] = high;
+    } else {
+      this.low[slot] = width === 32 ? low : low & ((1 << width) - 1);
+      this.high[slot] = 0;
+    }
+    return slot;
+  }
+
+  private fromLong(value: Long): Slot {
+    return this.make(value.low, value.high);
+  }
+
+  private toLong(x: Slot): Long {
+    return Long.fromBits(this.low[x] as number, this.high[x] as number);
+  }
+
+  // Values
+
+  constant(width: Width, value: number): Slot {
+    return this.cut(width, value | 0, value < 0 ? -1 : Math.floor(value / 2 ** 32) | 0);
+  }
+
+  add(width: Width, x: Slot, y: Slot): Slot {
+    const xl = this.low[x] as number;
+    const yl = this.low[y] as number;
+    if (width !== 64) return this.cut(width, (xl + yl) | 0, 0);
+    const sum = (xl >>> 0) + (yl >>> 0);
+    const carry = sum > 0xffffffff ? 1 : 0;
+    return this.make(sum | 0, ((this.high[x] as number) + (this.high[y] as number) + carry) | 0);
+  }
+
+  sub(width: Width, x: Slot, y: Slot): Slot {
+    const xl = this.low[x] as number;
+    const yl = this.low[y] as number;
+    if (width !== 64) return this.cut(width, (xl - yl) | 0, 0);
+    const borrow = xl >>> 0 < yl >>> 0 ? 1 : 0;
+    return this.make(
+      (xl - yl) | 0,
+      ((this.high[x] as number) - (this.high[y] as number) - borrow) | 0,
+    );
+  }
+
+  multiply(width: Width, x: Slot, y: Slot): Slot {
+    if (width !== 64) {
+      return this.cut(width, Math.imul(this.low[x] as number, this.low[y] as number), 0);
+    }
+    const { first } = this.product(x, y);
+    return this.make(first.low, first.high);
+  }
+
+  multiplyHigh(width: Width, x: Slot, y: Slot): Slot {
+    const { first, second } = this.product(x, y);
+    if (width === 64) return this.make(second.low, second.high);
+    if (width === 32) return this.make(first.high, 0);
+    return this.cut(width, first.low >>> width, 0);
+  }
+
+  multiplyHighSigned(width: Width, x: Slot, y: Slot): Slot {
+    const a = this.signExtend(width, 64, x);
+    const b = this.signExtend(width, 64, y);
+    const { first, second } = multiply64Signed(
+      this.low[a] as number,
+      this.high[a] as number,
+      this.low[b] as number,
+      this.high[b] as number,
+    );
+    if (width === 64) return this.make(second.low, second.high);
+    if (width === 32) return this.make(first.high, 0);
+    return this.cut(width, first.low >> width, 0);
+  }
+
+  private product(x: Slot, y: Slot): WidePair {
+    return multiply64(
+      this.low[x] as number,
+      this.high[x] as number,
+      this.low[y] as number,
+      this.high[y] as number,
+    );
+  }
+
+  divide(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
+    return this.quotient(width, false, high, low, divisor);
+  }
+
+  divideSigned(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
+    return this.quotient(width, true, high, low, divisor);
+  }
+
+  private quotient(
+    width: Width,
+    signed: boolean,
+    high: Slot,
+    low: Slot,
+    divisor: Slot,
+  ): Division<Slot> {
+    const big = (x: Slot) => toBigInt(this.low[x] as number, this.high[x] as number);
+    const pair = divide(width, signed, big(high), big(low), big(divisor));
+    if (pair === null) throw new GuestFault(Vector.DE);
+    return {
+      quotient: this.make(pair.first.low, pair.first.high),
+      remainder: this.make(pair.second.low, pair.second.high),
+    };
+  }
+
+  and(x: Slot, y: Slot): Slot {
+    return this.make(
+      (this.low[x] as number) & (this.low[y] as number),
+      (this.high[x] as number) & (this.high[y] as number),
+    );
+  }
+
+  or(x: Slot, y: Slot): Slot {
+    return this.make(
+      (this.low[x] as number) | (this.low[y] as number),
+      (this.high[x] as number) | (this.high[y] as number),
+    );
+  }
+
+  xor(x: Slot, y: Slot): Slot {
+    return this.make(
+      (this.low[x] as number) ^ (this.low[y] as number),
+      (this.high[x] as number) ^ (this.high[y] as number),
+    );
+  }
+
+  not(width: Width, x: Slot): Slot {
+    return this.cut(width, ~(this.low[x] as number), ~(this.high[x] as number));
+  }
+
+  shiftLeft(width: Width, x: Slot, count: Slot): Slot {
+    const n = this.low[count] as number;
+    if (n >>> 0 >= width) return this.make(0, 0);
+    const low = this.low[x] as number;
+    if (width !== 64) return this.cut(width, low << n, 0);
+    const high = this.high[x] as number;
+    if (n >= 32) return this.make(0, low << (n - 32));
+    return n === 0 ? this.make(low, high) : this.make(low << n, (high << n) | (low >>> (32 - n)));
+  }
+
+  shiftRight(x: Slot, count: Slot): Slot {
+    const n = this.low[count] as number;
+    if (n >>> 0 >= 64) return this.make(0, 0);
+    const low = this.low[x] as number;
+    const high = this.high[x] as number;
+    if (n >= 32) return this.make(high >>> (n - 32), 0);
+    return n === 0 ? this.make(low, high) : this.make((low >>> n) | (high << (32 - n)), high >>> n);
+  }
+
+  shiftRightSigned(width: Width, x: Slot, count: Slot): Slot {
+    const wide = this.signExtend(width, 64, x);
+    const n = Math.min((this.low[count] as number) >>> 0, 63);
+    const low = this.low[wide] as number;
+    const high = this.high[wide] as number;
+    if (n >= 32) return this.cut(width, high >> (n - 32), high >> 31);
+    if (n === 0) return this.cut(width, low, high);
+    return this.cut(width, (low >>> n) | (high << (32 - n)), high >> n);
+  }
+
+  signExtend(from: Width, to: Width, x: Slot): Slot {
+    const low = this.low[x] as number;
+    if (from === 64) return this.cut(to, low, this.high[x] as number);
+    const extended = from === 32 ? low : (low << (32 - from)) >> (32 - from);
+    return this.cut(to, extended, extended >> 31);
+  }
+
+  truncate(width: Width, x: Slot): Slot {
+    return this.cut(width, this.low[x] as number, this.high[x] as number);
+  }
+
+  lowestBit(x: Slot): Slot {
+    const low = this.low[x] as number;
+    const high = this.high[x] as number;
+    if (low !== 0) return this.make(31 - Math.clz32(low & -low), 0);
+    return this.make(63 - Math.clz32(high & -high), 0);
+  }
+
+  highestBit(x: Slot): Slot {
+    const high = this.high[x] as number;
+    if (high !== 0) return this.make(63 - Math.clz32(high), 0);
+    return this.make(31 - Math.clz32(this.low[x] as number), 0);
+  }
+
+  countOnes(x: Slot): Slot {
+    return this.make(ones(this.low[x] as number) + ones(this.high[x] as number), 0);
+  }
+
+  select(condition: boolean, whenTrue: Slot, whenFalse: Slot): Slot {
+    return condition ? whenTrue : whenFalse;
+  }
+
+  fromCondition(condition: boolean): Slot {
+    return this.make(condition ? 1 : 0, 0);
+  }
+
+  // Truth values
+
+  isZero(x: Slot): boolean {
+    return this.low[x] === 0 && this.high[x] === 0;
+  }
+
+  equal(x: Slot, y: Slot): boolean {
+    return this.low[x] === this.low[y] && this.high[x] === this.high[y];
+  }
+
+  lessUnsigned(x: Slot, y: Slot): boolean {
+    const xh = (this.high[x] as number) >>> 0;
+    const yh = (this.high[y] as number) >>> 0;
+    if (xh !== yh) return xh < yh;
+    return (this.low[x] as number) >>> 0 < (this.low[y] as number) >>> 0;
+  }
+
+  bit(x: Slot, index: number): boolean {
+    const half = index < 32 ? (this.low[x] as number) : (this.high[x] as number);
+    return ((half >>> (index & 31)) & 1) !== 0;
+  }
+
+  negate(x: boolean): boolean {
+    return !x;
+  }
+
+  both(x: boolean, y: boolean): boolean {
+    return x && y;
+  }
+
+  either(x: boolean, y: boolean): boolean {
+    return x || y;
+  }
+
+  differ(x: boolean, y: boolean): boolean {
+    return x !== y;
+  }
+
+  // Flags
+
+  flag(name: Flag): boolean {
+    return ((this.words[Word.RFLAGS] as number) & FLAG_BITS[name]) !== 0;
+  }
+
+  setFlag(name: Flag, value: boolean): void {
+    if (value) this.words[Word.RFLAGS] |= FLAG_BITS[name];
+    else this.words[Word.RFLAGS] &= ~FLAG_BITS[name];
+  }
+
+  flagsOfAdd(width: Width, x: Slot, y: Slot, sum: Slot): void {
+    const upper = width === 64 ? this.high : this.low;
+    const shift = width === 64 ? 31 : width - 1;
+    const a = upper[x] as number;
+    const b = upper[y] as number;
+    const r = upper[sum] as number;
+    const carry = (((a & b) | ((a | b) & ~r)) >>> shift) & 1;
+    const overflow = (((a ^ r) & (b ^ r)) >>> shift) & 1;
+    this.setStatus(width, x, y, sum, carry | (overflow << 11));
+  }
+
+  flagsOfSub(width: Width, x: Slot, y: Slot, difference: Slot): void {
+    const upper = width === 64 ? this.high : this.low;
+    const shift = width === 64 ? 31 : width - 1;
+    const a = upper[x] as number;
+    const b = upper[y] as number;
+    const r = upper[difference] as number;
+    const carry = (((~a & b) | ((~a | b) & r)) >>> shift) & 1;
+    const overflow = (((a ^ b) & (a ^ r)) >>> shift) & 1;
+    this.setStatus(width, x, y, difference, carry | (overflow << 11));
+  }
+
+  /** AF from the operands, ZF, SF and PF from the result, CF and OF as given. */
+  private setStatus(width: Width, x: Slot, y: Slot, result: Slot, carryAndOverflow: number): void {
+    const low = this.low[result] as number;
+    const auxiliary = ((this.low[x] as number) ^ (this.low[y] as number) ^ low) & Rflags.AF;
+    this.words[Word.RFLAGS] =
+      ((this.words[Word.RFLAGS] as number) & ~STATUS_FLAGS) |
+      carryAndOverflow |
+      auxiliary |
+      this.resultFlags(width, low, this.high[result] as number);
+  }
+
+  flagsOfLogic(width: Width, result: Slot): void {
+    this.words[Word.RFLAGS] =
+      ((this.words[Word.RFLAGS] as number) & ~STATUS_FLAGS) |
+      this.resultFlags(width, this.low[result] as number, this.high[result] as number);
+  }
+
+  private resultFlags(width: Width, low: number, high: number): number {
+    const sign = width === 64 ? high >>> 31 : (low >>> (width - 1)) & 1;
+    const zero = (low | high) === 0 ? Rflags.ZF : 0;
+    return (PARITY[low & 255] as number) | zero | (sign << 7);
+  }
+
+  condition(code: number): boolean {
+    const flags = this.words[Word.RFLAGS] as number;
+    let holds: boolean;
+    switch (code >> 1) {
+      case 0:
+        holds = (flags & Rflags.OF) !== 0;
+        break;
+      case 1:
+        holds = (flags & Rflags.CF) !== 0;
+        break;
+      case 2:
+        holds = (flags & Rflags.ZF) !== 0;
+        break;
+      case 3:
+        holds = (flags & (Rflags.CF | Rflags.ZF)) !== 0;
+        break;
+      case 4:
+        holds = (flags & Rflags.SF) !== 0;
+        break;
+      case 5:
+        holds = (flags & Rflags.PF) !== 0;
+        break;
+      case 6:
+        holds = (((flags >> 4) ^ flags) & Rflags.SF) !== 0;
+        break;
+      default:
+        holds = (((flags >> 4) ^ flags) & Rflags.SF) !== 0 || (flags & Rflags.ZF) !== 0;
+    }
+    return holds !== ((code & 1) === 1);
+  }
+
+  // Operands and registers
+
+  read(operand: Operand): Slot {
+    switch (operand.kind) {
+      case 'register':
+        if (operand.high)
+          return this.make(((this.words[2 * operand.number] as number) >> 8) & 255, 0);
+        return this.register(operand.width, operand.number);
+      case 'immediate':
+        return this.fromLong(operand.value);
+      case 'memory':
+        return this.load(operand.width as Width, operand.segment, this.effective(operand));
+      case 'relative': {
+        const sum = (this.sequentialLow >>> 0) + operand.displacement;
+        return this.make(sum | 0, (this.sequentialHigh + Math.floor(sum / 2 ** 32)) | 0);
+      }
+    }
+  }
+
+  modify(operand: Operand): Slot {
+    if (operand.kind !== 'memory') return this.read(operand);
+    return this.loadForWrite(operand.width as Width, operand.segment, this.effective(operand));
+  }
+
+  write(operand: Operand, value: Slot): void {
+    if (operand.kind === 'register') {
+      if (!operand.high) {
+        this.setRegister(operand.width, operand.number, value);
+        return;
+      }
+      const at = 2 * operand.number;
+      const byte = ((this.low[value] as number) & 255) << 8;
+      this.words[at] = ((this.words[at] as number) & ~0xff00) | byte;
+    } else if (operand.kind === 'memory') {
+      this.store(operand.width as Width, operand.segment, this.effective(operand), value);
+    } else throw new TypeError(`cannot write to a ${operand.kind} operand`);
+  }
+
+  address(operand: Operand): Slot {
+    if (operand.kind !== 'memory') throw new TypeError(`a ${operand.kind} operand has no address`);
+    return this.effective(operand);
+  }
+
+  private effective(operand: MemoryOperand): Slot {
+    let { low, high } = operand.displacement;
+    if (operand.base >= 0) {
+      const sum = (low >>> 0) + ((this.words[2 * operand.base] as number) >>> 0);
+      high += (this.words[2 * operand.base + 1] as number) + (sum > 0xffffffff ? 1 : 0);
+      low = sum | 0;
+    } else if (operand.ripRelative) {
+      const sum = (low >>> 0) + (this.sequentialLow >>> 0);
+      high += this.sequentialHigh + (sum > 0xffffffff ? 1 : 0);
+      low = sum | 0;
+    }
+    if (operand.index >= 0) {
+      const indexLow = this.words[2 * operand.index] as number;
+      const indexHigh = this.words[2 * operand.index + 1] as number;
+      const { scale } = operand;
+      const sum = (low >>> 0) + ((indexLow << scale) >>> 0);
+      const spilled = scale === 0 ? 0 : indexLow >>> (32 - scale);
+      high += ((indexHigh << scale) | spilled) + (sum > 0xffffffff ? 1 : 0);
+      low = sum | 0;
+    }
+    return this.make(low, operand.addressWidth === 32 ? 0 : high);
+  }
+
+  register(width: Width, number: number): Slot {
+    return this.cut(width, this.words[2 * number] as number, this.words[2 * number + 1] as number);
+  }
+
+  setRegister(width: Width, number: number, value: Slot): void {
+    const at = 2 * number;
+    const low = this.low[value] as number;
+    if (width === 64) {
+      this.words[at] = low;
+      this.words[at + 1] = this.high[value] as number;
+    } else if (width === 32) {
+      this.words[at] = low;
+      this.words[at + 1] = 0;
+    } else {
+      const mask = (1 << width) - 1;
+      this.words[at] = ((this.words[at] as number) & ~mask) | (low & mask);
+    }
+  }
+
+  // Memory
+
+  load(width: Width, segment: number, offset: Slot): Slot {
+    return this.loadAs(width, segment, offset, Access.READ);
+  }
+
+  loadForWrite(width: Width, segment: number, offset: Slot): Slot {
+    return this.loadAs(width, segment, offset, Access.WRITE);
+  }
+
+  private loadAs(width: Width, segment: number, offset: Slot, access: 0 | 1): Slot {
+    this.linear(segment, offset);
+    const low = this.linearLow;
+    const high = this.linearHigh;
+    const stack = segment === Segment.SS;
+    const hpa = this.mmu.locate(low, high, width >> 3, access, stack);
+    if (hpa < 0) {
+      if (access === Access.WRITE) this.mmu.probeWrite(low, high, width >> 3, stack);
+      return this.fromLong(this.mmu.read(low, high, width >> 3, stack));
+    }
+    switch (width) {
+      case 64:
+        return this.make(this.view.getInt32(hpa, true), this.view.getInt32(hpa + 4, true));
+      case 32:
+        return this.make(this.view.getInt32(hpa, true), 0);
+      case 16:
+        return this.make(this.view.getUint16(hpa, true), 0);
+      case 8:
+        return this.make(this.view.getUint8(hpa), 0);
+    }
+  }
+
+  store(width: Width, segment: number, offset: Slot, value: Slot): void {
+    this.linear(segment, offset);
+    const low = this.linearLow;
+    const high = this.linearHigh;
+    const bytes = width >> 3;
+    const hpa = this.mmu.locate(low, high, bytes, Access.WRITE, segment === Segment.SS);
+    if (hpa < 0) {
+      this.mmu.write(low, high, bytes, this.toLong(value), segment === Segment.SS);
+      return;
+    }
+    const valueLow = this.low[value] as number;
+    switch (width) {
+      case 64:
+        this.view.setInt32(hpa, valueLow, true);
+        this.view.setInt32(hpa + 4, this.high[value] as number, true);
+        break;
+      case 32:
+        this.view.setInt32(hpa, valueLow, true);
+        break;
+      case 16:
+        this.view.setInt16(hpa, valueLow, true);
+        break;
+      case 8:
+        this.view.setInt8(hpa, valueLow);
+    }
+    const watched = this.watchedLines;
+    if (((watched[hpa >>> 6] as number) | (watched[(hpa + bytes - 1) >>> 6] as number)) !== 0) {
+      this.memory.tellWatchers(hpa, bytes);
+    }
+  }
+
+  /** Add the segment base: in 64-bit mode only FS and GS have one. */
+  private linear(segment: number, offset: Slot): void {
+    const low = this.low[offset] as number;
+    const high = this.high[offset] as number;
+    if (segment < Segment.FS) {
+      this.linearLow = low;
+      this.linearHigh = high;
+      return;
+    }
+    const base = segment === Segment.FS ? FS_BASE : GS_BASE;
+    const sum = (low >>> 0) + ((this.words[base] as number) >>> 0);
+    this.linearLow = sum | 0;
+    this.linearHigh = (high + (this.words[base + 1] as number) + (sum > 0xffffffff ? 1 : 0)) | 0;
+  }
+
+  // Control
+
+  when(condition: boolean, then: () => void, otherwise?: () => void): void {
+    if (condition) then();
+    else if (otherwise !== undefined) otherwise();
+  }
+
+  next(): Slot {
+    return this.make(this.sequentialLow, this.sequentialHigh);
+  }
+
+  jump(target: Slot): void {
+    const high = this.high[target] as number;
+    if (!isCanonical(high)) throw new GuestFault(Vector.GP, 0);
+    this.nextLow = this.low[target] as number;
+    this.nextHigh = high;
+  }
+
+  again(): void {
+    this.unfinished = true;
+    this.nextLow = this.words[Word.RIP] as number;
+    this.nextHigh = this.words[Word.RIP + 1] as number;
+  }
+
+  raise(vector: RaisedVector): void {
+    throw new GuestFault(vector === 'DE' ? Vector.DE : Vector.UD);
+  }
+
+  call(name: SystemFunction, ...args: Slot[]): Slot {
+    return this.fromLong(
+      this.system(
+        name,
+        args.map((arg) => this.toLong(arg)),
+      ),
+    );
+  }
+}
+
+/** Bits set in a 32-bit word: summed in pairs, nibbles and bytes. */
+function ones(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const nibbles = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+const FS_BASE = (SEGMENT_WORDS[Segment.FS] as { base: number }).base;
+const GS_BASE = (SEGMENT_WORDS[Segment.GS] as { base: number }).base;

@@ -1,0 +1,323 @@
+// One logical processor in 64-bit mode: fetches, checks, executes, delivers events, and stops when
+// its clock reaches a limit or its owner wants it to. Knows nothing of who owns it.
+
+import Long from 'long';
+import { decode, type Instruction, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
+import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
+import type { CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
+import { deliver, eventOf } from './delivery.ts';
+import { Evaluator } from './evaluator.ts';
+import {
+  type DeliveredEvent,
+  EventTypes,
+  GuestFault,
+  NotImplemented,
+  OwnerStop,
+  Vector,
+} from './exceptions.ts';
+import { Mmu, SPLIT } from './mmu.ts';
+import { Activity, Blocking, Cr4, ProcessorState, Rflags, Word } from './state.ts';
+import { callSystem } from './system-functions.ts';
+import { Access, DEVICE, type Platform, type Virtualization } from './virtualization.ts';
+
+/** Why {@link Processor.run} returned. */
+export type ProcessorStop =
+  /** The clock reached the limit. */
+  | { readonly kind: 'limit' }
+  /** The owner stopped it, for reasons that the owner knows. */
+  | { readonly kind: 'owner' }
+  /** The activity state is not active and nothing here ends it. */
+  | { readonly kind: 'inactive' }
+  /** The guest used something that real processors have and this one does not. */
+  | { readonly kind: 'notImplemented'; readonly what: string };
+
+const LIMIT: ProcessorStop = { kind: 'limit' };
+const OWNER: ProcessorStop = { kind: 'owner' };
+const INACTIVE: ProcessorStop = { kind: 'inactive' };
+
+export interface ProcessorParts {
+  readonly memory: PhysicalMemory;
+  /** Where the processor's state lies in memory. */
+  readonly stateHpa: number;
+  readonly codeCache: CodeCache;
+  readonly costs: InstructionCosts;
+  readonly virtualization: Virtualization;
+  readonly platform: Platform;
+}
+
+export class Processor {
+  readonly state: ProcessorState;
+  readonly mmu: Mmu;
+  readonly evaluator: Evaluator;
+  virtualization: Virtualization;
+  platform: Platform;
+  /** Cycles of virtual time; the caller sets it before {@link run}. */
+  clock = 0;
+  /** Instructions completed; a repeated string instruction counts once. */
+  instructions = 0;
+  /** The event being delivered right now, or null. */
+  delivering: DeliveredEvent | null = null;
+  private attention = true;
+  private newBlocking = 0;
+  private readonly memory: PhysicalMemory;
+  private readonly codeCache: CodeCache;
+  private readonly costs: InstructionCosts;
+  private readonly straddling = new Uint8Array(2 * MAX_INSTRUCTION_BYTES);
+
+  constructor(parts: ProcessorParts) {
+    this.memory = parts.memory;
+    this.codeCache = parts.codeCache;
+    this.costs = parts.costs;
+    this.virtualization = parts.virtualization;
+    this.platform = parts.platform;
+    this.state = new ProcessorState(parts.memory, parts.stateHpa);
+    this.mmu = new Mmu(parts.memory, this.state, parts.virtualization, parts.platform);
+    this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
+      callSystem(this, name, args),
+    );
+  }
+
+  /** Something may be due at the next instruction boundary: look before going on. */
+  requestAttention(): void {
+    this.attention = true;
+  }
+
+  /** Block events for one instruction (bits of `Blocking`), from the instruction being executed. */
+  block(blocking: number): void {
+    this.newBlocking |= blocking;
+    this.state.words[Word.INTERRUPTIBILITY] |= blocking;
+    this.attention = true;
+  }
+
+  /** To be called after the state was changed from outside. */
+  stateChanged(): void {
+    this.mmu.flush();
+    this.mmu.updatePrivilege();
+    this.attention = true;
+  }
+
+  /** Execute until the clock has reached `limit` at an instruction boundary, or something stops it. */
+  run(limit: number): ProcessorStop {
+    for (;;) {
+      try {
+        return this.loop(limit);
+      } catch (thrown) {
+        const stop = this.interrupted(thrown);
+        if (stop !== null) return stop;
+      }
+    }
+  }
+
+  /** Execute exactly one instruction, without looking for events first. */
+  step(): ProcessorStop | null {
+    try {
+      this.executeOne();
+      return null;
+    } catch (thrown) {
+      return this.interrupted(thrown);
+    }
+  }
+
+  private loop(limit: number): ProcessorStop {
+    const { words } = this.state;
+    while (this.clock < limit) {
+      if (this.attention) {
+        this.attention = false;
+        if (this.virtualization.boundary()) this.clock += this.costs.classes.interrupt;
+        if (words[Word.ACTIVITY] !== Activity.ACTIVE) return INACTIVE;
+        if (this.needsCare) {
+          this.executeCarefully();
+          continue;
+        }
+      }
+      this.executeOne();
+    }
+    return LIMIT;
+  }
+
+  /** True while an instruction must be followed by a look at what it did to event blocking. */
+  private get needsCare(): boolean {
+    const { words } = this.state;
+    const blocking = (words[Word.INTERRUPTIBILITY] as number) & (Blocking.STI | Blocking.MOV_SS);
+    return blocking !== 0 || ((words[Word.RFLAGS] as number) & Rflags.TF) !== 0;
+  }
+
+  /** One instruction under event blocking or single-stepping. */
+  private executeCarefully(): void {
+    const { words } = this.state;
+    const stepping = ((words[Word.RFLAGS] as number) & Rflags.TF) !== 0;
+    this.attention = true;
+    this.newBlocking = 0;
+    this.executeOne();
+    words[Word.INTERRUPTIBILITY] =
+      ((words[Word.INTERRUPTIBILITY] as number) & ~(Blocking.STI | Blocking.MOV_SS)) |
+      this.newBlocking;
+    if (stepping) this.trap();
+  }
+
+  private executeOne(): void {
+    const prepared = this.fetch();
+    const { evaluator } = this;
+    evaluator.begin(prepared.instruction);
+    if (prepared.guarded) this.guard(prepared.instruction);
+    prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
+    evaluator.commit();
+    this.clock += prepared.cycles;
+    if (!evaluator.unfinished) this.instructions++;
+  }
+
+  /** Single-step trap after an instruction. SDM 3, "Single-Step Exception Condition". */
+  private trap(): void {
+    const event = {
+      vector: Vector.DB,
+      type: EventTypes.HARDWARE_EXCEPTION,
+      errorCode: null,
+      instructionLengthBytes: 0,
+    };
+    this.virtualization.exception(event, Long.fromInt(DR6_SINGLE_STEP));
+    this.state.words[Word.DR6] |= DR6_SINGLE_STEP;
+    this.clock += this.costs.classes.interrupt;
+    deliver(this, event);
+  }
+
+  /** Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits". */
+  private guard(instruction: Instruction): void {
+    const { privilege, intercept } = instruction.row;
+    if (privilege !== undefined && !this.isPrivileged(instruction)) {
+      throw new GuestFault(Vector.GP, 0);
+    }
+    if (intercept !== undefined) this.virtualization.intercept(instruction);
+  }
+
+  private isPrivileged(instruction: Instruction): boolean {
+    const { words, cpl } = this.state;
+    if (cpl === 0) return true;
+    const iopl = ((words[Word.RFLAGS] as number) & Rflags.IOPL) >> 12;
+    switch (instruction.row.privilege) {
+      case 'supervisor':
+        return false;
+      case 'tsc':
+        return ((words[Word.CR4] as number) & Cr4.TSD) === 0;
+      case 'iopl':
+        return cpl <= iopl;
+      case 'io':
+        return cpl <= iopl || this.taskMayUsePort(instruction);
+      default:
+        return true;
+    }
+  }
+
+  /** The I/O permission bitmap of the TSS. SDM 1, "I/O Permission Bit Map". */
+  private taskMayUsePort(instruction: Instruction): boolean {
+    const { words } = this.state;
+    const limit = (words[Word.TR_LIMIT] as number) >>> 0;
+    const base = this.state.get64(Word.TR_BASE);
+    const [first, second] = instruction.operands;
+    const isIn = instruction.row.mnemonic === 'IN';
+    const portOperand = isIn ? second : first;
+    const accumulator = isIn ? first : second;
+    const port =
+      portOperand?.kind === 'immediate'
+        ? portOperand.value.low
+        : (words[2 * RDX] as number) & 0xffff;
+    const ports = accumulator?.kind === 'register' ? accumulator.width / 8 : 4;
+    const readTss = (offset: number) => {
+      if (offset + 1 > limit) return null;
+      const at = base.add(offset);
+      return this.mmu.asSupervisor(() => this.mmu.read(at.low, at.high, 2)).low;
+    };
+    const bitmap = readTss(TSS_IO_BASE);
+    const bits = bitmap === null ? null : readTss(bitmap + (port >> 3));
+    return bits !== null && ((bits >> (port & 7)) & ((1 << ports) - 1)) === 0;
+  }
+
+  /** Decode the instruction at RIP, from the cache if its bytes have not changed. */
+  private fetch(): Prepared {
+    const { words } = this.state;
+    const low = words[Word.RIP] as number;
+    const high = words[Word.RIP + 1] as number;
+    const hpa = this.mmu.locate(low, high, 1, Access.EXECUTE, false);
+    if (hpa >= 0) {
+      const cached = this.codeCache.at(hpa);
+      if (cached !== undefined) return cached;
+    }
+    return this.fetchSlowly(low, high, hpa);
+  }
+
+  private fetchSlowly(low: number, high: number, hpa: number): Prepared {
+    if (hpa === DEVICE) throw new NotImplemented('instruction fetch from device memory');
+    const offset = hpa & (PAGE_SIZE - 1);
+    const pageEnd = hpa - offset + PAGE_SIZE;
+    const decoded = decode(this.memory.bytes, hpa, pageEnd);
+    if (decoded.kind === 'instruction') {
+      const prepared = this.codeCache.prepare(decoded.instruction);
+      this.codeCache.enter(hpa, prepared);
+      return prepared;
+    }
+    const inPage = pageEnd - hpa;
+    // An instruction across a page boundary depends on two translations, so it is not cached.
+    const whole =
+      decoded.kind === 'truncated' && inPage < MAX_INSTRUCTION_BYTES
+        ? this.decodeAcross(low, high, hpa, inPage)
+        : decoded;
+    switch (whole.kind) {
+      case 'instruction':
+        return this.codeCache.prepare(whole.instruction);
+      case 'undefined':
+        throw new GuestFault(Vector.UD);
+      case 'tooLong':
+      case 'truncated':
+        throw new GuestFault(Vector.GP, 0);
+      case 'unimplemented':
+        throw new NotImplemented('instruction');
+    }
+  }
+
+  private decodeAcross(low: number, high: number, hpa: number, inPage: number) {
+    const next = Long.fromBits(low, high).add(inPage);
+    const nextHpa = this.mmu.locate(next.low, next.high, 1, Access.EXECUTE, false);
+    if (nextHpa === DEVICE || nextHpa === SPLIT) {
+      throw new NotImplemented('instruction fetch from device memory');
+    }
+    this.straddling.set(this.memory.bytes.subarray(hpa, hpa + inPage));
+    const rest = this.memory.bytes.subarray(nextHpa, nextHpa + MAX_INSTRUCTION_BYTES - inPage);
+    this.straddling.set(rest, inPage);
+    return decode(this.straddling, 0, MAX_INSTRUCTION_BYTES);
+  }
+
+  /** Deal with what cut an instruction short; null to go on. */
+  private interrupted(thrown: unknown): ProcessorStop | null {
+    try {
+      if (thrown instanceof GuestFault) {
+        this.evaluator.abandon();
+        this.deliverFault(thrown);
+        return null;
+      }
+    } catch (nested) {
+      return this.stopped(nested);
+    }
+    return this.stopped(thrown);
+  }
+
+  private stopped(thrown: unknown): ProcessorStop {
+    this.evaluator.abandon();
+    this.attention = true;
+    if (thrown instanceof OwnerStop) return OWNER;
+    if (thrown instanceof NotImplemented) return { kind: 'notImplemented', what: thrown.what };
+    throw thrown;
+  }
+
+  private deliverFault(fault: GuestFault): void {
+    const event = eventOf(fault);
+    const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
+    this.attention = true;
+    this.virtualization.exception(event, linear);
+    if (fault.vector === Vector.PF) this.state.set64(Word.CR2, linear);
+    this.clock += this.costs.classes.interrupt;
+    deliver(this, event);
+  }
+}
+
+const RDX = 2;
+const TSS_IO_BASE = 0x66;
+const DR6_SINGLE_STEP = 1 << 14;

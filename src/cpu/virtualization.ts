@@ -1,0 +1,59 @@
+// What a processor asks of the world around it. `Virtualization` is the owner that may stop it and
+// that stands between guest-physical and host-physical memory; `Platform` is the board.
+
+import type Long from 'long';
+import type { Instruction } from '../isa/index.ts';
+import type { DeliveredEvent } from './exceptions.ts';
+
+/** Kinds of memory access; also the order of tags in the TLB. */
+export const Access = { READ: 0, WRITE: 1, EXECUTE: 2 } as const;
+
+export type AccessKind = (typeof Access)[keyof typeof Access];
+
+/** Answer of {@link Virtualization.translate} for an address that belongs to a device. */
+export const DEVICE = -1;
+
+/**
+ * Every method may throw `OWNER_STOP`; the processor then stops with its state as it was at the
+ * start of the instruction (or in the middle of the delivery that was under way).
+ */
+export interface Virtualization {
+  /** Before an instruction that declares an intercept, after its privilege check. */
+  intercept(instruction: Instruction): void;
+  /** Before an exception is delivered; `linear` is the address of a page fault. */
+  exception(event: DeliveredEvent, linear: Long): void;
+  /** Instead of shutting down. */
+  tripleFault(): void;
+  /**
+   * From guest-physical to host-physical, or {@link DEVICE}.
+   * @param linear the linear address being accessed, or null during a page walk
+   */
+  translate(gpa: number, access: AccessKind, linear: Long | null): number;
+  /** What MOV from CR0 or CR4 reads, given the register. */
+  readControl(number: number, real: Long): Long;
+  /** What MOV to CR0 or CR4 makes of the register. */
+  writeControl(number: number, real: Long, written: Long): Long;
+  /** The time stamp that the guest sees at a time in cycles. */
+  timeStamp(clock: number): Long;
+  /**
+   * At an instruction boundary where something may be due: deliver an event or stop.
+   * Returns true if it delivered one.
+   */
+  boundary(): boolean;
+}
+
+/** The board: ports, MSRs that are not the processor's own, identification. */
+export interface Platform {
+  /** Zero-extended. */
+  portIn(port: number, widthBits: number): number;
+  portOut(port: number, widthBits: number, value: number): void;
+  /** Null if there is no such MSR (#GP). */
+  readMsr(index: number): Long | null;
+  /** False to refuse (#GP). */
+  writeMsr(index: number, value: Long): boolean;
+  /** EAX, EBX, ECX, EDX. */
+  cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
+  /** Device memory, up to 8 bytes, little-endian. */
+  deviceRead(gpa: number, lengthBytes: number): Long;
+  deviceWrite(gpa: number, lengthBytes: number, value: Long): void;
+}
