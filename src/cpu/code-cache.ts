@@ -1,8 +1,14 @@
-// Decoded instructions by host-physical address, shared by all processors of one memory. A cache:
+// Decoded code by host-physical address, in blocks, shared by all processors of one memory. A cache:
 // dropping any part of it changes nothing but speed.
 
-import type { CostClass, Instruction, Meaning, Operand } from '../isa/index.ts';
-import { MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
+import {
+  type CostClass,
+  type Decoded,
+  decode,
+  type Instruction,
+  type Meaning,
+  type Operand,
+} from '../isa/index.ts';
 import { PAGE_SHIFT, PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 
 /** Cycles that instructions take. */
@@ -17,6 +23,7 @@ export interface InstructionCosts {
 /** An instruction with everything that executing it needs at hand. */
 export interface Prepared {
   readonly instruction: Instruction;
+  readonly lengthBytes: number;
   readonly meaning: Meaning;
   readonly first: Operand;
   readonly second: Operand;
@@ -27,15 +34,32 @@ export interface Prepared {
   readonly guarded: boolean;
 }
 
+/** Instructions that follow each other in memory, up to a branch or the end of the page. */
+export interface Block {
+  readonly instructions: readonly Prepared[];
+  /** Cleared when the bytes of any of them have changed. */
+  valid: boolean;
+}
+
 /** Stands in for operands that an instruction does not have. */
 const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };
 
+/** Longer straight-line code continues in another block. */
+const MAX_BLOCK_INSTRUCTIONS = 64;
+
 const LINE_BYTES = 64;
+
+/** What one page holds: blocks by the offset at which they begin. */
+interface CodePage {
+  readonly blocks: (Block | undefined)[];
+  /** Every block that has bytes in a line, by line. */
+  readonly byLine: Set<Block>[];
+}
 
 export class CodeCache {
   private readonly memory: PhysicalMemory;
   private readonly costs: InstructionCosts;
-  private readonly pages: (Prepared | undefined)[][] = [];
+  private readonly pages: (CodePage | undefined)[] = [];
 
   constructor(memory: PhysicalMemory, costs: InstructionCosts) {
     this.memory = memory;
@@ -43,21 +67,39 @@ export class CodeCache {
     memory.onLineWritten(Watch.CODE, (hpa) => this.dropLine(hpa));
   }
 
-  at(hpa: number): Prepared | undefined {
+  at(hpa: number): Block | undefined {
     const page = this.pages[hpa >>> PAGE_SHIFT];
-    return page === undefined ? undefined : page[hpa & (PAGE_SIZE - 1)];
+    return page === undefined ? undefined : page.blocks[hpa & (PAGE_SIZE - 1)];
   }
 
-  /** Remember an instruction whose bytes all lie in one page, and watch them. */
-  enter(hpa: number, prepared: Prepared): void {
-    const number = hpa >>> PAGE_SHIFT;
-    this.pages[number] ??= new Array(PAGE_SIZE).fill(undefined);
-    (this.pages[number] as Prepared[])[hpa & (PAGE_SIZE - 1)] = prepared;
-    this.memory.watch(Watch.CODE, hpa, prepared.instruction.lengthBytes);
+  /**
+   * Decode the block that starts at `hpa`, remember it and watch its bytes. What is returned instead
+   * says why there is not even one instruction within the page.
+   */
+  build(hpa: number): Block | Exclude<Decoded, { kind: 'instruction' }> {
+    const pageEnd = hpa - (hpa & (PAGE_SIZE - 1)) + PAGE_SIZE;
+    const instructions: Prepared[] = [];
+    let at = hpa;
+    while (instructions.length < MAX_BLOCK_INSTRUCTIONS && at < pageEnd) {
+      const decoded = decode(this.memory.bytes, at, pageEnd);
+      if (decoded.kind !== 'instruction') {
+        if (instructions.length === 0) return decoded;
+        break;
+      }
+      instructions.push(this.prepare(decoded.instruction));
+      at += decoded.instruction.lengthBytes;
+      if (endsBlock(decoded.instruction)) break;
+    }
+    const block = { instructions, valid: true };
+    this.enter(hpa, at - hpa, block);
+    return block;
   }
 
   /** Forget everything. */
   clear(): void {
+    for (const page of this.pages) {
+      for (const block of page?.blocks ?? []) if (block !== undefined) block.valid = false;
+    }
     this.pages.length = 0;
   }
 
@@ -67,6 +109,7 @@ export class CodeCache {
     const locked = memory && (lock || row.alwaysLocked === true);
     return {
       instruction,
+      lengthBytes: instruction.lengthBytes,
       meaning: row.meaning,
       first: operands[0] ?? NO_OPERAND,
       second: operands[1] ?? NO_OPERAND,
@@ -79,12 +122,34 @@ export class CodeCache {
     };
   }
 
-  /** Drop what overlaps a line; instructions may begin in the line before it. */
+  private enter(hpa: number, lengthBytes: number, block: Block): void {
+    const number = hpa >>> PAGE_SHIFT;
+    const offset = hpa & (PAGE_SIZE - 1);
+    this.pages[number] ??= { blocks: new Array(PAGE_SIZE).fill(undefined), byLine: [] };
+    const page = this.pages[number] as CodePage;
+    page.blocks[offset] = block;
+    const lastLine = Math.floor((offset + lengthBytes - 1) / LINE_BYTES);
+    for (let line = Math.floor(offset / LINE_BYTES); line <= lastLine; line++) {
+      page.byLine[line] ??= new Set();
+      (page.byLine[line] as Set<Block>).add(block);
+    }
+    this.memory.watch(Watch.CODE, hpa, lengthBytes);
+  }
+
+  /** Drop the blocks that overlap a line. */
   private dropLine(hpa: number): void {
     const page = this.pages[hpa >>> PAGE_SHIFT];
-    if (page === undefined) return;
-    const line = hpa & (PAGE_SIZE - 1);
-    const first = Math.max(0, line - MAX_INSTRUCTION_BYTES + 1);
-    page.fill(undefined, first, line + LINE_BYTES);
+    const dropped = page?.byLine[(hpa & (PAGE_SIZE - 1)) / LINE_BYTES];
+    if (page === undefined || dropped === undefined) return;
+    for (const block of dropped) {
+      block.valid = false;
+      page.blocks[page.blocks.indexOf(block)] = undefined;
+    }
+    dropped.clear();
   }
+}
+
+/** Branches and whatever may change the mode, the mapping or the activity state. */
+function endsBlock({ row }: Instruction): boolean {
+  return row.cost !== 'simple' && row.cost !== 'multiply' && row.cost !== 'divide';
 }

@@ -1,6 +1,7 @@
 // The domain of concrete values: evaluating an instruction's meaning here executes it. A value is
-// the number of a slot that holds two 32-bit halves; slots are handed out in order and all taken
-// back when the next instruction begins, so nothing is allocated. A truth value is a boolean.
+// the index of two words, low and high half, in the scratch room behind the processor's state;
+// indexes are handed out in order and all taken back when the next instruction begins, so nothing
+// is allocated. A truth value is a boolean.
 
 import Long from 'long';
 import type {
@@ -18,23 +19,11 @@ import { Segment } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical, type Mmu } from './mmu.ts';
-import { type ProcessorState, Rflags, SEGMENT_WORDS, Word } from './state.ts';
+import { type ProcessorState, Rflags, SCRATCH_WORD, SEGMENT_WORDS, Word } from './state.ts';
 import { Access } from './virtualization.ts';
 import { divide, multiply64, multiply64Signed, toBigInt, type WidePair } from './wide.ts';
 
 type Slot = number;
-
-const SLOT_COUNT = 256;
-
-const FLAG_BITS: Readonly<Record<Flag, number>> = {
-  CF: Rflags.CF,
-  PF: Rflags.PF,
-  AF: Rflags.AF,
-  ZF: Rflags.ZF,
-  SF: Rflags.SF,
-  OF: Rflags.OF,
-  DF: Rflags.DF,
-};
 
 const STATUS_FLAGS = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF;
 
@@ -57,11 +46,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   /** Set when the meaning said `again`. */
   unfinished = false;
   private inFlight = false;
-  private readonly low = new Int32Array(SLOT_COUNT);
-  private readonly high = new Int32Array(SLOT_COUNT);
-  private used = 0;
-  private sequentialLow = 0;
-  private sequentialHigh = 0;
+  private used = SCRATCH_WORD;
   private rspLow = 0;
   private rspHigh = 0;
   private linearLow = 0;
@@ -83,17 +68,17 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   /** Get ready for an instruction at the current RIP. */
-  begin(instruction: Instruction): void {
+  begin(instruction: Instruction, lengthBytes: number): void {
     this.instruction = instruction;
-    this.used = 0;
+    this.used = SCRATCH_WORD;
     this.unfinished = false;
     this.inFlight = true;
     this.rspLow = this.words[Word.RSP] as number;
     this.rspHigh = this.words[Word.RSP + 1] as number;
     const low = this.words[Word.RIP] as number;
-    const sum = (low >>> 0) + instruction.lengthBytes;
-    this.nextLow = this.sequentialLow = sum | 0;
-    this.nextHigh = this.sequentialHigh =
+    const sum = (low >>> 0) + lengthBytes;
+    this.nextLow = sum | 0;
+    this.nextHigh =
       sum > 0xffffffff
         ? ((this.words[Word.RIP + 1] as number) + 1) | 0
         : (this.words[Word.RIP + 1] as number);
@@ -121,21 +106,23 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   private make(low: number, high: number): Slot {
-    const slot = this.used++;
-    this.low[slot] = low;
-    this.high[slot] = high;
+    const slot = this.used;
+    this.used = slot + 2;
+    this.words[slot] = low;
+    this.words[slot + 1] = high;
     return slot;
   }
 
   /** A value cut to `width` bits. */
   private cut(width: Width, low: number, high: number): Slot {
-    const slot = this.used++;
+    const slot = this.used;
+    this.used = slot + 2;
     if (width === 64) {
-      this.low[slot] = low;
-      this.high[slot] = high;
+      this.words[slot] = low;
+      this.words[slot + 1] = high;
     } else {
-      this.low[slot] = width === 32 ? low : low & ((1 << width) - 1);
-      this.high[slot] = 0;
+      this.words[slot] = width === 32 ? low : low & ((1 << width) - 1);
+      this.words[slot + 1] = 0;
     }
     return slot;
   }
@@ -145,7 +132,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   private toLong(x: Slot): Long {
-    return Long.fromBits(this.low[x] as number, this.high[x] as number);
+    return Long.fromBits(this.words[x] as number, this.words[x + 1] as number);
   }
 
   // Values
@@ -155,28 +142,31 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   add(width: Width, x: Slot, y: Slot): Slot {
-    const xl = this.low[x] as number;
-    const yl = this.low[y] as number;
+    const xl = this.words[x] as number;
+    const yl = this.words[y] as number;
     if (width !== 64) return this.cut(width, (xl + yl) | 0, 0);
     const sum = (xl >>> 0) + (yl >>> 0);
     const carry = sum > 0xffffffff ? 1 : 0;
-    return this.make(sum | 0, ((this.high[x] as number) + (this.high[y] as number) + carry) | 0);
+    return this.make(
+      sum | 0,
+      ((this.words[x + 1] as number) + (this.words[y + 1] as number) + carry) | 0,
+    );
   }
 
   sub(width: Width, x: Slot, y: Slot): Slot {
-    const xl = this.low[x] as number;
-    const yl = this.low[y] as number;
+    const xl = this.words[x] as number;
+    const yl = this.words[y] as number;
     if (width !== 64) return this.cut(width, (xl - yl) | 0, 0);
     const borrow = xl >>> 0 < yl >>> 0 ? 1 : 0;
     return this.make(
       (xl - yl) | 0,
-      ((this.high[x] as number) - (this.high[y] as number) - borrow) | 0,
+      ((this.words[x + 1] as number) - (this.words[y + 1] as number) - borrow) | 0,
     );
   }
 
   multiply(width: Width, x: Slot, y: Slot): Slot {
     if (width !== 64) {
-      return this.cut(width, Math.imul(this.low[x] as number, this.low[y] as number), 0);
+      return this.cut(width, Math.imul(this.words[x] as number, this.words[y] as number), 0);
     }
     const { first } = this.product(x, y);
     return this.make(first.low, first.high);
@@ -193,10 +183,10 @@ export class Evaluator implements Domain<Slot, boolean> {
     const a = this.signExtend(width, 64, x);
     const b = this.signExtend(width, 64, y);
     const { first, second } = multiply64Signed(
-      this.low[a] as number,
-      this.high[a] as number,
-      this.low[b] as number,
-      this.high[b] as number,
+      this.words[a] as number,
+      this.words[a + 1] as number,
+      this.words[b] as number,
+      this.words[b + 1] as number,
     );
     if (width === 64) return this.make(second.low, second.high);
     if (width === 32) return this.make(first.high, 0);
@@ -205,10 +195,10 @@ export class Evaluator implements Domain<Slot, boolean> {
 
   private product(x: Slot, y: Slot): WidePair {
     return multiply64(
-      this.low[x] as number,
-      this.high[x] as number,
-      this.low[y] as number,
-      this.high[y] as number,
+      this.words[x] as number,
+      this.words[x + 1] as number,
+      this.words[y] as number,
+      this.words[y + 1] as number,
     );
   }
 
@@ -227,7 +217,7 @@ export class Evaluator implements Domain<Slot, boolean> {
     low: Slot,
     divisor: Slot,
   ): Division<Slot> {
-    const big = (x: Slot) => toBigInt(this.low[x] as number, this.high[x] as number);
+    const big = (x: Slot) => toBigInt(this.words[x] as number, this.words[x + 1] as number);
     const pair = divide(width, signed, big(high), big(low), big(divisor));
     if (pair === null) throw new GuestFault(Vector.DE);
     return {
@@ -238,84 +228,84 @@ export class Evaluator implements Domain<Slot, boolean> {
 
   and(x: Slot, y: Slot): Slot {
     return this.make(
-      (this.low[x] as number) & (this.low[y] as number),
-      (this.high[x] as number) & (this.high[y] as number),
+      (this.words[x] as number) & (this.words[y] as number),
+      (this.words[x + 1] as number) & (this.words[y + 1] as number),
     );
   }
 
   or(x: Slot, y: Slot): Slot {
     return this.make(
-      (this.low[x] as number) | (this.low[y] as number),
-      (this.high[x] as number) | (this.high[y] as number),
+      (this.words[x] as number) | (this.words[y] as number),
+      (this.words[x + 1] as number) | (this.words[y + 1] as number),
     );
   }
 
   xor(x: Slot, y: Slot): Slot {
     return this.make(
-      (this.low[x] as number) ^ (this.low[y] as number),
-      (this.high[x] as number) ^ (this.high[y] as number),
+      (this.words[x] as number) ^ (this.words[y] as number),
+      (this.words[x + 1] as number) ^ (this.words[y + 1] as number),
     );
   }
 
   not(width: Width, x: Slot): Slot {
-    return this.cut(width, ~(this.low[x] as number), ~(this.high[x] as number));
+    return this.cut(width, ~(this.words[x] as number), ~(this.words[x + 1] as number));
   }
 
   shiftLeft(width: Width, x: Slot, count: Slot): Slot {
-    const n = this.low[count] as number;
+    const n = this.words[count] as number;
     if (n >>> 0 >= width) return this.make(0, 0);
-    const low = this.low[x] as number;
+    const low = this.words[x] as number;
     if (width !== 64) return this.cut(width, low << n, 0);
-    const high = this.high[x] as number;
+    const high = this.words[x + 1] as number;
     if (n >= 32) return this.make(0, low << (n - 32));
     return n === 0 ? this.make(low, high) : this.make(low << n, (high << n) | (low >>> (32 - n)));
   }
 
   shiftRight(x: Slot, count: Slot): Slot {
-    const n = this.low[count] as number;
+    const n = this.words[count] as number;
     if (n >>> 0 >= 64) return this.make(0, 0);
-    const low = this.low[x] as number;
-    const high = this.high[x] as number;
+    const low = this.words[x] as number;
+    const high = this.words[x + 1] as number;
     if (n >= 32) return this.make(high >>> (n - 32), 0);
     return n === 0 ? this.make(low, high) : this.make((low >>> n) | (high << (32 - n)), high >>> n);
   }
 
   shiftRightSigned(width: Width, x: Slot, count: Slot): Slot {
     const wide = this.signExtend(width, 64, x);
-    const n = Math.min((this.low[count] as number) >>> 0, 63);
-    const low = this.low[wide] as number;
-    const high = this.high[wide] as number;
+    const n = Math.min((this.words[count] as number) >>> 0, 63);
+    const low = this.words[wide] as number;
+    const high = this.words[wide + 1] as number;
     if (n >= 32) return this.cut(width, high >> (n - 32), high >> 31);
     if (n === 0) return this.cut(width, low, high);
     return this.cut(width, (low >>> n) | (high << (32 - n)), high >> n);
   }
 
   signExtend(from: Width, to: Width, x: Slot): Slot {
-    const low = this.low[x] as number;
-    if (from === 64) return this.cut(to, low, this.high[x] as number);
+    const low = this.words[x] as number;
+    if (from === 64) return this.cut(to, low, this.words[x + 1] as number);
     const extended = from === 32 ? low : (low << (32 - from)) >> (32 - from);
     return this.cut(to, extended, extended >> 31);
   }
 
   truncate(width: Width, x: Slot): Slot {
-    return this.cut(width, this.low[x] as number, this.high[x] as number);
+    return this.cut(width, this.words[x] as number, this.words[x + 1] as number);
   }
 
   lowestBit(x: Slot): Slot {
-    const low = this.low[x] as number;
-    const high = this.high[x] as number;
+    const low = this.words[x] as number;
+    const high = this.words[x + 1] as number;
     if (low !== 0) return this.make(31 - Math.clz32(low & -low), 0);
     return this.make(63 - Math.clz32(high & -high), 0);
   }
 
   highestBit(x: Slot): Slot {
-    const high = this.high[x] as number;
+    const high = this.words[x + 1] as number;
     if (high !== 0) return this.make(63 - Math.clz32(high), 0);
-    return this.make(31 - Math.clz32(this.low[x] as number), 0);
+    return this.make(31 - Math.clz32(this.words[x] as number), 0);
   }
 
   countOnes(x: Slot): Slot {
-    return this.make(ones(this.low[x] as number) + ones(this.high[x] as number), 0);
+    return this.make(ones(this.words[x] as number) + ones(this.words[x + 1] as number), 0);
   }
 
   select(condition: boolean, whenTrue: Slot, whenFalse: Slot): Slot {
@@ -329,22 +319,22 @@ export class Evaluator implements Domain<Slot, boolean> {
   // Truth values
 
   isZero(x: Slot): boolean {
-    return this.low[x] === 0 && this.high[x] === 0;
+    return this.words[x] === 0 && this.words[x + 1] === 0;
   }
 
   equal(x: Slot, y: Slot): boolean {
-    return this.low[x] === this.low[y] && this.high[x] === this.high[y];
+    return this.words[x] === this.words[y] && this.words[x + 1] === this.words[y + 1];
   }
 
   lessUnsigned(x: Slot, y: Slot): boolean {
-    const xh = (this.high[x] as number) >>> 0;
-    const yh = (this.high[y] as number) >>> 0;
+    const xh = (this.words[x + 1] as number) >>> 0;
+    const yh = (this.words[y + 1] as number) >>> 0;
     if (xh !== yh) return xh < yh;
-    return (this.low[x] as number) >>> 0 < (this.low[y] as number) >>> 0;
+    return (this.words[x] as number) >>> 0 < (this.words[y] as number) >>> 0;
   }
 
   bit(x: Slot, index: number): boolean {
-    const half = index < 32 ? (this.low[x] as number) : (this.high[x] as number);
+    const half = index < 32 ? (this.words[x] as number) : (this.words[x + 1] as number);
     return ((half >>> (index & 31)) & 1) !== 0;
   }
 
@@ -367,31 +357,31 @@ export class Evaluator implements Domain<Slot, boolean> {
   // Flags
 
   flag(name: Flag): boolean {
-    return ((this.words[Word.RFLAGS] as number) & FLAG_BITS[name]) !== 0;
+    return ((this.words[Word.RFLAGS] as number) & (1 << name)) !== 0;
   }
 
   setFlag(name: Flag, value: boolean): void {
-    if (value) this.words[Word.RFLAGS] |= FLAG_BITS[name];
-    else this.words[Word.RFLAGS] &= ~FLAG_BITS[name];
+    if (value) this.words[Word.RFLAGS] |= 1 << name;
+    else this.words[Word.RFLAGS] &= ~(1 << name);
   }
 
   flagsOfAdd(width: Width, x: Slot, y: Slot, sum: Slot): void {
-    const upper = width === 64 ? this.high : this.low;
+    const upper = width === 64 ? 1 : 0;
     const shift = width === 64 ? 31 : width - 1;
-    const a = upper[x] as number;
-    const b = upper[y] as number;
-    const r = upper[sum] as number;
+    const a = this.words[x + upper] as number;
+    const b = this.words[y + upper] as number;
+    const r = this.words[sum + upper] as number;
     const carry = (((a & b) | ((a | b) & ~r)) >>> shift) & 1;
     const overflow = (((a ^ r) & (b ^ r)) >>> shift) & 1;
     this.setStatus(width, x, y, sum, carry | (overflow << 11));
   }
 
   flagsOfSub(width: Width, x: Slot, y: Slot, difference: Slot): void {
-    const upper = width === 64 ? this.high : this.low;
+    const upper = width === 64 ? 1 : 0;
     const shift = width === 64 ? 31 : width - 1;
-    const a = upper[x] as number;
-    const b = upper[y] as number;
-    const r = upper[difference] as number;
+    const a = this.words[x + upper] as number;
+    const b = this.words[y + upper] as number;
+    const r = this.words[difference + upper] as number;
     const carry = (((~a & b) | ((~a | b) & r)) >>> shift) & 1;
     const overflow = (((a ^ b) & (a ^ r)) >>> shift) & 1;
     this.setStatus(width, x, y, difference, carry | (overflow << 11));
@@ -399,19 +389,19 @@ export class Evaluator implements Domain<Slot, boolean> {
 
   /** AF from the operands, ZF, SF and PF from the result, CF and OF as given. */
   private setStatus(width: Width, x: Slot, y: Slot, result: Slot, carryAndOverflow: number): void {
-    const low = this.low[result] as number;
-    const auxiliary = ((this.low[x] as number) ^ (this.low[y] as number) ^ low) & Rflags.AF;
+    const low = this.words[result] as number;
+    const auxiliary = ((this.words[x] as number) ^ (this.words[y] as number) ^ low) & Rflags.AF;
     this.words[Word.RFLAGS] =
       ((this.words[Word.RFLAGS] as number) & ~STATUS_FLAGS) |
       carryAndOverflow |
       auxiliary |
-      this.resultFlags(width, low, this.high[result] as number);
+      this.resultFlags(width, low, this.words[result + 1] as number);
   }
 
   flagsOfLogic(width: Width, result: Slot): void {
     this.words[Word.RFLAGS] =
       ((this.words[Word.RFLAGS] as number) & ~STATUS_FLAGS) |
-      this.resultFlags(width, this.low[result] as number, this.high[result] as number);
+      this.resultFlags(width, this.words[result] as number, this.words[result + 1] as number);
   }
 
   private resultFlags(width: Width, low: number, high: number): number {
@@ -464,8 +454,8 @@ export class Evaluator implements Domain<Slot, boolean> {
       case 'memory':
         return this.load(operand.width as Width, operand.segment, this.effective(operand));
       case 'relative': {
-        const sum = (this.sequentialLow >>> 0) + operand.displacement;
-        return this.make(sum | 0, (this.sequentialHigh + Math.floor(sum / 2 ** 32)) | 0);
+        const sum = (this.nextLow >>> 0) + operand.displacement;
+        return this.make(sum | 0, (this.nextHigh + Math.floor(sum / 2 ** 32)) | 0);
       }
     }
   }
@@ -482,7 +472,7 @@ export class Evaluator implements Domain<Slot, boolean> {
         return;
       }
       const at = 2 * operand.number;
-      const byte = ((this.low[value] as number) & 255) << 8;
+      const byte = ((this.words[value] as number) & 255) << 8;
       this.words[at] = ((this.words[at] as number) & ~0xff00) | byte;
     } else if (operand.kind === 'memory') {
       this.store(operand.width as Width, operand.segment, this.effective(operand), value);
@@ -501,8 +491,8 @@ export class Evaluator implements Domain<Slot, boolean> {
       high += (this.words[2 * operand.base + 1] as number) + (sum > 0xffffffff ? 1 : 0);
       low = sum | 0;
     } else if (operand.ripRelative) {
-      const sum = (low >>> 0) + (this.sequentialLow >>> 0);
-      high += this.sequentialHigh + (sum > 0xffffffff ? 1 : 0);
+      const sum = (low >>> 0) + (this.nextLow >>> 0);
+      high += this.nextHigh + (sum > 0xffffffff ? 1 : 0);
       low = sum | 0;
     }
     if (operand.index >= 0) {
@@ -523,10 +513,10 @@ export class Evaluator implements Domain<Slot, boolean> {
 
   setRegister(width: Width, number: number, value: Slot): void {
     const at = 2 * number;
-    const low = this.low[value] as number;
+    const low = this.words[value] as number;
     if (width === 64) {
       this.words[at] = low;
-      this.words[at + 1] = this.high[value] as number;
+      this.words[at + 1] = this.words[value + 1] as number;
     } else if (width === 32) {
       this.words[at] = low;
       this.words[at + 1] = 0;
@@ -578,11 +568,11 @@ export class Evaluator implements Domain<Slot, boolean> {
       this.mmu.write(low, high, bytes, this.toLong(value), segment === Segment.SS);
       return;
     }
-    const valueLow = this.low[value] as number;
+    const valueLow = this.words[value] as number;
     switch (width) {
       case 64:
         this.view.setInt32(hpa, valueLow, true);
-        this.view.setInt32(hpa + 4, this.high[value] as number, true);
+        this.view.setInt32(hpa + 4, this.words[value + 1] as number, true);
         break;
       case 32:
         this.view.setInt32(hpa, valueLow, true);
@@ -601,8 +591,8 @@ export class Evaluator implements Domain<Slot, boolean> {
 
   /** Add the segment base: in 64-bit mode only FS and GS have one. */
   private linear(segment: number, offset: Slot): void {
-    const low = this.low[offset] as number;
-    const high = this.high[offset] as number;
+    const low = this.words[offset] as number;
+    const high = this.words[offset + 1] as number;
     if (segment < Segment.FS) {
       this.linearLow = low;
       this.linearHigh = high;
@@ -622,13 +612,13 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   next(): Slot {
-    return this.make(this.sequentialLow, this.sequentialHigh);
+    return this.make(this.nextLow, this.nextHigh);
   }
 
   jump(target: Slot): void {
-    const high = this.high[target] as number;
+    const high = this.words[target + 1] as number;
     if (!isCanonical(high)) throw new GuestFault(Vector.GP, 0);
-    this.nextLow = this.low[target] as number;
+    this.nextLow = this.words[target] as number;
     this.nextHigh = high;
   }
 

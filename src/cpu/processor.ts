@@ -2,9 +2,9 @@
 // its clock reaches a limit or its owner wants it to. Knows nothing of who owns it.
 
 import Long from 'long';
-import { decode, type Instruction, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
-import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
-import type { CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
+import { type Decoded, decode, type Instruction, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
+import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
@@ -72,6 +72,8 @@ export class Processor {
     this.platform = parts.platform;
     this.state = new ProcessorState(parts.memory, parts.stateHpa);
     this.mmu = new Mmu(parts.memory, this.state, parts.virtualization, parts.platform);
+    // A store to a paging structure may have remapped the code that is being executed.
+    parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
       callSystem(this, name, args),
     );
@@ -130,7 +132,7 @@ export class Processor {
           continue;
         }
       }
-      this.executeOne();
+      this.executeBlock(limit);
     }
     return LIMIT;
   }
@@ -156,9 +158,23 @@ export class Processor {
   }
 
   private executeOne(): void {
-    const prepared = this.fetch();
+    this.execute(this.fetch().instructions[0] as Prepared);
+  }
+
+  /** A block, for as long as nothing wants to come between its instructions. */
+  private executeBlock(limit: number): void {
+    const block = this.fetch();
+    const { instructions } = block;
+    for (let i = 0; i < instructions.length; i++) {
+      this.execute(instructions[i] as Prepared);
+      if (this.clock >= limit || this.attention || !block.valid || this.evaluator.unfinished)
+        return;
+    }
+  }
+
+  private execute(prepared: Prepared): void {
     const { evaluator } = this;
-    evaluator.begin(prepared.instruction);
+    evaluator.begin(prepared.instruction, prepared.lengthBytes);
     if (prepared.guarded) this.guard(prepared.instruction);
     prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
     evaluator.commit();
@@ -231,8 +247,8 @@ export class Processor {
     return bits !== null && ((bits >> (port & 7)) & ((1 << ports) - 1)) === 0;
   }
 
-  /** Decode the instruction at RIP, from the cache if its bytes have not changed. */
-  private fetch(): Prepared {
+  /** The code at RIP, from the cache if its bytes have not changed; at least one instruction. */
+  private fetch(): Block {
     const { words } = this.state;
     const low = words[Word.RIP] as number;
     const high = words[Word.RIP + 1] as number;
@@ -244,25 +260,19 @@ export class Processor {
     return this.fetchSlowly(low, high, hpa);
   }
 
-  private fetchSlowly(low: number, high: number, hpa: number): Prepared {
+  private fetchSlowly(low: number, high: number, hpa: number): Block {
     if (hpa === DEVICE) throw new NotImplemented('instruction fetch from device memory');
-    const offset = hpa & (PAGE_SIZE - 1);
-    const pageEnd = hpa - offset + PAGE_SIZE;
-    const decoded = decode(this.memory.bytes, hpa, pageEnd);
-    if (decoded.kind === 'instruction') {
-      const prepared = this.codeCache.prepare(decoded.instruction);
-      this.codeCache.enter(hpa, prepared);
-      return prepared;
-    }
-    const inPage = pageEnd - hpa;
+    const built = this.codeCache.build(hpa);
+    if ('instructions' in built) return built;
+    const inPage = PAGE_SIZE - (hpa & (PAGE_SIZE - 1));
     // An instruction across a page boundary depends on two translations, so it is not cached.
-    const whole =
-      decoded.kind === 'truncated' && inPage < MAX_INSTRUCTION_BYTES
+    const decoded =
+      built.kind === 'truncated' && inPage < MAX_INSTRUCTION_BYTES
         ? this.decodeAcross(low, high, hpa, inPage)
-        : decoded;
-    switch (whole.kind) {
+        : built;
+    switch (decoded.kind) {
       case 'instruction':
-        return this.codeCache.prepare(whole.instruction);
+        return { instructions: [this.codeCache.prepare(decoded.instruction)], valid: true };
       case 'undefined':
         throw new GuestFault(Vector.UD);
       case 'tooLong':
@@ -273,7 +283,7 @@ export class Processor {
     }
   }
 
-  private decodeAcross(low: number, high: number, hpa: number, inPage: number) {
+  private decodeAcross(low: number, high: number, hpa: number, inPage: number): Decoded {
     const next = Long.fromBits(low, high).add(inPage);
     const nextHpa = this.mmu.locate(next.low, next.high, 1, Access.EXECUTE, false);
     if (nextHpa === DEVICE || nextHpa === SPLIT) {

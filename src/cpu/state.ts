@@ -133,6 +133,13 @@ const WORD_COUNT = STATE_ITEMS.reduce((sum, { width }) => sum + width / 32, 0);
 /** Bytes that the state of one processor takes. */
 export const STATE_BYTES = WORD_COUNT * 4;
 
+/** Behind the state lies room for values that live only as long as an instruction. */
+export const SCRATCH_WORD = WORD_COUNT;
+const SCRATCH_WORDS = 512;
+
+/** Bytes to set aside for one processor: its state and its scratch room. */
+export const PROCESSOR_BYTES = STATE_BYTES + SCRATCH_WORDS * 4;
+
 /** Bits of RFLAGS. */
 export const Rflags = {
   CF: 1 << 0,
@@ -209,13 +216,14 @@ export const Rights = {
   UNUSABLE: 1 << 16,
 } as const;
 
-/** One processor's state: a window on its words. */
+/** One processor's state: a window on its words, scratch included. */
 export class ProcessorState {
   readonly words: Int32Array;
 
-  /** @param hpa where the state lies, a multiple of 8; {@link STATE_BYTES} long */
+  /** @param hpa where the state lies, a multiple of 8; {@link PROCESSOR_BYTES} long */
   constructor(memory: PhysicalMemory, hpa: number) {
-    this.words = new Int32Array(memory.bytes.buffer, memory.bytes.byteOffset + hpa, WORD_COUNT);
+    const at = memory.bytes.byteOffset + hpa;
+    this.words = new Int32Array(memory.bytes.buffer, at, PROCESSOR_BYTES / 4);
   }
 
   /** A 64-bit item by its first word. */

@@ -3,7 +3,7 @@
 
 import Long from 'long';
 import type { Instruction, MemoryOperand, Operand, Repeat } from './instruction.ts';
-import { Gpr, type RegisterClass, Segment, type Width } from './registers.ts';
+import { Gpr, type RegisterClass, type RegisterName, Segment, type Width } from './registers.ts';
 import type { OperandSpec, Row } from './row.ts';
 import { rowsByOpcode } from './table.ts';
 import { isUndefinedExtension, isUndefinedOpcode } from './undefined.ts';
@@ -201,7 +201,7 @@ class Decoder {
     switch (spec.place) {
       case 'implied':
         if (spec.fixed === null) return immediate(width, Long.fromInt(spec.fixedNumber ?? 0));
-        return { kind: 'register', ...spec.fixed };
+        return registerOperand(spec.fixed);
       case 'opcode':
         return this.register(spec, this.opcodeRegister(opcode));
       case 'reg':
@@ -226,7 +226,7 @@ class Decoder {
     const width = spec.registerWidth || 64;
     const high = spec.registerClass === 'general' && width === 8 && this.isHighByte(number);
     const kept = high ? number & 3 : spec.registerClass === 'segment' ? number & 7 : number;
-    return { kind: 'register', class: spec.registerClass, number: kept, width, high };
+    return registerOperand({ class: spec.registerClass, number: kept, width, high });
   }
 
   private isHighByte(number: number): boolean {
@@ -380,6 +380,17 @@ function registerExists(of: RegisterClass, number: number): boolean {
     case 'debug':
       return number < 8;
   }
+}
+
+/** All register operands are built here, so that they share one hidden class. */
+function registerOperand(register: RegisterName): Operand {
+  return {
+    kind: 'register',
+    class: register.class,
+    number: register.number,
+    width: register.width,
+    high: register.high,
+  };
 }
 
 function immediate(width: Width, value: Long): Operand {

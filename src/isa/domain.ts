@@ -7,8 +7,10 @@
 import type { Instruction, MemoryOperand, Operand } from './instruction.ts';
 import type { Width } from './registers.ts';
 
-/** The status flags and DF, which meanings read and write one by one. */
-export type Flag = 'CF' | 'PF' | 'AF' | 'ZF' | 'SF' | 'OF' | 'DF';
+/** The status flags and DF, which meanings read and write one by one; bit numbers in RFLAGS. */
+export const Flag = { CF: 0, PF: 2, AF: 4, ZF: 6, SF: 7, DF: 10, OF: 11 } as const;
+
+export type Flag = (typeof Flag)[keyof typeof Flag];
 
 /**
  * Work that needs the processor around the instruction: descriptor tables, MSRs, ports, modes.
@@ -126,7 +128,7 @@ export interface Domain<V, B> {
   // Control
   /** Do one or the other. Values made inside stay inside. */
   when(condition: B, then: () => void, otherwise?: () => void): void;
-  /** Address of the instruction that follows in memory. */
+  /** Address of the instruction that follows in memory. Ask for it, and for operands, before `jump`. */
   next(): V;
   /** Continue at `target`, an offset in the code segment. */
   jump(target: V): void;

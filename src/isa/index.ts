@@ -10,7 +10,14 @@ export type {
   AssemblyRegister,
 } from './assembly-operand.ts';
 export { type Decoded, decode, MAX_INSTRUCTION_BYTES } from './decoder.ts';
-export type { Division, Domain, Flag, Meaning, RaisedVector, SystemFunction } from './domain.ts';
+export {
+  type Division,
+  type Domain,
+  Flag,
+  type Meaning,
+  type RaisedVector,
+  type SystemFunction,
+} from './domain.ts';
 export { type AssemblyPrefixes, type Encoded, encode, NO_PREFIXES } from './encoder.ts';
 export { format, formatOperand } from './formatter.ts';
 export type {

@@ -1,13 +1,13 @@
 // SDM 2: integer addition, subtraction, comparison, multiplication, division and sign extension.
 
-import type { Domain, Meaning } from '../domain.ts';
+import { type Domain, Flag, type Meaning } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { type Form, instruction } from '../notation.ts';
 import { Gpr, type Width } from '../registers.ts';
 import { binaryForms, unaryForms } from './forms.ts';
 
 function carry<V, B>(d: Domain<V, B>): V {
-  return d.fromCondition(d.flag('CF'));
+  return d.fromCondition(d.flag(Flag.CF));
 }
 
 const add: Meaning = (d, dst, src) => {
@@ -60,9 +60,9 @@ const inc: Meaning = (d, dst) => {
   const one = d.constant(w, 1);
   const sum = d.add(w, x, one);
   d.write(dst, sum);
-  const cf = d.flag('CF');
+  const cf = d.flag(Flag.CF);
   d.flagsOfAdd(w, x, one, sum);
-  d.setFlag('CF', cf);
+  d.setFlag(Flag.CF, cf);
 };
 
 const dec: Meaning = (d, dst) => {
@@ -71,9 +71,9 @@ const dec: Meaning = (d, dst) => {
   const one = d.constant(w, 1);
   const difference = d.sub(w, x, one);
   d.write(dst, difference);
-  const cf = d.flag('CF');
+  const cf = d.flag(Flag.CF);
   d.flagsOfSub(w, x, one, difference);
-  d.setFlag('CF', cf);
+  d.setFlag(Flag.CF, cf);
 };
 
 const neg: Meaning = (d, dst) => {
@@ -88,8 +88,8 @@ const neg: Meaning = (d, dst) => {
 /** CF and OF say whether the product needed its high half; SF, ZF, AF and PF are undefined. */
 function setOverflow<V, B>(d: Domain<V, B>, w: Width, low: V, overflow: B): void {
   d.flagsOfLogic(w, low);
-  d.setFlag('CF', overflow);
-  d.setFlag('OF', overflow);
+  d.setFlag(Flag.CF, overflow);
+  d.setFlag(Flag.OF, overflow);
 }
 
 /** Write high:low to AX (bytes) or rDX:rAX. */

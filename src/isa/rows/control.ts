@@ -1,6 +1,6 @@
 // SDM 2: jumps, calls, returns, loops and software interrupts.
 
-import type { Domain, Meaning } from '../domain.ts';
+import { type Domain, Flag, type Meaning } from '../domain.ts';
 import { type Form, type FormAttributes, instruction } from '../notation.ts';
 import { Gpr } from '../registers.ts';
 import type { Attributes } from '../row.ts';
@@ -14,8 +14,9 @@ const jmp: Meaning = (d, target) => d.jump(d.read(target));
 
 /** The target is checked before the push: a non-canonical one faults with the stack untouched. */
 const call: Meaning = (d, target) => {
+  const back = d.next();
   d.jump(d.read(target));
-  push(d, 64, d.next());
+  push(d, 64, back);
 };
 
 const ret: Meaning = (d) => d.jump(pop(d, 64));
@@ -42,10 +43,10 @@ function countDown<V, B>(d: Domain<V, B>): B {
 const loop: Meaning = (d, target) => d.when(countDown(d), () => d.jump(d.read(target)));
 
 const loope: Meaning = (d, target) =>
-  d.when(d.both(countDown(d), d.flag('ZF')), () => d.jump(d.read(target)));
+  d.when(d.both(countDown(d), d.flag(Flag.ZF)), () => d.jump(d.read(target)));
 
 const loopne: Meaning = (d, target) =>
-  d.when(d.both(countDown(d), d.negate(d.flag('ZF'))), () => d.jump(d.read(target)));
+  d.when(d.both(countDown(d), d.negate(d.flag(Flag.ZF))), () => d.jump(d.read(target)));
 
 const jrcxz: Meaning = (d, target) => {
   const w = d.instruction.addressWidth;

@@ -1,6 +1,6 @@
 // SDM 2: bitwise logic, shifts, rotates, bit tests and bit scans.
 
-import { asMemory, type Domain, type Meaning } from '../domain.ts';
+import { asMemory, type Domain, Flag, type Meaning } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { type Form, instruction } from '../notation.ts';
 import type { Width } from '../registers.ts';
@@ -45,8 +45,8 @@ function shift(compute: Shift): Meaning {
     d.write(dst, result);
     d.when(d.negate(d.isZero(count)), () => {
       d.flagsOfLogic(w, result);
-      d.setFlag('CF', carry);
-      d.setFlag('OF', overflow);
+      d.setFlag(Flag.CF, carry);
+      d.setFlag(Flag.OF, overflow);
     });
   };
 }
@@ -83,8 +83,8 @@ function remainder<V, B>(d: Domain<V, B>, x: V, modulus: number): V {
 
 function setRotateFlags<V, B>(d: Domain<V, B>, some: B, carry: B, overflow: B): void {
   d.when(some, () => {
-    d.setFlag('CF', carry);
-    d.setFlag('OF', overflow);
+    d.setFlag(Flag.CF, carry);
+    d.setFlag(Flag.OF, overflow);
   });
 }
 
@@ -125,7 +125,7 @@ const ror: Shift = (d, w, x, masked) => {
 };
 
 const rcl: Shift = (d, w, x, count) => {
-  const cf = d.fromCondition(d.flag('CF'));
+  const cf = d.fromCondition(d.flag(Flag.CF));
   const fromCarry = d.shiftLeft(w, cf, minusOne(d, count));
   const wrapped = d.shiftRight(x, d.sub(8, d.constant(8, w + 1), count));
   const result = d.or(d.or(d.shiftLeft(w, x, count), fromCarry), wrapped);
@@ -134,7 +134,7 @@ const rcl: Shift = (d, w, x, count) => {
 };
 
 const rcr: Shift = (d, w, x, count) => {
-  const cf = d.fromCondition(d.flag('CF'));
+  const cf = d.fromCondition(d.flag(Flag.CF));
   const fromCarry = d.shiftLeft(w, cf, fromTop(d, w, count));
   const wrapped = d.shiftLeft(w, x, d.sub(8, d.constant(8, w + 1), count));
   const result = d.or(d.or(d.shiftRight(x, count), fromCarry), wrapped);
@@ -158,8 +158,8 @@ function doubleShift(left: boolean): Meaning {
     d.write(dst, d.select(some, result, x));
     d.when(some, () => {
       d.flagsOfLogic(w, result);
-      d.setFlag('CF', d.bit(out, 0));
-      d.setFlag('OF', d.differ(d.bit(result, w - 1), d.bit(x, w - 1)));
+      d.setFlag(Flag.CF, d.bit(out, 0));
+      d.setFlag(Flag.OF, d.differ(d.bit(result, w - 1), d.bit(x, w - 1)));
     });
   };
 }
@@ -223,7 +223,7 @@ function bitTest(change: BitChange): Meaning {
     const number = d.read(index);
     const within = d.and(number, d.constant(w, w - 1));
     const mask = d.shiftLeft(w, d.constant(w, 1), within);
-    const finish = (x: typeof number) => d.setFlag('CF', d.bit(d.shiftRight(x, within), 0));
+    const finish = (x: typeof number) => d.setFlag(Flag.CF, d.bit(d.shiftRight(x, within), 0));
     if (base.kind !== 'memory' || index.kind === 'immediate') {
       const x = change === null ? d.read(base) : d.modify(base);
       if (change !== null) d.write(base, change(d, x, mask));
@@ -260,7 +260,7 @@ function bitScan(lowest: boolean): Meaning {
     const zero = d.isZero(x);
     d.when(d.negate(zero), () => d.write(dst, lowest ? d.lowestBit(x) : d.highestBit(x)));
     d.flagsOfLogic(w, x);
-    d.setFlag('ZF', zero);
+    d.setFlag(Flag.ZF, zero);
   };
 }
 
@@ -274,7 +274,7 @@ function countZeros(leading: boolean): Meaning {
     const count = d.select(zero, d.constant(w, w), found);
     d.write(dst, count);
     d.flagsOfLogic(w, count);
-    d.setFlag('CF', zero);
+    d.setFlag(Flag.CF, zero);
   };
 }
 
@@ -283,7 +283,7 @@ const popcnt: Meaning = (d, dst, src) => {
   const x = d.read(src);
   d.write(dst, d.countOnes(x));
   d.flagsOfLogic(8, d.constant(8, 1));
-  d.setFlag('ZF', d.isZero(x));
+  d.setFlag(Flag.ZF, d.isZero(x));
 };
 
 const and: Combine = (d, x, y) => d.and(x, y);

@@ -1,7 +1,7 @@
 // SDM 2: MOVS, STOS, LODS, SCAS, CMPS and their repetition. A meaning does one iteration and says
 // `again` if more follow, so that interrupts can come between iterations.
 
-import type { Domain, Meaning } from '../domain.ts';
+import { type Domain, Flag, type Meaning } from '../domain.ts';
 import { instruction } from '../notation.ts';
 import { Gpr, Segment, type Width } from '../registers.ts';
 
@@ -23,7 +23,7 @@ function repeated(iteration: Iteration, compare: boolean): Meaning {
       const rest = d.sub(w, count, d.constant(w, 1));
       d.setRegister(w, Gpr.RCX, rest);
       const more = d.negate(d.isZero(rest));
-      const zf = d.flag('ZF');
+      const zf = d.flag(Flag.ZF);
       const matching = repeat === 'rep' ? zf : d.negate(zf);
       d.when(compare ? d.both(more, matching) : more, () => d.again());
     });
@@ -34,7 +34,7 @@ function repeated(iteration: Iteration, compare: boolean): Meaning {
 function advance<V, B>(d: Domain<V, B>, number: number, width: Width): void {
   const w = d.instruction.addressWidth;
   const bytes = width / 8;
-  const step = d.select(d.flag('DF'), d.constant(w, -bytes), d.constant(w, bytes));
+  const step = d.select(d.flag(Flag.DF), d.constant(w, -bytes), d.constant(w, bytes));
   d.setRegister(w, number, d.add(w, d.register(w, number), step));
 }
 

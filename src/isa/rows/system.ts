@@ -1,7 +1,7 @@
 // SDM 2: flag control, time stamps, ports, model-specific registers, descriptor tables, hypercalls
 // and the other instructions that concern the processor rather than data.
 
-import { asMemory, type Flag, type Meaning, type SystemFunction } from '../domain.ts';
+import { asMemory, Flag, type Meaning, type SystemFunction } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { instruction } from '../notation.ts';
 import { Gpr } from '../registers.ts';
@@ -30,11 +30,11 @@ function loadTable(name: 'loadGdtr' | 'loadIdtr'): Meaning {
 
 /** The flags in AH, by bit; bit 1 is always 1. */
 const AH_FLAGS = [
-  ['CF', 0],
-  ['PF', 2],
-  ['AF', 4],
-  ['ZF', 6],
-  ['SF', 7],
+  [Flag.CF, 0],
+  [Flag.PF, 2],
+  [Flag.AF, 4],
+  [Flag.ZF, 6],
+  [Flag.SF, 7],
 ] as const;
 
 const lahf: Meaning = (d) => {
@@ -59,13 +59,13 @@ const inPort: Meaning = (d, dst, number) => d.write(dst, d.call('in', d.read(num
 const outPort: Meaning = (d, number, src) => void d.call('out', d.read(number), d.read(src));
 
 export const systemRows = [
-  ...instruction('CLC', 'Clear CF', {}, setFlag('CF', 0), [['', 'F8']]),
-  ...instruction('STC', 'Set CF', {}, setFlag('CF', 1), [['', 'F9']]),
-  ...instruction('CMC', 'Complement CF', {}, (d) => d.setFlag('CF', d.negate(d.flag('CF'))), [
+  ...instruction('CLC', 'Clear CF', {}, setFlag(Flag.CF, 0), [['', 'F8']]),
+  ...instruction('STC', 'Set CF', {}, setFlag(Flag.CF, 1), [['', 'F9']]),
+  ...instruction('CMC', 'Complement CF', {}, (d) => d.setFlag(Flag.CF, d.negate(d.flag(Flag.CF))), [
     ['', 'F5'],
   ]),
-  ...instruction('CLD', 'Clear DF', {}, setFlag('DF', 0), [['', 'FC']]),
-  ...instruction('STD', 'Set DF', {}, setFlag('DF', 1), [['', 'FD']]),
+  ...instruction('CLD', 'Clear DF', {}, setFlag(Flag.DF, 0), [['', 'FC']]),
+  ...instruction('STD', 'Set DF', {}, setFlag(Flag.DF, 1), [['', 'FD']]),
   ...instruction('CLI', 'Clear IF', { privilege: 'iopl' }, system('clearInterruptFlag'), [
     ['', 'FA'],
   ]),
