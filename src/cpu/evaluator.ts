@@ -484,6 +484,13 @@ export class Evaluator implements Domain<Slot, boolean> {
     return this.effective(operand);
   }
 
+  /** The linear address that a memory operand of the current instruction names. */
+  linearAddress(operand: Operand): Long {
+    const offset = this.address(operand);
+    this.linear(operand.kind === 'memory' ? operand.segment : Segment.DS, offset);
+    return Long.fromBits(this.linearLow, this.linearHigh);
+  }
+
   private effective(operand: MemoryOperand): Slot {
     let { low, high } = operand.displacement;
     if (operand.base >= 0) {

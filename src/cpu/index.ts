@@ -13,6 +13,7 @@ export {
   type DeliveredEvent,
   type EventType,
   EventTypes,
+  GuestFault,
   hasErrorCode,
   isSoftware,
   NotImplemented,
@@ -22,7 +23,7 @@ export {
 } from './exceptions.ts';
 export { enterLongMode, type LongModeStart } from './long-mode.ts';
 export { isCanonical, PHYSICAL_ADDRESS_BITS } from './mmu.ts';
-export { Msr, readMsr, writeMsr } from './msrs.ts';
+export { isPatValid, Msr, readMsr, writeMsr } from './msrs.ts';
 export { Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
 export {
   Activity,
@@ -30,6 +31,7 @@ export {
   Cr0,
   Cr4,
   Efer,
+  PROCESSOR_BYTES,
   ProcessorState,
   Rflags,
   Rights,

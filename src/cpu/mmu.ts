@@ -116,7 +116,7 @@ export class Mmu {
       return ((entries[at + PAGE_HPA] as number) >>> 0) + (low & 0xfff);
     }
     const gpa = this.walk(low, high, access, user) + (low & 0xfff);
-    const hpa = this.virtualization.translate(gpa, access, Long.fromBits(low, high));
+    const hpa = this.virtualization.translate(gpa, access, 'final', low, high);
     if (hpa === DEVICE) {
       this.deviceGpa = gpa;
       return DEVICE;
@@ -183,7 +183,7 @@ export class Mmu {
   }
 
   private entryHpa(gpa: number, low: number, high: number): number {
-    const hpa = this.virtualization.translate(gpa, Access.READ, null);
+    const hpa = this.virtualization.translate(gpa, Access.READ, 'walk', low, high);
     // A table in device memory reads as all ones on hardware: present, with reserved bits set.
     if (hpa === DEVICE) throw new GuestFault(Vector.PF, PF.P | PF.RSVD, low, high);
     this.memory.watch(Watch.TRANSLATION, hpa, 8);

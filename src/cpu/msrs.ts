@@ -41,13 +41,13 @@ const canonical: Check = (value) => isCanonical(value.high);
 const low32: Check = (value) => value.high === 0;
 
 /** PAT holds eight memory types; 2, 3 and those above 7 do not exist. */
-const memoryTypes: Check = (value) => {
+export function isPatValid(value: Long): boolean {
   for (let at = 0; at < 64; at += 8) {
     const type = value.shru(at).low & 0xff;
     if (type === 2 || type === 3 || type > 7) return false;
   }
   return true;
-};
+}
 
 const segmentBase = (number: number) =>
   (SEGMENT_WORDS[number] as (typeof SEGMENT_WORDS)[number]).base;
@@ -57,7 +57,7 @@ const PLAIN: ReadonlyMap<number, readonly [word: number, check: Check]> = new Ma
   [Msr.SYSENTER_CS, [wordOf('sysenterCs'), low32]],
   [Msr.SYSENTER_ESP, [wordOf('sysenterEsp'), canonical]],
   [Msr.SYSENTER_EIP, [wordOf('sysenterEip'), canonical]],
-  [Msr.PAT, [wordOf('pat'), memoryTypes]],
+  [Msr.PAT, [wordOf('pat'), isPatValid]],
   [Msr.STAR, [wordOf('star'), any]],
   [Msr.LSTAR, [wordOf('lstar'), canonical]],
   [Msr.CSTAR, [wordOf('cstar'), canonical]],

@@ -120,6 +120,18 @@ export class Processor {
     }
   }
 
+  /** Deliver an event from outside before the next instruction; what stopped the delivery, or null. */
+  inject(event: DeliveredEvent): ProcessorStop | null {
+    try {
+      this.clock += this.costs.classes.interrupt;
+      deliver(this, event);
+      this.attention = true;
+      return null;
+    } catch (thrown) {
+      return this.interrupted(thrown);
+    }
+  }
+
   private loop(limit: number): ProcessorStop {
     const { words } = this.state;
     while (this.clock < limit) {

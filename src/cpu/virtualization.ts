@@ -26,9 +26,16 @@ export interface Virtualization {
   tripleFault(): void;
   /**
    * From guest-physical to host-physical, or {@link DEVICE}.
-   * @param linear the linear address being accessed, or null during a page walk
+   * @param purpose whether it is the address accessed or a paging structure on the way to it
+   * @param linearLow the linear address being accessed, low half
    */
-  translate(gpa: number, access: AccessKind, linear: Long | null): number;
+  translate(
+    gpa: number,
+    access: AccessKind,
+    purpose: 'final' | 'walk',
+    linearLow: number,
+    linearHigh: number,
+  ): number;
   /** What MOV from CR0 or CR4 reads, given the register. */
   readControl(number: number, real: Long): Long;
   /** What MOV to CR0 or CR4 makes of the register. */

@@ -1,0 +1,188 @@
+// Checks on the control fields and on event injection. Controls that are not offered need no line:
+// a reserved bit fails first. SDM 3, "Checks on VMX Controls and Host-State Area".
+
+import { EventTypes, hasErrorCode, PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
+import {
+  check,
+  type EntryCheck,
+  eventType,
+  eventVector,
+  exitControls,
+  implies,
+  injection,
+  injectionError,
+  injectionLength,
+  isPageAligned,
+  isValid,
+  pin,
+  primary,
+  secondary,
+  word,
+} from './check.ts';
+import { CONTROL_WORDS, ExitControl, Pin, Primary, SECONDARY, Secondary } from './controls.ts';
+
+const CONTROLS_SECTION = 'VM-Execution Control Fields';
+const INJECTION_SECTION = 'VM-Entry Control Fields';
+
+export const CONTROL_CHECKS: readonly EntryCheck[] = [
+  ...CONTROL_WORDS.map((control) => {
+    const value = word(control.field);
+    const isSecondary = control === SECONDARY;
+    return check(
+      'controls',
+      CONTROLS_SECTION,
+      'reserved bits have the values that the capability MSRs allow',
+      [control.field],
+      (vmcs) => {
+        if (isSecondary && (primary(vmcs) & Primary.ACTIVATE_SECONDARY_CONTROLS) === 0) return true;
+        const bits = value(vmcs);
+        return (bits & control.mustBe1) === control.mustBe1 && (bits & ~control.allowed1) === 0;
+      },
+    );
+  }),
+  check(
+    'controls',
+    CONTROLS_SECTION,
+    'the CR3-target count is at most 4',
+    ['CR3_TARGET_COUNT'],
+    (v) => v.read('CR3_TARGET_COUNT').lte(4),
+  ),
+  check(
+    'controls',
+    CONTROLS_SECTION,
+    'with "use I/O bitmaps", both addresses are page-aligned and within the physical-address width',
+    ['CPU_BASED_VM_EXEC_CONTROL', 'IO_BITMAP_A', 'IO_BITMAP_B'],
+    (v) =>
+      implies(
+        (primary(v) & Primary.USE_IO_BITMAPS) !== 0,
+        isPageAligned(v.read('IO_BITMAP_A')) && isPageAligned(v.read('IO_BITMAP_B')),
+      ),
+  ),
+  check(
+    'controls',
+    CONTROLS_SECTION,
+    'with "use MSR bitmaps", the address is page-aligned and within the physical-address width',
+    ['CPU_BASED_VM_EXEC_CONTROL', 'MSR_BITMAP'],
+    (v) =>
+      implies((primary(v) & Primary.USE_MSR_BITMAPS) !== 0, isPageAligned(v.read('MSR_BITMAP'))),
+  ),
+  check(
+    'controls',
+    CONTROLS_SECTION,
+    '"virtual NMIs" needs "NMI exiting"',
+    ['PIN_BASED_VM_EXEC_CONTROL'],
+    (v) => implies((pin(v) & Pin.VIRTUAL_NMIS) !== 0, (pin(v) & Pin.NMI_EXITING) !== 0),
+  ),
+  check(
+    'controls',
+    CONTROLS_SECTION,
+    '"NMI-window exiting" needs "virtual NMIs"',
+    ['CPU_BASED_VM_EXEC_CONTROL', 'PIN_BASED_VM_EXEC_CONTROL'],
+    (v) =>
+      implies((primary(v) & Primary.NMI_WINDOW_EXITING) !== 0, (pin(v) & Pin.VIRTUAL_NMIS) !== 0),
+  ),
+  check(
+    'controls',
+    CONTROLS_SECTION,
+    'with "enable VPID", the VPID is not 0',
+    ['SECONDARY_VM_EXEC_CONTROL', 'VIRTUAL_PROCESSOR_ID'],
+    (v) =>
+      implies(
+        (secondary(v) & Secondary.ENABLE_VPID) !== 0,
+        !v.read('VIRTUAL_PROCESSOR_ID').isZero(),
+      ),
+  ),
+  check(
+    'controls',
+    CONTROLS_SECTION,
+    'with "enable EPT", the EPT pointer has memory type 0 or 6, 4 levels, and no reserved bit',
+    ['SECONDARY_VM_EXEC_CONTROL', 'EPT_POINTER'],
+    (v) => {
+      if ((secondary(v) & Secondary.ENABLE_EPT) === 0) return true;
+      const pointer = v.read('EPT_POINTER');
+      const type = pointer.low & 7;
+      const reserved = (pointer.low & 0xfc0) !== 0;
+      const inRange = pointer.shru(PHYSICAL_ADDRESS_BITS).isZero();
+      return (type === 0 || type === 6) && ((pointer.low >> 3) & 7) === 3 && !reserved && inRange;
+    },
+  ),
+  check(
+    'controls',
+    CONTROLS_SECTION,
+    'with "use TSC scaling", the multiplier is not 0',
+    ['SECONDARY_VM_EXEC_CONTROL', 'TSC_MULTIPLIER'],
+    (v) =>
+      implies((secondary(v) & Secondary.TSC_SCALING) !== 0, !v.read('TSC_MULTIPLIER').isZero()),
+  ),
+  check(
+    'controls',
+    'VM-Exit Control Fields',
+    '"save VMX-preemption timer value" needs "activate VMX-preemption timer"',
+    ['VM_EXIT_CONTROLS', 'PIN_BASED_VM_EXEC_CONTROL'],
+    (v) =>
+      implies(
+        (exitControls(v) & ExitControl.SAVE_VMX_PREEMPTION_TIMER) !== 0,
+        (pin(v) & Pin.VMX_PREEMPTION_TIMER) !== 0,
+      ),
+  ),
+  ...(
+    ['VM_EXIT_MSR_STORE_COUNT', 'VM_EXIT_MSR_LOAD_COUNT', 'VM_ENTRY_MSR_LOAD_COUNT'] as const
+  ).map((name) =>
+    check('controls', 'VM-Exit Control Fields', 'MSR lists are empty (not offered)', [name], (v) =>
+      v.read(name).isZero(),
+    ),
+  ),
+];
+
+const INJECTION_FIELDS = ['VM_ENTRY_INTR_INFO_FIELD'] as const;
+
+export const INJECTION_CHECKS: readonly EntryCheck[] = [
+  check(
+    'injection',
+    INJECTION_SECTION,
+    'the interruption type is not reserved',
+    INJECTION_FIELDS,
+    (v) => implies(isValid(v), eventType(v) !== 1 && eventType(v) !== 7),
+  ),
+  check(
+    'injection',
+    INJECTION_SECTION,
+    'an NMI has vector 2, a hardware exception a vector of at most 31',
+    INJECTION_FIELDS,
+    (v) =>
+      implies(isValid(v) && eventType(v) === EventTypes.NMI, eventVector(v) === 2) &&
+      implies(isValid(v) && eventType(v) === EventTypes.HARDWARE_EXCEPTION, eventVector(v) <= 31),
+  ),
+  check(
+    'injection',
+    INJECTION_SECTION,
+    'an error code is delivered exactly with exceptions that have one',
+    INJECTION_FIELDS,
+    (v) => {
+      if (!isValid(v)) return true;
+      const delivers = (injection(v) & (1 << 11)) !== 0;
+      const isException = eventType(v) === EventTypes.HARDWARE_EXCEPTION;
+      return delivers === (isException && hasErrorCode(eventVector(v)));
+    },
+  ),
+  check('injection', INJECTION_SECTION, 'bits 30:12 are 0', INJECTION_FIELDS, (v) =>
+    implies(isValid(v), (injection(v) & 0x7ffff000) === 0),
+  ),
+  check(
+    'injection',
+    INJECTION_SECTION,
+    'the error code has 16 bits',
+    ['VM_ENTRY_EXCEPTION_ERROR_CODE', 'VM_ENTRY_INTR_INFO_FIELD'],
+    (v) => implies(isValid(v) && (injection(v) & (1 << 11)) !== 0, injectionError(v) >>> 16 === 0),
+  ),
+  check(
+    'injection',
+    INJECTION_SECTION,
+    'the instruction length of a software event is 1 to 15',
+    ['VM_ENTRY_INSTRUCTION_LEN', 'VM_ENTRY_INTR_INFO_FIELD'],
+    (v) => {
+      const length = injectionLength(v) >>> 0;
+      return implies(isValid(v) && eventType(v) >= 4, length >= 1 && length <= 15);
+    },
+  ),
+];

@@ -1,0 +1,107 @@
+// Extended page tables: from guest-physical to host-physical addresses, and building the tables.
+// SDM 3, "The Extended Page Table Mechanism (EPT)". Four levels; accessed and dirty flags are not
+// offered. Tables lie in the memory of the virtual machine, like everything host-physical.
+
+import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
+
+/** Bits of an EPT entry. */
+export const EptBit = { READ: 1, WRITE: 2, EXECUTE: 4, LARGE: 1 << 7 } as const;
+
+export const EPT_RIGHTS = EptBit.READ | EptBit.WRITE | EptBit.EXECUTE;
+
+const MEMORY_TYPE_SHIFT = 3;
+export const WRITE_BACK = 6;
+
+/** EPTP for a table at `hpa`: write-back, four levels. */
+export function eptPointer(hpa: number): number {
+  return hpa + WRITE_BACK + (3 << 3);
+}
+
+export type EptWalk =
+  | { readonly kind: 'mapped'; readonly hpa: number }
+  /** `rights` is the AND of the entries used, 0 if one was not present. */
+  | { readonly kind: 'violation'; readonly rights: number }
+  | { readonly kind: 'misconfiguration' };
+
+const MISCONFIGURED: EptWalk = { kind: 'misconfiguration' };
+
+/** Translate a guest-physical address for an access that needs `needed` (bits of EptBit). */
+export function walkEpt(
+  memory: PhysicalMemory,
+  root: number,
+  gpa: number,
+  needed: number,
+): EptWalk {
+  let table = root;
+  let rights = EPT_RIGHTS;
+  for (let level = 4; ; level--) {
+    const at = table + (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
+    const low = memory.view.getInt32(at, true);
+    const own = low & EPT_RIGHTS;
+    if (own === 0) return { kind: 'violation', rights: 0 };
+    const isLeaf = level === 1 || (level < 4 && (low & EptBit.LARGE) !== 0);
+    if (isMisconfigured(low, level, isLeaf)) return MISCONFIGURED;
+    rights &= own;
+    const address =
+      (memory.view.getInt32(at + 4, true) & 0x3fff) * 2 ** 32 + ((low & ~0xfff) >>> 0);
+    if (!isLeaf) {
+      table = address;
+      continue;
+    }
+    if ((rights & needed) !== needed) return { kind: 'violation', rights };
+    return { kind: 'mapped', hpa: address + (gpa % 2 ** (9 * level + 3)) };
+  }
+}
+
+/** Writable without readable, execute-only, reserved bits set, or an undefined memory type. */
+function isMisconfigured(low: number, level: number, isLeaf: boolean): boolean {
+  const rights = low & EPT_RIGHTS;
+  if ((rights & EptBit.READ) === 0) return true;
+  if (!isLeaf) return (low & 0xf8) !== 0;
+  const type = (low >> MEMORY_TYPE_SHIFT) & 7;
+  if (type === 2 || type === 3 || type === 7) return true;
+  return level > 1 && (low & (2 ** (9 * level + 3) - 1) & ~0xfff) !== 0;
+}
+
+const LARGE_PAGE_BYTES = 2 ** 21;
+
+/** Builds EPT tables: 2 MiB pages where addresses and length allow, 4 KiB pages elsewhere. */
+export class EptBuilder {
+  readonly root: number;
+  private readonly memory: PhysicalMemory;
+
+  constructor(memory: PhysicalMemory) {
+    this.memory = memory;
+    this.root = memory.allocatePages(1);
+  }
+
+  /** Map `lengthBytes` (a multiple of 4096) from `gpa` to `hpa`. */
+  map(gpa: number, hpa: number, lengthBytes: number, rights: number = EPT_RIGHTS): void {
+    let done = 0;
+    while (done < lengthBytes) {
+      const large =
+        (gpa + done) % LARGE_PAGE_BYTES === 0 &&
+        (hpa + done) % LARGE_PAGE_BYTES === 0 &&
+        lengthBytes - done >= LARGE_PAGE_BYTES;
+      const leaf = large ? EptBit.LARGE : 0;
+      const entry = hpa + done + rights + leaf + (WRITE_BACK << MEMORY_TYPE_SHIFT);
+      this.setEntry(gpa + done, large ? 2 : 1, entry);
+      done += large ? LARGE_PAGE_BYTES : PAGE_SIZE;
+    }
+  }
+
+  private setEntry(gpa: number, leafLevel: number, entry: number): void {
+    let table = this.root;
+    for (let level = 4; level > leafLevel; level--) {
+      const at = table + (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
+      let low = this.memory.view.getInt32(at, true);
+      if (low === 0) {
+        low = this.memory.allocatePages(1) | EPT_RIGHTS;
+        this.memory.write64(at, low, 0);
+      }
+      table = (low & ~0xfff) >>> 0;
+    }
+    const at = table + (Math.floor(gpa / 2 ** (9 * leafLevel + 3)) % 512) * 8;
+    this.memory.write64(at, entry | 0, Math.floor(entry / 2 ** 32));
+  }
+}

@@ -1,0 +1,219 @@
+// Which instructions exit, and with what qualification. SDM 3, "VMX Non-Root Operation",
+// "Instructions That Cause VM Exits", and "Basic VM-Exit Information". The processor has made its
+// privilege checks before it asks.
+
+import Long from 'long';
+import { GuestFault, Vector } from '../cpu/index.ts';
+import { Gpr, type Instruction, type Intercept, type RegisterOperand } from '../isa/index.ts';
+import { msrExits, portExits } from './bitmaps.ts';
+import { Primary, Secondary } from './controls.ts';
+import { Exit } from './exit-reasons.ts';
+import { fieldIndex } from './fields.ts';
+import type { VirtualProcessor } from './virtual-processor.ts';
+
+type Decision = (owner: VirtualProcessor, instruction: Instruction) => void;
+
+const PLE_GAP = fieldIndex('PLE_GAP');
+const PLE_WINDOW = fieldIndex('PLE_WINDOW');
+const IO_BITMAP_A = fieldIndex('IO_BITMAP_A');
+const IO_BITMAP_B = fieldIndex('IO_BITMAP_B');
+const MSR_BITMAP = fieldIndex('MSR_BITMAP');
+const CR0_MASK = fieldIndex('CR0_GUEST_HOST_MASK');
+const CR0_SHADOW = fieldIndex('CR0_READ_SHADOW');
+const CR4_MASK = fieldIndex('CR4_GUEST_HOST_MASK');
+const CR4_SHADOW = fieldIndex('CR4_READ_SHADOW');
+const CR3_TARGET_COUNT = fieldIndex('CR3_TARGET_COUNT');
+const CR3_TARGETS = [
+  fieldIndex('CR3_TARGET_VALUE0'),
+  fieldIndex('CR3_TARGET_VALUE1'),
+  fieldIndex('CR3_TARGET_VALUE2'),
+  fieldIndex('CR3_TARGET_VALUE3'),
+];
+
+function exit(
+  owner: VirtualProcessor,
+  reason: number,
+  instruction: Instruction,
+  qualification: Long = Long.ZERO,
+): never {
+  return owner.exit(reason, { qualification, instructionLengthBytes: instruction.lengthBytes });
+}
+
+/** Exits if a primary control is set. */
+function ifPrimary(control: number, reason: number): Decision {
+  return (owner, instruction) => {
+    if ((owner.primary & control) !== 0) exit(owner, reason, instruction);
+  };
+}
+
+function always(reason: number): Decision {
+  return (owner, instruction) => exit(owner, reason, instruction);
+}
+
+/** PAUSE exiting beats PAUSE-loop exiting, which looks at CPL 0 only. */
+const pause: Decision = (owner, instruction) => {
+  if ((owner.primary & Primary.PAUSE_EXITING) !== 0) {
+    exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
+  }
+  if ((owner.secondary & Secondary.PAUSE_LOOP_EXITING) === 0) return;
+  const { processor, vmcs } = owner;
+  if (processor.state.cpl !== 0) return;
+  const gap = vmcs.get32(PLE_GAP) >>> 0;
+  const window = vmcs.get32(PLE_WINDOW) >>> 0;
+  if (owner.pauseLoop.pause(processor.clock, gap, window)) {
+    exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
+  }
+};
+
+const rdtscp: Decision = (owner, instruction) => {
+  if ((owner.secondary & Secondary.ENABLE_RDTSCP) === 0) throw new GuestFault(Vector.UD);
+  if ((owner.primary & Primary.RDTSC_EXITING) !== 0) exit(owner, Exit.RDTSCP, instruction);
+};
+
+function msrAccess(write: boolean): Decision {
+  const reason = write ? Exit.MSR_WRITE : Exit.MSR_READ;
+  return (owner, instruction) => {
+    const index = (owner.processor.state.words[2 * Gpr.RCX] as number) >>> 0;
+    const useBitmap = (owner.primary & Primary.USE_MSR_BITMAPS) !== 0;
+    const bitmap = owner.vmcs.get64(MSR_BITMAP).toNumber();
+    if (!useBitmap || msrExits(owner.memory, bitmap, index, write)) {
+      exit(owner, reason, instruction);
+    }
+  };
+}
+
+const io: Decision = (owner, instruction) => {
+  const access = portAccess(instruction, owner.processor.state.words);
+  const lengthBytes = access.lengthBytes;
+  const { vmcs } = owner;
+  const exits =
+    (owner.primary & Primary.USE_IO_BITMAPS) !== 0
+      ? portExits(
+          owner.memory,
+          vmcs.get64(IO_BITMAP_A).toNumber(),
+          vmcs.get64(IO_BITMAP_B).toNumber(),
+          access.port,
+          lengthBytes,
+        )
+      : (owner.primary & Primary.UNCOND_IO_EXITING) !== 0;
+  if (!exits) return;
+  const qualification =
+    (lengthBytes - 1) |
+    (access.isIn ? 1 << 3 : 0) |
+    (access.isImmediate ? 1 << 6 : 0) |
+    (access.port << 16);
+  exit(owner, Exit.IO_INSTRUCTION, instruction, Long.fromInt(qualification, true));
+};
+
+interface PortAccess {
+  readonly port: number;
+  readonly lengthBytes: number;
+  readonly isIn: boolean;
+  readonly isImmediate: boolean;
+}
+
+function portAccess(instruction: Instruction, words: Int32Array): PortAccess {
+  const isIn = instruction.row.mnemonic === 'IN';
+  const [first, second] = instruction.operands;
+  const portOperand = isIn ? second : first;
+  const accumulator = isIn ? first : second;
+  const isImmediate = portOperand?.kind === 'immediate';
+  return {
+    port: isImmediate ? portOperand.value.low : (words[2 * Gpr.RDX] as number) & 0xffff,
+    lengthBytes: accumulator?.kind === 'register' ? accumulator.width / 8 : 4,
+    isIn,
+    isImmediate,
+  };
+}
+
+/** The control or debug register and the general register of a MOV. */
+function moveParts(instruction: Instruction): {
+  readonly special: RegisterOperand;
+  readonly general: RegisterOperand;
+  readonly isWrite: boolean;
+} {
+  const [first, second] = instruction.operands as readonly RegisterOperand[];
+  const isWrite = first?.class !== 'general';
+  return {
+    special: (isWrite ? first : second) as RegisterOperand,
+    general: (isWrite ? second : first) as RegisterOperand,
+    isWrite,
+  };
+}
+
+const crAccess: Decision = (owner, instruction) => {
+  const { special, general, isWrite } = moveParts(instruction);
+  const value = owner.processor.state.get64(2 * general.number);
+  if (!crExits(owner, special.number, isWrite, value)) return;
+  const type = isWrite ? 0 : 1;
+  const qualification = special.number | (type << 4) | (general.number << 8);
+  exit(owner, Exit.CR_ACCESS, instruction, Long.fromInt(qualification));
+};
+
+function crExits(owner: VirtualProcessor, number: number, isWrite: boolean, value: Long): boolean {
+  const { vmcs, primary } = owner;
+  switch (number) {
+    case 0:
+      return isWrite && differs(value, vmcs.get64(CR0_MASK), vmcs.get64(CR0_SHADOW));
+    case 4:
+      return isWrite && differs(value, vmcs.get64(CR4_MASK), vmcs.get64(CR4_SHADOW));
+    case 3:
+      if (!isWrite) return (primary & Primary.CR3_STORE_EXITING) !== 0;
+      return (primary & Primary.CR3_LOAD_EXITING) !== 0 && !isCr3Target(owner, value);
+    case 8:
+      return (primary & (isWrite ? Primary.CR8_LOAD_EXITING : Primary.CR8_STORE_EXITING)) !== 0;
+    default:
+      return false;
+  }
+}
+
+/** True if a bit that the host owns is written with another value than the guest reads. */
+function differs(value: Long, mask: Long, shadow: Long): boolean {
+  return !value.xor(shadow).and(mask).isZero();
+}
+
+function isCr3Target(owner: VirtualProcessor, value: Long): boolean {
+  const count = owner.vmcs.get32(CR3_TARGET_COUNT);
+  return CR3_TARGETS.slice(0, count).some((field) => owner.vmcs.get64(field).eq(value));
+}
+
+const drAccess: Decision = (owner, instruction) => {
+  if ((owner.primary & Primary.MOV_DR_EXITING) === 0) return;
+  const { special, general, isWrite } = moveParts(instruction);
+  const qualification = special.number | (isWrite ? 0 : 1 << 4) | (general.number << 8);
+  exit(owner, Exit.DR_ACCESS, instruction, Long.fromInt(qualification));
+};
+
+const invlpg: Decision = (owner, instruction) => {
+  if ((owner.primary & Primary.INVLPG_EXITING) === 0) return;
+  const { evaluator } = owner.processor;
+  const operand = instruction.operands[0];
+  const address = operand === undefined ? Long.ZERO : evaluator.linearAddress(operand);
+  exit(owner, Exit.INVLPG, instruction, address);
+};
+
+const DECISIONS: Readonly<Record<Intercept, Decision>> = {
+  CPUID: always(Exit.CPUID),
+  CR_ACCESS: crAccess,
+  // Descriptor-table exiting is not offered.
+  DESCRIPTOR_TABLE: () => {},
+  DR_ACCESS: drAccess,
+  HLT: ifPrimary(Primary.HLT_EXITING, Exit.HLT),
+  INVLPG: invlpg,
+  IO: io,
+  PAUSE: pause,
+  RDMSR: msrAccess(false),
+  RDTSC: ifPrimary(Primary.RDTSC_EXITING, Exit.RDTSC),
+  RDTSCP: rdtscp,
+  VMCALL: always(Exit.VMCALL),
+  WRMSR: msrAccess(true),
+};
+
+/** Leave to the host if an instruction has to; return to let it execute. */
+export function decide(
+  owner: VirtualProcessor,
+  intercept: Intercept,
+  instruction: Instruction,
+): void {
+  DECISIONS[intercept](owner, instruction);
+}

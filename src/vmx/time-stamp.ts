@@ -1,0 +1,22 @@
+// TSC scaling. SDM 3, "Use TSC Scaling": bits 111:48 of the product of the TSC and the multiplier,
+// an unsigned fixed-point number with 48 fraction bits.
+
+import Long from 'long';
+
+/** Multiplier 1.0. */
+export const TSC_MULTIPLIER_ONE = Long.fromBits(0, 0x10000);
+
+/** The time stamp times the multiplier, modulo 2^64. */
+export function scaleTimeStamp(timeStamp: Long, multiplier: Long): Long {
+  if (multiplier.eq(TSC_MULTIPLIER_ONE)) return timeStamp;
+  const product = toBigInt(timeStamp) * toBigInt(multiplier);
+  return fromBigInt(product >> 48n);
+}
+
+function toBigInt(value: Long): bigint {
+  return (BigInt(value.getHighBitsUnsigned()) << 32n) | BigInt(value.getLowBitsUnsigned());
+}
+
+function fromBigInt(value: bigint): Long {
+  return Long.fromBits(Number(value & 0xffffffffn) | 0, Number((value >> 32n) & 0xffffffffn) | 0);
+}

@@ -1,0 +1,469 @@
+// A logical processor in VMX operation with one current VMCS: VM entry, non-root operation, VM exit.
+// SDM 3, "VM Entries", "VMX Non-Root Operation", "VM Exits". Knows nothing of KVM: whoever calls
+// `enter` and `run` is the host, which reads why the guest stopped from the VMCS.
+
+import Long from 'long';
+import {
+  Access,
+  type AccessKind,
+  Blocking,
+  type CodeCache,
+  DEVICE,
+  type DeliveredEvent,
+  EMPTY_PLATFORM,
+  type EventType,
+  EventTypes,
+  type InstructionCosts,
+  OWNER_STOP,
+  type Platform,
+  Processor,
+  type ProcessorStop,
+  Rflags,
+  type Virtualization,
+  Word,
+} from '../cpu/index.ts';
+import type { Instruction } from '../isa/index.ts';
+import type { PhysicalMemory } from '../memory/index.ts';
+import type { EntryCheck } from './check.ts';
+import { ExitControl, Pin, Primary, Secondary } from './controls.ts';
+import { ENTRY_CHECKS, failingCheck } from './entry-checks.ts';
+import { EptBit, type EptWalk, walkEpt } from './ept.ts';
+import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
+import { fieldIndex } from './fields.ts';
+import { CR0_FIXED_1, CR4_FIXED_1 } from './fixed-bits.ts';
+import { EVERY_ENTRY_CHECKS } from './guest-checks.ts';
+import { decide } from './intercepts.ts';
+import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
+import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
+import { scaleTimeStamp } from './time-stamp.ts';
+import { Vmcs, VmxError } from './vmcs.ts';
+
+/** Cycles that the hardware spends between guest and host. */
+export interface VmxCosts {
+  readonly exit: number;
+  readonly entry: number;
+}
+
+export type EntryOutcome =
+  | { readonly kind: 'entered' }
+  /** VMfailValid: the VM-instruction error is in the VMCS too. */
+  | { readonly kind: 'failValid'; readonly error: number; readonly check: EntryCheck | null }
+  /** An exit with bit 31 of the reason set. */
+  | { readonly kind: 'entryFailure'; readonly check: EntryCheck };
+
+export type RunOutcome =
+  /** The clock reached the limit; the guest is still in non-root operation. */
+  | { readonly kind: 'limit' }
+  /** A VM exit: the VMCS says which. */
+  | { readonly kind: 'exit' }
+  /** The guest used something that is not implemented; non-root operation goes on from here. */
+  | { readonly kind: 'notImplemented'; readonly what: string };
+
+/** What an exit records beside its reason; the rest of the information fields becomes 0. */
+export interface ExitDetails {
+  readonly qualification?: Long;
+  readonly instructionLengthBytes?: number;
+  /** Interruption information without its valid bit, and the error code if it has one. */
+  readonly interruption?: { readonly information: number; readonly errorCode: number | null };
+  readonly guestPhysicalAddress?: number;
+  readonly guestLinearAddress?: Long;
+}
+
+/** The saved form of a {@link VirtualProcessor}; registers and VMCS are in memory. */
+export interface VirtualProcessorState {
+  readonly clock: number;
+  readonly instructions: number;
+  readonly nonRoot: boolean;
+  readonly timerDeadline: number | null;
+  readonly pauseLoop: PauseLoopState;
+}
+
+export interface VirtualProcessorParts {
+  readonly memory: PhysicalMemory;
+  /** Where the processor's state lies; `PROCESSOR_BYTES` long. */
+  readonly stateHpa: number;
+  /** Where the VMCS lies; one page. */
+  readonly vmcsHpa: number;
+  readonly codeCache: CodeCache;
+  readonly instructionCosts: InstructionCosts;
+  readonly costs: VmxCosts;
+  /** What the guest reaches by accesses that do not exit. */
+  readonly platform?: Platform;
+}
+
+const LIMIT: RunOutcome = { kind: 'limit' };
+const EXIT: RunOutcome = { kind: 'exit' };
+const ENTERED: EntryOutcome = { kind: 'entered' };
+
+const VALID = 1 << 31;
+const ERROR_CODE_VALID = 1 << 11;
+
+const F = {
+  PIN: fieldIndex('PIN_BASED_VM_EXEC_CONTROL'),
+  PRIMARY: fieldIndex('CPU_BASED_VM_EXEC_CONTROL'),
+  SECONDARY: fieldIndex('SECONDARY_VM_EXEC_CONTROL'),
+  EXIT_CONTROLS: fieldIndex('VM_EXIT_CONTROLS'),
+  EXCEPTION_BITMAP: fieldIndex('EXCEPTION_BITMAP'),
+  PF_MASK: fieldIndex('PAGE_FAULT_ERROR_CODE_MASK'),
+  PF_MATCH: fieldIndex('PAGE_FAULT_ERROR_CODE_MATCH'),
+  EPT_POINTER: fieldIndex('EPT_POINTER'),
+  TSC_OFFSET: fieldIndex('TSC_OFFSET'),
+  TSC_MULTIPLIER: fieldIndex('TSC_MULTIPLIER'),
+  CR0_MASK: fieldIndex('CR0_GUEST_HOST_MASK'),
+  CR0_SHADOW: fieldIndex('CR0_READ_SHADOW'),
+  CR4_MASK: fieldIndex('CR4_GUEST_HOST_MASK'),
+  CR4_SHADOW: fieldIndex('CR4_READ_SHADOW'),
+  TIMER_VALUE: fieldIndex('VMX_PREEMPTION_TIMER_VALUE'),
+  ENTRY_INTR_INFO: fieldIndex('VM_ENTRY_INTR_INFO_FIELD'),
+  ENTRY_ERROR_CODE: fieldIndex('VM_ENTRY_EXCEPTION_ERROR_CODE'),
+  ENTRY_LENGTH: fieldIndex('VM_ENTRY_INSTRUCTION_LEN'),
+  INSTRUCTION_ERROR: fieldIndex('VM_INSTRUCTION_ERROR'),
+  EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
+  QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
+  EXIT_INTR_INFO: fieldIndex('VM_EXIT_INTR_INFO'),
+  EXIT_ERROR_CODE: fieldIndex('VM_EXIT_INTR_ERROR_CODE'),
+  IDT_INFO: fieldIndex('IDT_VECTORING_INFO_FIELD'),
+  IDT_ERROR_CODE: fieldIndex('IDT_VECTORING_ERROR_CODE'),
+  INSTRUCTION_LENGTH: fieldIndex('VM_EXIT_INSTRUCTION_LEN'),
+  GUEST_PHYSICAL: fieldIndex('GUEST_PHYSICAL_ADDRESS'),
+  GUEST_LINEAR: fieldIndex('GUEST_LINEAR_ADDRESS'),
+} as const;
+
+export class VirtualProcessor implements Virtualization {
+  readonly memory: PhysicalMemory;
+  readonly processor: Processor;
+  readonly vmcs: Vmcs;
+  readonly pauseLoop = new PauseLoopDetector();
+  /** A physical interrupt waits at the processor this runs on; the host sets and clears it. */
+  interruptPending = false;
+  private nonRoot = false;
+  private deadline: number | null = null;
+  private readonly costs: VmxCosts;
+  /** What the injection at the last entry led to, if it did not complete. */
+  private injectionStop: ProcessorStop | null = null;
+
+  constructor(parts: VirtualProcessorParts) {
+    this.memory = parts.memory;
+    this.costs = parts.costs;
+    this.processor = new Processor({
+      memory: parts.memory,
+      stateHpa: parts.stateHpa,
+      codeCache: parts.codeCache,
+      costs: parts.instructionCosts,
+      virtualization: this,
+      platform: parts.platform ?? EMPTY_PLATFORM,
+    });
+    this.vmcs = new Vmcs(parts.memory, parts.vmcsHpa, this.processor.state);
+  }
+
+  /** True between an entry and the next exit. */
+  get inNonRoot(): boolean {
+    return this.nonRoot;
+  }
+
+  /** When the VMX-preemption timer expires, in cycles; null while it does not run. */
+  get timerDeadline(): number | null {
+    return this.deadline;
+  }
+
+  get state(): VirtualProcessorState {
+    return {
+      clock: this.processor.clock,
+      instructions: this.processor.instructions,
+      nonRoot: this.nonRoot,
+      timerDeadline: this.deadline,
+      pauseLoop: { ...this.pauseLoop.state },
+    };
+  }
+
+  /** Restore; registers and VMCS must have been restored in memory before. */
+  set state(saved: VirtualProcessorState) {
+    this.processor.clock = saved.clock;
+    this.processor.instructions = saved.instructions;
+    this.nonRoot = saved.nonRoot;
+    this.deadline = saved.timerDeadline;
+    Object.assign(this.pauseLoop.state, saved.pauseLoop);
+    for (const group of ['controls', 'host', 'guest', 'injection'] as const) {
+      this.vmcs.stale.add(group);
+    }
+    this.processor.stateChanged();
+  }
+
+  get primary(): number {
+    return this.vmcs.get32(F.PRIMARY);
+  }
+
+  /** The secondary controls, 0 while they are not activated. */
+  get secondary(): number {
+    return this.primary < 0 ? this.vmcs.get32(F.SECONDARY) : 0;
+  }
+
+  /**
+   * VMLAUNCH or VMRESUME at a time in cycles. After `entered`, call {@link run}.
+   * @param launch VMLAUNCH, for a VMCS in the clear state
+   */
+  enter(clock: number, launch: boolean): EntryOutcome {
+    const { vmcs, processor } = this;
+    if (launch === vmcs.launched) {
+      const error = launch ? VmxError.VMLAUNCH_NOT_CLEAR : VmxError.VMRESUME_NOT_LAUNCHED;
+      return this.failValid(error, null);
+    }
+    const failure = this.checkEntry();
+    if (failure !== null) return failure;
+    vmcs.launched = true;
+    this.nonRoot = true;
+    processor.clock = clock + this.costs.entry;
+    if (vmcs.stale.has('guest')) processor.stateChanged();
+    else processor.mmu.updatePrivilege();
+    vmcs.stale.clear();
+    this.pauseLoop.enter();
+    const hasTimer = (vmcs.get32(F.PIN) & Pin.VMX_PREEMPTION_TIMER) !== 0;
+    const value = vmcs.get32(F.TIMER_VALUE) >>> 0;
+    this.deadline = hasTimer ? timerDeadline(processor.clock, value, TIMER_RATE_SHIFT) : null;
+    this.inject();
+    return ENTERED;
+  }
+
+  /** Guest execution until the clock reaches `limit` at an instruction boundary, or an exit. */
+  run(limit: number): RunOutcome {
+    const { processor } = this;
+    processor.requestAttention();
+    for (;;) {
+      const until = this.deadline === null ? limit : Math.min(limit, this.deadline);
+      const stop = this.injectionStop ?? processor.run(until);
+      this.injectionStop = null;
+      if (stop.kind === 'owner') return this.leave();
+      if (stop.kind === 'notImplemented') return stop;
+      if (stop.kind === 'inactive') processor.clock = Math.max(processor.clock, until);
+      if (this.isTimerExpired()) {
+        this.recordExit(Exit.PREEMPTION_TIMER, {});
+        return this.leave();
+      }
+      if (processor.clock >= limit) return LIMIT;
+    }
+  }
+
+  /** Record an exit and stop the processor. Only to be called from within {@link run}. */
+  exit(reason: number, details: ExitDetails): never {
+    this.recordExit(reason, details);
+    throw OWNER_STOP;
+  }
+
+  /** Drop cached translations, after EPT tables were changed (INVEPT). */
+  invalidateTranslations(): void {
+    this.processor.mmu.flush();
+  }
+
+  private leave(): RunOutcome {
+    const { processor, vmcs } = this;
+    if ((vmcs.get32(F.EXIT_CONTROLS) & ExitControl.SAVE_VMX_PREEMPTION_TIMER) !== 0) {
+      const left = timerRemaining(this.deadline ?? 0, processor.clock, TIMER_RATE_SHIFT);
+      vmcs.set32(F.TIMER_VALUE, left);
+    }
+    this.nonRoot = false;
+    this.deadline = null;
+    processor.clock += this.costs.exit;
+    return EXIT;
+  }
+
+  private checkEntry(): EntryOutcome | null {
+    const { vmcs } = this;
+    const { stale } = vmcs;
+    if (stale.has('controls')) {
+      const failed = failingCheck(ENTRY_CHECKS.controls, vmcs);
+      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
+    }
+    if (vmcs.get32(F.ENTRY_INTR_INFO) < 0) {
+      const failed = failingCheck(ENTRY_CHECKS.injection, vmcs);
+      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
+    }
+    if (stale.has('host')) {
+      const failed = failingCheck(ENTRY_CHECKS.host, vmcs);
+      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_HOST, failed);
+    }
+    const failed =
+      (stale.has('guest') || stale.has('controls')
+        ? failingCheck(ENTRY_CHECKS.guest, vmcs)
+        : null) ?? failingCheck(EVERY_ENTRY_CHECKS, vmcs);
+    if (failed === null) return null;
+    // Only reason and qualification are written; all other information fields stay.
+    vmcs.set32(F.EXIT_REASON, Exit.INVALID_STATE | ENTRY_FAILURE);
+    vmcs.set64(F.QUALIFICATION, Long.fromInt(failed.qualification));
+    return { kind: 'entryFailure', check: failed };
+  }
+
+  private failValid(error: number, check: EntryCheck | null): EntryOutcome {
+    this.vmcs.set32(F.INSTRUCTION_ERROR, error);
+    return { kind: 'failValid', error, check };
+  }
+
+  /** Deliver the event that the VM-entry interruption information asks for. */
+  private inject(): void {
+    const { vmcs, processor } = this;
+    const information = vmcs.get32(F.ENTRY_INTR_INFO);
+    if (information >= 0) return;
+    const type = ((information >> 8) & 7) as EventType;
+    const hasError = (information & ERROR_CODE_VALID) !== 0;
+    if (type === EventTypes.NMI) {
+      processor.state.words[Word.INTERRUPTIBILITY] |= Blocking.NMI;
+    }
+    this.injectionStop = processor.inject({
+      vector: information & 0xff,
+      type,
+      errorCode: hasError ? vmcs.get32(F.ENTRY_ERROR_CODE) : null,
+      instructionLengthBytes: vmcs.get32(F.ENTRY_LENGTH),
+    });
+  }
+
+  private recordExit(reason: number, details: ExitDetails): void {
+    const { vmcs, processor } = this;
+    const { interruption } = details;
+    vmcs.set32(F.EXIT_REASON, reason);
+    vmcs.set64(F.QUALIFICATION, details.qualification ?? Long.ZERO);
+    vmcs.set32(F.EXIT_INTR_INFO, interruption === undefined ? 0 : interruption.information | VALID);
+    vmcs.set32(F.EXIT_ERROR_CODE, interruption?.errorCode ?? 0);
+    vmcs.set32(F.INSTRUCTION_LENGTH, details.instructionLengthBytes ?? 0);
+    vmcs.set64(F.GUEST_PHYSICAL, Long.fromNumber(details.guestPhysicalAddress ?? 0));
+    vmcs.set64(F.GUEST_LINEAR, details.guestLinearAddress ?? Long.ZERO);
+    const delivering = processor.delivering;
+    vmcs.set32(F.IDT_INFO, delivering === null ? 0 : informationOf(delivering) | VALID);
+    vmcs.set32(F.IDT_ERROR_CODE, delivering?.errorCode ?? 0);
+    if (delivering !== null && delivering.type >= EventTypes.SOFTWARE_INTERRUPT) {
+      vmcs.set32(F.INSTRUCTION_LENGTH, delivering.instructionLengthBytes);
+    }
+    processor.delivering = null;
+    vmcs.set32(F.ENTRY_INTR_INFO, vmcs.get32(F.ENTRY_INTR_INFO) & ~VALID);
+  }
+
+  private isTimerExpired(): boolean {
+    return this.deadline !== null && this.processor.clock >= this.deadline;
+  }
+
+  // What the processor asks of its owner
+
+  intercept(instruction: Instruction): void {
+    const { intercept } = instruction.row;
+    if (intercept !== undefined) decide(this, intercept, instruction);
+  }
+
+  /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */
+  exception(event: DeliveredEvent, linear: Long): void {
+    const { vmcs } = this;
+    if (event.type === EventTypes.SOFTWARE_INTERRUPT) return;
+    const selected = (vmcs.get32(F.EXCEPTION_BITMAP) & (1 << event.vector)) !== 0;
+    const inverted = event.vector === PAGE_FAULT && !this.pageFaultMatches(event.errorCode ?? 0);
+    if (selected === inverted) return;
+    const hasAddress = event.vector === PAGE_FAULT || event.vector === DEBUG;
+    this.exit(Exit.EXCEPTION_NMI, {
+      interruption: { information: informationOf(event), errorCode: event.errorCode },
+      instructionLengthBytes: event.instructionLengthBytes,
+      qualification: hasAddress ? linear : Long.ZERO,
+    });
+  }
+
+  private pageFaultMatches(errorCode: number): boolean {
+    const mask = this.vmcs.get32(F.PF_MASK);
+    return (errorCode & mask) === this.vmcs.get32(F.PF_MATCH);
+  }
+
+  tripleFault(): void {
+    this.exit(Exit.TRIPLE_FAULT, {});
+  }
+
+  translate(
+    gpa: number,
+    access: AccessKind,
+    purpose: 'final' | 'walk',
+    linearLow: number,
+    linearHigh: number,
+  ): number {
+    if ((this.secondary & Secondary.ENABLE_EPT) === 0) {
+      return gpa < this.memory.sizeBytes ? gpa : DEVICE;
+    }
+    const pointer = this.vmcs.get64(F.EPT_POINTER).toNumber();
+    const walk = walkEpt(this.memory, pointer - (pointer % 4096), gpa, NEEDED_RIGHTS[access]);
+    if (walk.kind === 'mapped') return walk.hpa;
+    return this.exitForEpt(walk, gpa, access, purpose, Long.fromBits(linearLow, linearHigh));
+  }
+
+  private exitForEpt(
+    walk: Exclude<EptWalk, { kind: 'mapped' }>,
+    gpa: number,
+    access: AccessKind,
+    purpose: 'final' | 'walk',
+    linear: Long,
+  ): never {
+    if (walk.kind === 'misconfiguration') {
+      this.exit(Exit.EPT_MISCONFIG, { guestPhysicalAddress: gpa });
+    }
+    const isFinal = purpose === 'final' ? 1 << 8 : 0;
+    const qualification = (1 << access) | (walk.rights << 3) | LINEAR_VALID | isFinal;
+    return this.exit(Exit.EPT_VIOLATION, {
+      qualification: Long.fromInt(qualification),
+      guestPhysicalAddress: gpa,
+      guestLinearAddress: linear,
+    });
+  }
+
+  /** Host-owned bits read as the shadow. SDM 3, "CR0/CR4 guest/host masks and read shadows". */
+  readControl(number: number, real: Long): Long {
+    const mask = this.vmcs.get64(number === 0 ? F.CR0_MASK : F.CR4_MASK);
+    const shadow = this.vmcs.get64(number === 0 ? F.CR0_SHADOW : F.CR4_SHADOW);
+    return shadow.and(mask).or(real.and(mask.not()));
+  }
+
+  /** Host-owned bits keep their value; bits that VMX operation fixes stay 1. */
+  writeControl(number: number, real: Long, written: Long): Long {
+    const mask = this.vmcs.get64(number === 0 ? F.CR0_MASK : F.CR4_MASK);
+    const fixed = number === 0 ? CR0_FIXED_1 : CR4_FIXED_1;
+    return real.and(mask).or(written.and(mask.not())).or(Long.fromInt(fixed, true));
+  }
+
+  timeStamp(clock: number): Long {
+    if ((this.primary & Primary.USE_TSC_OFFSETTING) === 0) return Long.fromNumber(clock);
+    const scaled =
+      (this.secondary & Secondary.TSC_SCALING) === 0
+        ? Long.fromNumber(clock)
+        : scaleTimeStamp(Long.fromNumber(clock), this.vmcs.get64(F.TSC_MULTIPLIER));
+    return scaled.add(this.vmcs.get64(F.TSC_OFFSET));
+  }
+
+  /** Events in the order of their priority. SDM 3, "Priority Among Concurrent Events". */
+  boundary(): boolean {
+    const { words } = this.processor.state;
+    const blocking = words[Word.INTERRUPTIBILITY] as number;
+    if (this.isTimerExpired()) this.exit(Exit.PREEMPTION_TIMER, {});
+    const shadow = (blocking & (Blocking.STI | Blocking.MOV_SS)) !== 0;
+    const wantsNmiWindow = (this.primary & Primary.NMI_WINDOW_EXITING) !== 0;
+    if (wantsNmiWindow && (blocking & (Blocking.MOV_SS | Blocking.NMI)) === 0) {
+      this.exit(Exit.NMI_WINDOW, {});
+    }
+    const interruptible = ((words[Word.RFLAGS] as number) & Rflags.IF) !== 0 && !shadow;
+    if ((this.primary & Primary.INTR_WINDOW_EXITING) !== 0 && interruptible) {
+      this.exit(Exit.INTERRUPT_WINDOW, {});
+    }
+    if (this.interruptPending && !shadow && this.exitsOnInterrupt) {
+      this.exit(Exit.EXTERNAL_INTERRUPT, {});
+    }
+    return false;
+  }
+
+  private get exitsOnInterrupt(): boolean {
+    return (this.vmcs.get32(F.PIN) & Pin.EXT_INTR_MASK) !== 0;
+  }
+}
+
+const PAGE_FAULT = 14;
+const DEBUG = 1;
+const LINEAR_VALID = 1 << 7;
+
+const NEEDED_RIGHTS: Readonly<Record<AccessKind, number>> = {
+  [Access.READ]: EptBit.READ,
+  [Access.WRITE]: EptBit.WRITE,
+  [Access.EXECUTE]: EptBit.EXECUTE,
+};
+
+/** Vector, type and error-code bit in the layout of the interruption-information fields. */
+function informationOf(event: DeliveredEvent): number {
+  return event.vector | (event.type << 8) | (event.errorCode === null ? 0 : ERROR_CODE_VALID);
+}
