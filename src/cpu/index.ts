@@ -24,6 +24,7 @@ export {
 export { enterLongMode, type LongModeStart } from './long-mode.ts';
 export { isCanonical, PHYSICAL_ADDRESS_BITS } from './mmu.ts';
 export { isPatValid, Msr, readMsr, writeMsr } from './msrs.ts';
+export { type PortAccess, portAccess } from './port-access.ts';
 export { Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
 export {
   Activity,

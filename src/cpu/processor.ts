@@ -16,6 +16,7 @@ import {
   Vector,
 } from './exceptions.ts';
 import { Mmu, SPLIT } from './mmu.ts';
+import { portAccess } from './port-access.ts';
 import { Activity, Blocking, Cr4, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
 import { Access, DEVICE, type Platform, type Virtualization } from './virtualization.ts';
@@ -240,15 +241,7 @@ export class Processor {
     const { words } = this.state;
     const limit = (words[Word.TR_LIMIT] as number) >>> 0;
     const base = this.state.get64(Word.TR_BASE);
-    const [first, second] = instruction.operands;
-    const isIn = instruction.row.mnemonic === 'IN';
-    const portOperand = isIn ? second : first;
-    const accumulator = isIn ? first : second;
-    const port =
-      portOperand?.kind === 'immediate'
-        ? portOperand.value.low
-        : (words[2 * RDX] as number) & 0xffff;
-    const ports = accumulator?.kind === 'register' ? accumulator.width / 8 : 4;
+    const { port, lengthBytes } = portAccess(instruction, words);
     const readTss = (offset: number) => {
       if (offset + 1 > limit) return null;
       const at = base.add(offset);
@@ -256,7 +249,7 @@ export class Processor {
     };
     const bitmap = readTss(TSS_IO_BASE);
     const bits = bitmap === null ? null : readTss(bitmap + (port >> 3));
-    return bits !== null && ((bits >> (port & 7)) & ((1 << ports) - 1)) === 0;
+    return bits !== null && ((bits >> (port & 7)) & ((1 << lengthBytes) - 1)) === 0;
   }
 
   /** The code at RIP, from the cache if its bytes have not changed; at least one instruction. */
@@ -340,6 +333,5 @@ export class Processor {
   }
 }
 
-const RDX = 2;
 const TSS_IO_BASE = 0x66;
 const DR6_SINGLE_STEP = 1 << 14;

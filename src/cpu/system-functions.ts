@@ -7,6 +7,7 @@ import { deliver, interruptReturn, writeFlags } from './delivery.ts';
 import { EventTypes, GuestFault, Vector } from './exceptions.ts';
 import { isCanonical } from './mmu.ts';
 import { EAX, EBX, ECX, EDX, executeReadMsr, executeWriteMsr, setPair } from './msrs.ts';
+import { portAccess } from './port-access.ts';
 import type { Processor } from './processor.ts';
 import { loadSegment, loadTaskRegister } from './segments.ts';
 import { Activity, Blocking, Rflags, SEGMENT_WORDS, Word, wordOf } from './state.ts';
@@ -80,10 +81,10 @@ function pushFlags(processor: Processor): Long {
   return Long.fromInt((processor.state.words[Word.RFLAGS] as number) & ~(Rflags.RF | Rflags.VM));
 }
 
-/** Width of the accumulator operand of IN or OUT. */
-function portWidth(processor: Processor, accumulatorAt: 0 | 1): number {
-  const operand = processor.evaluator.instruction.operands[accumulatorAt];
-  return operand?.kind === 'register' ? operand.width : 32;
+/** Bits that IN or OUT transfers. */
+function portWidth(processor: Processor): number {
+  const { evaluator, state } = processor;
+  return portAccess(evaluator.instruction, state.words).lengthBytes * 8;
 }
 
 function readTscp(processor: Processor): undefined {
@@ -101,10 +102,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   cpuid,
   halt,
   in: (processor, args) =>
-    Long.fromInt(
-      processor.platform.portIn(first(args).low & 0xffff, portWidth(processor, 0)),
-      true,
-    ),
+    Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
   interrupt,
   invalidatePage: (processor) => {
     processor.mmu.flush();
@@ -123,7 +121,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   },
   out: (processor, args) => {
     const value = second(args).low >>> 0;
-    processor.platform.portOut(first(args).low & 0xffff, portWidth(processor, 1), value);
+    processor.platform.portOut(first(args).low & 0xffff, portWidth(processor), value);
     return undefined;
   },
   popFlags,

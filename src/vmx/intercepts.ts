@@ -3,7 +3,7 @@
 // privilege checks before it asks.
 
 import Long from 'long';
-import { GuestFault, Vector } from '../cpu/index.ts';
+import { GuestFault, portAccess, Vector } from '../cpu/index.ts';
 import { Gpr, type Instruction, type Intercept, type RegisterOperand } from '../isa/index.ts';
 import { msrExits, portExits } from './bitmaps.ts';
 import { Primary, Secondary } from './controls.ts';
@@ -104,27 +104,6 @@ const io: Decision = (owner, instruction) => {
     (access.port << 16);
   exit(owner, Exit.IO_INSTRUCTION, instruction, Long.fromInt(qualification, true));
 };
-
-interface PortAccess {
-  readonly port: number;
-  readonly lengthBytes: number;
-  readonly isIn: boolean;
-  readonly isImmediate: boolean;
-}
-
-function portAccess(instruction: Instruction, words: Int32Array): PortAccess {
-  const isIn = instruction.row.mnemonic === 'IN';
-  const [first, second] = instruction.operands;
-  const portOperand = isIn ? second : first;
-  const accumulator = isIn ? first : second;
-  const isImmediate = portOperand?.kind === 'immediate';
-  return {
-    port: isImmediate ? portOperand.value.low : (words[2 * Gpr.RDX] as number) & 0xffff,
-    lengthBytes: accumulator?.kind === 'register' ? accumulator.width / 8 : 4,
-    isIn,
-    isImmediate,
-  };
-}
 
 /** The control or debug register and the general register of a MOV. */
 function moveParts(instruction: Instruction): {
