@@ -1,0 +1,279 @@
+// The emulated host: pCPUs, threads, one queue of events, and the loop that always advances the pCPU
+// that is furthest behind. Knows nothing of guests: threads have bodies, timers have handlers.
+
+import {
+  EventQueue,
+  type EventQueueState,
+  Frequency,
+  Prng,
+  type PrngState,
+  type SimEvent,
+} from '../sim/index.ts';
+import type { TraceSink } from '../trace/index.ts';
+import type { HostCosts } from './costs.ts';
+import { FairQueue, type FairQueueState, type FairTunables, fairTunables } from './fair.ts';
+import { Pcpu, type PcpuState } from './pcpu.ts';
+import { Scheduler } from './scheduler.ts';
+import { Thread, type ThreadConfig, type ThreadState } from './thread.ts';
+import { Timers, type TimersState } from './timers.ts';
+import { weightOfNice } from './weights.ts';
+
+/** `tick` the scheduler tick, `timer` a high-resolution timer (detail: its id), `ipi` a kick. */
+export type HostEventKind = 'tick' | 'timer' | 'ipi';
+
+export type HostEvent = SimEvent<HostEventKind>;
+
+export interface HostConfig {
+  readonly pcpuCount: number;
+  /** TSC rate, cycles per millisecond. */
+  readonly khz: number;
+  /** Scheduler ticks per second. */
+  readonly hz: number;
+  /** How far, in cycles, a pCPU may run ahead of the next-slowest one. */
+  readonly lookahead: number;
+  readonly seed: number;
+  readonly costs: HostCosts;
+  /** Scheduler tunables; by default the kernel's for this number of pCPUs. */
+  readonly tunables?: FairTunables;
+}
+
+/** Everything about a host that changes: plain data. */
+export interface HostState {
+  readonly pcpus: readonly PcpuState[];
+  readonly queues: readonly FairQueueState[];
+  readonly threads: readonly ThreadState[];
+  readonly events: EventQueueState<HostEventKind>;
+  readonly timers: TimersState;
+  readonly prng: PrngState;
+}
+
+/** Why {@link Host.run} returned. */
+export type HostStop =
+  /** Every pCPU has reached the time limit. */
+  | 'until'
+  /** No thread is runnable and no event is waiting. */
+  | 'idle'
+  /** Someone called {@link Host.requestStop}. */
+  | 'requested';
+
+const FIRST_PID = 1000;
+
+export class Host {
+  readonly config: HostConfig;
+  readonly frequency: Frequency;
+  readonly costs: HostCosts;
+  readonly pcpus: readonly Pcpu[];
+  readonly threads: Thread[] = [];
+  readonly timers: Timers;
+  readonly scheduler: Scheduler;
+  /** Chance for whoever needs it: tick phases, placement. */
+  readonly prng: Prng;
+  /** Who listens to trace events, or null. */
+  sink: TraceSink | null = null;
+  private readonly events = new EventQueue<HostEventKind>();
+  private readonly tickPhases: readonly number[];
+  private readonly tickCycles: number;
+  private stopRequested = false;
+
+  constructor(config: HostConfig) {
+    this.config = config;
+    this.frequency = new Frequency(config.khz);
+    this.costs = config.costs;
+    this.prng = new Prng(config.seed);
+    this.timers = new Timers(this);
+    const tunables = config.tunables ?? fairTunables(config.pcpuCount);
+    this.pcpus = Array.from(
+      { length: config.pcpuCount },
+      (_, index) => new Pcpu(this, index, new FairQueue(tunables, this.threads)),
+    );
+    this.scheduler = new Scheduler(this);
+    this.tickCycles = this.frequency.toCycles(1_000_000_000 / config.hz);
+    this.tickPhases = this.pcpus.map(() => this.prng.below(this.tickCycles));
+  }
+
+  /** Everything that changes, copied. */
+  get state(): HostState {
+    return structuredCopy({
+      pcpus: this.pcpus.map((pcpu) => pcpu.state),
+      queues: this.pcpus.map((pcpu) => pcpu.queue.state),
+      threads: this.threads.map((thread) => thread.state),
+      events: this.events.state,
+      timers: this.timers.state,
+      prng: this.prng.state,
+    });
+  }
+
+  set state(saved: HostState) {
+    const copy = structuredCopy(saved);
+    copy.pcpus.forEach((state, i) => {
+      (this.pcpus[i] as Pcpu).state = state;
+    });
+    copy.queues.forEach((state, i) => {
+      (this.pcpus[i] as Pcpu).queue.state = state;
+    });
+    copy.threads.forEach((state, i) => {
+      (this.threads[i] as Thread).state = state;
+    });
+    this.events.state = copy.events;
+    this.timers.state = copy.timers;
+    this.prng.state = copy.prng;
+    this.stopRequested = false;
+  }
+
+  /** Create a thread, blocked; {@link Scheduler.start} makes it run. */
+  createThread(config: ThreadConfig): Thread {
+    const id = this.threads.length;
+    const thread = new Thread(id, FIRST_PID + id, weightOfNice(config.nice), config);
+    this.threads.push(thread);
+    return thread;
+  }
+
+  /** Return from {@link run} as soon as the running slice is over. */
+  requestStop(): void {
+    this.stopRequested = true;
+  }
+
+  /** The time that every pCPU with something to do has reached, in cycles. */
+  get now(): number {
+    const busy = this.slowest();
+    if (busy !== null) return busy.now;
+    return Math.max(...this.pcpus.map((pcpu) => pcpu.now));
+  }
+
+  /** Waiting events in order, for reports. */
+  get pendingEvents(): readonly HostEvent[] {
+    return this.events.list();
+  }
+
+  /**
+   * Let virtual time pass until every busy pCPU has reached `until` (cycles).
+   * The order is fixed: the pCPU furthest behind goes next, by index among equals; an event happens
+   * when no busy pCPU is earlier than it.
+   */
+  run(until: number): HostStop {
+    this.stopRequested = false;
+    for (;;) {
+      if (this.stopRequested) return 'requested';
+      const pcpu = this.slowest();
+      const eventTime = this.events.nextTime;
+      if (pcpu === null || eventTime <= pcpu.now) {
+        if (eventTime > until) {
+          if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
+          return 'until';
+        }
+        this.dispatch(this.events.take() as HostEvent);
+        continue;
+      }
+      if (pcpu.now >= until) return 'until';
+      const ahead = this.secondSlowest(pcpu) + this.config.lookahead;
+      this.scheduler.advance(pcpu, Math.min(eventTime, until, ahead));
+    }
+  }
+
+  /** Throw unless every cycle of every pCPU and thread is accounted for. */
+  assertConserved(): void {
+    for (const { index, state } of this.pcpus) {
+      const { guest, host, idle } = state.times;
+      if (guest + host + idle !== state.now) {
+        throw new Error(`pCPU ${index}: ${guest} + ${host} + ${idle} cycles are not ${state.now}`);
+      }
+    }
+    for (const { name, state } of this.threads) {
+      const { guest, host, waiting, blocked } = state.times;
+      if (guest + host + waiting + blocked !== state.sinceCycles) {
+        const sum = `${guest} + ${host} + ${waiting} + ${blocked}`;
+        throw new Error(`thread ${name}: ${sum} cycles are not ${state.sinceCycles}`);
+      }
+    }
+  }
+
+  private slowest(): Pcpu | null {
+    let slowest: Pcpu | null = null;
+    for (const pcpu of this.pcpus) {
+      if (!pcpu.isIdle && (slowest === null || pcpu.now < slowest.now)) slowest = pcpu;
+    }
+    return slowest;
+  }
+
+  /** Clock of the slowest busy pCPU but one; Infinity if there is none. */
+  private secondSlowest(slowest: Pcpu): number {
+    let time = Number.POSITIVE_INFINITY;
+    for (const pcpu of this.pcpus) {
+      if (pcpu !== slowest && !pcpu.isIdle && pcpu.now < time) time = pcpu.now;
+    }
+    return time;
+  }
+
+  /** Post an interrupt for a pCPU at a time in cycles; returns its sequence number. */
+  postInterrupt(time: number, kind: HostEventKind, pcpu: number, detail = 0): number {
+    return this.events.post(time, kind, pcpu, detail);
+  }
+
+  cancelInterrupt(sequence: number): void {
+    this.events.cancel(sequence);
+  }
+
+  /** Send an inter-processor interrupt that makes the target look around. */
+  sendIpi(from: Pcpu, target: Pcpu): void {
+    from.spend(this.costs.ipiSend);
+    this.postInterrupt(from.now + this.costs.ipiLatency, 'ipi', target.index);
+  }
+
+  /** An interrupt arrives at its pCPU. */
+  private dispatch(event: HostEvent): void {
+    const pcpu = this.pcpus[event.target] as Pcpu;
+    if (pcpu.isIdle) pcpu.idleUntil(event.time);
+    if (event.kind === 'tick') pcpu.state.tickSequence = -1;
+    pcpu.state.pending.push(event);
+    const { current } = pcpu;
+    if (current?.body.interrupted(pcpu)) return;
+    if (current === null) pcpu.spend(this.costs.idleExit);
+    this.handleInterrupts(pcpu);
+    this.scheduler.afterInterrupt(pcpu);
+  }
+
+  /** Run the handlers of all interrupts that have arrived at a pCPU, in order of arrival. */
+  handleInterrupts(pcpu: Pcpu): void {
+    for (;;) {
+      const event = pcpu.state.pending.shift();
+      if (event === undefined) return;
+      pcpu.spend(this.costs.interrupt);
+      switch (event.kind) {
+        case 'tick':
+          pcpu.spend(this.costs.tick);
+          this.scheduler.tick(pcpu);
+          break;
+        case 'timer':
+          pcpu.spend(this.costs.timerExpiry);
+          this.timers.expire(event.detail, pcpu);
+          break;
+        case 'ipi':
+          // Its sender has said all there is to say: need_resched, or a request to the vCPU.
+          break;
+      }
+    }
+  }
+
+  /** Start the tick of a pCPU that has something to do, on its own phase; stop it when idle. */
+  setTick(pcpu: Pcpu, running: boolean): void {
+    const { state } = pcpu;
+    if (!running) {
+      if (state.tickSequence >= 0) this.cancelInterrupt(state.tickSequence);
+      state.tickSequence = -1;
+    } else if (state.tickSequence < 0) {
+      const phase = this.tickPhases[pcpu.index] as number;
+      const past = Math.floor((pcpu.now - phase) / this.tickCycles);
+      const time = phase + (past + 1) * this.tickCycles;
+      state.tickSequence = this.postInterrupt(time, 'tick', pcpu.index);
+    }
+  }
+}
+
+/** A deep copy of plain data. */
+function structuredCopy<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(structuredCopy) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, structuredCopy(item)]),
+  ) as T;
+}

@@ -1,0 +1,127 @@
+// One physical CPU of the emulated host: a clock, a run queue, what interrupts it, and an account of
+// where its time went.
+
+import type { FieldsOf, TracepointName, TraceRecord } from '../trace/index.ts';
+import type { FairQueue } from './fair.ts';
+import type { Host, HostEvent } from './host.ts';
+import type { Thread } from './thread.ts';
+
+/** Cycles that a pCPU has spent in each way; they add up to its clock. */
+export interface PcpuTimes {
+  guest: number;
+  host: number;
+  idle: number;
+}
+
+/** Plain data, saved and hashed as it is. */
+export interface PcpuState {
+  /** Cycles of virtual time that this pCPU has reached. */
+  now: number;
+  /** Id of the thread that runs, or -1 while idle. */
+  current: number;
+  /** The scheduler should run at the next opportunity. */
+  needResched: boolean;
+  /** Interrupts that have arrived and were not handled yet. */
+  pending: HostEvent[];
+  /** Sequence number of the tick's event, or -1 while the tick is stopped. */
+  tickSequence: number;
+  readonly times: PcpuTimes;
+}
+
+export class Pcpu {
+  readonly index: number;
+  readonly queue: FairQueue;
+  readonly host: Host;
+  state: PcpuState;
+
+  constructor(host: Host, index: number, queue: FairQueue) {
+    this.host = host;
+    this.index = index;
+    this.queue = queue;
+    this.state = {
+      now: 0,
+      current: -1,
+      needResched: false,
+      pending: [],
+      tickSequence: -1,
+      times: { guest: 0, host: 0, idle: 0 },
+    };
+  }
+
+  /** Cycles. */
+  get now(): number {
+    return this.state.now;
+  }
+
+  get nowNs(): number {
+    return this.host.frequency.toNs(this.state.now);
+  }
+
+  get current(): Thread | null {
+    return this.state.current < 0 ? null : (this.host.threads[this.state.current] as Thread);
+  }
+
+  get isIdle(): boolean {
+    return this.state.current < 0;
+  }
+
+  get needResched(): boolean {
+    return this.state.needResched;
+  }
+
+  /** True if interrupts wait to be handled. */
+  get interruptPending(): boolean {
+    return this.state.pending.length > 0;
+  }
+
+  /** Move the clock to a later time, spent in guest or host by the running thread. */
+  advanceTo(time: number, as: 'guest' | 'host'): void {
+    const { state, current } = this;
+    const cycles = time - state.now;
+    if (cycles < 0) throw new RangeError(`pCPU ${this.index}: clock would run backwards`);
+    state.now = time;
+    state.times[as] += cycles;
+    if (current !== null) {
+      current.state.times[as] += cycles;
+      current.state.sinceCycles = time;
+    }
+  }
+
+  /** Spend host cycles. */
+  spend(cycles: number): void {
+    this.advanceTo(this.state.now + cycles, 'host');
+  }
+
+  /** Let time pass while nothing runs. */
+  idleUntil(time: number): void {
+    if (time <= this.state.now) return;
+    this.state.times.idle += time - this.state.now;
+    this.state.now = time;
+  }
+
+  /** Handle all interrupts that have arrived. To be called from host context. */
+  handleInterrupts(): void {
+    this.host.handleInterrupts(this);
+  }
+
+  /** Emit a trace event in the name of the running thread, if anyone listens. */
+  trace<Name extends TracepointName>(name: Name, fields: FieldsOf<Name>): void {
+    const { sink } = this.host;
+    if (sink === null) return;
+    const { current } = this;
+    const record: TraceRecord<Name> = {
+      timeNs: this.nowNs,
+      pcpu: this.index,
+      comm: current?.name ?? '<idle>',
+      pid: current?.pid ?? 0,
+      name,
+      fields,
+    };
+    sink.record(record as TraceRecord);
+  }
+
+  /** True if someone listens to trace events: guards the work of making one. */
+  get traced(): boolean {
+    return this.host.sink !== null;
+  }
+}

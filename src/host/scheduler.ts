@@ -1,0 +1,224 @@
+// Who runs where: switching threads, waking them, placing and moving them, and yielding to one.
+// Linux kernel/sched/core.c and fair.c. The fair queue decides the order on one pCPU; this file
+// knows all of them.
+
+import type { Host } from './host.ts';
+import type { Pcpu } from './pcpu.ts';
+import type { BodyOutcome, Thread } from './thread.ts';
+
+/** What {@link Scheduler.yieldTo} achieved, as the kernel's yield_to returns it. */
+export type YieldResult =
+  /** 1: the target has been preferred, the caller gives up its pCPU. */
+  | 'yielded'
+  /** 0: the target runs, sleeps, or is not queued. */
+  | 'refused'
+  /** -ESRCH: both queues hold a single thread, there is nobody to make way for. */
+  | 'alone';
+
+export class Scheduler {
+  private readonly host: Host;
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+
+  /** Run the current thread of a pCPU up to `limit`, and do what it then asks for. */
+  advance(pcpu: Pcpu, limit: number): void {
+    const thread = pcpu.current as Thread;
+    const outcome = thread.body.run(pcpu, limit);
+    if (outcome !== 'limit') this.schedule(pcpu, outcome);
+  }
+
+  /** Make a new thread runnable at a time in cycles, on the allowed pCPU with the fewest threads. */
+  start(thread: Thread): void {
+    const pcpu = this.leastLoaded(thread);
+    thread.state.pcpu = pcpu.index;
+    pcpu.queue.update(pcpu.nowNs);
+    pcpu.queue.enqueue(thread, 'new');
+    this.becomeRunnable(thread, pcpu.now);
+    if (pcpu.isIdle) this.schedule(pcpu, 'resched');
+  }
+
+  /**
+   * Wake a blocked thread; false if it was not blocked. `waker` pays and sends the interrupt that
+   * makes another pCPU look. core.c, try_to_wake_up.
+   */
+  wake(thread: Thread, waker: Pcpu): boolean {
+    if (thread.state.status !== 'blocked') return false;
+    waker.spend(this.host.costs.wakeUp);
+    const target = this.placeWoken(thread);
+    if (waker.traced) waker.trace('sched_waking', { ...thread.traced, targetCpu: target.index });
+    if (target.index !== thread.state.pcpu) this.migrated(thread, target, waker);
+    target.queue.update(target.nowNs);
+    target.queue.enqueue(thread, 'woken');
+    this.becomeRunnable(thread, waker.now);
+    if (waker.traced) waker.trace('sched_wakeup', { ...thread.traced, targetCpu: target.index });
+    if (target.isIdle || target.queue.wakeupPreempts(thread)) this.reschedule(target, waker);
+    return true;
+  }
+
+  private becomeRunnable(thread: Thread, now: number): void {
+    const { state } = thread;
+    // Clocks of pCPUs may differ by a lookahead: a wake-up is never earlier than what it ends.
+    const time = Math.max(now, state.sinceCycles);
+    state.times.blocked += time - state.sinceCycles;
+    state.sinceCycles = time;
+    state.status = 'runnable';
+  }
+
+  /** Ask a pCPU to run its scheduler; from elsewhere it takes an interrupt. */
+  private reschedule(target: Pcpu, from: Pcpu): void {
+    if (target.state.needResched) return;
+    target.state.needResched = true;
+    if (target !== from) this.host.sendIpi(from, target);
+  }
+
+  /** The pCPU for a woken thread: where it ran if that is idle, else another idle one. */
+  private placeWoken(thread: Thread): Pcpu {
+    const { pcpus } = this.host;
+    const previous = pcpus[thread.state.pcpu] as Pcpu;
+    const isAllowed = thread.affinity.includes(previous.index);
+    if (isAllowed && isFree(previous)) return previous;
+    const idle = thread.affinity.map((index) => pcpus[index] as Pcpu).find(isFree);
+    if (idle !== undefined) return idle;
+    return isAllowed ? previous : this.leastLoaded(thread);
+  }
+
+  private leastLoaded(thread: Thread): Pcpu {
+    const allowed = thread.affinity.map((index) => this.host.pcpus[index] as Pcpu);
+    return allowed.reduce((best, pcpu) =>
+      pcpu.queue.runningCount < best.queue.runningCount ? pcpu : best,
+    );
+  }
+
+  private migrated(thread: Thread, target: Pcpu, actor: Pcpu): void {
+    if (actor.traced) {
+      actor.trace('sched_migrate_task', {
+        ...thread.traced,
+        origCpu: thread.state.pcpu,
+        destCpu: target.index,
+      });
+    }
+    const origin = this.host.pcpus[thread.state.pcpu] as Pcpu;
+    const offset = target.queue.state.minVruntime - origin.queue.state.minVruntime;
+    // A blocked thread keeps its absolute virtual run time; here it follows to the other queue.
+    if (thread.state.status === 'blocked') thread.state.vruntime += offset;
+    thread.state.pcpu = target.index;
+  }
+
+  /** The scheduler's tick on a busy pCPU. */
+  tick(pcpu: Pcpu): void {
+    pcpu.queue.update(pcpu.nowNs);
+    if (pcpu.queue.tickPreempts()) pcpu.state.needResched = true;
+    this.host.setTick(pcpu, !pcpu.isIdle);
+    this.balance(pcpu, 2);
+  }
+
+  /** Pull a waiting thread if another pCPU has at least `excess` threads more than this one. */
+  private balance(pcpu: Pcpu, excess: number): void {
+    const least = pcpu.queue.runningCount + excess;
+    let busiest: Pcpu | null = null;
+    for (const other of this.host.pcpus) {
+      if (other === pcpu || other.queue.runningCount < least) continue;
+      if (busiest !== null && other.queue.runningCount <= busiest.queue.runningCount) continue;
+      if (this.movable(other, pcpu) !== undefined) busiest = other;
+    }
+    if (busiest === null) return;
+    const thread = this.movable(busiest, pcpu) as Thread;
+    busiest.queue.takeForMove(thread);
+    this.migrated(thread, pcpu, pcpu);
+    pcpu.queue.enqueue(thread, 'moved');
+  }
+
+  private movable(from: Pcpu, to: Pcpu): Thread | undefined {
+    return from.queue.waiting.find((thread) => thread.affinity.includes(to.index));
+  }
+
+  /** After interrupts were handled: an idle pCPU looks for work, threads do so at their own points. */
+  afterInterrupt(pcpu: Pcpu): void {
+    if (pcpu.isIdle) this.schedule(pcpu, 'resched');
+  }
+
+  /** core.c, __schedule: switch to the thread that should run now. */
+  schedule(pcpu: Pcpu, why: Exclude<BodyOutcome, 'limit'>): void {
+    const previous = pcpu.current;
+    const runnable = previous !== null && why !== 'block' && why !== 'exit';
+    pcpu.state.needResched = false;
+    pcpu.queue.update(pcpu.nowNs);
+    pcpu.queue.putPrevious(runnable);
+    if (pcpu.queue.runningCount === 0) this.balance(pcpu, 2);
+    const next = pcpu.queue.pickNext(pcpu.nowNs, previous);
+    if (next === previous && next !== null) return;
+    if (previous !== null) this.switchOut(pcpu, previous, next, why);
+    if (next === null) {
+      pcpu.state.current = -1;
+      this.host.setTick(pcpu, false);
+      return;
+    }
+    this.switchIn(pcpu, previous, next);
+  }
+
+  private switchOut(
+    pcpu: Pcpu,
+    previous: Thread,
+    next: Thread | null,
+    why: Exclude<BodyOutcome, 'limit'>,
+  ): void {
+    const runnable = why === 'resched' || why === 'yield';
+    previous.body.schedOut(pcpu, runnable);
+    if (pcpu.traced) {
+      const prevState = why === 'block' ? 'S' : why === 'exit' ? 'X' : 'R';
+      pcpu.trace('sched_switch', {
+        prev: previous.traced,
+        prevState,
+        next: next?.traced ?? { comm: `swapper/${pcpu.index}`, pid: 0, prio: 120 },
+      });
+    }
+    if (next !== null) pcpu.spend(this.host.costs.contextSwitch);
+    previous.state.status = runnable ? 'runnable' : why === 'block' ? 'blocked' : 'exited';
+    previous.state.sinceCycles = pcpu.now;
+  }
+
+  private switchIn(pcpu: Pcpu, previous: Thread | null, next: Thread): void {
+    const { state } = next;
+    if (previous === null && pcpu.traced) {
+      pcpu.trace('sched_switch', {
+        prev: { comm: `swapper/${pcpu.index}`, pid: 0, prio: 120 },
+        prevState: 'R',
+        next: next.traced,
+      });
+    }
+    pcpu.state.current = -1;
+    // It may have become runnable on a pCPU whose clock is ahead of this one.
+    pcpu.idleUntil(state.sinceCycles);
+    const waited = pcpu.now - state.sinceCycles;
+    state.times.waiting += waited;
+    state.runDelayNs += this.host.frequency.toNs(waited);
+    state.sinceCycles = pcpu.now;
+    state.status = 'running';
+    state.pcpu = pcpu.index;
+    state.execStartNs = pcpu.nowNs;
+    pcpu.state.current = next.id;
+    this.host.setTick(pcpu, true);
+    next.body.schedIn(pcpu);
+  }
+
+  /**
+   * Prefer `target` over all others that wait, at most a granularity out of turn, and pass the
+   * caller over. The caller must then hand back its pCPU with `yield`. core.c, yield_to.
+   */
+  yieldTo(pcpu: Pcpu, target: Thread): YieldResult {
+    const targetPcpu = this.host.pcpus[target.state.pcpu] as Pcpu;
+    if (pcpu.queue.runningCount === 1 && targetPcpu.queue.runningCount === 1) return 'alone';
+    if (target.state.status !== 'runnable') return 'refused';
+    if (!targetPcpu.queue.setNextBuddy(target)) return 'refused';
+    pcpu.queue.yieldCurrent(pcpu.nowNs);
+    if (targetPcpu !== pcpu) this.reschedule(targetPcpu, pcpu);
+    return 'yielded';
+  }
+}
+
+/** Nothing runs there and nothing waits. */
+function isFree(pcpu: Pcpu): boolean {
+  return pcpu.isIdle && pcpu.queue.runningCount === 0;
+}

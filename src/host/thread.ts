@@ -1,0 +1,108 @@
+// A thread of the emulated host: what the scheduler knows of it. What it does is its body.
+
+import type { Pcpu } from './pcpu.ts';
+
+export type ThreadStatus = 'running' | 'runnable' | 'blocked' | 'exited';
+
+/** Why a body handed the pCPU back. */
+export type BodyOutcome =
+  /** The limit is reached. */
+  | 'limit'
+  /** A point at which the scheduler may run, and a reschedule was asked for. */
+  | 'resched'
+  /** The thread gives up the pCPU but stays runnable (yield_to, sched_yield). */
+  | 'yield'
+  /** The thread sleeps until it is woken. */
+  | 'block'
+  /** The thread is done. */
+  | 'exit';
+
+/** What a thread does. Time passes only by `pcpu.advanceTo` and `pcpu.spend`. */
+export interface ThreadBody {
+  /** Go on until the pCPU's clock has reached `limit`, or something else is to be done. */
+  run(pcpu: Pcpu, limit: number): BodyOutcome;
+  /**
+   * An interrupt reached the pCPU while this thread runs. True if the body will see to it that
+   * `pcpu.handleInterrupts` is called (it has to leave a guest first); false to have it called now.
+   */
+  interrupted(pcpu: Pcpu): boolean;
+  /** The thread was switched in. Linux preempt notifiers, sched_in. */
+  schedIn(pcpu: Pcpu): void;
+  /** The thread is about to be switched out; `runnable` if it did not block. */
+  schedOut(pcpu: Pcpu, runnable: boolean): void;
+}
+
+/** Cycles that a thread has spent in each way; they add up to its life. */
+export interface ThreadTimes {
+  /** Executing guest code. */
+  guest: number;
+  /** Executing anything else: user space, kernel, interrupts that came while it ran. */
+  host: number;
+  /** Runnable, waiting for a pCPU. */
+  waiting: number;
+  blocked: number;
+}
+
+/** Plain data: saved, restored and hashed as it is. Times in ns, but where they say cycles. */
+export interface ThreadState {
+  status: ThreadStatus;
+  /** pCPU it runs on, is queued at, or ran on last. */
+  pcpu: number;
+  vruntime: number;
+  sumExecNs: number;
+  /** `sumExecNs` when it was last picked. */
+  prevSumExecNs: number;
+  /** Run-queue clock up to which it has been charged. */
+  execStartNs: number;
+  /** Since when, in cycles, it has the status it has. */
+  sinceCycles: number;
+  /** Cumulative ns of being runnable without running; steal time is derived from it. */
+  runDelayNs: number;
+  readonly times: ThreadTimes;
+}
+
+export interface ThreadConfig {
+  readonly name: string;
+  readonly nice: number;
+  /** pCPUs it may run on, ascending; at least one. */
+  readonly affinity: readonly number[];
+  readonly body: ThreadBody;
+}
+
+export class Thread {
+  readonly id: number;
+  /** Process id as traces show it. */
+  readonly pid: number;
+  readonly name: string;
+  readonly nice: number;
+  readonly weight: number;
+  readonly affinity: readonly number[];
+  readonly body: ThreadBody;
+  state: ThreadState;
+
+  constructor(id: number, pid: number, weight: number, config: ThreadConfig) {
+    this.id = id;
+    this.pid = pid;
+    this.name = config.name;
+    this.nice = config.nice;
+    this.weight = weight;
+    this.affinity = config.affinity;
+    this.body = config.body;
+    this.state = {
+      status: 'blocked',
+      pcpu: config.affinity[0] as number,
+      vruntime: 0,
+      sumExecNs: 0,
+      prevSumExecNs: 0,
+      execStartNs: 0,
+      sinceCycles: 0,
+      runDelayNs: 0,
+      times: { guest: 0, host: 0, waiting: 0, blocked: 0 },
+    };
+  }
+
+  /** What traces say of it. */
+  get traced(): { comm: string; pid: number; prio: number } {
+    return { comm: this.name, pid: this.pid, prio: 120 + this.nice };
+  }
+}

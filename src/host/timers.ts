@@ -1,0 +1,83 @@
+// High-resolution timers: each interrupts one pCPU at a moment and then calls a handler by name.
+// Handlers are code and belong to whoever starts timers; what waits is plain data.
+
+import type { Host } from './host.ts';
+import type { Pcpu } from './pcpu.ts';
+
+/** Called in host context on the pCPU that the timer interrupted. */
+export type TimerHandler = (detail: number, pcpu: Pcpu) => void;
+
+interface Timer {
+  readonly handler: string;
+  /** One number for the handler, such as a vCPU's index. */
+  readonly detail: number;
+  /** Cycles. */
+  readonly expires: number;
+  readonly sequence: number;
+}
+
+export interface TimersState {
+  readonly nextId: number;
+  readonly timers: readonly (readonly [id: number, timer: Timer])[];
+}
+
+export class Timers {
+  private readonly host: Host;
+  private readonly handlers = new Map<string, TimerHandler>();
+  private timers = new Map<number, Timer>();
+  private nextId = 1;
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+
+  get state(): TimersState {
+    return { nextId: this.nextId, timers: [...this.timers] };
+  }
+
+  set state(saved: TimersState) {
+    this.nextId = saved.nextId;
+    this.timers = new Map(saved.timers.map(([id, timer]) => [id, timer]));
+  }
+
+  /** Name a handler; each name once. */
+  register(name: string, handler: TimerHandler): void {
+    this.handlers.set(name, handler);
+  }
+
+  /** Start a timer on a pCPU, for a time in cycles; at once if that has passed. Returns its id. */
+  start(handler: string, detail: number, expires: number, pcpu: Pcpu): number {
+    const id = this.nextId++;
+    const time = Math.max(expires, pcpu.now);
+    const sequence = this.host.postInterrupt(time, 'timer', pcpu.index, id);
+    this.timers.set(id, { handler, detail, expires, sequence });
+    pcpu.spend(this.host.costs.timerProgram);
+    return id;
+  }
+
+  /** Stop a timer; false if it has expired already. */
+  cancel(id: number): boolean {
+    const timer = this.timers.get(id);
+    if (timer === undefined) return false;
+    this.timers.delete(id);
+    this.host.cancelInterrupt(timer.sequence);
+    return true;
+  }
+
+  /** The interrupt of a timer is being handled; a timer cancelled meanwhile does nothing. */
+  expire(id: number, pcpu: Pcpu): void {
+    const timer = this.timers.get(id);
+    if (timer === undefined) return;
+    this.timers.delete(id);
+    const handler = this.handlers.get(timer.handler);
+    if (handler === undefined) throw new Error(`no timer handler '${timer.handler}'`);
+    handler(timer.detail, pcpu);
+  }
+
+  /** How many timers of a handler wait. */
+  count(handler: string): number {
+    let count = 0;
+    for (const timer of this.timers.values()) if (timer.handler === handler) count++;
+    return count;
+  }
+}

@@ -1,0 +1,38 @@
+// ftrace's text format: the lines of /sys/kernel/tracing/trace, as trace viewers and scripts read
+// them. Linux kernel/trace/trace_output.c, trace_print_context, and print_func_help_header_irq.
+
+import { flagsOf, printPayload, type TraceRecord } from './tracepoints.ts';
+
+/** Width of the line that holds the counts, which are only known at the end. */
+const COUNTS_WIDTH = 79;
+
+/** The comment lines at the top of a trace, each ended by a newline. */
+export function textHeader(entries: number, pcpuCount: number): string {
+  const counts = `# entries-in-buffer/entries-written: ${entries}/${entries}   #P:${pcpuCount}`;
+  return [
+    '# tracer: nop',
+    '#',
+    counts.padEnd(COUNTS_WIDTH),
+    '#',
+    '#                                _-----=> irqs-off/BH-disabled',
+    '#                               / _----=> need-resched',
+    '#                              | / _---=> hardirq/softirq',
+    '#                              || / _--=> preempt-depth',
+    '#                              ||| / _-=> migrate-disable',
+    '#                              |||| /     delay',
+    '#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION',
+    '#              | |         |   |||||     |         |',
+    '',
+  ].join('\n');
+}
+
+/** One event as a line, without newline. */
+export function textLine(record: TraceRecord): string {
+  const task = `${record.comm.slice(0, 15).padStart(16)}-${String(record.pid).padEnd(7)}`;
+  const cpu = `[${String(record.pcpu).padStart(3, '0')}]`;
+  const microseconds = Math.floor(record.timeNs / 1000);
+  const seconds = String(Math.floor(microseconds / 1_000_000)).padStart(5);
+  const fraction = String(microseconds % 1_000_000).padStart(6, '0');
+  const flags = flagsOf(record.name);
+  return `${task} ${cpu} ${flags} ${seconds}.${fraction}: ${record.name}: ${printPayload(record)}`;
+}
