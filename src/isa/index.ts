@@ -18,6 +18,13 @@ export {
   type RaisedVector,
   type SystemFunction,
 } from './domain.ts';
+export {
+  type AddressExpression,
+  type Effects,
+  effectsOf,
+  type MemoryEffect,
+  type RegisterBytes,
+} from './effects.ts';
 export { type AssemblyPrefixes, type Encoded, encode, NO_PREFIXES } from './encoder.ts';
 export { format, formatOperand } from './formatter.ts';
 export type {

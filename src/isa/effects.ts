@@ -1,0 +1,71 @@
+// What an instruction reads and writes, found by asking its meaning in a domain that records
+// instead of computing. Debuggers show it; the detector of spin loops and the exploration of
+// schedules decide by it.
+
+import type Long from 'long';
+import type { RaisedVector, SystemFunction } from './domain.ts';
+import { Recorder } from './effects-recorder.ts';
+import type { Instruction, Operand } from './instruction.ts';
+import type { Width } from './registers.ts';
+
+/** Bytes of a general-purpose register: bit n of `bytes` is byte n (AL 1, AH 2, AX 3, EAX 15). */
+export interface RegisterBytes {
+  readonly number: number;
+  readonly bytes: number;
+}
+
+/** An address by the state before the instruction: the sum, modulo 2 to the power of `width`. */
+export interface AddressExpression {
+  readonly width: Width;
+  readonly terms: readonly { readonly register: number; readonly factor: number }[];
+  readonly displacement: Long;
+  /** Count from the end of the instruction. */
+  readonly ripRelative: boolean;
+}
+
+export interface MemoryEffect {
+  /** `modify` reads, and then writes in the same place. */
+  readonly kind: 'read' | 'write' | 'modify';
+  /** Bits; 0 for what a system function does to descriptor tables, task state and stacks. */
+  readonly width: Width | 0;
+  /** Number of the segment register whose base is added; -1 for linear addresses. */
+  readonly segment: number;
+  readonly address: AddressExpression | 'unknown';
+  /** False if the access happens in some cases only. */
+  readonly certain: boolean;
+}
+
+/**
+ * What one execution (one iteration under REP) does. Flags are masks of RFLAGS bits. A register or
+ * flag counts as read only if its incoming value makes a difference to what is written, accessed or
+ * decided. Not listed: registers that are neither general nor RFLAGS, which only the system
+ * functions in `calls` reach; and the faults that come with privilege, memory and jumps.
+ */
+export interface Effects {
+  readonly registersRead: readonly RegisterBytes[];
+  /** Written in every case; 32-bit writes reach all 8 bytes. */
+  readonly registersWritten: readonly RegisterBytes[];
+  /** Written in some cases only. */
+  readonly registersMaybeWritten: readonly RegisterBytes[];
+  readonly flagsRead: number;
+  readonly flagsWritten: number;
+  readonly flagsMaybeWritten: number;
+  readonly memory: readonly MemoryEffect[];
+  readonly jumps: 'never' | 'sometimes' | 'always';
+  /** It may ask to be executed again (REP). */
+  readonly repeats: boolean;
+  /** Exceptions that the instruction raises by itself. */
+  readonly raises: readonly RaisedVector[];
+  readonly calls: readonly SystemFunction[];
+}
+
+/** What the instruction reads and writes. Depends on nothing but the instruction. */
+export function effectsOf(instruction: Instruction): Effects {
+  const { row, operands } = instruction;
+  const recorder = new Recorder(instruction);
+  const [first = NO_OPERAND, second = NO_OPERAND, third = NO_OPERAND] = operands;
+  row.meaning(recorder, first, second, third);
+  return recorder.effects();
+}
+
+const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };

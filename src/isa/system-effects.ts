@@ -1,0 +1,87 @@
+// What the system functions read and write by themselves of general registers, RFLAGS and memory,
+// beyond their arguments and result; for the effects domain. Control, segment and model-specific
+// registers, ports and time are not listed: the function's name says that it is about them.
+
+import type { SystemFunction } from './domain.ts';
+import type { RegisterBytes } from './effects.ts';
+import { Gpr } from './registers.ts';
+
+export interface SystemEffects {
+  readonly registersRead?: readonly RegisterBytes[];
+  /** Always written in full. */
+  readonly registersWritten?: readonly RegisterBytes[];
+  readonly flagsRead?: number;
+  readonly flagsWritten?: number;
+  readonly flagsMaybeWritten?: number;
+  /** Accesses to descriptor tables, task state and stacks. */
+  readonly memory?: 'read' | 'write' | 'modify';
+  readonly jumps?: true;
+}
+
+const CF_TO_OF = 0xcd5;
+const TF = 1 << 8;
+const IF = 1 << 9;
+const IOPL = 3 << 12;
+const NT = 1 << 14;
+const RF = 1 << 16;
+const VM = 1 << 17;
+const AC = 1 << 18;
+const VIF = 1 << 19;
+const VIP = 1 << 20;
+const ID = 1 << 21;
+
+const low = (...numbers: number[]): RegisterBytes[] =>
+  numbers.map((number) => ({ number, bytes: 0x0f }));
+const full = (...numbers: number[]): RegisterBytes[] =>
+  numbers.map((number) => ({ number, bytes: 0xff }));
+
+const { RAX, RCX, RDX, RBX, RSP } = Gpr;
+
+/** POPF and IRET: what may change depends on CPL, IOPL and the operand size. */
+const flagsFromStack = {
+  flagsRead: IOPL,
+  flagsWritten: CF_TO_OF | TF | NT,
+  flagsMaybeWritten: IF | IOPL | RF | AC | ID,
+};
+
+export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
+  clearInterruptFlag: { flagsWritten: IF },
+  cpuid: { registersRead: low(RAX, RCX), registersWritten: full(RAX, RCX, RDX, RBX) },
+  halt: {},
+  in: {},
+  interrupt: {
+    registersRead: full(RSP),
+    registersWritten: full(RSP),
+    flagsRead: CF_TO_OF | TF | IF | IOPL | NT | RF | VM | AC | VIF | VIP | ID,
+    flagsWritten: TF | NT | RF | VM,
+    flagsMaybeWritten: IF,
+    memory: 'modify',
+    jumps: true,
+  },
+  invalidatePage: {},
+  iret: {
+    ...flagsFromStack,
+    registersRead: full(RSP),
+    registersWritten: full(RSP),
+    flagsRead: IOPL | NT,
+    memory: 'modify',
+    jumps: true,
+  },
+  loadGdtr: {},
+  loadIdtr: {},
+  loadSegment: { memory: 'modify' },
+  loadTaskRegister: { memory: 'modify' },
+  out: {},
+  popFlags: flagsFromStack,
+  pushFlags: { flagsRead: CF_TO_OF | TF | IF | IOPL | NT | AC | VIF | VIP | ID },
+  readControl: {},
+  readDebug: {},
+  readMsr: { registersRead: low(RCX), registersWritten: full(RAX, RDX) },
+  readSegment: {},
+  readTsc: { registersWritten: full(RAX, RDX) },
+  readTscp: { registersWritten: full(RAX, RCX, RDX) },
+  setInterruptFlag: { flagsRead: IF, flagsWritten: IF },
+  writeControl: {},
+  writeDebug: {},
+  writeMsr: { registersRead: low(RAX, RCX, RDX) },
+};

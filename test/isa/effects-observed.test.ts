@@ -1,0 +1,215 @@
+// What the effects domain says of every row, against what executing the row shows: nothing changes
+// that is not declared written, and nothing matters that is not declared read. Then the other way
+// round: everything declared is seen to happen, but for a list of known exceptions.
+
+import Long from 'long';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  decode,
+  type Effects,
+  effectsOf,
+  format,
+  type Instruction,
+  ROWS,
+  type Row,
+  syntax,
+} from '../../src/isa/index.ts';
+import { Prng } from '../../src/sim/index.ts';
+import { aimedState } from '../support/aimed-state.ts';
+import {
+  type After,
+  type Before,
+  CODE,
+  INTO_WINDOW,
+  InstructionBench,
+} from '../support/instruction-bench.ts';
+import {
+  contradictions,
+  flippedInside,
+  flippedOutside,
+  type Part,
+  partRead,
+  rangeOf,
+} from '../support/observed-effects.ts';
+import { randomEncoding } from '../support/row-encodings.ts';
+
+const ENCODINGS_PER_ROW = 12;
+const STATES_PER_ENCODING = 4;
+
+interface Case {
+  readonly code: Uint8Array;
+  readonly instruction: Instruction;
+  readonly effects: Effects;
+  readonly text: string;
+}
+
+/** What happened to one row over all its cases. */
+interface Tally {
+  readonly wrong: string[];
+  readonly declared: Set<string>;
+  readonly observed: Set<string>;
+  completed: number;
+}
+
+const bench = new InstructionBench();
+const rows = ROWS.filter((row) => !row.encodeOnly);
+const tallies = new Map<Row, Tally>();
+
+beforeAll(() => {
+  rows.forEach((row, i) => {
+    tallies.set(row, observe(row, new Prng(i)));
+  });
+});
+
+describe('effects of every row', () => {
+  test('nothing undeclared is written, and nothing undeclared matters', () => {
+    const wrong = [...tallies.values()].flatMap((tally) => tally.wrong);
+    expect(wrong).toEqual([]);
+  });
+
+  test('every row completed at least once', () => {
+    const never = rows.filter((row) => tallies.get(row)?.completed === 0);
+    expect(never.map(syntax)).toEqual(['UD2', 'VMCALL', 'VMMCALL']);
+  });
+
+  test('everything declared is seen', () => {
+    const unseen = rows.flatMap((row) => {
+      const { declared, observed } = tallies.get(row) as Tally;
+      return [...declared]
+        .filter((item) => !observed.has(item))
+        .map((item) => `${row.mnemonic} ${item}`);
+    });
+    expect([...new Set(unseen)].sort()).toEqual(
+      [...UNSEEN].flatMap(([mnemonic, items]) => items.map((item) => `${mnemonic} ${item}`)).sort(),
+    );
+  });
+});
+
+const VIF = 'flag 19';
+const VIP = 'flag 20';
+const IOPL = ['reads flag 12', 'reads flag 13'];
+/** Always 0 here, so that neither matters nor changes what is stored or cleared. */
+const ALWAYS_ZERO = ['reads flag 16', 'reads flag 17', `reads ${VIF}`, `reads ${VIP}`];
+const OF_INT = [...ALWAYS_ZERO, 'writes flag 16', 'writes flag 17'];
+/** At CPL 0, IOPL does not matter. The images of 16 bits lack what is above. */
+const OF_IRET = [...IOPL, 'writes flag 12', 'writes flag 13', 'writes flag 16'];
+
+/** Declared, but not to be seen in this bench. */
+const UNSEEN: ReadonlyMap<string, readonly string[]> = new Map([
+  ['INT', OF_INT],
+  ['INT3', OF_INT],
+  ['INVLPG', ['reads base', 'reads index']],
+  ['IRETD', OF_IRET],
+  ['IRETQ', OF_IRET],
+  ['IRETW', [...OF_IRET, 'writes flag 18', 'writes flag 21']],
+  ['POPFQ', [...IOPL, 'writes flag 16']],
+  ['POPFW', [...IOPL, 'writes flag 16', 'writes flag 18', 'writes flag 21']],
+  ['PUSHFQ', [`reads ${VIF}`, `reads ${VIP}`]],
+  ['PUSHFW', ['reads flag 18', `reads ${VIF}`, `reads ${VIP}`, 'reads flag 21']],
+]);
+
+function observe(row: Row, prng: Prng): Tally {
+  const tally: Tally = { wrong: [], declared: new Set(), observed: new Set(), completed: 0 };
+  for (let n = 0; n < ENCODINGS_PER_ROW; n++) {
+    const code = randomEncoding(row, prng, INTO_WINDOW);
+    const decoded = decode(code, 0, code.length);
+    if (decoded.kind !== 'instruction') throw new Error(`${syntax(row)}: ${decoded.kind}`);
+    const { instruction } = decoded;
+    const text = format(instruction, Long.fromNumber(CODE));
+    const one: Case = { code, instruction, effects: effectsOf(instruction), text };
+    for (let state = 0; state < STATES_PER_ENCODING; state++) {
+      const before = aimedState(instruction, prng);
+      const after = bench.run(code, before);
+      if (after.fault === null) tally.completed++;
+      check(one, before, after, tally);
+      if (after.fault === null) lookFor(one, before, after, tally);
+    }
+  }
+  return tally;
+}
+
+/** Flip everything that is not declared read: nothing may come of it. */
+function check(one: Case, before: Before, after: After, tally: Tally): void {
+  const { effects, instruction, code, text } = one;
+  const other = flippedOutside(before, partRead(effects, before, instruction));
+  const runs = [before, after, other, bench.run(code, other)] as const;
+  const complaints = [
+    ...contradictions(effects, instruction, runs),
+    ...controlComplaints(one, after),
+  ];
+  for (const complaint of complaints) tally.wrong.push(`${text}: ${complaint}`);
+}
+
+/** Declared jumps, repetitions and exceptions against what happened. */
+function controlComplaints({ effects, instruction }: Case, after: After): string[] {
+  const { fault, rip, unfinished } = after;
+  if (fault !== null) {
+    const mayFault = effects.memory.length + effects.calls.length > 0 || effects.jumps !== 'never';
+    const raised = effects.raises.some((vector) => fault === `#${vector}`);
+    return mayFault || raised ? [] : [`raises ${fault}`];
+  }
+  if (unfinished) return effects.repeats ? [] : ['repeats'];
+  const fellThrough = rip === CODE + instruction.lengthBytes;
+  return fellThrough || effects.jumps !== 'never' ? [] : ['jumps'];
+}
+
+/** Flip each declared input by itself and note which make a difference, and what changed. */
+function lookFor(one: Case, before: Before, after: After, tally: Tally): void {
+  const { effects, instruction, code } = one;
+  const nothing: Part = { registers: [], flags: 0, window: [] };
+  const reading = (item: string, part: Partial<Part>) => {
+    tally.declared.add(item);
+    if (tally.observed.has(item)) return;
+    const other = flippedInside(before, { ...nothing, ...part });
+    const runs = [before, after, other, bench.run(code, other)] as const;
+    if (contradictions(effects, instruction, runs).length > 0) tally.observed.add(item);
+  };
+  const writing = (item: string, isSeen: boolean) => {
+    tally.declared.add(item);
+    if (isSeen) tally.observed.add(item);
+  };
+  for (const register of effects.registersRead) {
+    const role = roleOf(instruction, register.number);
+    if (role !== null) reading(`reads ${role}`, { registers: [register] });
+  }
+  for (const bit of bits(effects.flagsRead)) reading(`reads flag ${bit}`, { flags: 1 << bit });
+  for (const { number } of [...effects.registersWritten, ...effects.registersMaybeWritten]) {
+    const role = roleOf(instruction, number);
+    const at = [8 * number, 8 * number + 8] as const;
+    const isSeen = isChanged(before.registers, after.state, at);
+    if (role !== null) writing(`writes ${role}`, isSeen);
+  }
+  for (const bit of bits(effects.flagsWritten | effects.flagsMaybeWritten)) {
+    writing(`writes flag ${bit}`, (((before.rflags ^ after.rflags) >> bit) & 1) !== 0);
+  }
+  effects.memory.forEach((effect, i) => {
+    if (effect.width === 0) return; // Descriptor tables and the like lie outside the window.
+    const range = rangeOf(effect, before, instruction);
+    if (effect.kind !== 'write') reading(`reads memory ${i}`, { window: [range] });
+    if (effect.kind === 'read') return;
+    writing(`writes memory ${i}`, isChanged(before.window, after.window, range));
+  });
+}
+
+/** Which part a register plays in the instruction, or null if more than one. */
+function roleOf(instruction: Instruction, number: number): string | null {
+  const roles: string[] = [];
+  instruction.operands.forEach((operand, i) => {
+    if (operand.kind === 'register' && operand.class === 'general' && operand.number === number) {
+      roles.push(`operand ${i}`);
+    }
+    if (operand.kind !== 'memory') return;
+    if (operand.base === number) roles.push('base');
+    if (operand.index === number) roles.push('index');
+  });
+  if (roles.length > 1) return null;
+  return roles[0] ?? `register ${number}`;
+}
+
+function bits(mask: number): number[] {
+  return Array.from({ length: 32 }, (_, bit) => bit).filter((bit) => ((mask >> bit) & 1) !== 0);
+}
+
+function isChanged(a: Uint8Array, b: Uint8Array, [from, to]: readonly [number, number]): boolean {
+  return a.subarray(from, to).some((byte, i) => byte !== b[from + i]);
+}

@@ -1,0 +1,158 @@
+// Random states for the instruction bench, with the registers that an instruction addresses memory
+// by aimed at the window of data, and counts small enough to matter.
+
+import {
+  effectsOf,
+  Gpr,
+  type Instruction,
+  type MemoryOperand,
+  Segment,
+} from '../../src/isa/index.ts';
+import { Prng } from '../../src/sim/index.ts';
+import { type Before, CODE, Selector, WINDOW, WINDOW_BYTES } from './instruction-bench.ts';
+import { rangeOf } from './observed-effects.ts';
+
+/** Numbers that some instruction cares about: selectors, MSRs, CR0, CR4. */
+const MEANINGFUL = [
+  ...[Selector.CODE, Selector.DATA, Selector.TASK, 0x277, 0xc0000080, 0xc0000100, 0x1234],
+  ...[0x80050033, 0x80010033, 0x2000, 0xa0, 0x20, 0x1a0],
+].map(BigInt);
+
+/** A register value: often one at which something turns over. */
+export function randomValue(prng: Prng): bigint {
+  const word = () => BigInt(prng.next());
+  switch (prng.below(7)) {
+    case 0:
+      return BigInt(prng.below(16));
+    case 1:
+      return BigInt.asUintN(64, -BigInt(prng.below(16)));
+    case 2:
+      return word();
+    case 3:
+      return BigInt.asUintN(64, (1n << BigInt(prng.below(64))) - BigInt(prng.below(2)));
+    case 4:
+      return meaningful(prng);
+    default:
+      return (word() << 32n) | word();
+  }
+}
+
+function meaningful(prng: Prng): bigint {
+  return MEANINGFUL[prng.below(MEANINGFUL.length)] as bigint;
+}
+
+const STATUS_AND_DF = 0xcd5;
+const TF_IF_NT_AC_ID = 0x244300;
+
+/** A state in which the instruction can do its work, more often than not. */
+export function aimedState(instruction: Instruction, prng: Prng): Before {
+  const registers = Array.from({ length: 16 }, () => randomValue(prng));
+  const fsBase = 8 * prng.below(64);
+  const gsBase = 8 * prng.below(64);
+  const aim = new Aim(registers, [0, 0, 0, 0, fsBase, gsBase], prng);
+  registers[Gpr.RSP] = aim.target(Segment.SS);
+  const { row, addressWidth, operands, segmentOverride } = instruction;
+  const source = segmentOverride < 0 ? Segment.DS : segmentOverride;
+  if (row.repeat !== undefined) {
+    aim.set(Gpr.RSI, aim.target(source), addressWidth);
+    aim.set(Gpr.RDI, aim.target(Segment.ES), addressWidth);
+    if (instruction.repeat !== 'none') aim.set(Gpr.RCX, BigInt(prng.below(3)), addressWidth);
+  }
+  if (row.mnemonic === 'XLATB') aim.set(Gpr.RBX, aim.target(source), addressWidth);
+  if (row.mnemonic === 'LEAVE') registers[Gpr.RBP] = aim.target(Segment.SS);
+  const [first, second] = operands;
+  if (row.mnemonic.startsWith('BT') && first?.kind === 'memory' && second?.kind === 'register') {
+    registers[second.number] = BigInt.asUintN(64, BigInt(prng.below(4096)) - 2048n);
+  }
+  for (const operand of operands) {
+    if (operand.kind === 'memory') aim.operand(operand);
+    else if (operand.kind === 'register' && row.cost === 'system' && prng.below(2) === 0) {
+      registers[operand.number] = meaningful(prng);
+    }
+  }
+  const rare = prng.below(4) === 0 ? prng.next() & TF_IF_NT_AC_ID : 0;
+  const rflags = 2 | (prng.next() & STATUS_AND_DF) | rare;
+  let window = WINDOWS[prng.below(WINDOWS.length)] as Uint8Array;
+  if (row.mnemonic.startsWith('IRET') && prng.below(8) !== 0) {
+    window = withFrame(window, registers[Gpr.RSP] as bigint, instruction.width / 8, prng);
+  }
+  const state = { registers: packed(registers), rflags, fsBase, gsBase, window };
+  if (row.mnemonic === 'CMPXCHG' && prng.below(2) === 0) makeEqual(instruction, state);
+  return state;
+}
+
+/** Copy the accumulator to the first operand of CMPXCHG, so that the comparison succeeds. */
+function makeEqual(instruction: Instruction, state: Before): void {
+  const accumulator = state.registers.slice(0, instruction.width / 8);
+  const [first] = instruction.operands;
+  if (first?.kind === 'register') state.registers.set(accumulator, 8 * first.number);
+  const [access] = effectsOf(instruction).memory;
+  if (first?.kind !== 'memory' || access === undefined) return;
+  const [from, to] = rangeOf(access, state, instruction);
+  if (first.base !== Gpr.RAX && first.index !== Gpr.RAX) {
+    state.registers.set(state.window.subarray(from, to));
+  }
+}
+
+class Aim {
+  private readonly registers: bigint[];
+  private readonly bases: readonly number[];
+  private readonly prng: Prng;
+
+  constructor(registers: bigint[], bases: readonly number[], prng: Prng) {
+    this.registers = registers;
+    this.bases = bases;
+    this.prng = prng;
+  }
+
+  /** An offset in the segment that lies in the middle half of the window, a multiple of 8. */
+  target(segment: number): bigint {
+    const within = WINDOW_BYTES / 4 + 8 * this.prng.below(WINDOW_BYTES / 16);
+    return BigInt(WINDOW + within - (this.bases[segment] as number));
+  }
+
+  /** Set what an address of some width sees of a register; the rest stays random. */
+  set(number: number, value: bigint, width: number): void {
+    const present = this.registers[number] as bigint;
+    const kept = width === 64 ? 0n : (present >> 32n) << 32n;
+    this.registers[number] = kept | BigInt.asUintN(width, value);
+  }
+
+  operand({ base, index, scale, displacement, segment, addressWidth }: MemoryOperand): void {
+    const factor = 1n << BigInt(scale);
+    const wanted = this.target(segment) - BigInt(displacement.toSigned().toString());
+    const width = addressWidth;
+    const rest = BigInt.asUintN(width, wanted);
+    if (base >= 0 && base === index) this.set(base, rest / (1n + factor), width);
+    else if (base >= 0 && index >= 0) {
+      const count = BigInt(this.prng.below(64));
+      this.set(index, count, width);
+      this.set(base, wanted - count * factor + BigInt(this.prng.below(8)), width);
+    } else if (base >= 0) this.set(base, wanted + BigInt(this.prng.below(8)), width);
+    else if (index >= 0) this.set(index, rest / factor, width);
+  }
+}
+
+function packed(registers: readonly bigint[]): Uint8Array {
+  return new Uint8Array(BigUint64Array.from(registers).buffer);
+}
+
+/** A few windows full of random values. */
+const WINDOWS = [1, 2, 3, 4].map((seed) => {
+  const prng = new Prng(seed);
+  return packed(Array.from({ length: WINDOW_BYTES / 8 }, () => randomValue(prng)));
+});
+
+/** The window with something on the stack that IRET can return to. */
+function withFrame(window: Uint8Array, rsp: bigint, bytes: number, prng: Prng): Uint8Array {
+  const framed = window.slice();
+  const view = new DataView(framed.buffer);
+  const flags = 2 | (prng.next() & (STATUS_AND_DF | TF_IF_NT_AC_ID));
+  [CODE, Selector.CODE, flags, WINDOW + 64, Selector.DATA].forEach((value, i) => {
+    const at = Number(rsp) - WINDOW + i * bytes;
+    if (bytes === 2) view.setUint16(at, value & 0xffff, true);
+    else if (bytes === 4) view.setUint32(at, value, true);
+    else view.setBigUint64(at, BigInt(value >>> 0), true);
+  });
+  return framed;
+}

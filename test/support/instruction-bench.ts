@@ -1,0 +1,166 @@
+// Executes one instruction at a time from a given state and says everything that came of it. The
+// machine has a page of code, a window of data that operands are aimed at, and descriptor tables,
+// so that system instructions have something to work on.
+
+import Long from 'long';
+import {
+  EventTypes,
+  type Platform,
+  STATE_BYTES,
+  VECTOR_NAMES,
+  Word,
+  wordOf,
+} from '../../src/cpu/index.ts';
+import { PAGE_SIZE } from '../../src/memory/index.ts';
+import { TestMachine } from './test-processor.ts';
+
+/** Linear addresses. Code lies right before the window, in reach of RIP-relative operands. */
+export const WINDOW = 0x20000000;
+export const WINDOW_BYTES = 2 * PAGE_SIZE;
+export const CODE = WINDOW - PAGE_SIZE;
+const TABLES = 0x30000000;
+
+/** Displacements with which absolute and RIP-relative operands reach the window. */
+export const INTO_WINDOW = { absolute: WINDOW + 0xc00, ripRelative: PAGE_SIZE + 0xa00 };
+
+/** Selectors in the GDT of the bench. */
+export const Selector = { CODE: 0x08, DATA: 0x10, TASK: 0x18 } as const;
+
+/** The state before an instruction. */
+export interface Before {
+  /** 16 general registers, 8 bytes each. */
+  readonly registers: Uint8Array;
+  readonly rflags: number;
+  readonly fsBase: number;
+  readonly gsBase: number;
+  readonly window: Uint8Array;
+}
+
+/** What came of it. */
+export interface After {
+  /** The whole state before and after; general registers first, as in {@link Before}. */
+  readonly initial: Uint8Array;
+  readonly state: Uint8Array;
+  readonly rflags: number;
+  readonly rip: number;
+  readonly window: Uint8Array;
+  /** `#GP(0)`, or why the processor stopped, or null. */
+  readonly fault: string | null;
+  /** REP wants another iteration. */
+  readonly unfinished: boolean;
+  /** What ports and foreign MSRs were told. */
+  readonly outside: readonly string[];
+}
+
+class FaultSeen {}
+
+const INT3 = 0xcc;
+
+export class InstructionBench {
+  private readonly outside: string[] = [];
+  readonly machine: TestMachine;
+  private readonly codeHpa: number;
+  private readonly windowHpa: number;
+  private readonly tablesHpa: number;
+  private readonly stateBytes: Uint8Array;
+  private readonly pristine: Uint8Array;
+  private fault: string | null = null;
+
+  constructor() {
+    this.machine = new TestMachine(256, talkative(this.outside));
+    const { memory, processor } = this.machine;
+    this.codeHpa = this.machine.map(CODE, 1);
+    this.windowHpa = this.machine.map(WINDOW, WINDOW_BYTES / PAGE_SIZE);
+    this.tablesHpa = this.machine.map(TABLES, 2);
+    this.machine.start(CODE, 0, 0);
+    const { state } = processor;
+    state.set('gdtrBase', Long.fromNumber(TABLES));
+    state.set('gdtrLimit', Long.fromNumber(0x27));
+    state.set('idtrBase', Long.fromNumber(TABLES + PAGE_SIZE));
+    state.set('idtrLimit', Long.fromNumber(0xfff));
+    const { buffer, byteOffset } = state.words;
+    this.stateBytes = new Uint8Array(buffer, byteOffset, STATE_BYTES);
+    this.pristine = this.stateBytes.slice();
+    for (let vector = 0; vector < 256; vector++) {
+      const low = (CODE + 0x800) | 0;
+      const at = this.tablesHpa + PAGE_SIZE + 16 * vector;
+      memory.write64(at, (Selector.CODE << 16) | (low & 0xffff), (low & 0xffff0000) | 0x8e00);
+    }
+    const { virtualization } = processor;
+    processor.virtualization = {
+      ...virtualization,
+      exception: ({ vector, type, errorCode }) => {
+        if (type === EventTypes.SOFTWARE_EXCEPTION) return;
+        const code = errorCode === null ? '' : `(${errorCode.toString(16)})`;
+        this.fault ??= `${VECTOR_NAMES.get(vector)}${code}`;
+        throw new FaultSeen();
+      },
+    };
+  }
+
+  run(code: Uint8Array, before: Before): After {
+    const { memory, processor } = this.machine;
+    this.reset(before);
+    const initial = this.stateBytes.slice();
+    // Followed by something that ends a block, or blocks of leftovers would be decoded each time.
+    memory.write(this.codeHpa, new Uint8Array(16).fill(INT3));
+    memory.write(this.codeHpa, code);
+    try {
+      const stop = processor.step();
+      if (stop !== null) this.fault = stop.kind;
+    } catch (thrown) {
+      if (!(thrown instanceof FaultSeen)) throw thrown;
+    }
+    return {
+      initial,
+      state: this.stateBytes.slice(),
+      rflags: processor.state.words[Word.RFLAGS] as number,
+      rip: processor.state.get64(Word.RIP).toNumber(),
+      window: memory.bytes.slice(this.windowHpa, this.windowHpa + WINDOW_BYTES),
+      fault: this.fault,
+      unfinished: this.fault === null && processor.evaluator.unfinished,
+      outside: [...this.outside],
+    };
+  }
+
+  private reset(before: Before): void {
+    const { memory, processor } = this.machine;
+    const { state } = processor;
+    this.fault = null;
+    this.outside.length = 0;
+    processor.clock = 1000;
+    this.stateBytes.set(this.pristine);
+    this.stateBytes.set(before.registers);
+    state.words[Word.RFLAGS] = before.rflags;
+    state.set('fsBase', Long.fromNumber(before.fsBase));
+    state.set('gsBase', Long.fromNumber(before.gsBase));
+    memory.write(this.windowHpa, before.window);
+    memory.write64(this.tablesHpa + Selector.CODE, 0xffff, 0x00af9b00);
+    memory.write64(this.tablesHpa + Selector.DATA, 0xffff, 0x00cf9300);
+    memory.write64(this.tablesHpa + Selector.TASK, 0x67, 0x00008900);
+    processor.stateChanged();
+  }
+}
+
+/** Ports and identification answer with something that depends on the question. */
+function talkative(outside: string[]): Platform {
+  const mixed = (...numbers: number[]) =>
+    numbers.reduce((hash, n) => Math.imul(hash ^ n, 0x01000193) ^ (hash >>> 13), 0x811c9dc5) >>> 0;
+  return {
+    portIn: (port, width) => mixed(port, width) >>> (32 - width),
+    portOut: (...args) => outside.push(`out ${args}`),
+    readMsr: (index) => Long.fromBits(mixed(index), mixed(index, 1)),
+    writeMsr: (index, value) => outside.push(`msr ${index} ${value}`) > 0,
+    cpuid: (leaf, subleaf) => [
+      mixed(leaf, subleaf, 0),
+      mixed(leaf, subleaf, 1),
+      mixed(leaf, subleaf, 2),
+      mixed(leaf, subleaf, 3),
+    ],
+    deviceRead: () => Long.NEG_ONE,
+    deviceWrite: () => {},
+  };
+}
+
+/** In {@link After.state}: general registers, RIP and RFLAGS come before this. */
+export const OTHER_STATE = wordOf('cr0') * 4;

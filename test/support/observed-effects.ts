@@ -1,0 +1,188 @@
+// Declared effects against executions: which bytes an instruction may read and write in a given
+// state, and what two runs that differ in some inputs say about that.
+
+import type {
+  AddressExpression,
+  Effects,
+  Instruction,
+  MemoryEffect,
+  RegisterBytes,
+} from '../../src/isa/index.ts';
+import {
+  type After,
+  type Before,
+  CODE,
+  OTHER_STATE,
+  WINDOW,
+  WINDOW_BYTES,
+} from './instruction-bench.ts';
+
+/** Bytes of the window, from and to. */
+type Range = readonly [from: number, to: number];
+
+/** A part of the state before an instruction. */
+export interface Part {
+  readonly registers: readonly RegisterBytes[];
+  readonly flags: number;
+  readonly window: readonly Range[];
+}
+
+/** RFLAGS bits that are varied; VM, RF, VIF and VIP stay 0, bit 1 stays 1. */
+const VARIED_FLAGS = 0x247fd5;
+
+/** The bytes of the window that an access reaches. */
+export function rangeOf(effect: MemoryEffect, before: Before, instruction: Instruction): Range {
+  const { address, width, segment } = effect;
+  if (address === 'unknown' || width === 0) return [0, WINDOW_BYTES];
+  const base = segment === 4 ? before.fsBase : segment === 5 ? before.gsBase : 0;
+  const linear = evaluate(address, before, instruction.lengthBytes) + BigInt(base);
+  const from = Number(BigInt.asUintN(64, linear - BigInt(WINDOW)));
+  return from < WINDOW_BYTES ? [from, from + width / 8] : [0, 0];
+}
+
+function evaluate(address: AddressExpression, before: Before, lengthBytes: number): bigint {
+  const registers = new BigUint64Array(before.registers.buffer);
+  let sum = BigInt(address.displacement.toString());
+  if (address.ripRelative) sum += BigInt(CODE + lengthBytes);
+  for (const { register, factor } of address.terms) {
+    sum += (registers[register] as bigint) * BigInt(factor);
+  }
+  return BigInt.asUintN(address.width, sum);
+}
+
+/** Everything that is declared read. */
+export function partRead(effects: Effects, before: Before, instruction: Instruction): Part {
+  return {
+    registers: effects.registersRead,
+    flags: effects.flagsRead,
+    window: effects.memory
+      .filter(({ kind }) => kind !== 'write')
+      .map((effect) => rangeOf(effect, before, instruction)),
+  };
+}
+
+/** Flips sign and low bit, but not all: the complement of a small number would be small again. */
+const FLIP = 0xd5;
+
+/** The state with bits flipped in every byte of the part. */
+export function flippedInside(before: Before, part: Part): Before {
+  const mask = registerMask(part.registers);
+  const window = before.window.slice();
+  for (const [from, to] of part.window) {
+    for (let i = from; i < to; i++) window[i] = (window[i] as number) ^ FLIP;
+  }
+  return {
+    ...before,
+    registers: before.registers.map((byte, i) => byte ^ ((mask[i] as number) & FLIP)),
+    rflags: before.rflags ^ (VARIED_FLAGS & part.flags),
+    window,
+  };
+}
+
+/** The state with every bit flipped that is not in the part. */
+export function flippedOutside(before: Before, part: Part): Before {
+  const mask = registerMask(part.registers);
+  const window = before.window.map((byte) => ~byte);
+  for (const [from, to] of part.window) window.set(before.window.subarray(from, to), from);
+  return {
+    ...before,
+    registers: before.registers.map((byte, i) => byte ^ ~(mask[i] as number)),
+    rflags: before.rflags ^ (VARIED_FLAGS & ~part.flags),
+    window,
+  };
+}
+
+function registerMask(list: readonly RegisterBytes[]): Uint8Array {
+  const mask = new Uint8Array(128);
+  for (const { number, bytes } of list) {
+    for (let i = 0; i < 8; i++) if ((bytes >> i) & 1) mask[8 * number + i] = 255;
+  }
+  return mask;
+}
+
+/** How a byte or flag that was declared so may differ between two runs. */
+type Declared = 'untouched' | 'maybe' | 'written';
+
+/**
+ * Whether two runs tell the same of a byte: what is written is the same in both, what is not keeps
+ * its value in both.
+ */
+function agrees(declared: Declared, b1: number, a1: number, b2: number, a2: number): boolean {
+  const kept = a1 === b1 && a2 === b2;
+  if (declared === 'untouched') return kept;
+  return a1 === a2 || (declared === 'maybe' && kept);
+}
+
+/** In what two runs contradict the declared writes; the inputs that differ should not matter. */
+export function contradictions(
+  effects: Effects,
+  instruction: Instruction,
+  runs: readonly [Before, After, Before, After],
+): string[] {
+  const [b1, a1, b2, a2] = runs;
+  const found: string[] = [];
+  if (a1.fault !== a2.fault) found.push(`fault ${a1.fault} or ${a2.fault}`);
+  if (a1.rip !== a2.rip) found.push(`rip ${a1.rip} or ${a2.rip}`);
+  if (a1.unfinished !== a2.unfinished) found.push('repeats or not');
+  if (a1.outside.join() !== a2.outside.join()) found.push(`outside ${a1.outside} or ${a2.outside}`);
+  if (found.length > 0) return found;
+  const faulted = a1.fault !== null;
+  const register = declaredRegisters(effects, faulted);
+  for (let i = 0; i < 128; i++) {
+    const [x, y] = [b1.registers[i] as number, b2.registers[i] as number];
+    if (!agrees(register(i), x, a1.state[i] as number, y, a2.state[i] as number)) {
+      found.push(`register ${i >> 3} byte ${i & 7}`);
+    }
+  }
+  for (let bit = 0; bit < 22; bit++) {
+    const of = ({ rflags }: { readonly rflags: number }) => (rflags >> bit) & 1;
+    const declared = faulted ? 'untouched' : declaredFlag(effects, bit);
+    if (!agrees(declared, of(b1), of(a1), of(b2), of(a2))) found.push(`flag ${bit}`);
+  }
+  if (effects.calls.length === 0 && !isSameFrom(OTHER_STATE, a1.initial, a1.state)) {
+    found.push('other state');
+  }
+  if (!isSameFrom(OTHER_STATE, a1.state, a2.state)) found.push('other state');
+  found.push(...windowContradictions(faulted ? [] : effects.memory, instruction, runs));
+  return found;
+}
+
+function declaredRegisters(effects: Effects, faulted: boolean): (byte: number) => Declared {
+  if (faulted) return () => 'untouched';
+  const written = registerMask(effects.registersWritten);
+  const maybe = registerMask(effects.registersMaybeWritten);
+  return (byte) => (written[byte] ? 'written' : maybe[byte] ? 'maybe' : 'untouched');
+}
+
+function declaredFlag(effects: Effects, bit: number): Declared {
+  if ((effects.flagsWritten >> bit) & 1) return 'written';
+  return (effects.flagsMaybeWritten >> bit) & 1 ? 'maybe' : 'untouched';
+}
+
+function windowContradictions(
+  memory: readonly MemoryEffect[],
+  instruction: Instruction,
+  [b1, a1, b2, a2]: readonly [Before, After, Before, After],
+): string[] {
+  const found: string[] = [];
+  const rest1 = [b1.window.slice(), a1.window.slice()] as const;
+  const rest2 = [b2.window.slice(), a2.window.slice()] as const;
+  for (const effect of memory) {
+    if (effect.kind === 'read') continue;
+    const [from, to] = rangeOf(effect, b1, instruction);
+    const declared = effect.certain ? 'written' : 'maybe';
+    for (let i = from; i < to; i++) {
+      const bytes = [b1, a1, b2, a2].map(({ window }) => window[i] as number);
+      if (!agrees(declared, ...(bytes as [number, number, number, number]))) {
+        found.push(`memory at ${i}`);
+      }
+    }
+    for (const bytes of [...rest1, ...rest2]) bytes.fill(0, from, to);
+  }
+  if (!isSameFrom(0, ...rest1) || !isSameFrom(0, ...rest2)) found.push('memory elsewhere');
+  return found;
+}
+
+function isSameFrom(start: number, a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a.subarray(start), b.subarray(start)) === 0;
+}
