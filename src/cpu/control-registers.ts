@@ -52,33 +52,34 @@ export function writeControl(processor: Processor, number: number, value: Long):
   if (number === 0 || number === 4) {
     written = processor.virtualization.writeControl(number, state.get64(word), value);
   }
-  const check = CHECKS[number];
-  if (check !== undefined && !check(written, state.get64(word))) {
-    throw new GuestFault(Vector.GP, 0);
-  }
+  if (!isControlValueLegal(number, written)) throw new GuestFault(Vector.GP, 0);
   if (number === 0) written = written.and(Long.fromBits(CR0_DEFINED, 0)).or(Cr0.ET);
-  if (number === 3) written = written.and(Long.fromBits(-1, 0x7fffffff));
   state.set64(word, written);
   if (number !== 2 && number !== 8) processor.mmu.flush();
   if (number === 8) processor.requestAttention();
 }
 
-type Check = (value: Long, old: Long) => boolean;
-
-/** False for values that #GP. */
-const CHECKS: Readonly<Record<number, Check>> = {
-  0: (value) => {
-    const low = value.low;
-    const paging = (low & Cr0.PG) !== 0 && (low & Cr0.PE) !== 0;
-    const caching = (low & Cr0.NW) === 0 || (low & Cr0.CD) !== 0;
-    // Paging cannot be switched off in 64-bit mode.
-    return value.high === 0 && paging && caching;
-  },
-  // Bit 63 (do not invalidate) is only legal with PCIDs, which are not offered.
-  3: (value) => value.shru(PHYSICAL_ADDRESS_BITS).isZero(),
-  4: (value) => value.high === 0 && (value.low & ~CR4_ALLOWED) === 0 && (value.low & Cr4.PAE) !== 0,
-  8: (value) => value.high === 0 && (value.low & ~15) === 0,
-};
+/** False for values that #GP when they are moved to CR0, CR3, CR4 or CR8 in 64-bit mode. */
+export function isControlValueLegal(number: number, value: Long): boolean {
+  const { low, high } = value;
+  switch (number) {
+    case 0: {
+      // Paging cannot be switched off in 64-bit mode.
+      const paging = (low & Cr0.PG) !== 0 && (low & Cr0.PE) !== 0;
+      const caching = (low & Cr0.NW) === 0 || (low & Cr0.CD) !== 0;
+      return high === 0 && paging && caching;
+    }
+    case 3:
+      // Bit 63 (do not invalidate) is only legal with PCIDs, which are not offered.
+      return value.shru(PHYSICAL_ADDRESS_BITS).isZero();
+    case 4:
+      return high === 0 && (low & ~CR4_ALLOWED) === 0 && (low & Cr4.PAE) !== 0;
+    case 8:
+      return high === 0 && (low & ~15) === 0;
+    default:
+      return true;
+  }
+}
 
 const DR7_ENABLES = 0xff;
 const DR7_GENERAL_DETECT = 1 << 13;

@@ -7,7 +7,7 @@
 //   cpu.run(1000); // { kind: 'limit' }
 
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
-export { CR4_ALLOWED } from './control-registers.ts';
+export { CR4_ALLOWED, isControlValueLegal } from './control-registers.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,
@@ -18,6 +18,7 @@ export {
   isSoftware,
   NotImplemented,
   OWNER_STOP,
+  OwnerStop,
   VECTOR_NAMES,
   Vector,
 } from './exceptions.ts';

@@ -121,6 +121,24 @@ export class Processor {
     }
   }
 
+  /** As {@link step}, in other surroundings for just this instruction; its cycles do not count. */
+  stepIn(virtualization: Virtualization, platform: Platform): ProcessorStop | null {
+    const { clock } = this;
+    const own = { virtualization: this.virtualization, platform: this.platform };
+    this.surround(virtualization, platform);
+    try {
+      return this.step();
+    } finally {
+      this.surround(own.virtualization, own.platform);
+      this.clock = clock;
+    }
+  }
+
+  private surround(virtualization: Virtualization, platform: Platform): void {
+    this.virtualization = this.mmu.virtualization = virtualization;
+    this.platform = this.mmu.platform = platform;
+  }
+
   /** Deliver an event from outside before the next instruction; what stopped the delivery, or null. */
   inject(event: DeliveredEvent): ProcessorStop | null {
     try {

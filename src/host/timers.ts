@@ -5,12 +5,10 @@ import type { Host } from './host.ts';
 import type { Pcpu } from './pcpu.ts';
 
 /** Called in host context on the pCPU that the timer interrupted. */
-export type TimerHandler = (detail: number, pcpu: Pcpu) => void;
+export type TimerHandler = (pcpu: Pcpu) => void;
 
 interface Timer {
   readonly handler: string;
-  /** One number for the handler, such as a vCPU's index. */
-  readonly detail: number;
   /** Cycles. */
   readonly expires: number;
   readonly sequence: number;
@@ -46,11 +44,11 @@ export class Timers {
   }
 
   /** Start a timer on a pCPU, for a time in cycles; at once if that has passed. Returns its id. */
-  start(handler: string, detail: number, expires: number, pcpu: Pcpu): number {
+  start(handler: string, expires: number, pcpu: Pcpu): number {
     const id = this.nextId++;
     const time = Math.max(expires, pcpu.now);
     const sequence = this.host.postInterrupt(time, 'timer', pcpu.index, id);
-    this.timers.set(id, { handler, detail, expires, sequence });
+    this.timers.set(id, { handler, expires, sequence });
     pcpu.spend(this.host.costs.timerProgram);
     return id;
   }
@@ -71,13 +69,6 @@ export class Timers {
     this.timers.delete(id);
     const handler = this.handlers.get(timer.handler);
     if (handler === undefined) throw new Error(`no timer handler '${timer.handler}'`);
-    handler(timer.detail, pcpu);
-  }
-
-  /** How many timers of a handler wait. */
-  count(handler: string): number {
-    let count = 0;
-    for (const timer of this.timers.values()) if (timer.handler === handler) count++;
-    return count;
+    handler(pcpu);
   }
 }

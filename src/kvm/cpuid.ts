@@ -1,0 +1,99 @@
+// What CPUID tells a guest: an Intel processor with just the features that exist here, and KVM's
+// leaves. SDM 2, "CPUID"; Linux Documentation/virt/kvm/x86/cpuid.rst.
+
+import { PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
+import type { Vcpu } from './vcpu.ts';
+import type { Vm } from './vm.ts';
+
+export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: number];
+
+/** Broadwell-EP (06_4FH), stepping 1. */
+const SIGNATURE = 0x000406f1;
+
+const LINEAR_ADDRESS_BITS = 48;
+
+const bits = (...numbers: number[]) => numbers.reduce((mask, bit) => mask | (1 << bit), 0);
+
+/** ECX: POPCNT 23, x2APIC 21, TSC deadline 24, hypervisor 31. */
+const FEATURES_ECX = bits(21, 23, 24, 31);
+/** EDX: DE 2, PSE 3, TSC 4, MSR 5, PAE 6, APIC 9, PGE 13, CMOV 15, PAT 16. */
+const FEATURES_EDX = bits(2, 3, 4, 5, 6, 9, 13, 15, 16);
+/** ECX: LAHF in 64-bit mode 0, LZCNT 5. EDX: NX 20, 1 GiB pages 26, RDTSCP 27, long mode 29. */
+const EXTENDED_ECX = bits(0, 5);
+const EXTENDED_EDX = bits(20, 26, 27, 29);
+/** KVM features: PV unhalt 7, PV scheduler yield 13. */
+const KVM_FEATURES = bits(7, 13);
+
+const KVM_SIGNATURE_LEAF = 0x40000000;
+const KVM_TIMING_LEAF = 0x40000010;
+const EXTENDED_LEAF = 0x80000000;
+
+const NONE: CpuidResult = [0, 0, 0, 0];
+
+/** Four characters as a register holds them. */
+function text(characters: string): number {
+  return [...characters].reduce((word, c, i) => word | (c.charCodeAt(0) << (8 * i)), 0);
+}
+
+export class CpuidTable {
+  private readonly vm: Vm;
+
+  constructor(vm: Vm) {
+    this.vm = vm;
+  }
+
+  /**
+   * The registers for a leaf, and whether there is such a leaf. Beyond the last basic leaf Intel's
+   * processors answer with that one.
+   */
+  query(vcpu: Vcpu, leaf: number, subleaf: number): { result: CpuidResult; found: boolean } {
+    const own = this.leaf(vcpu, leaf, subleaf);
+    if (own !== null) return { result: own, found: true };
+    const isBasic = leaf < KVM_SIGNATURE_LEAF;
+    const result = isBasic ? (this.leaf(vcpu, LAST_BASIC_LEAF, subleaf) ?? NONE) : NONE;
+    return { result, found: false };
+  }
+
+  private leaf(vcpu: Vcpu, leaf: number, subleaf: number): CpuidResult | null {
+    switch (leaf) {
+      case 0:
+        return [LAST_BASIC_LEAF, text('Genu'), text('ntel'), text('ineI')];
+      case 1: {
+        const topology = (vcpu.lapic.id << 24) | (this.vm.vcpus.length << 16) | (8 << 8);
+        return [SIGNATURE, topology, FEATURES_ECX, FEATURES_EDX];
+      }
+      case 0xb:
+        return this.topology(vcpu, subleaf);
+      case KVM_SIGNATURE_LEAF:
+        return [KVM_TIMING_LEAF, text('KVMK'), text('VMKV'), text('M\0\0\0')];
+      case KVM_SIGNATURE_LEAF + 1:
+        return [KVM_FEATURES, 0, 0, 0];
+      case KVM_TIMING_LEAF:
+        return [this.vm.host.frequency.khz, BUS_KHZ, 0, 0];
+      case EXTENDED_LEAF:
+        return [EXTENDED_LEAF + 8, 0, 0, 0];
+      case EXTENDED_LEAF + 1:
+        return [0, 0, EXTENDED_ECX, EXTENDED_EDX];
+      case EXTENDED_LEAF + 7:
+        return [0, 0, 0, bits(8)];
+      case EXTENDED_LEAF + 8:
+        return [PHYSICAL_ADDRESS_BITS | (LINEAR_ADDRESS_BITS << 8), 0, 0, 0];
+      default:
+        return leaf <= LAST_BASIC_LEAF ? NONE : null;
+    }
+  }
+
+  /** One package of single-thread cores. */
+  private topology(vcpu: Vcpu, subleaf: number): CpuidResult {
+    const count = this.vm.vcpus.length;
+    const shift = Math.ceil(Math.log2(Math.max(count, 2)));
+    if (subleaf === 0) return [0, 1, (1 << 8) | 0, vcpu.lapic.id];
+    if (subleaf === 1) return [shift, count, (2 << 8) | 1, vcpu.lapic.id];
+    return [0, 0, subleaf & 0xff, vcpu.lapic.id];
+  }
+}
+
+const LAST_BASIC_LEAF = 0xb;
+
+/** KVM's APIC bus runs at 1 GHz. */
+const BUS_KHZ = 1_000_000;

@@ -1,0 +1,40 @@
+// An intercepted exception: #UD, which may be a hypercall in the other vendor's form, and others that
+// are only passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c, handle_ud.
+
+import { Vector, Word } from '../../cpu/index.ts';
+import { fieldIndex } from '../../vmx/index.ts';
+import { readGuestBytes, writeGuestBytes } from '../guest-memory.ts';
+import type { Vcpu } from '../vcpu.ts';
+import type { ExitHandler } from './handler.ts';
+
+const F = {
+  INTR_INFO: fieldIndex('VM_EXIT_INTR_INFO'),
+  ERROR_CODE: fieldIndex('VM_EXIT_INTR_ERROR_CODE'),
+  QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
+} as const;
+
+const ERROR_CODE_VALID = 1 << 11;
+
+const VMCALL = Uint8Array.of(0x0f, 0x01, 0xc1);
+const VMMCALL = Uint8Array.of(0x0f, 0x01, 0xd9);
+
+export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
+  pcpu.spend(vcpu.vm.costs.kvm.handler);
+  const { vmcs, processor } = vcpu.virtual;
+  const information = vmcs.get32(F.INTR_INFO);
+  const vector = information & 0xff;
+  if (vector === Vector.UD && patchHypercall(vcpu)) return 'resume';
+  if (vector === Vector.DB) {
+    processor.state.words[Word.DR6] |= vmcs.get32(F.QUALIFICATION);
+  }
+  const hasError = (information & ERROR_CODE_VALID) !== 0;
+  vcpu.queueException(vector, hasError ? vmcs.get32(F.ERROR_CODE) : null);
+  return 'resume';
+};
+
+/** VMMCALL becomes VMCALL where it stands, to be executed again. */
+function patchHypercall(vcpu: Vcpu): boolean {
+  const bytes = readGuestBytes(vcpu, vcpu.rip, VMMCALL.length);
+  if (bytes === null || !VMMCALL.every((byte, i) => byte === bytes[i])) return false;
+  return writeGuestBytes(vcpu, vcpu.rip, VMCALL);
+}

@@ -1,0 +1,41 @@
+// Which handler deals with which exit. A virtual machine may replace any of them.
+// Linux arch/x86/kvm/vmx/vmx.c, kvm_vmx_exit_handlers.
+
+import type { ExitReasonName } from '../../vmx/index.ts';
+import { cpuid } from './cpuid.ts';
+import { crAccess } from './cr-access.ts';
+import { eptViolation } from './ept-violation.ts';
+import { exceptionNmi } from './exception-nmi.ts';
+import { externalInterrupt } from './external-interrupt.ts';
+import type { ExitHandler } from './handler.ts';
+import { hlt } from './hlt.ts';
+import { interruptWindow } from './interrupt-window.ts';
+import { ioInstruction } from './io-instruction.ts';
+import { msrRead } from './msr-read.ts';
+import { msrWrite } from './msr-write.ts';
+import { nmiWindow } from './nmi-window.ts';
+import { pauseInstruction } from './pause-instruction.ts';
+import { preemptionTimer } from './preemption-timer.ts';
+import { tripleFault } from './triple-fault.ts';
+import { vmcall } from './vmcall.ts';
+
+/** Handlers by exit reason; an exit without handler is an internal error. */
+export type ExitHandlers = Partial<Readonly<Record<ExitReasonName, ExitHandler>>>;
+
+export const EXIT_HANDLERS: ExitHandlers = {
+  EXCEPTION_NMI: exceptionNmi,
+  EXTERNAL_INTERRUPT: externalInterrupt,
+  TRIPLE_FAULT: tripleFault,
+  INTERRUPT_WINDOW: interruptWindow,
+  NMI_WINDOW: nmiWindow,
+  CPUID: cpuid,
+  HLT: hlt,
+  VMCALL: vmcall,
+  CR_ACCESS: crAccess,
+  IO_INSTRUCTION: ioInstruction,
+  MSR_READ: msrRead,
+  MSR_WRITE: msrWrite,
+  PAUSE_INSTRUCTION: pauseInstruction,
+  EPT_VIOLATION: eptViolation,
+  PREEMPTION_TIMER: preemptionTimer,
+};

@@ -1,0 +1,104 @@
+// Which event goes into the guest at the next entry. Linux arch/x86/kvm/x86.c, inject_pending_event:
+// first what an exit interrupted, then a new exception, then an NMI, then the APIC's best vector.
+// What cannot go in now opens a window that exits as soon as it can.
+
+import { EventTypes, VECTOR_NAMES, Vector } from '../cpu/index.ts';
+import type { Pcpu } from '../host/index.ts';
+import { fieldIndex, Primary } from '../vmx/index.ts';
+import type { PendingEvent, Vcpu } from './vcpu.ts';
+
+const VALID = 1 << 31;
+const ERROR_CODE_VALID = 1 << 11;
+/** Vector, type and error-code bit of the IDT-vectoring information. */
+const REINJECTED_BITS = 0xfff;
+
+const F = {
+  INTR_INFO: fieldIndex('VM_ENTRY_INTR_INFO_FIELD'),
+  ERROR_CODE: fieldIndex('VM_ENTRY_EXCEPTION_ERROR_CODE'),
+  LENGTH: fieldIndex('VM_ENTRY_INSTRUCTION_LEN'),
+  PRIMARY: fieldIndex('CPU_BASED_VM_EXEC_CONTROL'),
+  IDT_INFO: fieldIndex('IDT_VECTORING_INFO_FIELD'),
+  IDT_ERROR_CODE: fieldIndex('IDT_VECTORING_ERROR_CODE'),
+  EXIT_LENGTH: fieldIndex('VM_EXIT_INSTRUCTION_LEN'),
+  INTERRUPTIBILITY: fieldIndex('GUEST_INTERRUPTIBILITY_INFO'),
+} as const;
+
+/** After an exit: remember the event whose delivery it interrupted (vmx_complete_interrupts). */
+export function completeInterruptedEvent(vcpu: Vcpu): void {
+  const { vmcs } = vcpu.virtual;
+  const information = vmcs.get32(F.IDT_INFO);
+  if (information >= 0) return;
+  const type = (information >> 8) & 7;
+  if (type === EventTypes.NMI) {
+    // Its delivery has not begun: it does not block NMIs yet.
+    vmcs.set32(F.INTERRUPTIBILITY, vmcs.get32(F.INTERRUPTIBILITY) & ~(1 << 3));
+  }
+  vcpu.state.reinject = {
+    information: information & REINJECTED_BITS,
+    errorCode: vmcs.get32(F.IDT_ERROR_CODE),
+    instructionLengthBytes: type >= EventTypes.SOFTWARE_INTERRUPT ? vmcs.get32(F.EXIT_LENGTH) : 0,
+  };
+  vcpu.requestEvent();
+}
+
+/** Fill the VM-entry interruption information, and open windows for what has to wait. */
+export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
+  const { state } = vcpu;
+  let injected = false;
+  if (state.reinject !== null) {
+    inject(vcpu, pcpu, state.reinject, true);
+    state.reinject = null;
+    injected = true;
+  } else if (state.exception !== null) {
+    inject(vcpu, pcpu, state.exception, false);
+    state.exception = null;
+    injected = true;
+  }
+  if (state.nmiPending && !injected && vcpu.nmiAllowed) {
+    state.nmiPending = false;
+    vcpu.counters.nmi_injections++;
+    const information = Vector.NMI | (EventTypes.NMI << 8);
+    inject(vcpu, pcpu, { information, errorCode: 0, instructionLengthBytes: 0 }, false);
+    injected = true;
+  }
+  if (!injected && vcpu.interruptAllowed) {
+    const vector = vcpu.lapic.deliverable;
+    if (vector >= 0) {
+      vcpu.lapic.acknowledge(vector);
+      vcpu.counters.irq_injections++;
+      inject(vcpu, pcpu, { information: vector, errorCode: 0, instructionLengthBytes: 0 }, false);
+    }
+  }
+  setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.lapic.deliverable >= 0);
+  setWindow(vcpu, Primary.NMI_WINDOW_EXITING, state.nmiPending);
+}
+
+function inject(vcpu: Vcpu, pcpu: Pcpu, event: PendingEvent, reinjected: boolean): void {
+  const { vmcs } = vcpu.virtual;
+  vmcs.set32(F.INTR_INFO, event.information | VALID);
+  vmcs.set32(F.ERROR_CODE, event.errorCode);
+  vmcs.set32(F.LENGTH, event.instructionLengthBytes);
+  if (!pcpu.traced) return;
+  const vector = event.information & 0xff;
+  const type = (event.information >> 8) & 7;
+  if (type === EventTypes.EXTERNAL_INTERRUPT || type === EventTypes.SOFTWARE_INTERRUPT) {
+    const soft = type === EventTypes.SOFTWARE_INTERRUPT;
+    pcpu.trace('kvm_inj_virq', { vector, soft, reinjected });
+  } else if (type !== EventTypes.NMI) {
+    const hasError = (event.information & ERROR_CODE_VALID) !== 0;
+    const name = VECTOR_NAMES.get(vector) ?? `#${vector}`;
+    pcpu.trace('kvm_inj_exception', {
+      name,
+      errorCode: hasError ? event.errorCode : null,
+      reinjected,
+    });
+  }
+}
+
+/** Switch a window exit on or off. */
+export function setWindow(vcpu: Vcpu, control: number, open: boolean): void {
+  const { vmcs } = vcpu.virtual;
+  const old = vmcs.get32(F.PRIMARY);
+  const wanted = open ? old | control : old & ~control;
+  if (wanted !== old) vmcs.set32(F.PRIMARY, wanted);
+}

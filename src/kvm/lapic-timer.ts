@@ -1,0 +1,274 @@
+// The local APIC's timer: one-shot, periodic and TSC-deadline, on the VMX-preemption timer while the
+// vCPU runs and on a host timer while it sleeps. Linux arch/x86/kvm/lapic.c (restart_apic_timer,
+// start_hv_timer, start_sw_timer) and vmx.c (vmx_set_hv_timer, vmx_update_hv_timer).
+
+import Long from 'long';
+import type { Pcpu } from '../host/index.ts';
+import { TIMER_RATE_SHIFT } from '../vmx/index.ts';
+import { deliver } from './apic-ipi.ts';
+import { ApicRegister, LVT_MASKED } from './lapic.ts';
+import type { Vcpu } from './vcpu.ts';
+
+/** Name of the host timer's handler. */
+export function lapicTimerHandler(vcpu: Vcpu): string {
+  return `kvm-lapic-${vcpu.vm.id}-${vcpu.index}`;
+}
+
+/** One undivided tick of the APIC bus clock, 1 GHz in KVM whatever the TSC does. */
+const BUS_TICK_NS = 1;
+
+/** Periodic timers may not be faster than this. Linux module parameter min_timer_period_us. */
+const MIN_PERIOD_NS = 200_000;
+
+/** The timer field is 32 bits wide. */
+const MAX_TIMER_TICKS = 2 ** 32;
+
+export type TimerMode = 'oneShot' | 'periodic' | 'tscDeadline' | 'reserved';
+
+const MODES: readonly TimerMode[] = ['oneShot', 'periodic', 'tscDeadline', 'reserved'];
+
+/** Plain data, saved and hashed with its vCPU. */
+export interface LapicTimerState {
+  /** Guest TSC of the next expiry, as two words; both 0 while disarmed. */
+  deadlineLow: number;
+  deadlineHigh: number;
+  /** One-shot and periodic: host time of the next expiry, and the period, in ns. */
+  targetNs: number;
+  periodNs: number;
+  /** Expired, not injected yet. */
+  pending: boolean;
+  /** Host TSC at which the VMX-preemption timer is to fire, or null while it is not used. */
+  hvDeadline: number | null;
+  /** Id of the host timer, or 0. */
+  hostTimer: number;
+}
+
+export class LapicTimer {
+  private readonly vcpu: Vcpu;
+  state: LapicTimerState = {
+    deadlineLow: 0,
+    deadlineHigh: 0,
+    targetNs: 0,
+    periodNs: 0,
+    pending: false,
+    hvDeadline: null,
+    hostTimer: 0,
+  };
+
+  constructor(vcpu: Vcpu) {
+    this.vcpu = vcpu;
+  }
+
+  get mode(): TimerMode {
+    return MODES[(this.vcpu.lapic.lvt(ApicRegister.LVTT) >> 17) & 3] as TimerMode;
+  }
+
+  /** True if the timer will fire some time. */
+  get isArmed(): boolean {
+    return this.state.hvDeadline !== null || this.state.hostTimer !== 0 || this.state.pending;
+  }
+
+  /** True if an expiry waits that would become an interrupt now (apic_has_pending_timer). */
+  get hasPending(): boolean {
+    const { lapic } = this.vcpu;
+    const unmasked = (lapic.lvt(ApicRegister.LVTT) & LVT_MASKED) === 0;
+    return this.state.pending && lapic.isEnabled && unmasked;
+  }
+
+  /** Guest TSC of the deadline; zero while disarmed. */
+  get deadline(): Long {
+    return Long.fromBits(this.state.deadlineLow, this.state.deadlineHigh);
+  }
+
+  private setDeadline(deadline: Long): void {
+    this.state.deadlineLow = deadline.low;
+    this.state.deadlineHigh = deadline.high;
+  }
+
+  /** The LVT timer register was written: leaving or entering deadline mode disarms. */
+  lvtWritten(old: number, pcpu: Pcpu): void {
+    const oldMode = MODES[(old >> 17) & 3];
+    if (oldMode === this.mode) return;
+    if (oldMode !== 'tscDeadline' && this.mode !== 'tscDeadline') return;
+    this.stop(pcpu);
+    this.vcpu.lapic.state.initialCount = 0;
+  }
+
+  /** RDMSR of IA32_TSC_DEADLINE. */
+  readDeadline(): Long {
+    return this.mode === 'tscDeadline' ? this.deadline : Long.ZERO;
+  }
+
+  /** WRMSR of IA32_TSC_DEADLINE: ignored outside deadline mode; 0 disarms. */
+  writeDeadline(value: Long, pcpu: Pcpu): void {
+    if (this.mode !== 'tscDeadline') return;
+    this.stop(pcpu);
+    this.setDeadline(value);
+    if (!value.isZero()) this.start(pcpu);
+  }
+
+  /** The initial count was written: ignored in deadline mode; 0 stops. */
+  writeInitialCount(count: number, pcpu: Pcpu): void {
+    if (this.mode === 'tscDeadline') return;
+    this.stop(pcpu);
+    this.vcpu.lapic.state.initialCount = count;
+    if (count === 0) return;
+    this.state.periodNs = (count >>> 0) * this.divider * BUS_TICK_NS;
+    if (this.mode === 'periodic') {
+      this.state.periodNs = Math.max(this.state.periodNs, MIN_PERIOD_NS);
+    }
+    this.aim(pcpu, pcpu.nowNs + this.state.periodNs);
+    this.start(pcpu);
+  }
+
+  /** What is left of the count. */
+  currentCount(pcpu: Pcpu): number {
+    if (this.mode === 'tscDeadline' || this.state.periodNs === 0 || this.deadline.isZero())
+      return 0;
+    const left = Math.max(0, this.state.targetNs - pcpu.nowNs) % this.state.periodNs;
+    return Math.floor(left / (this.divider * BUS_TICK_NS));
+  }
+
+  /** SDM 3, "Divide Configuration Register": bits 3, 1 and 0. */
+  private get divider(): number {
+    const bits = this.vcpu.lapic.state.divideConfiguration;
+    const code = (bits & 3) | ((bits & 8) >> 1);
+    return code === 7 ? 1 : 2 << code;
+  }
+
+  /** Set target and deadline for an expiry at a host time. */
+  private aim(pcpu: Pcpu, targetNs: number): void {
+    this.state.targetNs = targetNs;
+    const cycles = pcpu.host.frequency.firstCycleAt(targetNs);
+    this.setDeadline(this.vcpu.guestTsc(pcpu.now).add(Math.max(0, cycles - pcpu.now)));
+  }
+
+  /** Forget the timer entirely. */
+  private stop(pcpu: Pcpu): void {
+    this.cancelHardware(pcpu);
+    this.cancelHost();
+    this.setDeadline(Long.ZERO);
+    this.state.targetNs = 0;
+    this.state.periodNs = 0;
+    this.state.pending = false;
+  }
+
+  /** Arm on the preemption timer if it can be used, else on a host timer. */
+  private start(pcpu: Pcpu): void {
+    if (!this.startHardware(pcpu)) this.startHost(pcpu);
+  }
+
+  private startHardware(pcpu: Pcpu): boolean {
+    if (!this.vcpu.vm.parameters.preemptionTimer || this.deadline.isZero()) return false;
+    const cycles = this.cyclesLeft(pcpu);
+    if (cycles / 2 ** TIMER_RATE_SHIFT >= MAX_TIMER_TICKS) return false;
+    this.cancelHost();
+    if (cycles === 0) {
+      this.expire(pcpu, false);
+      this.traceUse(pcpu, false);
+      return true;
+    }
+    this.state.hvDeadline = pcpu.now + cycles;
+    this.traceUse(pcpu, true);
+    return true;
+  }
+
+  private startHost(pcpu: Pcpu): void {
+    this.state.hvDeadline = null;
+    const cycles = this.cyclesLeft(pcpu);
+    if (cycles === 0) this.expire(pcpu, false);
+    else {
+      const { timers } = pcpu.host;
+      const expires = pcpu.now + cycles;
+      this.state.hostTimer = timers.start(lapicTimerHandler(this.vcpu), expires, pcpu);
+    }
+    this.traceUse(pcpu, false);
+  }
+
+  private traceUse(pcpu: Pcpu, inUse: boolean): void {
+    if (pcpu.traced) pcpu.trace('kvm_hv_timer_state', { vcpu: this.vcpu.index, inUse });
+  }
+
+  /** Host cycles until the deadline, 0 if it has passed; Infinity if beyond all bounds. */
+  private cyclesLeft(pcpu: Pcpu): number {
+    const left = this.deadline.toUnsigned().sub(this.vcpu.guestTsc(pcpu.now).toUnsigned());
+    const isPast = this.deadline.toUnsigned().lte(this.vcpu.guestTsc(pcpu.now).toUnsigned());
+    if (isPast) return 0;
+    return Math.min(left.toUnsigned().toNumber(), Number.MAX_SAFE_INTEGER / 2);
+  }
+
+  private cancelHardware(pcpu: Pcpu): void {
+    if (this.state.hvDeadline === null) return;
+    this.state.hvDeadline = null;
+    this.traceUse(pcpu, false);
+  }
+
+  private cancelHost(): void {
+    if (this.state.hostTimer === 0) return;
+    this.vcpu.vm.host.timers.cancel(this.state.hostTimer);
+    this.state.hostTimer = 0;
+  }
+
+  /** The value for the VMX-preemption timer field at an entry at time `now`. */
+  timerFieldAt(now: number): number {
+    const { hvDeadline } = this.state;
+    if (hvDeadline === null) return SOFT_DISABLED;
+    return Math.floor(Math.max(0, hvDeadline - now) / 2 ** TIMER_RATE_SHIFT);
+  }
+
+  /** Before the vCPU blocks: the preemption timer does not count then. */
+  switchToHost(pcpu: Pcpu): void {
+    if (this.state.hvDeadline === null) return;
+    this.startHost(pcpu);
+  }
+
+  /** After the vCPU has blocked: back to the preemption timer, if it is still running. */
+  switchToHardware(pcpu: Pcpu): void {
+    if (this.state.hostTimer !== 0) this.startHardware(pcpu);
+  }
+
+  /** The vCPU runs on another pCPU now: the host timer follows it. */
+  migrate(pcpu: Pcpu): void {
+    if (this.state.hostTimer === 0) return;
+    this.cancelHost();
+    this.startHost(pcpu);
+  }
+
+  /** The VMX-preemption timer or the host timer has fired. */
+  fired(pcpu: Pcpu, from: 'preemptionTimer' | 'hostTimer'): void {
+    if (from === 'hostTimer') this.state.hostTimer = 0;
+    else this.cancelHardware(pcpu);
+    this.expire(pcpu, from === 'hostTimer');
+    if (this.mode === 'periodic') this.rearm(pcpu);
+  }
+
+  /** Missed periods are dropped, not made up for. */
+  private rearm(pcpu: Pcpu): void {
+    const { state } = this;
+    const next = state.targetNs + state.periodNs;
+    this.aim(pcpu, Math.max(next, pcpu.nowNs));
+    this.start(pcpu);
+  }
+
+  private expire(pcpu: Pcpu, fromHostTimer: boolean): void {
+    if (this.state.pending) return;
+    this.state.pending = true;
+    if (fromHostTimer) this.vcpu.kick(pcpu);
+  }
+
+  /** Turn an expiry into an interrupt request. lapic.c, kvm_inject_apic_timer_irqs. */
+  injectPending(pcpu: Pcpu): void {
+    const { state, vcpu } = this;
+    if (!this.hasPending) return;
+    state.pending = false;
+    const vector = vcpu.lapic.lvt(ApicRegister.LVTT) & 0xff;
+    deliver(vcpu, { vector, mode: 'Fixed', levelTriggered: false, assert: true }, pcpu);
+    if (this.mode !== 'periodic') {
+      this.setDeadline(Long.ZERO);
+      state.targetNs = 0;
+    }
+  }
+}
+
+/** Field value while no deadline is set: expires too late to matter, and is ignored if it does. */
+export const SOFT_DISABLED = 0xffffffff;

@@ -1,0 +1,186 @@
+// The local APIC of one vCPU, emulated: registers, priorities, acceptance and end of interrupts.
+// SDM 3, "Advanced Programmable Interrupt Controller (APIC)"; Linux arch/x86/kvm/lapic.c.
+// Sending interrupts is in apic-ipi.ts, the timer in lapic-timer.ts, access by MSR and MMIO in
+// apic-access.ts.
+
+/** Register offsets in the xAPIC page; the x2APIC MSR is 800H + offset / 16. */
+export const ApicRegister = {
+  ID: 0x20,
+  LVR: 0x30,
+  TASKPRI: 0x80,
+  PROCPRI: 0xa0,
+  EOI: 0xb0,
+  LDR: 0xd0,
+  DFR: 0xe0,
+  SPIV: 0xf0,
+  ISR: 0x100,
+  TMR: 0x180,
+  IRR: 0x200,
+  ESR: 0x280,
+  ICR: 0x300,
+  ICR2: 0x310,
+  LVTT: 0x320,
+  LVTTHMR: 0x330,
+  LVTPC: 0x340,
+  LVT0: 0x350,
+  LVT1: 0x360,
+  LVTERR: 0x370,
+  TMICT: 0x380,
+  TMCCT: 0x390,
+  TDCR: 0x3e0,
+  SELF_IPI: 0x3f0,
+} as const;
+
+/** Names of registers as traces show them. */
+export const APIC_REGISTER_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(ApicRegister).map(([name, offset]) => [offset, name]),
+);
+
+/** Bits of IA32_APIC_BASE. */
+export const ApicBase = { BSP: 1 << 8, X2APIC: 1 << 10, ENABLE: 1 << 11 } as const;
+
+export const APIC_DEFAULT_GPA = 0xfee00000;
+
+/** Version 14H with six LVT entries, as KVM reports it. */
+export const APIC_VERSION = 0x50014;
+
+const SPIV_ENABLE = 1 << 8;
+export const LVT_MASKED = 1 << 16;
+
+/** Plain data, saved and hashed with its vCPU. Vector sets are eight words of 32 bits. */
+export interface LapicState {
+  /** IA32_APIC_BASE; the address part is fixed. */
+  base: number;
+  readonly irr: number[];
+  readonly isr: number[];
+  readonly tmr: number[];
+  taskPriority: number;
+  spurious: number;
+  errorStatus: number;
+  logicalDestination: number;
+  destinationFormat: number;
+  icrLow: number;
+  icrHigh: number;
+  /** LVT entries by register offset. */
+  readonly lvt: Record<number, number>;
+  initialCount: number;
+  divideConfiguration: number;
+}
+
+const LVT_OFFSETS = [
+  ApicRegister.LVTT,
+  ApicRegister.LVTTHMR,
+  ApicRegister.LVTPC,
+  ApicRegister.LVT0,
+  ApicRegister.LVT1,
+  ApicRegister.LVTERR,
+];
+
+export class Lapic {
+  /** Physical id; also the x2APIC id. */
+  readonly id: number;
+  state: LapicState;
+
+  constructor(id: number) {
+    this.id = id;
+    this.state = {
+      base: ApicBase.ENABLE | (id === 0 ? ApicBase.BSP : 0),
+      irr: new Array(8).fill(0),
+      isr: new Array(8).fill(0),
+      tmr: new Array(8).fill(0),
+      taskPriority: 0,
+      spurious: 0xff,
+      errorStatus: 0,
+      logicalDestination: 0,
+      destinationFormat: 0xffffffff | 0,
+      icrLow: 0,
+      icrHigh: 0,
+      lvt: Object.fromEntries(LVT_OFFSETS.map((offset) => [offset, LVT_MASKED])),
+      initialCount: 0,
+      divideConfiguration: 0,
+    };
+  }
+
+  get isX2apic(): boolean {
+    return (this.state.base & ApicBase.X2APIC) !== 0;
+  }
+
+  /** True unless the APIC is switched off in IA32_APIC_BASE. */
+  get isPresent(): boolean {
+    return (this.state.base & ApicBase.ENABLE) !== 0;
+  }
+
+  /** True if it is present and enabled by software, in the spurious-interrupt vector register. */
+  get isEnabled(): boolean {
+    return this.isPresent && (this.state.spurious & SPIV_ENABLE) !== 0;
+  }
+
+  /** An LVT entry by register offset. */
+  lvt(offset: number): number {
+    return this.state.lvt[offset] ?? LVT_MASKED;
+  }
+
+  /** Software disabling masks every LVT entry. */
+  writeSpurious(value: number): void {
+    this.state.spurious = value & 0x1ff;
+    if (this.isEnabled) return;
+    for (const offset of LVT_OFFSETS) this.state.lvt[offset] = this.lvt(offset) | LVT_MASKED;
+  }
+
+  /** An interrupt arrives; false if the APIC does not take it. */
+  accept(vector: number, levelTriggered: boolean): boolean {
+    if (!this.isEnabled) return false;
+    setBit(this.state.tmr, vector, levelTriggered);
+    setBit(this.state.irr, vector, true);
+    return true;
+  }
+
+  /** Processor priority. SDM 3, "Task and Processor Priorities". */
+  get processorPriority(): number {
+    const inService = Math.max(highest(this.state.isr), 0);
+    const { taskPriority } = this.state;
+    return (taskPriority & 0xf0) >= (inService & 0xf0) ? taskPriority : inService & 0xf0;
+  }
+
+  /** The highest pending vector whose class exceeds the processor priority, or -1. */
+  get deliverable(): number {
+    const vector = highest(this.state.irr);
+    if (vector < 0 || !this.isEnabled) return -1;
+    return (vector & 0xf0) > (this.processorPriority & 0xf0) ? vector : -1;
+  }
+
+  /** The processor takes a vector: from pending to in service. */
+  acknowledge(vector: number): void {
+    setBit(this.state.irr, vector, false);
+    setBit(this.state.isr, vector, true);
+  }
+
+  /** End of interrupt: the vector that was in service, or -1. */
+  endOfInterrupt(): number {
+    const vector = highest(this.state.isr);
+    if (vector >= 0) setBit(this.state.isr, vector, false);
+    return vector;
+  }
+
+  /** The logical destination register; in x2APIC mode it follows from the id. */
+  get logicalId(): number {
+    if (!this.isX2apic) return this.state.logicalDestination;
+    return ((this.id >>> 4) << 16) | (1 << (this.id & 15));
+  }
+}
+
+/** The highest vector in a set, or -1. */
+function highest(words: readonly number[]): number {
+  for (let word = 7; word >= 0; word--) {
+    const bits = words[word] as number;
+    if (bits !== 0) return 32 * word + 31 - Math.clz32(bits);
+  }
+  return -1;
+}
+
+function setBit(words: number[], vector: number, value: boolean): void {
+  const word = vector >> 5;
+  const bit = 1 << (vector & 31);
+  const old = words[word] as number;
+  words[word] = value ? old | bit : old & ~bit;
+}

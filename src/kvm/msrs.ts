@@ -1,0 +1,61 @@
+// MSRs as the guest sees them after an exit. Linux arch/x86/kvm/x86.c, kvm_get_msr_common and
+// kvm_set_msr_common. Those that are the processor's own are left to it.
+
+import Long from 'long';
+import { Msr, readMsr, writeMsr } from '../cpu/index.ts';
+import type { Pcpu } from '../host/index.ts';
+import { readApicBase, readX2apic, writeApicBase, writeX2apic } from './apic-access.ts';
+import type { Vcpu } from './vcpu.ts';
+
+const isX2apicMsr = (index: number) => index >= Msr.X2APIC_FIRST && index <= Msr.X2APIC_LAST;
+
+/** FAST_STRINGS; the rest as KVM reports it. */
+const MISC_ENABLE_VALUE = Long.fromInt(1);
+
+/** The value, or null for #GP. */
+export function readGuestMsr(vcpu: Vcpu, index: number, pcpu: Pcpu): Long | null {
+  if (isX2apicMsr(index)) return readX2apic(vcpu, index, pcpu);
+  switch (index) {
+    case Msr.TSC:
+      return vcpu.guestTsc(pcpu.now);
+    case Msr.TSC_ADJUST:
+      return vcpu.virtual.processor.state.get('tscAdjust');
+    case Msr.APIC_BASE:
+      return readApicBase(vcpu);
+    case Msr.TSC_DEADLINE:
+      return vcpu.timer.readDeadline();
+    case Msr.MISC_ENABLE:
+      return MISC_ENABLE_VALUE;
+    default:
+      return readMsr(vcpu.virtual.processor, index);
+  }
+}
+
+/** False for #GP. */
+export function writeGuestMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu): boolean {
+  if (isX2apicMsr(index)) return writeX2apic(vcpu, index, value, pcpu);
+  switch (index) {
+    case Msr.TSC:
+      shiftTsc(vcpu, value.sub(vcpu.guestTsc(pcpu.now)));
+      return true;
+    case Msr.TSC_ADJUST:
+      shiftTsc(vcpu, value.sub(vcpu.virtual.processor.state.get('tscAdjust')));
+      return true;
+    case Msr.APIC_BASE:
+      return writeApicBase(vcpu, value);
+    case Msr.TSC_DEADLINE:
+      vcpu.timer.writeDeadline(value, pcpu);
+      return true;
+    case Msr.MISC_ENABLE:
+      return true;
+    default:
+      return writeMsr(vcpu.virtual.processor, index, value);
+  }
+}
+
+/** A write to the TSC or to TSC_ADJUST moves both; here it is the offset that moves. */
+function shiftTsc(vcpu: Vcpu, delta: Long): void {
+  const { vmcs, processor } = vcpu.virtual;
+  vmcs.write('TSC_OFFSET', vmcs.read('TSC_OFFSET').add(delta));
+  processor.state.set('tscAdjust', processor.state.get('tscAdjust').add(delta));
+}

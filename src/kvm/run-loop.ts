@@ -1,0 +1,325 @@
+// KVM_RUN: the thread of a vCPU between user space, the run loop, the guest and sleep. It is a state
+// machine, not a call stack, so that a machine can be saved at any moment.
+// Linux arch/x86/kvm/x86.c, vcpu_run, vcpu_enter_guest, vcpu_block.
+
+import Long from 'long';
+import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';
+import { Gpr } from '../isa/index.ts';
+import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts';
+import { endSpin } from './directed-yield.ts';
+import { emulateInstruction } from './emulate.ts';
+import type { HandlerResult } from './exits/handler.ts';
+import type { ExitHandlers } from './exits/handlers.ts';
+import { setPleWindow } from './exits/pause-instruction.ts';
+import { readGuestBytes } from './guest-memory.ts';
+import { completeInterruptedEvent, injectEvents } from './inject.ts';
+import { InternalError, KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
+import { shrunkWindow } from './ple-window.ts';
+import { closeExit, openExit } from './statistics.ts';
+import type { Vcpu } from './vcpu.ts';
+
+const F = {
+  EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
+  QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
+  INTR_INFO: fieldIndex('VM_EXIT_INTR_INFO'),
+  ERROR_CODE: fieldIndex('VM_EXIT_INTR_ERROR_CODE'),
+  IDT_INFO: fieldIndex('IDT_VECTORING_INFO_FIELD'),
+  PLE_WINDOW: fieldIndex('PLE_WINDOW'),
+  TIMER_VALUE: fieldIndex('VMX_PREEMPTION_TIMER_VALUE'),
+} as const;
+
+/** MSRs whose writes KVM handles with interrupts off, right after the exit. */
+const FAST_PATH_MSRS = [0x6e0, 0x830];
+
+export class VcpuThread implements ThreadBody {
+  private readonly vcpu: Vcpu;
+
+  constructor(vcpu: Vcpu) {
+    this.vcpu = vcpu;
+  }
+
+  run(pcpu: Pcpu, limit: number): BodyOutcome {
+    const { state } = this.vcpu;
+    for (;;) {
+      const outcome = this.advance(pcpu, limit);
+      if (outcome !== null) return outcome;
+      // What user space has to look at is not part of a saved state, so it does so at once.
+      if (pcpu.now >= limit && state.phase !== 'userSpace') return 'limit';
+    }
+  }
+
+  /** One step of the state machine; null to go on with the next. */
+  private advance(pcpu: Pcpu, limit: number): BodyOutcome | null {
+    const { state } = this.vcpu;
+    switch (state.phase) {
+      case 'loop':
+        return this.loop(pcpu);
+      case 'guest':
+        return this.guest(pcpu, limit);
+      case 'yielded':
+        if (state.inSpinLoop) endSpin(this.vcpu);
+        state.phase = 'loop';
+        return null;
+      case 'blocked':
+        return this.blocked(pcpu);
+      case 'userSpace':
+        return this.userSpace(pcpu);
+      case 'ended':
+        return 'exit';
+    }
+  }
+
+  /** The top of the run loop: sleep, make way, or enter the guest. */
+  private loop(pcpu: Pcpu): BodyOutcome | null {
+    const { vcpu } = this;
+    const { state, timer } = vcpu;
+    if (state.notImplemented !== null) {
+      this.leaveTo(
+        internalError(InternalError.EMULATION, `not implemented: ${state.notImplemented}`),
+      );
+      return null;
+    }
+    timer.injectPending(pcpu);
+    if (state.mpState === 'halted') {
+      if (!vcpu.isRunnable) return this.block(pcpu);
+      state.pvUnhalted = false;
+      state.mpState = 'runnable';
+    }
+    if (pcpu.needResched) return 'resched';
+    this.enter(pcpu);
+    return null;
+  }
+
+  /** The preemption timer does not count while the vCPU sleeps; a host timer takes over. */
+  private block(pcpu: Pcpu): BodyOutcome | null {
+    const { vcpu } = this;
+    vcpu.timer.switchToHost(pcpu);
+    // The deadline may have passed on the way here.
+    if (vcpu.hasWakeCondition) return null;
+    pcpu.spend(vcpu.vm.costs.kvm.block);
+    vcpu.state.phase = 'blocked';
+    return 'block';
+  }
+
+  /** Running again after sleep. */
+  private blocked(pcpu: Pcpu): BodyOutcome | null {
+    const { vcpu } = this;
+    if (!vcpu.hasWakeCondition) return 'block';
+    vcpu.timer.switchToHardware(pcpu);
+    if (pcpu.traced) {
+      const slept = pcpu.now - vcpu.exits.openSince;
+      const ns = pcpu.host.frequency.toNs(slept);
+      pcpu.trace('kvm_vcpu_wakeup', { ns, waited: true, valid: true });
+    }
+    vcpu.state.phase = 'loop';
+    return null;
+  }
+
+  private enter(pcpu: Pcpu): void {
+    const { vcpu } = this;
+    const { virtual, state } = vcpu;
+    const { vmcs } = virtual;
+    if (state.eventRequested) {
+      state.eventRequested = false;
+      vcpu.counters.req_event++;
+      injectEvents(vcpu, pcpu);
+    }
+    pcpu.spend(vcpu.vm.costs.kvm.entryPath);
+    vmcs.set32(F.PLE_WINDOW, state.pleWindow);
+    vmcs.set32(F.TIMER_VALUE, vcpu.timer.timerFieldAt(pcpu.now));
+    if (pcpu.traced) {
+      pcpu.trace('kvm_entry', { vcpu: vcpu.index, rip: vcpu.rip, immediateExit: false });
+    }
+    closeExit(vcpu.exits, pcpu.now);
+    const outcome = virtual.enter(pcpu.now, !vmcs.launched);
+    if (outcome.kind === 'entered') {
+      pcpu.advanceTo(virtual.processor.clock, 'host');
+      state.phase = 'guest';
+      return;
+    }
+    const hardwareReason =
+      outcome.kind === 'failValid' ? outcome.error : (Exit.INVALID_STATE | ENTRY_FAILURE) >>> 0;
+    this.leaveTo({ reason: 'FAIL_ENTRY', hardwareReason, check: outcome.check });
+  }
+
+  private guest(pcpu: Pcpu, limit: number): BodyOutcome | null {
+    const { vcpu } = this;
+    const { virtual } = vcpu;
+    virtual.interruptPending = pcpu.interruptPending;
+    const outcome = virtual.run(limit);
+    const { clock } = virtual.processor;
+    switch (outcome.kind) {
+      case 'limit':
+        pcpu.advanceTo(clock, 'guest');
+        return null;
+      case 'exit':
+        pcpu.advanceTo(clock - vcpu.vm.costs.vmx.exit, 'guest');
+        pcpu.advanceTo(clock, 'host');
+        vcpu.state.phase = 'loop';
+        return this.exited(pcpu);
+      case 'notImplemented':
+        pcpu.advanceTo(clock, 'guest');
+        this.leaveTo(internalError(InternalError.EMULATION, this.describe(outcome.what)));
+        return null;
+    }
+  }
+
+  private describe(what: string): string {
+    const { vcpu } = this;
+    const bytes = readGuestBytes(vcpu, vcpu.rip, 15) ?? new Uint8Array();
+    const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const rip = vcpu.rip.toUnsigned().toString(16);
+    return `not implemented: ${what}, at 0x${rip} in 64-bit mode, bytes ${hex}`;
+  }
+
+  /** A VM exit: account for it, let the host have its interrupts, and handle it. */
+  private exited(pcpu: Pcpu): BodyOutcome | null {
+    const { vcpu } = this;
+    const { virtual } = vcpu;
+    const reason = virtual.vmcs.get32(F.EXIT_REASON) & 0xffff;
+    vcpu.counters.exits++;
+    this.record(pcpu, reason);
+    if (pcpu.interruptPending) pcpu.handleInterrupts();
+    virtual.interruptPending = false;
+    completeInterruptedEvent(vcpu);
+    const { kvm } = vcpu.vm.costs;
+    pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
+    const handler = vcpu.vm.handlers[exitReasonName(reason) as keyof ExitHandlers];
+    if (handler === undefined) {
+      const message = `no handler for VM exit ${exitReasonName(reason)} (${reason})`;
+      this.leaveTo(internalError(InternalError.UNEXPECTED_EXIT, message));
+      return null;
+    }
+    return this.continueAs(handler(vcpu, pcpu));
+  }
+
+  private record(pcpu: Pcpu, reason: number): void {
+    const { vcpu } = this;
+    const { vmcs } = vcpu.virtual;
+    const { rip } = vcpu;
+    const qualification = vmcs.get64(F.QUALIFICATION);
+    openExit(vcpu.exits, {
+      time: pcpu.now,
+      reason,
+      rip: rip.toUnsigned().toString(16),
+      qualification: qualification.toUnsigned().toString(16),
+    });
+    if (!pcpu.traced) return;
+    pcpu.trace('kvm_exit', {
+      vcpu: vcpu.index,
+      reason: exitReasonName(reason),
+      rip,
+      info1: qualification,
+      info2: Long.fromInt(vmcs.get32(F.IDT_INFO), true),
+      intrInfo: vmcs.get32(F.INTR_INFO),
+      errorCode: vmcs.get32(F.ERROR_CODE),
+    });
+  }
+
+  private isFast(reason: number): boolean {
+    if (reason === Exit.PREEMPTION_TIMER) return true;
+    if (reason !== Exit.MSR_WRITE) return false;
+    const index = this.vcpu.virtual.processor.state.get64(2 * Gpr.RCX).low;
+    return FAST_PATH_MSRS.includes(index);
+  }
+
+  private continueAs(result: HandlerResult): BodyOutcome | null {
+    if (result === 'resume') return null;
+    if (result === 'yield') {
+      this.vcpu.state.phase = 'yielded';
+      return 'yield';
+    }
+    this.leaveTo(result);
+    return null;
+  }
+
+  private leaveTo(exit: KvmExit): void {
+    this.vcpu.userExit = exit;
+    this.vcpu.state.phase = 'userSpace';
+  }
+
+  /** KVM_RUN returns, user space looks, and calls it again. */
+  private userSpace(pcpu: Pcpu): BodyOutcome | null {
+    const { vcpu } = this;
+    const exit = vcpu.userExit as KvmExit;
+    if (pcpu.traced) {
+      pcpu.trace('kvm_userspace_exit', {
+        reason: exit.reason,
+        number: KVM_EXIT_NUMBERS[exit.reason],
+      });
+    }
+    pcpu.spend(vcpu.vm.costs.kvm.userSpace);
+    if (vcpu.vm.userSpace.handleExit(vcpu, exit) === 'stop') {
+      closeExit(vcpu.exits, pcpu.now);
+      vcpu.state.phase = 'ended';
+      return 'exit';
+    }
+    vcpu.userExit = null;
+    vcpu.state.phase = 'loop';
+    this.complete(pcpu, exit);
+    return null;
+  }
+
+  /** What an access was waiting for has happened: finish the instruction. */
+  private complete(pcpu: Pcpu, exit: KvmExit): void {
+    const { vcpu } = this;
+    const { completion } = vcpu.state;
+    vcpu.state.completion = 'none';
+    if (completion === 'out') vcpu.skipInstruction();
+    else if (completion === 'in' && exit.reason === 'IO') {
+      this.setAccumulator(exit.sizeBytes, exit.data);
+      if (pcpu.traced) {
+        const { port, sizeBytes, data } = exit;
+        pcpu.trace('kvm_pio', { write: false, port, size: sizeBytes, count: 1, value: data });
+      }
+      vcpu.skipInstruction();
+    } else if (completion === 'mmio' && exit.reason === 'MMIO') {
+      vcpu.state.mmioReads.push({ low: exit.data.low, high: exit.data.high });
+      const next = emulateInstruction(vcpu, pcpu);
+      if (next !== null) this.leaveTo(next);
+    }
+  }
+
+  /** AL, AX or EAX, which clears the upper half. */
+  private setAccumulator(sizeBytes: number, data: number): void {
+    const { state } = this.vcpu.virtual.processor;
+    const old = state.get64(2 * Gpr.RAX);
+    if (sizeBytes === 4) state.set64(2 * Gpr.RAX, Long.fromBits(data | 0, 0));
+    else {
+      const mask = 2 ** (8 * sizeBytes) - 1;
+      state.set64(2 * Gpr.RAX, Long.fromBits((old.low & ~mask) | (data & mask), old.high));
+    }
+  }
+
+  interrupted(pcpu: Pcpu): boolean {
+    const { vcpu } = this;
+    if (!vcpu.isInGuest) return false;
+    vcpu.virtual.interruptPending = pcpu.interruptPending;
+    return true;
+  }
+
+  schedIn(pcpu: Pcpu): void {
+    const { vcpu } = this;
+    const { state } = vcpu;
+    state.preempted = false;
+    state.ready = false;
+    setPleWindow(vcpu, shrunkWindow(state.pleWindow, vcpu.vm.parameters), pcpu);
+    if (state.cpu !== pcpu.index) {
+      if (state.cpu >= 0) vcpu.timer.migrate(pcpu);
+      state.cpu = pcpu.index;
+    }
+  }
+
+  schedOut(_pcpu: Pcpu, runnable: boolean): void {
+    const { vcpu } = this;
+    if (runnable) {
+      vcpu.state.preempted = true;
+      vcpu.state.ready = true;
+      vcpu.state.preemptedInKernel = vcpu.cpl === 0;
+    } else if (vcpu.vm.isStuck(vcpu)) vcpu.vm.userSpace.allBlocked(vcpu.vm);
+  }
+}
+
+function internalError(suberror: number, message: string): KvmExit {
+  return { reason: 'INTERNAL_ERROR', suberror, message };
+}

@@ -1,0 +1,268 @@
+// One virtual CPU: its virtual processor, local APIC, timer, requests and statistics. What it does
+// next is decided in run-loop.ts; this file is what the handlers work with.
+// Linux struct kvm_vcpu and struct kvm_vcpu_arch.
+
+import Long from 'long';
+import { Blocking, Rflags } from '../cpu/index.ts';
+import type { Pcpu, Thread } from '../host/index.ts';
+import {
+  CR0_FIXED_1,
+  CR4_FIXED_1,
+  fieldIndex,
+  type VirtualProcessor,
+  type VirtualProcessorState,
+} from '../vmx/index.ts';
+import type { KvmExit } from './kvm-exit.ts';
+import { Lapic, type LapicState } from './lapic.ts';
+import { LapicTimer, type LapicTimerState } from './lapic-timer.ts';
+import {
+  type ExitStatistics,
+  newCounters,
+  newExitStatistics,
+  type VcpuCounters,
+} from './statistics.ts';
+import type { Vm } from './vm.ts';
+
+/** Where the vCPU's thread is in KVM_RUN. */
+export type Phase =
+  /** At the top of the run loop, in host mode. */
+  | 'loop'
+  /** In non-root operation. */
+  | 'guest'
+  /** Asleep, or just woken, with the vCPU halted. */
+  | 'blocked'
+  /** Gave its pCPU away in a handler (PAUSE-loop exit, hypercall), and has it back now. */
+  | 'yielded'
+  /** User space has the exit in `userExit` to look at. */
+  | 'userSpace'
+  /** Will not run any more. */
+  | 'ended';
+
+/** An event that a VM exit interrupted on its way into the guest, to be delivered again. */
+export interface PendingEvent {
+  /** Interruption information, without the valid bit. */
+  readonly information: number;
+  readonly errorCode: number;
+  readonly instructionLengthBytes: number;
+}
+
+/** Plain data, saved and hashed as it is. */
+export interface VcpuState {
+  phase: Phase;
+  mpState: 'runnable' | 'halted';
+  /** KVM_REQ_EVENT: events must be looked at before the next entry. */
+  eventRequested: boolean;
+  /** Kicked by a hypercall: the next HLT ends at once. */
+  pvUnhalted: boolean;
+  nmiPending: boolean;
+  /** An exception to inject, raised by an emulated instruction. */
+  exception: PendingEvent | null;
+  /** An event to deliver again. */
+  reinject: PendingEvent | null;
+  /** Was switched out while runnable, or woken, and has not run since. */
+  ready: boolean;
+  /** Was switched out while runnable. */
+  preempted: boolean;
+  /** CPL was 0 when it was switched out. */
+  preemptedInKernel: boolean;
+  inSpinLoop: boolean;
+  /** Directed-yield eligible, although it is itself in a spin loop. */
+  dyEligible: boolean;
+  pleWindow: number;
+  /** The port or device access that user space has to complete, and what the guest waits for. */
+  completion: 'none' | 'in' | 'out' | 'mmio';
+  /** Device reads that user space has answered, in order, while an instruction is emulated. */
+  readonly mmioReads: { low: number; high: number }[];
+  /** pCPU it was loaded on last, or -1. */
+  cpu: number;
+  /** Why it cannot go on, if the guest asked for something that does not exist here. */
+  notImplemented: string | null;
+}
+
+/** Everything about a vCPU that changes, outside memory. */
+export interface VcpuSnapshot {
+  readonly vcpu: VcpuState;
+  readonly virtual: VirtualProcessorState;
+  readonly lapic: LapicState;
+  readonly timer: LapicTimerState;
+  readonly counters: VcpuCounters;
+  readonly exits: ExitStatistics;
+}
+
+const GUEST_RIP = fieldIndex('GUEST_RIP');
+const GUEST_RFLAGS = fieldIndex('GUEST_RFLAGS');
+const INTERRUPTIBILITY = fieldIndex('GUEST_INTERRUPTIBILITY_INFO');
+const EXIT_LENGTH = fieldIndex('VM_EXIT_INSTRUCTION_LEN');
+
+const SHADOWS = Blocking.STI | Blocking.MOV_SS;
+
+export class Vcpu {
+  readonly vm: Vm;
+  readonly index: number;
+  readonly virtual: VirtualProcessor;
+  readonly lapic: Lapic;
+  readonly timer: LapicTimer;
+  counters: VcpuCounters = newCounters();
+  exits: ExitStatistics = newExitStatistics();
+  state: VcpuState;
+  /** What user space has to deal with in phase `userSpace`. */
+  userExit: KvmExit | null = null;
+  private ownThread: Thread | null = null;
+
+  constructor(vm: Vm, index: number, virtual: VirtualProcessor) {
+    this.vm = vm;
+    this.index = index;
+    this.virtual = virtual;
+    this.lapic = new Lapic(index);
+    this.timer = new LapicTimer(this);
+    this.state = {
+      phase: 'loop',
+      mpState: 'runnable',
+      eventRequested: true,
+      pvUnhalted: false,
+      nmiPending: false,
+      exception: null,
+      reinject: null,
+      ready: false,
+      preempted: false,
+      preemptedInKernel: false,
+      inSpinLoop: false,
+      dyEligible: false,
+      pleWindow: vm.parameters.pleWindow,
+      completion: 'none',
+      mmioReads: [],
+      cpu: -1,
+      notImplemented: null,
+    };
+  }
+
+  get thread(): Thread {
+    if (this.ownThread === null) throw new Error(`vCPU ${this.index} has no thread`);
+    return this.ownThread;
+  }
+
+  set thread(thread: Thread) {
+    this.ownThread = thread;
+  }
+
+  get rip(): Long {
+    return this.virtual.vmcs.get64(GUEST_RIP);
+  }
+
+  get cpl(): number {
+    return this.virtual.processor.state.cpl;
+  }
+
+  /** The time stamp that the guest would read at a time in cycles. */
+  guestTsc(now: number): Long {
+    return this.virtual.timeStamp(now);
+  }
+
+  /** Go past the instruction that exited; what it blocked is over with it. */
+  skipInstruction(): void {
+    const { vmcs } = this.virtual;
+    vmcs.set64(GUEST_RIP, this.rip.add(vmcs.get32(EXIT_LENGTH)));
+    vmcs.set32(INTERRUPTIBILITY, vmcs.get32(INTERRUPTIBILITY) & ~SHADOWS);
+  }
+
+  /** True if the guest would take a maskable interrupt now. */
+  get interruptAllowed(): boolean {
+    const { vmcs } = this.virtual;
+    const enabled = (vmcs.get32(GUEST_RFLAGS) & Rflags.IF) !== 0;
+    return enabled && (vmcs.get32(INTERRUPTIBILITY) & SHADOWS) === 0;
+  }
+
+  get nmiAllowed(): boolean {
+    const blocked = Blocking.NMI | SHADOWS;
+    return (this.virtual.vmcs.get32(INTERRUPTIBILITY) & blocked) === 0;
+  }
+
+  /** Events have to be looked at before the next entry. */
+  requestEvent(): void {
+    this.state.eventRequested = true;
+  }
+
+  /** Inject an exception at the next entry. */
+  queueException(vector: number, errorCode: number | null = null): void {
+    const information = vector | HARDWARE_EXCEPTION | (errorCode === null ? 0 : HAS_ERROR_CODE);
+    this.state.exception = { information, errorCode: errorCode ?? 0, instructionLengthBytes: 0 };
+    this.requestEvent();
+  }
+
+  /** Linux kvm_arch_vcpu_runnable: whether a halted vCPU has a reason to go on. */
+  get isRunnable(): boolean {
+    const { state } = this;
+    if (state.mpState === 'runnable' || state.pvUnhalted || state.exception !== null) return true;
+    if (state.nmiPending && this.nmiAllowed) return true;
+    return this.interruptAllowed && this.lapic.deliverable >= 0;
+  }
+
+  /**
+   * Make the control registers that the guest has been given its own view of them: VMX operation
+   * needs bits set that the guest does not see.
+   */
+  adoptControlRegisters(): void {
+    const { vmcs } = this.virtual;
+    vmcs.write('CR0_READ_SHADOW', vmcs.read('GUEST_CR0'));
+    vmcs.write('CR4_READ_SHADOW', vmcs.read('GUEST_CR4'));
+    vmcs.write('GUEST_CR0', vmcs.read('GUEST_CR0').or(Long.fromInt(CR0_FIXED_1, true)));
+    vmcs.write('GUEST_CR4', vmcs.read('GUEST_CR4').or(CR4_FIXED_1));
+  }
+
+  /** What ends blocking: being runnable, or a timer that has to be turned into an interrupt. */
+  get hasWakeCondition(): boolean {
+    return this.isRunnable || this.timer.hasPending || this.state.notImplemented !== null;
+  }
+
+  /** A directed yield may go to it although it sleeps (kvm_arch_dy_runnable). */
+  get isDirectedYieldRunnable(): boolean {
+    return this.state.pvUnhalted || this.state.eventRequested || this.state.nmiPending;
+  }
+
+  get isBlocked(): boolean {
+    return this.thread.state.status === 'blocked';
+  }
+
+  get isInGuest(): boolean {
+    return this.state.phase === 'guest';
+  }
+
+  /**
+   * Make the vCPU look at its requests: wake it if it sleeps, interrupt it if it is in the guest on
+   * another pCPU. Linux kvm_vcpu_kick. `pcpu` is where the caller runs.
+   */
+  kick(pcpu: Pcpu): void {
+    const { host } = this.vm;
+    if (host.scheduler.wake(this.thread, pcpu)) {
+      this.state.ready = true;
+      this.counters.halt_wakeup++;
+      return;
+    }
+    const own = host.pcpus[this.thread.state.pcpu] as Pcpu;
+    if (this.isInGuest && own !== pcpu) host.sendIpi(pcpu, own);
+  }
+
+  get snapshot(): VcpuSnapshot {
+    return {
+      vcpu: this.state,
+      virtual: this.virtual.state,
+      lapic: this.lapic.state,
+      timer: this.timer.state,
+      counters: this.counters,
+      exits: this.exits,
+    };
+  }
+
+  /** Restore; takes over the given objects. */
+  set snapshot(saved: VcpuSnapshot) {
+    this.state = saved.vcpu;
+    this.virtual.state = saved.virtual;
+    this.lapic.state = saved.lapic;
+    this.timer.state = saved.timer;
+    this.counters = saved.counters;
+    this.exits = saved.exits;
+  }
+}
+
+const HARDWARE_EXCEPTION = 3 << 8;
+const HAS_ERROR_CODE = 1 << 11;

@@ -1,0 +1,165 @@
+// One virtual machine: memory with its EPT mapping, vCPUs, parameters, and how its exits are handled.
+// Linux struct kvm.
+
+import { CodeCache, type InstructionCosts, PROCESSOR_BYTES } from '../cpu/index.ts';
+import type { Host } from '../host/index.ts';
+import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
+import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
+import type { KvmCosts } from './costs.ts';
+import { CpuidTable } from './cpuid.ts';
+import { EXIT_HANDLERS, type ExitHandlers } from './exits/handlers.ts';
+import type { KvmExit } from './kvm-exit.ts';
+import { lapicTimerHandler } from './lapic-timer.ts';
+import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
+import { VcpuThread } from './run-loop.ts';
+import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
+import { initializeVmcs, passThroughMsrs } from './vmcs-setup.ts';
+
+/** The process around KVM_RUN: it deals with what the kernel cannot. */
+export interface UserSpace {
+  /** Deal with an exit; `stop` ends the vCPU. Time spent is charged by the caller. */
+  handleExit(vcpu: Vcpu, exit: KvmExit): 'run' | 'stop';
+  /** Every vCPU of the machine sleeps and none has a timer: nothing inside can wake it. */
+  allBlocked(vm: Vm): void;
+}
+
+/** Costs of everything below user space. */
+export interface VmCosts {
+  readonly instructions: InstructionCosts;
+  readonly vmx: VmxCosts;
+  readonly kvm: KvmCosts;
+}
+
+export interface VmConfig {
+  /** Position among the virtual machines of the host. */
+  readonly id: number;
+  readonly name: string;
+  readonly host: Host;
+  readonly memory: PhysicalMemory;
+  /** Guest RAM, from guest-physical address 0; a multiple of 4096. */
+  readonly ramBytes: number;
+  readonly costs: VmCosts;
+  readonly parameters?: Partial<KvmParameters>;
+  readonly userSpace: UserSpace;
+  /** Handlers that replace the standard ones, by the name of the exit reason. */
+  readonly handlers?: Partial<ExitHandlers>;
+}
+
+/** Everything about a virtual machine that changes, outside memory. */
+export interface VmSnapshot {
+  readonly lastBoostedVcpu: number;
+  readonly vcpus: readonly VcpuSnapshot[];
+}
+
+/** RAM begins at a 2 MiB boundary of host memory, so that EPT can use large pages. */
+const RAM_ALIGNMENT = 2 ** 21;
+
+export class Vm {
+  readonly id: number;
+  readonly name: string;
+  readonly host: Host;
+  readonly memory: PhysicalMemory;
+  readonly ramBytes: number;
+  /** Host-physical address of guest-physical address 0. */
+  readonly ramHpa: number;
+  readonly costs: VmCosts;
+  readonly parameters: KvmParameters;
+  readonly userSpace: UserSpace;
+  readonly handlers: ExitHandlers;
+  readonly cpuid: CpuidTable;
+  readonly vcpus: Vcpu[] = [];
+  /** vCPU that a directed yield went to last; the next scan begins behind it. */
+  lastBoostedVcpu = 0;
+  private readonly codeCache: CodeCache;
+  private readonly ept: EptBuilder;
+  private readonly msrBitmap: number;
+
+  constructor(config: VmConfig) {
+    this.id = config.id;
+    this.name = config.name;
+    this.host = config.host;
+    this.memory = config.memory;
+    this.ramBytes = config.ramBytes;
+    this.costs = config.costs;
+    this.parameters = { ...DEFAULT_PARAMETERS, ...config.parameters };
+    this.userSpace = config.userSpace;
+    this.handlers = { ...EXIT_HANDLERS, ...config.handlers };
+    this.cpuid = new CpuidTable(this);
+    this.codeCache = new CodeCache(this.memory, this.costs.instructions);
+    this.msrBitmap = this.memory.allocatePages(1);
+    // Every MSR exits that is not passed through.
+    this.memory.write(this.msrBitmap, new Uint8Array(PAGE_SIZE).fill(0xff));
+    passThroughMsrs(this.memory, this.msrBitmap);
+    this.ept = new EptBuilder(this.memory);
+    this.ramHpa = this.memory.allocatePages(this.ramBytes / PAGE_SIZE, RAM_ALIGNMENT);
+    this.ept.map(0, this.ramHpa, this.ramBytes);
+  }
+
+  /** Memory that a machine needs beside guest RAM, rounded up generously. */
+  static overheadBytes(ramBytes: number, vcpuCount: number): number {
+    const perVcpu = Math.ceil(PROCESSOR_BYTES / PAGE_SIZE) + 1;
+    const tables = 8 + Math.ceil(ramBytes / 2 ** 30) + 2;
+    return (vcpuCount * perVcpu + tables) * PAGE_SIZE + RAM_ALIGNMENT;
+  }
+
+  /** Create the next vCPU with its thread, which does not run yet. */
+  createVcpu(affinity: readonly number[], nice = 0): Vcpu {
+    const index = this.vcpus.length;
+    const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
+    const virtual = new VirtualProcessor({
+      memory: this.memory,
+      stateHpa,
+      vmcsHpa: this.memory.allocatePages(1),
+      codeCache: this.codeCache,
+      instructionCosts: this.costs.instructions,
+      costs: this.costs.vmx,
+    });
+    const vcpu = new Vcpu(this, index, virtual);
+    initializeVmcs(vcpu, {
+      msrBitmap: this.msrBitmap,
+      eptPointer: eptPointer(this.ept.root),
+    });
+    const name = this.id === 0 ? `vcpu${index}` : `${this.name}-vcpu${index}`;
+    const body = new VcpuThread(vcpu);
+    vcpu.thread = this.host.createThread({ name, nice, affinity, body });
+    this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
+      vcpu.timer.fired(pcpu, 'hostTimer'),
+    );
+    this.vcpus.push(vcpu);
+    return vcpu;
+  }
+
+  /** The vCPU with a physical APIC id, or undefined. */
+  vcpuByApicId(id: number): Vcpu | undefined {
+    return this.vcpus.find((vcpu) => vcpu.lapic.id === id);
+  }
+
+  /** Guest-physical to host-physical; null outside RAM. */
+  ramAt(gpa: number): number | null {
+    return gpa >= 0 && gpa < this.ramBytes ? this.ramHpa + gpa : null;
+  }
+
+  /** True if no vCPU will ever run again; `blocking` is just about to fall asleep. */
+  isStuck(blocking: Vcpu): boolean {
+    return this.vcpus.every(
+      (vcpu) =>
+        vcpu.state.phase === 'ended' ||
+        ((vcpu === blocking || vcpu.isBlocked) && !vcpu.timer.isArmed),
+    );
+  }
+
+  get snapshot(): VmSnapshot {
+    return {
+      lastBoostedVcpu: this.lastBoostedVcpu,
+      vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
+    };
+  }
+
+  set snapshot(saved: VmSnapshot) {
+    this.lastBoostedVcpu = saved.lastBoostedVcpu;
+    saved.vcpus.forEach((snapshot, i) => {
+      (this.vcpus[i] as Vcpu).snapshot = snapshot;
+    });
+    this.codeCache.clear();
+  }
+}
