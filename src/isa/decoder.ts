@@ -143,23 +143,26 @@ class Decoder {
   /** Whether an operand can be what the encoding says it is. */
   private admits(row: Row, spec: OperandSpec, opcode: number): boolean {
     if (spec.place === 'opcode') return this.opcodeRegister(opcode) !== spec.excluded;
-    if (spec.place === 'reg') return registerExists(spec.registerClass, this.regField);
+    if (spec.place === 'reg') return this.admitsRegField(spec);
     if (spec.place !== 'rm') return true;
     const isRegister = this.peekModrm() >= 0xc0;
     if (spec.memoryWidth === -1) return isRegister || ignoresMod(row);
     return isRegister ? spec.registerWidth !== 0 : true;
   }
 
+  private admitsRegField({ registerClass, excluded }: OperandSpec): boolean {
+    const number = registerClass === 'segment' ? this.regField & 7 : this.regField;
+    return registerExists(registerClass, number) && number !== excluded;
+  }
+
   private unmatched(map: number, opcode: number): Decoded {
     if (isUndefinedOpcode(map, opcode)) return UNDEFINED;
     const known = rowsByOpcode(map, opcode);
     const modrm = this.at < this.end ? this.peekModrm() : 0;
-    if (isUndefinedExtension(map, opcode, modrm)) return UNDEFINED;
-    // A register number that does not exist (CR1, segment 6) is undefined too.
+    if (isUndefinedExtension(map, opcode, modrm, this.prefixes.repeat)) return UNDEFINED;
+    // A register that does not exist (CR1, segment 6) or may not be used here (MOV CS) is too.
     const badRegister = known.some((row) =>
-      row.operands.some(
-        (spec) => spec.place === 'reg' && !registerExists(spec.registerClass, this.regField),
-      ),
+      row.operands.some((spec) => spec.place === 'reg' && !this.admitsRegField(spec)),
     );
     return badRegister ? UNDEFINED : UNIMPLEMENTED;
   }
@@ -374,7 +377,7 @@ function registerExists(of: RegisterClass, number: number): boolean {
     case 'general':
       return true;
     case 'segment':
-      return (number & 7) < 6;
+      return number < 6;
     case 'control':
       return CONTROL_REGISTERS.includes(number);
     case 'debug':

@@ -81,14 +81,23 @@ function matches(
   const addressWidth = prefixes.addressWidth === 0 ? row.addressWidth : prefixes.addressWidth;
   if (row.addressWidth !== 0 && row.addressWidth !== addressWidth) return false;
   if (row.width === 16 && prefixes.operandWidth === 0 && !saysSixteen(row, operands)) return false;
+  if (row.default64 && row.width === 64 && operands.some(isWordNumber)) return false;
   const operation = operationWidth(row);
   return row.operands.every((spec, i) => fits(operands[i] as AssemblyOperand, spec, operation));
 }
 
-/** A 16-bit form without a register or memory operand has to be asked for (`push word 5`). */
+/**
+ * A 16-bit form without a register or memory operand has to be asked for (`push word 5`), unless
+ * the mnemonic has no other (PUSHFW).
+ */
 function saysSixteen(row: Row, operands: readonly AssemblyOperand[]): boolean {
   if (row.default64 === undefined) return true;
+  if (rowsByMnemonic(row.mnemonic).every(({ width }) => width === 16)) return true;
   return operands.some((operand) => operand.kind !== 'number' || operand.width === 16);
+}
+
+function isWordNumber(operand: AssemblyOperand): boolean {
+  return operand.kind === 'number' && operand.width === 16;
 }
 
 function operationWidth(row: Row): Width {
@@ -200,10 +209,9 @@ class Encoding {
     if (prefixes.repeat !== 'none') bytes.push(prefixes.repeat === 'rep' ? 0xf3 : 0xf2);
     if (prefixes.lock) bytes.push(0xf0);
     if (this.segment >= 0) bytes.push(SEGMENT_PREFIXES[this.segment] as number);
-    const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
-    if (prefixes.addressWidth === 32 || rowAddress) bytes.push(0x67);
     if (row.width === 16 || (row.width === 0 && prefixes.operandWidth === 16)) bytes.push(0x66);
-    if (this.addressPrefix && prefixes.addressWidth !== 32) bytes.push(0x67);
+    const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
+    if (prefixes.addressWidth === 32 || rowAddress || this.addressPrefix) bytes.push(0x67);
     if (pattern.mandatoryPrefix > 0) bytes.push(pattern.mandatoryPrefix);
     if (this.rex !== 0) bytes.push(this.rex | 0x40);
     if (pattern.map > 0) bytes.push(0x0f);

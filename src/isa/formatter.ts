@@ -18,35 +18,58 @@ const SIZE_KEYWORDS: Readonly<Record<Width, string>> = {
 export function format(instruction: Instruction, address: Long): string {
   const { row, operands } = instruction;
   const end = address.add(instruction.lengthBytes);
+  // A register says how wide its partner in memory is; the CL of a shift does not.
   const sized = operands.some(
-    (operand) => operand.kind === 'register' && operand.class !== 'segment',
+    (operand, i) =>
+      operand.kind === 'register' &&
+      operand.class !== 'segment' &&
+      row.operands[i]?.place !== 'implied',
   );
   const text = operands.map((operand, i) => {
     const spec = row.operands[i];
-    if (operand.kind === 'memory')
-      return memory(operand, end, sized && !row.mnemonic.startsWith('MOV'));
+    if (operand.kind === 'memory') {
+      const isWide = spec?.place === 'moffs' && operand.addressWidth === 64;
+      return memory(operand, end, sized && !row.mnemonic.startsWith('MOV'), isWide);
+    }
     if (operand.kind === 'relative') return hex(end.add(operand.displacement));
-    if (operand.kind === 'immediate') return number(operand.value, operand.width, spec?.unsigned);
-    return registerName(operand);
+    if (operand.kind !== 'immediate') return registerName(operand);
+    const size = isShortened(instruction) ? 'word ' : '';
+    return size + number(operand.value, operand.width, spec?.unsigned);
   });
   return [prefixes(instruction) + row.mnemonic.toLowerCase(), text.join(', ')].join(' ').trim();
+}
+
+/** PUSH, POP and kin with 16 bits where 64 are usual. */
+function isShortened({ row, width }: Instruction): boolean {
+  return row.default64 === true && width === 16;
 }
 
 function prefixes(instruction: Instruction): string {
   const { row, lock, repeat, addressWidth, segmentOverride, operands } = instruction;
   let text = '';
+  // LEAVE, PUSH FS and kin have no operand that would show their size; PUSHFW says it by name.
+  const showsSize = operands.some(
+    (operand) => operand.kind !== 'register' || operand.class === 'general',
+  );
+  if (isShortened(instruction) && !showsSize && !row.mnemonic.endsWith('FW')) text += 'o16 ';
   if (lock) text += 'lock ';
-  if (repeat !== 'none')
-    text += row.repeat === 'compare' ? `${repeat}e `.replace('nee', 'ne') : 'rep ';
-  const hasMemory = operands.some((operand) => operand.kind === 'memory');
-  if (!hasMemory && row.repeat !== undefined) {
-    if (addressWidth === 32) text += 'a32 ';
-    if (segmentOverride >= 0) text += `${SEGMENT_NAMES[segmentOverride]} `;
-  }
+  if (repeat === 'repne') text += 'repne ';
+  else if (repeat === 'rep') text += row.repeat === 'compare' ? 'repe ' : 'rep ';
+  const accessesImplicitly = row.repeat !== undefined || row.mnemonic === 'XLATB';
+  const addressesImplicitly =
+    accessesImplicitly || row.mnemonic.startsWith('LOOP') || operands.some(isWithoutRegisters);
+  if (addressesImplicitly && addressWidth === 32) text += 'a32 ';
+  if (accessesImplicitly && segmentOverride >= 0) text += `${SEGMENT_NAMES[segmentOverride]} `;
   return text;
 }
 
-function memory(operand: MemoryOperand, end: Long, sized: boolean): string {
+/** No register in the address shows how wide it is. */
+function isWithoutRegisters(operand: Operand): boolean {
+  return operand.kind === 'memory' && operand.base < 0 && operand.index < 0;
+}
+
+/** @param isWide the offset has 64 bits in the encoding, which NASM wants to be told */
+function memory(operand: MemoryOperand, end: Long, sized: boolean, isWide: boolean): string {
   const size = operand.width === 0 || sized ? '' : `${SIZE_KEYWORDS[operand.width]} `;
   const segment = operand.segment >= 4 ? `${SEGMENT_NAMES[operand.segment]}:` : '';
   const parts: string[] = [];
@@ -57,7 +80,9 @@ function memory(operand: MemoryOperand, end: Long, sized: boolean): string {
     parts.push(addressRegister(operand.index, operand.addressWidth) + scale);
   }
   const { displacement } = operand;
-  if (parts.length === 0) return `${size}[${segment}${hex(displacement)}]`;
+  if (parts.length === 0) {
+    return `${size}[${isWide ? 'qword ' : ''}${segment}${hex(displacement)}]`;
+  }
   if (displacement.isZero()) return `${size}[${segment}${parts.join('+')}]`;
   const sign = displacement.isNegative() ? '-' : '+';
   const magnitude = hex(displacement.isNegative() ? displacement.neg() : displacement);
@@ -93,7 +118,7 @@ function hex(value: Long): string {
 /** The text of an operand alone, for messages. */
 export function formatOperand(operand: Operand): string {
   if (operand.kind === 'register') return registerName(operand);
-  if (operand.kind === 'memory') return memory(operand, Long.ZERO, true);
+  if (operand.kind === 'memory') return memory(operand, Long.ZERO, true, false);
   if (operand.kind === 'immediate') return number(operand.value, operand.width);
   return `$${operand.displacement < 0 ? '' : '+'}${operand.displacement}`;
 }

@@ -6,7 +6,7 @@
 // and selects the operand size (66, nothing, REX.W). Operands: r8 r16 r32 r64, r/m8.., m8.. (memory
 // only), m (address only), imm8.. (sign-extended to the operand size), uimm8.. (not), rel8 rel32,
 // moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16` is a register of 32 bits or
-// memory of 16. `r32-EAX` is any but EAX. Opcodes: o16 o32 o64 (the operand size, where no group
+// memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS. Opcodes: o16 o32 o64 (the operand size, where no group
 // says it), a32 a64 (the address size, where it selects the row), NP 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed ModR/M byte or a
 // range E8-EF of them, ib iw id io cb cd mo.
 
@@ -129,8 +129,10 @@ function parseOperand(text: string): OperandSpec {
   if (text === '1' || text === '3') {
     return { ...base, place: 'implied', fixedNumber: Number(text) };
   }
-  if (text === 'Sreg') {
-    return { ...base, place: 'reg', registerClass: 'segment', registerWidth: 16 };
+  const segment = /^Sreg(?:-(\w+))?$/.exec(text);
+  if (segment !== null) {
+    const excluded = segment[1] === undefined ? -1 : excludedNumber(segment[1]);
+    return { ...base, place: 'reg', registerClass: 'segment', registerWidth: 16, excluded };
   }
   if (text === 'CRn') {
     return { ...base, place: 'reg', registerClass: 'control', registerWidth: 64 };

@@ -42,8 +42,14 @@ export function isUndefinedOpcode(map: number, opcode: number): boolean {
   return OPCODES[map]?.includes(opcode) === true;
 }
 
-/** True if hardware raises #UD for an opcode of a map with this ModR/M byte. */
-export function isUndefinedExtension(map: number, opcode: number, modrm: number): boolean {
+/** True if hardware raises #UD for an opcode of a map with this ModR/M byte and repeat prefix. */
+export function isUndefinedExtension(
+  map: number,
+  opcode: number,
+  modrm: number,
+  repeat: number,
+): boolean {
+  if (map === 1 && opcode === 0x00 && repeat === 0xf2) return false; // LKGS
   const mod: Mod = modrm >= 0xc0 ? 'register' : 'memory';
   const digit = String((modrm >> 3) & 7);
   return EXTENSIONS.some(

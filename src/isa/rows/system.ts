@@ -140,7 +140,7 @@ export const systemRows = [
     [['', '0F 01 C1']],
   ),
   ...instruction('VMMCALL', "Call to VM monitor, AMD's form", {}, (d) => d.raise('UD'), [
-    ['', '0F 01 D9'],
+    ['', 'NP 0F 01 D9'],
   ]),
   ...instruction(
     'LGDT',

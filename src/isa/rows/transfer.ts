@@ -76,6 +76,8 @@ export const transfer = [
     },
     [
       ['m16, Sreg', '8C /r'],
+      // Zero-extended with or without REX.W.
+      ['r64, Sreg', '8C /r', { encodeOnly: true }],
       ['r16|32|64, Sreg', '8C /r'],
     ],
   ),
@@ -85,13 +87,12 @@ export const transfer = [
     { cost: 'system' },
     (d, dst, src) => {
       const number = dst.kind === 'register' ? dst.number : 0;
-      if (number === Segment.CS) d.raise('UD');
-      else d.call('loadSegment', d.constant(8, number), d.truncate(16, d.read(src)));
+      d.call('loadSegment', d.constant(8, number), d.truncate(16, d.read(src)));
     },
     [
-      ['Sreg, r/m16', '8E /r'],
-      ['Sreg, r32', '8E /r', { encodeOnly: true }],
-      ['Sreg, r64', 'o64 8E /r', { encodeOnly: true }],
+      ['Sreg-CS, r/m16', '8E /r'],
+      ['Sreg-CS, r32', '8E /r', { encodeOnly: true }],
+      ['Sreg-CS, r64', '8E /r', { encodeOnly: true }],
     ],
   ),
   ...instruction(
@@ -145,10 +146,11 @@ export const transfer = [
     ['r16|64, AX|RAX', '90+r', { encodeOnly: true }],
     ['EAX, r32-EAX', 'o32 90+r'],
     ['r32-EAX, EAX', 'o32 90+r', { encodeOnly: true }],
-    ['r/m8, r8', '86 /r'],
-    ['r/m16|32|64, r16|32|64', '87 /r'],
+    // NASM encodes the first of two registers as ModRM.reg; disassemblers name it second.
     ['r8, r/m8', '86 /r', { encodeOnly: true }],
     ['r16|32|64, r/m16|32|64', '87 /r', { encodeOnly: true }],
+    ['r/m8, r8', '86 /r'],
+    ['r/m16|32|64, r16|32|64', '87 /r'],
   ]),
   ...instruction('BSWAP', 'Byte swap', {}, bswap, [['r16|32|64', '0F C8+r']]),
   ...instruction('XLATB', 'Table look-up translation', {}, xlat, [['', 'D7']]),

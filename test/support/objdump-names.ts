@@ -1,0 +1,31 @@
+// How objdump names instructions in Intel syntax, where it differs from the SDM.
+
+const PREFIXES =
+  /^(?:(?:lock|rep|repz|repnz|data16|addr32|cs|ds|es|ss|fs|gs|bnd|notrack|xacquire|xrelease|rex\S*) +)*/;
+
+const NAMES: ReadonlyMap<string, string> = new Map([
+  ['callw', 'call'],
+  ['iret', 'iretd'],
+  ['jmpw', 'jmp'],
+  ['leavew', 'leave'],
+  ['movabs', 'mov'],
+  ['popf', 'popfq'],
+  ['popw', 'pop'],
+  ['pushf', 'pushfq'],
+  ['pushw', 'push'],
+  ['retw', 'ret'],
+  ['sal', 'shl'],
+  ['xlat', 'xlatb'],
+]);
+
+/** Whether the text of a disassembled instruction names the mnemonic. */
+export function isSameMnemonic(mnemonic: string, text: string): boolean {
+  const [name = ''] = text.replace(PREFIXES, '').split(/[\s,]/);
+  const ours = mnemonic.toLowerCase();
+  // The width of a string instruction stands with its operands.
+  const ourStem = ours.replace(/^(movs|cmps|stos|lods|scas)[bwdq]$/, '$1');
+  if (ourStem === name || ours === (NAMES.get(name) ?? name)) return true;
+  if (ours === 'sal') return name === 'shl';
+  // 66 90 exchanges AX with itself.
+  return ours === 'nop' && /^xchg +ax,ax$/.test(text.replace(PREFIXES, ''));
+}

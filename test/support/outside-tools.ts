@@ -1,0 +1,78 @@
+// NASM and objdump as second opinions. A test that needs one of them is skipped where it is not
+// installed, and fails there instead if the environment says that it is a CI machine.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Instructions are laid out in slots of this size, so that no error shifts what follows. */
+export const SLOT_BYTES = 32;
+const INT3 = 0xcc;
+
+/** Why tests with this tool are skipped, or null if they can run. Throws on a CI machine. */
+export function missing(tool: 'nasm' | 'objdump'): string | null {
+  try {
+    execFileSync(tool, ['--version'], { stdio: 'ignore' });
+    return null;
+  } catch {
+    if (process.env.CI) throw new Error(`${tool} must be installed here`);
+    return `${tool} is not installed`;
+  }
+}
+
+/** A slot that holds the bytes, filled up with INT3. */
+export function slotOf(bytes: Uint8Array): Uint8Array {
+  const slot = new Uint8Array(SLOT_BYTES).fill(INT3);
+  slot.set(bytes);
+  return slot;
+}
+
+/** Assemble lines of 64-bit code, the n-th into the slot at address n * SLOT_BYTES. */
+export function assembleWithNasm(lines: readonly string[]): Uint8Array[] {
+  const padTo = (end: number) => `times ${end}-($-$$) db ${INT3}`;
+  const body = lines.flatMap((line, i) => [line, padTo((i + 1) * SLOT_BYTES)]);
+  const source = ['bits 64', ...body].join('\n');
+  const bytes = inScratchFolder((folder) => {
+    writeFileSync(join(folder, 'in.asm'), `${source}\n`);
+    const options = ['-w-all', '-f', 'bin', '-o', join(folder, 'out.bin'), join(folder, 'in.asm')];
+    execFileSync('nasm', options, { stdio: 'pipe' });
+    return readFileSync(join(folder, 'out.bin'));
+  });
+  return lines.map((_, i) => bytes.subarray(i * SLOT_BYTES, (i + 1) * SLOT_BYTES));
+}
+
+export interface Disassembled {
+  readonly lengthBytes: number;
+  /** Prefixes, mnemonic and operands in objdump's Intel syntax. */
+  readonly text: string;
+}
+
+/** What objdump makes of the first instruction in each slot. */
+export function disassembleWithObjdump(codes: readonly Uint8Array[]): Disassembled[] {
+  const listing = inScratchFolder((folder) => {
+    const file = join(folder, 'in.bin');
+    writeFileSync(file, Buffer.concat(codes.map(slotOf)));
+    const options = ['-D', '-b', 'binary', '-m', 'i386:x86-64', '-M', 'intel', '-w', '-z', file];
+    return execFileSync('objdump', options, { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  });
+  const found: Disassembled[] = [];
+  for (const line of listing.split('\n')) {
+    const match = /^\s*([0-9a-f]+):\t([0-9a-f ]+)(?:\t(.*))?$/.exec(line);
+    if (match === null) continue;
+    const at = Number.parseInt(match[1] as string, 16);
+    if (at % SLOT_BYTES !== 0) continue;
+    const lengthBytes = (match[2] as string).trim().split(/\s+/).length;
+    found[at / SLOT_BYTES] = { lengthBytes, text: (match[3] ?? '').trim() };
+  }
+  return found;
+}
+
+function inScratchFolder<T>(work: (folder: string) => T): T {
+  const folder = mkdtempSync(join(tmpdir(), 'vmxlab-test-'));
+  try {
+    return work(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,68 @@
+// What an instruction says, independent of the bytes that say it: two encodings of `add rax, rbx`
+// or of `[rax*2]` give the same text here.
+
+import Long from 'long';
+import type { AssemblyOperand, Instruction, MemoryOperand, Operand } from '../../src/isa/index.ts';
+
+/** One operand; branch targets and RIP-relative addresses become absolute, counted from `end`. */
+export function operandText(operand: Operand, end: Long): string {
+  switch (operand.kind) {
+    case 'register':
+      return `${operand.class} ${operand.number}${operand.high ? ' high' : ''} :${operand.width}`;
+    case 'immediate':
+      return `number ${modulo(operand.value, operand.width)}`;
+    case 'relative':
+      return `target ${end.add(operand.displacement).toUnsigned()}`;
+    case 'memory':
+      return memoryText(operand, end);
+  }
+}
+
+/** An operand as an assembler states it, in the same form; `width` is that of the operation. */
+export function askedText(asked: AssemblyOperand, decoded: Operand): string {
+  if (asked.kind === 'register') return operandText({ ...asked, ...asked.register }, Long.ZERO);
+  if (asked.kind === 'number') {
+    if (decoded.kind === 'relative') return `target ${asked.value.toUnsigned()}`;
+    return `number ${modulo(asked.value, decoded.kind === 'immediate' ? decoded.width : 64)}`;
+  }
+  const { base, index, scale, width, segment, displacement } = asked;
+  const addressWidth = (base ?? index)?.width === 32 ? 32 : 64;
+  const memory: MemoryOperand = {
+    ...{ kind: 'memory', width, segment, displacement, addressWidth, ripRelative: false },
+    base: base?.number ?? -1,
+    index: index?.number ?? -1,
+    scale: Math.log2(scale),
+  };
+  return memoryText(memory, Long.ZERO);
+}
+
+/** The address as a sum: which register is called base and which index does not matter. */
+function memoryText(memory: MemoryOperand, end: Long): string {
+  const { base, index, scale, addressWidth, displacement, segment, width } = memory;
+  const factors = new Map<number, number>();
+  if (base >= 0) factors.set(base, 1);
+  if (index >= 0) factors.set(index, (factors.get(index) ?? 0) + (1 << scale));
+  const terms = [...factors]
+    .sort(([a], [b]) => a - b)
+    .map(([number, factor]) => `${factor}*${number}`);
+  const constant = memory.ripRelative ? displacement.add(end) : displacement;
+  const sum = [...terms, modulo(constant, addressWidth)].join('+');
+  return `memory:${width} ${segment >= 4 ? segment : ''}[${sum}]a${addressWidth}`;
+}
+
+function modulo(value: Long, width: number): string {
+  const mask = width === 64 ? Long.NEG_ONE : Long.ONE.shl(width).sub(1);
+  return value.and(mask).toUnsigned().toString();
+}
+
+/** The whole instruction at an address. */
+export function instructionText(instruction: Instruction, address: Long): string {
+  const { row, width, lock, repeat, segmentOverride, operands, addressWidth } = instruction;
+  const end = address.add(instruction.lengthBytes);
+  const implicit = row.repeat !== undefined || row.mnemonic === 'XLATB';
+  return [
+    ...[row.mnemonic, width, lock ? 'lock' : '', repeat],
+    ...(implicit ? [addressWidth, segmentOverride] : []),
+    ...operands.map((operand) => operandText(operand, end)),
+  ].join(' | ');
+}
