@@ -113,8 +113,7 @@ class Decoder {
       else if (byte === 0xf0) prefixes.lock = true;
       else if (byte >= 0xf2) prefixes.repeat = byte;
       else if (byte >= 0x64) prefixes.segment = byte === 0x64 ? Segment.FS : Segment.GS;
-      // 26, 2E, 36 and 3E are accepted and ignored in 64-bit mode; they end an FS or GS override.
-      else prefixes.segment = -1;
+      // 26, 2E, 36 and 3E are ignored in 64-bit mode; an FS or GS override before them stays.
     }
   }
 

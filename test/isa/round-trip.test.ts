@@ -25,7 +25,7 @@ import {
   SLOT_BYTES,
   slotOf,
 } from '../support/outside-tools.ts';
-import { askedText, operandText } from '../support/same-instruction.ts';
+import { askedText, forNasm, isKnownToNasm, operandText } from '../support/same-instruction.ts';
 
 interface Sample {
   readonly asked: readonly AssemblyOperand[];
@@ -177,29 +177,4 @@ function withoutWidth(row: Row, text: string): string {
 function describeSample({ instruction, address, bytes, askedRow }: Sample): string {
   const hex = Buffer.from(bytes).toString('hex');
   return `${syntax(askedRow)}: ${hex} is ${format(instruction, address)}`;
-}
-
-/** Forms of the hardware that NASM has no syntax for. */
-const UNKNOWN_TO_NASM = [
-  'BSWAP r16',
-  'MOVSX r16, r/m16',
-  'MOVSXD r16, r/m16',
-  'MOVSXD r32, r/m32',
-  'MOVZX r16, r/m16',
-];
-
-function isKnownToNasm(row: Row): boolean {
-  // 66 90 and 48 90 print as the NOP that they are.
-  return !UNKNOWN_TO_NASM.includes(syntax(row)) && row.mnemonic !== 'NOP';
-}
-
-/**
- * NASM takes a bare number for an absolute address; this makes it one in the section. Of two
- * registers that are exchanged, it encodes the first as ModRM.reg, which disassemblers name second.
- */
-function forNasm(text: string): string {
-  return text
-    .replace(/\[rel ((?:[fg]s:)?)/, '[rel $1$$$$+')
-    .replace(/^((?:a32 )?(?:j\w+|call|loop\w*)) (0x\w+|\d+)$/, '$1 $$$$+$2')
-    .replace(/^xchg (\w+), (\w+)$/, 'xchg $2, $1');
 }

@@ -26,9 +26,13 @@ export function randomEncoding(row: Row, prng: Prng, fixed: FixedAddresses): Uin
     opcodeLow = extended(parts, pickRegister(parts, 'opcode'), 0x41);
   }
   if (pattern.modrm !== 'none') placeModrm(parts);
-  for (const bytes of pattern.immediateBytes) parts.tail.push(...immediate(parts, bytes));
-  // A REX that says nothing else makes SPL to DIL of AH to BH.
-  if (parts.rex === 0 && prng.below(4) === 0) parts.rex = 0x40;
+  const isShort = prefixes.includes(0x67);
+  for (const bytes of pattern.immediateBytes) {
+    parts.tail.push(...immediate(parts, bytes, isShort));
+  }
+  // A REX that says nothing else makes SPL to DIL of AH to BH. Branches would reach less far.
+  const isBranch = row.operands[0]?.place === 'relative';
+  if (parts.rex === 0 && !isBranch && prng.below(4) === 0) parts.rex = 0x40;
   const first = pattern.modrm === 'none' ? undefined : row.operands[0];
   const isMemory = first?.place === 'rm' && (parts.tail[0] as number) < 0xc0;
   if (row.lock && isMemory && prng.below(4) === 0) prefixes.push(0xf0);
@@ -78,7 +82,8 @@ function pickRegister({ row, prng }: Parts, place: 'reg' | 'rm' | 'opcode'): num
     if (spec?.registerClass === 'control' && ![0, 2, 3, 4, 8].includes(number)) continue;
     if (spec?.registerClass === 'debug' && number >= 8) continue;
     if (spec?.excluded === number) continue;
-    if (row.pattern.noRexB && number >= 8) continue;
+    // 90 exchanges RAX with itself, which is NOP; 41 90 is not.
+    if (place === 'opcode' && row.mnemonic === 'XCHG' && number === 0) continue;
     return number;
   }
 }
@@ -137,9 +142,10 @@ function placeMemory(parts: Parts, reg: number): void {
 /** Values at which widths and signs turn over. */
 const EDGES = [0, 1, 7, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0x7fffffff, 0x80000000, -1, -2];
 
-function immediate({ row, prng, fixed }: Parts, bytes: number): number[] {
+/** @param isShort the address size is 32 */
+function immediate({ row, prng, fixed }: Parts, bytes: number, isShort: boolean): number[] {
   if (row.operands.some(({ place }) => place === 'moffs')) {
-    return [...littleEndian(fixed.absolute, 4), 0, 0, 0, 0];
+    return [...littleEndian(fixed.absolute, 4), ...(isShort ? [] : [0, 0, 0, 0])];
   }
   const value = prng.below(2) === 0 ? prng.next() : (EDGES[prng.below(EDGES.length)] as number);
   const low = littleEndian(value, Math.min(bytes, 4));

@@ -2,7 +2,14 @@
 // or of `[rax*2]` give the same text here.
 
 import Long from 'long';
-import type { AssemblyOperand, Instruction, MemoryOperand, Operand } from '../../src/isa/index.ts';
+import {
+  type AssemblyOperand,
+  type Instruction,
+  type MemoryOperand,
+  type Operand,
+  type Row,
+  syntax,
+} from '../../src/isa/index.ts';
 
 /** One operand; branch targets and RIP-relative addresses become absolute, counted from `end`. */
 export function operandText(operand: Operand, end: Long): string {
@@ -55,14 +62,47 @@ function modulo(value: Long, width: number): string {
   return value.and(mask).toUnsigned().toString();
 }
 
-/** The whole instruction at an address. */
+/** The whole instruction at an address; instructions that do the same give the same text. */
 export function instructionText(instruction: Instruction, address: Long): string {
-  const { row, width, lock, repeat, segmentOverride, operands, addressWidth } = instruction;
+  const { row, lock, repeat, segmentOverride, operands, addressWidth } = instruction;
   const end = address.add(instruction.lengthBytes);
   const implicit = row.repeat !== undefined || row.mnemonic === 'XLATB';
+  const mnemonic = row.mnemonic === 'SAL' ? 'SHL' : row.mnemonic;
+  // A number or selector moved to 32 bits of a register is moved to all 64 as well.
+  const [to, from] = operands;
+  const isPlain = from?.kind === 'immediate' || (from?.kind === 'register' && from.width === 16);
+  const widens = mnemonic === 'MOV' && to?.kind === 'register' && to.width === 32 && isPlain;
+  const same = widens ? [{ ...to, width: 64 } as const, ...operands.slice(1)] : operands;
+  const texts = same.map((operand) => operandText(operand, end));
+  if (mnemonic === 'XCHG') texts.sort();
   return [
-    ...[row.mnemonic, width, lock ? 'lock' : '', repeat],
+    ...[mnemonic, widens ? 64 : instruction.width, lock ? 'lock' : '', repeat],
     ...(implicit ? [addressWidth, segmentOverride] : []),
-    ...operands.map((operand) => operandText(operand, end)),
+    ...texts,
   ].join(' | ');
+}
+
+/** Forms of the hardware that NASM has no syntax for. */
+const UNKNOWN_TO_NASM = [
+  'BSWAP r16',
+  'MOVSX r16, r/m16',
+  'MOVSXD r16, r/m16',
+  'MOVSXD r32, r/m32',
+  'MOVZX r16, r/m16',
+];
+
+export function isKnownToNasm(row: Row): boolean {
+  // 66 90 and 48 90 print as the NOP that they are.
+  return !UNKNOWN_TO_NASM.includes(syntax(row)) && row.mnemonic !== 'NOP';
+}
+
+/**
+ * NASM takes a bare number for an absolute address; this makes it one in the section. Of two
+ * registers that are exchanged, it encodes the first as ModRM.reg, which disassemblers name second.
+ */
+export function forNasm(text: string): string {
+  return text
+    .replace(/\[rel ((?:[fg]s:)?)/, '[rel $1$$$$+')
+    .replace(/^((?:a32 )?(?:j\w+|call|loop\w*)) (0x\w+|\d+)$/, '$1 $$$$+$2')
+    .replace(/^xchg (\w+), (\w+)$/, 'xchg $2, $1');
 }

@@ -1,0 +1,227 @@
+// The decoder on encodings that no assembler chooses, and on noise.
+
+import Long from 'long';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Decoded,
+  decode,
+  format,
+  type Instruction,
+  MAX_INSTRUCTION_BYTES,
+  ROWS,
+  type Row,
+  syntax,
+} from '../../src/isa/index.ts';
+import { Prng } from '../../src/sim/index.ts';
+import { isSameMnemonic } from '../support/objdump-names.ts';
+import {
+  assembleWithNasm,
+  type Disassembled,
+  disassembleWithObjdump,
+  missing,
+  SLOT_BYTES,
+} from '../support/outside-tools.ts';
+import { ANYWHERE, randomEncoding } from '../support/row-encodings.ts';
+import { forNasm, instructionText, isKnownToNasm } from '../support/same-instruction.ts';
+
+const ENCODINGS_PER_ROW = 20;
+const NOISE_COUNT = 20_000;
+
+interface Sample {
+  readonly row: Row;
+  readonly code: Uint8Array;
+  readonly instruction: Instruction;
+}
+
+describe('encodings made from the opcode patterns', () => {
+  const samples: Sample[] = [];
+  const wrong: string[] = [];
+
+  beforeAll(() => {
+    const prng = new Prng(2);
+    for (const row of ROWS.filter(({ encodeOnly }) => !encodeOnly)) {
+      for (let n = 0; n < ENCODINGS_PER_ROW; n++) {
+        const code = randomEncoding(row, prng, ANYWHERE);
+        const decoded = decode(code, 0, code.length);
+        if (decoded.kind !== 'instruction') {
+          wrong.push(`${syntax(row)}: ${hex(code)} is ${decoded.kind}`);
+          continue;
+        }
+        const { instruction } = decoded;
+        const isRight = instruction.row === row && instruction.lengthBytes === code.length;
+        if (!isRight) wrong.push(`${syntax(row)}: ${hex(code)} is ${textOf(instruction)}`);
+        samples.push({ row, code, instruction });
+      }
+    }
+  });
+
+  test('decode to their row', () => {
+    expect(wrong.slice(0, 20)).toEqual([]);
+  });
+
+  test('a shorter buffer is truncated, a longer one changes nothing', () => {
+    const padded = new Uint8Array(3 * MAX_INSTRUCTION_BYTES).fill(0x90);
+    const different: string[] = [];
+    for (const { code, instruction } of samples) {
+      for (let end = 0; end < code.length; end++) {
+        const { kind } = decode(code, 0, end);
+        if (kind !== 'truncated') different.push(`${hex(code)} to ${end}: ${kind}`);
+      }
+      padded.set(code, 3);
+      const again = decode(padded, 3, padded.length);
+      padded.fill(0x90);
+      const isSame =
+        again.kind === 'instruction' && textOf(again.instruction) === textOf(instruction);
+      if (!isSame) different.push(`${hex(code)}, then nop`);
+    }
+    expect(different.slice(0, 20)).toEqual([]);
+  });
+
+  test('print as text that NASM assembles to the same instruction', (context) => {
+    const reason = missing('nasm');
+    if (reason !== null) context.skip(reason);
+    const chosen = samples.filter(({ row }) => isKnownToNasm(row));
+    const texts = chosen.map(({ instruction }, i) => textOf(instruction, i));
+    const different = assembleWithNasm(texts.map(forNasm)).flatMap((code, i) => {
+      const decoded = decode(code, 0, code.length);
+      const address = addressOf(i);
+      const wanted = instructionText((chosen[i] as Sample).instruction, address);
+      const got =
+        decoded.kind === 'instruction'
+          ? instructionText(decoded.instruction, address)
+          : decoded.kind;
+      return got === wanted ? [] : [`${texts[i]}: ${got}, not ${wanted}`];
+    });
+    expect(different.slice(0, 20)).toEqual([]);
+  });
+
+  test('objdump agrees on length and mnemonic', (context) => {
+    const reason = missing('objdump');
+    if (reason !== null) context.skip(reason);
+    const seen = disassembleWithObjdump(samples.map(({ code }) => code));
+    const different = samples.flatMap(({ code, instruction }, i) =>
+      disagreement(code, instruction, seen[i]),
+    );
+    expect(different.slice(0, 20)).toEqual([]);
+  });
+});
+
+describe('noise', () => {
+  const codes = noise();
+  const decodings = codes.map((code) => decode(code, 0, code.length));
+  let seen: readonly Disassembled[] | null = null;
+
+  beforeAll(() => {
+    if (missing('objdump') === null) seen = disassembleWithObjdump(codes);
+  });
+
+  test('stays within 15 bytes, and does not look beyond the instruction', () => {
+    const different = codes.filter((code, i) => {
+      const decoded = decodings[i] as Decoded;
+      if (decoded.kind !== 'instruction') return false;
+      const { lengthBytes } = decoded.instruction;
+      const again = decode(code, 0, lengthBytes);
+      const short = decode(code, 0, lengthBytes - 1);
+      return (
+        lengthBytes > MAX_INSTRUCTION_BYTES ||
+        again.kind !== 'instruction' ||
+        again.instruction.lengthBytes !== lengthBytes ||
+        short.kind !== 'truncated'
+      );
+    });
+    expect(different.slice(0, 20).map(hex)).toEqual([]);
+  });
+
+  test('objdump agrees on length and mnemonic of everything that decodes', (context) => {
+    if (seen === null) context.skip(missing('objdump') ?? '');
+    const different = codes.flatMap((code, i) => {
+      const decoded = decodings[i] as Decoded;
+      return decoded.kind === 'instruction'
+        ? disagreement(code, decoded.instruction, seen?.[i])
+        : [];
+    });
+    expect(different.slice(0, 20)).toEqual([]);
+  });
+
+  test('what is undefined here is nothing to objdump, or belongs to other makers', (context) => {
+    if (seen === null) context.skip(missing('objdump') ?? '');
+    const different = codes.flatMap((code, i) => {
+      const text = seen?.[i]?.text ?? '';
+      if (decodings[i]?.kind !== 'undefined') return [];
+      return text.includes('(bad)') || isUndefinedOnIntel(text) ? [] : [`${hex(code)} ${text}`];
+    });
+    expect(different.slice(0, 20)).toEqual([]);
+  });
+});
+
+/** What objdump says differently, if anything. */
+function disagreement(
+  code: Uint8Array,
+  instruction: Instruction,
+  seen: Disassembled | undefined,
+): string[] {
+  const { lengthBytes, text } = seen ?? { lengthBytes: 0, text: 'nothing' };
+  const isSame =
+    lengthBytes === instruction.lengthBytes && isSameMnemonic(instruction.row.mnemonic, text);
+  if (isSame || isUnknownToObjdump(code, instruction)) return [];
+  return [`${hex(code)} ${textOf(instruction)}, objdump: ${lengthBytes} ${text}`];
+}
+
+/** Random bytes behind a few prefixes and perhaps 0F, so that every opcode comes up. */
+function noise(): Uint8Array[] {
+  const prng = new Prng(3);
+  const prefixes = [0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x64];
+  return Array.from({ length: NOISE_COUNT }, () => {
+    const bytes: number[] = [];
+    for (let n = prng.below(3); n > 0; n--) bytes.push(prefixes[prng.below(6)] as number);
+    if (prng.below(3) === 0) bytes.push(0x40 + prng.below(16));
+    if (prng.below(2) === 0) bytes.push(0x0f);
+    // objdump prints a prefix behind REX as an instruction of its own.
+    let opcode: number;
+    do opcode = prng.below(256);
+    while (isPrefix(opcode));
+    bytes.push(opcode);
+    while (bytes.length < MAX_INSTRUCTION_BYTES) bytes.push(prng.below(256));
+    return Uint8Array.from(bytes);
+  });
+}
+
+function isPrefix(byte: number): boolean {
+  return (
+    (byte & 0xe7) === 0x26 ||
+    (byte & 0xf0) === 0x40 ||
+    (byte >= 0x64 && byte <= 0x67) ||
+    [0xf0, 0xf2, 0xf3].includes(byte)
+  );
+}
+
+/**
+ * Where objdump departs from Intel's processors: it takes 66 before a near branch as AMD does, does
+ * not know F2 before BSF and BSR, nor fences with other bits in ModRM.rm.
+ */
+function isUnknownToObjdump(code: Uint8Array, { row }: Instruction): boolean {
+  const { mnemonic, operands } = row;
+  if (operands[0]?.place === 'relative') return code.includes(0x66);
+  if (mnemonic === 'BSF' || mnemonic === 'BSR') return code.includes(0xf2);
+  return mnemonic.endsWith('FENCE');
+}
+
+/** UD0 and UD1 raise #UD by definition; 3DNow! and PadLock are other makers'. */
+function isUndefinedOnIntel(text: string): boolean {
+  const names = /\b(ud0|ud1|femms|pi2f[wd]|pf2i[wd]|pf\w+|pmulhrw|pswapd|pavgusb)\b/;
+  const padlock = /\b(xstore\w*|xcrypt-\w+|xsha\w+|montmul)/;
+  // Registers that do not exist: objdump makes up CR5 and DR9, and prints ? for a seventh segment.
+  return names.test(text) || padlock.test(text) || /\bmov.*([cd]r\d|[?]|cs,)/.test(text);
+}
+
+function addressOf(i: number): Long {
+  return Long.fromNumber(i * SLOT_BYTES);
+}
+
+function textOf(instruction: Instruction, i = 0): string {
+  return format(instruction, addressOf(i));
+}
+
+function hex(code: Uint8Array): string {
+  return Buffer.from(code).toString('hex');
+}

@@ -1,0 +1,134 @@
+// The table tests itself. Which rows match which bytes is worked out here from the opcode patterns,
+// not by the decoder.
+
+import { describe, expect, test } from 'vitest';
+import { ROWS, type Row, syntax } from '../../src/isa/index.ts';
+
+/** What of an encoding decides about its row. */
+interface Encoding {
+  readonly operandSize: boolean;
+  readonly addressSize: boolean;
+  /** 0, F2 or F3. */
+  readonly repeat: number;
+  readonly rex: number;
+  /** Low three bits of an opcode that holds a register. */
+  readonly opcodeLow: number;
+  readonly modrm: number;
+}
+
+const REX = [0, 0x41, 0x44, 0x48, 0x49];
+const MODRM_ALL = Array.from({ length: 256 }, (_, byte) => byte);
+/** Every value of reg, with memory and with a register. */
+const MODRM_SOME = MODRM_ALL.filter((byte) => (byte & 7) === 0 && byte % 0xc0 < 0x40);
+
+function encodings(hasFixedModrm: boolean): Encoding[] {
+  const found: Encoding[] = [];
+  for (const operandSize of [false, true]) {
+    for (const addressSize of [false, true]) {
+      for (const repeat of [0, 0xf2, 0xf3]) {
+        for (const rex of REX) {
+          for (const opcodeLow of [0, 1]) {
+            for (const modrm of hasFixedModrm ? MODRM_ALL : MODRM_SOME) {
+              found.push({ operandSize, addressSize, repeat, rex, opcodeLow, modrm });
+            }
+          }
+        }
+      }
+    }
+  }
+  return found;
+}
+
+const SOME_ENCODINGS = encodings(false);
+const ALL_ENCODINGS = encodings(true);
+
+function matches(row: Row, encoding: Encoding): boolean {
+  const { pattern } = row;
+  const { operandSize, addressSize, repeat, rex, opcodeLow, modrm } = encoding;
+  if (!pattern.plusRegister && opcodeLow !== 0) return false;
+  if (pattern.mandatoryPrefix === -1 && (operandSize || repeat !== 0)) return false;
+  if (pattern.mandatoryPrefix > 0 && repeat !== pattern.mandatoryPrefix) return false;
+  if (pattern.noRexB && (rex & 1) !== 0) return false;
+  const usual = row.default64 ? 64 : 32;
+  const width = (rex & 8) !== 0 ? 64 : operandSize ? 16 : usual;
+  if (row.width !== 0 && row.width !== width) return false;
+  if (row.addressWidth !== 0 && row.addressWidth !== (addressSize ? 32 : 64)) return false;
+  const reg = (modrm >> 3) & 7;
+  if (pattern.modrm === 'digit' && reg !== pattern.modrmValue) return false;
+  if (pattern.modrm === 'fixed' && (modrm < pattern.modrmValue || modrm > pattern.modrmLast)) {
+    return false;
+  }
+  return row.operands.every((spec) => {
+    if (spec.place === 'opcode') return (opcodeLow | ((rex & 1) << 3)) !== spec.excluded;
+    if (spec.place === 'reg') return reg !== spec.excluded || (rex & 4) !== 0;
+    if (spec.place !== 'rm' || pattern.modrm === 'fixed') return true;
+    return modrm >= 0xc0 ? spec.registerWidth !== 0 : spec.memoryWidth !== -1;
+  });
+}
+
+/** Pairs that share encodings although neither is a special case of the other. */
+function overlapsAmong(rows: readonly Row[]): string[] {
+  const hasFixed = rows.some(({ pattern }) => pattern.modrm === 'fixed');
+  const all = hasFixed ? ALL_ENCODINGS : SOME_ENCODINGS;
+  const sets = rows.map((row) => all.map((encoding) => matches(row, encoding)));
+  return rows.flatMap((a, i) =>
+    rows.slice(i + 1).flatMap((b, j) => {
+      const [inA, inB] = [sets[i] as boolean[], sets[i + 1 + j] as boolean[]];
+      const shared = inA.some((isIn, k) => isIn && inB[k]);
+      const onlyA = inA.some((isIn, k) => isIn && !inB[k]);
+      const onlyB = inB.some((isIn, k) => isIn && !inA[k]);
+      const isAmbiguous = shared && onlyA === onlyB;
+      return isAmbiguous ? [`${syntax(a)} and ${syntax(b)}`] : [];
+    }),
+  );
+}
+
+/** 90 is NOP and F3 90 PAUSE, unless REX.B makes it an exchange with R8. */
+const KNOWN_OVERLAPS = [
+  'XCHG AX, r16 and NOP',
+  'XCHG AX, r16 and PAUSE',
+  'XCHG RAX, r64 and NOP',
+  'XCHG RAX, r64 and PAUSE',
+];
+
+describe('the instruction table', () => {
+  test('of two rows that match the same bytes, one is a special case of the other', () => {
+    const decodable = ROWS.filter(({ encodeOnly }) => !encodeOnly);
+    const byOpcode = new Map<number, Row[]>();
+    for (const row of decodable) {
+      const opcode = (row.pattern.map << 8) | row.pattern.opcode;
+      byOpcode.set(opcode, [...(byOpcode.get(opcode) ?? []), row]);
+    }
+    const overlaps = [...byOpcode.values()].flatMap(overlapsAmong);
+    expect(overlaps).toEqual(KNOWN_OVERLAPS);
+  });
+
+  test('rows of a mnemonic differ in syntax, or in the operand size', () => {
+    const seen = new Map<string, Row>();
+    const twice = ROWS.filter((row) => {
+      const key = `${syntax(row)} ${row.width} ${row.pattern.text}`;
+      const isKnown = seen.has(key);
+      seen.set(key, row);
+      return isKnown;
+    });
+    expect(twice.map(syntax)).toEqual([]);
+  });
+
+  test('LOCK is legal where the SDM says so', () => {
+    expect(mnemonicsWith(({ lock }) => lock === true)).toBe(
+      'ADC ADD AND BTC BTR BTS CMPXCHG DEC INC NEG NOT OR SBB SUB XADD XCHG XOR',
+    );
+  });
+
+  test('privileges are those of the SDM', () => {
+    const having = (wanted: string) => mnemonicsWith(({ privilege }) => privilege === wanted);
+    expect(having('supervisor')).toBe('HLT INVLPG LGDT LIDT LTR MOV RDMSR WRMSR');
+    expect(having('iopl')).toBe('CLI STI');
+    expect(having('io')).toBe('IN OUT');
+    expect(having('tsc')).toBe('RDTSC RDTSCP');
+  });
+});
+
+function mnemonicsWith(chosen: (row: Row) => boolean): string {
+  return [...new Set(ROWS.filter(chosen).map(({ mnemonic }) => mnemonic))].sort().join(' ');
+}
