@@ -33,7 +33,9 @@ import {
 } from '../support/observed-effects.ts';
 import { randomEncoding } from '../support/row-encodings.ts';
 
-const ENCODINGS_PER_ROW = 12;
+/** A row gets more encodings than this while something declared has not been seen. */
+const ENCODINGS_MIN = 6;
+const ENCODINGS_MAX = 60;
 const STATES_PER_ENCODING = 4;
 
 interface Case {
@@ -110,7 +112,8 @@ const UNSEEN: ReadonlyMap<string, readonly string[]> = new Map([
 
 function observe(row: Row, prng: Prng): Tally {
   const tally: Tally = { wrong: [], declared: new Set(), observed: new Set(), completed: 0 };
-  for (let n = 0; n < ENCODINGS_PER_ROW; n++) {
+  for (let n = 0; n < ENCODINGS_MAX; n++) {
+    if (n >= ENCODINGS_MIN && tally.completed > 0 && isAllSeen(tally)) break;
     const code = randomEncoding(row, prng, INTO_WINDOW);
     const decoded = decode(code, 0, code.length);
     if (decoded.kind !== 'instruction') throw new Error(`${syntax(row)}: ${decoded.kind}`);
@@ -126,6 +129,10 @@ function observe(row: Row, prng: Prng): Tally {
     }
   }
   return tally;
+}
+
+function isAllSeen({ declared, observed }: Tally): boolean {
+  return [...declared].every((item) => observed.has(item));
 }
 
 /** Flip everything that is not declared read: nothing may come of it. */

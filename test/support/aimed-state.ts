@@ -58,6 +58,8 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
     aim.set(Gpr.RDI, aim.target(Segment.ES), addressWidth);
     if (instruction.repeat !== 'none') aim.set(Gpr.RCX, BigInt(prng.below(3)), addressWidth);
   }
+  const counts = /^J.?CXZ$|^LOOP/.test(row.mnemonic);
+  if (counts && prng.below(2) === 0) aim.set(Gpr.RCX, BigInt(prng.below(2)), addressWidth);
   if (row.mnemonic === 'XLATB') aim.set(Gpr.RBX, aim.target(source), addressWidth);
   if (row.mnemonic === 'LEAVE') registers[Gpr.RBP] = aim.target(Segment.SS);
   const [first, second] = operands;

@@ -82,7 +82,7 @@ export function flippedInside(before: Before, part: Part): Before {
 /** The state with every bit flipped that is not in the part. */
 export function flippedOutside(before: Before, part: Part): Before {
   const mask = registerMask(part.registers);
-  const window = before.window.map((byte) => ~byte);
+  const window = complement(before.window);
   for (const [from, to] of part.window) window.set(before.window.subarray(from, to), from);
   return {
     ...before,
@@ -90,6 +90,12 @@ export function flippedOutside(before: Before, part: Part): Before {
     rflags: before.rflags ^ (VARIED_FLAGS & ~part.flags),
     window,
   };
+}
+
+function complement(bytes: Uint8Array): Uint8Array {
+  const words = new Int32Array(bytes.slice().buffer);
+  for (let i = 0; i < words.length; i++) words[i] = ~(words[i] as number);
+  return new Uint8Array(words.buffer);
 }
 
 function registerMask(list: readonly RegisterBytes[]): Uint8Array {
@@ -171,9 +177,9 @@ function windowContradictions(
     if (effect.kind === 'read') continue;
     const [from, to] = rangeOf(effect, b1, instruction);
     const declared = effect.certain ? 'written' : 'maybe';
+    const at = ({ window }: { readonly window: Uint8Array }, i: number) => window[i] as number;
     for (let i = from; i < to; i++) {
-      const bytes = [b1, a1, b2, a2].map(({ window }) => window[i] as number);
-      if (!agrees(declared, ...(bytes as [number, number, number, number]))) {
+      if (!agrees(declared, at(b1, i), at(a1, i), at(b2, i), at(a2, i))) {
         found.push(`memory at ${i}`);
       }
     }
