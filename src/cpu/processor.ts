@@ -60,6 +60,8 @@ export class Processor {
   delivering: DeliveredEvent | null = null;
   private attention = true;
   private newBlocking = 0;
+  private readonly blockLog = new Int32Array(2 * RECENT_BLOCKS);
+  private blockCount = 0;
   private readonly memory: PhysicalMemory;
   private readonly codeCache: CodeCache;
   private readonly costs: InstructionCosts;
@@ -189,11 +191,32 @@ export class Processor {
   }
 
   private executeOne(): void {
+    this.logBlock();
     this.execute(this.fetch().instructions[0] as Prepared);
+  }
+
+  /** Addresses at which the last blocks were entered, oldest first; for reports, not state. */
+  get recentBlocks(): readonly Long[] {
+    const addresses: Long[] = [];
+    for (let i = 0; i < RECENT_BLOCKS; i++) {
+      const at = 2 * ((this.blockCount + i) % RECENT_BLOCKS);
+      const address = Long.fromBits(this.blockLog[at] as number, this.blockLog[at + 1] as number);
+      if (!address.isZero()) addresses.push(address);
+    }
+    return addresses;
+  }
+
+  private logBlock(): void {
+    const { words } = this.state;
+    const at = 2 * (this.blockCount % RECENT_BLOCKS);
+    this.blockLog[at] = words[Word.RIP] as number;
+    this.blockLog[at + 1] = words[Word.RIP + 1] as number;
+    this.blockCount = (this.blockCount + 1) % RECENT_BLOCKS;
   }
 
   /** A block, for as long as nothing wants to come between its instructions. */
   private executeBlock(limit: number): void {
+    this.logBlock();
     const block = this.fetch();
     const { instructions } = block;
     for (let i = 0; i < instructions.length; i++) {
@@ -352,4 +375,5 @@ export class Processor {
 }
 
 const TSS_IO_BASE = 0x66;
+const RECENT_BLOCKS = 16;
 const DR6_SINGLE_STEP = 1 << 14;

@@ -224,6 +224,7 @@ export class ProcessorState {
   constructor(memory: PhysicalMemory, hpa: number) {
     const at = memory.bytes.byteOffset + hpa;
     this.words = new Int32Array(memory.bytes.buffer, at, PROCESSOR_BYTES / 4);
+    memory.noteWrite(hpa, PROCESSOR_BYTES);
   }
 
   /** A 64-bit item by its first word. */

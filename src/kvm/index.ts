@@ -15,6 +15,13 @@ export { Hypercall } from './hypercalls.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
 export { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 export { grownWindow, shrunkWindow } from './ple-window.ts';
-export type { ExitStatistics, ExitTimes, RecentExit, VcpuCounters } from './statistics.ts';
+export {
+  addTimes,
+  type ExitStatistics,
+  type ExitTimes,
+  exitTimes,
+  type RecentExit,
+  type VcpuCounters,
+} from './statistics.ts';
 export { Vcpu, type VcpuSnapshot } from './vcpu.ts';
 export { type UserSpace, Vm, type VmConfig, type VmCosts, type VmSnapshot } from './vm.ts';

@@ -39,7 +39,11 @@ export class VcpuThread implements ThreadBody {
   }
 
   run(pcpu: Pcpu, limit: number): BodyOutcome {
-    const { state } = this.vcpu;
+    const { state, vm } = this.vcpu;
+    if (vm.isShutDown) {
+      state.phase = 'ended';
+      return 'exit';
+    }
     for (;;) {
       const outcome = this.advance(pcpu, limit);
       if (outcome !== null) return outcome;

@@ -49,12 +49,12 @@ export function newCounters(): VcpuCounters {
 
 /** Times of the exits of one reason, in cycles. */
 export interface ExitTimes {
-  count: number;
-  total: number;
-  min: number;
-  max: number;
+  readonly count: number;
+  readonly total: number;
+  readonly min: number;
+  readonly max: number;
   /** Sum of squares, for the standard error. */
-  squares: number;
+  readonly squares: number;
 }
 
 /** An exit of the recent past, for reports. */
@@ -96,13 +96,40 @@ export function openExit(statistics: ExitStatistics, exit: RecentExit): void {
 export function closeExit(statistics: ExitStatistics, now: number): void {
   const { openReason, byReason } = statistics;
   if (openReason < 0) return;
-  const cycles = now - statistics.openSince;
-  byReason[openReason] ??= { count: 0, total: 0, min: cycles, max: cycles, squares: 0 };
-  const times = byReason[openReason];
-  times.count++;
-  times.total += cycles;
-  times.squares += cycles * cycles;
-  times.min = Math.min(times.min, cycles);
-  times.max = Math.max(times.max, cycles);
+  byReason[openReason] = withExit(byReason[openReason], now - statistics.openSince);
   statistics.openReason = -1;
+}
+
+function withExit(times: ExitTimes | undefined, cycles: number): ExitTimes {
+  return {
+    count: (times?.count ?? 0) + 1,
+    total: (times?.total ?? 0) + cycles,
+    min: Math.min(times?.min ?? cycles, cycles),
+    max: Math.max(times?.max ?? cycles, cycles),
+    squares: (times?.squares ?? 0) + cycles * cycles,
+  };
+}
+
+/** Times by reason, as if the exit that is open ended at `now`. */
+export function exitTimes(statistics: ExitStatistics, now: number): ReadonlyMap<number, ExitTimes> {
+  const times = new Map(
+    Object.entries(statistics.byReason).map(([reason, item]) => [Number(reason), item]),
+  );
+  const { openReason, openSince } = statistics;
+  if (openReason >= 0) {
+    times.set(openReason, withExit(times.get(openReason), Math.max(0, now - openSince)));
+  }
+  return times;
+}
+
+/** The sum of two sets of times. */
+export function addTimes(a: ExitTimes | undefined, b: ExitTimes): ExitTimes {
+  if (a === undefined) return b;
+  return {
+    count: a.count + b.count,
+    total: a.total + b.total,
+    min: Math.min(a.min, b.min),
+    max: Math.max(a.max, b.max),
+    squares: a.squares + b.squares,
+  };
 }

@@ -48,6 +48,7 @@ export interface VmConfig {
 /** Everything about a virtual machine that changes, outside memory. */
 export interface VmSnapshot {
   readonly lastBoostedVcpu: number;
+  readonly isShutDown: boolean;
   readonly vcpus: readonly VcpuSnapshot[];
 }
 
@@ -70,6 +71,8 @@ export class Vm {
   readonly vcpus: Vcpu[] = [];
   /** vCPU that a directed yield went to last; the next scan begins behind it. */
   lastBoostedVcpu = 0;
+  /** User space has shut the machine down: its threads end as soon as they run again. */
+  isShutDown = false;
   private readonly codeCache: CodeCache;
   private readonly ept: EptBuilder;
   private readonly msrBitmap: number;
@@ -151,12 +154,14 @@ export class Vm {
   get snapshot(): VmSnapshot {
     return {
       lastBoostedVcpu: this.lastBoostedVcpu,
+      isShutDown: this.isShutDown,
       vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
     };
   }
 
   set snapshot(saved: VmSnapshot) {
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
+    this.isShutDown = saved.isShutDown;
     saved.vcpus.forEach((snapshot, i) => {
       (this.vcpus[i] as Vcpu).snapshot = snapshot;
     });

@@ -1,6 +1,8 @@
 // MurmurHash3, x86 128-bit variant (Austin Appleby, public domain algorithm), in a form that takes
 // its input piece by piece. It identifies machine states; it is not meant to resist an adversary.
 
+import { encodeUtf8 } from './text.ts';
+
 const C1 = 0x239b961b;
 const C2 = 0xab0e9789;
 const C3 = 0x38b34ae5;
@@ -37,7 +39,7 @@ export class Hash {
 
   /** Add a string as UTF-8, preceded by its length so that adjacent strings do not run together. */
   text(value: string): this {
-    const bytes = utf8(value);
+    const bytes = encodeUtf8(value);
     return this.number(bytes.length).bytes(bytes);
   }
 
@@ -94,21 +96,4 @@ function finalize(word: number): number {
 
 function rotl(x: number, count: number): number {
   return (x << count) | (x >>> (32 - count));
-}
-
-/** UTF-8 without TextEncoder, which the core's compilation does not know. */
-function utf8(value: string): Uint8Array {
-  const bytes: number[] = [];
-  for (const character of value) {
-    const code = character.codePointAt(0) as number;
-    if (code < 0x80) bytes.push(code);
-    else if (code < 0x800) bytes.push(0xc0 | (code >> 6), 0x80 | (code & 63));
-    else if (code < 0x10000) {
-      bytes.push(0xe0 | (code >> 12), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63));
-    } else {
-      bytes.push(0xf0 | (code >> 18), 0x80 | ((code >> 12) & 63));
-      bytes.push(0x80 | ((code >> 6) & 63), 0x80 | (code & 63));
-    }
-  }
-  return Uint8Array.from(bytes);
 }

@@ -7,4 +7,6 @@
 export { EventQueue, type EventQueueState, type SimEvent } from './event-queue.ts';
 export { Frequency } from './frequency.ts';
 export { Hash } from './hash.ts';
+export { nearest } from './nearest.ts';
 export { Prng, type PrngState } from './prng.ts';
+export { decodeUtf8, encodeUtf8 } from './text.ts';

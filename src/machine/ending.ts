@@ -1,0 +1,109 @@
+// How a run can end, and the exit code that says so. A guest that writes to the exit port decides
+// its code as under QEMU, (value << 1) | 1, which is always odd; vmxlab's own codes are even.
+
+import { Rflags } from '../cpu/index.ts';
+import type { KvmExit, Vcpu, Vm } from '../kvm/index.ts';
+import { fieldIndex } from '../vmx/index.ts';
+import { printDuration } from './schema.ts';
+
+export type EndingStatus =
+  /** The guest wrote to the exit port. */
+  | 'exited'
+  /** Every vCPU is halted with interrupts off, or nothing can wake it. */
+  | 'halted'
+  /** A limit of the scenario was reached. */
+  | 'limit'
+  | 'tripleFault'
+  /** Some vCPU waits for an interrupt that can never come. */
+  | 'deadlock'
+  | 'notImplemented'
+  | 'entryFailed'
+  | 'kvmError';
+
+/** Plain data, saved with the machine. */
+export interface MachineEnding {
+  readonly status: EndingStatus;
+  readonly exitCode: number;
+  /** What happened, as a sentence without a full stop. */
+  readonly message: string;
+  /** The vCPU concerned, or null. */
+  readonly vcpu: { readonly vm: number; readonly index: number } | null;
+}
+
+/** Exit codes of runs that the guest did not end itself. */
+export const EXIT_CODES: Readonly<Record<Exclude<EndingStatus, 'exited'>, number>> = {
+  halted: 0,
+  limit: 4,
+  tripleFault: 6,
+  deadlock: 8,
+  notImplemented: 10,
+  entryFailed: 12,
+  kvmError: 14,
+};
+
+function ending(
+  status: Exclude<EndingStatus, 'exited'>,
+  message: string,
+  vcpu: Vcpu | null,
+): MachineEnding {
+  return { status, exitCode: EXIT_CODES[status], message, vcpu: vcpu === null ? null : idOf(vcpu) };
+}
+
+function idOf(vcpu: Vcpu): { vm: number; index: number } {
+  return { vm: vcpu.vm.id, index: vcpu.index };
+}
+
+export const Ending = {
+  exited(vcpu: Vcpu, value: number): MachineEnding {
+    const exitCode = ((value << 1) | 1) & 0xff;
+    const message = `vCPU ${vcpu.index} wrote ${value} to the exit port`;
+    return { status: 'exited', exitCode, message, vcpu: idOf(vcpu) };
+  },
+  tripleFault(vcpu: Vcpu): MachineEnding {
+    return ending('tripleFault', `vCPU ${vcpu.index} met a triple fault`, vcpu);
+  },
+  notImplemented(vcpu: Vcpu, message: string): MachineEnding {
+    return ending('notImplemented', `vCPU ${vcpu.index}: ${message}`, vcpu);
+  },
+  kvmError(vcpu: Vcpu, message: string): MachineEnding {
+    return ending('kvmError', `vCPU ${vcpu.index}: ${message}`, vcpu);
+  },
+  entryFailed(vcpu: Vcpu, exit: Extract<KvmExit, { reason: 'FAIL_ENTRY' }>): MachineEnding {
+    const code = `0x${exit.hardwareReason.toString(16)}`;
+    const { check } = exit;
+    const why =
+      check === null
+        ? ''
+        : `; the check that failed: ${check.rule} (${check.fields.join(', ')}; SDM 3, "${check.section}")`;
+    return ending('entryFailed', `vCPU ${vcpu.index}: VM entry failed with ${code}${why}`, vcpu);
+  },
+  limit(which: 'time' | 'instructions', value: number): MachineEnding {
+    const text = which === 'time' ? printDuration(value) : `${value} instructions`;
+    const flag = which === 'time' ? '--until' : '--max-instructions';
+    const hint = `raise it with ${flag}, or limits.${which} in a scenario`;
+    return ending('limit', `still running after ${text}, the limit; ${hint}`, null);
+  },
+};
+
+const RFLAGS = fieldIndex('GUEST_RFLAGS');
+
+/** The ending of a machine whose vCPUs all sleep for good. */
+export function endingOfHalt(vm: Vm): MachineEnding {
+  const waiting = vm.vcpus.filter(
+    ({ state, virtual }) =>
+      state.phase !== 'ended' && (virtual.vmcs.get32(RFLAGS) & Rflags.IF) !== 0,
+  );
+  if (waiting.length === 0) {
+    return ending('halted', 'every vCPU is halted with interrupts off', null);
+  }
+  const list = waiting.map(waitOf).join('; ');
+  return ending('deadlock', `nothing can happen any more: ${list}`, waiting[0] as Vcpu);
+}
+
+function waitOf(vcpu: Vcpu): string {
+  const rip = vcpu.rip.toUnsigned().toString(16);
+  const why = vcpu.lapic.isEnabled
+    ? 'no timer is armed and no other vCPU runs'
+    : 'its local APIC is not enabled';
+  return `vCPU ${vcpu.index} at 0x${rip} waits for an interrupt, but ${why}`;
+}

@@ -1,0 +1,31 @@
+// machine: a scenario made into a running machine, and what came of it. Knows nothing of files,
+// terminals or debuggers.
+//
+//   const checked = checkScenario({ vms: [{ program: 'hello.asm', vcpus: 2 }], host: { pcpus: 1 } });
+//   if ('scenario' in checked) {
+//     const machine = new Machine(checked.scenario, { programs: [bytes] });
+//     const ending = machine.run();
+//     if (ending !== null) reportText(reportOf(machine, ending));
+//   }
+
+export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
+export { LOAD_ADDRESS, roomForProgram, Selector } from './loader.ts';
+export { Machine, type MachineOptions, type MachineSnapshot } from './machine.ts';
+export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
+export {
+  type ExitReport,
+  REPORT_SCHEMA_VERSION,
+  type RunReport,
+  reportOf,
+  type VcpuReport,
+} from './report.ts';
+export { exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
+export { checkScenario, SCENARIO, type Scenario } from './scenario.ts';
+export {
+  type Issue,
+  jsonSchema,
+  type Path,
+  printSize,
+  type ReferenceLine,
+  reference,
+} from './schema.ts';

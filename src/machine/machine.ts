@@ -1,0 +1,311 @@
+// A scenario made into a wired machine: the one place where the layers are put together. Runs it,
+// says how it ended, saves and restores it, and identifies its state by a hash.
+
+import Long from 'long';
+import { STATE_BYTES } from '../cpu/index.ts';
+import { HOG_BODY, Host, type HostState } from '../host/index.ts';
+import {
+  InternalError,
+  type KvmExit,
+  type KvmParameters,
+  type UserSpace,
+  type Vcpu,
+  Vm,
+  type VmSnapshot,
+} from '../kvm/index.ts';
+import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
+import { Hash } from '../sim/index.ts';
+import type { TraceSink } from '../trace/index.ts';
+import { Devices, type DevicesState } from './devices.ts';
+import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
+import { loadProgram } from './loader.ts';
+import { COST_PRESETS, type CostPreset } from './presets.ts';
+import { affinityOf, type Scenario } from './scenario.ts';
+
+export interface MachineOptions {
+  /** The bytes of each virtual machine's program, in the order of the scenario. */
+  readonly programs: readonly Uint8Array[];
+  /** Who listens to trace events. */
+  readonly sink?: TraceSink;
+}
+
+/** A saved machine: plain data and pages of memory. Belongs to the scenario it was made from. */
+export interface MachineSnapshot {
+  readonly host: HostState;
+  readonly vms: readonly VmSnapshot[];
+  readonly devices: readonly DevicesState[];
+  readonly endings: readonly (MachineEnding | null)[];
+  readonly limit: MachineEnding | null;
+  readonly reached: number;
+  /** For each virtual machine, the pages that are not zero. */
+  readonly memory: readonly (readonly SavedPage[])[];
+}
+
+interface SavedPage {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Virtual time between two looks at the limits, in ns. */
+const CHECK_INTERVAL_NS = 1_000_000;
+
+export class Machine {
+  readonly scenario: Scenario;
+  readonly preset: CostPreset;
+  readonly host: Host;
+  readonly vms: readonly Vm[];
+  readonly devices: readonly Devices[];
+  private endings: (MachineEnding | null)[];
+  /** Set when a limit ended the run. */
+  private limit: MachineEnding | null = null;
+  /** Virtual time up to which the host was told to run, in cycles. */
+  private reached = 0;
+
+  /** Throws if there are not as many programs as virtual machines, or one does not fit. */
+  constructor(scenario: Scenario, options: MachineOptions) {
+    if (options.programs.length !== scenario.vms.length) {
+      throw new RangeError(`${scenario.vms.length} programs expected`);
+    }
+    this.scenario = scenario;
+    this.preset = COST_PRESETS[scenario.host.machine];
+    this.host = new Host({
+      pcpuCount: scenario.host.pcpus,
+      khz: this.preset.khz,
+      hz: scenario.host.hz,
+      lookahead: scenario.host.lookahead,
+      seed: scenario.seed,
+      costs: this.preset.host,
+    });
+    this.host.sink = options.sink ?? null;
+    this.devices = scenario.vms.map(() => new Devices());
+    this.endings = scenario.vms.map(() => null);
+    this.vms = scenario.vms.map((_, i) => this.createVm(i));
+    this.vms.forEach((vm, i) => {
+      loadProgram(vm, options.programs[i] as Uint8Array);
+    });
+    this.createHogs();
+    for (const vm of this.vms) {
+      for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
+    }
+  }
+
+  private createVm(id: number): Vm {
+    const config = this.scenario.vms[id] as Scenario['vms'][number];
+    const ramBytes = config.memory;
+    const vm = new Vm({
+      id,
+      name: config.name,
+      host: this.host,
+      memory: new PhysicalMemory(ramBytes + Vm.overheadBytes(ramBytes, config.vcpus)),
+      ramBytes,
+      costs: this.preset.vm,
+      parameters: parametersOf(config.kvm),
+      userSpace: this.userSpace(id),
+    });
+    for (let i = 0; i < config.vcpus; i++) {
+      const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
+      vm.createVcpu(affinityOf(pin, this.scenario.host.pcpus), config.nice);
+    }
+    return vm;
+  }
+
+  private createHogs(): void {
+    let number = 0;
+    for (const hog of this.scenario.hogs) {
+      const affinity = affinityOf(hog.pin, this.scenario.host.pcpus);
+      for (let i = 0; i < hog.count; i++) {
+        const name = `hog${number++}`;
+        const config = { name, nice: hog.nice, affinity, body: HOG_BODY };
+        this.host.scheduler.start(this.host.createThread(config));
+      }
+    }
+  }
+
+  /** The process that runs a virtual machine. */
+  private userSpace(id: number): UserSpace {
+    return {
+      handleExit: (vcpu, exit) => this.handleExit(id, vcpu, exit),
+      allBlocked: (vm) => this.end(id, endingOfHalt(vm)),
+    };
+  }
+
+  private handleExit(id: number, vcpu: Vcpu, exit: KvmExit): 'run' | 'stop' {
+    const devices = this.devices[id] as Devices;
+    switch (exit.reason) {
+      case 'IO':
+        if (exit.direction === 'in') exit.data = devices.read(exit.port, exit.sizeBytes);
+        else if (devices.write(exit.port, exit.data)) {
+          return this.end(id, Ending.exited(vcpu, devices.state.exitValue));
+        }
+        return 'run';
+      case 'MMIO':
+        // Nothing is there: reads give all ones, writes are lost.
+        if (!exit.isWrite) exit.data = Long.NEG_ONE;
+        return 'run';
+      case 'SHUTDOWN':
+        return this.end(id, Ending.tripleFault(vcpu));
+      case 'FAIL_ENTRY':
+        return this.end(id, Ending.entryFailed(vcpu, exit));
+      case 'INTERNAL_ERROR': {
+        const notImplemented = exit.suberror === InternalError.EMULATION;
+        const { message } = exit;
+        return this.end(
+          id,
+          notImplemented ? Ending.notImplemented(vcpu, message) : Ending.kvmError(vcpu, message),
+        );
+      }
+    }
+  }
+
+  private end(id: number, ending: MachineEnding): 'stop' {
+    this.endings[id] ??= ending;
+    (this.vms[id] as Vm).isShutDown = true;
+    if (!this.endings.includes(null)) this.host.requestStop();
+    return 'stop';
+  }
+
+  /** How the run ended, or null while it goes on: the worst ending of any virtual machine. */
+  get ending(): MachineEnding | null {
+    if (this.endings.includes(null)) return this.limit;
+    return this.endings.reduce((worst, ending) =>
+      (ending as MachineEnding).exitCode > (worst as MachineEnding).exitCode ? ending : worst,
+    );
+  }
+
+  /** Cycles of virtual time that have passed. */
+  get now(): number {
+    return this.host.now;
+  }
+
+  /** Guest instructions completed. */
+  get instructions(): number {
+    return this.vcpus.reduce((sum, vcpu) => sum + vcpu.virtual.processor.instructions, 0);
+  }
+
+  get vcpus(): readonly Vcpu[] {
+    return this.vms.flatMap((vm) => vm.vcpus);
+  }
+
+  private limitReached(): MachineEnding | null {
+    const { time, instructions } = this.scenario.limits;
+    if (this.instructions >= instructions) return Ending.limit('instructions', instructions);
+    if (this.now >= this.host.frequency.toCycles(time)) return Ending.limit('time', time);
+    return null;
+  }
+
+  /**
+   * Run until the machine ends or virtual time reaches `until` (cycles; default: the limits).
+   * Returns how it ended, or null if it has not. Where it pauses makes no difference to the run:
+   * limits are looked at only at multiples of the check interval.
+   */
+  run(until = Number.POSITIVE_INFINITY): MachineEnding | null {
+    const step = this.host.frequency.toCycles(CHECK_INTERVAL_NS);
+    while (this.ending === null && this.reached < until) {
+      this.reached = Math.min((Math.floor(this.reached / step) + 1) * step, until);
+      const stop = this.host.run(this.reached);
+      if (stop === 'idle') throw new Error('the host has nothing to do, but no machine has ended');
+      if (this.reached % step === 0) this.limit = this.limitReached();
+    }
+    this.host.assertConserved();
+    return this.ending;
+  }
+
+  /** Save everything. Taking a snapshot changes nothing. */
+  snapshot(): MachineSnapshot {
+    return structuredClonePlain({
+      host: this.host.state,
+      vms: this.vms.map((vm) => vm.snapshot),
+      devices: this.devices.map(({ state }) => state),
+      endings: this.endings,
+      limit: this.limit,
+      reached: this.reached,
+      memory: this.vms.map(({ memory }) =>
+        memory.touchedPages().map((number) => ({ number, bytes: memory.page(number).slice() })),
+      ),
+    });
+  }
+
+  /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
+  restore(snapshot: MachineSnapshot): void {
+    const saved = structuredClonePlain(snapshot);
+    this.vms.forEach(({ memory }, i) => {
+      restoreMemory(memory, saved.memory[i] as readonly SavedPage[]);
+    });
+    this.host.state = saved.host;
+    this.vms.forEach((vm, i) => {
+      vm.snapshot = saved.vms[i] as VmSnapshot;
+    });
+    this.devices.forEach((devices, i) => {
+      devices.state = saved.devices[i] as DevicesState;
+    });
+    this.endings = [...saved.endings];
+    this.limit = saved.limit;
+    this.reached = saved.reached;
+  }
+
+  /** Identifies the state: equal for equal states, whatever led to them. 32 hexadecimal digits. */
+  stateHash(): string {
+    const hash = new Hash();
+    for (const vm of this.vms) {
+      hashMemory(hash, vm);
+      hash.text(JSON.stringify(vm.snapshot));
+    }
+    hash.text(JSON.stringify(this.devices.map(({ state }) => state)));
+    hash.text(JSON.stringify(this.host.state));
+    return hash.digest();
+  }
+}
+
+function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
+  return {
+    pleGap: kvm.ple_gap,
+    pleWindow: kvm.ple_window,
+    pleWindowGrow: kvm.ple_window_grow,
+    pleWindowShrink: kvm.ple_window_shrink,
+    pleWindowMax: kvm.ple_window_max,
+    kickYields: kvm.kick_yields,
+    preemptionTimer: kvm.preemption_timer,
+  };
+}
+
+function restoreMemory(memory: PhysicalMemory, pages: readonly SavedPage[]): void {
+  for (const number of memory.touchedPages()) memory.page(number).fill(0);
+  memory.touched.fill(0);
+  for (const { number, bytes } of pages) {
+    memory.page(number).set(bytes);
+    memory.touched[number] = 1;
+  }
+  memory.watchedLines.fill(0);
+}
+
+/** Processor states are hashed without their scratch room, whose contents mean nothing. */
+function hashMemory(hash: Hash, vm: Vm): void {
+  const { memory } = vm;
+  const stateOffsets = new Map(
+    vm.vcpus.map(({ virtual }) => {
+      const offset = virtual.processor.state.words.byteOffset - memory.bytes.byteOffset;
+      return [offset / PAGE_SIZE, STATE_BYTES] as const;
+    }),
+  );
+  for (const number of memory.touchedPages()) {
+    if (stateOffsets.has(number) || isZero(memory.page(number))) continue;
+    hash.number(number).bytes(memory.page(number));
+  }
+  for (const [number, bytes] of stateOffsets) {
+    hash.number(number).bytes(memory.page(number).subarray(0, bytes));
+  }
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/** A deep copy of plain data and byte arrays. */
+function structuredClonePlain<T>(value: T): T {
+  if (value instanceof Uint8Array) return value.slice() as T;
+  if (Array.isArray(value)) return value.map(structuredClonePlain) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, structuredClonePlain(item)]),
+  ) as T;
+}

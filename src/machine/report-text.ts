@@ -1,0 +1,175 @@
+// The report on a run as a page for people. The exit table has the shape of `perf kvm stat report`.
+// Linux tools/perf/builtin-kvm.c, print_result.
+
+import type { ExitReport, RunReport, VcpuReport } from './report.ts';
+
+/** Paints text; the identity where colour is not wanted. */
+export type Paint = (text: string, as: 'good' | 'bad' | 'dim' | 'bold') => string;
+
+export const NO_PAINT: Paint = (text) => text;
+
+/** Every line of the page. */
+export function reportText(report: RunReport, paint: Paint = NO_PAINT): string[] {
+  return [
+    ...headline(report, paint),
+    '',
+    ...exitTable(report, paint),
+    ...yieldLines(report),
+    ...vcpuTable(report, paint),
+    ...troubleLines(report, paint),
+  ];
+}
+
+function headline(report: RunReport, paint: Paint): string[] {
+  const isGood = report.status === 'halted' || report.status === 'exited';
+  const status = paint(statusText(report), isGood ? 'good' : 'bad');
+  const time = `${milliseconds(report.virtualNs)} ms of virtual time`;
+  const instructions = `${grouped(report.instructions)} guest instructions`;
+  return [
+    `${status}: ${report.message}.`,
+    paint(`${time}, ${instructions}, state ${report.stateHash}`, 'dim'),
+  ];
+}
+
+const STATUS_TEXTS: Readonly<Record<RunReport['status'], string>> = {
+  exited: 'Exited',
+  halted: 'Halted',
+  limit: 'Limit reached',
+  tripleFault: 'Triple fault',
+  deadlock: 'Deadlock',
+  notImplemented: 'Not implemented',
+  entryFailed: 'VM entry failed',
+  kvmError: 'KVM internal error',
+};
+
+function statusText(report: RunReport): string {
+  const text = STATUS_TEXTS[report.status];
+  return report.status === 'exited' ? `${text} with ${report.exitCode}` : text;
+}
+
+/** In the shape of `perf kvm stat report`. */
+export function exitTable(report: RunReport, paint: Paint = NO_PAINT): string[] {
+  const samples = report.exits.reduce((sum, { count }) => sum + count, 0);
+  const totalNs = report.exits.reduce((sum, exit) => sum + exit.totalNs, 0);
+  const row = (exit: ExitReport) =>
+    [
+      exit.name.padStart(20),
+      String(exit.count).padStart(10),
+      percent(exit.count, samples),
+      percent(exit.totalNs, totalNs),
+      `${microseconds(exit.minNs).padStart(9)}us`,
+      `${microseconds(exit.maxNs).padStart(9)}us`,
+      `${microseconds(exit.meanNs).padStart(9)}us ( +-${exit.meanErrorPercent.toFixed(2).padStart(7)}% )`,
+    ].join(' ');
+  const titles = [
+    'VM-EXIT'.padStart(20),
+    'Samples'.padStart(10),
+    'Samples%'.padStart(9),
+    'Time%'.padStart(9),
+    'Min Time'.padStart(11),
+    'Max Time'.padStart(11),
+    'Avg time'.padStart(16),
+  ];
+  return [
+    'Analyze events for all VMs, all VCPUs:',
+    '',
+    paint(titles.join(' '), 'bold'),
+    '',
+    ...report.exits.map(row),
+    '',
+    `Total Samples:${samples}, Total events handled time:${microseconds(totalNs)}us.`,
+    '',
+  ];
+}
+
+function percent(part: number, whole: number): string {
+  return `${(whole === 0 ? 0 : (100 * part) / whole).toFixed(2).padStart(8)}%`;
+}
+
+function yieldLines(report: RunReport): string[] {
+  const sum = (name: keyof VcpuReport['statistics']) =>
+    report.vcpus.reduce((total, vcpu) => total + vcpu.statistics[name], 0);
+  const spin = [sum('ple_yield_attempted'), sum('ple_yield_successful')];
+  const call = [sum('directed_yield_attempted'), sum('directed_yield_successful')];
+  if (spin[0] === 0 && call[0] === 0) return [];
+  return [
+    'Directed yields: ' +
+      `${spin[0]} tried and ${spin[1]} successful out of PAUSE loops, ` +
+      `${call[0]} tried and ${call[1]} successful out of hypercalls.`,
+    '',
+  ];
+}
+
+function vcpuTable(report: RunReport, paint: Paint): string[] {
+  const titles = ['vCPU', 'Instructions', 'Exits', 'Guest ms', 'Host ms', 'Steal ms', 'Blocked ms'];
+  const widths = [6, 14, 9, 11, 11, 11, 11];
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, i) => cell.padStart(widths[i] as number)).join(' ');
+  const several = report.vcpus.some(({ vm }) => vm > 0);
+  return [
+    paint(line([...titles]), 'bold'),
+    ...report.vcpus.map((vcpu) =>
+      line([
+        several ? `${vcpu.vm}:${vcpu.index}` : String(vcpu.index),
+        grouped(vcpu.instructions),
+        String(vcpu.statistics.exits),
+        milliseconds(vcpu.times.guestNs),
+        milliseconds(vcpu.times.hostNs),
+        milliseconds(vcpu.times.stealNs),
+        milliseconds(vcpu.times.blockedNs),
+      ]),
+    ),
+    '',
+  ];
+}
+
+/** What a run that went wrong has to say: registers, last exits, last instructions. */
+function troubleLines(report: RunReport, paint: Paint): string[] {
+  return report.vcpus
+    .filter(({ recentInstructions }) => recentInstructions.length > 0)
+    .filter(() => report.status !== 'exited' && report.status !== 'halted')
+    .flatMap((vcpu) => [
+      paint(`vCPU ${vcpu.index}, registers:`, 'bold'),
+      ...registerLines(vcpu),
+      paint('Last VM exits:', 'bold'),
+      ...vcpu.recentExits
+        .slice(-RECENT_EXITS_SHOWN)
+        .map(
+          ({ timeNs, name, rip, qualification }) =>
+            `  ${milliseconds(timeNs).padStart(12)} ms  ${name.padEnd(18)} ` +
+            `rip 0x${rip} qualification 0x${qualification}`,
+        ),
+      paint('Last instructions:', 'bold'),
+      ...vcpu.recentInstructions.map((text, i, all) =>
+        i === all.length - 1 ? paint(`> ${text}`, 'bad') : `  ${text}`,
+      ),
+      '',
+    ]);
+}
+
+const RECENT_EXITS_SHOWN = 8;
+const REGISTERS_PER_LINE = 4;
+
+function registerLines(vcpu: VcpuReport): string[] {
+  const cells = Object.entries(vcpu.registers).map(
+    ([name, value]) => `${name.padStart(6)} ${value.padStart(16, '0')}`,
+  );
+  const lines: string[] = [];
+  for (let i = 0; i < cells.length; i += REGISTERS_PER_LINE) {
+    lines.push(cells.slice(i, i + REGISTERS_PER_LINE).join(' '));
+  }
+  return lines;
+}
+
+function microseconds(ns: number): string {
+  return (ns / 1000).toFixed(2);
+}
+
+function milliseconds(ns: number): string {
+  return (ns / 1e6).toFixed(3);
+}
+
+/** Digits in groups of three; not by locale, so that every machine prints the same. */
+function grouped(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ',');
+}

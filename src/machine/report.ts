@@ -1,0 +1,182 @@
+// What a run has to show for itself, as one plain document: `vmxlab run --json` prints it as it is,
+// report-text.ts makes a page of it. Same scenario, same bytes.
+
+import type Long from 'long';
+import { STATE_ITEMS } from '../cpu/index.ts';
+import { addTimes, type ExitTimes, exitTimes, type Vcpu, type VcpuCounters } from '../kvm/index.ts';
+import { decodeUtf8 } from '../sim/index.ts';
+import { exitReasonName } from '../vmx/index.ts';
+import type { EndingStatus, MachineEnding } from './ending.ts';
+import { recentInstructions } from './history.ts';
+import type { Machine } from './machine.ts';
+
+/** Changes whenever a reader of the document would have to change. */
+export const REPORT_SCHEMA_VERSION = 1;
+
+export interface ExitReport {
+  /** As Linux names it: HLT. */
+  readonly name: string;
+  readonly number: number;
+  readonly count: number;
+  /** Nanoseconds from the exit to the next entry, sleep included. */
+  readonly totalNs: number;
+  readonly minNs: number;
+  readonly maxNs: number;
+  readonly meanNs: number;
+  /** Standard error of the mean, in percent of it. */
+  readonly meanErrorPercent: number;
+}
+
+export interface VcpuReport {
+  readonly vm: number;
+  readonly index: number;
+  /** `halted`, `running`, `ended`: what it was doing at the end. */
+  readonly status: string;
+  readonly instructions: number;
+  /** Hexadecimal, by the SDM's names. */
+  readonly registers: Readonly<Record<string, string>>;
+  readonly exits: readonly ExitReport[];
+  /** Under the names of kvm_stat, and two of our own for yields out of PAUSE loops. */
+  readonly statistics: VcpuCounters;
+  /** Where its time went, in ns: guest, host, waiting for a pCPU (steal), blocked. */
+  readonly times: Readonly<Record<'guestNs' | 'hostNs' | 'stealNs' | 'blockedNs', number>>;
+  /** The last exits, oldest first. */
+  readonly recentExits: readonly RecentExitReport[];
+  /** The last instructions, oldest first, if they are to be shown. */
+  readonly recentInstructions: readonly string[];
+}
+
+export interface RecentExitReport {
+  readonly timeNs: number;
+  readonly name: string;
+  readonly rip: string;
+  readonly qualification: string;
+}
+
+export interface PcpuReport {
+  readonly index: number;
+  readonly guestNs: number;
+  readonly hostNs: number;
+  readonly idleNs: number;
+}
+
+export interface RunReport {
+  readonly schemaVersion: number;
+  readonly status: EndingStatus;
+  readonly exitCode: number;
+  readonly message: string;
+  readonly virtualCycles: number;
+  readonly virtualNs: number;
+  readonly instructions: number;
+  readonly stateHash: string;
+  /** What the first virtual machine wrote to the debug console (port E9H). */
+  readonly output: string;
+  /** What it sent by COM1. */
+  readonly serial: string;
+  /** Of all vCPUs together, most frequent first. */
+  readonly exits: readonly ExitReport[];
+  readonly vcpus: readonly VcpuReport[];
+  readonly pcpus: readonly PcpuReport[];
+}
+
+/** The report on a machine that has ended. */
+export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
+  const { frequency } = machine.host;
+  const devices = machine.devices[0]?.state;
+  const all = new Map<number, ExitTimes>();
+  for (const vcpu of machine.vcpus) {
+    for (const [reason, times] of exitTimes(vcpu.exits, machine.now)) {
+      all.set(reason, addTimes(all.get(reason), times));
+    }
+  }
+  return {
+    schemaVersion: REPORT_SCHEMA_VERSION,
+    status: ending.status,
+    exitCode: ending.exitCode,
+    message: ending.message,
+    virtualCycles: machine.now,
+    virtualNs: frequency.toNs(machine.now),
+    instructions: machine.instructions,
+    stateHash: machine.stateHash(),
+    output: decodeUtf8(Uint8Array.from(devices?.console ?? [])),
+    serial: decodeUtf8(Uint8Array.from(devices?.serial ?? [])),
+    exits: exitReports(machine, all),
+    vcpus: machine.vcpus.map((vcpu) => vcpuReport(machine, vcpu, ending)),
+    pcpus: machine.host.pcpus.map(({ index, state }) => ({
+      index,
+      guestNs: frequency.toNs(state.times.guest),
+      hostNs: frequency.toNs(state.times.host),
+      idleNs: frequency.toNs(state.times.idle),
+    })),
+  };
+}
+
+function exitReports(machine: Machine, all: ReadonlyMap<number, ExitTimes>): ExitReport[] {
+  const ns = (cycles: number) => (cycles * 1e6) / machine.host.frequency.khz;
+  return [...all]
+    .sort(([a, x], [b, y]) => y.count - x.count || a - b)
+    .map(([number, times]) => ({
+      name: exitReasonName(number),
+      number,
+      count: times.count,
+      totalNs: Math.round(ns(times.total)),
+      minNs: Math.round(ns(times.min)),
+      maxNs: Math.round(ns(times.max)),
+      meanNs: Math.round(ns(times.total / times.count)),
+      meanErrorPercent: Math.round(meanErrorPercent(times) * 100) / 100,
+    }));
+}
+
+/** perf's `rel_stddev_stats` of the mean. */
+function meanErrorPercent({ count, total, squares }: ExitTimes): number {
+  if (count < 2 || total === 0) return 0;
+  const variance = Math.max(0, (squares - (total * total) / count) / (count - 1));
+  return (100 * Math.sqrt(variance / count)) / (total / count);
+}
+
+function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuReport {
+  const { frequency } = machine.host;
+  const { times } = vcpu.thread.state;
+  const isConcerned = ending.vcpu?.vm === vcpu.vm.id && ending.vcpu.index === vcpu.index;
+  return {
+    vm: vcpu.vm.id,
+    index: vcpu.index,
+    status: statusOf(vcpu),
+    instructions: vcpu.virtual.processor.instructions,
+    registers: registersOf(vcpu),
+    exits: exitReports(machine, exitTimes(vcpu.exits, machine.now)),
+    statistics: { ...vcpu.counters },
+    times: {
+      guestNs: frequency.toNs(times.guest),
+      hostNs: frequency.toNs(times.host),
+      stealNs: vcpu.thread.state.runDelayNs,
+      blockedNs: frequency.toNs(times.blocked),
+    },
+    recentExits: vcpu.exits.recent.map(({ time, reason, rip, qualification }) => ({
+      timeNs: frequency.toNs(time),
+      name: exitReasonName(reason),
+      rip,
+      qualification,
+    })),
+    recentInstructions: isConcerned ? recentInstructions(vcpu) : [],
+  };
+}
+
+function statusOf(vcpu: Vcpu): string {
+  if (vcpu.state.mpState === 'halted') return 'halted';
+  return vcpu.state.phase === 'ended' ? 'ended' : vcpu.thread.state.status;
+}
+
+/** State items that a report shows: general registers, RIP, RFLAGS, control registers, EFER. */
+const SHOWN = STATE_ITEMS.filter(({ name }) =>
+  /^(r[a-ds][xip]|r[sb]p|r[sd]i|r\d+|rip|rflags|cr[0234]|efer)$/.test(name),
+);
+
+function registersOf(vcpu: Vcpu): Record<string, string> {
+  const { state } = vcpu.virtual.processor;
+  return Object.fromEntries(SHOWN.map(({ name }) => [name, hex(state.get(name))]));
+}
+
+function hex(value: Long): string {
+  return value.toUnsigned().toString(16);
+}

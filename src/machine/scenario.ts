@@ -1,0 +1,160 @@
+// A scenario: everything that decides how a run goes, but for the bytes of the programs. Its keys are
+// declared here and nowhere else; checks, help text, JSON schema and reference page follow from them.
+
+import { DEFAULT_PARAMETERS } from '../kvm/index.ts';
+import { parseCpuList } from './cpu-list.ts';
+import { COST_PRESETS, type CostPresetName } from './presets.ts';
+import {
+  boolean,
+  choice,
+  duration,
+  type Infer,
+  type Issue,
+  integer,
+  list,
+  map,
+  object,
+  size,
+  text,
+  validate,
+} from './schema.ts';
+
+export const MAX_VCPUS = 64;
+export const MAX_PCPUS = 256;
+
+const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
+
+const UINT32 = 4294967295;
+
+const KVM = object("KVM's parameters for this machine", {
+  ple_gap: integer(0, UINT32, {
+    summary: 'TSC cycles between PAUSEs that still belong to one loop; 0 switches PLE off',
+    fallback: DEFAULT_PARAMETERS.pleGap,
+  }),
+  ple_window: integer(0, UINT32, {
+    summary: 'TSC cycles that a PAUSE loop may last before it exits',
+    fallback: DEFAULT_PARAMETERS.pleWindow,
+  }),
+  ple_window_grow: integer(0, UINT32, {
+    summary: 'growth of the window on each exit: a factor below ple_window, else a summand',
+    fallback: DEFAULT_PARAMETERS.pleWindowGrow,
+  }),
+  ple_window_shrink: integer(0, UINT32, {
+    summary: 'shrinking of the window when a vCPU is scheduled in; 0 resets it',
+    fallback: DEFAULT_PARAMETERS.pleWindowShrink,
+  }),
+  ple_window_max: integer(0, UINT32, {
+    summary: 'largest window',
+    fallback: DEFAULT_PARAMETERS.pleWindowMax,
+  }),
+  kick_yields: boolean({
+    summary: 'the KICK_CPU hypercall also yields to the kicked vCPU',
+    fallback: DEFAULT_PARAMETERS.kickYields,
+  }),
+  preemption_timer: boolean({
+    summary: 'use the VMX-preemption timer for timers of running vCPUs',
+    fallback: DEFAULT_PARAMETERS.preemptionTimer,
+  }),
+});
+
+const VM = object('A virtual machine', {
+  name: text({ summary: 'name in traces and reports', fallback: 'vm' }),
+  program: text({ summary: 'assembly source or flat binary, relative to the scenario' }),
+  vcpus: integer(1, MAX_VCPUS, { summary: 'virtual CPUs', fallback: 1, flag: 'vcpus' }),
+  memory: size(2 ** 21, 2 ** 31, { summary: 'guest RAM', fallback: 2 ** 24, flag: 'memory' }),
+  pin: list(
+    text({ summary: 'pCPUs that a vCPU may run on, as 0-3,6: one list for each, or one for all' }),
+    0,
+    MAX_VCPUS,
+    'pCPUs that the vCPUs may run on',
+  ),
+  nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
+  defines: map(
+    text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
+    'macros for the assembler',
+  ),
+  kvm: KVM,
+});
+
+const HOG = object('Threads of the host that compute and never sleep', {
+  count: integer(1, 1024, { summary: 'number of such threads', fallback: 1 }),
+  nice: integer(-20, 19, { summary: 'their nice level', fallback: 0 }),
+  pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
+});
+
+export const SCENARIO = object('A vmxlab scenario', {
+  vmxlab: integer(1, 1, { summary: 'version of this format', fallback: 1 }),
+  seed: integer(0, Number.MAX_SAFE_INTEGER, {
+    summary: 'seed of everything that is left to chance',
+    fallback: 1,
+    flag: 'seed',
+  }),
+  host: object('The emulated host', {
+    pcpus: integer(1, MAX_PCPUS, { summary: 'physical CPUs', fallback: 1, flag: 'pcpus' }),
+    machine: choice(PRESET_NAMES, {
+      summary: 'cost preset',
+      fallback: 'e5-2660v4',
+      flag: 'machine',
+    }),
+    hz: integer(24, 10000, { summary: 'scheduler ticks per second', fallback: 250 }),
+    lookahead: integer(1, 1_000_000, {
+      summary: 'cycles that a pCPU may run ahead of the next-slowest one',
+      fallback: 500,
+      flag: 'lookahead',
+    }),
+  }),
+  vms: list(VM, 1, 8, 'virtual machines'),
+  hogs: list(HOG, 0, 64, 'competing threads on the host'),
+  limits: object('When to stop a run that does not end by itself', {
+    time: duration({ summary: 'virtual time', fallback: 10e9, flag: 'until' }),
+    instructions: integer(1, Number.MAX_SAFE_INTEGER, {
+      summary: 'guest instructions',
+      fallback: 500_000_000,
+      flag: 'max-instructions',
+    }),
+  }),
+});
+
+export type Scenario = Infer<typeof SCENARIO>;
+
+/** Check a scenario, and what its parts say about each other. */
+export function checkScenario(
+  document: unknown,
+): { readonly scenario: Scenario } | { readonly issues: readonly Issue[] } {
+  const checked = validate(SCENARIO, document);
+  if ('issues' in checked) return checked;
+  const issues = [...pinIssues(checked.value)];
+  return issues.length > 0 ? { issues } : { scenario: checked.value };
+}
+
+function* pinIssues(scenario: Scenario): Iterable<Issue> {
+  const { pcpus } = scenario.host;
+  for (const [i, vm] of scenario.vms.entries()) {
+    if (vm.pin.length > 1 && vm.pin.length !== vm.vcpus) {
+      const message = `expected one list for all vCPUs or ${vm.vcpus}, not ${vm.pin.length}`;
+      yield { path: ['vms', i, 'pin'], message };
+    }
+    for (const [j, pin] of vm.pin.entries()) {
+      const message = pinProblem(pin, pcpus);
+      if (message !== null) yield { path: ['vms', i, 'pin', j], message };
+    }
+  }
+  for (const [i, hog] of scenario.hogs.entries()) {
+    const message = hog.pin === '' ? null : pinProblem(hog.pin, pcpus);
+    if (message !== null) yield { path: ['hogs', i, 'pin'], message };
+  }
+}
+
+function pinProblem(pin: string, pcpus: number): string | null {
+  const numbers = parseCpuList(pin);
+  if (numbers === undefined) return `expected pCPUs such as 0-3,6, not '${pin}'`;
+  const beyond = numbers.find((number) => number >= pcpus);
+  if (beyond === undefined) return null;
+  return `there is no pCPU ${beyond}: host.pcpus is ${pcpus}`;
+}
+
+/** The pCPUs in a checked list, or all of them. */
+export function affinityOf(pin: string | undefined, pcpus: number): readonly number[] {
+  const all = Array.from({ length: pcpus }, (_, i) => i);
+  return pin === undefined || pin === '' ? all : (parseCpuList(pin) ?? all);
+}

@@ -1,0 +1,382 @@
+// A small language for what a document may contain. From one declaration come the types, the checks
+// with their messages, the JSON schema and the reference page.
+
+import { nearest } from '../sim/index.ts';
+
+/** Where in a document something stands. */
+export type Path = readonly (string | number)[];
+
+export interface Issue {
+  readonly path: Path;
+  readonly message: string;
+}
+
+/** A value that is not made of others. */
+export interface Scalar<T> {
+  readonly kind: 'scalar';
+  /** What is expected, to complete "expected ...". */
+  readonly expected: string;
+  readonly summary: string;
+  /** Undefined if the value must be given. */
+  readonly fallback: T | undefined;
+  /** The fallback as a user would write it. */
+  readonly fallbackText: string;
+  /** Undefined if the text or number is not acceptable. */
+  readonly parse: (value: unknown) => T | undefined;
+  /** Name of the command-line flag and header key that set the value, or null. */
+  readonly flag: string | null;
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+export interface ListOf<S> {
+  readonly kind: 'list';
+  readonly summary: string;
+  readonly item: S;
+  readonly least: number;
+  readonly most: number;
+}
+
+export interface Fields<F> {
+  readonly kind: 'object';
+  readonly summary: string;
+  readonly fields: F;
+}
+
+/** Any keys, values of one kind. */
+export interface MapOf<S> {
+  readonly kind: 'map';
+  readonly summary: string;
+  readonly item: S;
+}
+
+export type Schema =
+  | Scalar<unknown>
+  | ListOf<Schema>
+  | Fields<Readonly<Record<string, Schema>>>
+  | MapOf<Schema>;
+
+/** The type of what a schema accepts, fallbacks filled in. */
+export type Infer<S> =
+  S extends Scalar<infer T>
+    ? T
+    : S extends ListOf<infer I>
+      ? readonly Infer<I>[]
+      : S extends Fields<infer F>
+        ? { readonly [K in keyof F]: Infer<F[K]> }
+        : S extends MapOf<infer I>
+          ? Readonly<Record<string, Infer<I>>>
+          : never;
+
+interface ScalarOptions<T> {
+  readonly summary: string;
+  readonly fallback?: T;
+  readonly flag?: string;
+}
+
+function scalar<T>(
+  options: ScalarOptions<T>,
+  expected: string,
+  json: Readonly<Record<string, unknown>>,
+  parse: (value: unknown) => T | undefined,
+  print: (value: T) => string = String,
+): Scalar<T> {
+  const { fallback } = options;
+  return {
+    kind: 'scalar',
+    expected,
+    summary: options.summary,
+    fallback,
+    fallbackText: fallback === undefined ? '' : print(fallback),
+    flag: options.flag ?? null,
+    json,
+    parse,
+  };
+}
+
+/** A whole number in a range; in text also with K, M or G (thousands, millions, billions). */
+export function integer(
+  least: number,
+  most: number,
+  options: ScalarOptions<number>,
+): Scalar<number> {
+  const expected = `a whole number from ${least} to ${most}`;
+  const json = { type: 'integer', minimum: least, maximum: most };
+  return scalar(options, expected, json, (value) => {
+    const number = typeof value === 'string' ? scaled(value, COUNT_SUFFIXES) : value;
+    if (typeof number !== 'number' || !Number.isInteger(number)) return undefined;
+    return number >= least && number <= most ? number : undefined;
+  });
+}
+
+/** A size in bytes: a number, or text with K, M or G (powers of 1024). */
+export function size(least: number, most: number, options: ScalarOptions<number>): Scalar<number> {
+  const expected = `a size from ${printSize(least)} to ${printSize(most)}, such as 64M`;
+  const json = { type: ['string', 'integer'], pattern: '^[0-9]+[KMG]?$' };
+  return scalar(
+    options,
+    expected,
+    json,
+    (value) => {
+      const bytes = typeof value === 'string' ? scaled(value, SIZE_SUFFIXES) : value;
+      if (typeof bytes !== 'number' || !Number.isInteger(bytes)) return undefined;
+      return bytes >= least && bytes <= most && bytes % 4096 === 0 ? bytes : undefined;
+    },
+    printSize,
+  );
+}
+
+/** A duration in nanoseconds: text with ns, us, ms or s. */
+export function duration(options: ScalarOptions<number>): Scalar<number> {
+  const expected = 'a duration such as 10ms, 500us or 2s';
+  const json = { type: 'string', pattern: '^[0-9.]+(ns|us|ms|s)$' };
+  return scalar(
+    options,
+    expected,
+    json,
+    (value) => {
+      if (typeof value !== 'string') return undefined;
+      const ns = scaled(value, TIME_SUFFIXES);
+      return ns === undefined || ns <= 0 || ns > MAX_NS ? undefined : Math.round(ns);
+    },
+    printDuration,
+  );
+}
+
+export function choice<const T extends string>(
+  values: readonly T[],
+  options: ScalarOptions<T>,
+): Scalar<T> {
+  const expected = `one of ${values.join(', ')}`;
+  return scalar(options, expected, { enum: values }, (value) =>
+    values.find((candidate) => candidate === value),
+  );
+}
+
+export function boolean(options: ScalarOptions<boolean>): Scalar<boolean> {
+  return scalar(options, 'true or false', { type: 'boolean' }, (value) =>
+    typeof value === 'boolean' ? value : undefined,
+  );
+}
+
+export function text(options: ScalarOptions<string>): Scalar<string> {
+  return scalar(options, 'text', { type: ['string', 'number'] }, (value) =>
+    typeof value === 'string' || typeof value === 'number' ? String(value) : undefined,
+  );
+}
+
+export function list<S>(item: S, least: number, most: number, summary: string): ListOf<S> {
+  return { kind: 'list', item, least, most, summary };
+}
+
+export function object<const F extends Readonly<Record<string, Schema>>>(
+  summary: string,
+  fields: F,
+): Fields<F> {
+  return { kind: 'object', summary, fields };
+}
+
+export function map<S>(item: S, summary: string): MapOf<S> {
+  return { kind: 'map', item, summary };
+}
+
+const COUNT_SUFFIXES = { K: 1e3, M: 1e6, G: 1e9 };
+const SIZE_SUFFIXES = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+const TIME_SUFFIXES = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
+
+/** Longest duration: an hour. */
+const MAX_NS = 3600e9;
+
+function scaled(value: string, suffixes: Readonly<Record<string, number>>): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)([a-zA-Z]*)$/.exec(value);
+  if (match === null) return undefined;
+  const suffix = match[2] as string;
+  const factor = suffix === '' ? 1 : suffixes[suffix];
+  return factor === undefined ? undefined : Number(match[1]) * factor;
+}
+
+/** As a user would write it: 64M. */
+export function printSize(bytes: number): string {
+  for (const [suffix, factor] of [
+    ['G', 2 ** 30],
+    ['M', 2 ** 20],
+    ['K', 2 ** 10],
+  ] as const) {
+    if (bytes >= factor && bytes % factor === 0) return `${bytes / factor}${suffix}`;
+  }
+  return String(bytes);
+}
+
+/** As a user would write it: 10ms. */
+export function printDuration(ns: number): string {
+  for (const [suffix, factor] of [
+    ['s', 1e9],
+    ['ms', 1e6],
+    ['us', 1e3],
+  ] as const) {
+    if (ns >= factor && ns % factor === 0) return `${ns / factor}${suffix}`;
+  }
+  return `${ns}ns`;
+}
+
+/** Check a document and fill in fallbacks. All issues at once; a value only if there are none. */
+export function validate<S extends Schema>(
+  schema: S,
+  value: unknown,
+): { readonly value: Infer<S> } | { readonly issues: readonly Issue[] } {
+  const issues: Issue[] = [];
+  const result = check(schema, value, [], issues);
+  return issues.length > 0 ? { issues } : { value: result as Infer<S> };
+}
+
+function check(schema: Schema, value: unknown, path: Path, issues: Issue[]): unknown {
+  switch (schema.kind) {
+    case 'scalar':
+      return checkScalar(schema, value, path, issues);
+    case 'list':
+      return checkList(schema, value, path, issues);
+    case 'object':
+      return checkObject(schema, value, path, issues);
+    case 'map':
+      return checkMap(schema, value, path, issues);
+  }
+}
+
+function checkScalar(
+  schema: Scalar<unknown>,
+  value: unknown,
+  path: Path,
+  issues: Issue[],
+): unknown {
+  if (value === undefined || value === null) {
+    if (schema.fallback !== undefined) return schema.fallback;
+    issues.push({ path, message: `missing; expected ${schema.expected}` });
+    return undefined;
+  }
+  const parsed = schema.parse(value);
+  if (parsed === undefined) {
+    issues.push({ path, message: `expected ${schema.expected}, not ${JSON.stringify(value)}` });
+  }
+  return parsed;
+}
+
+function checkList(schema: ListOf<Schema>, value: unknown, path: Path, issues: Issue[]): unknown {
+  const items = value === undefined || value === null ? [] : value;
+  if (!Array.isArray(items)) {
+    issues.push({ path, message: 'expected a list' });
+    return [];
+  }
+  if (items.length < schema.least || items.length > schema.most) {
+    const range =
+      schema.least === 0 ? `at most ${schema.most}` : `${schema.least} to ${schema.most}`;
+    issues.push({ path, message: `expected ${range} entries, not ${items.length}` });
+  }
+  return items.map((item, i) => check(schema.item, item, [...path, i], issues));
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function checkObject(
+  schema: Fields<Readonly<Record<string, Schema>>>,
+  value: unknown,
+  path: Path,
+  issues: Issue[],
+): unknown {
+  const given = value === undefined || value === null ? {} : value;
+  if (!isRecord(given)) {
+    issues.push({ path, message: 'expected keys and values' });
+    return undefined;
+  }
+  for (const key of Object.keys(given)) {
+    if (Object.hasOwn(schema.fields, key)) continue;
+    const known = Object.keys(schema.fields);
+    const near = nearest(key, known);
+    const hint = near === null ? `known keys: ${known.join(', ')}` : `did you mean '${near}'?`;
+    issues.push({ path: [...path, key], message: `unknown key '${key}'; ${hint}` });
+  }
+  return Object.fromEntries(
+    Object.entries(schema.fields).map(([key, field]) => [
+      key,
+      check(field, given[key], [...path, key], issues),
+    ]),
+  );
+}
+
+function checkMap(schema: MapOf<Schema>, value: unknown, path: Path, issues: Issue[]): unknown {
+  const given = value === undefined || value === null ? {} : value;
+  if (!isRecord(given)) {
+    issues.push({ path, message: 'expected keys and values' });
+    return {};
+  }
+  return Object.fromEntries(
+    Object.entries(given).map(([key, item]) => [
+      key,
+      check(schema.item, item, [...path, key], issues),
+    ]),
+  );
+}
+
+/** The JSON schema (draft 2020-12) of a schema. */
+export function jsonSchema(schema: Schema): Record<string, unknown> {
+  const description = schema.summary;
+  switch (schema.kind) {
+    case 'scalar': {
+      const fallback = schema.fallback === undefined ? {} : { default: schema.fallbackText };
+      return { description, ...schema.json, ...fallback };
+    }
+    case 'list':
+      return {
+        description,
+        type: 'array',
+        items: jsonSchema(schema.item),
+        minItems: schema.least,
+        maxItems: schema.most,
+      };
+    case 'map':
+      return { description, type: 'object', additionalProperties: jsonSchema(schema.item) };
+    case 'object':
+      return {
+        description,
+        type: 'object',
+        additionalProperties: false,
+        properties: Object.fromEntries(
+          Object.entries(schema.fields).map(([key, field]) => [key, jsonSchema(field)]),
+        ),
+      };
+  }
+}
+
+/** A line of the reference: where a value stands, what it is, what it is by default. */
+export interface ReferenceLine {
+  /** `vms[].vcpus` */
+  readonly key: string;
+  readonly summary: string;
+  readonly expected: string;
+  readonly fallback: string;
+  readonly flag: string | null;
+}
+
+/** Every value that a document can have, in order. */
+export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
+  switch (schema.kind) {
+    case 'scalar':
+      return [
+        {
+          key: prefix,
+          summary: schema.summary,
+          expected: schema.expected,
+          fallback: schema.fallbackText,
+          flag: schema.flag,
+        },
+      ];
+    case 'list':
+      return reference(schema.item, `${prefix}[]`);
+    case 'map':
+      return reference(schema.item, `${prefix}.NAME`);
+    case 'object':
+      return Object.entries(schema.fields).flatMap(([key, field]) =>
+        reference(field, prefix === '' ? key : `${prefix}.${key}`),
+      );
+  }
+}
