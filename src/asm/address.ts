@@ -1,0 +1,138 @@
+// Memory operands: from the value of an address expression to base, index, scale and displacement,
+// chosen as NASM does. NASM manual, "Effective Addresses".
+
+import Long from 'long';
+import { type AssemblyMemory, type RegisterName, registerName } from '../isa/index.ts';
+import { type BaseHint, type EvaluationContext, evaluate } from './evaluate.ts';
+import type { MemoryOperandText } from './statement.ts';
+import { isSection, type Term, type Value } from './value.ts';
+
+/** Registers of an address, as the encoder wants them. */
+interface Registers {
+  readonly base: RegisterName | null;
+  readonly index: RegisterName | null;
+  readonly scale: 1 | 2 | 4 | 8;
+}
+
+/** Says what is wrong with an address. */
+type Fail = (message: string, expected?: readonly string[]) => null;
+
+const NO_REGISTERS: Registers = { base: null, index: null, scale: 1 };
+
+const FS = 4;
+
+/** The operand for the encoder, or null after reporting an error. */
+export function memoryOperand(
+  text: MemoryOperandText,
+  context: EvaluationContext,
+): AssemblyMemory | null {
+  const hint: BaseHint = { register: null, multiplied: false, summed: false };
+  const value = evaluate(text.address, context, hint);
+  if (value === null) return null;
+  const fail: Fail = (message, expected) => {
+    context.reporter?.error(text.address.place, message, expected);
+    return null;
+  };
+  const registers = chooseRegisters(value, hint, fail);
+  if (registers === null) return null;
+  const sections = value.terms.filter(({ of }) => isSection(of));
+  const [section] = sections;
+  if (sections.length > 1 || section?.times.neq(1) === true) {
+    return fail('this is neither an address nor a difference of addresses of one section');
+  }
+  return assemble(text, value, registers, section, context, fail);
+}
+
+function assemble(
+  text: MemoryOperandText,
+  value: Value,
+  registers: Registers,
+  section: Term | undefined,
+  context: EvaluationContext,
+  fail: Fail,
+): AssemblyMemory | null {
+  const { displacementWidth, addressing } = text;
+  const hasRegister = registers.base !== null || registers.index !== null;
+  const relocatable = section !== undefined || value.unknown;
+  if (hasRegister && addressing === 'rel') {
+    return fail('an address relative to RIP has no other register', ["'abs'", 'no register']);
+  }
+  if (displacementWidth === 64 && addressing !== 'abs' && addressing !== 'default abs') {
+    return fail("a 64-bit address cannot be relative to RIP; say 'abs'", ["'abs'"]);
+  }
+  if (displacementWidth === 8 && (!hasRegister || section !== undefined)) {
+    return fail('only a number beside a register fits one byte');
+  }
+  if (addressing === 'rel' && !relocatable) {
+    const message = 'a plain number is no address; it stays absolute';
+    context.reporter?.warn(text.address.place, message, ['a label']);
+  }
+  const start = section !== undefined && isSection(section.of) ? section.of.vstart : Long.ZERO;
+  const displacement = value.number.add(start);
+  if (displacementWidth === 8 && (displacement.lt(-128) || displacement.gt(127))) {
+    return fail(`displacement ${displacement} does not fit one byte`, ['-128 to 127']);
+  }
+  return {
+    kind: 'memory',
+    width: text.width,
+    segment: text.segment,
+    ...registers,
+    displacement,
+    displacementWidth,
+    relocatable,
+    ripRelative: relocatable && !hasRegister && isRelative(text),
+  };
+}
+
+/** FS and GS have bases of their own, so that `default rel` leaves addresses in them alone. */
+function isRelative({ addressing, segment }: MemoryOperandText): boolean {
+  return addressing === 'rel' || (addressing === 'default rel' && segment < FS);
+}
+
+function chooseRegisters(value: Value, hint: BaseHint, fail: Fail): Registers | null {
+  const terms: { register: RegisterName; times: number }[] = [];
+  for (const { of, times } of value.terms) {
+    if (isSection(of)) continue;
+    if (of.class !== 'general' || of.width < 32) {
+      return fail(`'${registerName(of)}' cannot be part of an address`, ['a 64-bit register']);
+    }
+    terms.push({ register: of, times: times.gt(0) && times.le(9) ? times.toNumber() : 0 });
+  }
+  const [first, second] = terms;
+  if (first === undefined) return NO_REGISTERS;
+  if (terms.length > 2) return fail('an address has at most two registers');
+  if (second === undefined) return single(first.register, first.times, fail);
+  const [base, index] = order(first, second, hint);
+  if (base.times !== 1) return fail('only one of two registers can be multiplied');
+  if (![1, 2, 4, 8].includes(index.times)) return badScale(index.register, fail);
+  return { base: base.register, index: index.register, scale: index.times as 1 | 2 | 4 | 8 };
+}
+
+/** Three, five and nine times a register is the register plus 2, 4 or 8 times itself. */
+function single(register: RegisterName, times: number, fail: Fail): Registers | null {
+  if ([1, 2, 4, 8].includes(times)) {
+    return { base: null, index: register, scale: times as 1 | 2 | 4 | 8 };
+  }
+  if ([3, 5, 9].includes(times)) {
+    return { base: register, index: register, scale: (times - 1) as 2 | 4 | 8 };
+  }
+  return badScale(register, fail);
+}
+
+function badScale(register: RegisterName, fail: Fail): null {
+  const name = registerName(register);
+  return fail(`'${name}' is multiplied by what no address can hold`, ['1, 2, 4 or 8']);
+}
+
+/** Base before index: what is written first is the base, unless it is multiplied. */
+function order<T extends { register: RegisterName; times: number }>(a: T, b: T, hint: BaseHint) {
+  if (a.times !== 1) return [b, a] as const;
+  if (b.times !== 1) return [a, b] as const;
+  // Without a preference NASM takes the registers in the order of their names.
+  if (hint.summed) {
+    const isSorted = registerName(a.register) < registerName(b.register);
+    return isSorted ? ([a, b] as const) : ([b, a] as const);
+  }
+  const isFirst = hint.register === a.register;
+  return isFirst !== hint.multiplied ? ([a, b] as const) : ([b, a] as const);
+}

@@ -1,0 +1,207 @@
+// Expressions: parsed once into postfix order, evaluated in every pass. NASM manual, "Expressions".
+// Postfix, so that neither a long chain of operators nor deep nesting can exhaust the host's stack.
+
+import type Long from 'long';
+import { REGISTERS } from '../isa/index.ts';
+import type { Cursor } from './cursor.ts';
+import type { Token } from './lexer.ts';
+import { type Literal, parseNumber, stringBytes, stringNumber } from './literals.ts';
+import type { Place } from './source.ts';
+import type { AssemblerSymbol, SymbolTable } from './symbols.ts';
+import { numberValue, termValue, type Value } from './value.ts';
+import { isForeignRegister, isReserved } from './vocabulary.ts';
+
+/** One step of a postfix expression. `at` is where messages about it point. */
+export type Step =
+  | { readonly kind: 'value'; readonly value: Value; readonly at: number }
+  | { readonly kind: 'symbol'; readonly symbol: AssemblerSymbol; readonly at: number }
+  /** `$` and `$$`. */
+  | { readonly kind: 'here' | 'sectionStart'; readonly at: number }
+  | { readonly kind: 'unary' | 'binary'; readonly operator: string; readonly at: number };
+
+export interface Expression {
+  readonly steps: readonly Step[];
+  readonly place: Place;
+  /** It says the same in every pass. */
+  readonly fixed: boolean;
+}
+
+export interface ExpressionOptions {
+  /** Registers may appear, as in an address. */
+  readonly registers?: boolean;
+}
+
+/** Binary operators by precedence; a higher number binds tighter. */
+const PRECEDENCE: Readonly<Record<string, number>> = {
+  '||': 1,
+  '^^': 2,
+  '&&': 3,
+  ...{ '=': 4, '==': 4, '<>': 4, '!=': 4, '<': 4, '<=': 4, '>': 4, '>=': 4 },
+  '|': 5,
+  '^': 6,
+  '&': 7,
+  ...{ '<<': 8, '>>': 8, '<<<': 8, '>>>': 8 },
+  ...{ '+': 9, '-': 9 },
+  ...{ '*': 10, '/': 10, '//': 10, '%': 10, '%%': 10 },
+};
+
+const UNARY: ReadonlySet<string> = new Set(['-', '+', '~', '!']);
+
+const OPERAND_EXPECTED = ['a number', 'a symbol', 'an operator', "'('"];
+
+/** Parentheses and operators that wait for their right side. */
+const MAX_DEPTH = 500;
+
+/**
+ * Parse an expression and leave the cursor behind it.
+ * @returns null after reporting an error
+ */
+export function parseExpression(
+  cursor: Cursor,
+  symbols: SymbolTable,
+  options: ExpressionOptions = {},
+): Expression | null {
+  const { place } = cursor;
+  const steps = new ExpressionParser(cursor, symbols, options.registers === true).parse();
+  if (steps === null) return null;
+  const fixed = steps.every((step) => step.kind !== 'symbol' && !/^here|^section/.test(step.kind));
+  return { steps, place, fixed };
+}
+
+/** An operator that waits for its right side, or an open parenthesis (precedence 0). */
+interface Waiting {
+  readonly step: Step & { readonly kind: 'unary' | 'binary' };
+  readonly precedence: number;
+}
+
+/** The shunting-yard algorithm: operators wait on a stack until one that binds looser comes. */
+class ExpressionParser {
+  private readonly cursor: Cursor;
+  private readonly symbols: SymbolTable;
+  private readonly registers: boolean;
+  private readonly steps: Step[] = [];
+  private readonly waiting: Waiting[] = [];
+  private open = 0;
+
+  constructor(cursor: Cursor, symbols: SymbolTable, registers: boolean) {
+    this.cursor = cursor;
+    this.symbols = symbols;
+    this.registers = registers;
+  }
+
+  parse(): Step[] | null {
+    const { cursor } = this;
+    do {
+      this.takeUnary();
+      if (this.waiting.length > MAX_DEPTH) {
+        return cursor.error(cursor.place, 'expression is nested too deeply');
+      }
+      if (!this.takeOperand()) return null;
+      while (this.open > 0 && cursor.at(')')) this.close();
+    } while (this.takeBinary());
+    if (this.open > 0) return cursor.fail(["')'", 'an operator']);
+    this.reduce(0);
+    return this.steps;
+  }
+
+  /** Signs and opening parentheses before an operand. */
+  private takeUnary(): void {
+    for (;;) {
+      const token = this.cursor.peek();
+      if (token?.kind !== 'operator' || this.waiting.length > MAX_DEPTH) return;
+      if (token.text === '(') this.open++;
+      else if (!UNARY.has(token.text)) return;
+      const step = { kind: 'unary', operator: token.text, at: token.at } as const;
+      this.waiting.push({ step, precedence: token.text === '(' ? 0 : 11 });
+      this.cursor.take();
+    }
+  }
+
+  private takeBinary(): boolean {
+    const token = this.cursor.peek();
+    const precedence = token?.kind === 'operator' ? (PRECEDENCE[token.text] ?? 0) : 0;
+    if (token === undefined || precedence === 0) return false;
+    this.cursor.take();
+    this.reduce(precedence);
+    const step = { kind: 'binary', operator: token.text, at: token.at } as const;
+    this.waiting.push({ step, precedence });
+    return true;
+  }
+
+  /** Emit the operators that bind at least as tight, down to an open parenthesis. */
+  private reduce(precedence: number): void {
+    for (;;) {
+      const top = this.waiting.at(-1);
+      if (top === undefined || top.precedence === 0 || top.precedence < precedence) return;
+      this.steps.push(top.step);
+      this.waiting.pop();
+    }
+  }
+
+  private close(): void {
+    this.cursor.take();
+    this.reduce(1);
+    this.waiting.pop();
+    this.open--;
+  }
+
+  private takeOperand(): boolean {
+    const { cursor } = this;
+    const token = cursor.peek();
+    if (token === undefined) return cursor.fail(OPERAND_EXPECTED) !== null;
+    const step = this.operand(token);
+    if (step === null) return false;
+    cursor.take();
+    this.steps.push(step);
+    return true;
+  }
+
+  private operand(token: Token): Step | null {
+    const { cursor } = this;
+    const { at } = token;
+    switch (token.kind) {
+      case 'number':
+        return this.literal(token, parseNumber(token.text));
+      case 'string':
+        return this.literal(token, stringNumber(stringBytes(token.text)));
+      case 'name':
+        return this.name(token);
+      case 'operator':
+        if (token.text === '$') return { kind: 'here', at };
+        if (token.text === '$$') return { kind: 'sectionStart', at };
+        return cursor.fail(OPERAND_EXPECTED);
+      default:
+        return cursor.fail(OPERAND_EXPECTED);
+    }
+  }
+
+  private literal(token: Token, literal: Literal<Long>): Step | null {
+    if (literal.kind === 'error') {
+      return this.cursor.error(this.cursor.placeOf(token), literal.message);
+    }
+    return { kind: 'value', value: numberValue(literal.value), at: token.at };
+  }
+
+  private name(token: Token): Step | null {
+    const { cursor } = this;
+    const { at } = token;
+    const name = token.text.toLowerCase();
+    const register = REGISTERS.get(name);
+    if (register !== undefined) {
+      if (this.registers) return { kind: 'value', value: termValue(register), at };
+      return cursor.error(cursor.placeOf(token), `register '${name}' has no place in a number`);
+    }
+    if (isForeignRegister(name)) {
+      return cursor.error(cursor.placeOf(token), `register '${name}' is not supported`);
+    }
+    if (name === '?' || isReserved(name)) return cursor.fail(OPERAND_EXPECTED);
+    return { kind: 'symbol', symbol: this.symbols.refer(token.text), at };
+  }
+}
+
+/** The number of an expression that is nothing but a number, or null. */
+export function literalNumber(expression: Expression): Long | null {
+  const [step] = expression.steps;
+  if (expression.steps.length !== 1 || step?.kind !== 'value') return null;
+  return step.value.terms.length === 0 ? step.value.number : null;
+}

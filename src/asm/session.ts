@@ -1,0 +1,85 @@
+// What the parts of one assembly share: the reader of files, the reporter, symbols and sections; and
+// the evaluation of expressions that must have a value while the source is still being read.
+
+import type Long from 'long';
+import { Reporter } from './diagnostics.ts';
+import { type EvaluationContext, evaluate } from './evaluate.ts';
+import type { Expression } from './expression.ts';
+import { SectionTable } from './sections.ts';
+import type { Place } from './source.ts';
+import { nearest } from './suggest.ts';
+import { type AssemblerSymbol, SymbolTable } from './symbols.ts';
+import { isNumber, type Value } from './value.ts';
+
+/**
+ * Gives the contents of a file that a source names, or null if there is none.
+ * @param path as the source writes it
+ * @param from name of the file that asks, as in messages
+ */
+export type ReadFile = (
+  path: string,
+  kind: 'text' | 'binary',
+  from: string,
+) => string | Uint8Array | null;
+
+export class Session {
+  readonly reporter = new Reporter();
+  readonly symbols = new SymbolTable();
+  readonly sections = new SectionTable();
+  readonly readFile: ReadFile;
+  /** Macros whose definition has an error: their calls are not reported again. */
+  readonly failedMacros = new Set<string>();
+
+  private readonly undefinedReported = new Set<AssemblerSymbol>();
+
+  constructor(readFile: ReadFile) {
+    this.readFile = readFile;
+  }
+
+  /** The number that an expression is worth already here; null after reporting an error. */
+  constant(expression: Expression): Long | null {
+    const value = evaluate(expression, this.context(this.reporter));
+    if (value === null) return null;
+    if (isNumber(value)) return value.number;
+    this.reporter.error(expression.place, 'an address is not known yet here', ['a plain number']);
+    return null;
+  }
+
+  /** The same for an expression that may well have no value yet. Reports nothing. */
+  constantNow(expression: Expression): Value | null {
+    const value = evaluate(expression, this.context(null));
+    return value === null || value.unknown || !isNumber(value) ? null : value;
+  }
+
+  /** Report that a symbol is nowhere defined, once for each symbol. */
+  explain(symbol: AssemblerSymbol, place: Place): void {
+    // What is defined but has no value has an error of its own.
+    if (symbol.kind !== 'undefined' || symbol.external || this.reporter.incomplete) return;
+    if (this.undefinedReported.has(symbol)) return;
+    this.undefinedReported.add(symbol);
+    const meant = nearest(symbol.name, this.definedNames());
+    const expected = meant === null ? [] : [meant];
+    this.reporter.error(place, `'${symbol.name}' is not defined`, expected);
+  }
+
+  private *definedNames(): Generator<string> {
+    for (const { name, kind } of this.symbols.all) {
+      if (kind !== 'undefined' && !name.startsWith('..@')) yield name;
+    }
+  }
+
+  private context(reporter: Reporter | null): EvaluationContext {
+    const explain = (symbol: AssemblerSymbol, place: Place) => this.explainEarly(symbol, place);
+    return { here: null, sectionStart: null, reporter, explain };
+  }
+
+  private explainEarly(symbol: AssemblerSymbol, place: Place): void {
+    const { reporter } = this;
+    if (symbol.kind === 'failed' || reporter.incomplete) return;
+    const message =
+      symbol.kind === 'label'
+        ? `'${symbol.name}' is an address, which is not known yet here`
+        : `'${symbol.name}' has no value here`;
+    reporter.error(place, message, ['a number', 'a constant that is defined above']);
+  }
+}

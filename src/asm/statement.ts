@@ -1,0 +1,111 @@
+// What the parser makes of a line, and what layout and listing add to it.
+
+import type Long from 'long';
+import type { RegisterName, Width } from '../isa/index.ts';
+import type { Expression } from './expression.ts';
+import type { ListedLine } from './listing.ts';
+import type { Section } from './sections.ts';
+import type { Place } from './source.ts';
+import type { AssemblerSymbol } from './symbols.ts';
+
+/** Prefixes as written; the widths are 0 and the segment -1 where nothing was said. */
+export interface Prefixes {
+  readonly lock: boolean;
+  readonly repeat: 'none' | 'rep' | 'repne';
+  readonly segment: number;
+  readonly operandWidth: Width | 0;
+  readonly addressWidth: Width | 0;
+}
+
+export interface RegisterOperandText {
+  readonly kind: 'register';
+  readonly register: RegisterName;
+}
+
+export interface NumberOperandText {
+  readonly kind: 'number';
+  readonly value: Expression;
+  readonly width: Width | 0;
+  readonly strict: boolean;
+  readonly distance: 'short' | 'near' | null;
+}
+
+export interface MemoryOperandText {
+  readonly kind: 'memory';
+  readonly address: Expression;
+  readonly width: Width | 0;
+  readonly segment: number;
+  /** A size keyword inside the brackets, or 0. */
+  readonly displacementWidth: Width | 0;
+  /** `rel`, `abs`, or by the `default` directive in force. */
+  readonly addressing: 'rel' | 'abs' | 'default rel' | 'default abs';
+  readonly place: Place;
+}
+
+export type OperandText = RegisterOperandText | NumberOperandText | MemoryOperandText;
+
+/** One item of DB and kin. */
+export type DataItem =
+  | { readonly kind: 'string'; readonly bytes: Uint8Array }
+  | { readonly kind: 'expression'; readonly value: Expression }
+  | { readonly kind: 'uninitialized' };
+
+export interface InstructionBody {
+  readonly kind: 'instruction';
+  /** In upper case. */
+  readonly mnemonic: string;
+  readonly prefixes: Prefixes;
+  readonly operands: readonly OperandText[];
+  /** Its bytes depend neither on where it stands nor on symbols. */
+  readonly fixed: boolean;
+}
+
+export interface DataBody {
+  readonly kind: 'data';
+  readonly itemBytes: number;
+  readonly items: readonly DataItem[];
+}
+
+export interface ReserveBody {
+  readonly kind: 'reserve';
+  readonly itemBytes: number;
+  readonly count: Expression;
+}
+
+export type Body =
+  | InstructionBody
+  | DataBody
+  | ReserveBody
+  /** INCBIN. */
+  | { readonly kind: 'binary'; readonly bytes: Uint8Array }
+  /** ALIGN and ALIGNB: the filler is repeated up to a multiple of `boundary`. */
+  | { readonly kind: 'align'; readonly boundary: number; readonly filler: Body }
+  | { readonly kind: 'equ'; readonly symbol: AssemblerSymbol; readonly value: Expression };
+
+/** A piece of a statement's bytes that depends on where a section stands, for the listing. */
+export interface AddressField {
+  /** Offset into one repetition of the statement. */
+  readonly at: number;
+  readonly lengthBytes: number;
+  readonly relative: boolean;
+  /** What NASM lists: the value relative to the section. */
+  readonly shown: Long;
+}
+
+export interface Statement {
+  readonly label: AssemblerSymbol | null;
+  readonly body: Body | null;
+  readonly times: Expression | null;
+  readonly section: Section;
+  /** Where the instruction or directive stands; for a lone label, the label. */
+  readonly place: Place;
+  readonly listed: ListedLine;
+  /** Offset into the section, by the last pass. */
+  offset: number;
+  /** Bytes with all repetitions, by the last pass. */
+  lengthBytes: number;
+  repetitions: number;
+  /** Encoding of a fixed instruction, or the bytes of a statement that no pass changes. */
+  bytes: Uint8Array | null;
+  fields: readonly AddressField[];
+}

@@ -1,0 +1,55 @@
+// Labels and EQUs. Local labels belong to the last label that is not local: NASM manual, "Local
+// Labels". Values are relative to sections until the layout knows where sections stand.
+
+import type { Place } from './source.ts';
+import type { Value } from './value.ts';
+
+export interface AssemblerSymbol {
+  readonly name: string;
+  /** `failed`: defined by a line with an error, so that uses of it are not errors too. */
+  kind: 'undefined' | 'label' | 'equ' | 'failed';
+  /** From the current pass if the definition has been passed, else from the last one. */
+  value: Value | null;
+  definedAt: Place | null;
+  global: boolean;
+  /** `extern` names it. */
+  external: boolean;
+}
+
+export class SymbolTable {
+  private readonly symbols = new Map<string, AssemblerSymbol>();
+  /** The label that local labels belong to. */
+  private scope = '';
+
+  /** The symbol that `written` means at this point of the source. */
+  refer(written: string): AssemblerSymbol {
+    const name = this.fullName(written);
+    let symbol = this.symbols.get(name);
+    if (symbol === undefined) {
+      symbol = {
+        name,
+        kind: 'undefined',
+        value: null,
+        definedAt: null,
+        global: false,
+        external: false,
+      };
+      this.symbols.set(name, symbol);
+    }
+    return symbol;
+  }
+
+  /** Let the local labels that follow belong to a label, unless that is local itself. */
+  enter(written: string): void {
+    if (!written.startsWith('.')) this.scope = this.fullName(written);
+  }
+
+  private fullName(written: string): string {
+    const name = written.startsWith('$') ? written.slice(1) : written;
+    return name.startsWith('.') && !name.startsWith('..') ? this.scope + name : name;
+  }
+
+  get all(): IterableIterator<AssemblerSymbol> {
+    return this.symbols.values();
+  }
+}
