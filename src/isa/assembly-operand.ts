@@ -80,7 +80,8 @@ function fitsMemory(memory: AssemblyMemory, spec: OperandSpec): boolean {
 
 function fitsNumber(number: AssemblyNumber, spec: OperandSpec, operation: Width): boolean {
   if (spec.fixedNumber !== null) {
-    return number.value.eq(spec.fixedNumber) && !number.strict && !number.relocatable;
+    const isPlain = number.width === 0 && !number.strict && !number.relocatable;
+    return isPlain && number.value.eq(spec.fixedNumber);
   }
   if (spec.place === 'relative') {
     if (number.distance === 'short') return spec.immediateWidth === 8;
@@ -93,9 +94,9 @@ function fitsNumber(number: AssemblyNumber, spec: OperandSpec, operation: Width)
   if (number.width !== 0 && (field > number.width || number.width > operation)) {
     return false;
   }
-  // `uimm32` into a 64-bit register is an optimization that a size keyword switches off.
+  // `uimm32` into a 64-bit register is an optimization that the size of the field switches off.
   const shortened = spec.unsigned && operation === 64;
-  if (shortened && (number.width !== 0 || number.relocatable)) return false;
+  if (shortened && (number.width === 32 || number.relocatable)) return false;
   if (number.relocatable) return field >= Math.min(32, operation);
   return spec.unsigned
     ? fitsUnsigned(number.value, field)

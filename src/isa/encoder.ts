@@ -46,7 +46,7 @@ export function encode(
   const rows = rowsByMnemonic(mnemonic);
   if (rows.length === 0) return failure(`unknown instruction '${mnemonic.toLowerCase()}'`, []);
   const matching = rows.filter((row) => matches(row, operands, prefixes));
-  if (matching.length === 0) return explain(rows, operands);
+  if (matching.length === 0) return explain(rows, operands, prefixes);
   if (sizeIsOpen(matching, operands)) {
     return failure('operation size not specified', [
       'byte, word, dword or qword before the operand',
@@ -128,13 +128,31 @@ function preferred(rows: readonly Row[], operands: readonly AssemblyOperand[]): 
   return isBranch ? rows : rows.filter((row) => field(row) === widest);
 }
 
-/** Why no row fits, as closely as the operands allow. */
-function explain(rows: readonly Row[], operands: readonly AssemblyOperand[]): Encoded {
+/** Why no row fits, as closely as the operands allow, and the forms that come nearest. */
+function explain(
+  rows: readonly Row[],
+  operands: readonly AssemblyOperand[],
+  prefixes: AssemblyPrefixes,
+): Encoded {
+  const forms = (of: readonly Row[]) => [...new Set(of.map(syntax))];
+  const unprefixed = rows.filter((row) => matches(row, operands, NO_PREFIXES));
+  if (unprefixed.length > 0 && prefixes !== NO_PREFIXES) {
+    return failure('a prefix does not go with these operands', []);
+  }
   const sameCount = rows.filter((row) => row.operands.length === operands.length);
-  const forms = [...new Set((sameCount.length > 0 ? sameCount : rows).map(syntax))];
-  const outOfRange = sameCount.some((row) => fitsButForNumbers(row, operands));
-  if (outOfRange) return failure('number does not fit the operand', forms);
-  return failure('invalid combination of instruction and operands', forms);
+  const outOfRange = sameCount.filter((row) => fitsButForNumbers(row, operands));
+  if (outOfRange.length > 0) return failure('number does not fit the operand', forms(outOfRange));
+  const message = 'invalid combination of instruction and operands';
+  if (sameCount.length === 0) return failure(message, forms(rows));
+  const fitting = sameCount.map((row) => fittingOperands(row, operands));
+  const most = Math.max(...fitting);
+  return failure(message, forms(sameCount.filter((_, i) => fitting[i] === most)));
+}
+
+function fittingOperands(row: Row, operands: readonly AssemblyOperand[]): number {
+  const operation = operationWidth(row);
+  return row.operands.filter((spec, i) => fits(operands[i] as AssemblyOperand, spec, operation))
+    .length;
 }
 
 function fitsButForNumbers(row: Row, operands: readonly AssemblyOperand[]): boolean {
@@ -178,7 +196,8 @@ class Encoding {
   encode(): Encoded {
     const { row } = this;
     const { pattern } = row;
-    if (row.width === 64 && row.default64 === undefined) this.rex |= 0x48;
+    const isAskedFor = row.width === 0 && this.prefixes.operandWidth === 64;
+    if ((row.width === 64 && row.default64 === undefined) || isAskedFor) this.rex |= 0x48;
     if (pattern.modrm === 'digit') this.modrm = pattern.modrmValue << 3;
     else if (pattern.modrm === 'fixed') this.modrm = pattern.modrmValue;
     // ModR/M and what follows it come before immediates, whatever the order of the operands.
