@@ -9,6 +9,7 @@
 //   }
 
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
+export { type Header, type HeaderProblem, type HeaderSetting, readHeader } from './header.ts';
 export { LOAD_ADDRESS, roomForProgram, Selector } from './loader.ts';
 export { Machine, type MachineOptions, type MachineSnapshot } from './machine.ts';
 export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
@@ -21,6 +22,7 @@ export {
 } from './report.ts';
 export { exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
 export { checkScenario, SCENARIO, type Scenario } from './scenario.ts';
+export { type ParsedDocument, parseScenarioText, type TextPlace } from './scenario-document.ts';
 export {
   type Issue,
   jsonSchema,
@@ -29,3 +31,4 @@ export {
   type ReferenceLine,
   reference,
 } from './schema.ts';
+export { applySetting, type ScenarioDocument, SETTINGS, type Setting } from './settings.ts';

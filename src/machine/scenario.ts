@@ -59,7 +59,11 @@ const KVM = object("KVM's parameters for this machine", {
 
 const VM = object('A virtual machine', {
   name: text({ summary: 'name in traces and reports', fallback: 'vm' }),
-  program: text({ summary: 'assembly source or flat binary, relative to the scenario' }),
+  program: text({
+    summary: 'assembly source or flat binary, relative to the scenario',
+    fallback: '',
+  }),
+  image: text({ summary: 'flat binary in base64, instead of a program', fallback: '' }),
   vcpus: integer(1, MAX_VCPUS, { summary: 'virtual CPUs', fallback: 1, flag: 'vcpus' }),
   memory: size(2 ** 21, 2 ** 31, { summary: 'guest RAM', fallback: 2 ** 24, flag: 'memory' }),
   pin: list(
@@ -77,13 +81,18 @@ const VM = object('A virtual machine', {
 });
 
 const HOG = object('Threads of the host that compute and never sleep', {
-  count: integer(1, 1024, { summary: 'number of such threads', fallback: 1 }),
+  count: integer(0, 1024, {
+    summary: 'host threads that compute and never sleep',
+    fallback: 1,
+    flag: 'hogs',
+  }),
   nice: integer(-20, 19, { summary: 'their nice level', fallback: 0 }),
   pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
 });
 
 export const SCENARIO = object('A vmxlab scenario', {
   vmxlab: integer(1, 1, { summary: 'version of this format', fallback: 1 }),
+  note: text({ summary: 'anything to remember; without effect', fallback: '' }),
   seed: integer(0, Number.MAX_SAFE_INTEGER, {
     summary: 'seed of everything that is left to chance',
     fallback: 1,
@@ -123,8 +132,16 @@ export function checkScenario(
 ): { readonly scenario: Scenario } | { readonly issues: readonly Issue[] } {
   const checked = validate(SCENARIO, document);
   if ('issues' in checked) return checked;
-  const issues = [...pinIssues(checked.value)];
+  const issues = [...programIssues(checked.value), ...pinIssues(checked.value)];
   return issues.length > 0 ? { issues } : { scenario: checked.value };
+}
+
+function* programIssues(scenario: Scenario): Iterable<Issue> {
+  for (const [i, vm] of scenario.vms.entries()) {
+    if ((vm.program === '') !== (vm.image === '')) continue;
+    const message = vm.program === '' ? 'missing; expected a program or an image' : 'given twice';
+    yield { path: ['vms', i, 'program'], message };
+  }
 }
 
 function* pinIssues(scenario: Scenario): Iterable<Issue> {

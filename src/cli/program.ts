@@ -1,0 +1,232 @@
+// From a path on the command line to what a machine needs: a checked scenario and program bytes.
+// A `.yaml`, `.yml` or `.json` file is a scenario, `.asm`, `.nasm` and `.s` are assembled, and
+// anything else is a flat binary.
+
+import { existsSync } from 'node:fs';
+import { dirname, extname, isAbsolute, join } from 'node:path';
+import Long from 'long';
+import {
+  type Assembled,
+  assemble,
+  type Diagnostic,
+  formatDiagnostic,
+  type ReadFile,
+} from '../asm/index.ts';
+import {
+  applySetting,
+  checkScenario,
+  type Issue,
+  LOAD_ADDRESS,
+  type Path,
+  parseScenarioText,
+  printSize,
+  readHeader,
+  roomForProgram,
+  type Scenario,
+  type ScenarioDocument,
+  type Setting,
+} from '../machine/index.ts';
+import { Failure } from './failure.ts';
+import { gibibytes, readBytes, readText, sizeOf } from './files.ts';
+
+/** A setting given on the command line. */
+export interface FlagSetting {
+  readonly setting: Setting;
+  readonly value: string;
+}
+
+export interface Input {
+  readonly scenario: Scenario;
+  readonly programs: readonly Uint8Array[];
+  /** Warnings of the assembler, to be shown. */
+  readonly warnings: readonly string[];
+}
+
+/** What the command line says about assembling. */
+export interface AssemblyOptions {
+  /** Macros from `-D`. */
+  readonly defines: Readonly<Record<string, string>>;
+  /** Folders from `-I`. */
+  readonly includes: readonly string[];
+}
+
+export interface InputOptions extends AssemblyOptions {
+  readonly flags: readonly FlagSetting[];
+}
+
+const SCENARIO_EXTENSIONS = ['.yaml', '.yml', '.json'];
+const SOURCE_EXTENSIONS = ['.asm', '.nasm', '.s'];
+
+export function isSource(path: string): boolean {
+  return SOURCE_EXTENSIONS.includes(extname(path).toLowerCase());
+}
+
+/** Load a program or scenario. Throws {@link Failure} with everything that is wrong. */
+export function loadInput(path: string, options: InputOptions): Input {
+  return SCENARIO_EXTENSIONS.includes(extname(path).toLowerCase())
+    ? loadScenario(path, options)
+    : loadProgram(path, options);
+}
+
+/** Where an issue's value came from, for the message. */
+type Locate = (path: Path) => string;
+
+function loadScenario(path: string, options: InputOptions): Input {
+  const parsed = parseScenarioText(readText(path));
+  if (parsed.kind === 'errors') {
+    throw new Failure(
+      parsed.errors.map(
+        ({ line, column, message }) => `${path}:${line}:${column}: error: ${message}`,
+      ),
+    );
+  }
+  const scenario = check(parsed.document, options, (issue) => {
+    const { line, column } = parsed.placeOf(issue);
+    return `${path}:${line}:${column}: ${printPath(issue)}`;
+  });
+  return withPrograms(scenario, dirname(path), options);
+}
+
+function loadProgram(path: string, options: InputOptions): Input {
+  let document: ScenarioDocument = { vms: [{ program: path }] };
+  const places = new Map<string, string>();
+  if (isSource(path)) {
+    const { settings, problems } = readHeader(readText(path));
+    if (problems.length > 0) {
+      throw new Failure(
+        problems.map(({ line, column, message }) => `${path}:${line}:${column}: error: ${message}`),
+      );
+    }
+    for (const { setting, value, line, column } of settings) {
+      document = applySetting(document, setting, value);
+      places.set(setting.key, `${path}:${line}:${column}: ${setting.flag}`);
+    }
+  } else sizeOf(path);
+  const scenario = check(
+    document,
+    options,
+    (issue) => places.get(keyOf(issue)) ?? printPath(issue),
+  );
+  return withPrograms(scenario, '', options);
+}
+
+/** `vms[].vcpus` for the path of any machine's vCPU count. */
+function keyOf(path: Path): string {
+  return path
+    .map((part) => (typeof part === 'number' ? '[]' : `.${part}`))
+    .join('')
+    .slice(1);
+}
+
+/** `vms[0].vcpus` */
+function printPath(path: Path): string {
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
+    .join('')
+    .slice(1);
+}
+
+function check(document: ScenarioDocument, options: InputOptions, locate: Locate): Scenario {
+  let changed = document;
+  const flagKeys = new Map<string, string>();
+  for (const { setting, value } of options.flags) {
+    changed = applySetting(changed, setting, value);
+    flagKeys.set(setting.key, `--${setting.flag}`);
+  }
+  const checked = checkScenario(changed);
+  if ('scenario' in checked) return checked.scenario;
+  const describe = ({ path, message }: Issue) => {
+    const flag = flagKeys.get(keyOf(path));
+    return flag === undefined ? `${locate(path)}: ${message}` : `vmxlab: ${flag}: ${message}`;
+  };
+  throw new Failure([...new Set(checked.issues.map(describe))]);
+}
+
+function withPrograms(scenario: Scenario, folder: string, options: InputOptions): Input {
+  const warnings: string[] = [];
+  const programs = scenario.vms.map((vm) => {
+    if (vm.image !== '') return Buffer.from(vm.image, 'base64');
+    const path = isAbsolute(vm.program) ? vm.program : join(folder, vm.program);
+    if (!isSource(path)) return readImage(path, vm.memory);
+    const defines = { ...vm.defines, ...options.defines };
+    const assembled = assembleFile(path, { ...options, defines });
+    warnings.push(...assembled.warnings.map(formatDiagnostic));
+    checkOrigin(path, assembled.origin);
+    checkFits(path, endOf(assembled), vm.memory);
+    return assembled.bytes;
+  });
+  return { scenario, programs, warnings };
+}
+
+type AssembledOk = Extract<Assembled, { kind: 'ok' }>;
+
+/** Bytes of memory that a program takes, sections without contents included. */
+function endOf({ bytes, origin, sections }: AssembledOk): number {
+  const ends = sections.map(
+    ({ address, lengthBytes }) => address.sub(origin).toNumber() + lengthBytes,
+  );
+  return Math.max(bytes.length, ...ends);
+}
+
+/** Assemble a file with its includes. Throws {@link Failure} with every error of the source. */
+export function assembleFile(path: string, options: AssemblyOptions): AssembledOk {
+  const assembled = assemble(
+    { name: path, text: readText(path) },
+    {
+      readFile: includeReader(path, options.includes),
+      defines: options.defines,
+      origin: Long.fromNumber(LOAD_ADDRESS),
+    },
+  );
+  if (assembled.kind === 'ok') return assembled;
+  throw new Failure([
+    ...assembled.warnings.map(formatDiagnostic),
+    ...assembled.errors.map(formatDiagnostic),
+    countErrors(assembled.errors),
+  ]);
+}
+
+function countErrors(errors: readonly Diagnostic[]): string {
+  return errors.length === 1 ? '1 error' : `${errors.length} errors`;
+}
+
+/** Includes are looked for beside the source, then in the given folders, then where we are. */
+function includeReader(source: string, folders: readonly string[]): ReadFile {
+  return (path, kind) => {
+    const places = isAbsolute(path)
+      ? [path]
+      : [dirname(source), ...folders, '.'].map((folder) => join(folder, path));
+    for (const place of places) {
+      if (existsSync(place)) return kind === 'text' ? readText(place) : readBytes(place);
+    }
+    return null;
+  };
+}
+
+function checkOrigin(path: string, origin: Long): void {
+  if (origin.eq(LOAD_ADDRESS)) return;
+  const expected = `0x${LOAD_ADDRESS.toString(16)}`;
+  throw new Failure(
+    `${path}: org 0x${origin.toString(16)}, but programs are loaded at ${expected}; ` +
+      `write 'org ${expected}', or leave it out`,
+  );
+}
+
+function checkFits(path: string, lengthBytes: number, memory: number): void {
+  const room = roomForProgram(memory);
+  if (lengthBytes <= room) return;
+  throw new Failure(
+    `${path}: the program takes ${gibibytes(lengthBytes)}, but ${printSize(memory)} of memory leave ` +
+      `${gibibytes(room)} above the load address; give it more with --memory`,
+  );
+}
+
+function readImage(path: string, memory: number): Uint8Array {
+  checkFits(path, sizeOf(path), memory);
+  const bytes = readBytes(path);
+  const isElf = bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
+  if (isElf)
+    throw new Failure(`${path}: is an ELF file; expected a flat binary or assembly source`);
+  if (bytes.length === 0) throw new Failure(`${path}: is empty`);
+  return bytes;
+}

@@ -1,0 +1,195 @@
+// `vmxlab run`: run a program or scenario and report on it.
+
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import {
+  Machine,
+  type MachineEnding,
+  type RunReport,
+  reportOf,
+  reportText,
+} from '../machine/index.ts';
+import { type TraceRecord, type TraceSink, textHeader, textLine } from '../trace/index.ts';
+import { setRunUnderWay } from './crash.ts';
+import { EXIT_INTERRUPTED } from './failure.ts';
+import { asFailure } from './files.ts';
+import { type Input, type InputOptions, loadInput } from './program.ts';
+import { ProgressLine, paintFor } from './terminal.ts';
+
+export interface RunOptions extends InputOptions {
+  readonly file: string;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly trace: string | undefined;
+}
+
+/** Run, print, and return the exit code. */
+export async function runCommand(options: RunOptions): Promise<number> {
+  const input = loadInput(options.file, options);
+  for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
+  const trace =
+    options.trace === undefined ? null : new TraceFile(options.trace, input.scenario.host.pcpus);
+  setRunUnderWay(input);
+  const machine = new Machine(input.scenario, {
+    programs: input.programs,
+    ...(trace === null ? {} : { sink: trace }),
+  });
+  const ending = await runToEnd(machine, options);
+  trace?.close();
+  setRunUnderWay(null);
+  if (ending === null) process.stderr.write('Interrupted; this is how far it came.\n');
+  report(machine, ending ?? INTERRUPTED, options, input);
+  return ending?.exitCode ?? EXIT_INTERRUPTED;
+}
+
+const INTERRUPTED: MachineEnding = {
+  status: 'limit',
+  exitCode: EXIT_INTERRUPTED,
+  message: 'interrupted by Ctrl-C',
+  vcpu: null,
+};
+
+/** Real time between two looks at the keyboard and the progress line. */
+const TURN_MS = 50;
+const PROGRESS_AFTER_MS = 1000;
+
+/** Run in turns, passing on what the guest prints; null if interrupted. */
+async function runToEnd(machine: Machine, options: RunOptions): Promise<MachineEnding | null> {
+  const output = new GuestOutput(machine, !options.json);
+  const progress = new ProgressLine();
+  let interrupted = false;
+  const interrupt = () => {
+    interrupted = true;
+  };
+  process.once('SIGINT', interrupt);
+  const started = Date.now();
+  let turn = machine.host.frequency.toCycles(1_000_000);
+  let until = 0;
+  for (;;) {
+    until += turn;
+    const before = Date.now();
+    const ending = machine.run(until);
+    if (output.hasNews) progress.clear();
+    output.pass();
+    if (ending !== null || interrupted) {
+      progress.clear();
+      process.removeListener('SIGINT', interrupt);
+      return ending;
+    }
+    const took = Date.now() - before;
+    if (took < TURN_MS / 2) turn *= 2;
+    else if (took > TURN_MS * 2) turn = Math.ceil(turn / 2);
+    const elapsed = Date.now() - started;
+    if (elapsed > PROGRESS_AFTER_MS) progress.show(progressText(machine, elapsed));
+    await setImmediate();
+  }
+}
+
+function progressText(machine: Machine, elapsedMs: number): string {
+  const virtual = (machine.host.frequency.toNs(machine.now) / 1e6).toFixed(1);
+  const millions = machine.instructions / 1e6;
+  const rate = (millions / (elapsedMs / 1000)).toFixed(1);
+  return `${virtual} ms of virtual time, ${millions.toFixed(1)} M instructions, ${rate} M/s`;
+}
+
+/** Passes on what the first guest writes to its debug console, as it comes. */
+class GuestOutput {
+  private readonly machine: Machine;
+  private readonly wanted: boolean;
+  private passed = 0;
+
+  constructor(machine: Machine, wanted: boolean) {
+    this.machine = machine;
+    this.wanted = wanted;
+  }
+
+  private get bytes(): readonly number[] {
+    return this.machine.devices[0]?.state.console ?? [];
+  }
+
+  get hasNews(): boolean {
+    return this.wanted && this.bytes.length > this.passed;
+  }
+
+  pass(): void {
+    if (!this.hasNews) return;
+    process.stdout.write(Uint8Array.from(this.bytes.slice(this.passed)));
+    this.passed = this.bytes.length;
+  }
+}
+
+function report(machine: Machine, ending: MachineEnding, options: RunOptions, input: Input): void {
+  const document = reportOf(machine, ending);
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+    return;
+  }
+  if (document.output !== '' && !document.output.endsWith('\n')) process.stdout.write('\n');
+  if (document.serial !== '') process.stdout.write(`COM1: ${document.serial.trimEnd()}\n`);
+  if (options.quiet) return;
+  const lines = [
+    '',
+    ...reportText(document, paintFor(process.stdout)),
+    ...nextSteps(options, document, input),
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Two lines on what to try next. */
+function nextSteps(options: RunOptions, report: RunReport, input: Input): string[] {
+  const again = `vmxlab run ${options.file}`;
+  const { seed } = input.scenario;
+  const steps = [
+    options.trace === undefined
+      ? `  ${again} --trace trace.txt     every exit, wake-up and switch, as ftrace shows them`
+      : `  ${again} --json                the same report as a document`,
+    report.vcpus.length > 1
+      ? `  ${again} --seed ${seed + 1}              the same program on another schedule`
+      : `  ${again} --vcpus 4 --pcpus 2   the same program on more vCPUs than pCPUs`,
+  ];
+  return ['Try next:', ...steps];
+}
+
+/** A trace in ftrace's text format, written as the run goes on. */
+class TraceFile implements TraceSink {
+  private readonly file: number;
+  private readonly pcpuCount: number;
+  private readonly headerBytes: number;
+  private entries = 0;
+  private waiting: string[] = [];
+
+  constructor(path: string, pcpuCount: number) {
+    this.file = openOutput(path);
+    this.pcpuCount = pcpuCount;
+    this.headerBytes = writeSync(this.file, textHeader(0, pcpuCount));
+  }
+
+  record(record: TraceRecord): void {
+    this.waiting.push(textLine(record));
+    this.entries++;
+    if (this.waiting.length >= LINES_PER_WRITE) this.flush();
+  }
+
+  private flush(): void {
+    if (this.waiting.length > 0) writeSync(this.file, `${this.waiting.join('\n')}\n`);
+    this.waiting = [];
+  }
+
+  /** Write the rest, and the counts into the header. */
+  close(): void {
+    this.flush();
+    const header = textHeader(this.entries, this.pcpuCount);
+    if (header.length === this.headerBytes) writeSync(this.file, header, 0);
+    closeSync(this.file);
+  }
+}
+
+const LINES_PER_WRITE = 1000;
+
+function openOutput(path: string): number {
+  try {
+    return openSync(path, 'w');
+  } catch (thrown) {
+    throw asFailure(thrown, path);
+  }
+}

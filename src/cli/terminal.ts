@@ -1,0 +1,31 @@
+// Colour and progress, where the other end is a terminal and wants them.
+
+import type { Paint } from '../machine/index.ts';
+
+const CODES = { good: '32', bad: '31', dim: '2', bold: '1' } as const;
+
+/** Paint for a stream: colours on a terminal, unless NO_COLOR is set (https://no-color.org). */
+export function paintFor(stream: NodeJS.WriteStream): Paint {
+  const noColor = process.env.NO_COLOR;
+  const wanted = stream.isTTY && (noColor === undefined || noColor === '');
+  return (text, as) => (wanted && text !== '' ? `\x1b[${CODES[as]}m${text}\x1b[0m` : text);
+}
+
+/** A line on standard error that is rewritten while something takes long. */
+export class ProgressLine {
+  private readonly isTerminal = process.stderr.isTTY === true;
+  private shown = false;
+
+  show(text: string): void {
+    if (!this.isTerminal) return;
+    const width = Math.max(20, process.stderr.columns ?? 80);
+    process.stderr.write(`\r\x1b[K${text.slice(0, width - 1)}`);
+    this.shown = true;
+  }
+
+  /** Remove the line. */
+  clear(): void {
+    if (this.shown) process.stderr.write('\r\x1b[K');
+    this.shown = false;
+  }
+}
