@@ -6,6 +6,8 @@ import Long from 'long';
 import {
   EventTypes,
   type Platform,
+  type Processor,
+  type ProcessorStop,
   STATE_BYTES,
   VECTOR_NAMES,
   Word,
@@ -52,6 +54,13 @@ export interface After {
   readonly outside: readonly string[];
 }
 
+export const BENCH_BYTES = 256 * PAGE_SIZE;
+
+/** Executes code from RIP on; null, or why the processor stopped. */
+export type Execute = (processor: Processor) => ProcessorStop | null;
+
+const step: Execute = (processor) => processor.step();
+
 class FaultSeen {}
 
 const INT3 = 0xcc;
@@ -60,14 +69,15 @@ export class InstructionBench {
   private readonly outside: string[] = [];
   readonly machine: TestMachine;
   private readonly codeHpa: number;
-  private readonly windowHpa: number;
+  readonly windowHpa: number;
   private readonly tablesHpa: number;
   private readonly stateBytes: Uint8Array;
   private readonly pristine: Uint8Array;
   private fault: string | null = null;
 
-  constructor() {
-    this.machine = new TestMachine(256, talkative(this.outside));
+  /** @param buffer storage of its memory ({@link BENCH_BYTES}), if it must be a particular one */
+  constructor(buffer?: ArrayBuffer) {
+    this.machine = new TestMachine(BENCH_BYTES / PAGE_SIZE, talkative(this.outside), buffer);
     const { memory, processor } = this.machine;
     this.codeHpa = this.machine.map(CODE, 1);
     this.windowHpa = this.machine.map(WINDOW, WINDOW_BYTES / PAGE_SIZE);
@@ -78,8 +88,8 @@ export class InstructionBench {
     state.set('gdtrLimit', Long.fromNumber(0x27));
     state.set('idtrBase', Long.fromNumber(TABLES + PAGE_SIZE));
     state.set('idtrLimit', Long.fromNumber(0xfff));
-    const { buffer, byteOffset } = state.words;
-    this.stateBytes = new Uint8Array(buffer, byteOffset, STATE_BYTES);
+    const { words } = state;
+    this.stateBytes = new Uint8Array(words.buffer, words.byteOffset, STATE_BYTES);
     this.pristine = this.stateBytes.slice();
     for (let vector = 0; vector < 256; vector++) {
       const low = (CODE + 0x800) | 0;
@@ -98,15 +108,16 @@ export class InstructionBench {
     };
   }
 
-  run(code: Uint8Array, before: Before): After {
+  /** @param execute what to do with the code; by default, its first instruction is executed */
+  run(code: Uint8Array, before: Before, execute: Execute = step): After {
     const { memory, processor } = this.machine;
     this.reset(before);
     const initial = this.stateBytes.slice();
     // Followed by something that ends a block, or blocks of leftovers would be decoded each time.
-    memory.write(this.codeHpa, new Uint8Array(16).fill(INT3));
+    memory.write(this.codeHpa, new Uint8Array(code.length + 1).fill(INT3));
     memory.write(this.codeHpa, code);
     try {
-      const stop = processor.step();
+      const stop = execute(processor);
       if (stop !== null) this.fault = stop.kind;
     } catch (thrown) {
       if (!(thrown instanceof FaultSeen)) throw thrown;

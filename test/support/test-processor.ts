@@ -28,8 +28,9 @@ export class TestMachine {
   readonly processor: Processor;
   private readonly cr3: number;
 
-  constructor(pageCount = 256, platform: Platform = EMPTY_PLATFORM) {
-    this.memory = new PhysicalMemory(pageCount * PAGE_SIZE);
+  /** @param buffer storage of the memory, if it must be a particular one */
+  constructor(pageCount = 256, platform: Platform = EMPTY_PLATFORM, buffer?: ArrayBuffer) {
+    this.memory = new PhysicalMemory(pageCount * PAGE_SIZE, buffer);
     const stateHpa = this.memory.allocatePages(1);
     this.cr3 = this.memory.allocatePages(1);
     this.processor = new Processor({
@@ -60,7 +61,8 @@ export class TestMachine {
   /** Map pages of fresh memory at a linear address; returns the hpa of the first. */
   map(linear: number, pages: number, flags = PRESENT_WRITABLE_USER): number {
     const hpa = this.memory.allocatePages(pages);
-    for (let i = 0; i < pages; i++) this.mapPage(linear + i * PAGE_SIZE, hpa + i * PAGE_SIZE, flags);
+    for (let i = 0; i < pages; i++)
+      this.mapPage(linear + i * PAGE_SIZE, hpa + i * PAGE_SIZE, flags);
     return hpa;
   }
 
