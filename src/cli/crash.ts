@@ -48,7 +48,7 @@ function replayable({ scenario, programs }: RunUnderWay, error: Error): object {
     vms: scenario.vms.map((vm, i) => ({
       ...vm,
       program: '',
-      image: Buffer.from(programs[i] as Uint8Array).toString('base64'),
+      image: Buffer.from(programs[i]).toString('base64'),
     })),
   };
 }

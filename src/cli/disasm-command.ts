@@ -48,7 +48,7 @@ function disassemble(bytes: Uint8Array, options: DisasmOptions): Line[] {
     const lengthBytes = isInstruction ? decoded.instruction.lengthBytes : 1;
     const text = isInstruction
       ? format(decoded.instruction, address)
-      : `db 0x${(bytes[at] as number).toString(16).padStart(2, '0')}${note(decoded.kind)}`;
+      : `db 0x${bytes[at].toString(16).padStart(2, '0')}${note(decoded.kind)}`;
     lines.push({
       address: address.toUnsigned().toString(16),
       bytes: hex(bytes, at, lengthBytes),

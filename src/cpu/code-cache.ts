@@ -1,5 +1,5 @@
-// Decoded code by host-physical address, in blocks, shared by all processors of one memory. A cache:
-// dropping any part of it changes nothing but speed.
+// Decoded code by host-physical address, in blocks, shared by all processors of one memory. A
+// cache: dropping any part of it changes nothing but speed.
 
 import {
   type CostClass,
@@ -73,8 +73,8 @@ export class CodeCache {
   }
 
   /**
-   * Decode the block that starts at `hpa`, remember it and watch its bytes. What is returned instead
-   * says why there is not even one instruction within the page.
+   * Decode the block that starts at `hpa`, remember it and watch its bytes. What is returned
+   * instead says why there is not even one instruction within the page.
    */
   build(hpa: number): Block | Exclude<Decoded, { kind: 'instruction' }> {
     const pageEnd = hpa - (hpa & (PAGE_SIZE - 1)) + PAGE_SIZE;
@@ -126,12 +126,12 @@ export class CodeCache {
     const number = hpa >>> PAGE_SHIFT;
     const offset = hpa & (PAGE_SIZE - 1);
     this.pages[number] ??= { blocks: new Array(PAGE_SIZE).fill(undefined), byLine: [] };
-    const page = this.pages[number] as CodePage;
+    const page = this.pages[number];
     page.blocks[offset] = block;
     const lastLine = Math.floor((offset + lengthBytes - 1) / LINE_BYTES);
     for (let line = Math.floor(offset / LINE_BYTES); line <= lastLine; line++) {
       page.byLine[line] ??= new Set();
-      (page.byLine[line] as Set<Block>).add(block);
+      page.byLine[line].add(block);
     }
     this.memory.watch(Watch.CODE, hpa, lengthBytes);
   }

@@ -90,7 +90,7 @@ const DR7_FIXED = 0x400;
 function debugWord(processor: Processor, number: number): number {
   let actual = number;
   if (number === 4 || number === 5) {
-    if (((processor.state.words[Word.CR4] as number) & Cr4.DE) !== 0) {
+    if ((processor.state.words[Word.CR4] & Cr4.DE) !== 0) {
       throw new GuestFault(Vector.UD);
     }
     actual = number + 2;

@@ -114,10 +114,10 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
   const rip = state.get64(Word.RIP);
   const returnAddress = isSoftware(event.type) ? rip.add(event.instructionLengthBytes) : rip;
   const frame = [
-    Long.fromInt(words[Word.SS_SELECTOR] as number),
+    Long.fromInt(words[Word.SS_SELECTOR]),
     state.get64(Word.RSP),
-    Long.fromInt(flagsImage(words[Word.RFLAGS] as number, event)),
-    Long.fromInt(words[Word.CS_SELECTOR] as number),
+    Long.fromInt(flagsImage(words[Word.RFLAGS], event)),
+    Long.fromInt(words[Word.CS_SELECTOR]),
     returnAddress,
     ...(event.errorCode === null ? [] : [Long.fromInt(event.errorCode, true)]),
   ];
@@ -145,7 +145,7 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
 
 function readGate(processor: Processor, vector: number, code: number): Gate {
   const { state, mmu } = processor;
-  if (vector * 16 + 15 > ((state.words[Word.IDTR_LIMIT] as number) & 0xffff)) {
+  if (vector * 16 + 15 > (state.words[Word.IDTR_LIMIT] & 0xffff)) {
     throw new GuestFault(Vector.GP, code);
   }
   const at = state.get64(Word.IDTR_BASE).add(vector * 16);
@@ -188,8 +188,8 @@ function newStack(
   if (stackTable === 0 && newCpl === state.cpl) pointer = state.get64(Word.RSP);
   else {
     const offset = stackTable === 0 ? TSS_RSP0 + 8 * newCpl : TSS_IST1 + 8 * (stackTable - 1);
-    if (offset + 7 > (words[Word.TR_LIMIT] as number) >>> 0) {
-      const selector = (words[Word.TR_SELECTOR] as number) & 0xfffc;
+    if (offset + 7 > words[Word.TR_LIMIT] >>> 0) {
+      const selector = words[Word.TR_SELECTOR] & 0xfffc;
       throw new GuestFault(Vector.TS, selector | external);
     }
     const at = state.get64(Word.TR_BASE).add(offset);
@@ -210,7 +210,7 @@ export function interruptReturn(processor: Processor, lengthBytes: number): void
   const { state, mmu } = processor;
   const { words } = state;
   const { cpl } = state;
-  if (((words[Word.RFLAGS] as number) & Rflags.NT) !== 0) throw new GuestFault(Vector.GP, 0);
+  if ((words[Word.RFLAGS] & Rflags.NT) !== 0) throw new GuestFault(Vector.GP, 0);
   let top = state.get64(Word.RSP);
   const pop = () => {
     const value = mmu.read(top.low, top.high, lengthBytes, true);
@@ -268,7 +268,7 @@ function stackTarget(processor: Processor, selector: number, cpl: number): 'null
 /** Load SS after its checks, with the privilege that CS has brought. */
 function loadStack(processor: Processor, selector: number, cpl: number): void {
   const { words } = processor.state;
-  const blocked = words[Word.INTERRUPTIBILITY] as number;
+  const blocked = words[Word.INTERRUPTIBILITY];
   words[Word.SS_RIGHTS] = cpl << Rights.DPL_SHIFT;
   loadSegment(processor, Segment.SS, selector);
   // IRET does not block interrupts as MOV SS does.
@@ -279,8 +279,8 @@ function loadStack(processor: Processor, selector: number, cpl: number): void {
 function dropPrivilegedSegments(processor: Processor, cpl: number): void {
   const { words } = processor.state;
   for (const number of [Segment.ES, Segment.DS, Segment.FS, Segment.GS]) {
-    const register = SEGMENT_WORDS[number] as (typeof SEGMENT_WORDS)[number];
-    const rights = words[register.rights] as number;
+    const register = SEGMENT_WORDS[number];
+    const rights = words[register.rights];
     const conforming = (rights & 12) === 12;
     const dpl = (rights >> Rights.DPL_SHIFT) & 3;
     if ((rights & Rights.UNUSABLE) === 0 && !conforming && dpl < cpl) {
@@ -292,7 +292,7 @@ function dropPrivilegedSegments(processor: Processor, cpl: number): void {
 /** Flags that POPF and IRET may change at a privilege level. */
 export function writeFlags(processor: Processor, image: number, mask: number, cpl: number): void {
   const { words } = processor.state;
-  const old = words[Word.RFLAGS] as number;
+  const old = words[Word.RFLAGS];
   const iopl = (old & Rflags.IOPL) >> 12;
   let changeable =
     Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF | Rflags.DF;

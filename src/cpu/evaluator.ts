@@ -20,19 +20,17 @@ import type { PhysicalMemory } from '../memory/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical, type Mmu } from './mmu.ts';
 import { type ProcessorState, Rflags, SCRATCH_WORD, SEGMENT_WORDS, Word } from './state.ts';
+import {
+  carryOfAdd,
+  carryOfSub,
+  conditionHolds,
+  flagsOfResult,
+  STATUS_FLAGS,
+} from './status-flags.ts';
 import { Access } from './virtualization.ts';
 import { divide, multiply64, multiply64Signed, toBigInt, type WidePair } from './wide.ts';
 
 type Slot = number;
-
-const STATUS_FLAGS = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF;
-
-/** PF for every value of the low byte. */
-const PARITY = Uint8Array.from({ length: 256 }, (_, byte) => {
-  let ones = 0;
-  for (let bits = byte; bits !== 0; bits >>= 1) ones += bits & 1;
-  return ones % 2 === 0 ? Rflags.PF : 0;
-});
 
 /** What {@link Evaluator.call} reaches: the system functions of the processor. */
 export type SystemCall = (name: SystemFunction, args: readonly Long[]) => Long;
@@ -73,15 +71,13 @@ export class Evaluator implements Domain<Slot, boolean> {
     this.used = SCRATCH_WORD;
     this.unfinished = false;
     this.inFlight = true;
-    this.rspLow = this.words[Word.RSP] as number;
-    this.rspHigh = this.words[Word.RSP + 1] as number;
-    const low = this.words[Word.RIP] as number;
+    this.rspLow = this.words[Word.RSP];
+    this.rspHigh = this.words[Word.RSP + 1];
+    const low = this.words[Word.RIP];
     const sum = (low >>> 0) + lengthBytes;
     this.nextLow = sum | 0;
     this.nextHigh =
-      sum > 0xffffffff
-        ? ((this.words[Word.RIP + 1] as number) + 1) | 0
-        : (this.words[Word.RIP + 1] as number);
+      sum > 0xffffffff ? (this.words[Word.RIP + 1] + 1) | 0 : this.words[Word.RIP + 1];
   }
 
   /** The instruction is complete: continue at what it said comes next. */
@@ -101,8 +97,8 @@ export class Evaluator implements Domain<Slot, boolean> {
 
   /** A system function has set RIP itself. */
   continueAtRip(): void {
-    this.nextLow = this.words[Word.RIP] as number;
-    this.nextHigh = this.words[Word.RIP + 1] as number;
+    this.nextLow = this.words[Word.RIP];
+    this.nextHigh = this.words[Word.RIP + 1];
   }
 
   private make(low: number, high: number): Slot {
@@ -132,7 +128,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   private toLong(x: Slot): Long {
-    return Long.fromBits(this.words[x] as number, this.words[x + 1] as number);
+    return Long.fromBits(this.words[x], this.words[x + 1]);
   }
 
   // Values
@@ -142,31 +138,25 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   add(width: Width, x: Slot, y: Slot): Slot {
-    const xl = this.words[x] as number;
-    const yl = this.words[y] as number;
+    const xl = this.words[x];
+    const yl = this.words[y];
     if (width !== 64) return this.cut(width, (xl + yl) | 0, 0);
     const sum = (xl >>> 0) + (yl >>> 0);
     const carry = sum > 0xffffffff ? 1 : 0;
-    return this.make(
-      sum | 0,
-      ((this.words[x + 1] as number) + (this.words[y + 1] as number) + carry) | 0,
-    );
+    return this.make(sum | 0, (this.words[x + 1] + this.words[y + 1] + carry) | 0);
   }
 
   sub(width: Width, x: Slot, y: Slot): Slot {
-    const xl = this.words[x] as number;
-    const yl = this.words[y] as number;
+    const xl = this.words[x];
+    const yl = this.words[y];
     if (width !== 64) return this.cut(width, (xl - yl) | 0, 0);
     const borrow = xl >>> 0 < yl >>> 0 ? 1 : 0;
-    return this.make(
-      (xl - yl) | 0,
-      ((this.words[x + 1] as number) - (this.words[y + 1] as number) - borrow) | 0,
-    );
+    return this.make((xl - yl) | 0, (this.words[x + 1] - this.words[y + 1] - borrow) | 0);
   }
 
   multiply(width: Width, x: Slot, y: Slot): Slot {
     if (width !== 64) {
-      return this.cut(width, Math.imul(this.words[x] as number, this.words[y] as number), 0);
+      return this.cut(width, Math.imul(this.words[x], this.words[y]), 0);
     }
     const { first } = this.product(x, y);
     return this.make(first.low, first.high);
@@ -183,10 +173,10 @@ export class Evaluator implements Domain<Slot, boolean> {
     const a = this.signExtend(width, 64, x);
     const b = this.signExtend(width, 64, y);
     const { first, second } = multiply64Signed(
-      this.words[a] as number,
-      this.words[a + 1] as number,
-      this.words[b] as number,
-      this.words[b + 1] as number,
+      this.words[a],
+      this.words[a + 1],
+      this.words[b],
+      this.words[b + 1],
     );
     if (width === 64) return this.make(second.low, second.high);
     if (width === 32) return this.make(first.high, 0);
@@ -194,12 +184,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   private product(x: Slot, y: Slot): WidePair {
-    return multiply64(
-      this.words[x] as number,
-      this.words[x + 1] as number,
-      this.words[y] as number,
-      this.words[y + 1] as number,
-    );
+    return multiply64(this.words[x], this.words[x + 1], this.words[y], this.words[y + 1]);
   }
 
   divide(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
@@ -217,7 +202,7 @@ export class Evaluator implements Domain<Slot, boolean> {
     low: Slot,
     divisor: Slot,
   ): Division<Slot> {
-    const big = (x: Slot) => toBigInt(this.words[x] as number, this.words[x + 1] as number);
+    const big = (x: Slot) => toBigInt(this.words[x], this.words[x + 1]);
     const pair = divide(width, signed, big(high), big(low), big(divisor));
     if (pair === null) throw new GuestFault(Vector.DE);
     return {
@@ -227,85 +212,76 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   and(x: Slot, y: Slot): Slot {
-    return this.make(
-      (this.words[x] as number) & (this.words[y] as number),
-      (this.words[x + 1] as number) & (this.words[y + 1] as number),
-    );
+    return this.make(this.words[x] & this.words[y], this.words[x + 1] & this.words[y + 1]);
   }
 
   or(x: Slot, y: Slot): Slot {
-    return this.make(
-      (this.words[x] as number) | (this.words[y] as number),
-      (this.words[x + 1] as number) | (this.words[y + 1] as number),
-    );
+    return this.make(this.words[x] | this.words[y], this.words[x + 1] | this.words[y + 1]);
   }
 
   xor(x: Slot, y: Slot): Slot {
-    return this.make(
-      (this.words[x] as number) ^ (this.words[y] as number),
-      (this.words[x + 1] as number) ^ (this.words[y + 1] as number),
-    );
+    return this.make(this.words[x] ^ this.words[y], this.words[x + 1] ^ this.words[y + 1]);
   }
 
   not(width: Width, x: Slot): Slot {
-    return this.cut(width, ~(this.words[x] as number), ~(this.words[x + 1] as number));
+    return this.cut(width, ~this.words[x], ~this.words[x + 1]);
   }
 
   shiftLeft(width: Width, x: Slot, count: Slot): Slot {
-    const n = this.words[count] as number;
+    const n = this.words[count];
     if (n >>> 0 >= width) return this.make(0, 0);
-    const low = this.words[x] as number;
+    const low = this.words[x];
     if (width !== 64) return this.cut(width, low << n, 0);
-    const high = this.words[x + 1] as number;
+    const high = this.words[x + 1];
     if (n >= 32) return this.make(0, low << (n - 32));
     return n === 0 ? this.make(low, high) : this.make(low << n, (high << n) | (low >>> (32 - n)));
   }
 
   shiftRight(x: Slot, count: Slot): Slot {
-    const n = this.words[count] as number;
+    const n = this.words[count];
     if (n >>> 0 >= 64) return this.make(0, 0);
-    const low = this.words[x] as number;
-    const high = this.words[x + 1] as number;
+    const low = this.words[x];
+    const high = this.words[x + 1];
     if (n >= 32) return this.make(high >>> (n - 32), 0);
     return n === 0 ? this.make(low, high) : this.make((low >>> n) | (high << (32 - n)), high >>> n);
   }
 
   shiftRightSigned(width: Width, x: Slot, count: Slot): Slot {
     const wide = this.signExtend(width, 64, x);
-    const n = Math.min((this.words[count] as number) >>> 0, 63);
-    const low = this.words[wide] as number;
-    const high = this.words[wide + 1] as number;
+    const n = Math.min(this.words[count] >>> 0, 63);
+    const low = this.words[wide];
+    const high = this.words[wide + 1];
     if (n >= 32) return this.cut(width, high >> (n - 32), high >> 31);
     if (n === 0) return this.cut(width, low, high);
     return this.cut(width, (low >>> n) | (high << (32 - n)), high >> n);
   }
 
   signExtend(from: Width, to: Width, x: Slot): Slot {
-    const low = this.words[x] as number;
-    if (from === 64) return this.cut(to, low, this.words[x + 1] as number);
+    const low = this.words[x];
+    if (from === 64) return this.cut(to, low, this.words[x + 1]);
     const extended = from === 32 ? low : (low << (32 - from)) >> (32 - from);
     return this.cut(to, extended, extended >> 31);
   }
 
   truncate(width: Width, x: Slot): Slot {
-    return this.cut(width, this.words[x] as number, this.words[x + 1] as number);
+    return this.cut(width, this.words[x], this.words[x + 1]);
   }
 
   lowestBit(x: Slot): Slot {
-    const low = this.words[x] as number;
-    const high = this.words[x + 1] as number;
+    const low = this.words[x];
+    const high = this.words[x + 1];
     if (low !== 0) return this.make(31 - Math.clz32(low & -low), 0);
     return this.make(63 - Math.clz32(high & -high), 0);
   }
 
   highestBit(x: Slot): Slot {
-    const high = this.words[x + 1] as number;
+    const high = this.words[x + 1];
     if (high !== 0) return this.make(63 - Math.clz32(high), 0);
-    return this.make(31 - Math.clz32(this.words[x] as number), 0);
+    return this.make(31 - Math.clz32(this.words[x]), 0);
   }
 
   countOnes(x: Slot): Slot {
-    return this.make(ones(this.words[x] as number) + ones(this.words[x + 1] as number), 0);
+    return this.make(ones(this.words[x]) + ones(this.words[x + 1]), 0);
   }
 
   select(condition: boolean, whenTrue: Slot, whenFalse: Slot): Slot {
@@ -327,14 +303,14 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   lessUnsigned(x: Slot, y: Slot): boolean {
-    const xh = (this.words[x + 1] as number) >>> 0;
-    const yh = (this.words[y + 1] as number) >>> 0;
+    const xh = this.words[x + 1] >>> 0;
+    const yh = this.words[y + 1] >>> 0;
     if (xh !== yh) return xh < yh;
-    return (this.words[x] as number) >>> 0 < (this.words[y] as number) >>> 0;
+    return this.words[x] >>> 0 < this.words[y] >>> 0;
   }
 
   bit(x: Slot, index: number): boolean {
-    const half = index < 32 ? (this.words[x] as number) : (this.words[x + 1] as number);
+    const half = index < 32 ? this.words[x] : this.words[x + 1];
     return ((half >>> (index & 31)) & 1) !== 0;
   }
 
@@ -357,7 +333,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   // Flags
 
   flag(name: Flag): boolean {
-    return ((this.words[Word.RFLAGS] as number) & (1 << name)) !== 0;
+    return (this.words[Word.RFLAGS] & (1 << name)) !== 0;
   }
 
   setFlag(name: Flag, value: boolean): void {
@@ -366,79 +342,42 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   flagsOfAdd(width: Width, x: Slot, y: Slot, sum: Slot): void {
+    const { words } = this;
     const upper = width === 64 ? 1 : 0;
-    const shift = width === 64 ? 31 : width - 1;
-    const a = this.words[x + upper] as number;
-    const b = this.words[y + upper] as number;
-    const r = this.words[sum + upper] as number;
-    const carry = (((a & b) | ((a | b) & ~r)) >>> shift) & 1;
-    const overflow = (((a ^ r) & (b ^ r)) >>> shift) & 1;
-    this.setStatus(width, x, y, sum, carry | (overflow << 11));
+    const a = words[x + upper];
+    const b = words[y + upper];
+    const r = words[sum + upper];
+    this.setStatus(width, x, y, sum, carryOfAdd(a, b, r, width === 64 ? 31 : width - 1));
   }
 
   flagsOfSub(width: Width, x: Slot, y: Slot, difference: Slot): void {
+    const { words } = this;
     const upper = width === 64 ? 1 : 0;
-    const shift = width === 64 ? 31 : width - 1;
-    const a = this.words[x + upper] as number;
-    const b = this.words[y + upper] as number;
-    const r = this.words[difference + upper] as number;
-    const carry = (((~a & b) | ((~a | b) & r)) >>> shift) & 1;
-    const overflow = (((a ^ b) & (a ^ r)) >>> shift) & 1;
-    this.setStatus(width, x, y, difference, carry | (overflow << 11));
+    const a = words[x + upper];
+    const b = words[y + upper];
+    const r = words[difference + upper];
+    this.setStatus(width, x, y, difference, carryOfSub(a, b, r, width === 64 ? 31 : width - 1));
   }
 
   /** AF from the operands, ZF, SF and PF from the result, CF and OF as given. */
   private setStatus(width: Width, x: Slot, y: Slot, result: Slot, carryAndOverflow: number): void {
-    const low = this.words[result] as number;
-    const auxiliary = ((this.words[x] as number) ^ (this.words[y] as number) ^ low) & Rflags.AF;
+    const low = this.words[result];
+    const auxiliary = (this.words[x] ^ this.words[y] ^ low) & Rflags.AF;
     this.words[Word.RFLAGS] =
-      ((this.words[Word.RFLAGS] as number) & ~STATUS_FLAGS) |
+      (this.words[Word.RFLAGS] & ~STATUS_FLAGS) |
       carryAndOverflow |
       auxiliary |
-      this.resultFlags(width, low, this.words[result + 1] as number);
+      flagsOfResult(width, low, this.words[result + 1]);
   }
 
   flagsOfLogic(width: Width, result: Slot): void {
     this.words[Word.RFLAGS] =
-      ((this.words[Word.RFLAGS] as number) & ~STATUS_FLAGS) |
-      this.resultFlags(width, this.words[result] as number, this.words[result + 1] as number);
-  }
-
-  private resultFlags(width: Width, low: number, high: number): number {
-    const sign = width === 64 ? high >>> 31 : (low >>> (width - 1)) & 1;
-    const zero = (low | high) === 0 ? Rflags.ZF : 0;
-    return (PARITY[low & 255] as number) | zero | (sign << 7);
+      (this.words[Word.RFLAGS] & ~STATUS_FLAGS) |
+      flagsOfResult(width, this.words[result], this.words[result + 1]);
   }
 
   condition(code: number): boolean {
-    const flags = this.words[Word.RFLAGS] as number;
-    let holds: boolean;
-    switch (code >> 1) {
-      case 0:
-        holds = (flags & Rflags.OF) !== 0;
-        break;
-      case 1:
-        holds = (flags & Rflags.CF) !== 0;
-        break;
-      case 2:
-        holds = (flags & Rflags.ZF) !== 0;
-        break;
-      case 3:
-        holds = (flags & (Rflags.CF | Rflags.ZF)) !== 0;
-        break;
-      case 4:
-        holds = (flags & Rflags.SF) !== 0;
-        break;
-      case 5:
-        holds = (flags & Rflags.PF) !== 0;
-        break;
-      case 6:
-        holds = (((flags >> 4) ^ flags) & Rflags.SF) !== 0;
-        break;
-      default:
-        holds = (((flags >> 4) ^ flags) & Rflags.SF) !== 0 || (flags & Rflags.ZF) !== 0;
-    }
-    return holds !== ((code & 1) === 1);
+    return conditionHolds(this.words[Word.RFLAGS], code);
   }
 
   // Operands and registers
@@ -446,8 +385,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   read(operand: Operand): Slot {
     switch (operand.kind) {
       case 'register':
-        if (operand.high)
-          return this.make(((this.words[2 * operand.number] as number) >> 8) & 255, 0);
+        if (operand.high) return this.make((this.words[2 * operand.number] >> 8) & 255, 0);
         return this.register(operand.width, operand.number);
       case 'immediate':
         return this.fromLong(operand.value);
@@ -472,8 +410,8 @@ export class Evaluator implements Domain<Slot, boolean> {
         return;
       }
       const at = 2 * operand.number;
-      const byte = ((this.words[value] as number) & 255) << 8;
-      this.words[at] = ((this.words[at] as number) & ~0xff00) | byte;
+      const byte = (this.words[value] & 255) << 8;
+      this.words[at] = (this.words[at] & ~0xff00) | byte;
     } else if (operand.kind === 'memory') {
       this.store(operand.width as Width, operand.segment, this.effective(operand), value);
     } else throw new TypeError(`cannot write to a ${operand.kind} operand`);
@@ -494,8 +432,8 @@ export class Evaluator implements Domain<Slot, boolean> {
   private effective(operand: MemoryOperand): Slot {
     let { low, high } = operand.displacement;
     if (operand.base >= 0) {
-      const sum = (low >>> 0) + ((this.words[2 * operand.base] as number) >>> 0);
-      high += (this.words[2 * operand.base + 1] as number) + (sum > 0xffffffff ? 1 : 0);
+      const sum = (low >>> 0) + (this.words[2 * operand.base] >>> 0);
+      high += this.words[2 * operand.base + 1] + (sum > 0xffffffff ? 1 : 0);
       low = sum | 0;
     } else if (operand.ripRelative) {
       const sum = (low >>> 0) + (this.nextLow >>> 0);
@@ -503,8 +441,8 @@ export class Evaluator implements Domain<Slot, boolean> {
       low = sum | 0;
     }
     if (operand.index >= 0) {
-      const indexLow = this.words[2 * operand.index] as number;
-      const indexHigh = this.words[2 * operand.index + 1] as number;
+      const indexLow = this.words[2 * operand.index];
+      const indexHigh = this.words[2 * operand.index + 1];
       const { scale } = operand;
       const sum = (low >>> 0) + ((indexLow << scale) >>> 0);
       const spilled = scale === 0 ? 0 : indexLow >>> (32 - scale);
@@ -515,21 +453,21 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   register(width: Width, number: number): Slot {
-    return this.cut(width, this.words[2 * number] as number, this.words[2 * number + 1] as number);
+    return this.cut(width, this.words[2 * number], this.words[2 * number + 1]);
   }
 
   setRegister(width: Width, number: number, value: Slot): void {
     const at = 2 * number;
-    const low = this.words[value] as number;
+    const low = this.words[value];
     if (width === 64) {
       this.words[at] = low;
-      this.words[at + 1] = this.words[value + 1] as number;
+      this.words[at + 1] = this.words[value + 1];
     } else if (width === 32) {
       this.words[at] = low;
       this.words[at + 1] = 0;
     } else {
       const mask = (1 << width) - 1;
-      this.words[at] = ((this.words[at] as number) & ~mask) | (low & mask);
+      this.words[at] = (this.words[at] & ~mask) | (low & mask);
     }
   }
 
@@ -575,11 +513,11 @@ export class Evaluator implements Domain<Slot, boolean> {
       this.mmu.write(low, high, bytes, this.toLong(value), segment === Segment.SS);
       return;
     }
-    const valueLow = this.words[value] as number;
+    const valueLow = this.words[value];
     switch (width) {
       case 64:
         this.view.setInt32(hpa, valueLow, true);
-        this.view.setInt32(hpa + 4, this.words[value + 1] as number, true);
+        this.view.setInt32(hpa + 4, this.words[value + 1], true);
         break;
       case 32:
         this.view.setInt32(hpa, valueLow, true);
@@ -591,24 +529,24 @@ export class Evaluator implements Domain<Slot, boolean> {
         this.view.setInt8(hpa, valueLow);
     }
     const watched = this.watchedLines;
-    if (((watched[hpa >>> 6] as number) | (watched[(hpa + bytes - 1) >>> 6] as number)) !== 0) {
+    if ((watched[hpa >>> 6] | watched[(hpa + bytes - 1) >>> 6]) !== 0) {
       this.memory.tellWatchers(hpa, bytes);
     }
   }
 
   /** Add the segment base: in 64-bit mode only FS and GS have one. */
   private linear(segment: number, offset: Slot): void {
-    const low = this.words[offset] as number;
-    const high = this.words[offset + 1] as number;
+    const low = this.words[offset];
+    const high = this.words[offset + 1];
     if (segment < Segment.FS) {
       this.linearLow = low;
       this.linearHigh = high;
       return;
     }
     const base = segment === Segment.FS ? FS_BASE : GS_BASE;
-    const sum = (low >>> 0) + ((this.words[base] as number) >>> 0);
+    const sum = (low >>> 0) + (this.words[base] >>> 0);
     this.linearLow = sum | 0;
-    this.linearHigh = (high + (this.words[base + 1] as number) + (sum > 0xffffffff ? 1 : 0)) | 0;
+    this.linearHigh = (high + this.words[base + 1] + (sum > 0xffffffff ? 1 : 0)) | 0;
   }
 
   // Control
@@ -623,16 +561,16 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   jump(target: Slot): void {
-    const high = this.words[target + 1] as number;
+    const high = this.words[target + 1];
     if (!isCanonical(high)) throw new GuestFault(Vector.GP, 0);
-    this.nextLow = this.words[target] as number;
+    this.nextLow = this.words[target];
     this.nextHigh = high;
   }
 
   again(): void {
     this.unfinished = true;
-    this.nextLow = this.words[Word.RIP] as number;
-    this.nextHigh = this.words[Word.RIP + 1] as number;
+    this.nextLow = this.words[Word.RIP];
+    this.nextHigh = this.words[Word.RIP + 1];
   }
 
   raise(vector: RaisedVector): void {
@@ -656,5 +594,5 @@ function ones(word: number): number {
   return Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-const FS_BASE = (SEGMENT_WORDS[Segment.FS] as { base: number }).base;
-const GS_BASE = (SEGMENT_WORDS[Segment.GS] as { base: number }).base;
+const FS_BASE = SEGMENT_WORDS[Segment.FS].base;
+const GS_BASE = SEGMENT_WORDS[Segment.GS].base;

@@ -53,7 +53,7 @@ export function enterLongMode(state: ProcessorState, start: LongModeStart): void
   state.set64(wordOf('pat'), PAT_RESET);
   const dpl = start.cpl << Rights.DPL_SHIFT;
   const set = (number: number, selector: number, rights: number, limit: number) => {
-    const register = SEGMENT_WORDS[number] as (typeof SEGMENT_WORDS)[number];
+    const register = SEGMENT_WORDS[number];
     words[register.selector] = selector;
     words[register.rights] = rights;
     words[register.limit] = limit;

@@ -1,8 +1,8 @@
 // Linear addresses to memory: 4-level paging with a software TLB in front. SDM 3, "Paging".
-// The TLB is coherent: a store to a paging-structure entry that a translation was derived from drops
-// the translations, on every processor. Hardware may keep them until invalidated, and may also drop
-// them at any time; so that a run does not depend on the size of a cache, here they never outlive
-// the entry. See docs/decisions/coherent-tlb.md.
+// The TLB is coherent: a store to a paging-structure entry that a translation was derived from
+// drops the translations, on every processor. Hardware may keep them until invalidated, and may
+// also drop them at any time; so that a run does not depend on the size of a cache, here they never
+// outlive the entry. See docs/decisions/coherent-tlb.md.
 
 import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
@@ -100,7 +100,7 @@ export class Mmu {
       entries[at + LINEAR_HIGH] === high &&
       offset + lengthBytes <= 4096
     ) {
-      return ((entries[at + PAGE_HPA] as number) >>> 0) + offset;
+      return (entries[at + PAGE_HPA] >>> 0) + offset;
     }
     checkCanonical(low, high, lengthBytes, stack);
     if (offset + lengthBytes > 4096) return SPLIT;
@@ -113,7 +113,7 @@ export class Mmu {
     const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
     const tag = low & PAGE_MASK;
     if (entries[at + access] === tag && entries[at + LINEAR_HIGH] === high) {
-      return ((entries[at + PAGE_HPA] as number) >>> 0) + (low & 0xfff);
+      return (entries[at + PAGE_HPA] >>> 0) + (low & 0xfff);
     }
     const gpa = this.walk(low, high, access, user) + (low & 0xfff);
     const hpa = this.virtualization.translate(gpa, access, 'final', low, high);
@@ -143,13 +143,13 @@ export class Mmu {
    */
   private walk(low: number, high: number, access: AccessKind, user: boolean): number {
     const words = this.state.words;
-    const noExecuteOn = ((words[Word.EFER] as number) & Efer.NXE) !== 0;
+    const noExecuteOn = (words[Word.EFER] & Efer.NXE) !== 0;
     const fault = (bits: number) => {
       const write = access === Access.WRITE ? PF.W : 0;
       const fetch = access === Access.EXECUTE && noExecuteOn ? PF.ID : 0;
       return new GuestFault(Vector.PF, bits | write | fetch | (user ? PF.U : 0), low, high);
     };
-    let table = tableGpa(words[Word.CR3] as number, words[Word.CR3 + 1] as number);
+    let table = tableGpa(words[Word.CR3], words[Word.CR3 + 1]);
     let rights = Entry.RW | Entry.US;
     let noExecute = false;
     for (let level = 4; ; level--) {
@@ -179,7 +179,7 @@ export class Mmu {
     if (user && (rights & Entry.US) === 0) return false;
     if (access === Access.EXECUTE) return !noExecute;
     if (access === Access.READ || (rights & Entry.RW) !== 0) return true;
-    return !user && ((this.state.words[Word.CR0] as number) & Cr0.WP) === 0;
+    return !user && (this.state.words[Word.CR0] & Cr0.WP) === 0;
   }
 
   private entryHpa(gpa: number, low: number, high: number): number {
@@ -218,7 +218,7 @@ export class Mmu {
     let low = 0;
     let high = 0;
     for (let i = 0; i < lengthBytes; i++) {
-      const byte = this.memory.bytes[hpa + i] as number;
+      const byte = this.memory.bytes[hpa + i];
       if (i < 4) low |= byte << (8 * i);
       else high |= byte << (8 * i - 32);
     }

@@ -49,8 +49,7 @@ export function isPatValid(value: Long): boolean {
   return true;
 }
 
-const segmentBase = (number: number) =>
-  (SEGMENT_WORDS[number] as (typeof SEGMENT_WORDS)[number]).base;
+const segmentBase = (number: number) => SEGMENT_WORDS[number].base;
 
 /** MSRs that are nothing but a state item with a check. */
 const PLAIN: ReadonlyMap<number, readonly [word: number, check: Check]> = new Map([
@@ -94,9 +93,9 @@ const EFER_WRITABLE = Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE;
 
 function writeEfer(processor: Processor, value: Long): boolean {
   const { state } = processor;
-  const old = state.words[Word.EFER] as number;
+  const old = state.words[Word.EFER];
   if (value.high !== 0 || (value.low & ~EFER_WRITABLE) !== 0) return false;
-  const paging = ((state.words[Word.CR0] as number) & Cr0.PG) !== 0;
+  const paging = (state.words[Word.CR0] & Cr0.PG) !== 0;
   if (paging && ((value.low ^ old) & Efer.LME) !== 0) return false;
   // LMA follows CR0.PG and LME; writing it has no effect.
   state.words[Word.EFER] = (value.low & ~Efer.LMA) | (old & Efer.LMA);
@@ -107,15 +106,15 @@ function writeEfer(processor: Processor, value: Long): boolean {
 /** RDMSR and WRMSR: ECX names the register, EDX:EAX is the value. */
 export function executeReadMsr(processor: Processor): void {
   const { words } = processor.state;
-  const value = readMsr(processor, (words[ECX] as number) >>> 0);
+  const value = readMsr(processor, words[ECX] >>> 0);
   if (value === null) throw new GuestFault(Vector.GP, 0);
   setPair(words, value);
 }
 
 export function executeWriteMsr(processor: Processor): void {
   const { words } = processor.state;
-  const value = Long.fromBits(words[EAX] as number, words[EDX] as number);
-  if (!writeMsr(processor, (words[ECX] as number) >>> 0, value)) throw new GuestFault(Vector.GP, 0);
+  const value = Long.fromBits(words[EAX], words[EDX]);
+  if (!writeMsr(processor, words[ECX] >>> 0, value)) throw new GuestFault(Vector.GP, 0);
 }
 
 /** Words of the low halves of general registers. */

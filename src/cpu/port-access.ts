@@ -18,7 +18,7 @@ export function portAccess(instruction: Instruction, words: Int32Array): PortAcc
   const accumulator = isIn ? first : second;
   const isImmediate = portOperand?.kind === 'immediate';
   return {
-    port: isImmediate ? portOperand.value.low : (words[2 * Gpr.RDX] as number) & 0xffff,
+    port: isImmediate ? portOperand.value.low : words[2 * Gpr.RDX] & 0xffff,
     lengthBytes: accumulator?.kind === 'register' ? accumulator.width / 8 : 4,
     isIn,
     isImmediate,

@@ -101,7 +101,9 @@ export class Processor {
     this.attention = true;
   }
 
-  /** Execute until the clock has reached `limit` at an instruction boundary, or something stops it. */
+  /**
+   * Execute until the clock has reached `limit` at an instruction boundary, or something stops it.
+   */
   run(limit: number): ProcessorStop {
     for (;;) {
       try {
@@ -141,7 +143,9 @@ export class Processor {
     this.platform = this.mmu.platform = platform;
   }
 
-  /** Deliver an event from outside before the next instruction; what stopped the delivery, or null. */
+  /**
+   * Deliver an event from outside before the next instruction; what stopped the delivery, or null.
+   */
   inject(event: DeliveredEvent): ProcessorStop | null {
     try {
       this.clock += this.costs.classes.interrupt;
@@ -173,26 +177,25 @@ export class Processor {
   /** True while an instruction must be followed by a look at what it did to event blocking. */
   private get needsCare(): boolean {
     const { words } = this.state;
-    const blocking = (words[Word.INTERRUPTIBILITY] as number) & (Blocking.STI | Blocking.MOV_SS);
-    return blocking !== 0 || ((words[Word.RFLAGS] as number) & Rflags.TF) !== 0;
+    const blocking = words[Word.INTERRUPTIBILITY] & (Blocking.STI | Blocking.MOV_SS);
+    return blocking !== 0 || (words[Word.RFLAGS] & Rflags.TF) !== 0;
   }
 
   /** One instruction under event blocking or single-stepping. */
   private executeCarefully(): void {
     const { words } = this.state;
-    const stepping = ((words[Word.RFLAGS] as number) & Rflags.TF) !== 0;
+    const stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
     this.attention = true;
     this.newBlocking = 0;
     this.executeOne();
     words[Word.INTERRUPTIBILITY] =
-      ((words[Word.INTERRUPTIBILITY] as number) & ~(Blocking.STI | Blocking.MOV_SS)) |
-      this.newBlocking;
+      (words[Word.INTERRUPTIBILITY] & ~(Blocking.STI | Blocking.MOV_SS)) | this.newBlocking;
     if (stepping) this.trap();
   }
 
   private executeOne(): void {
     this.logBlock();
-    this.execute(this.fetch().instructions[0] as Prepared);
+    this.execute(this.fetch().instructions[0]);
   }
 
   /** Addresses at which the last blocks were entered, oldest first; for reports, not state. */
@@ -200,7 +203,7 @@ export class Processor {
     const addresses: Long[] = [];
     for (let i = 0; i < RECENT_BLOCKS; i++) {
       const at = 2 * ((this.blockCount + i) % RECENT_BLOCKS);
-      const address = Long.fromBits(this.blockLog[at] as number, this.blockLog[at + 1] as number);
+      const address = Long.fromBits(this.blockLog[at], this.blockLog[at + 1]);
       if (!address.isZero()) addresses.push(address);
     }
     return addresses;
@@ -209,8 +212,8 @@ export class Processor {
   private logBlock(): void {
     const { words } = this.state;
     const at = 2 * (this.blockCount % RECENT_BLOCKS);
-    this.blockLog[at] = words[Word.RIP] as number;
-    this.blockLog[at + 1] = words[Word.RIP + 1] as number;
+    this.blockLog[at] = words[Word.RIP];
+    this.blockLog[at + 1] = words[Word.RIP + 1];
     this.blockCount = (this.blockCount + 1) % RECENT_BLOCKS;
   }
 
@@ -220,7 +223,7 @@ export class Processor {
     const block = this.fetch();
     const { instructions } = block;
     for (let i = 0; i < instructions.length; i++) {
-      this.execute(instructions[i] as Prepared);
+      this.execute(instructions[i]);
       if (this.clock >= limit || this.attention || !block.valid || this.evaluator.unfinished)
         return;
     }
@@ -250,7 +253,9 @@ export class Processor {
     deliver(this, event);
   }
 
-  /** Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits". */
+  /**
+   * Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits".
+   */
   private guard(instruction: Instruction): void {
     const { privilege, intercept } = instruction.row;
     if (privilege !== undefined && !this.isPrivileged(instruction)) {
@@ -262,12 +267,12 @@ export class Processor {
   private isPrivileged(instruction: Instruction): boolean {
     const { words, cpl } = this.state;
     if (cpl === 0) return true;
-    const iopl = ((words[Word.RFLAGS] as number) & Rflags.IOPL) >> 12;
+    const iopl = (words[Word.RFLAGS] & Rflags.IOPL) >> 12;
     switch (instruction.row.privilege) {
       case 'supervisor':
         return false;
       case 'tsc':
-        return ((words[Word.CR4] as number) & Cr4.TSD) === 0;
+        return (words[Word.CR4] & Cr4.TSD) === 0;
       case 'iopl':
         return cpl <= iopl;
       case 'io':
@@ -280,7 +285,7 @@ export class Processor {
   /** The I/O permission bitmap of the TSS. SDM 1, "I/O Permission Bit Map". */
   private taskMayUsePort(instruction: Instruction): boolean {
     const { words } = this.state;
-    const limit = (words[Word.TR_LIMIT] as number) >>> 0;
+    const limit = words[Word.TR_LIMIT] >>> 0;
     const base = this.state.get64(Word.TR_BASE);
     const { port, lengthBytes } = portAccess(instruction, words);
     const readTss = (offset: number) => {
@@ -296,8 +301,8 @@ export class Processor {
   /** The code at RIP, from the cache if its bytes have not changed; at least one instruction. */
   private fetch(): Block {
     const { words } = this.state;
-    const low = words[Word.RIP] as number;
-    const high = words[Word.RIP + 1] as number;
+    const low = words[Word.RIP];
+    const high = words[Word.RIP + 1];
     const hpa = this.mmu.locate(low, high, 1, Access.EXECUTE, false);
     if (hpa >= 0) {
       const cached = this.codeCache.at(hpa);

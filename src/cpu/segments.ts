@@ -33,8 +33,7 @@ export function readDescriptor(
   const code = (selector & 0xfffc) | external;
   if ((selector & 4) !== 0) throw new NotImplemented('a selector into the LDT');
   const offset = selector & 0xfff8;
-  if (offset + 7 > ((words[Word.GDTR_LIMIT] as number) & 0xffff))
-    throw new GuestFault(vector, code);
+  if (offset + 7 > (words[Word.GDTR_LIMIT] & 0xffff)) throw new GuestFault(vector, code);
   const at = processor.state.get64(Word.GDTR_BASE).add(offset);
   const raw = processor.mmu.asSupervisor(() => processor.mmu.read(at.low, at.high, 8));
   const { low, high } = raw;
@@ -52,7 +51,7 @@ export function readDescriptor(
 /** Copy a descriptor into a segment register, as loading does in 64-bit mode. */
 function fill(processor: Processor, number: number, descriptor: Descriptor): void {
   const { words } = processor.state;
-  const register = SEGMENT_WORDS[number] as (typeof SEGMENT_WORDS)[number];
+  const register = SEGMENT_WORDS[number];
   words[register.selector] = descriptor.selector;
   words[register.base] = descriptor.base | 0;
   words[register.base + 1] = 0;
@@ -129,6 +128,6 @@ export function loadTaskRegister(processor: Processor, selector: number): void {
   const rights = descriptor.rights | 2;
   mmu.asSupervisor(() => mmu.write(busyAt.low, busyAt.high, 1, Long.fromInt(rights & 0xff)));
   fill(processor, TR, { ...descriptor, rights });
-  const register = SEGMENT_WORDS[TR] as (typeof SEGMENT_WORDS)[number];
+  const register = SEGMENT_WORDS[TR];
   state.words[register.base + 1] = high.low;
 }

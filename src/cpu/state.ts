@@ -229,7 +229,7 @@ export class ProcessorState {
 
   /** A 64-bit item by its first word. */
   get64(word: number): Long {
-    return Long.fromBits(this.words[word] as number, this.words[word + 1] as number);
+    return Long.fromBits(this.words[word], this.words[word + 1]);
   }
 
   set64(word: number, value: Long): void {
@@ -240,7 +240,7 @@ export class ProcessorState {
   /** An item by name; 32-bit ones zero-extended. */
   get(name: string): Long {
     const item = itemNamed(name);
-    const low = this.words[item.word] as number;
+    const low = this.words[item.word];
     return item.width === 64 ? this.get64(item.word) : Long.fromBits(low, 0);
   }
 
@@ -252,7 +252,7 @@ export class ProcessorState {
 
   /** Current privilege level: the DPL of SS, also while SS is unusable. */
   get cpl(): number {
-    return ((this.words[Word.SS_RIGHTS] as number) >> Rights.DPL_SHIFT) & 3;
+    return (this.words[Word.SS_RIGHTS] >> Rights.DPL_SHIFT) & 3;
   }
 }
 

@@ -16,12 +16,12 @@ type Implementation = (processor: Processor, args: readonly Long[]) => Long | un
 
 const TSC_AUX = wordOf('tscAux');
 
-const first = (args: readonly Long[]) => args[0] as Long;
-const second = (args: readonly Long[]) => args[1] as Long;
+const first = (args: readonly Long[]) => args[0];
+const second = (args: readonly Long[]) => args[1];
 
 function setIf(processor: Processor): undefined {
   const { words } = processor.state;
-  if (((words[Word.RFLAGS] as number) & Rflags.IF) === 0) {
+  if ((words[Word.RFLAGS] & Rflags.IF) === 0) {
     words[Word.RFLAGS] |= Rflags.IF;
     processor.block(Blocking.STI);
   }
@@ -29,10 +29,10 @@ function setIf(processor: Processor): undefined {
 
 function cpuid(processor: Processor): undefined {
   const { words } = processor.state;
-  const leaf = (words[EAX] as number) >>> 0;
-  const result = processor.platform.cpuid(leaf, (words[ECX] as number) >>> 0);
+  const leaf = words[EAX] >>> 0;
+  const result = processor.platform.cpuid(leaf, words[ECX] >>> 0);
   [EAX, EBX, ECX, EDX].forEach((word, i) => {
-    words[word] = result[i] as number;
+    words[word] = result[i];
     words[word + 1] = 0;
   });
 }
@@ -78,7 +78,7 @@ function popFlags(processor: Processor, args: readonly Long[]): undefined {
 
 /** RF and VM read as 0. */
 function pushFlags(processor: Processor): Long {
-  return Long.fromInt((processor.state.words[Word.RFLAGS] as number) & ~(Rflags.RF | Rflags.VM));
+  return Long.fromInt(processor.state.words[Word.RFLAGS] & ~(Rflags.RF | Rflags.VM));
 }
 
 /** Bits that IN or OUT transfers. */
@@ -90,7 +90,7 @@ function portWidth(processor: Processor): number {
 function readTscp(processor: Processor): undefined {
   const { words } = processor.state;
   setPair(words, processor.virtualization.timeStamp(processor.clock));
-  words[ECX] = words[TSC_AUX] as number;
+  words[ECX] = words[TSC_AUX];
   words[ECX + 1] = 0;
 }
 
@@ -133,8 +133,8 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     return undefined;
   },
   readSegment: (processor, args) => {
-    const register = SEGMENT_WORDS[first(args).low] as (typeof SEGMENT_WORDS)[number];
-    return Long.fromInt((processor.state.words[register.selector] as number) & 0xffff);
+    const register = SEGMENT_WORDS[first(args).low];
+    return Long.fromInt(processor.state.words[register.selector] & 0xffff);
   },
   readTsc: (processor) => {
     setPair(processor.state.words, processor.virtualization.timeStamp(processor.clock));

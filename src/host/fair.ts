@@ -1,6 +1,6 @@
 // The completely fair scheduler, one queue for each pCPU: virtual run time, slices, wake-up
-// preemption, next and skip buddies. Linux kernel/sched/fair.c. Pure: knows threads and times in ns,
-// not pCPUs. Equal virtual run times keep their order of arrival.
+// preemption, next and skip buddies. Linux kernel/sched/fair.c. Pure: knows threads and times in
+// ns, not pCPUs. Equal virtual run times keep their order of arrival.
 
 import type { Thread } from './thread.ts';
 import { NICE_0_WEIGHT, shareOfPeriod, virtualRuntime } from './weights.ts';
@@ -57,7 +57,7 @@ export class FairQueue {
   }
 
   private thread(id: number): Thread {
-    return this.threads[id] as Thread;
+    return this.threads[id];
   }
 
   private get current(): Thread | null {
@@ -120,7 +120,7 @@ export class FairQueue {
   }
 
   private vruntimeAt(index: number): number {
-    return this.thread(this.state.queued[index] as number).state.vruntime;
+    return this.thread(this.state.queued[index]).state.vruntime;
   }
 
   private remove(thread: Thread): void {

@@ -1,5 +1,5 @@
-// The emulated host: pCPUs, threads, one queue of events, and the loop that always advances the pCPU
-// that is furthest behind. Knows nothing of guests: threads have bodies, timers have handlers.
+// The emulated host: pCPUs, threads, one queue of events, and the loop that always advances the
+// pCPU that is furthest behind. Knows nothing of guests: threads have bodies, timers have handlers.
 
 import {
   EventQueue,
@@ -45,11 +45,19 @@ export interface HostState {
   readonly events: EventQueueState<HostEventKind>;
   readonly timers: TimersState;
   readonly prng: PrngState;
+  readonly slice: Slice | null;
+}
+
+/** A pCPU's turn. */
+interface Slice {
+  readonly pcpu: number;
+  /** Cycles of its clock at which the turn is over. */
+  readonly limit: number;
 }
 
 /** Why {@link Host.run} returned. */
 export type HostStop =
-  /** Every pCPU has reached the time limit. */
+  /** The time limit is reached. */
   | 'until'
   /** No thread is runnable and no event is waiting. */
   | 'idle'
@@ -73,6 +81,8 @@ export class Host {
   private readonly events = new EventQueue<HostEventKind>();
   private readonly tickPhases: readonly number[];
   private readonly tickCycles: number;
+  /** The slice that is under way, if the last run returned in the middle of one. */
+  private slice: Slice | null = null;
   private stopRequested = false;
 
   constructor(config: HostConfig) {
@@ -100,23 +110,25 @@ export class Host {
       events: this.events.state,
       timers: this.timers.state,
       prng: this.prng.state,
+      slice: this.slice,
     });
   }
 
   set state(saved: HostState) {
     const copy = structuredCopy(saved);
     copy.pcpus.forEach((state, i) => {
-      (this.pcpus[i] as Pcpu).state = state;
+      this.pcpus[i].state = state;
     });
     copy.queues.forEach((state, i) => {
-      (this.pcpus[i] as Pcpu).queue.state = state;
+      this.pcpus[i].queue.state = state;
     });
     copy.threads.forEach((state, i) => {
-      (this.threads[i] as Thread).state = state;
+      this.threads[i].state = state;
     });
     this.events.state = copy.events;
     this.timers.state = copy.timers;
     this.prng.state = copy.prng;
+    this.slice = copy.slice;
     this.stopRequested = false;
   }
 
@@ -146,27 +158,37 @@ export class Host {
   }
 
   /**
-   * Let virtual time pass until every busy pCPU has reached `until` (cycles).
-   * The order is fixed: the pCPU furthest behind goes next, by index among equals; an event happens
-   * when no busy pCPU is earlier than it.
+   * Let virtual time pass up to `until` (cycles).
+   * The order is fixed: the pCPU furthest behind goes next, by index among equals, for a slice that
+   * ends at the next event or a lookahead past the next-slowest pCPU; an event happens when no busy
+   * pCPU is earlier than it. Returning in the middle of a slice and going on changes nothing.
    */
   run(until: number): HostStop {
     this.stopRequested = false;
     for (;;) {
+      const slice = this.slice ?? this.nextSlice(until);
+      if (slice === 'idle' || slice === 'until') return slice;
+      this.slice = slice;
+      const pcpu = this.pcpus[slice.pcpu];
+      if (pcpu.now >= until) return 'until';
+      const outcome = this.scheduler.advance(pcpu, Math.min(slice.limit, until));
+      if (outcome !== 'limit' || pcpu.now >= slice.limit) this.slice = null;
       if (this.stopRequested) return 'requested';
+    }
+  }
+
+  /** Let all events happen that are due, and choose who runs next and how far. */
+  private nextSlice(until: number): Slice | 'idle' | 'until' {
+    for (;;) {
       const pcpu = this.slowest();
       const eventTime = this.events.nextTime;
-      if (pcpu === null || eventTime <= pcpu.now) {
-        if (eventTime > until) {
-          if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
-          return 'until';
-        }
-        this.dispatch(this.events.take() as HostEvent);
-        continue;
+      if (pcpu !== null && eventTime > pcpu.now) {
+        const ahead = this.secondSlowest(pcpu) + this.config.lookahead;
+        return { pcpu: pcpu.index, limit: Math.min(eventTime, ahead) };
       }
-      if (pcpu.now >= until) return 'until';
-      const ahead = this.secondSlowest(pcpu) + this.config.lookahead;
-      this.scheduler.advance(pcpu, Math.min(eventTime, until, ahead));
+      if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
+      if (eventTime > until) return 'until';
+      this.dispatch(this.events.take() as HostEvent);
     }
   }
 
@@ -221,7 +243,7 @@ export class Host {
 
   /** An interrupt arrives at its pCPU. */
   private dispatch(event: HostEvent): void {
-    const pcpu = this.pcpus[event.target] as Pcpu;
+    const pcpu = this.pcpus[event.target];
     if (pcpu.isIdle) pcpu.idleUntil(event.time);
     if (event.kind === 'tick') pcpu.state.tickSequence = -1;
     pcpu.state.pending.push(event);
@@ -261,7 +283,7 @@ export class Host {
       if (state.tickSequence >= 0) this.cancelInterrupt(state.tickSequence);
       state.tickSequence = -1;
     } else if (state.tickSequence < 0) {
-      const phase = this.tickPhases[pcpu.index] as number;
+      const phase = this.tickPhases[pcpu.index];
       const past = Math.floor((pcpu.now - phase) / this.tickCycles);
       const time = phase + (past + 1) * this.tickCycles;
       state.tickSequence = this.postInterrupt(time, 'tick', pcpu.index);

@@ -1,5 +1,5 @@
-// One physical CPU of the emulated host: a clock, a run queue, what interrupts it, and an account of
-// where its time went.
+// One physical CPU of the emulated host: a clock, a run queue, what interrupts it, and an account
+// of where its time went.
 
 import type { FieldsOf, TracepointName, TraceRecord } from '../trace/index.ts';
 import type { FairQueue } from './fair.ts';
@@ -58,7 +58,7 @@ export class Pcpu {
   }
 
   get current(): Thread | null {
-    return this.state.current < 0 ? null : (this.host.threads[this.state.current] as Thread);
+    return this.state.current < 0 ? null : this.host.threads[this.state.current];
   }
 
   get isIdle(): boolean {

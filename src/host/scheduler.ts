@@ -23,13 +23,16 @@ export class Scheduler {
   }
 
   /** Run the current thread of a pCPU up to `limit`, and do what it then asks for. */
-  advance(pcpu: Pcpu, limit: number): void {
+  advance(pcpu: Pcpu, limit: number): BodyOutcome {
     const thread = pcpu.current as Thread;
     const outcome = thread.body.run(pcpu, limit);
     if (outcome !== 'limit') this.schedule(pcpu, outcome);
+    return outcome;
   }
 
-  /** Make a new thread runnable at a time in cycles, on the allowed pCPU with the fewest threads. */
+  /**
+   * Make a new thread runnable at a time in cycles, on the allowed pCPU with the fewest threads.
+   */
   start(thread: Thread): void {
     const pcpu = this.leastLoaded(thread);
     thread.state.pcpu = pcpu.index;
@@ -76,16 +79,16 @@ export class Scheduler {
   /** The pCPU for a woken thread: where it ran if that is idle, else another idle one. */
   private placeWoken(thread: Thread): Pcpu {
     const { pcpus } = this.host;
-    const previous = pcpus[thread.state.pcpu] as Pcpu;
+    const previous = pcpus[thread.state.pcpu];
     const isAllowed = thread.affinity.includes(previous.index);
     if (isAllowed && isFree(previous)) return previous;
-    const idle = thread.affinity.map((index) => pcpus[index] as Pcpu).find(isFree);
+    const idle = thread.affinity.map((index) => pcpus[index]).find(isFree);
     if (idle !== undefined) return idle;
     return isAllowed ? previous : this.leastLoaded(thread);
   }
 
   private leastLoaded(thread: Thread): Pcpu {
-    const allowed = thread.affinity.map((index) => this.host.pcpus[index] as Pcpu);
+    const allowed = thread.affinity.map((index) => this.host.pcpus[index]);
     return allowed.reduce((best, pcpu) =>
       pcpu.queue.runningCount < best.queue.runningCount ? pcpu : best,
     );
@@ -99,7 +102,7 @@ export class Scheduler {
         destCpu: target.index,
       });
     }
-    const origin = this.host.pcpus[thread.state.pcpu] as Pcpu;
+    const origin = this.host.pcpus[thread.state.pcpu];
     const offset = target.queue.state.minVruntime - origin.queue.state.minVruntime;
     // A blocked thread keeps its absolute virtual run time; here it follows to the other queue.
     if (thread.state.status === 'blocked') thread.state.vruntime += offset;
@@ -134,7 +137,9 @@ export class Scheduler {
     return from.queue.waiting.find((thread) => thread.affinity.includes(to.index));
   }
 
-  /** After interrupts were handled: an idle pCPU looks for work, threads do so at their own points. */
+  /**
+   * After interrupts were handled: an idle pCPU looks for work, threads do so at their own points.
+   */
   afterInterrupt(pcpu: Pcpu): void {
     if (pcpu.isIdle) this.schedule(pcpu, 'resched');
   }
@@ -208,7 +213,7 @@ export class Scheduler {
    * caller over. The caller must then hand back its pCPU with `yield`. core.c, yield_to.
    */
   yieldTo(pcpu: Pcpu, target: Thread): YieldResult {
-    const targetPcpu = this.host.pcpus[target.state.pcpu] as Pcpu;
+    const targetPcpu = this.host.pcpus[target.state.pcpu];
     if (pcpu.queue.runningCount === 1 && targetPcpu.queue.runningCount === 1) return 'alone';
     if (target.state.status !== 'runnable') return 'refused';
     if (!targetPcpu.queue.setNextBuddy(target)) return 'refused';

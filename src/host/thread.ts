@@ -90,7 +90,7 @@ export class Thread {
     this.body = config.body;
     this.state = {
       status: 'blocked',
-      pcpu: config.affinity[0] as number,
+      pcpu: config.affinity[0],
       vruntime: 0,
       sumExecNs: 0,
       prevSumExecNs: 0,

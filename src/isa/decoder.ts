@@ -326,12 +326,12 @@ class Decoder {
 
   private peekModrm(): number {
     if (this.at >= this.end) throw OUT_OF_BYTES;
-    return this.bytes[this.at] as number;
+    return this.bytes[this.at];
   }
 
   private byte(): number {
     if (this.at >= this.end) throw OUT_OF_BYTES;
-    return this.bytes[this.at++] as number;
+    return this.bytes[this.at++];
   }
 
   /** A little-endian signed number. */

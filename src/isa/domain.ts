@@ -128,7 +128,9 @@ export interface Domain<V, B> {
   // Control
   /** Do one or the other. Values made inside stay inside. */
   when(condition: B, then: () => void, otherwise?: () => void): void;
-  /** Address of the instruction that follows in memory. Ask for it, and for operands, before `jump`. */
+  /**
+   * Address of the instruction that follows in memory. Ask for it, and for operands, before `jump`.
+   */
   next(): V;
   /** Continue at `target`, an offset in the code segment. */
   jump(target: V): void;

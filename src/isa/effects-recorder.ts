@@ -80,14 +80,14 @@ export class Recorder implements Domain<V, B> {
 
   effects(): Effects {
     const { written, touched, jumped } = this.path;
-    const maybe = touched.map((mask, i) => mask & ~(written[i] as number));
+    const maybe = touched.map((mask, i) => mask & ~written[i]);
     return {
       registersRead: registerList(this.reads),
       registersWritten: registerList(written),
       registersMaybeWritten: registerList(maybe),
-      flagsRead: this.reads[FLAGS] as number,
-      flagsWritten: written[FLAGS] as number,
-      flagsMaybeWritten: maybe[FLAGS] as number,
+      flagsRead: this.reads[FLAGS],
+      flagsWritten: written[FLAGS],
+      flagsMaybeWritten: maybe[FLAGS],
       memory: this.accesses.map(({ effect }) => effect),
       jumps: jumped ? 'always' : this.mayJump ? 'sometimes' : 'never',
       repeats: this.repeats,
@@ -102,8 +102,8 @@ export class Recorder implements Domain<V, B> {
   }
 
   private noteWritten(place: number, mask: number): void {
-    this.path.written[place] = (this.path.written[place] as number) | mask;
-    this.path.touched[place] = (this.path.touched[place] as number) | mask;
+    this.path.written[place] = this.path.written[place] | mask;
+    this.path.touched[place] = this.path.touched[place] | mask;
   }
 
   // Values
@@ -235,8 +235,8 @@ export class Recorder implements Domain<V, B> {
     if (value.copyOf === name) {
       // As INC and DEC leave CF alone: it gets the incoming value back.
       delete flags[name];
-      written[FLAGS] = (written[FLAGS] as number) & ~(1 << name);
-      touched[FLAGS] = (touched[FLAGS] as number) & ~(1 << name);
+      written[FLAGS] = written[FLAGS] & ~(1 << name);
+      touched[FLAGS] = touched[FLAGS] & ~(1 << name);
       return;
     }
     this.use(value.inputs);
@@ -271,7 +271,7 @@ export class Recorder implements Domain<V, B> {
   }
 
   condition(code: number): B {
-    const names = CONDITION_FLAGS[code >> 1] as readonly Flag[];
+    const names = CONDITION_FLAGS[code >> 1];
     return truth(names.map((name) => this.flag(name).inputs).reduce(union));
   }
 
@@ -419,7 +419,7 @@ export class Recorder implements Domain<V, B> {
       this.setRegister(64, number, opaque(64, NO_INPUTS));
     }
     this.setFlags(own.flagsWritten ?? 0, NO_INPUTS);
-    this.path.touched[FLAGS] = (this.path.touched[FLAGS] as number) | (own.flagsMaybeWritten ?? 0);
+    this.path.touched[FLAGS] = this.path.touched[FLAGS] | (own.flagsMaybeWritten ?? 0);
     if (own.memory !== undefined) {
       const effect = { kind: own.memory, width: 0, segment: -1, address: 'unknown' } as const;
       this.accesses.push({ effect: { ...effect, certain: false }, offset: this.next() });

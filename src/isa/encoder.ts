@@ -82,8 +82,24 @@ function matches(
   if (row.addressWidth !== 0 && row.addressWidth !== addressWidth) return false;
   if (row.width === 16 && prefixes.operandWidth === 0 && !saysSixteen(row, operands)) return false;
   if (row.default64 && row.width === 64 && operands.some(isWordNumber)) return false;
-  const operation = operationWidth(row);
-  return row.operands.every((spec, i) => fits(operands[i] as AssemblyOperand, spec, operation));
+  return row.operands.every((_, i) => operandFits(row, i, operands[i]));
+}
+
+function operandFits(row: Row, index: number, operand: AssemblyOperand): boolean {
+  const spec = row.operands[index];
+  if (fits(operand, spec, operationWidth(row))) return true;
+  // A count or bit number of 8 bits (SHL, BT) is not extended, and may be any byte.
+  return operand.kind === 'number' && spec.immediateWidth === 8 && !isExtended(row, index)
+    ? fits(operand, { ...spec, unsigned: true }, 8)
+    : false;
+}
+
+/** Whether a byte at `index` is short for a number as wide as the operation. */
+function isExtended(row: Row, index: number): boolean {
+  return rowsByMnemonic(row.mnemonic).some((other) => {
+    const spec = other.operands[index];
+    return spec?.place === 'immediate' && spec.immediateWidth > 8;
+  });
 }
 
 /**
@@ -149,16 +165,19 @@ function explain(
   return failure(message, forms(sameCount.filter((_, i) => fitting[i] === most)));
 }
 
+/** How many operands fit; the first, which says most about what is meant, counts double. */
 function fittingOperands(row: Row, operands: readonly AssemblyOperand[]): number {
-  const operation = operationWidth(row);
-  return row.operands.filter((spec, i) => fits(operands[i] as AssemblyOperand, spec, operation))
-    .length;
+  let fitting = 0;
+  row.operands.forEach((_, i) => {
+    if (operandFits(row, i, operands[i])) fitting += i === 0 ? 2 : 1;
+  });
+  return fitting;
 }
 
 function fitsButForNumbers(row: Row, operands: readonly AssemblyOperand[]): boolean {
   const operation = operationWidth(row);
   return row.operands.every((spec, i) => {
-    const operand = operands[i] as AssemblyOperand;
+    const operand = operands[i];
     if (operand.kind === 'number' && spec.place === 'immediate') return true;
     return fits(operand, spec, operation);
   });
@@ -216,7 +235,7 @@ class Encoding {
 
   private eachOperand(place: (operand: AssemblyOperand, spec: OperandSpec) => void): void {
     this.row.operands.forEach((spec, i) => {
-      place(this.operands[i] as AssemblyOperand, spec);
+      place(this.operands[i], spec);
     });
   }
 
@@ -227,7 +246,7 @@ class Encoding {
     const bytes: number[] = [];
     if (prefixes.repeat !== 'none') bytes.push(prefixes.repeat === 'rep' ? 0xf3 : 0xf2);
     if (prefixes.lock) bytes.push(0xf0);
-    if (this.segment >= 0) bytes.push(SEGMENT_PREFIXES[this.segment] as number);
+    if (this.segment >= 0) bytes.push(SEGMENT_PREFIXES[this.segment]);
     if (row.width === 16 || (row.width === 0 && prefixes.operandWidth === 16)) bytes.push(0x66);
     const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
     if (prefixes.addressWidth === 32 || rowAddress || this.addressPrefix) bytes.push(0x67);

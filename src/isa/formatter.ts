@@ -90,7 +90,7 @@ function memory(operand: MemoryOperand, end: Long, sized: boolean, isWide: boole
 }
 
 function addressRegister(numberOf: number, width: 16 | 32 | 64): string {
-  const name = GPR_NAMES[numberOf] as string;
+  const name = GPR_NAMES[numberOf];
   if (width === 64) return name;
   for (const [candidate, register] of REGISTERS) {
     if (register.class === 'general' && register.number === numberOf && register.width === width) {

@@ -5,10 +5,11 @@
 //
 // and selects the operand size (66, nothing, REX.W). Operands: r8 r16 r32 r64, r/m8.., m8.. (memory
 // only), m (address only), imm8.. (sign-extended to the operand size), uimm8.. (not), rel8 rel32,
-// moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16` is a register of 32 bits or
-// memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS. Opcodes: o16 o32 o64 (the operand size, where no group
-// says it), a32 a64 (the address size, where it selects the row), NP 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed ModR/M byte or a
-// range E8-EF of them, ib iw id io cb cd mo.
+// moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16` is a register of 32 bits
+// or memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS. Opcodes: o16 o32 o64 (the
+// operand size, where no group says it), a32 a64 (the address size, where it selects the row), NP
+// 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed ModR/M byte or a range E8-EF
+// of them, ib iw id io cb cd mo.
 
 import type { Meaning } from './domain.ts';
 import { REGISTERS, type Width } from './registers.ts';
@@ -88,8 +89,8 @@ function expand(operands: string, opcode: string): ExpandedForm[] {
 /** One of `r/m16|32|64`: a bare number takes the stem of the first alternative. */
 function alternative(alternatives: string, choice: number): string {
   const options = alternatives.split('|');
-  const option = options[choice] as string;
-  const stem = (options[0] as string).replace(/\d+$/, '');
+  const option = options[choice];
+  const stem = options[0].replace(/\d+$/, '');
   return /^\d/.test(option) ? stem + option : option;
 }
 
@@ -201,7 +202,7 @@ function parsePattern(text: string): OpcodePattern {
       modrmValue = modrmLast = Number(token[1]);
     } else if (immediate !== undefined) immediateBytes.push(immediate);
     else if (hex !== null) {
-      const byte = Number.parseInt(hex[1] as string, 16);
+      const byte = Number.parseInt(hex[1], 16);
       if (bytes.length === 0 && (byte === 0xf2 || byte === 0xf3 || byte === 0x66)) {
         mandatoryPrefix = byte;
       } else bytes.push(byte);
@@ -213,7 +214,7 @@ function parsePattern(text: string): OpcodePattern {
   const opcodeAt = map === 0 ? 0 : map === 1 ? 1 : 2;
   if (bytes.length > opcodeAt + 1) {
     modrm = 'fixed';
-    modrmValue = bytes[opcodeAt + 1] as number;
+    modrmValue = bytes[opcodeAt + 1];
   }
   const opcode = bytes[opcodeAt];
   if (opcode === undefined) throw new SyntaxError(`no opcode in '${text}'`);

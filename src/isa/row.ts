@@ -1,5 +1,6 @@
 // A row of the instruction table: one encoding form of one instruction, with everything that is
-// known about it. Decoder, encoder, formatter, engines and documentation read rows and nothing else.
+// known about it. Decoder, encoder, formatter, engines and documentation read rows and nothing
+// else.
 
 import type { Meaning } from './domain.ts';
 import type { RegisterName, Width } from './registers.ts';

@@ -46,7 +46,7 @@ export interface SymbolicTruth {
 
 export function union(a: Inputs, b: Inputs): Inputs {
   if (a === NO_INPUTS) return b;
-  return b === NO_INPUTS ? a : a.map((mask, i) => mask | (b[i] as number));
+  return b === NO_INPUTS ? a : a.map((mask, i) => mask | b[i]);
 }
 
 /** Bytes of a register that an access of some width touches. */
@@ -104,7 +104,7 @@ export function addScaled(
   if (!isSumAt(width, x) || !isSumAt(width, y)) return opaque(width, union(x.inputs, y.inputs));
   const other = y.linear;
   return linearValue(width, {
-    factors: x.linear.factors.map((factor, i) => factor + scale * (other.factors[i] as number)),
+    factors: x.linear.factors.map((factor, i) => factor + scale * other.factors[i]),
     constant: x.linear.constant.add(other.constant.mul(scale)),
   });
 }
@@ -175,8 +175,8 @@ export function join(a: SymbolicPath, b: SymbolicPath): SymbolicPath {
   return {
     registers,
     flags,
-    written: a.written.map((mask, i) => mask & (b.written[i] as number)),
-    touched: a.touched.map((mask, i) => mask | (b.touched[i] as number)),
+    written: a.written.map((mask, i) => mask & b.written[i]),
+    touched: a.touched.map((mask, i) => mask | b.touched[i]),
     jumped: a.jumped && b.jumped,
   };
 }

@@ -36,11 +36,11 @@ export interface InterruptCommand {
 export function interruptCommand(low: number, high: number, x2apic: boolean): InterruptCommand {
   return {
     vector: low & 0xff,
-    mode: DELIVERY_MODES[(low >> 8) & 7] as DeliveryMode,
+    mode: DELIVERY_MODES[(low >> 8) & 7],
     logical: (low & (1 << 11)) !== 0,
     assert: (low & (1 << 14)) !== 0,
     levelTriggered: (low & (1 << 15)) !== 0,
-    shorthand: SHORTHANDS[(low >> 18) & 3] as (typeof SHORTHANDS)[number],
+    shorthand: SHORTHANDS[(low >> 18) & 3],
     destination: x2apic ? high >>> 0 : high >>> 24,
   };
 }

@@ -22,7 +22,7 @@ export function readGuestBytes(vcpu: Vcpu, linear: Long, lengthBytes: number): U
   for (let i = 0; i < lengthBytes; i++) {
     const hpa = hpaOf(vcpu, linear.add(i));
     if (hpa === null) return null;
-    bytes[i] = vcpu.vm.memory.bytes[hpa] as number;
+    bytes[i] = vcpu.vm.memory.bytes[hpa];
   }
   return bytes;
 }

@@ -14,8 +14,8 @@ const ENOSYS = -1000;
 const EPERM = -1;
 
 /**
- * Execute the hypercall that the guest's registers ask for, result in RAX. True if the vCPU's thread
- * must give way.
+ * Execute the hypercall that the guest's registers ask for, result in RAX. True if the vCPU's
+ * thread must give way.
  */
 export function hypercall(vcpu: Vcpu, pcpu: Pcpu): boolean {
   const { state } = vcpu.virtual.processor;

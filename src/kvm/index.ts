@@ -1,4 +1,5 @@
-// kvm: virtual machines on a host, in the manner of Linux's KVM. Knows nothing of scenarios or tools.
+// kvm: virtual machines on a host, in the manner of Linux's KVM. Knows nothing of scenarios or
+// tools.
 //
 //   const vm = new Vm({ id: 0, name: 'vm', host, memory, ramBytes, costs, userSpace });
 //   const vcpu = vm.createVcpu([0, 1]);

@@ -1,6 +1,6 @@
-// Which event goes into the guest at the next entry. Linux arch/x86/kvm/x86.c, inject_pending_event:
-// first what an exit interrupted, then a new exception, then an NMI, then the APIC's best vector.
-// What cannot go in now opens a window that exits as soon as it can.
+// Which event goes into the guest at the next entry. Linux arch/x86/kvm/x86.c,
+// inject_pending_event: first what an exit interrupted, then a new exception, then an NMI, then the
+// APIC's best vector. What cannot go in now opens a window that exits as soon as it can.
 
 import { EventTypes, VECTOR_NAMES, Vector } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';

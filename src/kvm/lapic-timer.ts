@@ -1,6 +1,7 @@
-// The local APIC's timer: one-shot, periodic and TSC-deadline, on the VMX-preemption timer while the
-// vCPU runs and on a host timer while it sleeps. Linux arch/x86/kvm/lapic.c (restart_apic_timer,
-// start_hv_timer, start_sw_timer) and vmx.c (vmx_set_hv_timer, vmx_update_hv_timer).
+// The local APIC's timer: one-shot, periodic and TSC-deadline, on the VMX-preemption timer while
+// the vCPU runs and on a host timer while it sleeps. Linux arch/x86/kvm/lapic.c
+// (restart_apic_timer, start_hv_timer, start_sw_timer) and vmx.c (vmx_set_hv_timer,
+// vmx_update_hv_timer).
 
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
@@ -60,7 +61,7 @@ export class LapicTimer {
   }
 
   get mode(): TimerMode {
-    return MODES[(this.vcpu.lapic.lvt(ApicRegister.LVTT) >> 17) & 3] as TimerMode;
+    return MODES[(this.vcpu.lapic.lvt(ApicRegister.LVTT) >> 17) & 3];
   }
 
   /** True if the timer will fire some time. */

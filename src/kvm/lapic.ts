@@ -172,7 +172,7 @@ export class Lapic {
 /** The highest vector in a set, or -1. */
 function highest(words: readonly number[]): number {
   for (let word = 7; word >= 0; word--) {
-    const bits = words[word] as number;
+    const bits = words[word];
     if (bits !== 0) return 32 * word + 31 - Math.clz32(bits);
   }
   return -1;
@@ -181,6 +181,6 @@ function highest(words: readonly number[]): number {
 function setBit(words: number[], vector: number, value: boolean): void {
   const word = vector >> 5;
   const bit = 1 << (vector & 31);
-  const old = words[word] as number;
+  const old = words[word];
   words[word] = value ? old | bit : old & ~bit;
 }

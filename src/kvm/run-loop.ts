@@ -1,6 +1,6 @@
-// KVM_RUN: the thread of a vCPU between user space, the run loop, the guest and sleep. It is a state
-// machine, not a call stack, so that a machine can be saved at any moment.
-// Linux arch/x86/kvm/x86.c, vcpu_run, vcpu_enter_guest, vcpu_block.
+// KVM_RUN: the thread of a vCPU between user space, the run loop, the guest and sleep. It is a
+// state machine, not a call stack, so that a machine can be saved at any moment. Linux
+// arch/x86/kvm/x86.c, vcpu_run, vcpu_enter_guest, vcpu_block.
 
 import Long from 'long';
 import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';

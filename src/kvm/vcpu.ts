@@ -238,7 +238,7 @@ export class Vcpu {
       this.counters.halt_wakeup++;
       return;
     }
-    const own = host.pcpus[this.thread.state.pcpu] as Pcpu;
+    const own = host.pcpus[this.thread.state.pcpu];
     if (this.isInGuest && own !== pcpu) host.sendIpi(pcpu, own);
   }
 

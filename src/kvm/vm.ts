@@ -1,5 +1,5 @@
-// One virtual machine: memory with its EPT mapping, vCPUs, parameters, and how its exits are handled.
-// Linux struct kvm.
+// One virtual machine: memory with its EPT mapping, vCPUs, parameters, and how its exits are
+// handled. Linux struct kvm.
 
 import { CodeCache, type InstructionCosts, PROCESSOR_BYTES } from '../cpu/index.ts';
 import type { Host } from '../host/index.ts';
@@ -163,7 +163,7 @@ export class Vm {
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
     saved.vcpus.forEach((snapshot, i) => {
-      (this.vcpus[i] as Vcpu).snapshot = snapshot;
+      this.vcpus[i].snapshot = snapshot;
     });
     this.codeCache.clear();
   }

@@ -97,7 +97,7 @@ export function endingOfHalt(vm: Vm): MachineEnding {
     return ending('halted', 'every vCPU is halted with interrupts off', null);
   }
   const list = waiting.map(waitOf).join('; ');
-  return ending('deadlock', `nothing can happen any more: ${list}`, waiting[0] as Vcpu);
+  return ending('deadlock', `nothing can happen any more: ${list}`, waiting[0]);
 }
 
 function waitOf(vcpu: Vcpu): string {

@@ -81,7 +81,7 @@ export class Machine {
     this.endings = scenario.vms.map(() => null);
     this.vms = scenario.vms.map((_, i) => this.createVm(i));
     this.vms.forEach((vm, i) => {
-      loadProgram(vm, options.programs[i] as Uint8Array);
+      loadProgram(vm, options.programs[i]);
     });
     this.createHogs();
     for (const vm of this.vms) {
@@ -90,7 +90,7 @@ export class Machine {
   }
 
   private createVm(id: number): Vm {
-    const config = this.scenario.vms[id] as Scenario['vms'][number];
+    const config = this.scenario.vms[id];
     const ramBytes = config.memory;
     const vm = new Vm({
       id,
@@ -130,7 +130,7 @@ export class Machine {
   }
 
   private handleExit(id: number, vcpu: Vcpu, exit: KvmExit): 'run' | 'stop' {
-    const devices = this.devices[id] as Devices;
+    const devices = this.devices[id];
     switch (exit.reason) {
       case 'IO':
         if (exit.direction === 'in') exit.data = devices.read(exit.port, exit.sizeBytes);
@@ -159,7 +159,7 @@ export class Machine {
 
   private end(id: number, ending: MachineEnding): 'stop' {
     this.endings[id] ??= ending;
-    (this.vms[id] as Vm).isShutDown = true;
+    this.vms[id].isShutDown = true;
     if (!this.endings.includes(null)) this.host.requestStop();
     return 'stop';
   }
@@ -229,14 +229,14 @@ export class Machine {
   restore(snapshot: MachineSnapshot): void {
     const saved = structuredClonePlain(snapshot);
     this.vms.forEach(({ memory }, i) => {
-      restoreMemory(memory, saved.memory[i] as readonly SavedPage[]);
+      restoreMemory(memory, saved.memory[i]);
     });
     this.host.state = saved.host;
     this.vms.forEach((vm, i) => {
-      vm.snapshot = saved.vms[i] as VmSnapshot;
+      vm.snapshot = saved.vms[i];
     });
     this.devices.forEach((devices, i) => {
-      devices.state = saved.devices[i] as DevicesState;
+      devices.state = saved.devices[i];
     });
     this.endings = [...saved.endings];
     this.limit = saved.limit;

@@ -2,7 +2,8 @@
 // Sources: [fog] Agner Fog, instruction tables; [opt] Intel optimization manual, PAUSE; [agesen]
 // Agesen et al., "Software Techniques for Avoiding Hardware Virtualization Exits", USENIX ATC 2012,
 // and the trend of later parts; [est] engineering estimate, consistent with published end-to-end
-// latencies (2 us thread switch, 3 us from IPI to remote entry, 1.5-2 us PAUSE-loop exit with scan).
+// latencies (2 us thread switch, 3 us from IPI to remote entry, 1.5-2 us PAUSE-loop exit with
+// scan).
 
 import type { InstructionCosts } from '../cpu/index.ts';
 import type { HostCosts } from '../host/index.ts';

@@ -104,7 +104,7 @@ function vcpuTable(report: RunReport, paint: Paint): string[] {
   const titles = ['vCPU', 'Instructions', 'Exits', 'Guest ms', 'Host ms', 'Steal ms', 'Blocked ms'];
   const widths = [6, 14, 9, 11, 11, 11, 11];
   const line = (cells: readonly string[]) =>
-    cells.map((cell, i) => cell.padStart(widths[i] as number)).join(' ');
+    cells.map((cell, i) => cell.padStart(widths[i])).join(' ');
   const several = report.vcpus.some(({ vm }) => vm > 0);
   return [
     paint(line([...titles]), 'bold'),

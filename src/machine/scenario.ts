@@ -1,5 +1,6 @@
-// A scenario: everything that decides how a run goes, but for the bytes of the programs. Its keys are
-// declared here and nowhere else; checks, help text, JSON schema and reference page follow from them.
+// A scenario: everything that decides how a run goes, but for the bytes of the programs. Its keys
+// are declared here and nowhere else; checks, help text, JSON schema and reference page follow from
+// them.
 
 import { DEFAULT_PARAMETERS } from '../kvm/index.ts';
 import { parseCpuList } from './cpu-list.ts';

@@ -189,7 +189,7 @@ const MAX_NS = 3600e9;
 function scaled(value: string, suffixes: Readonly<Record<string, number>>): number | undefined {
   const match = /^(\d+(?:\.\d+)?)([a-zA-Z]*)$/.exec(value);
   if (match === null) return undefined;
-  const suffix = match[2] as string;
+  const suffix = match[2];
   const factor = suffix === '' ? 1 : suffixes[suffix];
   return factor === undefined ? undefined : Number(match[1]) * factor;
 }

@@ -1,5 +1,5 @@
-// Settings that can be given as a command-line flag or in a program's header comment: the values of a
-// scenario that declare a flag. They change a scenario document before it is checked.
+// Settings that can be given as a command-line flag or in a program's header comment: the values of
+// a scenario that declare a flag. They change a scenario document before it is checked.
 
 import { SCENARIO } from './scenario.ts';
 import { type ReferenceLine, reference } from './schema.ts';
@@ -18,8 +18,8 @@ export const SETTINGS: readonly Setting[] = reference(SCENARIO).flatMap((line) =
 );
 
 /**
- * A document with a setting changed. In a list the setting holds for every entry; an empty list gets
- * one entry that has just the setting.
+ * A document with a setting changed. In a list the setting holds for every entry; an empty list
+ * gets one entry that has just the setting.
  */
 export function applySetting(
   document: ScenarioDocument,

@@ -83,7 +83,7 @@ export class PhysicalMemory {
   tellWatchers(hpa: number, lengthBytes: number): void {
     const last = (hpa + lengthBytes - 1) >>> LINE_SHIFT;
     for (let line = hpa >>> LINE_SHIFT; line <= last; line++) {
-      const watched = this.watchedLines[line] as number;
+      const watched = this.watchedLines[line];
       if (watched === 0) continue;
       this.watchedLines[line] = 0;
       for (const { kind, written } of this.listeners) {

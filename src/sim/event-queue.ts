@@ -87,12 +87,12 @@ export class EventQueue<Kind extends string = string> {
 
   private siftUp(start: number): void {
     const heap = this.heap;
-    const event = heap[start] as SimEvent<Kind>;
+    const event = heap[start];
     let index = start;
     while (index > 0) {
       const parent = (index - 1) >> 1;
-      if (compare(heap[parent] as SimEvent<Kind>, event) <= 0) break;
-      heap[index] = heap[parent] as SimEvent<Kind>;
+      if (compare(heap[parent], event) <= 0) break;
+      heap[index] = heap[parent];
       index = parent;
     }
     heap[index] = event;
@@ -100,17 +100,17 @@ export class EventQueue<Kind extends string = string> {
 
   private siftDown(start: number): void {
     const heap = this.heap;
-    const event = heap[start] as SimEvent<Kind>;
+    const event = heap[start];
     let index = start;
     for (;;) {
       let child = 2 * index + 1;
       if (child >= heap.length) break;
       const right = child + 1;
-      if (right < heap.length && compare(heap[right] as SimEvent, heap[child] as SimEvent) < 0) {
+      if (right < heap.length && compare(heap[right], heap[child]) < 0) {
         child = right;
       }
-      if (compare(event, heap[child] as SimEvent<Kind>) <= 0) break;
-      heap[index] = heap[child] as SimEvent<Kind>;
+      if (compare(event, heap[child]) <= 0) break;
+      heap[index] = heap[child];
       index = child;
     }
     heap[index] = event;

@@ -55,15 +55,15 @@ export class Hash {
     const h = Uint32Array.from(this.h);
     const k = [0, 0, 0, 0];
     for (let i = this.tailLength - 1; i >= 0; i--) {
-      k[i >> 2] = (((k[i >> 2] as number) << 8) | (this.tail[i] as number)) >>> 0;
+      k[i >> 2] = ((k[i >> 2] << 8) | this.tail[i]) >>> 0;
     }
-    h[3] ^= Math.imul(rotl(Math.imul(k[3] as number, C4), 18), C1);
-    h[2] ^= Math.imul(rotl(Math.imul(k[2] as number, C3), 17), C4);
-    h[1] ^= Math.imul(rotl(Math.imul(k[1] as number, C2), 16), C3);
-    h[0] ^= Math.imul(rotl(Math.imul(k[0] as number, C1), 15), C2);
+    h[3] ^= Math.imul(rotl(Math.imul(k[3], C4), 18), C1);
+    h[2] ^= Math.imul(rotl(Math.imul(k[2], C3), 17), C4);
+    h[1] ^= Math.imul(rotl(Math.imul(k[1], C2), 16), C3);
+    h[0] ^= Math.imul(rotl(Math.imul(k[0], C1), 15), C2);
     for (let i = 0; i < 4; i++) h[i] ^= this.lengthBytes;
     mixLanes(h);
-    for (let i = 0; i < 4; i++) h[i] = finalize(h[i] as number);
+    for (let i = 0; i < 4; i++) h[i] = finalize(h[i]);
     mixLanes(h);
     return [...h].map((word) => word.toString(16).padStart(8, '0')).join('');
   }

@@ -24,7 +24,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
   let text = '';
   let at = 0;
   while (at < bytes.length) {
-    const first = bytes[at] as number;
+    const first = bytes[at];
     const length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
     const code = length === 1 ? first : decodeLong(bytes, at, length);
     if (code === null || first >= 0xf8 || (first >= 0x80 && first < 0xc2)) {
@@ -40,7 +40,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
 
 /** The code point of two to four bytes; null if it is not one or could be shorter. */
 function decodeLong(bytes: Uint8Array, at: number, length: number): number | null {
-  let code = (bytes[at] as number) & (0x7f >> length);
+  let code = bytes[at] & (0x7f >> length);
   for (let i = 1; i < length; i++) {
     const byte = bytes[at + i];
     if (byte === undefined || (byte & 0xc0) !== 0x80) return null;

@@ -236,7 +236,7 @@ export interface TraceSink {
 
 /** The payload of an event, as the kernel prints it. */
 export function printPayload(record: TraceRecord): string {
-  const { print } = TRACEPOINTS[record.name] as Definition<never>;
+  const { print } = TRACEPOINTS[record.name];
   return print(record.fields as never);
 }
 

@@ -21,7 +21,7 @@ export function portExits(
   for (let at = port; at < port + lengthBytes; at++) {
     const base = at < PORTS_PER_BITMAP ? bitmapA : bitmapB;
     const bit = at % PORTS_PER_BITMAP;
-    if (((memory.bytes[base + (bit >> 3)] as number) & (1 << (bit & 7))) !== 0) return true;
+    if ((memory.bytes[base + (bit >> 3)] & (1 << (bit & 7))) !== 0) return true;
   }
   return false;
 }
@@ -54,10 +54,12 @@ export function msrExits(
 ): boolean {
   const bit = msrBit(index, write);
   if (bit === null) return true;
-  return ((memory.bytes[bitmap + bit.offset] as number) & bit.mask) !== 0;
+  return (memory.bytes[bitmap + bit.offset] & bit.mask) !== 0;
 }
 
-/** Let the guest access an MSR without exit, or make it exit. Outside the ranges nothing changes. */
+/**
+ * Let the guest access an MSR without exit, or make it exit. Outside the ranges nothing changes.
+ */
 export function setMsrExit(
   memory: PhysicalMemory,
   bitmap: number,
@@ -68,7 +70,7 @@ export function setMsrExit(
   const bit = msrBit(index, write);
   if (bit === null) return;
   const at = bitmap + bit.offset;
-  const old = memory.bytes[at] as number;
+  const old = memory.bytes[at];
   memory.bytes[at] = exits ? old | bit.mask : old & ~bit.mask;
   memory.noteWrite(at, 1);
 }

@@ -1,4 +1,5 @@
-// The VMX capability MSRs, derived from what is offered. SDM 3, "VMX Capability Reporting Facility".
+// The VMX capability MSRs, derived from what is offered. SDM 3, "VMX Capability Reporting
+// Facility".
 
 import Long from 'long';
 import { CR4_ALLOWED } from '../cpu/index.ts';

@@ -179,7 +179,7 @@ function define(
       encoding,
       name: name as FieldName,
       title,
-      width: WIDTHS[(encoding >> 13) & 3] as 16 | 32 | 64,
+      width: WIDTHS[(encoding >> 13) & 3],
       type,
       state: extra === undefined || isGroup ? null : extra,
       checks: isGroup ? (extra as CheckGroup) : checks,

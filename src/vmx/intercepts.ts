@@ -73,7 +73,7 @@ const rdtscp: Decision = (owner, instruction) => {
 function msrAccess(write: boolean): Decision {
   const reason = write ? Exit.MSR_WRITE : Exit.MSR_READ;
   return (owner, instruction) => {
-    const index = (owner.processor.state.words[2 * Gpr.RCX] as number) >>> 0;
+    const index = owner.processor.state.words[2 * Gpr.RCX] >>> 0;
     const useBitmap = (owner.primary & Primary.USE_MSR_BITMAPS) !== 0;
     const bitmap = owner.vmcs.get64(MSR_BITMAP).toNumber();
     if (!useBitmap || msrExits(owner.memory, bitmap, index, write)) {

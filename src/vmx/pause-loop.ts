@@ -1,6 +1,7 @@
-// The PAUSE-loop detector. SDM 3, "PAUSE-Loop Exiting": a PAUSE at CPL 0 that follows another within
-// PLE_Gap belongs to the same loop; a loop that has lasted longer than PLE_Window exits. Both
-// comparisons are strict. Times are in ticks of the physical TSC's rate, no offset or multiplier.
+// The PAUSE-loop detector. SDM 3, "PAUSE-Loop Exiting": a PAUSE at CPL 0 that follows another
+// within PLE_Gap belongs to the same loop; a loop that has lasted longer than PLE_Window exits.
+// Both comparisons are strict. Times are in ticks of the physical TSC's rate, no offset or
+// multiplier.
 
 export interface PauseLoopState {
   /** Time of the PAUSE that began the loop. */

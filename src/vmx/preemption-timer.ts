@@ -1,5 +1,5 @@
-// The VMX-preemption timer. SDM 3, "VMX-Preemption Timer": in non-root operation it counts down by 1
-// whenever bit X of the physical TSC changes, X = IA32_VMX_MISC[4:0]; so the first tick can come
+// The VMX-preemption timer. SDM 3, "VMX-Preemption Timer": in non-root operation it counts down by
+// 1 whenever bit X of the physical TSC changes, X = IA32_VMX_MISC[4:0]; so the first tick can come
 // early, and expiry falls on a multiple of 2^X. It stops at 0.
 
 /** Rate of the timer in IA32_VMX_MISC[4:0]: one tick in 32 TSC cycles, as on common parts. */

@@ -1,6 +1,6 @@
-// A logical processor in VMX operation with one current VMCS: VM entry, non-root operation, VM exit.
-// SDM 3, "VM Entries", "VMX Non-Root Operation", "VM Exits". Knows nothing of KVM: whoever calls
-// `enter` and `run` is the host, which reads why the guest stopped from the VMCS.
+// A logical processor in VMX operation with one current VMCS: VM entry, non-root operation, VM
+// exit. SDM 3, "VM Entries", "VMX Non-Root Operation", "VM Exits". Knows nothing of KVM: whoever
+// calls `enter` and `run` is the host, which reads why the guest stopped from the VMCS.
 
 import Long from 'long';
 import {
@@ -431,14 +431,14 @@ export class VirtualProcessor implements Virtualization {
   /** Events in the order of their priority. SDM 3, "Priority Among Concurrent Events". */
   boundary(): boolean {
     const { words } = this.processor.state;
-    const blocking = words[Word.INTERRUPTIBILITY] as number;
+    const blocking = words[Word.INTERRUPTIBILITY];
     if (this.isTimerExpired()) this.exit(Exit.PREEMPTION_TIMER, {});
     const shadow = (blocking & (Blocking.STI | Blocking.MOV_SS)) !== 0;
     const wantsNmiWindow = (this.primary & Primary.NMI_WINDOW_EXITING) !== 0;
     if (wantsNmiWindow && (blocking & (Blocking.MOV_SS | Blocking.NMI)) === 0) {
       this.exit(Exit.NMI_WINDOW, {});
     }
-    const interruptible = ((words[Word.RFLAGS] as number) & Rflags.IF) !== 0 && !shadow;
+    const interruptible = (words[Word.RFLAGS] & Rflags.IF) !== 0 && !shadow;
     if ((this.primary & Primary.INTR_WINDOW_EXITING) !== 0 && interruptible) {
       this.exit(Exit.INTERRUPT_WINDOW, {});
     }

@@ -49,6 +49,7 @@ export class Vmcs {
         field.state === null ? FIRST_FIELD_WORD + 2 * index : wordOf(field.state);
     });
     this.words[0] = VMCS_REVISION;
+    memory.noteWrite(hpa, VMCS_BYTES);
   }
 
   /** True between a successful VMLAUNCH and VMCLEAR. */
@@ -63,30 +64,29 @@ export class Vmcs {
   /** The low 32 bits of a field, by its index; for fields of at most 32 bits all of it. */
   get32(index: number): number {
     const words = this.inState[index] === 1 ? this.stateWords : this.words;
-    return words[this.wordOfField[index] as number] as number;
+    return words[this.wordOfField[index]];
   }
 
   get64(index: number): Long {
     const words = this.inState[index] === 1 ? this.stateWords : this.words;
-    const word = this.wordOfField[index] as number;
-    const high =
-      (FIELDS[index] as { width: number }).width === 64 ? (words[word + 1] as number) : 0;
-    return Long.fromBits(words[word] as number, high);
+    const word = this.wordOfField[index];
+    const high = FIELDS[index].width === 64 ? words[word + 1] : 0;
+    return Long.fromBits(words[word], high);
   }
 
   /** Write a field of at most 32 bits. */
   set32(index: number, value: number): void {
     const words = this.inState[index] === 1 ? this.stateWords : this.words;
-    words[this.wordOfField[index] as number] = value;
-    this.stale.add((FIELDS[index] as { checks: CheckGroup }).checks);
+    words[this.wordOfField[index]] = value;
+    this.stale.add(FIELDS[index].checks);
   }
 
   set64(index: number, value: Long): void {
     const words = this.inState[index] === 1 ? this.stateWords : this.words;
-    const word = this.wordOfField[index] as number;
+    const word = this.wordOfField[index];
     words[word] = value.low;
     words[word + 1] = value.high;
-    this.stale.add((FIELDS[index] as { checks: CheckGroup }).checks);
+    this.stale.add(FIELDS[index].checks);
   }
 
   /** By name, for code that is not in a hurry. */
@@ -112,7 +112,7 @@ export class Vmcs {
   vmwrite(encoding: number, value: Long): number | null {
     const index = indexOfEncoding(encoding & ~1);
     if (index === undefined || !isLegalAccess(encoding, index)) return VmxError.UNSUPPORTED_FIELD;
-    const field = FIELDS[index] as (typeof FIELDS)[number];
+    const field = FIELDS[index];
     if (field.type === 'exitInformation') return VmxError.READ_ONLY_FIELD;
     if ((encoding & 1) === 0) this.store(index, value);
     else this.set64(index, Long.fromBits(this.get64(index).low, value.low));
@@ -120,7 +120,7 @@ export class Vmcs {
   }
 
   private store(index: number, value: Long): void {
-    const { width } = FIELDS[index] as (typeof FIELDS)[number];
+    const { width } = FIELDS[index];
     if (width === 64) this.set64(index, value);
     else this.set32(index, width === 16 ? value.low & 0xffff : value.low);
   }
@@ -128,7 +128,5 @@ export class Vmcs {
 
 /** The high half exists only of 64-bit fields, not of natural-width ones. */
 function isLegalAccess(encoding: number, index: number): boolean {
-  return (
-    (encoding & 1) === 0 || (((FIELDS[index] as { encoding: number }).encoding >> 13) & 3) === 1
-  );
+  return (encoding & 1) === 0 || ((FIELDS[index].encoding >> 13) & 3) === 1;
 }

@@ -12,7 +12,7 @@ export const cpuid: ExitHandler = (vcpu, pcpu) => {
   const { result, found } = vcpu.vm.cpuid.query(vcpu, leaf, subleaf);
   if (pcpu.traced) pcpu.trace('kvm_cpuid', { leaf, subleaf, result, found });
   [Gpr.RAX, Gpr.RBX, Gpr.RCX, Gpr.RDX].forEach((register, i) => {
-    state.set64(2 * register, Long.fromInt(result[i] as number, true));
+    state.set64(2 * register, Long.fromInt(result[i], true));
   });
   vcpu.skipInstruction();
   return 'resume';

@@ -1,5 +1,6 @@
-// An intercepted exception: #UD, which may be a hypercall in the other vendor's form, and others that
-// are only passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c, handle_ud.
+// An intercepted exception: #UD, which may be a hypercall in the other vendor's form, and others
+// that are only passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c,
+// handle_ud.
 
 import { Vector, Word } from '../../cpu/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';

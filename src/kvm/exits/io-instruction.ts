@@ -1,5 +1,6 @@
 // IN and OUT: no port is in the kernel, so user space has to deal with them. Linux
-// arch/x86/kvm/x86.c, kvm_fast_pio. The instruction is completed when user space runs the vCPU again.
+// arch/x86/kvm/x86.c, kvm_fast_pio. The instruction is completed when user space runs the vCPU
+// again.
 
 import { Gpr } from '../../isa/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';

@@ -1,0 +1,22 @@
+// The exit codes in words, for help texts.
+
+import { EXIT_CODES } from '../machine/index.ts';
+import { EXIT_BAD_INPUT, EXIT_INTERNAL, EXIT_INTERRUPTED } from './failure.ts';
+
+const OWN_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [EXIT_BAD_INPUT, 'wrong usage or input'],
+  [EXIT_CODES.limit, 'limit reached'],
+  [EXIT_CODES.tripleFault, 'triple fault'],
+  [EXIT_CODES.deadlock, 'deadlock'],
+  [EXIT_CODES.notImplemented, 'not implemented'],
+  [EXIT_CODES.entryFailed, 'VM entry failed'],
+  [EXIT_CODES.kvmError, 'KVM internal error'],
+  [EXIT_INTERNAL, 'error in vmxlab'],
+  [EXIT_INTERRUPTED, 'interrupted'],
+];
+
+export const EXIT_CODE_TEXT = [
+  `Exit codes: ${EXIT_CODES.halted} all vCPUs halted`,
+  'odd: (value << 1) | 1, with the value that the guest wrote to port 0xF4',
+  ...OWN_CODES.map(([code, meaning]) => `${code} ${meaning}`),
+].join('; ');
