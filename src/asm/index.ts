@@ -1,9 +1,12 @@
-// asm: the assembler. NASM-flavoured source to bytes, symbols, line map and listing, for 64-bit mode.
-// No input or output of its own. docs/assembler.md is the reference and lists the differences.
+// asm: the assembler. NASM-flavoured source to bytes, symbols, line map and listing, for 64-bit
+// mode. No input or output of its own. docs/assembler.md is the reference and lists the differences.
 //
+//   import { assemble, formatDiagnostic } from 'vmxlab/asm';
 //   const assembled = assemble({ name: 'spin.asm', text: 'bits 64\nspin: pause\njmp spin' });
-//   if (assembled.kind === 'ok') assembled.bytes; // F3 90 EB FC
-//   else assembled.errors.map(formatDiagnostic);
+//   assembled.kind; // 'ok'
+//   [...assembled.bytes]; // [0xf3, 0x90, 0xeb, 0xfc]
+//   const wrong = assemble({ name: 'wrong.asm', text: 'bits 64\nmvo eax, 1' });
+//   wrong.errors.map(formatDiagnostic)[0].split('\n')[0].slice(0, 16); // 'wrong.asm:2:1: e'
 
 export {
   type Assembled,

@@ -215,8 +215,9 @@ function checkOrigin(path: string, origin: Long): void {
 function checkFits(path: string, lengthBytes: number, memory: number): void {
   const room = roomForProgram(memory);
   if (lengthBytes <= room) return;
+  const program = gibibytes(lengthBytes);
   throw new Failure(
-    `${path}: the program takes ${gibibytes(lengthBytes)}, but ${printSize(memory)} of memory leave ` +
+    `${path}: the program takes ${program}, but ${printSize(memory)} of memory leave ` +
       `${gibibytes(room)} above the load address; give it more with --memory`,
   );
 }

@@ -1,10 +1,21 @@
-// cpu: one logical processor. Knows nothing of who owns it, nor of VMX.
+// cpu: one logical processor in 64-bit mode. Knows nothing of who owns it, nor of VMX.
 //
-//   const memory = new PhysicalMemory(64 * PAGE_SIZE);
-//   const cpu = new Processor({ memory, stateHpa: 0, costs, codeCache: new CodeCache(memory, costs),
-//     virtualization: unvirtualized(memory), platform: EMPTY_PLATFORM });
-//   enterLongMode(cpu.state, { cr3, rip, rsp });
-//   cpu.run(1000); // { kind: 'limit' }
+//   import { CodeCache, EMPTY_PLATFORM, enterLongMode, Processor, unvirtualized } from 'vmxlab/cpu';
+//   import { COST_PRESETS } from 'vmxlab/machine';
+//   import { PhysicalMemory } from 'vmxlab/memory';
+//   const memory = new PhysicalMemory(0x100000);
+//   memory.write64(0x10000, 0x11003, 0); // a PML4 entry, to ...
+//   memory.write64(0x11000, 0x00083, 0); // ... a PDPT entry that maps the first GiB
+//   memory.write(0x20000, Uint8Array.of(0xff, 0xc0, 0xf4)); // inc eax; hlt
+//   const costs = COST_PRESETS['e5-2660v4'].vm.instructions;
+//   const codeCache = new CodeCache(memory, costs);
+//   const virtualization = unvirtualized(memory);
+//   const parts = { memory, stateHpa: 0, codeCache, costs, virtualization };
+//   const cpu = new Processor({ ...parts, platform: EMPTY_PLATFORM });
+//   const segments = { codeSelector: 8, dataSelector: 16, gdtBase: 0, gdtLimit: 0, cpl: 0 };
+//   enterLongMode(cpu.state, { cr3: 0x10000, rip: 0x20000, rsp: 0x30000, ...segments });
+//   cpu.run(1000).kind; // 'inactive'
+//   cpu.state.get('rax').toNumber(); // 1
 
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
 export { CR4_ALLOWED, isControlValueLegal } from './control-registers.ts';

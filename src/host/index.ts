@@ -1,11 +1,16 @@
 // host: the emulated machine's pCPUs, threads, scheduler, timers and interrupts. Knows no guests.
 //
-//   const host = new Host({ pcpuCount: 2, khz: 2_000_000, hz: 250, lookahead: 500, seed: 1, costs });
-//   for (let i = 0; i < 3; i++) {
-//     const affinity = [0, 1];
-//     host.scheduler.start(host.createThread({ name: `hog${i}`, nice: 0, affinity, body: HOG_BODY }));
+//   import { HOG_BODY, Host } from 'vmxlab/host';
+//   import { COST_PRESETS } from 'vmxlab/machine';
+//   const costs = COST_PRESETS['e5-2660v4'].host;
+//   const config = { pcpuCount: 2, khz: 2_000_000, hz: 250, lookahead: 500, seed: 1, costs };
+//   const host = new Host(config);
+//   for (const name of ['hog0', 'hog1', 'hog2']) {
+//     const thread = host.createThread({ name, nice: 0, affinity: [0, 1], body: HOG_BODY });
+//     host.scheduler.start(thread);
 //   }
-//   host.run(host.frequency.toCycles(1_000_000_000));
+//   host.run(host.frequency.toCycles(1_000_000_000)); // 'until'
+//   host.pcpus.map((pcpu) => pcpu.state.times.idle); // [0, 0]
 
 export type { HostCosts } from './costs.ts';
 export { FairQueue, type FairTunables, fairTunables } from './fair.ts';

@@ -1,7 +1,10 @@
 // isa: the instruction set, defined once. Knows nothing of memory, processors or virtualization.
 //
+//   import Long from 'long';
+//   import { decode, format } from 'vmxlab/isa';
 //   const decoded = decode(Uint8Array.of(0x48, 0x01, 0xd8), 0, 3);
-//   if (decoded.kind === 'instruction') format(decoded.instruction, Long.ZERO); // 'add rax, rbx'
+//   decoded.kind; // 'instruction'
+//   format(decoded.instruction, Long.ZERO); // 'add rax, rbx'
 
 export type {
   AssemblyMemory,

@@ -1,12 +1,9 @@
 // kvm: virtual machines on a host, in the manner of Linux's KVM. Knows nothing of scenarios or
-// tools.
+// tools. `Vm` is the whole; how a machine is wired around it, see machine/machine.ts.
 //
-//   const vm = new Vm({ id: 0, name: 'vm', host, memory, ramBytes, costs, userSpace });
-//   const vcpu = vm.createVcpu([0, 1]);
-//   // load a program, set registers, then:
-//   vcpu.adoptControlRegisters();
-//   host.scheduler.start(vcpu.thread);
-//   host.run(host.frequency.toCycles(1_000_000));
+//   import { DEFAULT_PARAMETERS, grownWindow, shrunkWindow } from 'vmxlab/kvm';
+//   grownWindow(4096, DEFAULT_PARAMETERS); // 8192
+//   shrunkWindow(8192, DEFAULT_PARAMETERS); // 4096
 
 export type { KvmCosts } from './costs.ts';
 export type { ExitHandler, HandlerResult } from './exits/handler.ts';

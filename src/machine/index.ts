@@ -1,12 +1,14 @@
 // machine: a scenario made into a running machine, and what came of it. Knows nothing of files,
 // terminals or debuggers.
 //
-//   const checked = checkScenario({ vms: [{ program: 'hello.asm', vcpus: 2 }], host: { pcpus: 1 } });
-//   if ('scenario' in checked) {
-//     const machine = new Machine(checked.scenario, { programs: [bytes] });
-//     const ending = machine.run();
-//     if (ending !== null) reportText(reportOf(machine, ending));
-//   }
+//   import { checkScenario, Machine, reportOf } from 'vmxlab/machine';
+//   const document = { vms: [{ program: 'halt.bin', vcpus: 2 }], host: { pcpus: 1 } };
+//   const { scenario } = checkScenario(document);
+//   const program = Uint8Array.of(0xfa, 0xf4); // cli; hlt
+//   const machine = new Machine(scenario, { programs: [program] });
+//   const ending = machine.run();
+//   ending.status; // 'halted'
+//   reportOf(machine, ending).exits[0].count; // 2
 
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
 export { type Header, type HeaderProblem, type HeaderSetting, readHeader } from './header.ts';

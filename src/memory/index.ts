@@ -1,5 +1,6 @@
-// memory: the bytes of one virtual machine.
+// memory: the bytes of one virtual machine. Knows nothing of guest addresses.
 //
+//   import { PAGE_SIZE, PhysicalMemory } from 'vmxlab/memory';
 //   const memory = new PhysicalMemory(64 * PAGE_SIZE);
 //   memory.write(0x1000, Uint8Array.of(0x90, 0xf4));
 //   memory.touchedPages(); // [1]

@@ -1,5 +1,6 @@
 // sim: chance, time and state without a machine. Knows nothing of processors.
 //
+//   import { EventQueue } from 'vmxlab/sim';
 //   const queue = new EventQueue();
 //   queue.post(200, 'tick', 0);
 //   queue.peek()?.time; // 200

@@ -1,7 +1,9 @@
 // trace: tracepoints under the kernel's own names, and their text. Knows only what an event says.
 //
-//   textLine({ timeNs: 1500, pcpu: 0, comm: 'vcpu0', pid: 101, name: 'kvm_eoi',
-//     fields: { apicId: 0, vector: 32 } });
+//   import { textLine } from 'vmxlab/trace';
+//   const fields = { apicId: 0, vector: 32 };
+//   const where = { timeNs: 1500, pcpu: 0, comm: 'vcpu0', pid: 1000 };
+//   textLine({ ...where, name: 'kvm_eoi', fields }).trim().slice(-27); // 'kvm_eoi: apicid 0 vector 32'
 
 export { textHeader, textLine } from './text.ts';
 export {

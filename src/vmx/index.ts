@@ -1,11 +1,14 @@
-// vmx: VMX operation of one logical processor. Knows nothing of KVM or of threads.
+// vmx: VMX operation of one logical processor: VMCS, VM entry, VM exit, PAUSE-loop exiting, the
+// preemption timer. Knows nothing of KVM or of threads. `VirtualProcessor` is the whole; its parts
+// work alone as well.
 //
-//   const virtual = new VirtualProcessor({ memory, stateHpa, vmcsHpa, codeCache, ... });
-//   virtual.vmcs.write('GUEST_RIP', 0x100000); // and the other fields
-//   if (virtual.enter(now, true).kind === 'entered') {
-//     const outcome = virtual.run(now + 10_000);
-//     if (outcome.kind === 'exit') exitReasonName(virtual.vmcs.read('VM_EXIT_REASON').low); // 'HLT'
-//   }
+//   import { exitReasonName, PauseLoopDetector, timerDeadline } from 'vmxlab/vmx';
+//   const detector = new PauseLoopDetector();
+//   detector.pause(1000, 128, 20); // false
+//   detector.pause(1020, 128, 20); // false
+//   detector.pause(1021, 128, 20); // true
+//   timerDeadline(100, 3, 5); // 192
+//   exitReasonName(52); // 'PREEMPTION_TIMER'
 
 export { setMsrExit } from './bitmaps.ts';
 export { VMX_CAPABILITY_MSRS } from './capabilities.ts';
