@@ -72,5 +72,5 @@ function nameOf({ c, d, b }: SiliconCase): string {
 }
 
 function mnemonicOf({ d = 'none' }: SiliconCase): string {
-  return d.replace(/^(?:(?:lock|rep\w*) )+/, '').split(' ')[0] as string;
+  return d.replace(/^(?:(?:lock|rep\w*) )+/, '').split(' ')[0];
 }

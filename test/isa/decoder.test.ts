@@ -3,7 +3,6 @@
 import Long from 'long';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
-  type Decoded,
   decode,
   format,
   type Instruction,
@@ -85,7 +84,7 @@ describe('encodings made from the opcode patterns', () => {
     const different = assembleWithNasm(texts.map(forNasm)).flatMap((code, i) => {
       const decoded = decode(code, 0, code.length);
       const address = addressOf(i);
-      const wanted = instructionText((chosen[i] as Sample).instruction, address);
+      const wanted = instructionText(chosen[i].instruction, address);
       const got =
         decoded.kind === 'instruction'
           ? instructionText(decoded.instruction, address)
@@ -117,7 +116,7 @@ describe('noise', () => {
 
   test('stays within 15 bytes, and does not look beyond the instruction', () => {
     const different = codes.filter((code, i) => {
-      const decoded = decodings[i] as Decoded;
+      const decoded = decodings[i];
       if (decoded.kind !== 'instruction') return false;
       const { lengthBytes } = decoded.instruction;
       const again = decode(code, 0, lengthBytes);
@@ -135,7 +134,7 @@ describe('noise', () => {
   test('objdump agrees on length and mnemonic of everything that decodes', (context) => {
     if (seen === null) context.skip(missing('objdump') ?? '');
     const different = codes.flatMap((code, i) => {
-      const decoded = decodings[i] as Decoded;
+      const decoded = decodings[i];
       return decoded.kind === 'instruction'
         ? disagreement(code, decoded.instruction, seen?.[i])
         : [];
@@ -173,7 +172,7 @@ function noise(): Uint8Array[] {
   const prefixes = [0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x64];
   return Array.from({ length: NOISE_COUNT }, () => {
     const bytes: number[] = [];
-    for (let n = prng.below(3); n > 0; n--) bytes.push(prefixes[prng.below(6)] as number);
+    for (let n = prng.below(3); n > 0; n--) bytes.push(prefixes[prng.below(6)]);
     if (prng.below(3) === 0) bytes.push(0x40 + prng.below(16));
     if (prng.below(2) === 0) bytes.push(0x0f);
     // objdump prints a prefix behind REX as an instruction of its own.

@@ -259,7 +259,7 @@ function byteMasks(lists: readonly string[]): number[] {
     const register = REGISTERS.get(name.replace(/^x(?=[sb]p$)/, 'r').replace(/^(r\d+)l$/, '$1b'));
     if (register?.class !== 'general') continue;
     const bytes = register.high ? 2 : (1 << (register.width / 8)) - 1;
-    masks[register.number] = (masks[register.number] as number) | bytes;
+    masks[register.number] = masks[register.number] | bytes;
   }
   return masks;
 }
@@ -271,9 +271,9 @@ function registerDifferences(effects: Effects, line: Line): string[] {
   const found: string[] = [];
   const compare = (what: string, list: typeof registersRead, masks: readonly number[]) => {
     const ours = new Array<number>(16).fill(0);
-    for (const { number, bytes } of list) ours[number] = (ours[number] as number) | bytes;
+    for (const { number, bytes } of list) ours[number] = ours[number] | bytes;
     masks.forEach((mask, number) => {
-      const mine = ours[number] as number;
+      const mine = ours[number];
       if (mine !== mask) found.push(`${what} ${GPR_NAMES[number]} ${mine.toString(16)}`);
     });
   };
@@ -296,7 +296,7 @@ function memoryDifferences(instruction: Instruction, effects: Effects, line: Lin
     listed(line, key).map((text) => {
       const [address = ''] = text.split(/[;|]/);
       // Overrides with ES, CS and SS have no effect.
-      const isOverridden = [0x26, 0x2e, 0x36].includes(line.code[0] as number);
+      const isOverridden = [0x26, 0x2e, 0x36].includes(line.code[0]);
       return `${kind} ${sortedSum(isOverridden ? address.replace(/^../, 'ds') : address)}`;
     }),
   );

@@ -115,11 +115,11 @@ describe('NASM', () => {
     // Addresses stay those of the samples, so what is left out leaves empty slots.
     const slots = samples.map(() => '');
     chosen.forEach(({ address }, i) => {
-      slots[address.toNumber() / SLOT_BYTES] = lines[i] as string;
+      slots[address.toNumber() / SLOT_BYTES] = lines[i];
     });
     const assembled = assembleWithNasm(slots);
     const wrong = chosen.filter(({ address, bytes }) => {
-      const slot = assembled[address.toNumber() / SLOT_BYTES] as Uint8Array;
+      const slot = assembled[address.toNumber() / SLOT_BYTES];
       return Buffer.compare(slot, slotOf(bytes)) !== 0;
     });
     expect(wrong.slice(0, 20).map(describeSample)).toEqual([]);
@@ -157,7 +157,7 @@ function isAsAsked({ asked, askedRow, encodedRow, address, instruction, bytes }:
   return (
     got.length === wanted.length &&
     got.every((operand, i) => {
-      const askedFor = askedText(wanted[i] as AssemblyOperand, operand);
+      const askedFor = askedText(wanted[i], operand);
       return (
         withoutWidth(encodedRow, operandText(operand, end)) === withoutWidth(encodedRow, askedFor)
       );

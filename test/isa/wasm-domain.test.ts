@@ -237,7 +237,7 @@ describe('programs', () => {
     let compared = 0;
     for (let n = 0; n < 200; n++) {
       const lines = Array.from({ length: 12 }, () =>
-        randomEncoding(rows[prng.below(rows.length)] as Row, prng, INTO_WINDOW),
+        randomEncoding(rows[prng.below(rows.length)], prng, INTO_WINDOW),
       ).filter((code) => programOf(code) !== null);
       const program = programOf(Buffer.concat(lines));
       if (program === null) continue;

@@ -542,7 +542,7 @@ class LocalPool {
   /** Set the next local to what is on the stack. */
   take(): number {
     this.locals[this.used] ??= this.body.local(this.type);
-    const local = this.locals[this.used++] as number;
+    const local = this.locals[this.used++];
     this.body.set(local);
     return local;
   }

@@ -53,7 +53,7 @@ export class WasmFrame {
   }
 
   register(number: number): number {
-    return this.registers[number] as number;
+    return this.registers[number];
   }
 
   flag(name: Flag): number {

@@ -52,7 +52,8 @@ export function highProductSigned(d: Arithmetic, width: Width, x: V, y: V): V {
     const product = d.binary(64, Op.i64Mul, a, b);
     return d.binary(width, Op.i64ShrS, product, constant(8, BigInt(width)));
   }
-  // The unsigned half counts a negative factor 2^64 too high, so the other one 2^64 times too often.
+  // The unsigned half counts a negative factor 2^64 too high, so the other one 2^64 times too
+  // often.
   const signOf = (of: V) => d.binary(64, Op.i64ShrS, of, SIGN_COUNT);
   const excessX = d.binary(64, Op.i64And, signOf(x), y);
   const excessY = d.binary(64, Op.i64And, signOf(y), x);

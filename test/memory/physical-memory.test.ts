@@ -1,3 +1,5 @@
+// Storage, allocation, and who hears of writes to watched lines.
+
 import { describe, expect, test } from 'vitest';
 import { PAGE_SIZE, PhysicalMemory, Watch } from '../../src/memory/index.ts';
 import { Prng } from '../../src/sim/index.ts';

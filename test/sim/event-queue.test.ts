@@ -30,7 +30,7 @@ describe('EventQueue', () => {
     for (let n = 0; n < 2000; n++) {
       const choice = prng.below(10);
       if (choice < 5) {
-        const kind = KINDS[prng.below(3)] as string;
+        const kind = KINDS[prng.below(3)];
         // Few distinct times, so that sequence decides often.
         const event = { time: prng.below(40), sequence: posted++, target: prng.below(4), kind };
         const detail = prng.below(2);

@@ -38,7 +38,7 @@ export function randomValue(prng: Prng): bigint {
 }
 
 function meaningful(prng: Prng): bigint {
-  return MEANINGFUL[prng.below(MEANINGFUL.length)] as bigint;
+  return MEANINGFUL[prng.below(MEANINGFUL.length)];
 }
 
 const STATUS_AND_DF = 0xcd5;
@@ -74,9 +74,9 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
   }
   const rare = prng.below(4) === 0 ? prng.next() & TF_IF_NT_AC_ID : 0;
   const rflags = 2 | (prng.next() & STATUS_AND_DF) | rare;
-  let window = WINDOWS[prng.below(WINDOWS.length)] as Uint8Array;
+  let window = WINDOWS[prng.below(WINDOWS.length)];
   if (row.mnemonic.startsWith('IRET') && prng.below(8) !== 0) {
-    window = withFrame(window, registers[Gpr.RSP] as bigint, instruction.width / 8, prng);
+    window = withFrame(window, registers[Gpr.RSP], instruction.width / 8, prng);
   }
   const state = { registers: packed(registers), rflags, fsBase, gsBase, window };
   if (row.mnemonic === 'CMPXCHG' && prng.below(2) === 0) makeEqual(instruction, state);
@@ -110,12 +110,12 @@ class Aim {
   /** An offset in the segment that lies in the middle half of the window, a multiple of 8. */
   target(segment: number): bigint {
     const within = WINDOW_BYTES / 4 + 8 * this.prng.below(WINDOW_BYTES / 16);
-    return BigInt(WINDOW + within - (this.bases[segment] as number));
+    return BigInt(WINDOW + within - this.bases[segment]);
   }
 
   /** Set what an address of some width sees of a register; the rest stays random. */
   set(number: number, value: bigint, width: number): void {
-    const present = this.registers[number] as bigint;
+    const present = this.registers[number];
     const kept = width === 64 ? 0n : (present >> 32n) << 32n;
     this.registers[number] = kept | BigInt.asUintN(width, value);
   }

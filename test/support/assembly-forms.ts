@@ -118,7 +118,7 @@ function shapes(): AssemblyMemory[] {
     ripRelative: false,
   };
   const bases = ['rax', 'rsp', 'rbp', 'rdi', 'r8', 'r12', 'r13', 'r15'].map(name);
-  const at = (i: number) => Long.fromNumber(DISPLACEMENTS[i % DISPLACEMENTS.length] as number);
+  const at = (i: number) => Long.fromNumber(DISPLACEMENTS[i % DISPLACEMENTS.length]);
   const found: AssemblyMemory[] = [];
   for (const base of bases) {
     for (const displacement of [0, 1, -0x80, 0x80]) {
@@ -129,7 +129,7 @@ function shapes(): AssemblyMemory[] {
     ([1, 2, 4, 8] as const).forEach((scale, i) => {
       const displacement = at(index.number + i);
       found.push({ ...none, index, scale, displacement });
-      const base = bases[(index.number + 3 * i) % bases.length] as RegisterName;
+      const base = bases[(index.number + 3 * i) % bases.length];
       found.push({ ...none, base, index, scale, displacement });
     });
   }

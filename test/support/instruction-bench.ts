@@ -125,7 +125,7 @@ export class InstructionBench {
     return {
       initial,
       state: this.stateBytes.slice(),
-      rflags: processor.state.words[Word.RFLAGS] as number,
+      rflags: processor.state.words[Word.RFLAGS],
       rip: processor.state.get64(Word.RIP).toNumber(),
       window: memory.bytes.slice(this.windowHpa, this.windowHpa + WINDOW_BYTES),
       fault: this.fault,

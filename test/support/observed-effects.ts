@@ -45,7 +45,7 @@ function evaluate(address: AddressExpression, before: Before, lengthBytes: numbe
   let sum = BigInt(address.displacement.toString());
   if (address.ripRelative) sum += BigInt(CODE + lengthBytes);
   for (const { register, factor } of address.terms) {
-    sum += (registers[register] as bigint) * BigInt(factor);
+    sum += registers[register] * BigInt(factor);
   }
   return BigInt.asUintN(address.width, sum);
 }
@@ -69,11 +69,11 @@ export function flippedInside(before: Before, part: Part): Before {
   const mask = registerMask(part.registers);
   const window = before.window.slice();
   for (const [from, to] of part.window) {
-    for (let i = from; i < to; i++) window[i] = (window[i] as number) ^ FLIP;
+    for (let i = from; i < to; i++) window[i] = window[i] ^ FLIP;
   }
   return {
     ...before,
-    registers: before.registers.map((byte, i) => byte ^ ((mask[i] as number) & FLIP)),
+    registers: before.registers.map((byte, i) => byte ^ (mask[i] & FLIP)),
     rflags: before.rflags ^ (VARIED_FLAGS & part.flags),
     window,
   };
@@ -86,7 +86,7 @@ export function flippedOutside(before: Before, part: Part): Before {
   for (const [from, to] of part.window) window.set(before.window.subarray(from, to), from);
   return {
     ...before,
-    registers: before.registers.map((byte, i) => byte ^ ~(mask[i] as number)),
+    registers: before.registers.map((byte, i) => byte ^ ~mask[i]),
     rflags: before.rflags ^ (VARIED_FLAGS & ~part.flags),
     window,
   };
@@ -94,7 +94,7 @@ export function flippedOutside(before: Before, part: Part): Before {
 
 function complement(bytes: Uint8Array): Uint8Array {
   const words = new Int32Array(bytes.slice().buffer);
-  for (let i = 0; i < words.length; i++) words[i] = ~(words[i] as number);
+  for (let i = 0; i < words.length; i++) words[i] = ~words[i];
   return new Uint8Array(words.buffer);
 }
 
@@ -135,8 +135,8 @@ export function contradictions(
   const faulted = a1.fault !== null;
   const register = declaredRegisters(effects, faulted);
   for (let i = 0; i < 128; i++) {
-    const [x, y] = [b1.registers[i] as number, b2.registers[i] as number];
-    if (!agrees(register(i), x, a1.state[i] as number, y, a2.state[i] as number)) {
+    const [x, y] = [b1.registers[i], b2.registers[i]];
+    if (!agrees(register(i), x, a1.state[i], y, a2.state[i])) {
       found.push(`register ${i >> 3} byte ${i & 7}`);
     }
   }
@@ -177,7 +177,7 @@ function windowContradictions(
     if (effect.kind === 'read') continue;
     const [from, to] = rangeOf(effect, b1, instruction);
     const declared = effect.certain ? 'written' : 'maybe';
-    const at = ({ window }: { readonly window: Uint8Array }, i: number) => window[i] as number;
+    const at = ({ window }: { readonly window: Uint8Array }, i: number) => window[i];
     for (let i = from; i < to; i++) {
       if (!agrees(declared, at(b1, i), at(a1, i), at(b2, i), at(a2, i))) {
         found.push(`memory at ${i}`);

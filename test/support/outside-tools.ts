@@ -60,9 +60,9 @@ export function disassembleWithObjdump(codes: readonly Uint8Array[]): Disassembl
   for (const line of listing.split('\n')) {
     const match = /^\s*([0-9a-f]+):\t([0-9a-f ]+)(?:\t(.*))?$/.exec(line);
     if (match === null) continue;
-    const at = Number.parseInt(match[1] as string, 16);
+    const at = Number.parseInt(match[1], 16);
     if (at % SLOT_BYTES !== 0) continue;
-    const lengthBytes = (match[2] as string).trim().split(/\s+/).length;
+    const lengthBytes = match[2].trim().split(/\s+/).length;
     found[at / SLOT_BYTES] = { lengthBytes, text: (match[3] ?? '').trim() };
   }
   return found;

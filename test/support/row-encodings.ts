@@ -34,9 +34,9 @@ export function randomEncoding(row: Row, prng: Prng, fixed: FixedAddresses): Uin
   const isBranch = row.operands[0]?.place === 'relative';
   if (parts.rex === 0 && !isBranch && prng.below(4) === 0) parts.rex = 0x40;
   const first = pattern.modrm === 'none' ? undefined : row.operands[0];
-  const isMemory = first?.place === 'rm' && (parts.tail[0] as number) < 0xc0;
+  const isMemory = first?.place === 'rm' && parts.tail[0] < 0xc0;
   if (row.lock && isMemory && prng.below(4) === 0) prefixes.push(0xf0);
-  const escapes = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][pattern.map] as number[];
+  const escapes = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][pattern.map];
   return Uint8Array.from([
     ...prefixes,
     ...(pattern.mandatoryPrefix > 0 ? [pattern.mandatoryPrefix] : []),
@@ -147,7 +147,7 @@ function immediate({ row, prng, fixed }: Parts, bytes: number, isShort: boolean)
   if (row.operands.some(({ place }) => place === 'moffs')) {
     return [...littleEndian(fixed.absolute, 4), ...(isShort ? [] : [0, 0, 0, 0])];
   }
-  const value = prng.below(2) === 0 ? prng.next() : (EDGES[prng.below(EDGES.length)] as number);
+  const value = prng.below(2) === 0 ? prng.next() : EDGES[prng.below(EDGES.length)];
   const low = littleEndian(value, Math.min(bytes, 4));
   return bytes === 8 ? [...low, ...littleEndian(prng.next(), 4)] : low;
 }

@@ -154,7 +154,7 @@ export class SiliconBench {
   private registerDifferences({ r, o }: SiliconCase): string[] {
     return r.flatMap((before, number) => {
       const got = hex(this.processor.state.get64(2 * number));
-      return differs(GPR_NAMES[number] as string, got, o[number] ?? before);
+      return differs(GPR_NAMES[number], got, o[number] ?? before);
     });
   }
 
@@ -163,7 +163,7 @@ export class SiliconBench {
     const { state } = this.processor;
     if (this.fault !== null) return [`raises ${VECTOR_NAMES.get(this.fault.vector)}`];
     const mask = RECORDED_FLAGS & ~u;
-    const flags = (state.words[Word.RFLAGS] as number) & mask;
+    const flags = state.words[Word.RFLAGS] & mask;
     return [
       ...differs('rip', hex(state.get64(Word.RIP).sub(CODE)), ip.toString(16)),
       ...differs('flags', flags.toString(16), (f[1] & mask).toString(16)),

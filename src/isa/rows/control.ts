@@ -1,6 +1,7 @@
 // SDM 2: jumps, calls, returns, loops and software interrupts.
 
 import { type Domain, Flag, type Meaning } from '../domain.ts';
+import type { Operand } from '../instruction.ts';
 import { type Form, type FormAttributes, instruction } from '../notation.ts';
 import { Gpr } from '../registers.ts';
 import type { Attributes } from '../row.ts';
@@ -32,21 +33,23 @@ function jcc(code: number): Meaning {
   return (d, target) => d.when(d.condition(code), () => d.jump(d.read(target)));
 }
 
-/** Count rCX down; the address size says which part of it. */
-function countDown<V, B>(d: Domain<V, B>): B {
+/**
+ * Count rCX down, the part of it that the address size says, and jump if it is not 0 and `also`
+ * holds. The count is written last: a target that is not canonical faults with it untouched.
+ */
+function countAndJump<V, B>(d: Domain<V, B>, target: Operand, also: B | null): void {
   const w = d.instruction.addressWidth;
   const count = d.sub(w, d.register(w, Gpr.RCX), d.constant(w, 1));
+  const more = d.negate(d.isZero(count));
+  d.when(also === null ? more : d.both(more, also), () => d.jump(d.read(target)));
   d.setRegister(w, Gpr.RCX, count);
-  return d.negate(d.isZero(count));
 }
 
-const loop: Meaning = (d, target) => d.when(countDown(d), () => d.jump(d.read(target)));
+const loop: Meaning = (d, target) => countAndJump(d, target, null);
 
-const loope: Meaning = (d, target) =>
-  d.when(d.both(countDown(d), d.flag(Flag.ZF)), () => d.jump(d.read(target)));
+const loope: Meaning = (d, target) => countAndJump(d, target, d.flag(Flag.ZF));
 
-const loopne: Meaning = (d, target) =>
-  d.when(d.both(countDown(d), d.negate(d.flag(Flag.ZF))), () => d.jump(d.read(target)));
+const loopne: Meaning = (d, target) => countAndJump(d, target, d.negate(d.flag(Flag.ZF)));
 
 const jrcxz: Meaning = (d, target) => {
   const w = d.instruction.addressWidth;
