@@ -2,10 +2,11 @@
 // chosen as NASM does. NASM manual, "Effective Addresses".
 
 import Long from 'long';
-import { type AssemblyMemory, type RegisterName, registerName } from '../isa/index.ts';
+import { type AssemblyMemory, Gpr, type RegisterName, registerName } from '../isa/index.ts';
 import { type BaseHint, type EvaluationContext, evaluate } from './evaluate.ts';
+import type { Section } from './sections.ts';
 import type { MemoryOperandText } from './statement.ts';
-import { isSection, type Term, type Value } from './value.ts';
+import { isSection, isUnknown, type Value } from './value.ts';
 
 /** Registers of an address, as the encoder wants them. */
 interface Registers {
@@ -21,11 +22,20 @@ const NO_REGISTERS: Registers = { base: null, index: null, scale: 1 };
 
 const FS = 4;
 
+/** A memory operand for the encoder. */
+export interface MemoryAddress {
+  readonly operand: AssemblyMemory;
+  /** The section that it is an address in, or null. */
+  readonly section: Section | null;
+  /** It depends on a symbol without a value yet. */
+  readonly unknown: boolean;
+}
+
 /** The operand for the encoder, or null after reporting an error. */
 export function memoryOperand(
   text: MemoryOperandText,
   context: EvaluationContext,
-): AssemblyMemory | null {
+): MemoryAddress | null {
   const hint: BaseHint = { register: null, multiplied: false, summed: false };
   const value = evaluate(text.address, context, hint);
   if (value === null) return null;
@@ -35,42 +45,51 @@ export function memoryOperand(
   };
   const registers = chooseRegisters(value, hint, fail);
   if (registers === null) return null;
-  const sections = value.terms.filter(({ of }) => isSection(of));
+  const unknown = isUnknown(value);
+  const sections = unknown ? [] : value.terms.filter(({ of }) => isSection(of));
   const [section] = sections;
   if (sections.length > 1 || section?.times.neq(1) === true) {
     return fail('this is neither an address nor a difference of addresses of one section');
   }
-  return assemble(text, value, registers, section, context, fail);
+  const start = section !== undefined && isSection(section.of) ? section.of : null;
+  const operand = assemble(text, value, registers, start, context, fail);
+  return operand === null ? null : { operand, section: start, unknown };
 }
 
 function assemble(
   text: MemoryOperandText,
   value: Value,
   registers: Registers,
-  section: Term | undefined,
+  section: Section | null,
   context: EvaluationContext,
   fail: Fail,
 ): AssemblyMemory | null {
   const { displacementWidth, addressing } = text;
   const hasRegister = registers.base !== null || registers.index !== null;
-  const relocatable = section !== undefined || value.unknown;
+  const relocatable = section !== null || isUnknown(value);
   if (hasRegister && addressing === 'rel') {
     return fail('an address relative to RIP has no other register', ["'abs'", 'no register']);
   }
   if (displacementWidth === 64 && addressing !== 'abs' && addressing !== 'default abs') {
     return fail("a 64-bit address cannot be relative to RIP; say 'abs'", ["'abs'"]);
   }
-  if (displacementWidth === 8 && (!hasRegister || section !== undefined)) {
+  if (displacementWidth === 8 && (!hasRegister || section !== null)) {
     return fail('only a number beside a register fits one byte');
   }
   if (addressing === 'rel' && !relocatable) {
     const message = 'a plain number is no address; it stays absolute';
     context.reporter?.warn(text.address.place, message, ['a label']);
   }
-  const start = section !== undefined && isSection(section.of) ? section.of.vstart : Long.ZERO;
-  const displacement = value.number.add(start);
+  const number = isUnknown(value) ? Long.ZERO : value.number;
+  const displacement = number.add(section?.vstart ?? Long.ZERO);
   if (displacementWidth === 8 && (displacement.lt(-128) || displacement.gt(127))) {
     return fail(`displacement ${displacement} does not fit one byte`, ['-128 to 127']);
+  }
+  const isNarrow = (registers.base ?? registers.index)?.width === 32;
+  const isWide = displacementWidth === 64;
+  if (!relocatable && !isWide && !fitsDisplacement(displacement, isNarrow)) {
+    const hex = `0x${displacement.toUnsigned().toString(16)}`;
+    return fail(`displacement ${hex} does not fit 32 bits`);
   }
   return {
     kind: 'memory',
@@ -80,8 +99,14 @@ function assemble(
     displacement,
     displacementWidth,
     relocatable,
-    ripRelative: relocatable && !hasRegister && isRelative(text),
+    // NASM guesses that what it does not know is no address.
+    ripRelative: section !== null && !hasRegister && isRelative(text),
   };
+}
+
+/** 32 bits, sign-extended to 64 unless addresses have 32 bits themselves. */
+function fitsDisplacement(value: Long, isNarrow: boolean): boolean {
+  return value.ge(-0x80000000) && value.lt(isNarrow ? 0x100000000 : 0x80000000);
 }
 
 /** FS and GS have bases of their own, so that `default rel` leaves addresses in them alone. */
@@ -103,6 +128,12 @@ function chooseRegisters(value: Value, hint: BaseHint, fail: Fail): Registers | 
   if (terms.length > 2) return fail('an address has at most two registers');
   if (second === undefined) return single(first.register, first.times, fail);
   const [base, index] = order(first, second, hint);
+  if (base.register.width !== index.register.width) {
+    return fail('the registers of an address must both have 64 or both 32 bits');
+  }
+  if (isStackPointer(index.register) && (index.times > 1 || isStackPointer(base.register))) {
+    return fail(`'${registerName(index.register)}' cannot be an index`);
+  }
   if (base.times !== 1) return fail('only one of two registers can be multiplied');
   if (![1, 2, 4, 8].includes(index.times)) return badScale(index.register, fail);
   return { base: base.register, index: index.register, scale: index.times as 1 | 2 | 4 | 8 };
@@ -110,6 +141,9 @@ function chooseRegisters(value: Value, hint: BaseHint, fail: Fail): Registers | 
 
 /** Three, five and nine times a register is the register plus 2, 4 or 8 times itself. */
 function single(register: RegisterName, times: number, fail: Fail): Registers | null {
+  if (isStackPointer(register) && times !== 1) {
+    return fail(`'${registerName(register)}' cannot be multiplied`);
+  }
   if ([1, 2, 4, 8].includes(times)) {
     return { base: null, index: register, scale: times as 1 | 2 | 4 | 8 };
   }
@@ -117,6 +151,11 @@ function single(register: RegisterName, times: number, fail: Fail): Registers | 
     return { base: register, index: register, scale: (times - 1) as 2 | 4 | 8 };
   }
   return badScale(register, fail);
+}
+
+/** The index that ModR/M cannot encode. */
+function isStackPointer({ number }: RegisterName): boolean {
+  return number === Gpr.RSP;
 }
 
 function badScale(register: RegisterName, fail: Fail): null {

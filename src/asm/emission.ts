@@ -1,5 +1,5 @@
-// The bytes of statements, once sizes and addresses are settled, and the errors that only now can be
-// told from guesses of earlier passes.
+// The bytes of statements, once sizes and addresses are settled, and the errors that only now can
+// be told from guesses of earlier passes.
 
 import type Long from 'long';
 import { evaluate } from './evaluate.ts';
@@ -68,7 +68,7 @@ export class Emission {
   private checkCount(count: Expression, context: InstructionContext): void {
     const number = evaluate(count, { ...context, reporter: null })?.number;
     if (number?.isNegative() === true) {
-      this.session.reporter.error(count.place, `${number} is negative`, ['a count']);
+      this.session.reporter.error(count.place, `the count ${number} is negative`);
     }
   }
 
@@ -124,21 +124,22 @@ export class Emission {
     body: InstructionBody,
     context: InstructionContext,
   ): void {
-    if (statement.bytes !== null) this.repeat(statement, statement.bytes);
+    if (statement.bytes !== null) {
+      this.repeat(statement, statement.bytes);
+      return;
+    }
     const instruction = evaluateInstruction(body, context);
     if (instruction === null || statement.repetitions === 0) return;
     const start = this.offset(statement);
     const { section, offset } = statement;
     let at = 0;
-    // Also for the bytes known already: the warnings have not been given yet.
-    for (let i = 0; i < (statement.bytes === null ? statement.repetitions : 1); i++) {
-      const bytes = instruction.encode(section.vstart.add(offset + at));
-      if (bytes === null) return;
-      if (at + bytes.length > statement.lengthBytes) return;
-      this.output.set(bytes, start + at);
-      at += bytes.length;
+    for (let i = 0; i < statement.repetitions; i++) {
+      const encoded = instruction.encode(section.vstart.add(offset + at));
+      if (encoded === null || at + encoded.bytes.length > statement.lengthBytes) return;
+      if (i === 0) statement.fields = instruction.fields(encoded);
+      this.output.set(encoded.bytes, start + at);
+      at += encoded.bytes.length;
     }
-    statement.fields = instruction.fields(section.vstart.add(offset));
   }
 
   private emitData(statement: Statement, body: DataBody, context: InstructionContext): void {

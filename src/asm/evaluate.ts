@@ -11,6 +11,7 @@ import {
   add,
   isNumber,
   isSection,
+  isUnknown,
   multiply,
   numberValue,
   subtract,
@@ -99,9 +100,9 @@ class Evaluation {
 
   private symbol(symbol: AssemblerSymbol, at: number): Value | null {
     const { value } = symbol;
-    if (value !== null && !value.unknown) return value;
+    if (value !== null && !isUnknown(value)) return value;
     const { reporter } = this.context;
-    if (reporter === null) return UNKNOWN;
+    if (reporter === null) return value ?? UNKNOWN;
     this.context.explain(symbol, this.place(at), reporter);
     return null;
   }
@@ -131,13 +132,13 @@ class Evaluation {
   }
 
   private unary(operator: string, operand: Value, at: number): Value | null {
-    if (operand.unknown) return operand;
     switch (operator) {
       case '+':
         return operand;
       case '-':
         return multiply(operand, Long.NEG_ONE);
       default: {
+        if (isUnknown(operand)) return UNKNOWN;
         if (!isNumber(operand)) return this.failNotNumber(operator, at);
         const { number } = operand;
         return numberValue(operator === '~' ? number.not() : truth(number.isZero()));
@@ -146,7 +147,6 @@ class Evaluation {
   }
 
   private binary(operator: string, a: Value, b: Value, at: number): Value | null {
-    if (a.unknown || b.unknown) return UNKNOWN;
     switch (operator) {
       case '+':
         this.noticeMerge(a, b);
@@ -154,10 +154,11 @@ class Evaluation {
       case '-':
         this.noticeMerge(a, b);
         return subtract(a, b);
-      case '*':
-        return this.product(a, b, at);
     }
+    // The registers of an address stay known beside what is not; elsewhere there are none.
     if (operator in COMPARISONS) return this.compare(operator, a, b, at);
+    if (isUnknown(a) || isUnknown(b)) return UNKNOWN;
+    if (operator === '*') return this.product(a, b, at);
     if (!isNumber(a) || !isNumber(b)) return this.failNotNumber(operator, at);
     const compute = ARITHMETIC[operator] as (a: Long, b: Long) => Long | null;
     const result = compute(a.number, b.number);
@@ -182,6 +183,7 @@ class Evaluation {
 
   private compare(operator: string, a: Value, b: Value, at: number): Value | null {
     const difference = subtract(a, b);
+    if (isUnknown(difference)) return UNKNOWN;
     if (!isNumber(difference)) {
       const what = isNumber(a) || isNumber(b) ? 'an address with a number' : 'these addresses';
       return this.fail(at, `'${operator}' cannot compare ${what}`, ['labels of one section']);

@@ -191,6 +191,10 @@ class ExpressionParser {
       if (this.registers) return { kind: 'value', value: termValue(register), at };
       return cursor.error(cursor.placeOf(token), `register '${name}' has no place in a number`);
     }
+    if (name === 'rip') {
+      const expected = ["'[rel label]'"];
+      return cursor.error(cursor.placeOf(token), 'RIP is not a register of addresses', expected);
+    }
     if (isForeignRegister(name)) {
       return cursor.error(cursor.placeOf(token), `register '${name}' is not supported`);
     }

@@ -1,14 +1,14 @@
-// From a parsed instruction to bytes, by the encoder of the instruction table. Adds what the encoder
-// does not know: sections, forward references, and which address fields the listing marks.
+// From a parsed instruction to bytes, by the encoder of the instruction table. Adds what the
+// encoder does not know: sections, forward references, and which address fields the listing marks.
 
 import Long from 'long';
 import {
+  type AssemblyMemory,
   type AssemblyNumber,
   type AssemblyOperand,
   type Encoded,
   encode,
   type Row,
-  rowsByMnemonic,
 } from '../isa/index.ts';
 import { memoryOperand } from './address.ts';
 import { type EvaluationContext, evaluate } from './evaluate.ts';
@@ -17,11 +17,13 @@ import type { Place } from './source.ts';
 import { immediateSizes, isAsWide, widthOf } from './spelling.ts';
 import type {
   AddressField,
+  BranchForms,
+  BranchLengths,
   InstructionBody,
   MemoryOperandText,
   NumberOperandText,
 } from './statement.ts';
-import { isNumber, sectionOf, type Value } from './value.ts';
+import { isJustUnknown, isNumber, isUnknown, sectionOf, type Value } from './value.ts';
 
 /** Where and how an instruction is assembled. */
 export interface InstructionContext extends EvaluationContext {
@@ -32,13 +34,19 @@ export interface InstructionContext extends EvaluationContext {
   readonly preferNear: boolean;
 }
 
+/** Forms of an instruction that a message lists. */
+const MAX_FORMS = 8;
+
 /** An operand with a value, and the section that it is an address in. */
 interface EvaluatedOperand {
   readonly operand: AssemblyOperand;
   readonly section: Section | null;
+  readonly place: Place;
   /** Value of a symbol that has none yet: the encoding is a guess. */
   readonly unknown: boolean;
 }
+
+type Encoding = Encoded & { readonly kind: 'bytes' };
 
 /** An instruction whose operands have values; it can be encoded at several addresses. */
 export class EvaluatedInstruction {
@@ -56,32 +64,91 @@ export class EvaluatedInstruction {
     this.context = context;
   }
 
-  /** The bytes at an address; null after reporting an error. */
-  encode(address: Long): Uint8Array | null {
+  /** The encoding at an address; null after reporting an error. */
+  encode(address: Long): Encoding | null {
     const { reporter, place } = this.context;
     const encoded = this.attempt(address);
     if (encoded.kind === 'bytes') {
       if (reporter !== null && !this.check(encoded.row)) return null;
-      return encoded.bytes;
+      return encoded;
     }
-    reporter?.error(place, encoded.message, encoded.expected);
+    if (reporter !== null && !this.blameNumber(address, encoded.expected)) {
+      reporter.error(place, encoded.message, encoded.expected.slice(0, MAX_FORMS));
+    }
     return null;
   }
 
-  /** Bytes that it takes; an error will be reported later and counts as none. */
+  /** Report the number without which the instruction would be fine, if there is one. */
+  private blameNumber(address: Long, expected: readonly string[]): boolean {
+    const { reporter } = this.context;
+    for (const [i, { operand, place }] of this.operands.entries()) {
+      if (operand.kind !== 'number' || this.attemptWith(i, address).kind === 'error') continue;
+      if (this.body.branch !== null) {
+        const encoded = this.attempt(address);
+        const message = encoded.kind === 'error' ? encoded.message : '';
+        reporter?.error(place, message, ["'near'", 'a target nearby']);
+      } else {
+        const forms = expected.slice(0, MAX_FORMS);
+        reporter?.error(place, `${describe(operand.value)} does not fit the operand`, forms);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /** Encode with another number at `index`: one that fits wherever any does. */
+  private attemptWith(index: number, address: Long): Encoded {
+    const value = this.body.branch !== null ? address : Long.fromInt(2);
+    const operands = this.operands.map(({ operand }, i) =>
+      i === index && operand.kind === 'number' ? { ...operand, value } : operand,
+    );
+    return encode(this.body.mnemonic, operands, this.body.prefixes, address);
+  }
+
+  /** Whether it takes as many bytes as another evaluation of the same text, wherever it stands. */
+  isAsLongAs({ operands }: EvaluatedInstruction): boolean {
+    return this.operands.every(({ operand, unknown }, i) => {
+      const other = operands[i];
+      if (operand.kind === 'register' || other === undefined) return true;
+      return unknown === other.unknown && hasSameField(operand, other.operand);
+    });
+  }
+
+  /** Bytes that it takes, if it is no branch to a place; an error counts as none until later. */
   measure(address: Long): number {
     const encoded = this.attempt(address);
-    if (encoded.kind === 'bytes') return encoded.bytes.length;
-    // A short branch may come into reach when the sizes around it have settled.
-    const near = this.attempt(address, address);
-    return near.kind === 'bytes' ? near.bytes.length : 0;
+    if (encoded.kind === 'error') return 0;
+    // NASM guesses `push word` first. Guesses decide which of several stable layouts comes about.
+    const isGuess = this.body.mnemonic === 'PUSH' && this.operands[0]?.operand.kind === 'number';
+    return encoded.bytes.length + (isGuess && this.operands[0]?.unknown === true ? 1 : 0);
+  }
+
+  /** Bytes that a branch to a place takes at an address, hopefully the fewer. */
+  measureBranch(address: Long, lengths: BranchLengths): number {
+    const target = this.operands[0];
+    if (target?.operand.kind !== 'number') return 0;
+    const { distance, value } = target.operand;
+    if (lengths.short === 0 || distance === 'near') return lengths.near;
+    if (lengths.near === 0 || distance === 'short' || target.unknown) return lengths.short;
+    const away = value.sub(address).sub(lengths.short);
+    return away.ge(-128) && away.le(127) ? lengths.short : lengths.near;
+  }
+
+  branchLengths(): BranchLengths {
+    const { prefixes, mnemonic } = this.body;
+    const length = (distance: 'short' | 'near') => {
+      const operands = this.operands.map(({ operand }) =>
+        operand.kind === 'number' ? { ...operand, value: Long.ZERO, distance } : operand,
+      );
+      const encoded = encode(mnemonic, operands, prefixes, Long.ZERO);
+      return encoded.kind === 'bytes' ? encoded.bytes.length : 0;
+    };
+    return { short: length('short'), near: length('near') };
   }
 
   /** The parts of the encoding that depend on where sections stand. */
-  fields(address: Long): AddressField[] {
-    const encoded = this.attempt(address);
-    if (encoded.kind === 'error') return [];
-    const { bytes, row } = encoded;
+  fields({ bytes, row }: Encoding): readonly AddressField[] {
+    if (this.operands.every(({ section }) => section === null)) return [];
     const immediateBytes = row.pattern.immediateBytes.reduce((sum, count) => sum + count, 0);
     const fields: AddressField[] = [];
     this.operands.forEach(({ operand, section }, i) => {
@@ -98,12 +165,8 @@ export class EvaluatedInstruction {
     return fields;
   }
 
-  private attempt(address: Long, target: Long | null = null): Encoded {
-    const operands = this.operands.map(({ operand, unknown }) => {
-      if (operand.kind !== 'number') return operand;
-      const isTarget = isBranch(this.body.mnemonic) && (unknown || target !== null);
-      return isTarget ? { ...operand, value: address } : operand;
-    });
+  private attempt(address: Long): Encoded {
+    const operands = this.operands.map(({ operand }) => operand);
     return encode(this.body.mnemonic, operands, this.body.prefixes, address);
   }
 
@@ -116,7 +179,10 @@ export class EvaluatedInstruction {
     }
     for (const [i, { operand, section }] of this.operands.entries()) {
       const spec = row.operands[i];
-      if (section === null || spec === undefined || operand.kind === 'register') continue;
+      if (spec === undefined || operand.kind === 'register') continue;
+      if (operand.kind === 'memory' && !this.checkSize(operand.width, spec.memoryWidth))
+        return false;
+      if (section === null) continue;
       if (operand.kind === 'number' && spec.place === 'immediate') {
         const isSigned = row.width === 64 || row.width === 0;
         if (!fitsField(operand.value, spec.immediateWidth, isSigned)) {
@@ -131,6 +197,16 @@ export class EvaluatedInstruction {
       }
     }
     return true;
+  }
+
+  /** Only the address of this memory counts; LEA may have a size before it all the same. */
+  private checkSize(given: number, wanted: number): boolean {
+    if (given === 0 || wanted !== 0 || this.body.mnemonic === 'LEA') return true;
+    this.context.reporter?.error(
+      this.context.place,
+      'memory of no particular size has no size keyword',
+    );
+    return false;
   }
 
   private cutOff(address: Long, width: number): false {
@@ -148,7 +224,8 @@ export function evaluateInstruction(
   const operands: EvaluatedOperand[] = [];
   for (const text of body.operands) {
     if (text.kind === 'register') {
-      operands.push({ operand: text, section: null, unknown: false });
+      const { place } = context;
+      operands.push({ operand: text, section: null, place, unknown: false });
       continue;
     }
     const evaluated =
@@ -166,22 +243,20 @@ function evaluateMemory(
   body: InstructionBody,
   context: InstructionContext,
 ): EvaluatedOperand | null {
-  const operand = memoryOperand(text, context);
-  if (operand === null) return null;
+  const address = memoryOperand(text, context);
+  if (address === null) return null;
   if (body.prefixes.segment >= 0 && text.segment >= 0) {
     context.reporter?.error(text.place, 'two segments for one address');
     return null;
   }
   const { addressWidth } = body.prefixes;
-  const width = (operand.base ?? operand.index)?.width ?? 64;
+  const width = (address.operand.base ?? address.operand.index)?.width ?? 64;
   if (addressWidth !== 0 && addressWidth !== width) {
     const message = `prefix a${addressWidth} does not go with this address`;
     context.reporter?.error(text.place, message);
     return null;
   }
-  const value = evaluate(text.address, context);
-  const sections = value?.terms.flatMap(({ of }) => ('vstart' in of ? [of] : [])) ?? [];
-  return { operand, section: sections[0] ?? null, unknown: value?.unknown === true };
+  return { ...address, place: text.place };
 }
 
 function evaluateNumber(
@@ -192,8 +267,9 @@ function evaluateNumber(
   const { place } = text.value;
   const value = evaluate(text.value, context);
   if (value === null) return null;
-  const section = sectionOf(value);
-  if (section === null && !isNumber(value)) {
+  const unknown = isUnknown(value);
+  const section = unknown ? null : sectionOf(value);
+  if (section === null && !isNumber(value) && !unknown) {
     context.reporter?.error(place, 'this is neither a number nor an address');
     return null;
   }
@@ -206,17 +282,18 @@ function evaluateNumber(
   }
   const operation = body.operands[0] === undefined ? 0 : widthOf(body.operands[0]);
   const strict = text.strict || isAsWide(text, body.mnemonic, operation);
-  const number = value.number.add(section?.vstart ?? Long.ZERO);
-  const branch = isBranch(body.mnemonic);
-  if (branch && width !== 0) {
+  const known = unknown ? Long.ZERO : value.number;
+  const number = known.add(section?.vstart ?? Long.ZERO);
+  const { branch } = body;
+  if (branch !== null && width !== 0) {
     context.reporter?.error(place, 'a branch target has no size', ["'short'", "'near'"]);
     return null;
   }
-  if (branch && text.distance !== null && !hasNearForm(body.mnemonic)) {
-    context.reporter?.error(place, `this branch is always short; '${text.distance}' is not said`);
+  if (branch !== null && text.distance !== null && !branch.near) {
+    context.reporter?.error(place, `this branch is always short; leave '${text.distance}' out`);
     return null;
   }
-  const distance = branch ? branchDistance(text, value, body.mnemonic, context) : text.distance;
+  const distance = branch === null ? text.distance : branchDistance(text, value, branch, context);
   const operand: AssemblyNumber = {
     kind: 'number',
     value: number,
@@ -225,31 +302,33 @@ function evaluateNumber(
     relocatable: section !== null,
     distance,
   };
-  return { operand, section, unknown: value.unknown };
+  return { operand, section, place, unknown: isJustUnknown(value) };
 }
 
 /** NASM counts on a short branch only within a section, whose distances it knows. */
 function branchDistance(
   text: NumberOperandText,
   value: Value,
-  mnemonic: string,
+  branch: BranchForms,
   context: InstructionContext,
 ): AssemblyNumber['distance'] {
-  if (text.distance !== null || !hasNearForm(mnemonic)) return text.distance;
-  if (value.unknown && !context.preferNear) return null;
+  if (text.distance !== null || !branch.near) return text.distance;
+  if (isJustUnknown(value) && !context.preferNear) return null;
   const isWithin = sectionOf(value) === context.section;
   return text.strict || context.preferNear || !isWithin ? 'near' : null;
 }
 
-/** Whether the mnemonic takes an address to go to, as the table has it. */
-export function isBranch(mnemonic: string): boolean {
-  return rowsByMnemonic(mnemonic).some(({ operands }) => operands[0]?.place === 'relative');
+/** An address has a field of one width whatever it is; a number, one that depends on it. */
+function hasSameField(a: AssemblyNumber | AssemblyMemory, b: AssemblyOperand): boolean {
+  if (a.kind !== b.kind || a.relocatable !== b.relocatable) return false;
+  if (a.kind === 'number') return a.relocatable || (b.kind === 'number' && a.value.eq(b.value));
+  return a.relocatable || (b.kind === 'memory' && a.displacement.eq(b.displacement));
 }
 
-function hasNearForm(mnemonic: string): boolean {
-  return rowsByMnemonic(mnemonic).some(
-    ({ operands }) => operands[0]?.place === 'relative' && operands[0].immediateWidth === 32,
-  );
+/** A number for a message: small ones in decimal. */
+function describe(value: Long): string {
+  if (value.ge(-0x10000) && value.lt(0x10000)) return value.toString();
+  return `0x${value.toUnsigned().toString(16)}`;
 }
 
 /** Whether the field holds the number: as a signed one, or in any way that has so many bits. */

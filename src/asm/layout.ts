@@ -1,12 +1,16 @@
 // Passes over the statements until every size and every label has settled, then the bytes. As in
-// NASM, a pass knows the labels behind it as they are now and those ahead as the last pass left them;
-// in the first pass what is ahead is unknown, and the shortest form is hoped for.
+// NASM, a pass knows the labels behind it as they are now and those ahead as the last pass left
+// them; in the first pass what is ahead is unknown, and the shortest form is hoped for.
 
 import Long from 'long';
 import { Emission } from './emission.ts';
 import { evaluate } from './evaluate.ts';
 import type { Expression } from './expression.ts';
-import { evaluateInstruction, type InstructionContext } from './instruction.ts';
+import {
+  type EvaluatedInstruction,
+  evaluateInstruction,
+  type InstructionContext,
+} from './instruction.ts';
 import type { Session } from './session.ts';
 import type { Place } from './source.ts';
 import type { Body, InstructionBody, Statement } from './statement.ts';
@@ -27,6 +31,15 @@ const IMPATIENT_PASS = 50;
 
 const MAX_PASSES = 200;
 
+/** Of an instruction with an error. */
+const NO_BYTES = new Uint8Array(0);
+
+/** An instruction as the last pass saw it, and how long it was. */
+interface Measured {
+  readonly instruction: EvaluatedInstruction;
+  readonly lengthBytes: number;
+}
+
 export class Layout {
   private readonly session: Session;
   private readonly statements: readonly Statement[];
@@ -34,6 +47,9 @@ export class Layout {
   private changed = false;
   private pass = 0;
   private stopped = false;
+  /** Counts that have been reported, and are 0 from then on. */
+  private readonly failedCounts = new Set<Expression>();
+  private readonly measured = new Map<Statement, Measured>();
 
   constructor(session: Session, statements: readonly Statement[]) {
     this.session = session;
@@ -46,6 +62,8 @@ export class Layout {
     for (const symbol of session.symbols.all) symbol.value = null;
     do {
       if (++this.pass > MAX_PASSES) {
+        // Sizes may go round because of what is wrong anyway.
+        if (session.reporter.errors.length > 0) return null;
         return this.stop(statements[0], `sizes have not settled after ${MAX_PASSES} passes`);
       }
       this.measureAll();
@@ -134,26 +152,44 @@ export class Layout {
     const times = statement.repetitions;
     if (statement.bytes !== null) return statement.bytes.length * times;
     if (times === 0) return 0;
-    const instruction = evaluateInstruction(body, this.context(statement, false));
-    if (instruction === null) return 0;
+    const instruction = evaluateInstruction(body, this.context(statement, body.fixed));
     if (body.fixed) {
-      statement.bytes = instruction.encode(Long.ZERO);
-      return (statement.bytes?.length ?? 0) * times;
+      statement.bytes = instruction?.encode(Long.ZERO)?.bytes ?? NO_BYTES;
+      return statement.bytes.length * times;
     }
+    if (instruction === null) return 0;
     if (times > MAX_ENCODED_REPETITIONS) {
       const message = `an instruction that depends on its place, more than ${MAX_ENCODED_REPETITIONS} times`;
       this.stop(statement, message);
       return 0;
     }
-    let lengthBytes = 0;
-    for (let i = 0; i < times; i++) {
-      lengthBytes += instruction.measure(Long.fromNumber(statement.offset + lengthBytes));
-    }
+    return body.branch === null
+      ? this.measureOther(statement, instruction) * times
+      : measureBranches(statement, instruction);
+  }
+
+  /** Addresses change from pass to pass, but seldom what else the length depends on. */
+  private measureOther(statement: Statement, instruction: EvaluatedInstruction): number {
+    const before = this.measured.get(statement);
+    if (before?.instruction.isAsLongAs(instruction) === true) return before.lengthBytes;
+    const lengthBytes = instruction.measure(Long.fromNumber(statement.offset));
+    this.measured.set(statement, { instruction, lengthBytes });
     return lengthBytes;
   }
 
-  /** A count of repetitions or items; 0 after reporting an error. Negative ones wait for the end. */
+  /**
+   * A count of repetitions or items; 0 after reporting an error. Negative ones wait for the end.
+   */
   private count(expression: Expression, statement: Statement): number {
+    const { reporter } = this.session;
+    if (this.failedCounts.has(expression)) return 0;
+    const known = reporter.errors.length;
+    const number = this.evaluateCount(expression, statement);
+    if (reporter.errors.length > known) this.failedCounts.add(expression);
+    return number;
+  }
+
+  private evaluateCount(expression: Expression, statement: Statement): number {
     const { reporter } = this.session;
     const explain = (symbol: AssemblerSymbol, place: Place) => this.explainCount(symbol, place);
     const value = evaluate(expression, { ...this.context(statement, true), explain });
@@ -193,4 +229,15 @@ export class Layout {
       preferNear: this.pass >= IMPATIENT_PASS,
     };
   }
+}
+
+/** Each repetition of a branch is at another distance from its target. */
+function measureBranches(statement: Statement, instruction: EvaluatedInstruction): number {
+  statement.branchLengths ??= instruction.branchLengths();
+  let lengthBytes = 0;
+  for (let i = 0; i < statement.repetitions; i++) {
+    const address = Long.fromNumber(statement.offset + lengthBytes);
+    lengthBytes += instruction.measureBranch(address, statement.branchLengths);
+  }
+  return lengthBytes;
 }

@@ -1,5 +1,5 @@
-// From a file to lines of tokens. NASM manual, "Layout of a NASM Source Line". A line that ends in a
-// backslash goes on in the next. What is not a token becomes a `bad` one: only the lines that
+// From a file to lines of tokens. NASM manual, "Layout of a NASM Source Line". A line that ends in
+// a backslash goes on in the next. What is not a token becomes a `bad` one: only the lines that
 // assembly reaches may complain, not those that an %if skips.
 
 import type { SourceText } from './source.ts';

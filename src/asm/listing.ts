@@ -20,9 +20,10 @@ const BYTES_COLUMNS = 18;
 /** Up to so many reserved bytes are shown one by one. */
 const MAX_SHOWN_RESERVED = 8;
 
-/** What is printed in one piece, and the offset into the section that it stands at. */
+/** What is printed in one piece. */
 interface Piece {
-  readonly offset: number;
+  /** Into the section; null for what goes with the piece before. */
+  readonly offset: number | null;
   readonly text: string;
 }
 
@@ -51,10 +52,10 @@ function arrange(pieces: readonly Piece[]): (Row | null)[] {
   const rows: Row[] = [];
   for (const { offset, text } of pieces) {
     const row = rows.at(-1);
-    if (row === undefined) rows.push({ offset, text });
+    if (row === undefined) rows.push({ offset: offset ?? 0, text });
     else if (row.text.length + text.length > BYTES_COLUMNS) {
       row.text += '-';
-      rows.push({ offset, text });
+      rows.push({ offset: offset ?? row.offset, text });
     } else row.text += text;
   }
   return rows.length === 0 ? [null] : rows;
@@ -75,11 +76,11 @@ function statementPieces(statement: Statement, bytes: Uint8Array, origin: Long):
   const repeated = body.kind === 'align' ? body.filler : body;
   if (repeated.kind === 'reserve') return reservedPieces(offset, lengthBytes);
   const once = Math.floor(lengthBytes / repetitions);
-  const pieces =
+  const pieces: Piece[] =
     repeated.kind === 'binary'
       ? [{ offset, text: `<bin ${hex(once, 0)}h>` }]
       : bodyPieces(statement, repeated, once, bytes, origin);
-  if (repetitions > 1) pieces.push({ offset, text: `<rep ${hex(repetitions, 0)}h>` });
+  if (repetitions > 1) pieces.push({ offset: null, text: `<rep ${hex(repetitions, 0)}h>` });
   return pieces;
 }
 

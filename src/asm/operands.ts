@@ -1,5 +1,5 @@
-// Operands of instructions as text: registers, numbers and memory, with their keywords. NASM manual,
-// "Effective Addresses" and "STRICT: Inhibiting Optimization".
+// Operands of instructions as text: registers, numbers and memory, with their keywords. NASM
+// manual, "Effective Addresses" and "STRICT: Inhibiting Optimization".
 
 import { REGISTERS, type RegisterName, type Width } from '../isa/index.ts';
 import type { Cursor } from './cursor.ts';
@@ -62,6 +62,9 @@ function parseOperand(cursor: Cursor, context: OperandContext): OperandText | nu
   if (distance !== null && !context.branch) {
     return cursor.error(place, `'${distance}' belongs before the target of a branch`);
   }
+  const next = cursor.peek();
+  if (next?.kind === 'operator' && !/^[-+~!($]/.test(next.text))
+    return cursor.fail(OPERAND_EXPECTED);
   const value = parseExpression(cursor, context.symbols);
   return value === null ? null : { kind: 'number', value, width, strict, distance };
 }
@@ -78,7 +81,9 @@ function parseKeywords(cursor: Cursor): Keywords | null {
       keywords.width = width;
     } else if (word === 'strict') keywords.strict = true;
     else if (word === 'short' || word === 'near') keywords.distance = word;
-    else if (word === 'far') return cursor.error(cursor.place, 'far branches are not supported');
+    else if (word === 'ptr' || (word === 'offset' && cursor.peek(1)?.kind === 'name')) {
+      return cursor.error(cursor.place, `NASM has no '${word}'`, [`the operand without '${word}'`]);
+    } else if (word === 'far') return cursor.error(cursor.place, 'far branches are not supported');
     else return keywords;
     cursor.take();
   }

@@ -8,13 +8,12 @@ import { Cursor, tokenName } from './cursor.ts';
 import { parseBinary, parseData, parseReserve } from './data.ts';
 import { Directives } from './directives.ts';
 import { type Expression, parseExpression } from './expression.ts';
-import { isBranch } from './instruction.ts';
 import type { Token } from './lexer.ts';
 import { parseOperands } from './operands.ts';
 import type { PreprocessedLine } from './preprocessor.ts';
 import type { Session } from './session.ts';
 import type { Place } from './source.ts';
-import { tableSpelling } from './spelling.ts';
+import { branchForms, tableSpelling } from './spelling.ts';
 import type { Body, OperandText, Prefixes, Statement } from './statement.ts';
 import { nearest } from './suggest.ts';
 import type { AssemblerSymbol } from './symbols.ts';
@@ -57,7 +56,7 @@ export class Parser {
       if (symbol !== null) this.add(symbol, null, null, line, place);
       return;
     }
-    if (this.directives.parse(cursor, symbol !== null)) return;
+    if (this.directives.parse(cursor, label !== null)) return;
     this.parsePlaced(cursor, symbol, line, place);
   }
 
@@ -71,7 +70,17 @@ export class Parser {
     const { section } = this.directives;
     const { listed } = line;
     const state = { offset: 0, lengthBytes: 0, repetitions: 1, bytes: null, fields: [] };
-    const statement: Statement = { label, body, times, section, place, listed, ...state };
+    const branchLengths = null;
+    const statement: Statement = {
+      label,
+      body,
+      times,
+      section,
+      place,
+      listed,
+      ...state,
+      branchLengths,
+    };
     this.statements.push(statement);
     listed.statements.push(statement);
   }
@@ -120,6 +129,7 @@ export class Parser {
       const second = cursor.keyword(1);
       const isLabel =
         second !== '' &&
+        cursor.peek(2) !== undefined &&
         nearest(token.text, vocabulary.instructionWords()) === null &&
         nearest(second, vocabulary.instructionWords()) !== null;
       if (!isLabel) return null;
@@ -128,7 +138,8 @@ export class Parser {
     return token;
   }
 
-  private define(token: Token, cursor: Cursor, kind: 'label' | 'equ'): AssemblerSymbol {
+  /** Define a symbol; null after reporting that it is defined already. */
+  private define(token: Token, cursor: Cursor, kind: 'label' | 'equ'): AssemblerSymbol | null {
     const { symbols } = this.session;
     const symbol = symbols.refer(token.text);
     if (kind === 'label') symbols.enter(token.text);
@@ -137,7 +148,7 @@ export class Parser {
       const { origin, at } = symbol.definedAt;
       const where = `${origin.source.name}:${origin.source.lineAt(at)}`;
       cursor.error(place, `'${symbol.name}' is already defined at ${where}`);
-      return symbol;
+      return null;
     }
     symbol.kind = kind;
     symbol.definedAt = place;
@@ -155,6 +166,7 @@ export class Parser {
     // Headers that several files include may say the same thing twice.
     if (before !== null && now?.number.eq(before.number)) return;
     const symbol = this.define(label, cursor, 'equ');
+    if (symbol === null) return;
     if (value === null || !ends) symbol.kind = 'failed';
     else {
       symbol.value = now;
@@ -224,13 +236,13 @@ export class Parser {
     cursor.take();
     const { symbols } = this.session;
     const { relative } = this.directives;
-    const branch = isBranch(word.toUpperCase());
-    const written = parseOperands(cursor, { symbols, relative, branch });
+    const forms = branchForms(word.toUpperCase());
+    const written = parseOperands(cursor, { symbols, relative, branch: forms !== null });
     if (written === null) return null;
     const { mnemonic, operands } = tableSpelling(word.toUpperCase(), written);
-    const isToTarget = branch && operands[0]?.kind === 'number';
-    const fixed = !isToTarget && operands.every(isFixed);
-    return { kind: 'instruction', mnemonic, prefixes, operands, fixed };
+    const branch = operands[0]?.kind === 'number' ? forms : null;
+    const fixed = branch === null && operands.every(isFixed);
+    return { kind: 'instruction', mnemonic, prefixes, operands, branch, fixed };
   }
 
   private parseAlign(cursor: Cursor, word: 'align' | 'alignb'): Body | null {
@@ -315,7 +327,8 @@ function isFixed(operand: OperandText): boolean {
 function defaultFiller(word: 'align' | 'alignb', place: Place): Body {
   if (word === 'align') {
     const operands: OperandText[] = [];
-    return { kind: 'instruction', mnemonic: 'NOP', prefixes: NO_PREFIXES, operands, fixed: true };
+    const prefixes = NO_PREFIXES;
+    return { kind: 'instruction', mnemonic: 'NOP', prefixes, operands, branch: null, fixed: true };
   }
   const one = { kind: 'value', value: numberValue(Long.ONE), at: place.at } as const;
   return { kind: 'reserve', itemBytes: 1, count: { steps: [one], place, fixed: true } };

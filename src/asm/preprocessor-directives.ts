@@ -171,7 +171,10 @@ export class PreprocessorDirectives {
       maximum = most;
     }
     if (maximum < minimum) {
-      return cursor.error(cursor.placeOf(token as Token), 'more parameters at least than at most');
+      return cursor.error(
+        cursor.placeOf(token as Token),
+        'the minimum is greater than the maximum',
+      );
     }
     const greedy = cursor.accept('+');
     const unlisted = this.acceptNolist(cursor) || /\.nolist$/i.test(token?.text ?? '');

@@ -1,12 +1,18 @@
-// From files to lines without preprocessor: includes, conditions, macros and repetitions. Lines come
-// out one by one, so that a condition can ask for constants that the lines before it define. The
-// stack of files, macros and repetitions is an array: nesting costs memory, never the host's stack.
+// From files to lines without preprocessor: includes, conditions, macros and repetitions. Lines
+// come out one by one, so that a condition can ask for constants that the lines before it define.
+// The stack of files, macros and repetitions is an array: nesting costs memory, never the host's
+// stack.
 
 import { type Condition, type ConditionContext, decide, parseCondition } from './conditions.ts';
 import type { TokenLine } from './cursor.ts';
 import { type SourceLine, type Token, tokensText } from './lexer.ts';
 import type { ListedLine } from './listing.ts';
-import { type MacroCall, MultiLineMacros, substitute } from './multi-line-macros.ts';
+import {
+  type MacroCall,
+  MultiLineMacros,
+  splitParameters,
+  substitute,
+} from './multi-line-macros.ts';
 import { PreprocessorDirectives } from './preprocessor-directives.ts';
 import type { Session } from './session.ts';
 import { SingleLineMacros } from './single-line-macros.ts';
@@ -259,7 +265,8 @@ export class Preprocessor {
       const forms = candidates.map(({ minimum, maximum, greedy }) =>
         count(minimum, maximum, greedy),
       );
-      const message = `macro '${name.text}' does not take these parameters`;
+      const given = splitParameters(line.tokens.slice(at + 1)).length;
+      const message = `macro '${name.text}' does not take ${count(given, given, false)}`;
       this.session.reporter.error(place, message, forms);
       return true;
     }
@@ -293,7 +300,8 @@ export class Preprocessor {
     const first = tokens[0] as Token;
     if (listed) {
       const number = line.origin.source.lineAt(first.at);
-      const text = `${tokensText(tokens)} `;
+      const gap = line.tokens[labelTokens]?.spaced === true ? ' ' : '';
+      const text = tokensText(tokens) + gap + (labelTokens === 1 ? ':' : '');
       this.listing.push({ number, depth: this.frames.length, text, statements: [] });
     }
     const colon = { ...first, kind: 'operator', text: ':' } as const;

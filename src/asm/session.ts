@@ -1,5 +1,5 @@
-// What the parts of one assembly share: the reader of files, the reporter, symbols and sections; and
-// the evaluation of expressions that must have a value while the source is still being read.
+// What the parts of one assembly share: the reader of files, the reporter, symbols and sections;
+// and the evaluation of expressions that must have a value while the source is still being read.
 
 import type Long from 'long';
 import { Reporter } from './diagnostics.ts';
@@ -47,8 +47,9 @@ export class Session {
 
   /** The same for an expression that may well have no value yet. Reports nothing. */
   constantNow(expression: Expression): Value | null {
-    const value = evaluate(expression, this.context(null));
-    return value === null || value.unknown || !isNumber(value) ? null : value;
+    // What the reporter hears of here is not an error.
+    const value = evaluate(expression, this.context(new Reporter()));
+    return value === null || !isNumber(value) ? null : value;
   }
 
   /** Report that a symbol is nowhere defined, once for each symbol. */
@@ -68,18 +69,18 @@ export class Session {
     }
   }
 
-  private context(reporter: Reporter | null): EvaluationContext {
-    const explain = (symbol: AssemblerSymbol, place: Place) => this.explainEarly(symbol, place);
+  private context(reporter: Reporter): EvaluationContext {
+    const explain = (symbol: AssemblerSymbol, place: Place) =>
+      explainEarly(symbol, place, reporter);
     return { here: null, sectionStart: null, reporter, explain };
   }
+}
 
-  private explainEarly(symbol: AssemblerSymbol, place: Place): void {
-    const { reporter } = this;
-    if (symbol.kind === 'failed' || reporter.incomplete) return;
-    const message =
-      symbol.kind === 'label'
-        ? `'${symbol.name}' is an address, which is not known yet here`
-        : `'${symbol.name}' has no value here`;
-    reporter.error(place, message, ['a number', 'a constant that is defined above']);
-  }
+function explainEarly(symbol: AssemblerSymbol, place: Place, reporter: Reporter): void {
+  if (symbol.kind === 'failed' || reporter.incomplete) return;
+  const message =
+    symbol.kind === 'label'
+      ? `'${symbol.name}' is an address, which is not known yet here`
+      : `'${symbol.name}' has no value here`;
+  reporter.error(place, message, ['a number', 'a constant that is defined above']);
 }

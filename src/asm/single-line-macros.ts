@@ -132,6 +132,10 @@ export function pushPasted(tokens: Token[], left: Token, text: string): void {
   if (first !== undefined) tokens.push({ ...first, spaced: left.spaced }, ...rest);
 }
 
+function parameterCount(count: number): string {
+  return `${count} parameter${count === 1 ? '' : 's'}`;
+}
+
 function isPaste(token: Token): boolean {
   return token.kind === 'parameter' && token.text === '%+';
 }
@@ -233,8 +237,8 @@ class Expansion {
       candidates.find(({ arity }) => arity === given.length) ??
       candidates.find(({ arity }) => arity === 0 && isEmpty);
     if (macro === undefined) {
-      const forms = candidates.map(({ arity }) => `${arity} parameters`);
-      const message = `'${name.text}' does not take ${given.length} parameters`;
+      const forms = candidates.map(({ arity }) => parameterCount(arity));
+      const message = `'${name.text}' does not take ${parameterCount(given.length)}`;
       this.reporter.error({ origin: this.origin, at: name.at }, message, forms);
       return 'failed';
     }
@@ -263,7 +267,9 @@ class Expansion {
     return null;
   }
 
-  /** Put the body of a macro before what waits; its tokens count as standing where its name does. */
+  /**
+   * Put the body of a macro before what waits; its tokens count as standing where its name does.
+   */
   private begin(macro: SingleLineMacro, name: Token, given: readonly Token[][]): void {
     const body: Token[] = [];
     for (const item of macro.body) {

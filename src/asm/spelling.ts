@@ -2,7 +2,7 @@
 // lets stand before a number.
 
 import { rowsByMnemonic, type Width } from '../isa/index.ts';
-import type { NumberOperandText, OperandText } from './statement.ts';
+import type { BranchForms, NumberOperandText, OperandText } from './statement.ts';
 
 /** An instruction as the table spells it. */
 export interface Spelling {
@@ -29,6 +29,15 @@ export function tableSpelling(mnemonic: string, operands: readonly OperandText[]
   return { mnemonic, operands };
 }
 
+/** The forms in which the mnemonic branches to a place, or null if it is no branch. */
+export function branchForms(mnemonic: string): BranchForms | null {
+  const targets = rowsByMnemonic(mnemonic)
+    .map(({ operands }) => operands[0])
+    .filter((spec) => spec?.place === 'relative');
+  const has = (width: Width) => targets.some((spec) => spec?.immediateWidth === width);
+  return targets.length === 0 ? null : { short: has(8), near: has(32) };
+}
+
 /** Bits of an operand as it is written, 0 if that does not say. */
 export function widthOf(operand: OperandText): Width | 0 {
   return operand.kind === 'register' ? operand.register.width : operand.width;
@@ -49,12 +58,9 @@ export function immediateSizes(
     .filter((row) => row.operands.length === operands.length)
     .map((row) => row.operands[index]?.immediateWidth ?? 0);
   if (Math.max(0, ...fields) <= 8) return [8];
-  return extendsDword(mnemonic, operation) ? [8, 32, 64] : [8, operation];
-}
-
-/** MOV and IMUL name the 32 bits that they extend to 64; the others do not. */
-function extendsDword(mnemonic: string, operation: Width): boolean {
-  return operation === 64 && (mnemonic === 'MOV' || mnemonic === 'IMUL');
+  // MOV and IMUL name the 32 bits that they extend to 64; the others do not. MOV extends no byte.
+  const whole: Width[] = operation === 64 && /^(MOV|IMUL)$/.test(mnemonic) ? [32, 64] : [operation];
+  return mnemonic === 'MOV' || operation === 8 ? whole : [8, ...whole];
 }
 
 /** NASM does not shorten `imul rax, rbx, dword 5`, although it shortens every other number. */

@@ -50,12 +50,20 @@ export type DataItem =
   | { readonly kind: 'expression'; readonly value: Expression }
   | { readonly kind: 'uninitialized' };
 
+/** Which forms of a branch to a place the instruction table has. */
+export interface BranchForms {
+  readonly short: boolean;
+  readonly near: boolean;
+}
+
 export interface InstructionBody {
   readonly kind: 'instruction';
   /** In upper case. */
   readonly mnemonic: string;
   readonly prefixes: Prefixes;
   readonly operands: readonly OperandText[];
+  /** The first operand is a place to go to, in which forms; null for all but branches. */
+  readonly branch: BranchForms | null;
   /** Its bytes depend neither on where it stands nor on symbols. */
   readonly fixed: boolean;
 }
@@ -108,4 +116,12 @@ export interface Statement {
   /** Encoding of a fixed instruction, or the bytes of a statement that no pass changes. */
   bytes: Uint8Array | null;
   fields: readonly AddressField[];
+  /** Bytes of the forms of a branch; null until they are asked for. */
+  branchLengths: BranchLengths | null;
+}
+
+/** Bytes of a branch in its two forms, 0 for one that it does not have. */
+export interface BranchLengths {
+  readonly short: number;
+  readonly near: number;
 }

@@ -16,20 +16,33 @@ export interface Value {
   readonly number: Long;
   /** No two of the same thing, none times 0. */
   readonly terms: readonly Term[];
-  /** It depends on a symbol that has no value yet; the number means nothing. */
-  readonly unknown: boolean;
+  /**
+   * How many times symbols without a value yet take part, each as 0; see {@link isUnknown}. As in
+   * NASM, the difference of two of them counts as known. What comes of it is checked in later passes.
+   */
+  readonly unknowns: number;
 }
 
 const NO_TERMS: readonly Term[] = [];
 
-export const UNKNOWN: Value = { number: Long.ZERO, terms: NO_TERMS, unknown: true };
+export const UNKNOWN: Value = { number: Long.ZERO, terms: NO_TERMS, unknowns: 1 };
 
 export function numberValue(number: Long): Value {
-  return { number, terms: NO_TERMS, unknown: false };
+  return { number, terms: NO_TERMS, unknowns: 0 };
 }
 
 export function termValue(of: Section | RegisterName, offset = Long.ZERO): Value {
-  return { number: offset, terms: [{ of, times: Long.ONE }], unknown: false };
+  return { number: offset, terms: [{ of, times: Long.ONE }], unknowns: 0 };
+}
+
+/** Number and sections of the value mean nothing yet. */
+export function isUnknown(value: Value): boolean {
+  return value.unknowns !== 0;
+}
+
+/** Nothing but a symbol without a value. NASM is hopeful about it; beside a number, the number counts. */
+export function isJustUnknown(value: Value): boolean {
+  return isUnknown(value) && value.number.isZero() && value.terms.length === 0;
 }
 
 export function isNumber(value: Value): boolean {
@@ -38,7 +51,8 @@ export function isNumber(value: Value): boolean {
 
 export function add(a: Value, b: Value): Value {
   const number = a.number.add(b.number);
-  if (b.terms.length === 0) return { number, terms: a.terms, unknown: false };
+  const unknowns = a.unknowns + b.unknowns;
+  if (b.terms.length === 0) return { number, terms: a.terms, unknowns };
   const terms = a.terms.slice();
   for (const { of, times } of b.terms) {
     const at = terms.findIndex((term) => term.of === of);
@@ -47,14 +61,15 @@ export function add(a: Value, b: Value): Value {
     else if (sum.isZero()) terms.splice(at, 1);
     else terms[at] = { of, times: sum };
   }
-  return { number, terms, unknown: false };
+  return { number, terms, unknowns };
 }
 
 export function multiply(value: Value, factor: Long): Value {
   const number = value.number.mul(factor);
-  if (value.terms.length === 0 || factor.isZero()) return numberValue(number);
+  const unknowns = value.unknowns * factor.toNumber();
+  if (value.terms.length === 0 || factor.isZero()) return { number, terms: NO_TERMS, unknowns };
   const terms = value.terms.map(({ of, times }) => ({ of, times: times.mul(factor) }));
-  return { number, terms: terms.filter(({ times }) => !times.isZero()), unknown: false };
+  return { number, terms: terms.filter(({ times }) => !times.isZero()), unknowns };
 }
 
 export function subtract(a: Value, b: Value): Value {
@@ -76,7 +91,7 @@ export function sameValue(a: Value | null, b: Value | null): boolean {
   if (a === b) return true;
   if (a === null || b === null) return false;
   return (
-    a.unknown === b.unknown &&
+    a.unknowns === b.unknowns &&
     a.number.eq(b.number) &&
     a.terms.length === b.terms.length &&
     a.terms.every(({ of, times }, i) => {
