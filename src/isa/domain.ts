@@ -2,7 +2,8 @@
 // evaluation domain runs it, the effects domain lists what it touches, a compiling domain emits
 // code for it. V is the domain's idea of an integer of up to 64 bits, always held zero-extended;
 // B is its idea of a truth value. Control flow goes through `when` only: a meaning never looks
-// into a V or B. Widths are in bits.
+// into a V or B. Until the last verb that may fault (accesses, divisions, `jump`, `raise`, `call`)
+// a meaning changes nothing but RSP, for engines undo no more than that. Widths are in bits.
 
 import type { Instruction, MemoryOperand, Operand } from './instruction.ts';
 import type { Width } from './registers.ts';
@@ -132,7 +133,10 @@ export interface Domain<V, B> {
    * Address of the instruction that follows in memory. Ask for it, and for operands, before `jump`.
    */
   next(): V;
-  /** Continue at `target`, an offset in the code segment. */
+  /**
+   * Continue at `target`, an offset in the code segment, once the instruction is complete: what
+   * follows in the meaning still happens. Faults if `target` is not canonical.
+   */
   jump(target: V): void;
   /** The instruction is not finished: execute it again (a further iteration of REP). */
   again(): void;
