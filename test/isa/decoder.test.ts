@@ -24,7 +24,7 @@ import { ANYWHERE, randomEncoding } from '../support/row-encodings.ts';
 import { forNasm, instructionText, isKnownToNasm } from '../support/same-instruction.ts';
 
 const ENCODINGS_PER_ROW = 20;
-const NOISE_COUNT = 20_000;
+const NOISE_COUNT = 15_000;
 
 interface Sample {
   readonly row: Row;

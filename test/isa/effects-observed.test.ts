@@ -35,7 +35,7 @@ import { randomEncoding } from '../support/row-encodings.ts';
 
 /** A row gets more encodings than this while something declared has not been seen. */
 const ENCODINGS_MIN = 6;
-const ENCODINGS_MAX = 60;
+const ENCODINGS_MAX = 40;
 const STATES_PER_ENCODING = 4;
 
 interface Case {
