@@ -83,6 +83,8 @@ export class Host {
   private readonly tickCycles: number;
   /** The slice that is under way, if the last run returned in the middle of one. */
   private slice: Slice | null = null;
+  /** Where the run that is under way returns, in cycles. */
+  private until = 0;
   private stopRequested = false;
 
   constructor(config: HostConfig) {
@@ -165,14 +167,15 @@ export class Host {
    */
   run(until: number): HostStop {
     this.stopRequested = false;
+    this.until = until;
     for (;;) {
       const slice = this.slice ?? this.nextSlice(until);
       if (slice === 'idle' || slice === 'until') return slice;
       this.slice = slice;
       const pcpu = this.pcpus[slice.pcpu];
       if (pcpu.now >= until) return 'until';
-      const outcome = this.scheduler.advance(pcpu, Math.min(slice.limit, until));
-      if (outcome !== 'limit' || pcpu.now >= slice.limit) this.slice = null;
+      const outcome = this.scheduler.advance(pcpu);
+      if (outcome !== 'limit' || pcpu.now >= this.slice.limit) this.slice = null;
       if (this.stopRequested) return 'requested';
     }
   }
@@ -226,8 +229,18 @@ export class Host {
     return time;
   }
 
-  /** Post an interrupt for a pCPU at a time in cycles; returns its sequence number. */
+  /** Cycles at which the pCPU whose turn it is has to pause. */
+  get limit(): number {
+    return Math.min(this.slice?.limit ?? this.until, this.until);
+  }
+
+  /**
+   * Post an interrupt for a pCPU at a time in cycles; returns its sequence number. The turn that is
+   * under way ends there at the latest.
+   */
   postInterrupt(time: number, kind: HostEventKind, pcpu: number, detail = 0): number {
+    const { slice } = this;
+    if (slice !== null && time < slice.limit) this.slice = { ...slice, limit: time };
     return this.events.post(time, kind, pcpu, detail);
   }
 

@@ -53,6 +53,14 @@ export class Pcpu {
     return this.state.now;
   }
 
+  /**
+   * Where the turn of this pCPU ends, in cycles. An event that is posted meanwhile may bring it
+   * closer, so bodies look again after everything they do.
+   */
+  get limit(): number {
+    return this.host.limit;
+  }
+
   get nowNs(): number {
     return this.host.frequency.toNs(this.state.now);
   }

@@ -22,10 +22,10 @@ export class Scheduler {
     this.host = host;
   }
 
-  /** Run the current thread of a pCPU up to `limit`, and do what it then asks for. */
-  advance(pcpu: Pcpu, limit: number): BodyOutcome {
+  /** Run the current thread of a pCPU up to the limit, and do what it then asks for. */
+  advance(pcpu: Pcpu): BodyOutcome {
     const thread = pcpu.current as Thread;
-    const outcome = thread.body.run(pcpu, limit);
+    const outcome = thread.body.run(pcpu);
     if (outcome !== 'limit') this.schedule(pcpu, outcome);
     return outcome;
   }

@@ -19,8 +19,8 @@ export type BodyOutcome =
 
 /** What a thread does. Time passes only by `pcpu.advanceTo` and `pcpu.spend`. */
 export interface ThreadBody {
-  /** Go on until the pCPU's clock has reached `limit`, or something else is to be done. */
-  run(pcpu: Pcpu, limit: number): BodyOutcome;
+  /** Go on until the pCPU's clock has reached `pcpu.limit`, or something else is to be done. */
+  run(pcpu: Pcpu): BodyOutcome;
   /**
    * An interrupt reached the pCPU while this thread runs. True if the body will see to it that
    * `pcpu.handleInterrupts` is called (it has to leave a guest first); false to have it called now.

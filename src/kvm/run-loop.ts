@@ -38,28 +38,28 @@ export class VcpuThread implements ThreadBody {
     this.vcpu = vcpu;
   }
 
-  run(pcpu: Pcpu, limit: number): BodyOutcome {
+  run(pcpu: Pcpu): BodyOutcome {
     const { state, vm } = this.vcpu;
     if (vm.isShutDown) {
       state.phase = 'ended';
       return 'exit';
     }
     for (;;) {
-      const outcome = this.advance(pcpu, limit);
+      const outcome = this.advance(pcpu);
       if (outcome !== null) return outcome;
       // What user space has to look at is not part of a saved state, so it does so at once.
-      if (pcpu.now >= limit && state.phase !== 'userSpace') return 'limit';
+      if (pcpu.now >= pcpu.limit && state.phase !== 'userSpace') return 'limit';
     }
   }
 
   /** One step of the state machine; null to go on with the next. */
-  private advance(pcpu: Pcpu, limit: number): BodyOutcome | null {
+  private advance(pcpu: Pcpu): BodyOutcome | null {
     const { state } = this.vcpu;
     switch (state.phase) {
       case 'loop':
         return this.loop(pcpu);
       case 'guest':
-        return this.guest(pcpu, limit);
+        return this.guest(pcpu);
       case 'yielded':
         if (state.inSpinLoop) endSpin(this.vcpu);
         state.phase = 'loop';
@@ -146,11 +146,11 @@ export class VcpuThread implements ThreadBody {
     this.leaveTo({ reason: 'FAIL_ENTRY', hardwareReason, check: outcome.check });
   }
 
-  private guest(pcpu: Pcpu, limit: number): BodyOutcome | null {
+  private guest(pcpu: Pcpu): BodyOutcome | null {
     const { vcpu } = this;
     const { virtual } = vcpu;
     virtual.interruptPending = pcpu.interruptPending;
-    const outcome = virtual.run(limit);
+    const outcome = virtual.run(pcpu.limit);
     const { clock } = virtual.processor;
     switch (outcome.kind) {
       case 'limit':
