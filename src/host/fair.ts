@@ -1,5 +1,5 @@
 // The completely fair scheduler, one queue for each pCPU: virtual run time, slices, wake-up
-// preemption, next and skip buddies. Linux kernel/sched/fair.c. Pure: knows threads and times in
+// preemption, next, last and skip buddies. Linux kernel/sched/fair.c. Pure: knows threads and times in
 // ns, not pCPUs. Equal virtual run times keep their order of arrival.
 
 import type { Thread } from './thread.ts';
@@ -31,12 +31,20 @@ export interface FairQueueState {
   queued: number[];
   current: number;
   next: number;
+  last: number;
   skip: number;
   minVruntime: number;
 }
 
 export class FairQueue {
-  state: FairQueueState = { queued: [], current: -1, next: -1, skip: -1, minVruntime: 0 };
+  state: FairQueueState = {
+    queued: [],
+    current: -1,
+    next: -1,
+    last: -1,
+    skip: -1,
+    minVruntime: 0,
+  };
   private readonly tunables: FairTunables;
   private readonly threads: readonly Thread[];
 
@@ -131,6 +139,7 @@ export class FairQueue {
 
   private clearBuddies(thread: Thread): void {
     if (this.state.next === thread.id) this.state.next = -1;
+    if (this.state.last === thread.id) this.state.last = -1;
     if (this.state.skip === thread.id) this.state.skip = -1;
   }
 
@@ -160,9 +169,9 @@ export class FairQueue {
         chosen = this.thread(second);
       }
     }
-    if (state.next >= 0) {
-      const next = this.thread(state.next);
-      if (state.queued.includes(next.id) && this.isNear(next, left)) chosen = next;
+    for (const buddy of [state.last, state.next]) {
+      if (!state.queued.includes(buddy)) continue;
+      if (this.isNear(this.thread(buddy), left)) chosen = this.thread(buddy);
     }
     state.queued.splice(state.queued.indexOf(chosen.id), 1);
     state.current = chosen.id;
@@ -222,6 +231,8 @@ export class FairQueue {
     if (current === null) return false;
     if (this.compare(current, woken) !== 1) return false;
     this.state.next = woken.id;
+    // Its caches are warm: it goes on if the woken one soon blocks.
+    if (this.runningCount >= this.tunables.nrLatency) this.state.last = current.id;
     return true;
   }
 
