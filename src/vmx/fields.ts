@@ -7,7 +7,7 @@ export type CheckGroup = 'controls' | 'host' | 'guest' | 'injection' | 'none';
 
 export interface FieldDefinition {
   readonly encoding: number;
-  /** As Linux spells it, in arch/x86/include/asm/vmx.h. */
+  /** As Linux spells it, in arch/x86/include/asm/vmx.h, or else Xen or kvm-unit-tests. */
   readonly name: FieldName;
   /** As the SDM calls it. */
   readonly title: string;
@@ -26,6 +26,9 @@ const CONTROLS = [
   [0x2000, 'IO_BITMAP_A', 'Address of I/O bitmap A'],
   [0x2002, 'IO_BITMAP_B', 'Address of I/O bitmap B'],
   [0x2004, 'MSR_BITMAP', 'Address of MSR bitmaps'],
+  [0x2006, 'VM_EXIT_MSR_STORE_ADDR', 'VM-exit MSR-store address', 'none'],
+  [0x2008, 'VM_EXIT_MSR_LOAD_ADDR', 'VM-exit MSR-load address', 'none'],
+  [0x200a, 'VM_ENTRY_MSR_LOAD_ADDR', 'VM-entry MSR-load address', 'none'],
   [0x2010, 'TSC_OFFSET', 'TSC offset', 'none'],
   [0x201a, 'EPT_POINTER', 'EPT pointer'],
   [0x2032, 'TSC_MULTIPLIER', 'TSC multiplier'],
@@ -68,6 +71,10 @@ const EXIT_INFORMATION = [
   [0x440c, 'VM_EXIT_INSTRUCTION_LEN', 'VM-exit instruction length'],
   [0x440e, 'VMX_INSTRUCTION_INFO', 'VM-exit instruction information'],
   [0x6400, 'EXIT_QUALIFICATION', 'Exit qualification'],
+  [0x6402, 'IO_RCX', 'I/O RCX'],
+  [0x6404, 'IO_RSI', 'I/O RSI'],
+  [0x6406, 'IO_RDI', 'I/O RDI'],
+  [0x6408, 'IO_RIP', 'I/O RIP'],
   [0x640a, 'GUEST_LINEAR_ADDRESS', 'Guest-linear address'],
 ] as const satisfies readonly Line[];
 
@@ -104,8 +111,13 @@ const GUEST_STATE = [
   [0x2802, 'GUEST_IA32_DEBUGCTL', 'Guest IA32_DEBUGCTL', 'debugctl'],
   [0x2804, 'GUEST_IA32_PAT', 'Guest IA32_PAT', 'pat'],
   [0x2806, 'GUEST_IA32_EFER', 'Guest IA32_EFER', 'efer'],
+  [0x280a, 'GUEST_PDPTR0', 'Guest PDPTE0'],
+  [0x280c, 'GUEST_PDPTR1', 'Guest PDPTE1'],
+  [0x280e, 'GUEST_PDPTR2', 'Guest PDPTE2'],
+  [0x2810, 'GUEST_PDPTR3', 'Guest PDPTE3'],
   [0x4824, 'GUEST_INTERRUPTIBILITY_INFO', 'Guest interruptibility state', 'interruptibility'],
   [0x4826, 'GUEST_ACTIVITY_STATE', 'Guest activity state', 'activity'],
+  [0x4828, 'GUEST_SMBASE', 'Guest SMBASE'],
   [0x482a, 'GUEST_SYSENTER_CS', 'Guest IA32_SYSENTER_CS', 'sysenterCs'],
   [0x482e, 'VMX_PREEMPTION_TIMER_VALUE', 'VMX-preemption timer value', 'none'],
   [0x6800, 'GUEST_CR0', 'Guest CR0', 'cr0'],

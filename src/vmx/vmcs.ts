@@ -100,9 +100,12 @@ export class Vmcs {
     this.store(index, typeof value === 'number' ? Long.fromNumber(value) : value);
   }
 
-  /** VMREAD: the value zero-extended, or the VM-instruction error number. */
+  /**
+   * VMREAD: the value zero-extended, or the VM-instruction error number.
+   * @param encoding the whole operand; encodings have 15 bits
+   */
   vmread(encoding: number): Long | number {
-    const index = indexOfEncoding(encoding & ~1);
+    const index = indexOfEncoding(encoding - (encoding % 2));
     if (index === undefined || !isLegalAccess(encoding, index)) return VmxError.UNSUPPORTED_FIELD;
     const value = this.get64(index);
     return (encoding & 1) === 1 ? Long.fromBits(value.high, 0) : value;
@@ -110,7 +113,7 @@ export class Vmcs {
 
   /** VMWRITE: null, or the VM-instruction error number. */
   vmwrite(encoding: number, value: Long): number | null {
-    const index = indexOfEncoding(encoding & ~1);
+    const index = indexOfEncoding(encoding - (encoding % 2));
     if (index === undefined || !isLegalAccess(encoding, index)) return VmxError.UNSUPPORTED_FIELD;
     const field = FIELDS[index];
     if (field.type === 'exitInformation') return VmxError.READ_ONLY_FIELD;
