@@ -56,7 +56,9 @@ export class Scheduler {
     target.queue.enqueue(thread, 'woken');
     this.becomeRunnable(thread, waker.now);
     if (waker.traced) waker.trace('sched_wakeup', { ...thread.traced, targetCpu: target.index });
-    if (target.isIdle || target.queue.wakeupPreempts(thread)) this.reschedule(target, waker);
+    // Who is about to be rescheduled anyway is not preempted, and his buddies stay as they are.
+    const preempts = !target.needResched && target.queue.wakeupPreempts(thread);
+    if (target.isIdle || preempts) this.reschedule(target, waker);
     return true;
   }
 
@@ -80,11 +82,8 @@ export class Scheduler {
   private placeWoken(thread: Thread): Pcpu {
     const { pcpus } = this.host;
     const previous = pcpus[thread.state.pcpu];
-    const isAllowed = thread.affinity.includes(previous.index);
-    if (isAllowed && isFree(previous)) return previous;
-    const idle = thread.affinity.map((index) => pcpus[index]).find(isFree);
-    if (idle !== undefined) return idle;
-    return isAllowed ? previous : this.leastLoaded(thread);
+    if (isFree(previous)) return previous;
+    return thread.affinity.map((index) => pcpus[index]).find(isFree) ?? previous;
   }
 
   private leastLoaded(thread: Thread): Pcpu {
@@ -115,6 +114,18 @@ export class Scheduler {
     if (pcpu.queue.tickPreempts()) pcpu.state.needResched = true;
     this.host.setTick(pcpu, !pcpu.isIdle);
     this.balance(pcpu, 2);
+    this.callIdle(pcpu);
+  }
+
+  /**
+   * An idle pCPU has no tick: the tick of another one on which somebody waits makes it look around.
+   * fair.c, nohz_balancer_kick.
+   */
+  private callIdle(pcpu: Pcpu): void {
+    const idle = this.host.pcpus.find(
+      (other) => isFree(other) && this.movable(pcpu, other) !== undefined,
+    );
+    if (idle !== undefined) this.host.sendIpi(pcpu, idle);
   }
 
   /** Pull a waiting thread if another pCPU has at least `excess` threads more than this one. */
