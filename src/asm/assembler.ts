@@ -55,7 +55,7 @@ export type Assembled =
     }
   | {
       readonly kind: 'errors';
-      /** In order of the source as far as each file goes; never empty. */
+      /** In the order of the source; never empty. */
       readonly errors: readonly Diagnostic[];
       readonly warnings: readonly Diagnostic[];
     };
@@ -72,7 +72,7 @@ export function assemble(source: SourceFile, options: AssembleOptions = {}): Ass
   const origin = parser.directives.origin ?? options.origin ?? Long.ZERO;
   const bytes = new Layout(session, parser.statements).run(origin);
   if (bytes === null || reporter.errors.length > 0) {
-    return { kind: 'errors', errors: reporter.errors, warnings };
+    return { kind: 'errors', errors: reporter.inOrder(), warnings };
   }
   return {
     kind: 'ok',

@@ -40,8 +40,13 @@ export class Reporter {
   incomplete = false;
   private readonly seen = new Set<string>();
 
+  /** More errors would not be kept: looking for good messages is in vain. */
+  get isFull(): boolean {
+    return this.errors.length > MAX_ERRORS;
+  }
+
   error(place: Place, message: string, expected: readonly string[] = []): void {
-    if (this.errors.length > MAX_ERRORS) return;
+    if (this.isFull) return;
     if (this.errors.length === MAX_ERRORS) {
       this.errors.push(describe('error', place, 'too many errors; the rest is not shown', []));
       return;
@@ -52,6 +57,16 @@ export class Reporter {
   warn(place: Place, message: string, expected: readonly string[] = []): void {
     if (this.warnings.length >= MAX_ERRORS) return;
     this.add(this.warnings, describe('warning', place, message, expected));
+  }
+
+  /** The errors in the order of the source: passes report some before others. */
+  inOrder(): readonly Diagnostic[] {
+    const isLast = this.errors.length > MAX_ERRORS;
+    const sortable = isLast ? this.errors.slice(0, -1) : this.errors;
+    const sorted = [...sortable].sort(
+      (a, b) => comparePlaces(root(a), root(b)) || comparePlaces(a, b),
+    );
+    return isLast ? [...sorted, ...this.errors.slice(-1)] : sorted;
   }
 
   private add(to: Diagnostic[], diagnostic: Diagnostic): void {
@@ -83,6 +98,16 @@ function describe(
     sourceLine: place.origin.source.line(at.line),
     chain,
   };
+}
+
+/** Where the file that was given to the assembler comes to it. */
+function root(diagnostic: Diagnostic): DiagnosticPlace {
+  return diagnostic.chain.at(-1) ?? diagnostic;
+}
+
+/** Places of different files have no order. */
+function comparePlaces(a: DiagnosticPlace, b: DiagnosticPlace): number {
+  return a.file === b.file ? a.line - b.line || a.column - b.column : 0;
 }
 
 const LINK_TEXTS = {

@@ -2,6 +2,7 @@
 // be told from guesses of earlier passes.
 
 import type Long from 'long';
+import { circularSymbols } from './circular.ts';
 import { evaluate } from './evaluate.ts';
 import type { Expression } from './expression.ts';
 import { evaluateInstruction, fitsField, type InstructionContext } from './instruction.ts';
@@ -15,6 +16,8 @@ export class Emission {
   private readonly output: Uint8Array;
   private readonly origin: Long;
   private readonly definitions = new Map<AssemblerSymbol, Expression>();
+  /** Null until somebody has to know. */
+  private circular: ReadonlySet<AssemblerSymbol> | null = null;
 
   constructor(
     session: Session,
@@ -83,24 +86,11 @@ export class Emission {
   }
 
   private checkEqu(symbol: AssemblerSymbol, value: Expression, context: InstructionContext): void {
-    if (evaluate(value, context) !== null || !this.isCircular(symbol)) return;
+    if (evaluate(value, context) !== null) return;
+    this.circular ??= circularSymbols(this.definitions);
+    if (!this.circular.has(symbol)) return;
     const message = `'${symbol.name}' is defined in terms of itself`;
     this.session.reporter.error(symbol.definedAt ?? value.place, message);
-  }
-
-  /** Whether the definition of a symbol leads back to it. */
-  private isCircular(symbol: AssemblerSymbol): boolean {
-    const seen = new Set<AssemblerSymbol>();
-    const waiting = [symbol];
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      for (const step of this.definitions.get(next)?.steps ?? []) {
-        if (step.kind !== 'symbol' || seen.has(step.symbol)) continue;
-        if (step.symbol === symbol) return true;
-        seen.add(step.symbol);
-        waiting.push(step.symbol);
-      }
-    }
-    return false;
   }
 
   /** Offset of a statement into the output. */

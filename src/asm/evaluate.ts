@@ -102,7 +102,7 @@ class Evaluation {
     const { value } = symbol;
     if (value !== null && !isUnknown(value)) return value;
     const { reporter } = this.context;
-    if (reporter === null) return value ?? UNKNOWN;
+    if (reporter === null) return UNKNOWN;
     this.context.explain(symbol, this.place(at), reporter);
     return null;
   }
@@ -128,7 +128,9 @@ class Evaluation {
     const bothNumbers = left && right;
     const isLost = isSum && bothNumbers && value.number.isZero();
     if (isSum && bothNumbers && !isLost) hint.summed = true;
-    this.numbers.push(isSum ? (left || right) && !isLost : true);
+    // A product has a number if what is multiplied has one; the factor always is one.
+    const isProduct = step.operator === '*';
+    this.numbers.push(isSum ? (left || right) && !isLost : !isProduct || bothNumbers);
   }
 
   private unary(operator: string, operand: Value, at: number): Value | null {

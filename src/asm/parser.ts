@@ -130,6 +130,7 @@ export class Parser {
       const isLabel =
         second !== '' &&
         cursor.peek(2) !== undefined &&
+        !this.session.reporter.isFull &&
         nearest(token.text, vocabulary.instructionWords()) === null &&
         nearest(second, vocabulary.instructionWords()) !== null;
       if (!isLabel) return null;
@@ -257,9 +258,11 @@ export class Parser {
     const boundary = number.toNumber();
     this.directives.raiseAlignment(boundary);
     if (!cursor.atEnd && !cursor.accept(',')) return cursor.fail(["','", 'the end of the line']);
+    if (/^alignb?$/.test(cursor.keyword())) {
+      return cursor.error(cursor.place, 'an alignment cannot fill another');
+    }
     const filler = cursor.atEnd ? defaultFiller(word, place) : this.parseBody(cursor, NO_PREFIXES);
     if (filler === null) return null;
-    if (filler.kind === 'align') return cursor.error(place, 'an alignment cannot fill another');
     return { kind: 'align', boundary, filler };
   }
 
@@ -279,12 +282,11 @@ export class Parser {
       this.session.reporter.incomplete = true;
       return null;
     }
+    if (this.session.reporter.isFull) return null;
     const meant = nearest(word, vocabulary.instructionWords());
-    return cursor.error(
-      place,
-      `unknown instruction '${token.text}'`,
-      meant === null ? [] : [meant],
-    );
+    const expected = meant === null ? [] : [meant];
+    if (cursor.peek(1) === undefined) expected.push('a colon if this is a label');
+    return cursor.error(place, `unknown instruction '${token.text}'`, expected);
   }
 }
 

@@ -132,7 +132,9 @@ export class Preprocessor {
   /** One line: obey its directive, call its macro, or hand it on. */
   private process(frame: Frame, line: SourceLine): PreprocessedLine | null {
     const { reporter } = this.session;
-    const isActive = frame.conditions.every(({ state }) => state === 'taken');
+    // Inside of a branch that is not taken, every %if is `never`.
+    const open = frame.conditions.at(-1);
+    const isActive = open === undefined || open.state === 'taken';
     const first = line.tokens[0];
     if (first === undefined) return null;
     if (!isActive && first.kind !== 'directive') return null;

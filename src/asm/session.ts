@@ -55,7 +55,8 @@ export class Session {
   /** Report that a symbol is nowhere defined, once for each symbol. */
   explain(symbol: AssemblerSymbol, place: Place): void {
     // What is defined but has no value has an error of its own.
-    if (symbol.kind !== 'undefined' || symbol.external || this.reporter.incomplete) return;
+    if (symbol.kind !== 'undefined' || symbol.external) return;
+    if (this.reporter.incomplete || this.reporter.isFull) return;
     if (this.undefinedReported.has(symbol)) return;
     this.undefinedReported.add(symbol);
     const meant = nearest(symbol.name, this.definedNames());

@@ -1,0 +1,3 @@
+; included
+incl:	nop
+ 	dd	1,2
