@@ -2,7 +2,13 @@
 // chosen as NASM does. NASM manual, "Effective Addresses".
 
 import Long from 'long';
-import { type AssemblyMemory, Gpr, type RegisterName, registerName } from '../isa/index.ts';
+import {
+  type AssemblyMemory,
+  Gpr,
+  type RegisterName,
+  registerName,
+  Segment,
+} from '../isa/index.ts';
 import { type BaseHint, type EvaluationContext, evaluate } from './evaluate.ts';
 import type { Section } from './sections.ts';
 import type { MemoryOperandText } from './statement.ts';
@@ -19,8 +25,6 @@ interface Registers {
 type Fail = (message: string, expected?: readonly string[]) => null;
 
 const NO_REGISTERS: Registers = { base: null, index: null, scale: 1 };
-
-const FS = 4;
 
 /** A memory operand for the encoder. */
 export interface MemoryAddress {
@@ -111,7 +115,7 @@ function fitsDisplacement(value: Long, isNarrow: boolean): boolean {
 
 /** FS and GS have bases of their own, so that `default rel` leaves addresses in them alone. */
 function isRelative({ addressing, segment }: MemoryOperandText): boolean {
-  return addressing === 'rel' || (addressing === 'default rel' && segment < FS);
+  return addressing === 'rel' || (addressing === 'default rel' && segment < Segment.FS);
 }
 
 function chooseRegisters(value: Value, hint: BaseHint, fail: Fail): Registers | null {

@@ -100,6 +100,7 @@ function read(source: SourceFile, preprocessor: Preprocessor, parser: Parser): v
   for (let line = preprocessor.next(); line !== null; line = preprocessor.next()) {
     parser.parse(line);
   }
+  parser.directives.finish();
 }
 
 function predefine(preprocessor: Preprocessor, defines: Readonly<Record<string, string>>): void {

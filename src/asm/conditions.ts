@@ -3,7 +3,7 @@
 import { Cursor, type TokenLine } from './cursor.ts';
 import { parseExpression } from './expression.ts';
 import type { Token } from './lexer.ts';
-import { stringBytes } from './literals.ts';
+import { parseNumber, stringBytes } from './literals.ts';
 import type { MultiLineMacros } from './multi-line-macros.ts';
 import type { Session } from './session.ts';
 import type { SingleLineMacros } from './single-line-macros.ts';
@@ -72,8 +72,10 @@ function ask(asks: string, raw: TokenLine, context: ConditionContext): boolean |
       return expanded[0]?.kind === 'name';
     case 'str':
       return expanded[0]?.kind === 'string';
-    case 'num':
-      return expanded.find((token) => !isSign(token))?.kind === 'number';
+    case 'num': {
+      const token = expanded.find((one) => !isSign(one));
+      return token?.kind === 'number' && parseNumber(token.text).kind === 'value';
+    }
     default:
       return isTrue(line, context);
   }

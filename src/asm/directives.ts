@@ -6,6 +6,7 @@ import { parseExpression } from './expression.ts';
 import type { Token } from './lexer.ts';
 import type { Section } from './sections.ts';
 import type { Session } from './session.ts';
+import type { Place } from './source.ts';
 import { nearest } from './suggest.ts';
 import { DIRECTIVES } from './vocabulary.ts';
 
@@ -18,6 +19,11 @@ export class Directives {
   origin: Long | null = null;
   private readonly session: Session;
   private bitsGiven = false;
+  /** The last `default rel`, or null. */
+  private relativeFrom: Place | null = null;
+  private defaultGiven = false;
+  /** An address that is absolute because nothing had been said yet. */
+  private earlyAddress = false;
 
   constructor(session: Session) {
     this.session = session;
@@ -53,6 +59,19 @@ export class Directives {
     this.bitsGiven = true;
     const message = "no 'bits 64' before the first instruction; NASM would assemble 16-bit code";
     cursor.warn(cursor.place, message, ["'bits 64' at the top of the file"]);
+  }
+
+  /** An address without registers that is neither `rel` nor `abs`. */
+  noticeAddress(): void {
+    if (!this.defaultGiven) this.earlyAddress = true;
+  }
+
+  /** Check what can be told only when all lines have been read. */
+  finish(): void {
+    if (!this.relative || !this.earlyAddress || this.relativeFrom === null) return;
+    // The setting is not reset between NASM's passes.
+    const message = "NASM would apply this 'default rel' to the addresses above, too";
+    this.session.reporter.error(this.relativeFrom, message, ["'default rel' at the top"]);
   }
 
   /** An ALIGN in the section makes the section start at least so aligned. */
@@ -115,6 +134,8 @@ export class Directives {
       const word = cursor.keyword();
       if (word !== 'rel' && word !== 'abs') return cursor.fail(['rel', 'abs']);
       this.relative = word === 'rel';
+      this.defaultGiven = true;
+      if (this.relative) this.relativeFrom = cursor.place;
       cursor.take();
     } while (cursor.keyword() !== '');
     return true;

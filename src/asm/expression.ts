@@ -163,6 +163,14 @@ class ExpressionParser {
       case 'number':
         return this.literal(token, parseNumber(token.text));
       case 'string':
+        if (this.isSigned()) {
+          const expected = ['parentheses around the string'];
+          return cursor.error(
+            cursor.placeOf(token),
+            'NASM allows no sign before a string',
+            expected,
+          );
+        }
         return this.literal(token, stringNumber(stringBytes(token.text)));
       case 'name':
         return this.name(token);
@@ -173,6 +181,12 @@ class ExpressionParser {
       default:
         return cursor.fail(OPERAND_EXPECTED);
     }
+  }
+
+  /** A sign stands directly before the operand. */
+  private isSigned(): boolean {
+    const before = this.waiting.at(-1);
+    return before?.step.kind === 'unary' && /^[-+]$/.test(before.step.operator);
   }
 
   private literal(token: Token, literal: Literal<Long>): Step | null {

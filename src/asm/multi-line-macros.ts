@@ -41,7 +41,8 @@ export class MultiLineMacros {
       ({ name, minimum, maximum }) =>
         name !== macro.name || minimum !== macro.minimum || maximum !== macro.maximum,
     );
-    this.macros.set(key, [...others, macro]);
+    // Where several take the same number of parameters, the last one defined is called.
+    this.macros.set(key, [macro, ...others]);
   }
 
   /** The macros that go by a name. */
@@ -71,6 +72,27 @@ interface Parameter {
   readonly tokens: readonly Token[];
   /** Index of its first token in the line, for a greedy parameter. */
   readonly from: number;
+}
+
+/** What is wrong with the braces around parameters, or null. They enclose whole parameters. */
+export function braceProblem(tokens: readonly Token[]): string | null {
+  let open = 0;
+  for (const [i, { kind, text }] of tokens.entries()) {
+    if (kind !== 'operator') continue;
+    if (text === '{' && open++ === 0 && i > 0 && !isComma(tokens[i - 1])) {
+      return 'a brace opens in the middle of a parameter';
+    }
+    if (text !== '}') continue;
+    if (--open < 0) return 'there is no brace that this one closes';
+    const next = tokens[i + 1];
+    if (open === 0 && next !== undefined && !isComma(next))
+      return 'a parameter goes on behind its brace';
+  }
+  return open > 0 ? 'a brace is not closed' : null;
+}
+
+function isComma(token: Token | undefined): boolean {
+  return token?.kind === 'operator' && token.text === ',';
 }
 
 /** Split at commas; braces keep commas together and are dropped. */

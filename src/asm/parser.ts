@@ -3,7 +3,7 @@
 // directives.ts, data and reservations in data.ts.
 
 import Long from 'long';
-import { SEGMENT_NAMES } from '../isa/index.ts';
+import { SEGMENT_NAMES, Segment } from '../isa/index.ts';
 import { Cursor, tokenName } from './cursor.ts';
 import { parseBinary, parseData, parseReserve } from './data.ts';
 import { Directives } from './directives.ts';
@@ -14,10 +14,10 @@ import type { PreprocessedLine } from './preprocessor.ts';
 import type { Session } from './session.ts';
 import type { Place } from './source.ts';
 import { branchForms, tableSpelling } from './spelling.ts';
-import type { Body, OperandText, Prefixes, Statement } from './statement.ts';
+import type { Body, MemoryOperandText, OperandText, Prefixes, Statement } from './statement.ts';
 import { nearest } from './suggest.ts';
 import type { AssemblerSymbol } from './symbols.ts';
-import { numberValue } from './value.ts';
+import { isNumber, numberValue } from './value.ts';
 import * as vocabulary from './vocabulary.ts';
 
 const NO_PREFIXES: Prefixes = {
@@ -240,6 +240,9 @@ export class Parser {
     const forms = branchForms(word.toUpperCase());
     const written = parseOperands(cursor, { symbols, relative, branch: forms !== null });
     if (written === null) return null;
+    for (const operand of written) {
+      if (operand.kind === 'memory' && isByDefault(operand)) this.directives.noticeAddress();
+    }
     const { mnemonic, operands } = tableSpelling(word.toUpperCase(), written);
     const branch = operands[0]?.kind === 'number' ? forms : null;
     const fixed = branch === null && operands.every(isFixed);
@@ -318,6 +321,12 @@ function prefixOf(word: string): Partial<Prefixes> | null {
   if (addressWidth !== undefined) return { addressWidth };
   const segment = SEGMENT_NAMES.indexOf(word);
   return segment < 0 ? null : { segment };
+}
+
+/** Whether `default rel` decides about the address. */
+function isByDefault({ addressing, segment, address }: MemoryOperandText): boolean {
+  if (addressing === 'rel' || addressing === 'abs' || segment >= Segment.FS) return false;
+  return address.steps.every((step) => step.kind !== 'value' || isNumber(step.value));
 }
 
 function isFixed(operand: OperandText): boolean {

@@ -5,7 +5,7 @@ import { Cursor, type TokenLine } from './cursor.ts';
 import { parseExpression } from './expression.ts';
 import { lex, lexText, type SourceLine, type Token, tokensText } from './lexer.ts';
 import { stringBytes } from './literals.ts';
-import { joinRest, splitParameters } from './multi-line-macros.ts';
+import { braceProblem, joinRest, splitParameters } from './multi-line-macros.ts';
 import type { Frame, Preprocessor } from './preprocessor.ts';
 import { type Origin, type Place, SourceText } from './source.ts';
 import { nearest } from './suggest.ts';
@@ -179,7 +179,12 @@ export class PreprocessorDirectives {
     const greedy = cursor.accept('+');
     const unlisted = this.acceptNolist(cursor) || /\.nolist$/i.test(token?.text ?? '');
     const rest = cursor.line.tokens.slice(cursor.index);
+    const problem = braceProblem(rest);
+    if (problem !== null) return cursor.error(cursor.place, problem);
     const split = splitParameters(rest);
+    if (!greedy && split.length > maximum - minimum) {
+      return cursor.error(cursor.place, 'there are more defaults than parameters that need one');
+    }
     const defaults = joinRest(split, rest, greedy ? maximum - minimum : split.length);
     const { text } = name;
     return { name: text, ignoreCase, minimum, maximum, greedy, unlisted, defaults };

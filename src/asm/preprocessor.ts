@@ -8,6 +8,7 @@ import type { TokenLine } from './cursor.ts';
 import { type SourceLine, type Token, tokensText } from './lexer.ts';
 import type { ListedLine } from './listing.ts';
 import {
+  braceProblem,
   type MacroCall,
   MultiLineMacros,
   splitParameters,
@@ -148,6 +149,7 @@ export class Preprocessor {
       return null;
     }
     if (first.kind === 'directive') {
+      if (isActive && frame.call === null && !this.hasNoParameters(frame, tokens)) return null;
       const raw = this.lineOf(frame, line, tokens);
       if (!this.conditional(frame, raw, isActive) && isActive) this.directives.obey(frame, raw);
       return null;
@@ -156,6 +158,17 @@ export class Preprocessor {
     if (expanded === null || expanded.length === 0) return null;
     const complete = { tokens: expanded, origin: frame.origin, end: line.end };
     return this.callMacro(frame, complete) ? null : { ...complete, listed: this.lastListed() };
+  }
+
+  /** Outside of macros there are no parameters. */
+  private hasNoParameters(frame: Frame, tokens: readonly Token[]): boolean {
+    const parameter = tokens.find(({ kind, text }) => kind === 'parameter' && text !== '%+');
+    if (parameter === undefined || /^%(error|warning|fatal)$/i.test(tokens[0]?.text ?? ''))
+      return true;
+    const place = { origin: frame.origin, at: parameter.at };
+    this.session.reporter.error(place, `'${parameter.text}' has a meaning only in a macro`);
+    this.brokenCondition(frame, tokens[0] as Token);
+    return false;
   }
 
   private brokenCondition(frame: Frame, first: Token): void {
@@ -261,6 +274,11 @@ export class Preprocessor {
     if (idle.length === 0) return false;
     const place = { origin: line.origin, at: name.at };
     const given = line.tokens.slice(at + 1);
+    const problem = braceProblem(given);
+    if (problem !== null) {
+      this.session.reporter.error(place, problem);
+      return true;
+    }
     const call = this.context.multiLine.call(idle, given);
     if (call === null) {
       if (vocabulary.isMnemonic(name.text.toLowerCase())) return false;
