@@ -47,7 +47,7 @@ export function encode(
   if (rows.length === 0) return failure(`unknown instruction '${mnemonic.toLowerCase()}'`, []);
   const matching = rows.filter((row) => matches(row, operands, prefixes));
   if (matching.length === 0) return explain(rows, operands, prefixes);
-  if (sizeIsOpen(matching, operands)) {
+  if (sizeIsOpen(rows, operands, prefixes)) {
     return failure('operation size not specified', [
       'byte, word, dword or qword before the operand',
     ]);
@@ -126,11 +126,22 @@ function operationWidth(row: Row): Width {
   return row.width === 0 ? 64 : row.width;
 }
 
-/** A memory operand without size fits rows of several sizes, and nothing else decides. */
-function sizeIsOpen(rows: readonly Row[], operands: readonly AssemblyOperand[]): boolean {
+/**
+ * A memory operand without size fits rows of several sizes, and nothing else decides. A number does
+ * not: that it fits one size only is chance.
+ */
+function sizeIsOpen(
+  rows: readonly Row[],
+  operands: readonly AssemblyOperand[],
+  prefixes: AssemblyPrefixes,
+): boolean {
   const at = operands.findIndex((operand) => operand.kind === 'memory' && operand.width === 0);
   if (at < 0) return false;
-  const widths = new Set(rows.map((row) => row.operands[at]?.memoryWidth));
+  const zeroed = operands.map((operand) =>
+    operand.kind === 'number' ? { ...operand, value: Long.ZERO } : operand,
+  );
+  const fitting = rows.filter((row) => matches(row, zeroed, prefixes));
+  const widths = new Set(fitting.map((row) => row.operands[at]?.memoryWidth));
   return widths.size > 1;
 }
 
