@@ -178,6 +178,14 @@ test('a state that was taken does not change with the host', () => {
   expect(JSON.stringify(state)).toBe(before);
 });
 
+test('chance is part of the state', () => {
+  const { host } = randomWorld(1);
+  const { state } = host;
+  const draws = [host.prng.next(), host.prng.next()];
+  host.state = state;
+  expect([host.prng.next(), host.prng.next()]).toEqual(draws);
+});
+
 describe('run', () => {
   test('returns idle if nothing will ever happen, and until otherwise', () => {
     const host = hostWith();

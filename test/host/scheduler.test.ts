@@ -231,3 +231,14 @@ test('threads that wake each other take turns across pCPUs', () => {
   expect(ran(host.threads[1])).toBe(MS / 2);
   host.assertConserved();
 });
+
+test('a wake-up from a pCPU whose clock is behind does not turn back time', () => {
+  const host = hostWith({ pcpuCount: 2, lookahead: 20_000 });
+  const sleeper = new Script([compute(10_000), waitForWake, compute(1000)]);
+  sleeper.startOn(host, { affinity: [0] });
+  new Script([compute(100), wake(0), compute(MS)]).startOn(host, { affinity: [1] });
+  host.run(50_000);
+  expect(sleeper.switches.map(({ at }) => at)).toEqual([0, 10_000, 10_000, 11_000]);
+  expect(host.threads[0].state.times.blocked).toBe(0);
+  host.assertConserved();
+});
