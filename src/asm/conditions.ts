@@ -74,7 +74,11 @@ function ask(asks: string, raw: TokenLine, context: ConditionContext): boolean |
       return expanded[0]?.kind === 'string';
     case 'num': {
       const token = expanded.find((one) => !isSign(one));
-      return token?.kind === 'number' && parseNumber(token.text).kind === 'value';
+      if (token?.kind !== 'number') return false;
+      const number = parseNumber(token.text);
+      if (number.kind === 'value') return true;
+      session.reporter.error({ origin: raw.origin, at: token.at }, number.message);
+      return null;
     }
     default:
       return isTrue(line, context);

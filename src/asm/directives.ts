@@ -1,13 +1,13 @@
 // Directives that set something for the lines after them. NASM manual, "Assembler Directives".
 
 import type Long from 'long';
+import { nearest } from '../sim/index.ts';
 import type { Cursor } from './cursor.ts';
 import { parseExpression } from './expression.ts';
 import type { Token } from './lexer.ts';
 import type { Section } from './sections.ts';
 import type { Session } from './session.ts';
 import type { Place } from './source.ts';
-import { nearest } from './suggest.ts';
 import { DIRECTIVES } from './vocabulary.ts';
 
 export class Directives {

@@ -177,6 +177,14 @@ export class EvaluatedInstruction {
     if (this.body.prefixes.lock && (row.lock !== true || !locked)) {
       reporter?.warn(place, `'lock' makes this instruction undefined`);
     }
+    if (this.body.prefixes.operandWidth === 64 && row.mnemonic === 'MOV') {
+      reporter?.error(place, "'o64' says nothing before a MOV: its operands have sizes");
+      return false;
+    }
+    if (this.body.prefixes.repeat === 'repne' && row.cost === 'branch') {
+      reporter?.error(place, "'repne' cannot stand before a branch");
+      return false;
+    }
     for (const [i, { operand, section }] of this.operands.entries()) {
       const spec = row.operands[i];
       if (spec === undefined || operand.kind === 'register') continue;

@@ -159,7 +159,8 @@ export class Layout {
     }
     if (instruction === null) return 0;
     if (times > MAX_ENCODED_REPETITIONS) {
-      const message = `an instruction that depends on its place, more than ${MAX_ENCODED_REPETITIONS} times`;
+      const limit = `more than ${MAX_ENCODED_REPETITIONS} times`;
+      const message = `an instruction that depends on its place, ${limit}`;
       this.stop(statement, message);
       return 0;
     }

@@ -57,12 +57,7 @@ export class MultiLineMacros {
     const split = splitParameters(given);
     const isTaker = (count: number) => (macro: MultiLineMacro) =>
       count >= macro.minimum && (count <= macro.maximum || macro.greedy);
-    let macro = candidates.find(isTaker(split.length));
-    if (macro === undefined && split.at(-1)?.tokens.length === 0) {
-      // A comma too many at the end counts for nothing.
-      split.pop();
-      macro = candidates.find(isTaker(split.length));
-    }
+    const macro = candidates.find(isTaker(split.length));
     if (macro === undefined) return null;
     return { macro, parameters: bind(macro, split, given), rotation: 0, unique: ++this.calls };
   }
@@ -74,8 +69,15 @@ interface Parameter {
   readonly from: number;
 }
 
-/** What is wrong with the braces around parameters, or null. They enclose whole parameters. */
-export function braceProblem(tokens: readonly Token[]): string | null {
+/** What is wrong with the parameters of a call or their defaults, or null. */
+export function parameterProblem(tokens: readonly Token[]): string | null {
+  // NASM drops an empty last parameter, and only sometimes.
+  if (isComma(tokens.at(-1))) return "the last parameter is empty; if it shall be, write '{}'";
+  return braceProblem(tokens);
+}
+
+/** Braces enclose whole parameters. */
+function braceProblem(tokens: readonly Token[]): string | null {
   let open = 0;
   for (const [i, { kind, text }] of tokens.entries()) {
     if (kind !== 'operator') continue;

@@ -4,6 +4,7 @@
 
 import Long from 'long';
 import { SEGMENT_NAMES, Segment } from '../isa/index.ts';
+import { nearest } from '../sim/index.ts';
 import { Cursor, tokenName } from './cursor.ts';
 import { parseBinary, parseData, parseReserve } from './data.ts';
 import { Directives } from './directives.ts';
@@ -15,7 +16,6 @@ import type { Session } from './session.ts';
 import type { Place } from './source.ts';
 import { branchForms, tableSpelling } from './spelling.ts';
 import type { Body, MemoryOperandText, OperandText, Prefixes, Statement } from './statement.ts';
-import { nearest } from './suggest.ts';
 import type { AssemblerSymbol } from './symbols.ts';
 import { isNumber, numberValue } from './value.ts';
 import * as vocabulary from './vocabulary.ts';

@@ -1,14 +1,14 @@
 // What a preprocessor directive does, %if and its kin apart. NASM manual, "The NASM Preprocessor".
 
 import Long from 'long';
+import { nearest } from '../sim/index.ts';
 import { Cursor, type TokenLine } from './cursor.ts';
 import { parseExpression } from './expression.ts';
 import { lex, lexText, type SourceLine, type Token, tokensText } from './lexer.ts';
 import { stringBytes } from './literals.ts';
-import { braceProblem, joinRest, splitParameters } from './multi-line-macros.ts';
+import { joinRest, parameterProblem, splitParameters } from './multi-line-macros.ts';
 import type { Frame, Preprocessor } from './preprocessor.ts';
 import { type Origin, type Place, SourceText } from './source.ts';
-import { nearest } from './suggest.ts';
 
 /** Includes that are open at once; more is a file that includes itself. */
 const MAX_INCLUDES = 64;
@@ -179,7 +179,7 @@ export class PreprocessorDirectives {
     const greedy = cursor.accept('+');
     const unlisted = this.acceptNolist(cursor) || /\.nolist$/i.test(token?.text ?? '');
     const rest = cursor.line.tokens.slice(cursor.index);
-    const problem = braceProblem(rest);
+    const problem = parameterProblem(rest);
     if (problem !== null) return cursor.error(cursor.place, problem);
     const split = splitParameters(rest);
     if (!greedy && split.length > maximum - minimum) {

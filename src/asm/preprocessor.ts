@@ -8,9 +8,9 @@ import type { TokenLine } from './cursor.ts';
 import { type SourceLine, type Token, tokensText } from './lexer.ts';
 import type { ListedLine } from './listing.ts';
 import {
-  braceProblem,
   type MacroCall,
   MultiLineMacros,
+  parameterProblem,
   splitParameters,
   substitute,
 } from './multi-line-macros.ts';
@@ -274,7 +274,7 @@ export class Preprocessor {
     if (idle.length === 0) return false;
     const place = { origin: line.origin, at: name.at };
     const given = line.tokens.slice(at + 1);
-    const problem = braceProblem(given);
+    const problem = parameterProblem(given);
     if (problem !== null) {
       this.session.reporter.error(place, problem);
       return true;

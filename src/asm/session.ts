@@ -2,12 +2,12 @@
 // and the evaluation of expressions that must have a value while the source is still being read.
 
 import type Long from 'long';
+import { nearest } from '../sim/index.ts';
 import { Reporter } from './diagnostics.ts';
 import { type EvaluationContext, evaluate } from './evaluate.ts';
 import type { Expression } from './expression.ts';
 import { SectionTable } from './sections.ts';
 import type { Place } from './source.ts';
-import { nearest } from './suggest.ts';
 import { type AssemblerSymbol, SymbolTable } from './symbols.ts';
 import { isNumber, type Value } from './value.ts';
 

@@ -18,7 +18,8 @@ export interface Value {
   readonly terms: readonly Term[];
   /**
    * How many times symbols without a value yet take part, each as 0; see {@link isUnknown}. As in
-   * NASM, the difference of two of them counts as known. What comes of it is checked in later passes.
+   * NASM, the difference of two of them counts as known. What comes of it is checked in later
+   * passes.
    */
   readonly unknowns: number;
 }
@@ -40,7 +41,10 @@ export function isUnknown(value: Value): boolean {
   return value.unknowns !== 0;
 }
 
-/** Nothing but a symbol without a value. NASM is hopeful about it; beside a number, the number counts. */
+/**
+ * Nothing but a symbol without a value. NASM is hopeful about it; beside a number, the number
+ * counts.
+ */
 export function isJustUnknown(value: Value): boolean {
   return isUnknown(value) && value.number.isZero() && value.terms.length === 0;
 }

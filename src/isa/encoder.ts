@@ -75,12 +75,10 @@ function matches(
   prefixes: AssemblyPrefixes,
 ): boolean {
   if (row.operands.length !== operands.length) return false;
-  if (prefixes.operandWidth !== 0 && row.width !== 0 && row.width !== prefixes.operandWidth) {
-    return false;
-  }
+  if (prefixes.operandWidth !== 0 && !takesOperandWidth(row, prefixes.operandWidth)) return false;
   const addressWidth = prefixes.addressWidth === 0 ? row.addressWidth : prefixes.addressWidth;
   if (row.addressWidth !== 0 && row.addressWidth !== addressWidth) return false;
-  if (row.width === 16 && prefixes.operandWidth === 0 && !saysSixteen(row, operands)) return false;
+  if (row.width === 16 && !saysSixteen(row, operands)) return false;
   if (row.default64 && row.width === 64 && operands.some(isWordNumber)) return false;
   return row.operands.every((_, i) => operandFits(row, i, operands[i]));
 }
@@ -100,6 +98,18 @@ function isExtended(row: Row, index: number): boolean {
     const spec = other.operands[index];
     return spec?.place === 'immediate' && spec.immediateWidth > 8;
   });
+}
+
+/** Whether `o16`, `o32` or `o64` can stand before the row without making something else of it. */
+function takesOperandWidth(row: Row, width: Width): boolean {
+  // What is 64 bits wide without REX.W would get one all the same.
+  if (row.width !== 0) {
+    return row.width === width && (row.default64 === undefined || row.operands.length > 0);
+  }
+  if (width === 64) return row.operands.length === 0;
+  return row.operands.every(({ registerWidth, memoryWidth, fixed }) =>
+    [registerWidth, memoryWidth, fixed?.width ?? 0].every((own) => own <= 8 || own === width),
+  );
 }
 
 /**

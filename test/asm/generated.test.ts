@@ -1,5 +1,5 @@
-// Generated sources against NASM: instructions with all kinds of operands, addresses, numbers of all
-// sizes, expressions, and programs whose branches push each other. Many lines go into one file.
+// Generated sources against NASM: instructions with all kinds of operands, addresses, numbers of
+// all sizes, expressions, and programs whose branches push each other. Many lines go into one file.
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { assemble } from '../../src/asm/index.ts';
@@ -75,7 +75,9 @@ const OTHER_CONDITION = /^(j|set|cmov)(?!z$|mp$|e?rcxz$|ecxz$)/;
 /** Where the table allows more than NASM. */
 const LAXER = /^(movzx|movsx|movsxd) ax|^movsxd r11d|^bswap ax/;
 
-/** Memory without a size, which NASM takes from a number with one, and other freedoms of its own. */
+/**
+ * Memory without a size, which NASM takes from a number with one, and other freedoms of its own.
+ */
 const STRICTER =
   /^(loop|j.?cxz).* -0x|^mov qword .*, fs|^mov (fs|cr8|dr7), (qword|.*\[)|^mov (fs), |^mov(zx|sx) ax, \[rbx\]|^lea .*, -?[05]/;
 
