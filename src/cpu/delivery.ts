@@ -54,6 +54,7 @@ export function deliver(processor: Processor, event: DeliveredEvent): void {
   for (;;) {
     try {
       processor.delivering = current;
+      processor.beginDelivery(isSoftware(current.type));
       enterHandler(processor, current);
       processor.delivering = null;
       return;
@@ -74,6 +75,7 @@ function nested(
 ): DeliveredEvent | null {
   const second = eventOf(fault);
   const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
+  processor.state.words[Word.RFLAGS] |= Rflags.RF;
   // The owner may want the second exception itself, before it is folded into a double fault.
   processor.virtualization.exception(second, linear);
   const outcome =
@@ -116,7 +118,7 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
   const frame = [
     Long.fromInt(words[Word.SS_SELECTOR]),
     state.get64(Word.RSP),
-    Long.fromInt(flagsImage(words[Word.RFLAGS], event)),
+    Long.fromInt(words[Word.RFLAGS]),
     Long.fromInt(words[Word.CS_SELECTOR]),
     returnAddress,
     ...(event.errorCode === null ? [] : [Long.fromInt(event.errorCode, true)]),
@@ -139,7 +141,6 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
   words[Word.RFLAGS] &= ~(Rflags.TF | Rflags.NT | Rflags.RF | Rflags.VM);
   if (isInterruptGate) words[Word.RFLAGS] &= ~Rflags.IF;
   words[Word.ACTIVITY] = Activity.ACTIVE;
-  words[Word.INTERRUPTIBILITY] &= ~(Blocking.STI | Blocking.MOV_SS);
   mmu.updatePrivilege();
 }
 
@@ -199,17 +200,14 @@ function newStack(
   return pointer.and(Long.fromInt(-16));
 }
 
-/** RFLAGS as pushed: RF is set for faults, so that an instruction breakpoint is not hit again. */
-function flagsImage(rflags: number, event: DeliveredEvent): number {
-  const isFault = event.type === EventTypes.HARDWARE_EXCEPTION && event.vector !== Vector.DB;
-  return isFault ? rflags | Rflags.RF : rflags;
-}
-
 /** IRET, IRETD and IRETQ in 64-bit mode. `pop` widths in bytes: 2, 4 or 8. */
 export function interruptReturn(processor: Processor, lengthBytes: number): void {
   const { state, mmu } = processor;
   const { words } = state;
   const { cpl } = state;
+  // Even if it faults. SDM 3, "Handling Multiple NMIs".
+  processor.nmisUnblocked = (words[Word.INTERRUPTIBILITY] & Blocking.NMI) !== 0;
+  words[Word.INTERRUPTIBILITY] &= ~Blocking.NMI;
   if ((words[Word.RFLAGS] & Rflags.NT) !== 0) throw new GuestFault(Vector.GP, 0);
   let top = state.get64(Word.RSP);
   const pop = () => {
@@ -244,7 +242,7 @@ export function interruptReturn(processor: Processor, lengthBytes: number): void
   state.set64(Word.RSP, rsp);
   state.set64(Word.RIP, rip);
   writeFlags(processor, flags, lengthBytes === 2 ? 0xffff : ~0, cpl);
-  words[Word.INTERRUPTIBILITY] &= ~Blocking.NMI;
+  processor.nmisUnblocked = false;
   mmu.updatePrivilege();
   processor.requestAttention();
 }
@@ -267,12 +265,8 @@ function stackTarget(processor: Processor, selector: number, cpl: number): 'null
 
 /** Load SS after its checks, with the privilege that CS has brought. */
 function loadStack(processor: Processor, selector: number, cpl: number): void {
-  const { words } = processor.state;
-  const blocked = words[Word.INTERRUPTIBILITY];
-  words[Word.SS_RIGHTS] = cpl << Rights.DPL_SHIFT;
+  processor.state.words[Word.SS_RIGHTS] = cpl << Rights.DPL_SHIFT;
   loadSegment(processor, Segment.SS, selector);
-  // IRET does not block interrupts as MOV SS does.
-  words[Word.INTERRUPTIBILITY] = blocked;
 }
 
 /** A return outward nulls the data segments that the new privilege level may not use. */

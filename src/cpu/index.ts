@@ -1,6 +1,7 @@
 // cpu: one logical processor in 64-bit mode. Knows nothing of who owns it, nor of VMX.
 //
-//   import { CodeCache, EMPTY_PLATFORM, enterLongMode, Processor, unvirtualized } from 'vmxlab/cpu';
+//   import { CodeCache, EMPTY_PLATFORM } from 'vmxlab/cpu';
+//   import { enterLongMode, Processor, unvirtualized } from 'vmxlab/cpu';
 //   import { COST_PRESETS } from 'vmxlab/machine';
 //   import { PhysicalMemory } from 'vmxlab/memory';
 //   const memory = new PhysicalMemory(0x100000);
@@ -44,6 +45,7 @@ export {
   Cr0,
   Cr4,
   Efer,
+  PendingDebug,
   PROCESSOR_BYTES,
   ProcessorState,
   Rflags,

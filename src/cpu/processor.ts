@@ -17,7 +17,7 @@ import {
 } from './exceptions.ts';
 import { Mmu, SPLIT } from './mmu.ts';
 import { portAccess } from './port-access.ts';
-import { Activity, Blocking, Cr4, ProcessorState, Rflags, Word } from './state.ts';
+import { Activity, Blocking, Cr4, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
 import { Access, DEVICE, type Platform, type Virtualization } from './virtualization.ts';
 
@@ -58,8 +58,12 @@ export class Processor {
   instructions = 0;
   /** The event being delivered right now, or null. */
   delivering: DeliveredEvent | null = null;
+  /** IRET, being executed right now, has ended the blocking of NMIs. */
+  nmisUnblocked = false;
   private attention = true;
   private newBlocking = 0;
+  /** The instruction being executed ends in a single-step trap. */
+  private stepping = false;
   private readonly blockLog = new Int32Array(2 * RECENT_BLOCKS);
   private blockCount = 0;
   private readonly memory: PhysicalMemory;
@@ -94,6 +98,18 @@ export class Processor {
     this.attention = true;
   }
 
+  /**
+   * An event is being delivered: it ends event blocking, and the instruction is not stepped over.
+   */
+  beginDelivery(isSoftware: boolean): void {
+    const { words } = this.state;
+    const movSs = words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS;
+    // Debug exceptions that MOV SS holds pending survive INT n, INT3 and INTO only.
+    if (!isSoftware || movSs === 0) words[Word.PENDING_DEBUG] = 0;
+    words[Word.INTERRUPTIBILITY] &= ~SHADOWS;
+    this.stepping = false;
+  }
+
   /** To be called after the state was changed from outside. */
   stateChanged(): void {
     this.mmu.flush();
@@ -117,12 +133,7 @@ export class Processor {
 
   /** Execute exactly one instruction, without looking for events first. */
   step(): ProcessorStop | null {
-    try {
-      this.executeOne();
-      return null;
-    } catch (thrown) {
-      return this.interrupted(thrown);
-    }
+    return this.attempt(() => this.executeUnderBlocking());
   }
 
   /** As {@link step}, in other surroundings for just this instruction; its cycles do not count. */
@@ -147,10 +158,25 @@ export class Processor {
    * Deliver an event from outside before the next instruction; what stopped the delivery, or null.
    */
   inject(event: DeliveredEvent): ProcessorStop | null {
-    try {
+    return this.attempt(() => {
       this.clock += this.costs.classes.interrupt;
       deliver(this, event);
       this.attention = true;
+    });
+  }
+
+  /**
+   * Deliver debug exceptions that are pending before the next instruction, unless MOV SS holds
+   * them; what stopped the delivery, or null. SDM 3, "Delivery of Pending Debug Exceptions after VM
+   * Entry".
+   */
+  deliverPendingDebug(): ProcessorStop | null {
+    return this.attempt(() => this.trap());
+  }
+
+  private attempt(work: () => void): ProcessorStop | null {
+    try {
+      work();
       return null;
     } catch (thrown) {
       return this.interrupted(thrown);
@@ -177,23 +203,31 @@ export class Processor {
   /** True while an instruction must be followed by a look at what it did to event blocking. */
   private get needsCare(): boolean {
     const { words } = this.state;
-    const blocking = words[Word.INTERRUPTIBILITY] & (Blocking.STI | Blocking.MOV_SS);
-    return blocking !== 0 || (words[Word.RFLAGS] & Rflags.TF) !== 0;
+    const isBlocking = (words[Word.INTERRUPTIBILITY] & SHADOWS) !== 0;
+    return isBlocking || (words[Word.RFLAGS] & (Rflags.TF | Rflags.RF)) !== 0;
   }
 
-  /** One instruction under event blocking or single-stepping. */
+  /** One instruction under event blocking or single-stepping, or at which RF is set. */
   private executeCarefully(): void {
     const { words } = this.state;
-    const stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
     this.attention = true;
+    this.stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
+    this.executeUnderBlocking();
+    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    this.trap();
+  }
+
+  /** One instruction, with which event blocking ends that it does not begin itself. */
+  private executeUnderBlocking(): void {
+    const { words } = this.state;
     this.newBlocking = 0;
     this.executeOne();
-    words[Word.INTERRUPTIBILITY] =
-      (words[Word.INTERRUPTIBILITY] & ~(Blocking.STI | Blocking.MOV_SS)) | this.newBlocking;
-    if (stepping) this.trap();
+    words[Word.INTERRUPTIBILITY] = (words[Word.INTERRUPTIBILITY] & ~SHADOWS) | this.newBlocking;
   }
 
   private executeOne(): void {
+    // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
+    this.state.words[Word.RFLAGS] &= ~Rflags.RF;
     this.logBlock();
     this.execute(this.fetch().instructions[0]);
   }
@@ -239,18 +273,25 @@ export class Processor {
     if (!evaluator.unfinished) this.instructions++;
   }
 
-  /** Single-step trap after an instruction. SDM 3, "Single-Step Exception Condition". */
+  /** The debug trap that is pending, if there is one. SDM 3, "Debug Exceptions". */
   private trap(): void {
+    const { words } = this.state;
+    if ((words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0) return;
+    const pending = words[Word.PENDING_DEBUG];
+    words[Word.PENDING_DEBUG] = 0;
+    if ((pending & (PendingDebug.BS | PendingDebug.ENABLED_BREAKPOINT)) === 0) return;
     const event = {
       vector: Vector.DB,
       type: EventTypes.HARDWARE_EXCEPTION,
       errorCode: null,
       instructionLengthBytes: 0,
     };
-    this.virtualization.exception(event, Long.fromInt(DR6_SINGLE_STEP));
-    this.state.words[Word.DR6] |= DR6_SINGLE_STEP;
+    const conditions = pending & (PendingDebug.BS | PendingDebug.BREAKPOINTS);
+    this.virtualization.exception(event, Long.fromInt(conditions));
+    words[Word.DR6] |= conditions;
     this.clock += this.costs.classes.interrupt;
     deliver(this, event);
+    this.attention = true;
   }
 
   /**
@@ -356,6 +397,8 @@ export class Processor {
       }
     } catch (nested) {
       return this.stopped(nested);
+    } finally {
+      this.nmisUnblocked = false;
     }
     return this.stopped(thrown);
   }
@@ -372,6 +415,7 @@ export class Processor {
     const event = eventOf(fault);
     const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
     this.attention = true;
+    this.state.words[Word.RFLAGS] |= Rflags.RF;
     this.virtualization.exception(event, linear);
     if (fault.vector === Vector.PF) this.state.set64(Word.CR2, linear);
     this.clock += this.costs.classes.interrupt;
@@ -381,4 +425,4 @@ export class Processor {
 
 const TSS_IO_BASE = 0x66;
 const RECENT_BLOCKS = 16;
-const DR6_SINGLE_STEP = 1 << 14;
+const SHADOWS = Blocking.STI | Blocking.MOV_SS;

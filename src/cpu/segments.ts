@@ -5,7 +5,7 @@ import Long from 'long';
 import { Segment } from '../isa/index.ts';
 import { GuestFault, NotImplemented, Vector } from './exceptions.ts';
 import type { Processor } from './processor.ts';
-import { Blocking, Rights, SEGMENT_WORDS, Word } from './state.ts';
+import { Rights, SEGMENT_WORDS, Word } from './state.ts';
 
 /** Number of TR in the segment tables of the state. */
 const TR = 7;
@@ -71,7 +71,6 @@ function setAccessed(processor: Processor, descriptor: Descriptor): Descriptor {
 
 /** MOV and POP to ES, SS, DS, FS, GS. */
 export function loadSegment(processor: Processor, number: number, selector: number): void {
-  const { words } = processor.state;
   const { cpl } = processor.state;
   const rpl = selector & 3;
   if ((selector & 0xfffc) === 0) {
@@ -95,10 +94,6 @@ export function loadSegment(processor: Processor, number: number, selector: numb
       throw new GuestFault(number === Segment.SS ? Vector.SS : Vector.NP, selector & 0xfffc);
     }
     fill(processor, number, setAccessed(processor, descriptor));
-  }
-  if (number === Segment.SS) {
-    words[Word.INTERRUPTIBILITY] |= Blocking.MOV_SS;
-    processor.requestAttention();
   }
 }
 

@@ -204,6 +204,15 @@ export const Activity = { ACTIVE: 0, HLT: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as 
 /** Interruptibility bits, as the VMCS numbers them. */
 export const Blocking = { STI: 1 << 0, MOV_SS: 1 << 1, SMI: 1 << 2, NMI: 1 << 3 } as const;
 
+/** Bits of the pending debug exceptions, as the VMCS numbers them. */
+export const PendingDebug = {
+  /** B0 to B3. */
+  BREAKPOINTS: 15,
+  ENABLED_BREAKPOINT: 1 << 12,
+  /** Single step. */
+  BS: 1 << 14,
+} as const;
+
 /** Bits of segment access rights in the VMCS layout. */
 export const Rights = {
   TYPE: 15,

@@ -1,7 +1,7 @@
 // The system functions that meanings call: one small function each, the same for every engine.
 
 import Long from 'long';
-import type { SystemFunction } from '../isa/index.ts';
+import { Segment, type SystemFunction } from '../isa/index.ts';
 import { readControl, readDebug, writeControl, writeDebug } from './control-registers.ts';
 import { deliver, interruptReturn, writeFlags } from './delivery.ts';
 import { EventTypes, GuestFault, Vector } from './exceptions.ts';
@@ -112,7 +112,9 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   loadGdtr: loadTable(Word.GDTR_BASE, Word.GDTR_LIMIT),
   loadIdtr: loadTable(Word.IDTR_BASE, Word.IDTR_LIMIT),
   loadSegment: (processor, args) => {
-    loadSegment(processor, first(args).low, second(args).low);
+    const number = first(args).low;
+    loadSegment(processor, number, second(args).low);
+    if (number === Segment.SS) processor.block(Blocking.MOV_SS);
     return undefined;
   },
   loadTaskRegister: (processor, args) => {

@@ -29,9 +29,12 @@ const BASIC_HIGH = VMCS_BYTES | (WRITE_BACK << (50 - 32)) | (1 << (55 - 32));
 /** Timer rate, stores of LMA, HLT activity state, four CR3 targets. */
 const MISC = TIMER_RATE_SHIFT | (1 << 5) | (1 << 6) | (4 << 16);
 
-/** Four levels, write-back, 2 MiB and 1 GiB pages, INVEPT (single, all), INVVPID (all types). */
+/**
+ * Four levels, uncacheable and write-back, 2 MiB and 1 GiB pages, INVEPT (single, all), INVVPID
+ * (all types).
+ */
 const EPT_VPID = Long.fromBits(
-  (1 << 6) | (1 << 14) | (1 << 16) | (1 << 17) | (1 << 20) | (1 << 25) | (1 << 26),
+  [6, 8, 14, 16, 17, 20, 25, 26].reduce((mask, bit) => mask | (1 << bit), 0),
   1 | (15 << 8),
 );
 

@@ -3,7 +3,9 @@
 import type { EntryCheck } from './check.ts';
 import { CONTROL_CHECKS, INJECTION_CHECKS } from './control-checks.ts';
 import type { CheckGroup } from './fields.ts';
-import { GUEST_CONTROL_CHECKS, GUEST_SEGMENT_CHECKS, LINK_POINTER_CHECK } from './guest-checks.ts';
+import { GUEST_REGISTER_CHECKS } from './guest-register-checks.ts';
+import { GUEST_SEGMENT_CHECKS } from './guest-segment-checks.ts';
+import { LINK_POINTER_CHECK } from './guest-state-checks.ts';
 import { HOST_CHECKS } from './host-checks.ts';
 import type { Vmcs } from './vmcs.ts';
 
@@ -11,7 +13,7 @@ export const ENTRY_CHECKS: Readonly<Record<Exclude<CheckGroup, 'none'>, readonly
   controls: CONTROL_CHECKS,
   injection: INJECTION_CHECKS,
   host: HOST_CHECKS,
-  guest: [...GUEST_CONTROL_CHECKS, ...GUEST_SEGMENT_CHECKS, LINK_POINTER_CHECK],
+  guest: [...GUEST_REGISTER_CHECKS, ...GUEST_SEGMENT_CHECKS, LINK_POINTER_CHECK],
 };
 
 /** The first check that fails, or null. */

@@ -1,7 +1,23 @@
-// Bits of CR0 and CR4 that VMX operation fixes.
-// SDM 3, "VMX-Fixed Bits in CR0" and "VMX-Fixed Bits in CR4".
+// Bits of CR0 and CR4 that VMX operation fixes, and bits of EFER that exist.
+// SDM 3, "VMX-Fixed Bits in CR0", "VMX-Fixed Bits in CR4", and "Extended Feature Enable Register".
 
-import { Cr0, Cr4 } from '../cpu/index.ts';
+import type Long from 'long';
+import { CR4_ALLOWED, Cr0, Cr4, Efer } from '../cpu/index.ts';
 
 export const CR0_FIXED_1 = Cr0.PE | Cr0.NE | Cr0.PG;
 export const CR4_FIXED_1 = Cr4.VMXE;
+
+const EFER_DEFINED = Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE;
+
+export function isCr0Supported({ low, high }: Long): boolean {
+  return (low & CR0_FIXED_1) === CR0_FIXED_1 && high === 0;
+}
+
+export function isCr4Supported({ low, high }: Long): boolean {
+  return (low & CR4_FIXED_1) === CR4_FIXED_1 && (low & ~CR4_ALLOWED) === 0 && high === 0;
+}
+
+/** No reserved bit of EFER is set. */
+export function isEferDefined({ low, high }: Long): boolean {
+  return (low & ~EFER_DEFINED) === 0 && high === 0;
+}

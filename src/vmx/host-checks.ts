@@ -1,24 +1,20 @@
 // Checks on the host-state area. SDM 3, "Checks on VMX Controls and Host-State Area".
 
-import { CR4_ALLOWED, Efer, isCanonical, isPatValid, PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
+import { Cr4, Efer, isCanonical, isPatValid, PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
 import { check, type EntryCheck, exitControls, implies } from './check.ts';
 import { ExitControl } from './controls.ts';
-import { CR0_FIXED_1, CR4_FIXED_1 } from './fixed-bits.ts';
+import { isCr0Supported, isCr4Supported, isEferDefined } from './fixed-bits.ts';
 
 const HOST_SECTION = 'Checks on Host Control Registers, MSRs, and Segment Registers';
+const SIZE_SECTION = 'Checks Related to Address-Space Size';
 
 export const HOST_CHECKS: readonly EntryCheck[] = [
-  check(
-    'host',
-    HOST_SECTION,
-    'CR0 has the fixed bits',
-    ['HOST_CR0'],
-    (v) => (v.read('HOST_CR0').low & CR0_FIXED_1) === CR0_FIXED_1 && v.read('HOST_CR0').high === 0,
+  check('host', HOST_SECTION, 'CR0 has the fixed bits', ['HOST_CR0'], (v) =>
+    isCr0Supported(v.read('HOST_CR0')),
   ),
-  check('host', HOST_SECTION, 'CR4 has the fixed bits', ['HOST_CR4'], (v) => {
-    const cr4 = v.read('HOST_CR4');
-    return (cr4.low & CR4_FIXED_1) === CR4_FIXED_1 && (cr4.low & ~CR4_ALLOWED) === 0;
-  }),
+  check('host', HOST_SECTION, 'CR4 has the fixed bits', ['HOST_CR4'], (v) =>
+    isCr4Supported(v.read('HOST_CR4')),
+  ),
   check('host', HOST_SECTION, 'CR3 is within the physical-address width', ['HOST_CR3'], (v) =>
     v.read('HOST_CR3').shru(PHYSICAL_ADDRESS_BITS).isZero(),
   ),
@@ -53,10 +49,17 @@ export const HOST_CHECKS: readonly EntryCheck[] = [
   }),
   check(
     'host',
-    HOST_SECTION,
+    SIZE_SECTION,
     'a 64-bit host returns to 64-bit mode',
     ['VM_EXIT_CONTROLS'],
     (v) => (exitControls(v) & ExitControl.HOST_ADDR_SPACE_SIZE) !== 0,
+  ),
+  check(
+    'host',
+    SIZE_SECTION,
+    'a 64-bit host has CR4.PAE',
+    ['HOST_CR4'],
+    (v) => (v.read('HOST_CR4').low & Cr4.PAE) !== 0,
   ),
   check(
     'host',
@@ -72,13 +75,14 @@ export const HOST_CHECKS: readonly EntryCheck[] = [
   check(
     'host',
     HOST_SECTION,
-    'with "load IA32_EFER", LMA and LME are 1',
+    'with "load IA32_EFER", LMA and LME are 1 and reserved bits 0',
     ['HOST_IA32_EFER'],
     (v) => {
       const long = Efer.LMA | Efer.LME;
+      const efer = v.read('HOST_IA32_EFER');
       return implies(
         (exitControls(v) & ExitControl.LOAD_IA32_EFER) !== 0,
-        (v.read('HOST_IA32_EFER').low & long) === long,
+        (efer.low & long) === long && isEferDefined(efer),
       );
     },
   ),

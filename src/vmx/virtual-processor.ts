@@ -31,7 +31,7 @@ import { EptBit, type EptWalk, walkEpt } from './ept.ts';
 import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { CR0_FIXED_1, CR4_FIXED_1 } from './fixed-bits.ts';
-import { EVERY_ENTRY_CHECKS } from './guest-checks.ts';
+import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 import { decide } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
@@ -297,11 +297,15 @@ export class VirtualProcessor implements Virtualization {
     return { kind: 'failValid', error, check };
   }
 
-  /** Deliver the event that the VM-entry interruption information asks for. */
+  /** Deliver the event that the VM-entry interruption information asks for, or what is pending. */
   private inject(): void {
     const { vmcs, processor } = this;
     const information = vmcs.get32(F.ENTRY_INTR_INFO);
-    if (information >= 0) return;
+    if (information >= 0) {
+      const hasDebug = processor.state.words[Word.PENDING_DEBUG] !== 0;
+      if (hasDebug) this.injectionStop = processor.deliverPendingDebug();
+      return;
+    }
     const type = ((information >> 8) & 7) as EventType;
     const hasError = (information & ERROR_CODE_VALID) !== 0;
     if (type === EventTypes.NMI) {

@@ -1,4 +1,5 @@
-// Hosts for tests: clocks of 1 GHz, so that cycles are nanoseconds, and threads that follow a script.
+// Hosts for tests: clocks of 1 GHz, so that cycles are nanoseconds, and threads that follow a
+// script.
 
 import {
   type BodyOutcome,
