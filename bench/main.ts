@@ -1,5 +1,5 @@
-// `npm run bench`: guest instructions a second, ours and QEMU's emulator (TCG), same programs in the
-// same run, alternating. Prints medians, their spread and the ratio, as a Markdown table.
+// `npm run bench`: guest instructions a second, ours and QEMU's emulator (TCG), same programs in
+// the same run, alternating. Prints medians, their spread and the ratio, as a Markdown table.
 // Instruction counts are known from the programs; QEMU's start-up is measured with an empty loop
 // and taken off. Without qemu-system-x86_64 only our own figures appear.
 

@@ -1,5 +1,5 @@
-// Documents must not lie: every vmxlab command that they show is executed, links lead somewhere, and
-// the reference of scenario keys is the one that the declaration gives.
+// Documents must not lie: every vmxlab command that they show is executed, links lead somewhere,
+// and the reference of scenario keys is the one that the declaration gives.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -57,7 +57,8 @@ describe('commands in documents', () => {
       cwd: folder,
       encoding: 'utf8',
     });
-    // Programs may end with a code of their own; wrong usage and our own errors are what we look for.
+    // Programs may end with a code of their own; wrong usage and our own errors are what we look
+    // for.
     expect([2, 70, null], `${command}\n${stderr}`).not.toContain(status);
   });
 
@@ -82,9 +83,11 @@ function keyTable(): string {
     const cells = [`\`${key}\``, summary, expected, fallback, flag === null ? '' : `\`--${flag}\``];
     return `| ${cells.join(' | ')} |`;
   });
-  return ['| key | what it is | expected | default | flag |', '| --- | --- | --- | --- | --- |', ...rows].join(
-    '\n',
-  );
+  return [
+    '| key | what it is | expected | default | flag |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 test('docs/scenario.md lists the keys as they are declared', () => {
@@ -93,6 +96,6 @@ test('docs/scenario.md lists the keys as they are declared', () => {
   const from = text.indexOf(START) + START.length;
   const to = text.indexOf(END);
   const wanted = `${text.slice(0, from)}\n\n${keyTable()}\n\n${text.slice(to)}`;
-  if (process.env['VMXLAB_UPDATE_GOLDEN'] === '1') writeFileSync(path, wanted);
+  if (process.env.VMXLAB_UPDATE_GOLDEN === '1') writeFileSync(path, wanted);
   else expect(text).toBe(wanted);
 });

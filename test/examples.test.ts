@@ -1,5 +1,5 @@
-// The example at the head of each room's index.ts is executed: a line `expression; // value` must give
-// that value. Imports from 'vmxlab/ROOM' mean the room in src.
+// The example at the head of each room's index.ts is executed: a line `expression; // value` must
+// give that value. Imports from 'vmxlab/ROOM' mean the room in src.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import Long from 'long';

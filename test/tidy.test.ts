@@ -265,7 +265,7 @@ describe('sizes', () => {
     const long = SOURCES.flatMap(({ path, text }) =>
       text.split('\n').flatMap((line, i) => {
         // A string or a link that cannot be broken may stick out.
-        const isUnbreakable = /^\s*[:?+]?\s*('[^']*'|`[^`]*`|\/.+\/\w*)[,;]?$/.test(line);
+        const isUnbreakable = /^\s*[:?+]?\s*('[^']*'|"[^"]*"|`[^`]*`|\/.+\/\w*)[,;]?$/.test(line);
         return line.length > MAX_COLUMNS && !isUnbreakable ? [`${path}:${i + 1}`] : [];
       }),
     );

@@ -1,6 +1,6 @@
 // The completely fair scheduler, one queue for each pCPU: virtual run time, slices, wake-up
-// preemption, next, last and skip buddies. Linux kernel/sched/fair.c. Pure: knows threads and times in
-// ns, not pCPUs. Equal virtual run times keep their order of arrival.
+// preemption, next, last and skip buddies. Linux kernel/sched/fair.c. Pure: knows threads and times
+// in ns, not pCPUs. Equal virtual run times keep their order of arrival.
 
 import type { Thread } from './thread.ts';
 import { NICE_0_WEIGHT, shareOfPeriod, virtualRuntime } from './weights.ts';

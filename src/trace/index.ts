@@ -3,7 +3,8 @@
 //   import { textLine } from 'vmxlab/trace';
 //   const fields = { apicId: 0, vector: 32 };
 //   const where = { timeNs: 1500, pcpu: 0, comm: 'vcpu0', pid: 1000 };
-//   textLine({ ...where, name: 'kvm_eoi', fields }).trim().slice(-27); // 'kvm_eoi: apicid 0 vector 32'
+//   const line = textLine({ ...where, name: 'kvm_eoi', fields });
+//   line.trim().slice(-27); // 'kvm_eoi: apicid 0 vector 32'
 
 export { textHeader, textLine } from './text.ts';
 export {

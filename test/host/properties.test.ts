@@ -1,6 +1,6 @@
 // What holds for every host, whatever its threads do: time adds up, the same seed gives the same
-// run, and neither pausing nor saving and restoring changes anything. Threads are random mixtures of
-// computing, sleeping, waking and yielding.
+// run, and neither pausing nor saving and restoring changes anything. Threads are random mixtures
+// of computing, sleeping, waking and yielding.
 
 import { describe, expect, test } from 'vitest';
 import { HOG_BODY, type Host } from '../../src/host/index.ts';
