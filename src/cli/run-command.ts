@@ -13,6 +13,7 @@ import { type TraceRecord, type TraceSink, textHeader, textLine } from '../trace
 import { setRunUnderWay } from './crash.ts';
 import { EXIT_INTERRUPTED } from './failure.ts';
 import { asFailure } from './files.ts';
+import { GuestOutput } from './guest-output.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
 import { ProgressLine, paintFor } from './terminal.ts';
 
@@ -55,7 +56,7 @@ const PROGRESS_AFTER_MS = 1000;
 
 /** Run in turns, passing on what the guest prints; null if interrupted. */
 async function runToEnd(machine: Machine, options: RunOptions): Promise<MachineEnding | null> {
-  const output = new GuestOutput(machine, !options.json);
+  const output = options.json ? null : new GuestOutput(machine);
   const progress = new ProgressLine();
   let interrupted = false;
   const interrupt = () => {
@@ -69,10 +70,10 @@ async function runToEnd(machine: Machine, options: RunOptions): Promise<MachineE
     until += turn;
     const before = Date.now();
     const ending = machine.run(until);
-    if (output.hasNews) progress.clear();
-    output.pass();
-    if (ending !== null || interrupted) {
-      progress.clear();
+    const isLast = ending !== null || interrupted;
+    if (isLast || output?.hasNews) progress.clear();
+    output?.pass(isLast);
+    if (isLast) {
       process.removeListener('SIGINT', interrupt);
       return ending;
     }
@@ -92,40 +93,16 @@ function progressText(machine: Machine, elapsedMs: number): string {
   return `${virtual} ms of virtual time, ${millions.toFixed(1)} M instructions, ${rate} M/s`;
 }
 
-/** Passes on what the first guest writes to its debug console, as it comes. */
-class GuestOutput {
-  private readonly machine: Machine;
-  private readonly wanted: boolean;
-  private passed = 0;
-
-  constructor(machine: Machine, wanted: boolean) {
-    this.machine = machine;
-    this.wanted = wanted;
-  }
-
-  private get bytes(): readonly number[] {
-    return this.machine.devices[0]?.state.console ?? [];
-  }
-
-  get hasNews(): boolean {
-    return this.wanted && this.bytes.length > this.passed;
-  }
-
-  pass(): void {
-    if (!this.hasNews) return;
-    process.stdout.write(Uint8Array.from(this.bytes.slice(this.passed)));
-    this.passed = this.bytes.length;
-  }
-}
-
 function report(machine: Machine, ending: MachineEnding, options: RunOptions, input: Input): void {
   const document = reportOf(machine, ending);
   if (options.json) {
     process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
     return;
   }
-  if (document.output !== '' && !document.output.endsWith('\n')) process.stdout.write('\n');
-  if (document.serial !== '') process.stdout.write(`COM1: ${document.serial.trimEnd()}\n`);
+  for (const { name, serial } of document.vms) {
+    const whose = document.vms.length > 1 ? `${name}, COM1` : 'COM1';
+    if (serial !== '') process.stdout.write(`${whose}: ${serial.trimEnd()}\n`);
+  }
   if (options.quiet) return;
   const lines = [
     '',

@@ -21,6 +21,7 @@ export {
   type RunReport,
   reportOf,
   type VcpuReport,
+  type VmReport,
 } from './report.ts';
 export { exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
 export { checkScenario, SCENARIO, type Scenario } from './scenario.ts';

@@ -55,7 +55,8 @@ export class Machine {
   readonly host: Host;
   readonly vms: readonly Vm[];
   readonly devices: readonly Devices[];
-  private endings: (MachineEnding | null)[];
+  /** How each virtual machine ended, or null while it runs. */
+  endings: readonly (MachineEnding | null)[];
   /** Set when a limit ended the run. */
   private limit: MachineEnding | null = null;
   /** Virtual time up to which the host was told to run, in cycles. */
@@ -158,7 +159,7 @@ export class Machine {
   }
 
   private end(id: number, ending: MachineEnding): 'stop' {
-    this.endings[id] ??= ending;
+    this.endings = this.endings.map((old, i) => old ?? (i === id ? ending : null));
     this.vms[id].isShutDown = true;
     if (!this.endings.includes(null)) this.host.requestStop();
     return 'stop';

@@ -60,6 +60,19 @@ export interface PcpuReport {
   readonly idleNs: number;
 }
 
+/** What became of one virtual machine. */
+export interface VmReport {
+  readonly name: string;
+  /** How it ended; `running` if a limit came first. */
+  readonly status: EndingStatus | 'running';
+  readonly exitCode: number | null;
+  readonly message: string;
+  /** What it wrote to the debug console (port E9H). */
+  readonly output: string;
+  /** What it sent by COM1. */
+  readonly serial: string;
+}
+
 export interface RunReport {
   readonly schemaVersion: number;
   readonly status: EndingStatus;
@@ -71,8 +84,9 @@ export interface RunReport {
   readonly stateHash: string;
   /** What the first virtual machine wrote to the debug console (port E9H). */
   readonly output: string;
-  /** What it sent by COM1. */
+  /** What that one sent by COM1. */
   readonly serial: string;
+  readonly vms: readonly VmReport[];
   /** Of all vCPUs together, most frequent first. */
   readonly exits: readonly ExitReport[];
   readonly vcpus: readonly VcpuReport[];
@@ -82,7 +96,7 @@ export interface RunReport {
 /** The report on a machine that has ended. */
 export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
   const { frequency } = machine.host;
-  const devices = machine.devices[0]?.state;
+  const vms = machine.vms.map((_, id) => vmReport(machine, id));
   const all = new Map<number, ExitTimes>();
   for (const vcpu of machine.vcpus) {
     for (const [reason, times] of exitTimes(vcpu.exits, machine.now)) {
@@ -98,8 +112,9 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
     virtualNs: frequency.toNs(machine.now),
     instructions: machine.instructions,
     stateHash: machine.stateHash(),
-    output: decodeUtf8(Uint8Array.from(devices?.console ?? [])),
-    serial: decodeUtf8(Uint8Array.from(devices?.serial ?? [])),
+    output: vms[0].output,
+    serial: vms[0].serial,
+    vms,
     exits: exitReports(machine, all),
     vcpus: machine.vcpus.map((vcpu) => vcpuReport(machine, vcpu, ending)),
     pcpus: machine.host.pcpus.map(({ index, state }) => ({
@@ -108,6 +123,19 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
       hostNs: frequency.toNs(state.times.host),
       idleNs: frequency.toNs(state.times.idle),
     })),
+  };
+}
+
+function vmReport(machine: Machine, id: number): VmReport {
+  const ending = machine.endings[id];
+  const { state } = machine.devices[id];
+  return {
+    name: machine.scenario.vms[id].name,
+    status: ending?.status ?? 'running',
+    exitCode: ending?.exitCode ?? null,
+    message: ending?.message ?? 'still running',
+    output: decodeUtf8(Uint8Array.from(state.console)),
+    serial: decodeUtf8(Uint8Array.from(state.serial)),
   };
 }
 
