@@ -1,13 +1,13 @@
 // Operands of instructions as text: registers, numbers and memory, with their keywords. NASM
 // manual, "Effective Addresses" and "STRICT: Inhibiting Optimization".
 
-import { REGISTERS, type RegisterName, type Width } from '../isa/index.ts';
+import { type MemoryWidth, REGISTERS, type RegisterName, type Width } from '../isa/index.ts';
 import type { Cursor } from './cursor.ts';
 import { parseExpression } from './expression.ts';
 import type { Place } from './source.ts';
 import type { MemoryOperandText, OperandText } from './statement.ts';
 import type { SymbolTable } from './symbols.ts';
-import { SIZES } from './vocabulary.ts';
+import { MEMORY_SIZES, SIZES } from './vocabulary.ts';
 
 /** What operands depend on besides their text. */
 export interface OperandContext {
@@ -34,7 +34,7 @@ export function parseOperands(cursor: Cursor, context: OperandContext): OperandT
 
 /** Keywords before an operand. */
 interface Keywords {
-  width: Width | 0;
+  width: MemoryWidth | 0;
   strict: boolean;
   distance: 'short' | 'near' | null;
 }
@@ -56,6 +56,7 @@ function parseOperand(cursor: Cursor, context: OperandContext): OperandText | nu
   }
   if (register !== undefined) return parseRegister(cursor, register, keywords, place);
   if (cursor.atEnd) return cursor.fail(OPERAND_EXPECTED);
+  if (width === 128) return cursor.error(place, "'oword' needs an address after it");
   if (strict && width === 0 && !context.branch) {
     return cursor.error(place, "'strict' needs a size after it", [...SIZES.keys()]);
   }
@@ -73,7 +74,7 @@ function parseKeywords(cursor: Cursor): Keywords | null {
   const keywords: Keywords = { width: 0, strict: false, distance: null };
   for (;;) {
     const word = cursor.keyword();
-    const width = SIZES.get(word);
+    const width = MEMORY_SIZES.get(word);
     if (width !== undefined) {
       if (keywords.width !== 0 && keywords.width !== width) {
         return cursor.error(cursor.place, 'the size of this operand has been given already');
@@ -125,7 +126,7 @@ interface Inside {
 function parseMemory(
   cursor: Cursor,
   context: OperandContext,
-  width: Width | 0,
+  width: MemoryWidth | 0,
   segmentBefore: number,
 ): MemoryOperandText | null {
   const { place } = cursor;

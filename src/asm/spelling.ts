@@ -1,7 +1,7 @@
 // What NASM lets be written in more ways than the instruction table has, and which size keywords it
 // lets stand before a number.
 
-import { rowsByMnemonic, type Width } from '../isa/index.ts';
+import { type MemoryWidth, rowsByMnemonic, type Width } from '../isa/index.ts';
 import type { BranchForms, NumberOperandText, OperandText } from './statement.ts';
 
 /** An instruction as the table spells it. */
@@ -39,7 +39,7 @@ export function branchForms(mnemonic: string): BranchForms | null {
 }
 
 /** Bits of an operand as it is written, 0 if that does not say. */
-export function widthOf(operand: OperandText): Width | 0 {
+export function widthOf(operand: OperandText): MemoryWidth | 0 {
   return operand.kind === 'register' ? operand.register.width : operand.width;
 }
 
@@ -53,7 +53,7 @@ export function immediateSizes(
   index: number,
 ): readonly Width[] {
   const operation = operands[0] === undefined || index === 0 ? 0 : widthOf(operands[0]);
-  if (operation === 0) return [];
+  if (operation === 0 || operation === 128) return [];
   const fields = rowsByMnemonic(mnemonic)
     .filter((row) => row.operands.length === operands.length)
     .map((row) => row.operands[index]?.immediateWidth ?? 0);
@@ -64,6 +64,10 @@ export function immediateSizes(
 }
 
 /** NASM does not shorten `imul rax, rbx, dword 5`, although it shortens every other number. */
-export function isAsWide({ width }: NumberOperandText, mnemonic: string, operation: Width | 0) {
+export function isAsWide(
+  { width }: NumberOperandText,
+  mnemonic: string,
+  operation: MemoryWidth | 0,
+) {
   return mnemonic === 'IMUL' && operation === 64 && width === 32;
 }

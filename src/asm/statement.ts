@@ -1,7 +1,7 @@
 // What the parser makes of a line, and what layout and listing add to it.
 
 import type Long from 'long';
-import type { RegisterName, Width } from '../isa/index.ts';
+import type { MemoryWidth, RegisterName, Width } from '../isa/index.ts';
 import type { Expression } from './expression.ts';
 import type { ListedLine } from './listing.ts';
 import type { Section } from './sections.ts';
@@ -33,7 +33,7 @@ export interface NumberOperandText {
 export interface MemoryOperandText {
   readonly kind: 'memory';
   readonly address: Expression;
-  readonly width: Width | 0;
+  readonly width: MemoryWidth | 0;
   readonly segment: number;
   /** A size keyword inside the brackets, or 0. */
   readonly displacementWidth: Width | 0;

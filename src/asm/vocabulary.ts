@@ -1,6 +1,12 @@
 // The words of the language. Names of registers and instructions come from the instruction table.
 
-import { mnemonics, REGISTERS, rowsByMnemonic, type Width } from '../isa/index.ts';
+import {
+  type MemoryWidth,
+  mnemonics,
+  REGISTERS,
+  rowsByMnemonic,
+  type Width,
+} from '../isa/index.ts';
 
 /** Size keywords, with bits. */
 export const SIZES: ReadonlyMap<string, Width> = new Map([
@@ -8,6 +14,12 @@ export const SIZES: ReadonlyMap<string, Width> = new Map([
   ['word', 16],
   ['dword', 32],
   ['qword', 64],
+]);
+
+/** As {@link SIZES}, before an address. */
+export const MEMORY_SIZES: ReadonlyMap<string, MemoryWidth> = new Map<string, MemoryWidth>([
+  ...SIZES,
+  ['oword', 128],
 ]);
 
 /** Data and reservation directives, with the bytes of one item. */
@@ -61,12 +73,12 @@ export const ADDRESS_PREFIXES: ReadonlyMap<string, Width> = new Map([
 
 const OTHER_RESERVED: readonly string[] = [
   ...['strict', 'short', 'near', 'far', 'to', 'rel', 'abs', 'nosplit', 'seg', 'wrt'],
-  ...['tword', 'oword', 'yword', 'zword', 'ptr', 'lock', 'a16', 'bnd', 'nobnd', 'wait'],
+  ...['tword', 'yword', 'zword', 'ptr', 'lock', 'a16', 'bnd', 'nobnd', 'wait'],
   ...['xacquire', 'xrelease'],
 ];
 
 const RESERVED: ReadonlySet<string> = new Set([
-  ...SIZES.keys(),
+  ...MEMORY_SIZES.keys(),
   ...OTHER_RESERVED,
   ...REPEAT_PREFIXES.keys(),
   ...OPERAND_PREFIXES.keys(),

@@ -20,6 +20,7 @@ export const CR4_ALLOWED =
   Cr4.PCE |
   Cr4.OSFXSR |
   Cr4.OSXMMEXCPT |
+  Cr4.FSGSBASE |
   Cr4.VMXE;
 
 const CR0_DEFINED =
@@ -43,6 +44,21 @@ export function readControl(processor: Processor, number: number): Long {
   const real = processor.state.get64(wordFor(number));
   if (number !== 0 && number !== 4) return real;
   return processor.virtualization.readControl(number, real);
+}
+
+/** PE, MP, EM, TS, of which LMSW cannot clear PE. */
+const MACHINE_STATUS = 15;
+
+/** LMSW. */
+export function writeMachineStatus(processor: Processor, status: number): void {
+  const old = readControl(processor, 0);
+  const kept = old.low & (~MACHINE_STATUS | Cr0.PE);
+  writeControl(processor, 0, Long.fromBits(kept | (status & MACHINE_STATUS), old.high));
+}
+
+/** CLTS. */
+export function clearTaskSwitched(processor: Processor): void {
+  writeControl(processor, 0, readControl(processor, 0).and(Long.fromInt(~Cr0.TS)));
 }
 
 export function writeControl(processor: Processor, number: number, value: Long): void {

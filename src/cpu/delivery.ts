@@ -10,6 +10,7 @@ import {
   GuestFault,
   hasErrorCode,
   isSoftware,
+  isTrap,
   NotImplemented,
   Vector,
 } from './exceptions.ts';
@@ -114,7 +115,7 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
   if (!isCanonical(gate.offset.high)) throw new GuestFault(Vector.GP, external);
 
   const rip = state.get64(Word.RIP);
-  const returnAddress = isSoftware(event.type) ? rip.add(event.instructionLengthBytes) : rip;
+  const returnAddress = isTrap(event.type) ? rip.add(event.instructionLengthBytes) : rip;
   const frame = [
     Long.fromInt(words[Word.SS_SELECTOR]),
     state.get64(Word.RSP),

@@ -17,6 +17,7 @@ import type {
 } from '../isa/index.ts';
 import { Segment } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
+import { countOnes } from './bit-loops.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical, type Mmu } from './mmu.ts';
 import { type ProcessorState, Rflags, SCRATCH_WORD, SEGMENT_WORDS, Word } from './state.ts';
@@ -188,22 +189,16 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   divide(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
-    return this.quotient(width, false, high, low, divisor);
+    return this.quotient(width, false, [high, low, divisor]);
   }
 
   divideSigned(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
-    return this.quotient(width, true, high, low, divisor);
+    return this.quotient(width, true, [high, low, divisor]);
   }
 
-  private quotient(
-    width: Width,
-    signed: boolean,
-    high: Slot,
-    low: Slot,
-    divisor: Slot,
-  ): Division<Slot> {
-    const big = (x: Slot) => toBigInt(this.words[x], this.words[x + 1]);
-    const pair = divide(width, signed, big(high), big(low), big(divisor));
+  private quotient(width: Width, signed: boolean, slots: readonly Slot[]): Division<Slot> {
+    const [high, low, divisor] = slots.map((x) => toBigInt(this.words[x], this.words[x + 1]));
+    const pair = divide(width, signed, high, low, divisor);
     if (pair === null) throw new GuestFault(Vector.DE);
     return {
       quotient: this.make(pair.first.low, pair.first.high),
@@ -281,7 +276,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   countOnes(x: Slot): Slot {
-    return this.make(ones(this.words[x]) + ones(this.words[x + 1]), 0);
+    return this.make(countOnes(this.words[x]) + countOnes(this.words[x + 1]), 0);
   }
 
   select(condition: boolean, whenTrue: Slot, whenFalse: Slot): Slot {
@@ -422,11 +417,20 @@ export class Evaluator implements Domain<Slot, boolean> {
     return this.effective(operand);
   }
 
+  /** What an operand of the current instruction holds. */
+  valueOf(operand: Operand): Long {
+    return this.toLong(this.read(operand));
+  }
+
   /** The linear address that a memory operand of the current instruction names. */
   linearAddress(operand: Operand): Long {
     const offset = this.address(operand);
     this.linear(operand.kind === 'memory' ? operand.segment : Segment.DS, offset);
     return Long.fromBits(this.linearLow, this.linearHigh);
+  }
+
+  align(operand: Operand, bytes: number): void {
+    if ((this.linearAddress(operand).low & (bytes - 1)) !== 0) throw new GuestFault(Vector.GP, 0);
   }
 
   private effective(operand: MemoryOperand): Slot {
@@ -574,7 +578,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   raise(vector: RaisedVector): void {
-    throw new GuestFault(vector === 'DE' ? Vector.DE : Vector.UD);
+    throw new GuestFault(Vector[vector], vector === 'GP' ? 0 : null);
   }
 
   call(name: SystemFunction, ...args: Slot[]): Slot {
@@ -585,13 +589,6 @@ export class Evaluator implements Domain<Slot, boolean> {
       ),
     );
   }
-}
-
-/** Bits set in a 32-bit word: summed in pairs, nibbles and bytes. */
-function ones(word: number): number {
-  const pairs = word - ((word >>> 1) & 0x55555555);
-  const nibbles = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
-  return Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
 const FS_BASE = SEGMENT_WORDS[Segment.FS].base;

@@ -75,7 +75,12 @@ export const EventTypes = {
 
 export type EventType = (typeof EventTypes)[keyof typeof EventTypes];
 
-/** True for events that an instruction asks for: their faults have EXT = 0. */
+/** True for events that leave the instruction behind: INT n, INT3, INT1. */
+export function isTrap(type: EventType): boolean {
+  return type >= EventTypes.SOFTWARE_INTERRUPT;
+}
+
+/** True for events that a program may ask for: the gate's DPL counts, their faults have EXT = 0. */
 export function isSoftware(type: EventType): boolean {
   return type === EventTypes.SOFTWARE_INTERRUPT || type === EventTypes.SOFTWARE_EXCEPTION;
 }

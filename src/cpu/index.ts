@@ -27,7 +27,7 @@ export {
   EventTypes,
   GuestFault,
   hasErrorCode,
-  isSoftware,
+  isTrap,
   NotImplemented,
   OWNER_STOP,
   OwnerStop,

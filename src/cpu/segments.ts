@@ -3,11 +3,13 @@
 
 import Long from 'long';
 import { Segment } from '../isa/index.ts';
-import { GuestFault, NotImplemented, Vector } from './exceptions.ts';
+import { GuestFault, Vector } from './exceptions.ts';
+import { isCanonical } from './mmu.ts';
 import type { Processor } from './processor.ts';
 import { Rights, SEGMENT_WORDS, Word } from './state.ts';
 
-/** Number of TR in the segment tables of the state. */
+/** Numbers of LDTR and TR in the segment tables of the state. */
+const LDTR = 6;
 const TR = 7;
 
 /** A descriptor of 8 bytes, taken apart. */
@@ -29,12 +31,20 @@ export function readDescriptor(
   vector: number,
   external = 0,
 ): Descriptor {
+  const descriptor = findDescriptor(processor, selector);
+  if (descriptor === null) throw new GuestFault(vector, (selector & 0xfffc) | external);
+  return descriptor;
+}
+
+/** The descriptor that a selector names, or null if it lies beyond the table. */
+function findDescriptor(processor: Processor, selector: number): Descriptor | null {
   const { words } = processor.state;
-  const code = (selector & 0xfffc) | external;
-  if ((selector & 4) !== 0) throw new NotImplemented('a selector into the LDT');
+  const isLocal = (selector & 4) !== 0;
+  if (isLocal && (words[LOCAL.rights] & Rights.UNUSABLE) !== 0) return null;
   const offset = selector & 0xfff8;
-  if (offset + 7 > (words[Word.GDTR_LIMIT] & 0xffff)) throw new GuestFault(vector, code);
-  const at = processor.state.get64(Word.GDTR_BASE).add(offset);
+  const end = isLocal ? words[LOCAL.limit] >>> 0 : words[Word.GDTR_LIMIT] & 0xffff;
+  if (offset + 7 > end) return null;
+  const at = processor.state.get64(isLocal ? LOCAL.base : Word.GDTR_BASE).add(offset);
   const raw = processor.mmu.asSupervisor(() => processor.mmu.read(at.low, at.high, 8));
   const { low, high } = raw;
   const granular = (high & (1 << 23)) !== 0;
@@ -47,6 +57,8 @@ export function readDescriptor(
     at,
   };
 }
+
+const LOCAL = SEGMENT_WORDS[LDTR];
 
 /** Copy a descriptor into a segment register, as loading does in 64-bit mode. */
 function fill(processor: Processor, number: number, descriptor: Descriptor): void {
@@ -112,17 +124,99 @@ export function setStackSegment(processor: Processor, selector: number, cpl: num
 /** LTR. */
 export function loadTaskRegister(processor: Processor, selector: number): void {
   if ((selector & 0xfffc) === 0) throw new GuestFault(Vector.GP, 0);
-  const descriptor = readDescriptor(processor, selector, Vector.GP);
-  const type = descriptor.rights & 0x1f;
-  if (type !== 9) throw new GuestFault(Vector.GP, selector & 0xfffc);
-  if ((descriptor.rights & Rights.P) === 0) throw new GuestFault(Vector.NP, selector & 0xfffc);
-  const { mmu, state } = processor;
-  const highAt = descriptor.at.add(8);
-  const high = mmu.asSupervisor(() => mmu.read(highAt.low, highAt.high, 8));
+  const descriptor = systemDescriptor(processor, selector, SystemType.AVAILABLE_TSS);
+  const base = wideBase(processor, descriptor);
   const busyAt = descriptor.at.add(5);
   const rights = descriptor.rights | 2;
-  mmu.asSupervisor(() => mmu.write(busyAt.low, busyAt.high, 1, Long.fromInt(rights & 0xff)));
+  processor.mmu.asSupervisor(() =>
+    processor.mmu.write(busyAt.low, busyAt.high, 1, Long.fromInt(rights & 0xff)),
+  );
   fill(processor, TR, { ...descriptor, rights });
-  const register = SEGMENT_WORDS[TR];
-  state.words[register.base + 1] = high.low;
+  processor.state.set64(SEGMENT_WORDS[TR].base, base);
+}
+
+/** LLDT. */
+export function loadLocalTable(processor: Processor, selector: number): void {
+  if ((selector & 0xfffc) === 0) {
+    const rights = Rights.UNUSABLE;
+    fill(processor, LDTR, { selector, base: 0, limit: 0, rights, at: Long.ZERO });
+    return;
+  }
+  const descriptor = systemDescriptor(processor, selector, SystemType.LDT);
+  const base = wideBase(processor, descriptor);
+  fill(processor, LDTR, descriptor);
+  processor.state.set64(LOCAL.base, base);
+}
+
+/** Types of system descriptors in IA-32e mode. */
+const SystemType = { LDT: 2, AVAILABLE_TSS: 9, BUSY_TSS: 11, CALL_GATE: 12 } as const;
+
+/** A present descriptor of a type in the GDT, or the fault that LTR and LLDT raise. */
+function systemDescriptor(processor: Processor, selector: number, type: number): Descriptor {
+  const code = selector & 0xfffc;
+  if ((selector & 4) !== 0) throw new GuestFault(Vector.GP, code);
+  const descriptor = readDescriptor(processor, selector, Vector.GP);
+  if ((descriptor.rights & 0x1f) !== type) throw new GuestFault(Vector.GP, code);
+  if ((descriptor.rights & Rights.P) === 0) throw new GuestFault(Vector.NP, code);
+  return descriptor;
+}
+
+/** The base of a system descriptor, whose upper half lies behind the first 8 bytes. */
+function wideBase({ mmu }: Processor, { at, base }: Descriptor): Long {
+  const above = at.add(8);
+  const upper = mmu.asSupervisor(() => mmu.read(above.low, above.high, 8));
+  if (!isCanonical(upper.low)) throw new GuestFault(Vector.GP, 0);
+  return Long.fromBits(base | 0, upper.low);
+}
+
+/** What VERR, VERW, LAR and LSL look at; `VERIFY` of the instruction table. */
+export type Look = 'read' | 'write' | 'accessRights' | 'segmentLimit';
+
+const LOOKED_AT: Readonly<Record<'accessRights' | 'segmentLimit', readonly number[]>> = {
+  accessRights: Object.values(SystemType),
+  segmentLimit: [SystemType.LDT, SystemType.AVAILABLE_TSS, SystemType.BUSY_TSS],
+};
+
+/** The descriptor, if the program may look at it in that way; else null. Never faults by itself. */
+export function visibleDescriptor(
+  processor: Processor,
+  selector: number,
+  look: Look,
+): Descriptor | null {
+  if ((selector & 0xfffc) === 0) return null;
+  const descriptor = findDescriptor(processor, selector);
+  if (descriptor === null) return null;
+  const { rights } = descriptor;
+  const isCode = (rights & 8) !== 0;
+  if ((rights & Rights.S) === 0) {
+    if (look === 'read' || look === 'write' || !LOOKED_AT[look].includes(rights & 15)) return null;
+  } else {
+    if (look === 'read' && isCode && (rights & 2) === 0) return null;
+    if (look === 'write' && (isCode || (rights & 2) === 0)) return null;
+    if (isCode && (rights & 4) !== 0) return descriptor;
+  }
+  const dpl = (rights >> Rights.DPL_SHIFT) & 3;
+  return dpl >= Math.max(processor.state.cpl, selector & 3) ? descriptor : null;
+}
+
+const FLAT_LIMIT = 0xffffffff | 0;
+const FLAT_CODE = 0xa09b;
+const FLAT_DATA = 0xc093;
+
+/**
+ * CS and SS as fast system calls set them: flat, without looking at descriptors.
+ * @param stackDistance from the selector of CS to that of SS
+ */
+export function loadFlatSegments(
+  processor: Processor,
+  selector: number,
+  stackDistance: number,
+  cpl: number,
+): void {
+  const flat = { base: 0, limit: FLAT_LIMIT, at: Long.ZERO };
+  const privilege = cpl << Rights.DPL_SHIFT;
+  const code = (selector & 0xffff) | cpl;
+  const stack = ((selector + stackDistance) & 0xffff) | cpl;
+  fill(processor, Segment.CS, { ...flat, selector: code, rights: FLAT_CODE | privilege });
+  fill(processor, Segment.SS, { ...flat, selector: stack, rights: FLAT_DATA | privilege });
 }

@@ -2,15 +2,30 @@
 
 import Long from 'long';
 import { Segment, type SystemFunction } from '../isa/index.ts';
-import { readControl, readDebug, writeControl, writeDebug } from './control-registers.ts';
+import { crc32, depositBits, extractBits } from './bit-loops.ts';
+import {
+  clearTaskSwitched,
+  readControl,
+  readDebug,
+  writeControl,
+  writeDebug,
+  writeMachineStatus,
+} from './control-registers.ts';
 import { deliver, interruptReturn, writeFlags } from './delivery.ts';
-import { EventTypes, GuestFault, Vector } from './exceptions.ts';
+import { type EventType, EventTypes, GuestFault, Vector } from './exceptions.ts';
+import { swapGs, systemCall, systemEnter, systemExit, systemReturn } from './fast-calls.ts';
 import { isCanonical } from './mmu.ts';
 import { EAX, EBX, ECX, EDX, executeReadMsr, executeWriteMsr, setPair } from './msrs.ts';
 import { portAccess } from './port-access.ts';
 import type { Processor } from './processor.ts';
-import { loadSegment, loadTaskRegister } from './segments.ts';
-import { Activity, Blocking, Rflags, SEGMENT_WORDS, Word, wordOf } from './state.ts';
+import {
+  type Look,
+  loadLocalTable,
+  loadSegment,
+  loadTaskRegister,
+  visibleDescriptor,
+} from './segments.ts';
+import { Activity, Blocking, Cr4, Rflags, SEGMENT_WORDS, Word, wordOf } from './state.ts';
 
 type Implementation = (processor: Processor, args: readonly Long[]) => Long | undefined;
 
@@ -42,16 +57,24 @@ function halt(processor: Processor): undefined {
   processor.requestAttention();
 }
 
+/** The instructions that raise an exception of their own rather than a numbered interrupt. */
+const INTERRUPT_TYPES: ReadonlyMap<string, EventType> = new Map([
+  ['INT1', EventTypes.PRIVILEGED_SOFTWARE_EXCEPTION],
+  ['INT3', EventTypes.SOFTWARE_EXCEPTION],
+]);
+
 function interrupt(processor: Processor, args: readonly Long[]): undefined {
   const vector = first(args).low;
-  const isBreakpoint = processor.evaluator.instruction.row.mnemonic === 'INT3';
+  const { row, lengthBytes } = processor.evaluator.instruction;
   const event = {
     vector,
-    type: isBreakpoint ? EventTypes.SOFTWARE_EXCEPTION : EventTypes.SOFTWARE_INTERRUPT,
+    type: INTERRUPT_TYPES.get(row.mnemonic) ?? EventTypes.SOFTWARE_INTERRUPT,
     errorCode: null,
-    instructionLengthBytes: processor.evaluator.instruction.lengthBytes,
+    instructionLengthBytes: lengthBytes,
   };
-  if (isBreakpoint) processor.virtualization.exception(event, Long.ZERO);
+  if (event.type !== EventTypes.SOFTWARE_INTERRUPT) {
+    processor.virtualization.exception(event, Long.ZERO);
+  }
   deliver(processor, event);
   processor.evaluator.continueAtRip();
   processor.requestAttention();
@@ -94,12 +117,42 @@ function readTscp(processor: Processor): undefined {
   words[ECX + 1] = 0;
 }
 
+/** By the numbers of `VERIFY`. */
+const LOOKS: readonly Look[] = ['read', 'write', 'accessRights', 'segmentLimit'];
+
+/** Access rights as LAR shows them: as in the descriptor, without the parts of base and limit. */
+function accessRights(processor: Processor, selector: number): Long {
+  const rights = visibleDescriptor(processor, selector, 'accessRights')?.rights ?? 0;
+  return Long.fromInt((rights & 0xf0ff) << 8, true);
+}
+
+/** The base of FS or GS, which CR4.FSGSBASE opens to programs. */
+function baseWord({ state }: Processor, number: Long): number {
+  if ((state.words[Word.CR4] & Cr4.FSGSBASE) === 0) throw new GuestFault(Vector.UD);
+  return SEGMENT_WORDS[number.low].base;
+}
+
+function returnsNothing(work: (processor: Processor) => void): Implementation {
+  return (processor) => {
+    work(processor);
+    return undefined;
+  };
+}
+
 const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
+  accessRights: (processor, [selector]) => accessRights(processor, selector.low),
+  clearTaskSwitched: (processor) => {
+    clearTaskSwitched(processor);
+    return undefined;
+  },
   clearInterruptFlag: (processor) => {
     processor.state.words[Word.RFLAGS] &= ~Rflags.IF;
     return undefined;
   },
   cpuid,
+  crc32: (_, [sum, data, bits]) => Long.fromInt(crc32(sum.low, data, bits.low), true),
+  depositBits: (_, [value, mask]) => depositBits(value, mask),
+  extractBits: (_, [value, mask]) => extractBits(value, mask),
   halt,
   in: (processor, args) =>
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
@@ -111,6 +164,10 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   iret,
   loadGdtr: loadTable(Word.GDTR_BASE, Word.GDTR_LIMIT),
   loadIdtr: loadTable(Word.IDTR_BASE, Word.IDTR_LIMIT),
+  loadLocalTable: (processor, [selector]) => {
+    loadLocalTable(processor, selector.low);
+    return undefined;
+  },
   loadSegment: (processor, args) => {
     const number = first(args).low;
     loadSegment(processor, number, second(args).low);
@@ -130,20 +187,39 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   pushFlags,
   readControl: (processor, args) => readControl(processor, first(args).low),
   readDebug: (processor, args) => readDebug(processor, first(args).low),
+  readGdtrBase: ({ state }) => state.get64(Word.GDTR_BASE),
+  readGdtrLimit: ({ state }) => Long.fromInt(state.words[Word.GDTR_LIMIT]),
+  readIdtrBase: ({ state }) => state.get64(Word.IDTR_BASE),
+  readIdtrLimit: ({ state }) => Long.fromInt(state.words[Word.IDTR_LIMIT]),
   readMsr: (processor) => {
     executeReadMsr(processor);
     return undefined;
   },
+  readProcessorId: ({ state }) => state.get64(TSC_AUX),
   readSegment: (processor, args) => {
     const register = SEGMENT_WORDS[first(args).low];
     return Long.fromInt(processor.state.words[register.selector] & 0xffff);
   },
+  readSegmentBase: (processor, [number]) => processor.state.get64(baseWord(processor, number)),
   readTsc: (processor) => {
     setPair(processor.state.words, processor.virtualization.timeStamp(processor.clock));
     return undefined;
   },
   readTscp: (processor) => readTscp(processor),
+  segmentLimit: (processor, [selector]) => {
+    const limit = visibleDescriptor(processor, selector.low, 'segmentLimit')?.limit ?? 0;
+    return Long.fromInt(limit, true);
+  },
   setInterruptFlag: (processor) => setIf(processor),
+  swapGs: returnsNothing(swapGs),
+  systemCall: returnsNothing(systemCall),
+  systemEnter: returnsNothing(systemEnter),
+  systemExit: returnsNothing(systemExit),
+  systemReturn: returnsNothing(systemReturn),
+  verifySegment: (processor, [selector, which]) => {
+    const found = visibleDescriptor(processor, selector.low, LOOKS[which.low]);
+    return Long.fromInt(found === null ? 0 : 1);
+  },
   writeControl: (processor, args) => {
     writeControl(processor, first(args).low, second(args));
     return undefined;
@@ -152,8 +228,18 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     writeDebug(processor, first(args).low, second(args));
     return undefined;
   },
+  writeMachineStatus: (processor, [status]) => {
+    writeMachineStatus(processor, status.low);
+    return undefined;
+  },
   writeMsr: (processor) => {
     executeWriteMsr(processor);
+    return undefined;
+  },
+  writeSegmentBase: (processor, [number, base]) => {
+    const word = baseWord(processor, number);
+    if (!isCanonical(base.high)) throw new GuestFault(Vector.GP, 0);
+    processor.state.set64(word, base);
     return undefined;
   },
 };

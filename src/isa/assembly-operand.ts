@@ -3,7 +3,7 @@
 // a number takes the shortest field that holds it unless it is `strict` or an address.
 
 import type Long from 'long';
-import type { RegisterName, Width } from './registers.ts';
+import type { MemoryWidth, RegisterName, Width } from './registers.ts';
 import type { OperandSpec } from './row.ts';
 
 export interface AssemblyRegister {
@@ -27,7 +27,7 @@ export interface AssemblyNumber {
 export interface AssemblyMemory {
   readonly kind: 'memory';
   /** A size keyword before the bracket, or 0. */
-  readonly width: Width | 0;
+  readonly width: MemoryWidth | 0;
   /** Segment override number, or -1. */
   readonly segment: number;
   readonly base: RegisterName | null;
@@ -57,7 +57,9 @@ export function fits(operand: AssemblyOperand, spec: OperandSpec, operation: Wid
 
 function fitsRegister(register: RegisterName, spec: OperandSpec): boolean {
   if (spec.fixed !== null) return sameRegister(register, spec.fixed);
-  if (spec.place !== 'reg' && spec.place !== 'rm' && spec.place !== 'opcode') return false;
+  if (spec.place !== 'reg' && spec.place !== 'rm') {
+    if (spec.place !== 'opcode' && spec.place !== 'vvvv') return false;
+  }
   return (
     register.class === spec.registerClass &&
     register.width === spec.registerWidth &&

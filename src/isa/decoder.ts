@@ -3,7 +3,14 @@
 
 import Long from 'long';
 import type { Instruction, MemoryOperand, Operand, Repeat } from './instruction.ts';
-import { Gpr, type RegisterClass, type RegisterName, Segment, type Width } from './registers.ts';
+import {
+  Gpr,
+  type MemoryWidth,
+  type RegisterClass,
+  type RegisterName,
+  Segment,
+  type Width,
+} from './registers.ts';
 import type { OperandSpec, Row } from './row.ts';
 import { rowsByOpcode } from './table.ts';
 import { isUndefinedExtension, isUndefinedOpcode } from './undefined.ts';
@@ -36,9 +43,22 @@ interface Prefixes {
   /** The last of F2 and F3, or 0. */
   repeat: number;
   segment: number;
-  /** The REX byte, or 0. */
+  /** The REX byte, or one that says the same as the VEX prefix, or 0. */
   rex: number;
+  vex: Vex | null;
 }
+
+/** What a VEX prefix says beside what REX says. SDM 2, "The VEX Prefix". */
+interface Vex {
+  readonly map: number;
+  /** 66, F3, F2 or 0. */
+  readonly mandatoryPrefix: number;
+  /** Number of the register, already inverted. */
+  readonly register: number;
+  readonly isLong: boolean;
+}
+
+const VEX_PREFIXES = [0, 0x66, 0xf3, 0xf2];
 
 /**
  * Decode the instruction that starts at `bytes[start]`; bytes from `end` on may not be looked at.
@@ -66,6 +86,7 @@ class Decoder {
     repeat: 0,
     segment: -1,
     rex: 0,
+    vex: null,
   };
   private modrm = -1;
 
@@ -77,9 +98,9 @@ class Decoder {
   }
 
   decode(): Decoded {
-    const opcodeByte = this.readPrefixes();
+    let opcode = this.readPrefixes();
+    if (opcode === 0xc4 || opcode === 0xc5) return this.decodeVex(opcode);
     let map = 0;
-    let opcode = opcodeByte;
     if (opcode === 0x0f) {
       opcode = this.byte();
       map = 1;
@@ -92,6 +113,34 @@ class Decoder {
     const row = candidates.find((candidate) => this.matches(candidate, opcode));
     if (row === undefined) return this.unmatched(map, opcode);
     return this.assemble(row, opcode);
+  }
+
+  /** A VEX prefix takes the place of 66, F2, F3 and REX, which may not stand before it. */
+  private decodeVex(first: number): Decoded {
+    const { prefixes } = this;
+    const second = this.byte();
+    const third = first === 0xc4 ? this.byte() : second;
+    const opcode = this.byte();
+    const isVoid = prefixes.operandSize || prefixes.lock || prefixes.repeat !== 0;
+    if (isVoid || prefixes.rex !== 0) {
+      this.peekModrm();
+      return UNDEFINED;
+    }
+    const inverted = ~(first === 0xc4 ? second : second | 0x60);
+    const map = first === 0xc4 ? second & 31 : 1;
+    prefixes.rex = 0x40 | ((inverted >> 5) & 7) | (first === 0xc4 ? (third >> 4) & 8 : 0);
+    prefixes.vex = {
+      map,
+      mandatoryPrefix: VEX_PREFIXES[third & 3],
+      register: (~third >> 3) & 15,
+      isLong: (third & 4) !== 0,
+    };
+    if (map < 1 || map > 3) return UNDEFINED;
+    const candidates = rowsByOpcode(map, opcode, true);
+    const row = candidates.find((candidate) => this.matches(candidate, opcode));
+    if (row !== undefined) return this.assemble(row, opcode);
+    // Rows that have the opcode leave nothing of it for other instructions.
+    return candidates.length > 0 ? UNDEFINED : UNIMPLEMENTED;
   }
 
   /** Consume prefixes and return the first opcode byte. A REX not directly before it is void. */
@@ -119,8 +168,11 @@ class Decoder {
 
   private matches(row: Row, opcode: number): boolean {
     const { pattern } = row;
-    const { operandSize, repeat, rex } = this.prefixes;
-    if (pattern.mandatoryPrefix === -1) {
+    const { operandSize, repeat, rex, vex } = this.prefixes;
+    if (vex !== null) {
+      if (vex.isLong || vex.mandatoryPrefix !== pattern.mandatoryPrefix) return false;
+      if (vex.register !== 0 && row.operands.every(({ place }) => place !== 'vvvv')) return false;
+    } else if (pattern.mandatoryPrefix === -1) {
       if (operandSize || repeat !== 0) return false;
     } else if (pattern.mandatoryPrefix === 0x66) {
       if (!operandSize || repeat !== 0) return false;
@@ -208,6 +260,8 @@ class Decoder {
         return this.register(spec, this.opcodeRegister(opcode));
       case 'reg':
         return this.register(spec, this.regField);
+      case 'vvvv':
+        return this.register(spec, this.prefixes.vex?.register ?? 0);
       case 'rm':
         if (memory !== null) return memory;
         return this.register(spec, (this.modrm & 7) | ((this.prefixes.rex & 1) << 3));
@@ -272,7 +326,7 @@ class Decoder {
   }
 
   private memory(
-    width: Width | 0 | -1,
+    width: MemoryWidth | 0 | -1,
     base: number,
     index: number,
     scale: number,

@@ -14,13 +14,19 @@ export const Flag = { CF: 0, PF: 2, AF: 4, ZF: 6, SF: 7, DF: 10, OF: 11 } as con
 export type Flag = (typeof Flag)[keyof typeof Flag];
 
 /**
- * Work that needs the processor around the instruction: descriptor tables, MSRs, ports, modes.
+ * Work that needs the processor around the instruction (descriptor tables, MSRs, ports, modes), or
+ * that takes a loop over bits.
  * The processor implements these as plain functions; every engine calls the same ones.
  * They read and write registers themselves where the SDM fixes which.
  */
 export type SystemFunction =
+  | 'accessRights' // LAR: (selector) -> rights
   | 'clearInterruptFlag' // CLI
+  | 'clearTaskSwitched' // CLTS
   | 'cpuid' // CPUID
+  | 'crc32' // CRC32: (sum, data, bits of data) -> sum
+  | 'depositBits' // PDEP: (value, mask) -> result
+  | 'extractBits' // PEXT: (value, mask) -> result
   | 'halt' // HLT
   | 'in' // IN: (port) -> value of the operand size
   | 'interrupt' // INT n, INT3: (vector)
@@ -28,6 +34,7 @@ export type SystemFunction =
   | 'iret' // IRET, IRETD, IRETQ by operand size
   | 'loadGdtr' // LGDT: (limit, base)
   | 'loadIdtr' // LIDT: (limit, base)
+  | 'loadLocalTable' // LLDT: (selector)
   | 'loadSegment' // MOV Sreg: (number, selector)
   | 'loadTaskRegister' // LTR: (selector)
   | 'out' // OUT: (port, value)
@@ -35,17 +42,32 @@ export type SystemFunction =
   | 'pushFlags' // PUSHF: () -> flags image
   | 'readControl' // MOV r, CRn: (number) -> value
   | 'readDebug' // MOV r, DRn: (number) -> value
+  | 'readGdtrBase' // SGDT: () -> base
+  | 'readGdtrLimit' // SGDT: () -> limit
+  | 'readIdtrBase' // SIDT: () -> base
+  | 'readIdtrLimit' // SIDT: () -> limit
   | 'readMsr' // RDMSR
+  | 'readProcessorId' // RDPID: () -> IA32_TSC_AUX
   | 'readSegment' // MOV r/m, Sreg: (number) -> selector
+  | 'readSegmentBase' // RDFSBASE: (number) -> base
   | 'readTsc' // RDTSC
   | 'readTscp' // RDTSCP
+  | 'segmentLimit' // LSL: (selector) -> limit in bytes
   | 'setInterruptFlag' // STI
+  | 'swapGs' // SWAPGS
+  | 'systemCall' // SYSCALL
+  | 'systemEnter' // SYSENTER
+  | 'systemExit' // SYSEXIT by operand size
+  | 'systemReturn' // SYSRET by operand size
+  | 'verifySegment' // VERR, VERW, LAR, LSL: (selector, which) -> 1 or 0
   | 'writeControl' // MOV CRn, r: (number, value)
   | 'writeDebug' // MOV DRn, r: (number, value)
-  | 'writeMsr'; // WRMSR
+  | 'writeMachineStatus' // LMSW: (value)
+  | 'writeMsr' // WRMSR
+  | 'writeSegmentBase'; // WRFSBASE: (number, base)
 
 /** Vectors of the exceptions that meanings raise by themselves. */
-export type RaisedVector = 'DE' | 'UD';
+export type RaisedVector = 'DE' | 'UD' | 'GP';
 
 export interface Domain<V, B> {
   /** The instruction whose meaning is being asked for. */
@@ -117,6 +139,8 @@ export interface Domain<V, B> {
   write(operand: Operand, value: V): void;
   /** The effective address (offset in its segment) of a memory operand. */
   address(operand: Operand): V;
+  /** #GP(0) unless the linear address of a memory operand is a multiple of `bytes`. */
+  align(operand: Operand, bytes: number): void;
   /** A general-purpose register by number. */
   register(width: Width, number: number): V;
   setRegister(width: Width, number: number, value: V): void;

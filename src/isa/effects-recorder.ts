@@ -321,6 +321,11 @@ export class Recorder implements Domain<V, B> {
     return truncated(operand.addressWidth as Width, sum);
   }
 
+  align(operand: Operand, _bytes: number): void {
+    this.use(this.address(operand).inputs);
+    this.raises.add('GP');
+  }
+
   register(width: Width, number: number): V {
     return truncated(width, this.path.registers[number] ?? incoming(number));
   }

@@ -215,6 +215,7 @@ class Encoding {
   private addressPrefix = false;
   private segment: number;
   private opcodeRegister = 0;
+  private vexRegister = 0;
   private modrm = 0;
   private readonly tail: number[] = [];
   private ripRelativeAt = -1;
@@ -271,13 +272,25 @@ class Encoding {
     if (row.width === 16 || (row.width === 0 && prefixes.operandWidth === 16)) bytes.push(0x66);
     const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
     if (prefixes.addressWidth === 32 || rowAddress || this.addressPrefix) bytes.push(0x67);
-    if (pattern.mandatoryPrefix > 0) bytes.push(pattern.mandatoryPrefix);
-    if (this.rex !== 0) bytes.push(this.rex | 0x40);
-    if (pattern.map > 0) bytes.push(0x0f);
-    if (pattern.map > 1) bytes.push(pattern.map === 2 ? 0x38 : 0x3a);
+    if (pattern.vex) bytes.push(...this.vexPrefix());
+    else {
+      if (pattern.mandatoryPrefix > 0) bytes.push(pattern.mandatoryPrefix);
+      if (this.rex !== 0) bytes.push(this.rex | 0x40);
+      if (pattern.map > 0) bytes.push(0x0f);
+      if (pattern.map > 1) bytes.push(pattern.map === 2 ? 0x38 : 0x3a);
+    }
     bytes.push(pattern.opcode | this.opcodeRegister);
     if (pattern.modrm !== 'none') bytes.push(this.modrm);
     return bytes;
+  }
+
+  /** In three bytes, of which the two-byte form could not name map, X, B or W. */
+  private vexPrefix(): number[] {
+    const { map, mandatoryPrefix } = this.row.pattern;
+    const prefix = [0, 0x66, 0xf3, 0xf2].indexOf(mandatoryPrefix);
+    const last = ((~this.vexRegister & 15) << 3) | prefix;
+    if (map === 1 && (this.rex & 11) === 0) return [0xc5, ((~this.rex & 4) << 5) | last];
+    return [0xc4, ((~this.rex & 7) << 5) | map, ((this.rex & 8) << 4) | last];
   }
 
   private placeRegisterOrMemory(operand: AssemblyOperand, spec: OperandSpec): void {
@@ -298,7 +311,8 @@ class Encoding {
         this.rexForbidden = true;
       } else if (number >= 4 && number < 8) this.rex |= 0x40;
     }
-    if (spec.place === 'reg') {
+    if (spec.place === 'vvvv') this.vexRegister = number;
+    else if (spec.place === 'reg') {
       this.modrm |= (number & 7) << 3;
       this.rex |= number >= 8 ? 0x44 : 0;
     } else if (spec.place === 'opcode') {

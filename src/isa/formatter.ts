@@ -2,13 +2,23 @@
 
 import Long from 'long';
 import type { Instruction, MemoryOperand, Operand } from './instruction.ts';
-import { GPR_NAMES, REGISTERS, registerName, SEGMENT_NAMES, type Width } from './registers.ts';
+import {
+  GPR_NAMES,
+  type MemoryWidth,
+  REGISTERS,
+  registerName,
+  SEGMENT_NAMES,
+  type Width,
+} from './registers.ts';
+import type { Row } from './row.ts';
+import { rowsByMnemonic } from './table.ts';
 
-const SIZE_KEYWORDS: Readonly<Record<Width, string>> = {
+const SIZE_KEYWORDS: Readonly<Record<MemoryWidth, string>> = {
   8: 'byte',
   16: 'word',
   32: 'dword',
   64: 'qword',
+  128: 'oword',
 };
 
 /**
@@ -18,25 +28,33 @@ const SIZE_KEYWORDS: Readonly<Record<Width, string>> = {
 export function format(instruction: Instruction, address: Long): string {
   const { row, operands } = instruction;
   const end = address.add(instruction.lengthBytes);
-  // A register says how wide its partner in memory is; the CL of a shift does not.
-  const sized = operands.some(
-    (operand, i) =>
-      operand.kind === 'register' &&
-      operand.class !== 'segment' &&
-      row.operands[i]?.place !== 'implied',
-  );
   const text = operands.map((operand, i) => {
     const spec = row.operands[i];
     if (operand.kind === 'memory') {
       const isWide = spec?.place === 'moffs' && operand.addressWidth === 64;
-      return memory(operand, end, sized && !row.mnemonic.startsWith('MOV'), isWide);
+      return memory(operand, end, isSized(instruction, operand), isWide);
     }
     if (operand.kind === 'relative') return hex(end.add(operand.displacement));
     if (operand.kind !== 'immediate') return registerName(operand);
-    const size = isShortened(instruction) ? 'word ' : '';
+    const size = isShortened(instruction) && spec?.unsigned === false ? 'word ' : '';
     return size + number(operand.value, operand.width, spec?.unsigned);
   });
   return [prefixes(instruction) + row.mnemonic.toLowerCase(), text.join(', ')].join(' ').trim();
+}
+
+/**
+ * A register says how wide its partner in memory is, unless the instruction takes several widths;
+ * the CL of a shift does not.
+ */
+function isSized({ row, operands }: Instruction, { width }: MemoryOperand): boolean {
+  if (takesOtherWidths(row)) return false;
+  return operands.some(
+    (operand, i) =>
+      operand.kind === 'register' &&
+      operand.class !== 'segment' &&
+      operand.width === width &&
+      row.operands[i]?.place !== 'implied',
+  );
 }
 
 /** PUSH, POP and kin with 16 bits where 64 are usual. */
@@ -44,14 +62,35 @@ function isShortened({ row, width }: Instruction): boolean {
   return row.default64 === true && width === 16;
 }
 
+/** The mnemonic stands for several operand sizes, and nothing else shows which (SYSRET). */
+function isWidthOpen(row: Row): boolean {
+  if (row.default64) return false;
+  return rowsByMnemonic(row.mnemonic).some(({ width }) => width !== 0 && width < row.width);
+}
+
+/** Another row of the mnemonic differs in nothing but the width of its memory operand. */
+function takesOtherWidths(row: Row): boolean {
+  return rowsByMnemonic(row.mnemonic).some(
+    ({ operands }) =>
+      operands.length === row.operands.length &&
+      operands.some(({ memoryWidth }, i) => memoryWidth !== row.operands[i].memoryWidth) &&
+      operands.every(
+        ({ text, memoryWidth }, i) => memoryWidth > 0 || text === row.operands[i].text,
+      ),
+  );
+}
+
 function prefixes(instruction: Instruction): string {
-  const { row, lock, repeat, addressWidth, segmentOverride, operands } = instruction;
+  const { row, lock, repeat, addressWidth, segmentOverride, operands, width } = instruction;
   let text = '';
   // LEAVE, PUSH FS and kin have no operand that would show their size; PUSHFW says it by name.
-  const showsSize = operands.some(
-    (operand) => operand.kind !== 'register' || operand.class === 'general',
+  const showsSize = operands.some((operand, i) =>
+    operand.kind === 'immediate'
+      ? !row.operands[i].unsigned
+      : operand.kind !== 'register' || operand.class === 'general',
   );
   if (isShortened(instruction) && !showsSize && !row.mnemonic.endsWith('FW')) text += 'o16 ';
+  if (operands.length === 0 && width === 64 && isWidthOpen(row)) text += 'o64 ';
   if (lock) text += 'lock ';
   if (repeat === 'repne') text += 'repne ';
   else if (repeat === 'rep') text += row.repeat === 'compare' ? 'repe ' : 'rep ';

@@ -42,6 +42,7 @@ export type {
 export {
   GPR_NAMES,
   Gpr,
+  type MemoryWidth,
   REGISTERS,
   type RegisterName,
   registerName,

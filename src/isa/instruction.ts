@@ -2,7 +2,7 @@
 // and both engines read. Widths are in bits.
 
 import type Long from 'long';
-import type { RegisterClass, Width } from './registers.ts';
+import type { MemoryWidth, RegisterClass, Width } from './registers.ts';
 import type { Row } from './row.ts';
 
 /** A register named by the instruction. */
@@ -19,7 +19,7 @@ export interface RegisterOperand {
 export interface MemoryOperand {
   readonly kind: 'memory';
   /** Bits accessed; 0 where only the address counts. */
-  readonly width: Width | 0;
+  readonly width: MemoryWidth | 0;
   /** Segment in effect, after defaults and overrides. */
   readonly segment: number;
   /** Number of the base register, or -1. */

@@ -9,7 +9,8 @@
 // or memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS. Opcodes: o16 o32 o64 (the
 // operand size, where no group says it), a32 a64 (the address size, where it selects the row), NP
 // 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed ModR/M byte or a range E8-EF
-// of them, ib iw id io cb cd mo.
+// of them, ib iw id io cb cd mo. `VEX.LZ.F2.0F38.W0|W1 F5 /r` as in the SDM, where `v32` in the
+// syntax is the register in VEX.vvvv.
 
 import type { Meaning } from './domain.ts';
 import { REGISTERS, type Width } from './registers.ts';
@@ -51,9 +52,10 @@ export function instruction(
 function parseForm(form: ExpandedForm): Pick<Row, 'operands' | 'pattern'> {
   const pattern = parsePattern(form.opcode);
   const operands = form.operands.map(parseOperand);
-  // ModRM.reg holds the segment, control or debug register, if there is one.
+  // ModRM.reg may hold a segment, control or debug register, or a part of the opcode.
   const special = operands.some((spec) => spec.place === 'reg' && spec.registerClass !== 'general');
-  const generalPlace = pattern.plusRegister ? 'opcode' : special ? 'rm' : 'reg';
+  const takesReg = special || pattern.modrm === 'digit';
+  const generalPlace = pattern.plusRegister ? 'opcode' : takesReg ? 'rm' : 'reg';
   return {
     pattern,
     operands: operands.map((spec) =>
@@ -140,7 +142,8 @@ function parseOperand(text: string): OperandSpec {
   }
   if (text === 'DRn') return { ...base, place: 'reg', registerClass: 'debug', registerWidth: 64 };
   if (text === 'm') return { ...base, place: 'rm', memoryWidth: 0 };
-  const match = /^(r\/m|u?imm|rel|moffs|m|r)(8|16|32|64)(\/m(8|16|32|64)|-(\w+))?$/.exec(text);
+  if (text === 'm128') return { ...base, place: 'rm', memoryWidth: 128 };
+  const match = /^(r\/m|u?imm|rel|moffs|m|r|v)(8|16|32|64)(\/m(8|16|32|64)|-(\w+))?$/.exec(text);
   if (match === null) throw new SyntaxError(`unknown operand '${text}'`);
   const width = Number(match[2]) as Width;
   const memory = match[4] === undefined ? -1 : (Number(match[4]) as Width);
@@ -157,6 +160,8 @@ function parseOperand(text: string): OperandSpec {
       return { ...base, place: 'relative', immediateWidth: width };
     case 'moffs':
       return { ...base, place: 'moffs', memoryWidth: width };
+    case 'v':
+      return { ...base, text: `r${width}`, place: 'vvvv', registerWidth: width };
     default: {
       const place = memory === -1 ? 'reg' : 'rm';
       const excluded = match[5] === undefined ? -1 : excludedNumber(match[5]);
@@ -181,7 +186,20 @@ const IMMEDIATE_BYTES: Readonly<Record<string, number>> = {
   mo: 8,
 };
 
+/** `VEX.LZ.F2.0F38.W1`: length, mandatory prefix, map; W follows from the operand size. */
+const VEX = /^VEX\.LZ\.(?:(66|F2|F3)\.)?0F(38|3A)?\.W[01]$/;
+
 function parsePattern(text: string): OpcodePattern {
+  const [leading, ...rest] = text.split(' ');
+  const vex = VEX.exec(leading);
+  if (vex === null) return parseOpcode(text);
+  const [, prefix = '0', map = ''] = vex;
+  const escapes = ['0F', map].filter((byte) => byte !== '');
+  const pattern = parseOpcode([...escapes, ...rest].join(' '));
+  return { ...pattern, text, vex: true, mandatoryPrefix: Number.parseInt(prefix, 16) };
+}
+
+function parseOpcode(text: string): OpcodePattern {
   let mandatoryPrefix = 0;
   let noRexB = false;
   let plusRegister = false;
@@ -221,6 +239,7 @@ function parsePattern(text: string): OpcodePattern {
   return {
     text,
     mandatoryPrefix,
+    vex: false,
     map,
     opcode,
     plusRegister,

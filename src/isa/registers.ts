@@ -3,6 +3,9 @@
 /** Widths of integer operands, in bits. */
 export type Width = 8 | 16 | 32 | 64;
 
+/** Widths of memory operands, in bits; the widest are taken in halves. */
+export type MemoryWidth = Width | 128;
+
 /** Numbers of the general-purpose registers, as ModR/M and opcodes encode them. */
 export const Gpr = {
   RAX: 0,

@@ -3,7 +3,7 @@
 // else.
 
 import type { Meaning } from './domain.ts';
-import type { RegisterName, Width } from './registers.ts';
+import type { MemoryWidth, RegisterName, Width } from './registers.ts';
 
 /**
  * What an instruction costs; a cost preset gives cycles for each. A row with a memory operand pays
@@ -50,13 +50,17 @@ export type Intercept =
   | 'DESCRIPTOR_TABLE'
   | 'DR_ACCESS'
   | 'HLT'
+  | 'INVD'
   | 'INVLPG'
   | 'IO'
+  | 'MACHINE_STATUS'
   | 'PAUSE'
   | 'RDMSR'
+  | 'RDPID'
   | 'RDTSC'
   | 'RDTSCP'
   | 'VMCALL'
+  | 'WBINVD'
   | 'WRMSR';
 
 /**
@@ -82,7 +86,16 @@ export interface Attributes {
 }
 
 /** Where an operand stands in the encoding. */
-export type OperandPlace = 'reg' | 'rm' | 'opcode' | 'immediate' | 'relative' | 'moffs' | 'implied';
+export type OperandPlace =
+  | 'reg'
+  | 'rm'
+  /** The register that a VEX prefix names. */
+  | 'vvvv'
+  | 'opcode'
+  | 'immediate'
+  | 'relative'
+  | 'moffs'
+  | 'implied';
 
 /** One operand of a row's syntax, in the SDM's notation. */
 export interface OperandSpec {
@@ -93,7 +106,7 @@ export interface OperandSpec {
   /** Width as a register, or 0 if it may not be one. */
   readonly registerWidth: Width | 0;
   /** Width as memory; 0 if only the address counts; -1 if it may not be memory. */
-  readonly memoryWidth: Width | 0 | -1;
+  readonly memoryWidth: MemoryWidth | 0 | -1;
   /** Width of the immediate or relative offset in the encoding, or 0. */
   readonly immediateWidth: Width | 0;
   /** True for immediates that are not sign-extended. */
@@ -112,6 +125,8 @@ export interface OpcodePattern {
   readonly text: string;
   /** A prefix that is part of the opcode, 0 for none; `NP` (no 66, F2, F3 allowed) is -1. */
   readonly mandatoryPrefix: number;
+  /** A VEX prefix stands for the mandatory prefix, REX and the map. Its vector length is 0. */
+  readonly vex: boolean;
   /** 0 one byte, 1 after 0F, 2 after 0F 38, 3 after 0F 3A. */
   readonly map: number;
   readonly opcode: number;

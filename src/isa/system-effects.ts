@@ -35,7 +35,9 @@ const low = (...numbers: number[]): RegisterBytes[] =>
 const full = (...numbers: number[]): RegisterBytes[] =>
   numbers.map((number) => ({ number, bytes: 0xff }));
 
-const { RAX, RCX, RDX, RBX, RSP } = Gpr;
+const ALL = CF_TO_OF | TF | IF | IOPL | NT | RF | VM | AC | VIF | VIP | ID;
+
+const { RAX, RCX, RDX, RBX, RSP, R11 } = Gpr;
 
 /** POPF and IRET: what may change depends on CPL, IOPL and the operand size. */
 const flagsFromStack = {
@@ -45,14 +47,19 @@ const flagsFromStack = {
 };
 
 export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
+  accessRights: { memory: 'read' },
   clearInterruptFlag: { flagsWritten: IF },
+  clearTaskSwitched: {},
   cpuid: { registersRead: low(RAX, RCX), registersWritten: full(RAX, RCX, RDX, RBX) },
+  crc32: {},
+  depositBits: {},
+  extractBits: {},
   halt: {},
   in: {},
   interrupt: {
     registersRead: full(RSP),
     registersWritten: full(RSP),
-    flagsRead: CF_TO_OF | TF | IF | IOPL | NT | RF | VM | AC | VIF | VIP | ID,
+    flagsRead: ALL,
     flagsWritten: TF | NT | RF | VM,
     flagsMaybeWritten: IF,
     memory: 'modify',
@@ -69,6 +76,7 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
   },
   loadGdtr: {},
   loadIdtr: {},
+  loadLocalTable: { memory: 'read' },
   loadSegment: { memory: 'modify' },
   loadTaskRegister: { memory: 'modify' },
   out: {},
@@ -76,12 +84,40 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
   pushFlags: { flagsRead: CF_TO_OF | TF | IF | IOPL | NT | AC | VIF | VIP | ID },
   readControl: {},
   readDebug: {},
+  readGdtrBase: {},
+  readGdtrLimit: {},
+  readIdtrBase: {},
+  readIdtrLimit: {},
   readMsr: { registersRead: low(RCX), registersWritten: full(RAX, RDX) },
+  readProcessorId: {},
   readSegment: {},
+  readSegmentBase: {},
   readTsc: { registersWritten: full(RAX, RDX) },
   readTscp: { registersWritten: full(RAX, RCX, RDX) },
+  segmentLimit: { memory: 'read' },
   setInterruptFlag: { flagsRead: IF, flagsWritten: IF },
+  swapGs: {},
+  systemCall: {
+    registersWritten: full(RCX, R11),
+    flagsRead: ALL,
+    flagsMaybeWritten: ALL,
+    jumps: true,
+  },
+  systemEnter: { registersWritten: full(RSP), flagsWritten: IF | VM, jumps: true },
+  systemExit: {
+    registersRead: full(RCX, RDX),
+    registersWritten: full(RSP),
+    jumps: true,
+  },
+  systemReturn: {
+    registersRead: [...full(RCX), ...low(R11)],
+    flagsWritten: ALL,
+    jumps: true,
+  },
+  verifySegment: { memory: 'read' },
   writeControl: {},
   writeDebug: {},
+  writeMachineStatus: {},
   writeMsr: { registersRead: low(RAX, RCX, RDX) },
+  writeSegmentBase: {},
 };

@@ -2,8 +2,11 @@
 
 import type { Row } from './row.ts';
 import { arithmetic } from './rows/arithmetic.ts';
+import { bitFields } from './rows/bit-fields.ts';
 import { control } from './rows/control.ts';
+import { hints, reservedHints } from './rows/hints.ts';
 import { logicAndBits } from './rows/logic.ts';
+import { protection } from './rows/protection.ts';
 import { stackRows } from './rows/stack.ts';
 import { strings } from './rows/strings.ts';
 import { systemRows } from './rows/system.ts';
@@ -14,15 +17,25 @@ export const ROWS: readonly Row[] = [
   ...transfer,
   ...arithmetic,
   ...logicAndBits,
+  ...bitFields,
   ...stackRows,
   ...control,
   ...strings,
+  ...hints,
+  ...protection,
   ...systemRows,
 ];
 
+/** Rows for the decoder alone: what no other row takes of some opcodes. */
+const LEFTOVERS: readonly Row[] = reservedHints;
+
 /** Rows that an opcode byte of a map may begin, most specific first. */
-export function rowsByOpcode(map: number, opcode: number): readonly Row[] {
-  return BY_OPCODE[(map << 8) | opcode] ?? [];
+export function rowsByOpcode(map: number, opcode: number, vex = false): readonly Row[] {
+  return BY_OPCODE[opcodeKey(map, opcode, vex)] ?? [];
+}
+
+function opcodeKey(map: number, opcode: number, vex: boolean): number {
+  return (vex ? 1 << 10 : 0) | (map << 8) | opcode;
 }
 
 /** Rows of a mnemonic, in upper case. */
@@ -40,11 +53,11 @@ const BY_MNEMONIC = indexByMnemonic();
 
 function indexByOpcode(): Row[][] {
   const index: Row[][] = [];
-  for (const row of ROWS) {
+  for (const row of [...ROWS, ...LEFTOVERS]) {
     if (row.encodeOnly) continue;
-    const { map, opcode, plusRegister } = row.pattern;
+    const { map, opcode, plusRegister, vex } = row.pattern;
     for (let low = 0; low < (plusRegister ? 8 : 1); low++) {
-      const key = (map << 8) | (opcode + low);
+      const key = opcodeKey(map, opcode + low, vex);
       index[key] ??= [];
       index[key].push(row);
     }
@@ -67,9 +80,10 @@ function indexByMnemonic(): Map<string, Row[]> {
 function specificity(row: Row): number {
   const { mandatoryPrefix, modrm, noRexB } = row.pattern;
   return (
-    (mandatoryPrefix > 0 ? 16 : 0) +
-    (noRexB ? 8 : 0) +
-    (modrm === 'fixed' ? 4 : 0) +
+    (mandatoryPrefix > 0 ? 32 : 0) +
+    (noRexB ? 16 : 0) +
+    (modrm === 'fixed' ? 8 : 0) +
+    (modrm === 'digit' ? 4 : 0) +
     (row.width !== 0 ? 2 : 0) +
     (row.addressWidth !== 0 ? 1 : 0)
   );

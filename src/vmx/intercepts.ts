@@ -3,7 +3,7 @@
 // privilege checks before it asks.
 
 import Long from 'long';
-import { GuestFault, portAccess, Vector } from '../cpu/index.ts';
+import { Cr0, GuestFault, portAccess, Vector } from '../cpu/index.ts';
 import { Gpr, type Instruction, type Intercept, type RegisterOperand } from '../isa/index.ts';
 import { msrExits, portExits } from './bitmaps.ts';
 import { Primary, Secondary } from './controls.ts';
@@ -163,6 +163,35 @@ const drAccess: Decision = (owner, instruction) => {
   exit(owner, Exit.DR_ACCESS, instruction, Long.fromInt(qualification));
 };
 
+const CLTS = 2 << 4;
+const LMSW = 3 << 4;
+const LMSW_MEMORY = 1 << 6;
+/** The bits of CR0 that LMSW writes; it cannot clear PE. */
+const STATUS_BITS = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS;
+
+/** CLTS and LMSW, which write a part of CR0. */
+const machineStatus: Decision = (owner, instruction) => {
+  const mask = owner.vmcs.get64(CR0_MASK).low;
+  const shadow = owner.vmcs.get64(CR0_SHADOW).low;
+  const operand = instruction.operands[0];
+  if (operand === undefined) {
+    if ((mask & shadow & Cr0.TS) !== 0) {
+      exit(owner, Exit.CR_ACCESS, instruction, Long.fromInt(CLTS));
+    }
+    return;
+  }
+  const { evaluator } = owner.processor;
+  const value = evaluator.valueOf(operand).low & 0xffff;
+  const kept = value | (shadow & Cr0.PE);
+  if (((kept ^ shadow) & mask & STATUS_BITS) === 0) return;
+  const isMemory = operand.kind === 'memory';
+  owner.exit(Exit.CR_ACCESS, {
+    qualification: Long.fromInt(LMSW | (isMemory ? LMSW_MEMORY : 0) | (value << 16), true),
+    instructionLengthBytes: instruction.lengthBytes,
+    ...(isMemory ? { guestLinearAddress: evaluator.linearAddress(operand) } : {}),
+  });
+};
+
 const invlpg: Decision = (owner, instruction) => {
   if ((owner.primary & Primary.INVLPG_EXITING) === 0) return;
   const { evaluator } = owner.processor;
@@ -178,13 +207,21 @@ const DECISIONS: Readonly<Record<Intercept, Decision>> = {
   DESCRIPTOR_TABLE: () => {},
   DR_ACCESS: drAccess,
   HLT: ifPrimary(Primary.HLT_EXITING, Exit.HLT),
+  INVD: always(Exit.INVD),
   INVLPG: invlpg,
   IO: io,
+  MACHINE_STATUS: machineStatus,
   PAUSE: pause,
   RDMSR: msrAccess(false),
+  RDPID: (owner) => {
+    if ((owner.secondary & Secondary.ENABLE_RDTSCP) === 0) throw new GuestFault(Vector.UD);
+  },
   RDTSC: ifPrimary(Primary.RDTSC_EXITING, Exit.RDTSC),
   RDTSCP: rdtscp,
   VMCALL: always(Exit.VMCALL),
+  WBINVD: (owner, instruction) => {
+    if ((owner.secondary & Secondary.WBINVD_EXITING) !== 0) exit(owner, Exit.WBINVD, instruction);
+  },
   WRMSR: msrAccess(true),
 };
 

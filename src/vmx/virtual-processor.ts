@@ -14,6 +14,7 @@ import {
   type EventType,
   EventTypes,
   type InstructionCosts,
+  isTrap,
   OWNER_STOP,
   type Platform,
   Processor,
@@ -332,7 +333,7 @@ export class VirtualProcessor implements Virtualization {
     const delivering = processor.delivering;
     vmcs.set32(F.IDT_INFO, delivering === null ? 0 : informationOf(delivering) | VALID);
     vmcs.set32(F.IDT_ERROR_CODE, delivering?.errorCode ?? 0);
-    if (delivering !== null && delivering.type >= EventTypes.SOFTWARE_INTERRUPT) {
+    if (delivering !== null && isTrap(delivering.type)) {
       vmcs.set32(F.INSTRUCTION_LENGTH, delivering.instructionLengthBytes);
     }
     processor.delivering = null;

@@ -202,15 +202,21 @@ function isUnknownToObjdump(code: Uint8Array, { row }: Instruction): boolean {
   const { mnemonic, operands } = row;
   if (operands[0]?.place === 'relative') return code.includes(0x66);
   if (mnemonic === 'BSF' || mnemonic === 'BSR') return code.includes(0xf2);
-  return mnemonic.endsWith('FENCE');
+  // Registers where prefetches have memory are hints like others; 66 and F2 change nothing.
+  if (mnemonic === 'NOP') return code.includes(0x0d);
+  return mnemonic.endsWith('FENCE') || mnemonic === 'WBINVD';
 }
 
 /** UD0 and UD1 raise #UD by definition; 3DNow! and PadLock are other makers'. */
 function isUndefinedOnIntel(text: string): boolean {
-  const names = /\b(ud0|ud1|femms|pi2f[wd]|pf2i[wd]|pf\w+|pmulhrw|pswapd|pavgusb)\b/;
+  const others = /\b(ud0|ud1|femms|pi2f[wd]|pf2i[wd]|pf\w+|pmulhrw|pswapd|pavgusb)\b/;
   const padlock = /\b(xstore\w*|xcrypt-\w+|xsha\w+|montmul)/;
+  // Prefixes that VEX excludes.
+  const names = 'v\\w+|\\w+x|bls\\w+|andn|bextr|bzhi|pdep|pext';
+  const excluded = new RegExp(`\\b(repz|repnz|data16|lock|rex\\S*) +(\\S+ +)*?(${names})\\b`);
+  if (excluded.test(text)) return true;
   // Registers that do not exist: objdump makes up CR5 and DR9, and prints ? for a seventh segment.
-  return names.test(text) || padlock.test(text) || /\bmov.*([cd]r\d|[?]|cs,)/.test(text);
+  return others.test(text) || padlock.test(text) || /\bmov.*([cd]r\d|[?]|cs,)/.test(text);
 }
 
 function addressOf(i: number): Long {

@@ -102,6 +102,10 @@ describe('encoder and decoder', () => {
     expect(others.map(({ mnemonic, pattern }) => `${mnemonic} ${pattern.text}`)).toEqual([
       'MOV 8C /r',
       'LEAVE o16 C9',
+      'ENTER o16 C8 iw ib',
+      'SLDT 0F 00 /0',
+      'SYSRET o64 0F 07',
+      'SYSEXIT o64 0F 35',
     ]);
   });
 });
@@ -171,7 +175,8 @@ function isSameOpcode({ pattern: a }: Row, { pattern: b }: Row): boolean {
 
 /** Forms that only assemble name a register by a width that the encoding does not have. */
 function withoutWidth(row: Row, text: string): string {
-  return row.encodeOnly && row.mnemonic === 'MOV' ? text.replace(/ :\d+$/, '') : text;
+  const isWider = row.encodeOnly && ['MOV', 'SLDT', 'LAR', 'LSL', 'RDPID'].includes(row.mnemonic);
+  return isWider ? text.replace(/ :\d+$/, '') : text;
 }
 
 function describeSample({ instruction, address, bytes, askedRow }: Sample): string {

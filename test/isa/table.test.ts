@@ -47,10 +47,13 @@ function matches(row: Row, encoding: Encoding): boolean {
   const { operandSize, addressSize, repeat, rex, opcodeLow, modrm } = encoding;
   if (!pattern.plusRegister && opcodeLow !== 0) return false;
   if (pattern.mandatoryPrefix === -1 && (operandSize || repeat !== 0)) return false;
-  if (pattern.mandatoryPrefix > 0 && repeat !== pattern.mandatoryPrefix) return false;
+  if (pattern.mandatoryPrefix === 0x66) {
+    if (!operandSize || repeat !== 0) return false;
+  } else if (pattern.mandatoryPrefix > 0 && repeat !== pattern.mandatoryPrefix) return false;
   if (pattern.noRexB && (rex & 1) !== 0) return false;
   const usual = row.default64 ? 64 : 32;
-  const width = (rex & 8) !== 0 ? 64 : operandSize ? 16 : usual;
+  const isShort = operandSize && pattern.mandatoryPrefix !== 0x66;
+  const width = (rex & 8) !== 0 ? 64 : isShort ? 16 : usual;
   if (row.width !== 0 && row.width !== width) return false;
   if (row.addressWidth !== 0 && row.addressWidth !== (addressSize ? 32 : 64)) return false;
   const reg = (modrm >> 3) & 7;
@@ -77,26 +80,28 @@ function overlapsAmong(rows: readonly Row[]): string[] {
       const shared = inA.some((isIn, k) => isIn && inB[k]);
       const onlyA = inA.some((isIn, k) => isIn && !inB[k]);
       const onlyB = inB.some((isIn, k) => isIn && !inA[k]);
-      const isAmbiguous = shared && onlyA === onlyB;
+      const isAmbiguous = shared && onlyA === onlyB && !isDecidedByPrefix(a, b);
       return isAmbiguous ? [`${syntax(a)} and ${syntax(b)}`] : [];
     }),
   );
 }
 
-/** 90 is NOP and F3 90 PAUSE, unless REX.B makes it an exchange with R8. */
-const KNOWN_OVERLAPS = [
-  'XCHG AX, r16 and NOP',
-  'XCHG AX, r16 and PAUSE',
-  'XCHG RAX, r64 and NOP',
-  'XCHG RAX, r64 and PAUSE',
-];
+/** A prefix that is part of the opcode comes before everything else. */
+function isDecidedByPrefix({ pattern: a }: Row, { pattern: b }: Row): boolean {
+  return a.mandatoryPrefix > 0 !== b.mandatoryPrefix > 0;
+}
+
+/** 90 is NOP, unless REX.B makes it an exchange with R8. */
+const KNOWN_OVERLAPS = ['XCHG AX, r16 and NOP', 'XCHG RAX, r64 and NOP'];
 
 describe('the instruction table', () => {
   test('of two rows that match the same bytes, one is a special case of the other', () => {
     const decodable = ROWS.filter(({ encodeOnly }) => !encodeOnly);
     const byOpcode = new Map<number, Row[]>();
     for (const row of decodable) {
-      const opcode = (row.pattern.map << 8) | row.pattern.opcode;
+      const { map, opcode: byte, vex } = row.pattern;
+      // VEX is no prefix to these: its rows are told apart by the prefix that it names.
+      const opcode = vex ? -1 - row.pattern.mandatoryPrefix * 0x10000 - byte : (map << 8) | byte;
       byOpcode.set(opcode, [...(byOpcode.get(opcode) ?? []), row]);
     }
     const overlaps = [...byOpcode.values()].flatMap(overlapsAmong);
@@ -116,13 +121,15 @@ describe('the instruction table', () => {
 
   test('LOCK is legal where the SDM says so', () => {
     expect(mnemonicsWith(({ lock }) => lock === true)).toBe(
-      'ADC ADD AND BTC BTR BTS CMPXCHG DEC INC NEG NOT OR SBB SUB XADD XCHG XOR',
+      'ADC ADD AND BTC BTR BTS CMPXCHG CMPXCHG16B CMPXCHG8B DEC INC NEG NOT OR SBB SUB XADD XCHG XOR',
     );
   });
 
   test('privileges are those of the SDM', () => {
     const having = (wanted: string) => mnemonicsWith(({ privilege }) => privilege === wanted);
-    expect(having('supervisor')).toBe('HLT INVLPG LGDT LIDT LTR MOV RDMSR WRMSR');
+    expect(having('supervisor')).toBe(
+      'CLTS HLT INVD INVLPG LGDT LIDT LLDT LMSW LTR MOV RDMSR SWAPGS SYSEXIT WBINVD WBNOINVD WRMSR',
+    );
     expect(having('iopl')).toBe('CLI STI');
     expect(having('io')).toBe('IN OUT');
     expect(having('tsc')).toBe('RDTSC RDTSCP');

@@ -462,18 +462,28 @@ class WasmDomain implements Domain<V, B>, Arithmetic {
   private pushLocation(width: Width, segment: number, offset: V): void {
     const { body } = this;
     const { layout } = this.frame;
-    let linear = offset;
-    const baseOffset = layout.baseOffsets.get(segment);
-    if (baseOffset !== undefined) {
-      body.i32(layout.stateHpa);
-      body.memory(Op.i64Load, baseOffset);
-      linear = this.add(64, this.take(64), offset);
-    }
+    const linear = this.linear(segment, offset);
     const within = this.sub(64, linear, constant(64, layout.windowLinear));
     const last = constant(64, BigInt(layout.windowBytes - width / 8));
     this.giveUpIf(this.compared(Op.i64GtU, within, last));
     this.push(within);
     body.op(Op.i32WrapI64);
+  }
+
+  private linear(segment: number, offset: V): V {
+    const { layout } = this.frame;
+    const baseOffset = layout.baseOffsets.get(segment);
+    if (baseOffset === undefined) return offset;
+    this.body.i32(layout.stateHpa);
+    this.body.memory(Op.i64Load, baseOffset);
+    return this.add(64, this.take(64), offset);
+  }
+
+  align(operand: Operand, bytes: number): void {
+    if (operand.kind !== 'memory') throw new TypeError('only memory can be aligned');
+    const linear = this.linear(operand.segment, this.address(operand));
+    const rest = this.and(linear, constant(64, BigInt(bytes - 1)));
+    this.giveUpIf(this.negate(this.isZero(rest)));
   }
 
   // Control

@@ -61,7 +61,8 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
   const counts = /^J.?CXZ$|^LOOP/.test(row.mnemonic);
   if (counts && prng.below(2) === 0) aim.set(Gpr.RCX, BigInt(prng.below(2)), addressWidth);
   if (row.mnemonic === 'XLATB') aim.set(Gpr.RBX, aim.target(source), addressWidth);
-  if (row.mnemonic === 'LEAVE') registers[Gpr.RBP] = aim.target(Segment.SS);
+  if (row.mnemonic === 'LEAVE' || row.mnemonic === 'ENTER')
+    registers[Gpr.RBP] = aim.target(Segment.SS);
   const [first, second] = operands;
   if (row.mnemonic.startsWith('BT') && first?.kind === 'memory' && second?.kind === 'register') {
     registers[second.number] = BigInt.asUintN(64, BigInt(prng.below(4096)) - 2048n);
@@ -79,7 +80,9 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
     window = withFrame(window, registers[Gpr.RSP], instruction.width / 8, prng);
   }
   const state = { registers: packed(registers), rflags, fsBase, gsBase, window };
+  if (/^(VER[RW]|LAR|LSL)$/.test(row.mnemonic)) state.window = withSelector(instruction, state);
   if (row.mnemonic === 'CMPXCHG' && prng.below(2) === 0) makeEqual(instruction, state);
+  if (/^CMPXCHG\d/.test(row.mnemonic) && prng.below(2) === 0) makePairEqual(instruction, state);
   return state;
 }
 
@@ -94,6 +97,19 @@ function makeEqual(instruction: Instruction, state: Before): void {
   if (first.base !== Gpr.RAX && first.index !== Gpr.RAX) {
     state.registers.set(state.window.subarray(from, to));
   }
+}
+
+/** Copy the first operand of CMPXCHG8B or 16B to rDX:rAX, unless they address it. */
+function makePairEqual(instruction: Instruction, state: Before): void {
+  const [first] = instruction.operands;
+  const [access] = effectsOf(instruction).memory;
+  if (first?.kind !== 'memory' || access === undefined) return;
+  const used: number[] = [Gpr.RAX, Gpr.RDX];
+  if (used.includes(first.base) || used.includes(first.index)) return;
+  const half = first.width / 16;
+  const [from] = rangeOf(access, state, instruction);
+  state.registers.set(state.window.subarray(from, from + half), 8 * Gpr.RAX);
+  state.registers.set(state.window.subarray(from + half, from + 2 * half), 8 * Gpr.RDX);
 }
 
 class Aim {
@@ -113,6 +129,11 @@ class Aim {
     return BigInt(WINDOW + within - this.bases[segment]);
   }
 
+  /** Half of the addresses are not multiples of 8. */
+  private oddness(): bigint {
+    return BigInt(Math.max(0, this.prng.below(16) - 8));
+  }
+
   /** Set what an address of some width sees of a register; the rest stays random. */
   set(number: number, value: bigint, width: number): void {
     const present = this.registers[number];
@@ -129,8 +150,8 @@ class Aim {
     else if (base >= 0 && index >= 0) {
       const count = BigInt(this.prng.below(64));
       this.set(index, count, width);
-      this.set(base, wanted - count * factor + BigInt(this.prng.below(8)), width);
-    } else if (base >= 0) this.set(base, wanted + BigInt(this.prng.below(8)), width);
+      this.set(base, wanted - count * factor + this.oddness(), width);
+    } else if (base >= 0) this.set(base, wanted + this.oddness(), width);
     else if (index >= 0) this.set(index, rest / factor, width);
   }
 }
@@ -144,6 +165,16 @@ const WINDOWS = [1, 2, 3, 4].map((seed) => {
   const prng = new Prng(seed);
   return packed(Array.from({ length: WINDOW_BYTES / 8 }, () => randomValue(prng)));
 });
+
+/** The window with a selector that exists in the memory operand, if there is one. */
+function withSelector(instruction: Instruction, state: Before): Uint8Array {
+  const [access] = effectsOf(instruction).memory;
+  if (access === undefined || access.width !== 16) return state.window;
+  const window = state.window.slice();
+  const [from] = rangeOf(access, state, instruction);
+  new DataView(window.buffer).setUint16(from, Selector.DATA, true);
+  return window;
+}
 
 /** The window with something on the stack that IRET can return to. */
 function withFrame(window: Uint8Array, rsp: bigint, bytes: number, prng: Prng): Uint8Array {

@@ -40,6 +40,7 @@ function choicesFor(spec: OperandSpec, row: Row, share: number): AssemblyOperand
       if (spec.fixed !== null) return [register(spec.fixed)];
       return [number(Long.fromInt(spec.fixedNumber ?? 0))];
     case 'reg':
+    case 'vvvv':
     case 'opcode':
       return registers(spec);
     case 'rm':

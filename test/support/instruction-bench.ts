@@ -4,7 +4,10 @@
 
 import Long from 'long';
 import {
-  EventTypes,
+  Cr0,
+  Cr4,
+  Efer,
+  isTrap,
   type Platform,
   type Processor,
   type ProcessorStop,
@@ -88,6 +91,16 @@ export class InstructionBench {
     state.set('gdtrLimit', Long.fromNumber(0x27));
     state.set('idtrBase', Long.fromNumber(TABLES + PAGE_SIZE));
     state.set('idtrLimit', Long.fromNumber(0xfff));
+    // What opens instructions, and where fast system calls go.
+    state.set('cr4', state.get('cr4').or(Cr4.FSGSBASE));
+    state.set('efer', state.get('efer').or(Efer.SCE));
+    state.set('star', Long.fromBits(0, (Selector.CODE << 16) | Selector.CODE));
+    state.set('lstar', Long.fromNumber(CODE + 0x400));
+    state.set('sfmask', Long.fromNumber(0x247fd5));
+    state.set('sysenterCs', Long.fromNumber(Selector.CODE));
+    state.set('sysenterEip', Long.fromNumber(CODE + 0x400));
+    state.set('sysenterEsp', Long.fromNumber(WINDOW + 0x800));
+    state.set('cr0', state.get('cr0').or(Cr0.TS));
     const { words } = state;
     this.stateBytes = new Uint8Array(words.buffer, words.byteOffset, STATE_BYTES);
     this.pristine = this.stateBytes.slice();
@@ -100,7 +113,7 @@ export class InstructionBench {
     processor.virtualization = {
       ...virtualization,
       exception: ({ vector, type, errorCode }) => {
-        if (type === EventTypes.SOFTWARE_EXCEPTION) return;
+        if (isTrap(type)) return;
         const code = errorCode === null ? '' : `(${errorCode.toString(16)})`;
         this.fault ??= `${VECTOR_NAMES.get(vector)}${code}`;
         throw new FaultSeen();

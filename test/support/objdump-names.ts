@@ -5,6 +5,7 @@ const PREFIXES =
 
 const NAMES: ReadonlyMap<string, string> = new Map([
   ['callw', 'call'],
+  ['enterw', 'enter'],
   ['iret', 'iretd'],
   ['jmpw', 'jmp'],
   ['leavew', 'leave'],
@@ -15,6 +16,10 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   ['pushw', 'push'],
   ['retw', 'ret'],
   ['sal', 'shl'],
+  ['sysexitd', 'sysexit'],
+  ['sysexitq', 'sysexit'],
+  ['sysretd', 'sysret'],
+  ['sysretq', 'sysret'],
   ['xlat', 'xlatb'],
 ]);
 
@@ -26,6 +31,8 @@ export function isSameMnemonic(mnemonic: string, text: string): boolean {
   const ourStem = ours.replace(/^(movs|cmps|stos|lods|scas)[bwdq]$/, '$1');
   if (ourStem === name || ours === (NAMES.get(name) ?? name)) return true;
   if (ours === 'sal') return name === 'shl';
+  // Hints of processors that have them, nothing to others.
+  if (ours === 'nop' && /^(prefetch\w*|bnd\w+|cldemote|rdssp[dq])$/.test(name)) return true;
   // 66 90 exchanges AX with itself.
   return ours === 'nop' && /^xchg +ax,ax$/.test(text.replace(PREFIXES, ''));
 }

@@ -152,8 +152,14 @@ export function contradictions(
     found.push('other state');
   }
   if (!isSameFrom(OTHER_STATE, a1.state, a2.state)) found.push('other state');
-  found.push(...windowContradictions(faulted ? [] : effects.memory, instruction, runs));
+  // What ENTER has pushed before a fault stays there, below the stack pointer.
+  const mayLeave = instruction.row.mnemonic === 'ENTER' ? effects.memory.map(uncertain) : [];
+  found.push(...windowContradictions(faulted ? mayLeave : effects.memory, instruction, runs));
   return found;
+}
+
+function uncertain(effect: MemoryEffect): MemoryEffect {
+  return { ...effect, certain: false };
 }
 
 function declaredRegisters(effects: Effects, faulted: boolean): (byte: number) => Declared {

@@ -32,10 +32,13 @@ export function randomEncoding(row: Row, prng: Prng, fixed: FixedAddresses): Uin
   }
   // A REX that says nothing else makes SPL to DIL of AH to BH. Branches would reach less far.
   const isBranch = row.operands[0]?.place === 'relative';
-  if (parts.rex === 0 && !isBranch && prng.below(4) === 0) parts.rex = 0x40;
+  if (parts.rex === 0 && !pattern.vex && !isBranch && prng.below(4) === 0) parts.rex = 0x40;
   const first = pattern.modrm === 'none' ? undefined : row.operands[0];
   const isMemory = first?.place === 'rm' && parts.tail[0] < 0xc0;
   if (row.lock && isMemory && prng.below(4) === 0) prefixes.push(0xf0);
+  if (pattern.vex) {
+    return Uint8Array.from([...prefixes, ...vexPrefix(parts), pattern.opcode, ...parts.tail]);
+  }
   const escapes = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][pattern.map];
   return Uint8Array.from([
     ...prefixes,
@@ -45,6 +48,16 @@ export function randomEncoding(row: Row, prng: Prng, fixed: FixedAddresses): Uin
     pattern.opcode | opcodeLow,
     ...parts.tail,
   ]);
+}
+
+function vexPrefix(parts: Parts): number[] {
+  const { map, mandatoryPrefix } = parts.row.pattern;
+  const isNamed = parts.row.operands.some(({ place }) => place === 'vvvv');
+  const register = isNamed ? pickRegister(parts, 'vvvv') : 0;
+  const inverted = ~parts.rex & 7;
+  const wide = (parts.rex & 8) << 4;
+  const prefix = { 0: 0, 102: 1, 243: 2, 242: 3 }[mandatoryPrefix] ?? 0;
+  return [0xc4, (inverted << 5) | map, wide | ((15 - register) << 3) | prefix];
 }
 
 interface Parts {
@@ -74,7 +87,7 @@ function legacyPrefixes({ row, prng }: Parts): number[] {
 }
 
 /** A register for the operand in `place`, as a number in the encoding. */
-function pickRegister({ row, prng }: Parts, place: 'reg' | 'rm' | 'opcode'): number {
+function pickRegister({ row, prng }: Parts, place: 'reg' | 'rm' | 'opcode' | 'vvvv'): number {
   const spec = row.operands.find((operand) => operand.place === place);
   for (;;) {
     const number = prng.below(16);

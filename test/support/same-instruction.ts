@@ -89,6 +89,7 @@ const UNKNOWN_TO_NASM = [
   'MOVSXD r16, r/m16',
   'MOVSXD r32, r/m32',
   'MOVZX r16, r/m16',
+  'SLDT r64',
 ];
 
 export function isKnownToNasm(row: Row): boolean {

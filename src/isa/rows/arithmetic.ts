@@ -1,6 +1,6 @@
 // SDM 2: integer addition, subtraction, comparison, multiplication, division and sign extension.
 
-import { type Domain, Flag, type Meaning } from '../domain.ts';
+import { asMemory, type Domain, Flag, type Meaning } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { type Form, instruction } from '../notation.ts';
 import { Gpr, type Width } from '../registers.ts';
@@ -85,9 +85,13 @@ const neg: Meaning = (d, dst) => {
   d.flagsOfSub(w, zero, x, difference);
 };
 
-/** CF and OF say whether the product needed its high half; SF, ZF, AF and PF are undefined. */
+/**
+ * CF and OF say whether the product needed its high half. SF, ZF, AF and PF are undefined; on
+ * Intel's processors SF and PF are those of the low half, ZF and AF are cleared.
+ */
 function setOverflow<V, B>(d: Domain<V, B>, w: Width, low: V, overflow: B): void {
   d.flagsOfLogic(w, low);
+  d.setFlag(Flag.ZF, d.bit(d.constant(8, 0), 0));
   d.setFlag(Flag.CF, overflow);
   d.setFlag(Flag.OF, overflow);
 }
@@ -187,6 +191,43 @@ const cmpxchg: Meaning = (d, dst, src) => {
   d.flagsOfSub(w, accumulator, old, d.sub(w, accumulator, old));
 };
 
+/** Two registers of 32 bits as one number. */
+function pairOf<V, B>(d: Domain<V, B>, high: number, low: number): V {
+  const upper = d.shiftLeft(64, d.register(32, high), d.constant(8, 32));
+  return d.or(upper, d.register(32, low));
+}
+
+/** EDX:EAX is compared, ECX:EBX stored. Memory is written in both cases; of the flags only ZF. */
+const cmpxchg8b: Meaning = (d, dst) => {
+  const old = d.modify(dst);
+  const equal = d.equal(pairOf(d, Gpr.RDX, Gpr.RAX), old);
+  d.write(dst, d.select(equal, pairOf(d, Gpr.RCX, Gpr.RBX), old));
+  d.when(d.negate(equal), () => {
+    d.setRegister(32, Gpr.RAX, d.truncate(32, old));
+    d.setRegister(32, Gpr.RDX, d.shiftRight(old, d.constant(8, 32)));
+  });
+  d.setFlag(Flag.ZF, equal);
+};
+
+/** As CMPXCHG8B with registers of 64 bits. The halves lie in one page, for they are aligned. */
+const cmpxchg16b: Meaning = (d, dst) => {
+  const { segment, addressWidth } = asMemory(dst);
+  d.align(dst, 16);
+  const low = d.address(dst);
+  const high = d.add(addressWidth, low, d.constant(addressWidth, 8));
+  const oldLow = d.loadForWrite(64, segment, low);
+  const oldHigh = d.loadForWrite(64, segment, high);
+  const isLow = d.equal(d.register(64, Gpr.RAX), oldLow);
+  const equal = d.both(isLow, d.equal(d.register(64, Gpr.RDX), oldHigh));
+  d.store(64, segment, low, d.select(equal, d.register(64, Gpr.RBX), oldLow));
+  d.store(64, segment, high, d.select(equal, d.register(64, Gpr.RCX), oldHigh));
+  d.when(d.negate(equal), () => {
+    d.setRegister(64, Gpr.RAX, oldLow);
+    d.setRegister(64, Gpr.RDX, oldHigh);
+  });
+  d.setFlag(Flag.ZF, equal);
+};
+
 const half = (w: Width): Width => (w === 16 ? 8 : w === 32 ? 16 : 32);
 
 const IMUL_FORMS: Form[] = [
@@ -234,6 +275,12 @@ export const arithmetic = [
   ...instruction('CMPXCHG', 'Compare and exchange', { lock: true }, cmpxchg, [
     ['r/m8, r8', '0F B0 /r'],
     ['r/m16|32|64, r16|32|64', '0F B1 /r'],
+  ]),
+  ...instruction('CMPXCHG8B', 'Compare and exchange 8 bytes', { lock: true }, cmpxchg8b, [
+    ['m64', '0F C7 /1'],
+  ]),
+  ...instruction('CMPXCHG16B', 'Compare and exchange 16 bytes', { lock: true }, cmpxchg16b, [
+    ['m128', 'o64 0F C7 /1'],
   ]),
   ...(['CBW', 'CWDE', 'CDQE'] as const).flatMap((name, i) =>
     instruction(

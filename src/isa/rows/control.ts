@@ -106,6 +106,13 @@ export const control = [
     [['', 'CC']],
   ),
   ...instruction(
+    'INT1',
+    'Debug trap',
+    { cost: 'interrupt' },
+    (d) => void d.call('interrupt', d.constant(8, 1)),
+    [['', 'F1']],
+  ),
+  ...instruction(
     'INT',
     'Software interrupt',
     { cost: 'interrupt' },

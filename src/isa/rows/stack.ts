@@ -31,6 +31,30 @@ const leave: Meaning = (d) => {
   d.setRegister(w, Gpr.RBP, pop(d, w));
 };
 
+const NESTING_LEVELS = 32;
+
+/**
+ * ENTER: a frame of so many bytes, and on it the frame pointers of the procedures around this one.
+ * The new top must be writable, though nothing is written there.
+ */
+const enter: Meaning = (d, size, nesting) => {
+  const w = d.instruction.width;
+  const sw = d.stackWidth;
+  const level = nesting.kind === 'immediate' ? nesting.value.low % NESTING_LEVELS : 0;
+  push(d, w, d.register(w, Gpr.RBP));
+  const frame = stackPointer(d);
+  for (let outer = 1; outer < level; outer++) {
+    const distance = d.constant(sw, (outer * w) / 8);
+    push(d, w, d.load(w, Segment.SS, d.sub(sw, d.register(sw, Gpr.RBP), distance)));
+  }
+  if (level > 0) push(d, w, d.truncate(w, frame));
+  const top = d.sub(sw, stackPointer(d), d.read(size));
+  d.loadForWrite(w, Segment.SS, top);
+  // Of RBP only the operand size is written on Intel's processors, whatever the stack size.
+  d.setRegister(w, Gpr.RBP, d.truncate(w, frame));
+  d.setRegister(sw, Gpr.RSP, top);
+};
+
 const pushFlags: Meaning = (d) => push(d, d.instruction.width, d.call('pushFlags'));
 
 const popFlags: Meaning = (d) => {
@@ -54,7 +78,11 @@ function segmentRows(name: string, number: number, pushOpcode: number) {
       'Pop a segment register',
       stackSystem,
       (d) => {
-        const selector = d.truncate(16, pop(d, d.instruction.width));
+        // Intel's processors read no more than the selector.
+        const sw = d.stackWidth;
+        const top = stackPointer(d);
+        const selector = d.load(16, Segment.SS, top);
+        d.setRegister(sw, Gpr.RSP, d.add(sw, top, d.constant(sw, d.instruction.width / 8)));
         d.call('loadSegment', d.constant(8, number), selector);
       },
       [[name, `0F ${hex(pushOpcode + 1)}`]],
@@ -80,6 +108,10 @@ export const stackRows = [
   ...segmentRows('GS', Segment.GS, 0xa8),
   ...instruction('LEAVE', 'Release a stack frame', stack, leave, [['', 'o64 C9']]),
   ...instruction('LEAVE', 'Release a stack frame', stack, leave, [['', 'o16 C9']]),
+  ...instruction('ENTER', 'Make a stack frame', stack, enter, [
+    ['uimm16, uimm8', 'o64 C8 iw ib'],
+    ['uimm16, uimm8', 'o16 C8 iw ib'],
+  ]),
   ...['PUSHFQ', 'PUSHF'].flatMap((name, alias) =>
     instruction(name, 'Push RFLAGS', stackSystem, pushFlags, [['', 'o64 9C', synonym(alias)]]),
   ),

@@ -1,8 +1,7 @@
-// SDM 2: flag control, time stamps, ports, model-specific registers, descriptor tables, hypercalls
+// SDM 2: flag control, time stamps, ports, model-specific registers, hypercalls
 // and the other instructions that concern the processor rather than data.
 
-import { asMemory, Flag, type Meaning, type SystemFunction } from '../domain.ts';
-import type { Operand } from '../instruction.ts';
+import { Flag, type Meaning, type SystemFunction } from '../domain.ts';
 import { instruction } from '../notation.ts';
 import { Gpr } from '../registers.ts';
 
@@ -15,17 +14,6 @@ function system(name: SystemFunction): Meaning {
 
 function setFlag(name: Flag, value: 0 | 1): Meaning {
   return (d) => d.setFlag(name, d.bit(d.constant(8, value), 0));
-}
-
-/** LGDT and LIDT: limit of 16 bits, then the base. */
-function loadTable(name: 'loadGdtr' | 'loadIdtr'): Meaning {
-  return (d, operand: Operand) => {
-    const { segment, addressWidth } = asMemory(operand);
-    const at = d.address(operand);
-    const limit = d.load(16, segment, at);
-    const base = d.load(64, segment, d.add(addressWidth, at, d.constant(addressWidth, 2)));
-    d.call(name, limit, base);
-  };
 }
 
 /** The flags in AH, by bit; bit 1 is always 1. */
@@ -72,10 +60,6 @@ export const systemRows = [
   ...instruction('STI', 'Set IF', { privilege: 'iopl' }, system('setInterruptFlag'), [['', 'FB']]),
   ...instruction('LAHF', 'Load status flags into AH', {}, lahf, [['', '9F']]),
   ...instruction('SAHF', 'Store AH into status flags', {}, sahf, [['', '9E']]),
-  ...instruction('NOP', 'No operation', {}, nothing, [
-    ['', 'REX.B0 90'],
-    ['r/m16|32|64', '0F 1F /0'],
-  ]),
   ...instruction('PAUSE', 'Spin loop hint', { cost: 'pause', intercept: 'PAUSE' }, nothing, [
     ['', 'F3 REX.B0 90'],
   ]),
@@ -143,32 +127,53 @@ export const systemRows = [
     ['', 'NP 0F 01 D9'],
   ]),
   ...instruction(
-    'LGDT',
-    'Load GDTR',
-    { ...supervisor, intercept: 'DESCRIPTOR_TABLE' },
-    loadTable('loadGdtr'),
-    [['m', '0F 01 /2']],
-  ),
-  ...instruction(
-    'LIDT',
-    'Load IDTR',
-    { ...supervisor, intercept: 'DESCRIPTOR_TABLE' },
-    loadTable('loadIdtr'),
-    [['m', '0F 01 /3']],
-  ),
-  ...instruction(
-    'LTR',
-    'Load task register',
-    { ...supervisor, intercept: 'DESCRIPTOR_TABLE' },
-    (d, selector) => void d.call('loadTaskRegister', d.read(selector)),
-    [['r/m16', '0F 00 /3']],
-  ),
-  ...instruction(
     'INVLPG',
     'Invalidate TLB entries',
     { ...supervisor, intercept: 'INVLPG' },
     (d, operand) => void d.call('invalidatePage', d.address(operand)),
     [['m', '0F 01 /7']],
+  ),
+  ...instruction(
+    'CLTS',
+    'Clear CR0.TS',
+    { ...supervisor, intercept: 'MACHINE_STATUS' },
+    system('clearTaskSwitched'),
+    [['', '0F 06']],
+  ),
+  ...instruction(
+    'SMSW',
+    'Store machine status word',
+    { cost: 'system' },
+    (d, dst) => d.write(dst, d.call('readControl', d.constant(8, 0))),
+    [
+      ['m16', '0F 01 /4'],
+      ['r16|32|64', '0F 01 /4'],
+    ],
+  ),
+  ...instruction(
+    'LMSW',
+    'Load machine status word',
+    { ...supervisor, intercept: 'MACHINE_STATUS' },
+    (d, src) => void d.call('writeMachineStatus', d.read(src)),
+    [['r/m16', '0F 01 /6']],
+  ),
+  ...instruction('INVD', 'Invalidate caches', { ...supervisor, intercept: 'INVD' }, nothing, [
+    ['', '0F 08'],
+  ]),
+  ...(['WBINVD', 'WBNOINVD'] as const).flatMap((name, i) =>
+    instruction(name, 'Write caches back', { ...supervisor, intercept: 'WBINVD' }, nothing, [
+      ['', i === 0 ? '0F 09' : 'F3 0F 09'],
+    ]),
+  ),
+  ...instruction(
+    'RDPID',
+    'Read processor ID',
+    { cost: 'timestamp', intercept: 'RDPID' },
+    (d, dst) => d.write(dst, d.call('readProcessorId')),
+    [
+      ['r64', 'F3 0F C7 /7'],
+      ['r32', 'F3 0F C7 /7', { encodeOnly: true }],
+    ],
   ),
   ...instruction('LFENCE', 'Load fence', fence, nothing, [['', 'NP 0F AE E8-EF']]),
   ...instruction('MFENCE', 'Memory fence', fence, nothing, [['', 'NP 0F AE F0-F7']]),

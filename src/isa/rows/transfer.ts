@@ -1,6 +1,6 @@
 // SDM 2: moves, exchanges, conditional moves and sets.
 
-import type { Meaning } from '../domain.ts';
+import type { Domain, Meaning } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { instruction } from '../notation.ts';
 import { Gpr, Segment, type Width } from '../registers.ts';
@@ -13,8 +13,9 @@ const movsx: Meaning = (d, dst, src) =>
   d.write(dst, d.signExtend(widthOf(src), d.instruction.width, d.read(src)));
 
 function widthOf(operand: Operand): Width {
-  if (operand.kind === 'relative' || operand.width === 0)
+  if (operand.kind === 'relative' || operand.width === 0 || operand.width === 128) {
     throw new TypeError('operand has no width');
+  }
   return operand.width;
 }
 
@@ -28,16 +29,19 @@ const xchg: Meaning = (d, first, second) => {
   if (!memoryLast) d.write(second, x);
 };
 
-const bswap: Meaning = (d, dst) => {
-  const w = d.instruction.width;
-  const x = d.read(dst);
+export function reverseBytes<V, B>(d: Domain<V, B>, w: Width, x: V): V {
   let result = d.constant(w, 0);
-  // BSWAP of a 16-bit register is undefined; Intel's processors give 0.
-  for (let at = 0; at < w && w > 16; at += 8) {
+  for (let at = 0; at < w; at += 8) {
     const byte = d.truncate(8, d.shiftRight(x, d.constant(8, at)));
     result = d.or(result, d.shiftLeft(w, byte, d.constant(8, w - 8 - at)));
   }
-  d.write(dst, result);
+  return result;
+}
+
+/** BSWAP of a 16-bit register is undefined; Intel's processors give 0. */
+const bswap: Meaning = (d, dst) => {
+  const w = d.instruction.width;
+  d.write(dst, w === 16 ? d.constant(w, 0) : reverseBytes(d, w, d.read(dst)));
 };
 
 const xlat: Meaning = (d) => {

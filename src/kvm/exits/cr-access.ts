@@ -2,7 +2,7 @@
 // arch/x86/kvm/vmx/vmx.c, handle_cr, and x86.c, kvm_set_cr0 and kvm_set_cr4.
 
 import Long from 'long';
-import { Cr4, isControlValueLegal, Vector } from '../../cpu/index.ts';
+import { Cr0, Cr4, isControlValueLegal, Vector, Word } from '../../cpu/index.ts';
 import { CR0_FIXED_1, CR4_FIXED_1, fieldIndex } from '../../vmx/index.ts';
 import { InternalError } from '../kvm-exit.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -17,7 +17,12 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
   const isWrite = (qualification & 0x30) === 0;
   const register = (qualification >> 8) & 15;
   const { state } = vcpu.virtual.processor;
-  if (isWrite) {
+  const type = (qualification >> 4) & 3;
+  if (type === CLTS || type === LMSW) {
+    const value = partlyWritten(vcpu, type === CLTS ? null : qualification >>> 16);
+    if (pcpu.traced) pcpu.trace('kvm_cr', { write: true, number: 0, value });
+    write(vcpu, 0, value);
+  } else if (isWrite) {
     const value = state.get64(2 * register);
     if (pcpu.traced) pcpu.trace('kvm_cr', { write: true, number, value });
     if (!write(vcpu, number, value)) {
@@ -35,6 +40,19 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
   vcpu.skipInstruction();
   return 'resume';
 };
+
+const CLTS = 2;
+const LMSW = 3;
+const MACHINE_STATUS = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS;
+
+/** CR0 after CLTS, or after LMSW of a status, which cannot clear PE. */
+function partlyWritten(vcpu: Vcpu, status: number | null): Long {
+  const { processor } = vcpu.virtual;
+  const old = vcpu.virtual.readControl(0, processor.state.get64(Word.CR0)).low;
+  if (status === null) return Long.fromInt(old & ~Cr0.TS, true);
+  const kept = old & ~(MACHINE_STATUS & ~Cr0.PE);
+  return Long.fromInt(kept | (status & MACHINE_STATUS), true);
+}
 
 /** False for #GP. */
 function write(vcpu: Vcpu, number: number, value: Long): boolean {

@@ -10,6 +10,7 @@ import { externalInterrupt } from './external-interrupt.ts';
 import type { ExitHandler } from './handler.ts';
 import { hlt } from './hlt.ts';
 import { interruptWindow } from './interrupt-window.ts';
+import { invd } from './invd.ts';
 import { ioInstruction } from './io-instruction.ts';
 import { msrRead } from './msr-read.ts';
 import { msrWrite } from './msr-write.ts';
@@ -30,6 +31,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
   NMI_WINDOW: nmiWindow,
   CPUID: cpuid,
   HLT: hlt,
+  INVD: invd,
   VMCALL: vmcall,
   CR_ACCESS: crAccess,
   IO_INSTRUCTION: ioInstruction,
