@@ -104,9 +104,11 @@ export class VmxBench {
   readonly ramHpa: number;
   /** hpa of the EPT tables, by level. */
   readonly ept: Readonly<Record<1 | 2 | 3 | 4, number>>;
+  private readonly options: BenchOptions;
 
   constructor(options: BenchOptions = {}) {
     const { memory } = this;
+    this.options = options;
     const instructionCosts: InstructionCosts = {
       ...UNIT_COSTS,
       classes: { ...UNIT_COSTS.classes, ...options.cycles },
@@ -129,6 +131,14 @@ export class VmxBench {
     for (let vector = 0; vector < 256; vector++) this.gate(vector);
     this.memory.write(this.ramHpa + At.HANDLERS, HANDLERS);
     this.set(validVmcs(this.ept[4]));
+  }
+
+  /** Another bench in the same state, by way of what a snapshot keeps: plain data and memory. */
+  copy(): VmxBench {
+    const other = new VmxBench(this.options);
+    other.memory.bytes.set(this.memory.bytes);
+    other.virtual.state = JSON.parse(JSON.stringify(this.virtual.state));
+    return other;
   }
 
   private mapEpt(): void {
