@@ -32,7 +32,7 @@ export function disasmCommand(options: DisasmOptions): number {
   const end = Math.min(bytes.length, skip + options.length);
   if (bytes.length === 0) throw new Failure(`${options.file}: is empty`);
   if (skip >= bytes.length) {
-    throw new Failure(`--skip: there are only ${bytes.length} bytes, so ${skip} leave none`);
+    throw new Failure(`--skip ${skip} leaves nothing: there are ${bytes.length} bytes`);
   }
   if (end - skip > MAX_BYTES) {
     const size = gibibytes(end - skip);

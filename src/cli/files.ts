@@ -8,7 +8,7 @@ const MAX_BYTES = 2 ** 31;
 
 /** A text has to fit a string; assembly is written by people and macros. */
 const MAX_TEXT_BYTES = 2 ** 28;
-const MAX_SOURCE_BYTES = 2 ** 24;
+const MAX_SOURCE_BYTES = 2 ** 22;
 
 /** The bytes of a file. Throws {@link Failure} if it cannot be read, or has more than `most`. */
 export function readBytes(path: string, most = MAX_BYTES): Uint8Array {
@@ -38,7 +38,9 @@ export function sizeOf(path: string): number {
 /** A scenario, or an assembly source. */
 export function readText(path: string, kind: 'scenario' | 'source'): string {
   const most = kind === 'source' ? MAX_SOURCE_BYTES : MAX_TEXT_BYTES;
-  return new TextDecoder().decode(readBytes(path, most));
+  const bytes = readBytes(path, most);
+  if (bytes.includes(0)) throw new Failure(`${path}: is not a text file`);
+  return new TextDecoder().decode(bytes);
 }
 
 /** True if there is something by that name that is no directory. */

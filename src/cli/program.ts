@@ -69,10 +69,16 @@ export function loadInput(path: string, options: InputOptions): Input {
     : loadProgram(path, options);
 }
 
+/** One bracket too many can make YAML complain about every line after it. */
+const MAX_SYNTAX_ERRORS = 20;
+
 function loadScenario(path: string, options: InputOptions): Input {
   const text = readText(path, 'scenario');
   const parsed = parseScenarioText(text);
-  if (parsed.kind === 'errors') throw new Failure(parsed.errors.map((e) => pointAt(path, text, e)));
+  if (parsed.kind === 'errors') {
+    const shown = parsed.errors.slice(0, MAX_SYNTAX_ERRORS);
+    throw new Failure(shown.map((error) => pointAt(path, text, error)));
+  }
   const describe = (issue: Issue) => {
     const message = `${printPath(issue.path)}: ${issue.message}`;
     return pointAt(path, text, { ...parsed.placeOf(issue.path), message });

@@ -41,15 +41,14 @@ export async function runCommand(options: RunOptions): Promise<number> {
   const ending = await runToEnd(machine, options);
   trace?.close();
   setRunUnderWay(null);
-  if (ending === null) process.stderr.write('Interrupted; this is how far it came.\n');
   report(machine, ending ?? INTERRUPTED, options, input);
   return ending?.exitCode ?? EXIT_INTERRUPTED;
 }
 
 const INTERRUPTED: MachineEnding = {
-  status: 'limit',
+  status: 'interrupted',
   exitCode: EXIT_INTERRUPTED,
-  message: 'interrupted by Ctrl-C',
+  message: 'stopped by Ctrl-C; this is how far it came',
   vcpu: null,
 };
 

@@ -21,7 +21,8 @@ export class ProgressLine {
 
   show(text: string): void {
     if (!this.isTerminal) return;
-    const line = text.slice(0, Math.max(20, process.stderr.columns ?? 80) - 1);
+    // Some terminals say that they have no columns.
+    const line = text.slice(0, Math.max(20, process.stderr.columns || 80) - 1);
     process.stderr.write(`\r${line.padEnd(this.shown)}`);
     this.shown = line.length;
   }

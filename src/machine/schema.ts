@@ -135,8 +135,8 @@ export function duration(options: ScalarOptions<number>): Scalar<number> {
     json,
     (value) => {
       if (typeof value !== 'string') return undefined;
-      const ns = scaled(value, TIME_SUFFIXES);
-      return ns === undefined || ns <= 0 || ns > MAX_NS ? undefined : Math.round(ns);
+      const ns = Math.round(scaled(value, TIME_SUFFIXES) ?? 0);
+      return ns < 1 || ns > MAX_NS ? undefined : ns;
     },
     printDuration,
   );
