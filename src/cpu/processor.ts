@@ -286,8 +286,9 @@ export class Processor {
    */
   private guard(instruction: Instruction): void {
     const { privilege, intercept } = instruction.row;
-    if (privilege !== undefined && !this.isPrivileged(instruction)) {
-      throw new GuestFault(Vector.GP, 0);
+    if (privilege !== undefined) {
+      if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);
+      if (!this.isPrivileged(instruction)) throw new GuestFault(Vector.GP, 0);
     }
     if (intercept !== undefined) this.virtualization.intercept(instruction);
   }

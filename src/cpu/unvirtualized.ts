@@ -8,6 +8,7 @@ import { DEVICE, type Platform, type Virtualization } from './virtualization.ts'
 /** Guest-physical is host-physical up to the end of memory; everything beyond is a device. */
 export function unvirtualized(memory: PhysicalMemory): Virtualization {
   return {
+    beforePrivilege: () => {},
     intercept: () => {},
     exception: () => {},
     tripleFault: () => {},

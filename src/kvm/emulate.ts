@@ -47,6 +47,7 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
 function owner(vcpu: Vcpu): Virtualization {
   const { virtual, vm } = vcpu;
   return {
+    beforePrivilege: () => {},
     intercept: () => {},
     exception: (event, linear) => virtual.exception(event, linear),
     tripleFault: () => virtual.tripleFault(),

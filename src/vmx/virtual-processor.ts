@@ -13,12 +13,14 @@ import {
   EMPTY_PLATFORM,
   type EventType,
   EventTypes,
+  GuestFault,
   type InstructionCosts,
   OWNER_STOP,
   type Platform,
   Processor,
   type ProcessorStop,
   Rflags,
+  Vector,
   type Virtualization,
   Word,
 } from '../cpu/index.ts';
@@ -32,7 +34,7 @@ import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { CR0_FIXED_1, CR4_FIXED_1 } from './fixed-bits.ts';
 import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
-import { decide } from './intercepts.ts';
+import { decide, decideEarly } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 import { scaleTimeStamp } from './time-stamp.ts';
@@ -345,6 +347,11 @@ export class VirtualProcessor implements Virtualization {
 
   // What the processor asks of its owner
 
+  beforePrivilege(instruction: Instruction): void {
+    const { intercept } = instruction.row;
+    if (intercept !== undefined) decideEarly(this, intercept, instruction);
+  }
+
   intercept(instruction: Instruction): void {
     const { intercept } = instruction.row;
     if (intercept !== undefined) decide(this, intercept, instruction);
@@ -416,11 +423,13 @@ export class VirtualProcessor implements Virtualization {
     return shadow.and(mask).or(real.and(mask.not()));
   }
 
-  /** Host-owned bits keep their value; bits that VMX operation fixes stay 1. */
+  /** Host-owned bits keep their value; clearing a bit that VMX operation fixes to 1 faults. */
   writeControl(number: number, real: Long, written: Long): Long {
     const mask = this.vmcs.get64(number === 0 ? F.CR0_MASK : F.CR4_MASK);
     const fixed = number === 0 ? CR0_FIXED_1 : CR4_FIXED_1;
-    return real.and(mask).or(written.and(mask.not())).or(Long.fromInt(fixed, true));
+    const result = real.and(mask).or(written.and(mask.not()));
+    if ((result.low & fixed) !== fixed) throw new GuestFault(Vector.GP, 0);
+    return result;
   }
 
   timeStamp(clock: number): Long {
@@ -432,11 +441,13 @@ export class VirtualProcessor implements Virtualization {
     return scaled.add(this.vmcs.get64(F.TSC_OFFSET));
   }
 
-  /** Events in the order of their priority. SDM 3, "Priority Among Concurrent Events". */
+  /**
+   * Events in the order of their priority. SDM 3, "Priority Among Concurrent Events". The
+   * preemption timer comes before all of these: {@link run} ends the processor's turn with it.
+   */
   boundary(): boolean {
     const { words } = this.processor.state;
     const blocking = words[Word.INTERRUPTIBILITY];
-    if (this.isTimerExpired()) this.exit(Exit.PREEMPTION_TIMER, {});
     const shadow = (blocking & (Blocking.STI | Blocking.MOV_SS)) !== 0;
     const wantsNmiWindow = (this.primary & Primary.NMI_WINDOW_EXITING) !== 0;
     if (wantsNmiWindow && (blocking & (Blocking.MOV_SS | Blocking.NMI)) === 0) {
