@@ -99,6 +99,7 @@ const ENTERED: EntryOutcome = { kind: 'entered' };
 
 const VALID = 1 << 31;
 const ERROR_CODE_VALID = 1 << 11;
+const NMI_UNBLOCKED = 1 << 12;
 
 const F = {
   PIN: fieldIndex('PIN_BASED_VM_EXEC_CONTROL'),
@@ -365,11 +366,25 @@ export class VirtualProcessor implements Virtualization {
     const inverted = event.vector === PAGE_FAULT && !this.pageFaultMatches(event.errorCode ?? 0);
     if (selected === inverted) return;
     const hasAddress = event.vector === PAGE_FAULT || event.vector === DEBUG;
+    // Undefined for a double fault, here 0.
+    const unblocking = event.vector === Vector.DF ? 0 : this.nmiUnblocking;
     this.exit(Exit.EXCEPTION_NMI, {
-      interruption: { information: informationOf(event), errorCode: event.errorCode },
+      interruption: {
+        information: informationOf(event) | unblocking,
+        errorCode: event.errorCode,
+      },
       instructionLengthBytes: event.instructionLengthBytes,
       qualification: hasAddress ? linear : Long.ZERO,
     });
+  }
+
+  /**
+   * Bit 12 of what is recorded: an IRET that does not complete has ended the blocking of NMIs.
+   * Undefined, here 0, if another event was being delivered.
+   */
+  private get nmiUnblocking(): number {
+    const { nmisUnblocked, delivering } = this.processor;
+    return nmisUnblocked && delivering === null ? NMI_UNBLOCKED : 0;
   }
 
   private pageFaultMatches(errorCode: number): boolean {
@@ -404,11 +419,14 @@ export class VirtualProcessor implements Virtualization {
     purpose: 'final' | 'walk',
     linear: Long,
   ): never {
+    // As a fault would push it; during delivery RF is already as the push would have had it.
+    if (this.processor.delivering === null) this.processor.state.words[Word.RFLAGS] |= Rflags.RF;
     if (walk.kind === 'misconfiguration') {
       this.exit(Exit.EPT_MISCONFIG, { guestPhysicalAddress: gpa });
     }
     const isFinal = purpose === 'final' ? 1 << 8 : 0;
-    const qualification = (1 << access) | (walk.rights << 3) | LINEAR_VALID | isFinal;
+    const qualification =
+      (1 << access) | (walk.rights << 3) | LINEAR_VALID | isFinal | this.nmiUnblocking;
     return this.exit(Exit.EPT_VIOLATION, {
       qualification: Long.fromInt(qualification),
       guestPhysicalAddress: gpa,

@@ -171,7 +171,8 @@ export class VmxBench {
 
   /** The guest's own tables: one page below 2 MiB. */
   map(linear: number, gpa: number, flags = PRESENT_WRITABLE_USER): void {
-    this.write64(At.PAGE_TABLE + (linear / PAGE_SIZE) * 8, gpa | flags);
+    const at = At.PAGE_TABLE + (linear / PAGE_SIZE) * 8;
+    this.write64(at, gpa | flags, Math.floor(gpa / 2 ** 32));
   }
 
   private describeSegments(): void {
