@@ -236,7 +236,7 @@ export class KvmBench {
       this.write64(Guest.PDPT + 8 * i, directory | PRESENT_WRITABLE_USER);
     }
     for (let i = 0; i < 4 * 512; i++) {
-      const entry = (i << 21) | LARGE_PAGE | PRESENT_WRITABLE_USER;
+      const entry = i * 2 ** 21 + LARGE_PAGE + PRESENT_WRITABLE_USER;
       this.write64(Guest.PAGE_DIRECTORIES + 8 * i, entry);
     }
     DESCRIPTORS.forEach(([low, high], i) => {
