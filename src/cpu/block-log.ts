@@ -1,6 +1,6 @@
 // Where a processor has been: the addresses at which it entered its last blocks, for reports on
-// guests that came to grief. The log lies in memory behind the scratch room, so that it is saved and
-// restored with everything else, but it is not state: nothing depends on it.
+// guests that came to grief. The log lies in memory behind the scratch room, so that it is saved
+// and restored with everything else, but it is not state: nothing depends on it.
 
 import Long from 'long';
 import { LOG_ENTRIES, LOG_WORD, type ProcessorState, Word } from './state.ts';
