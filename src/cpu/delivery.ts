@@ -11,6 +11,7 @@ import {
   hasErrorCode,
   isSoftware,
   NotImplemented,
+  returnsBehind,
   Vector,
 } from './exceptions.ts';
 import { isCanonical } from './mmu.ts';
@@ -51,6 +52,8 @@ export function eventOf(fault: GuestFault): DeliveredEvent {
  */
 export function deliver(processor: Processor, event: DeliveredEvent): void {
   let current = event;
+  // Awake even if the delivery leads to an exit.
+  processor.state.words[Word.ACTIVITY] = Activity.ACTIVE;
   for (;;) {
     try {
       processor.delivering = current;
@@ -114,7 +117,7 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
   if (!isCanonical(gate.offset.high)) throw new GuestFault(Vector.GP, external);
 
   const rip = state.get64(Word.RIP);
-  const returnAddress = isSoftware(event.type) ? rip.add(event.instructionLengthBytes) : rip;
+  const returnAddress = returnsBehind(event.type) ? rip.add(event.instructionLengthBytes) : rip;
   const frame = [
     Long.fromInt(words[Word.SS_SELECTOR]),
     state.get64(Word.RSP),
@@ -140,7 +143,6 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
   const isInterruptGate = (gate.type & 1) === 0;
   words[Word.RFLAGS] &= ~(Rflags.TF | Rflags.NT | Rflags.RF | Rflags.VM);
   if (isInterruptGate) words[Word.RFLAGS] &= ~Rflags.IF;
-  words[Word.ACTIVITY] = Activity.ACTIVE;
   mmu.updatePrivilege();
 }
 

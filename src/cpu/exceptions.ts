@@ -80,6 +80,11 @@ export function isSoftware(type: EventType): boolean {
   return type === EventTypes.SOFTWARE_INTERRUPT || type === EventTypes.SOFTWARE_EXCEPTION;
 }
 
+/** True for events of an instruction that is over: they return behind it. */
+export function returnsBehind(type: EventType): boolean {
+  return isSoftware(type) || type === EventTypes.PRIVILEGED_SOFTWARE_EXCEPTION;
+}
+
 /** Thrown when an instruction or a delivery faults; caught in the processor, nowhere else. */
 export class GuestFault {
   readonly vector: number;

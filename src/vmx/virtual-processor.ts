@@ -78,6 +78,8 @@ export interface VirtualProcessorState {
   readonly nonRoot: boolean;
   readonly timerDeadline: number | null;
   readonly pauseLoop: PauseLoopState;
+  /** An exit, say, in the injection at the last entry, which the next `run` returns. */
+  readonly injectionStop: ProcessorStop | null;
 }
 
 export interface VirtualProcessorParts {
@@ -176,6 +178,7 @@ export class VirtualProcessor implements Virtualization {
       nonRoot: this.nonRoot,
       timerDeadline: this.deadline,
       pauseLoop: { ...this.pauseLoop.state },
+      injectionStop: this.injectionStop,
     };
   }
 
@@ -186,6 +189,7 @@ export class VirtualProcessor implements Virtualization {
     this.nonRoot = saved.nonRoot;
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
+    this.injectionStop = saved.injectionStop;
     for (const group of ['controls', 'host', 'guest', 'injection'] as const) {
       this.vmcs.stale.add(group);
     }
@@ -300,21 +304,23 @@ export class VirtualProcessor implements Virtualization {
     return { kind: 'failValid', error, check };
   }
 
-  /** Deliver the event that the VM-entry interruption information asks for, or what is pending. */
+  /** Deliver the event that the VM-entry interruption information asks for, then what is pending. */
   private inject(): void {
     const { vmcs, processor } = this;
     const information = vmcs.get32(F.ENTRY_INTR_INFO);
-    if (information >= 0) {
-      const hasDebug = processor.state.words[Word.PENDING_DEBUG] !== 0;
-      if (hasDebug) this.injectionStop = processor.deliverPendingDebug();
-      return;
-    }
+    this.injectionStop = information < 0 ? this.injectEvent(information) : null;
+    const hasDebug = processor.state.words[Word.PENDING_DEBUG] !== 0;
+    if (hasDebug) this.injectionStop ??= processor.deliverPendingDebug();
+  }
+
+  private injectEvent(information: number): ProcessorStop | null {
+    const { vmcs, processor } = this;
     const type = ((information >> 8) & 7) as EventType;
     const hasError = (information & ERROR_CODE_VALID) !== 0;
     if (type === EventTypes.NMI) {
       processor.state.words[Word.INTERRUPTIBILITY] |= Blocking.NMI;
     }
-    this.injectionStop = processor.inject({
+    return processor.inject({
       vector: information & 0xff,
       type,
       errorCode: hasError ? vmcs.get32(F.ENTRY_ERROR_CODE) : null,
