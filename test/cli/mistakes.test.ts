@@ -40,7 +40,6 @@ const FILES = {
   'syntax.yaml': 'host: { pcpus: 2\nvms: []\n',
   'missing.yaml': 'vms:\n  - program: nope.asm\n  - program: neither.bin\n',
   'no-program.json': '{ "vms": [{ "vcpus": 2 }] }\n',
-  'five.yaml': '5\n',
   'pin.yaml': `host: { pcpus: 2 }\nvms: [{ program: ${HELLO}, pin: ["0-2"] }]\n`,
 };
 
@@ -75,7 +74,6 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ['', `vmxlab: expected a command; ${LIST}; ${HELP}`],
     ['--json exits', `vmxlab: expected a command before '--json'; ${LIST}; ${HELP}`],
     ['rnu loop.asm', "vmxlab: unknown command 'rnu'; did you mean 'run'?"],
-    ['disam x.bin', "vmxlab: unknown command 'disam'; did you mean 'disasm'?"],
     ['frobnicate', `vmxlab: unknown command 'frobnicate'; ${LIST}`],
     [
       'run',
@@ -94,12 +92,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       "vmxlab: unknown flag '-vcpus'; did you mean '--vcpus'?",
       flagsOf('run'),
     ],
-    ['asm -x loop.asm', "vmxlab: unknown flag '-x'", flagsOf('asm')],
-    ['run --no-trace loop.asm', "vmxlab: unknown flag '--no-trace'", flagsOf('run')],
     ['run loop.asm --json=yes', 'vmxlab: --json takes no value', flagsOf('run')],
     ['run loop.asm more.asm', "vmxlab: unexpected argument 'more.asm'"],
-    ['exits HLT PAUSE', "vmxlab: unexpected argument 'PAUSE'"],
-    ['schema x', "vmxlab: unexpected argument 'x'"],
   ],
   'values of flags': [
     ['run loop.asm --vcpus 0', 'vmxlab: --vcpus: expected a whole number from 1 to 64, not "0"'],
@@ -124,16 +118,11 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       'vmxlab: --until: expected a duration such as 10ms, 500us or 2s, not "0.1ns"',
     ],
     [
-      'run loop.asm --machine z80',
-      'vmxlab: --machine: expected one of e5-2660v4, skylake-sp, not "z80"',
-    ],
-    [
       'run loop.asm --vcpus 1.5 --hogs -5',
       'vmxlab: --vcpus: expected a whole number from 1 to 64, not "1.5"',
       'vmxlab: --hogs: expected a whole number from 0 to 1024, not "-5"',
     ],
     ['run loop.asm --vcpus 2 --vcpus 3', 'vmxlab: --vcpus is given 2 times'],
-    ['run loop.asm --seed', 'vmxlab: --seed needs a value'],
     ['run loop.asm --trace=', 'vmxlab: --trace needs a value'],
     ['asm loop.asm -D', 'vmxlab: -D needs a value'],
     ['asm loop.asm -D5x=1', "vmxlab: --define: '5x' cannot be the name of a macro"],
@@ -148,18 +137,13 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ['disasm loop.asm --skip 2', 'vmxlab: --skip 2 leaves nothing: there are 2 bytes'],
     ['exits HTL', "vmxlab: there is no exit reason 'HTL'; did you mean HLT?"],
     ['exits pause', "vmxlab: there is no exit reason 'pause'; did you mean PAUSE_INSTRUCTION?"],
-    ['exits 35', "vmxlab: there is no exit reason '35'; 'vmxlab exits' lists them"],
   ],
   files: [
     ['run nope.asm', 'vmxlab: nope.asm: no such file'],
-    ['run nope.yaml', 'vmxlab: nope.yaml: no such file'],
-    ['disasm nope', 'vmxlab: nope: no such file'],
     ['run loop.asm/x', 'vmxlab: loop.asm/x: a part of the path is not a directory'],
     ['run guest-programs', 'vmxlab: guest-programs: is a directory, not a file'],
-    ['asm .', 'vmxlab: .: is a directory, not a file'],
     ["run ''", 'vmxlab: the name of the file is empty'],
     ['run empty.bin', 'vmxlab: empty.bin: is empty'],
-    ['disasm empty.bin', 'vmxlab: empty.bin: is empty'],
     ['run empty.asm', 'vmxlab: empty.asm: has no instructions to run'],
     ['asm nul.asm -o x.bin', 'vmxlab: nul.asm: is not a text file'],
     ['run elf.bin', 'vmxlab: elf.bin: is an ELF file; expected a flat binary or assembly source'],
@@ -170,9 +154,7 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ],
     ['run big.asm', 'vmxlab: big.asm: is too large (3.0 GiB; at most 4.0 MiB are read)'],
     ['run big.yaml', 'vmxlab: big.yaml: is too large (3.0 GiB; at most 256.0 MiB are read)'],
-    ['disasm big.bin', 'vmxlab: big.bin: is too large (3.0 GiB; at most 2.0 GiB are read)'],
     ['run loop.asm --trace no/t.txt', 'vmxlab: cannot write no/t.txt: no such folder'],
-    ['run loop.asm --trace .', 'vmxlab: cannot write .: is a directory, not a file'],
     [
       'run loop.asm --trace ./loop.asm',
       'vmxlab: ./loop.asm: is what is run; give the trace another name',
@@ -182,7 +164,6 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       'asm loop.asm -o loop.asm',
       'vmxlab: loop.asm: is the source; give the output another name with -o',
     ],
-    ['asm loop.asm -o x -l x', 'vmxlab: x: cannot be both the program and the listing'],
     ['asm loop.asm -o - -l -', 'vmxlab: the program and the listing cannot share standard output'],
     [
       'asm loop.asm -o x.bin -l - --json',
@@ -269,20 +250,10 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       '          ^',
     ],
     [
-      'run five.yaml',
-      'five.yaml:1:1: error: expected a scenario: keys and values, such as vms: and host:',
-      '5',
-      '^',
-    ],
-    [
       'run pin.yaml',
       'pin.yaml:2:50: error: vms[0].pin[0]: there is no pCPU 2: host.pcpus is 2',
       `vms: [{ program: ${HELLO}, pin: ["0-2"] }]`,
       '                                                 ^',
-    ],
-    [
-      'run pin.yaml --pcpus 300',
-      'vmxlab: --pcpus: expected a whole number from 1 to 256, not "300"',
     ],
   ],
 };

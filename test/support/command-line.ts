@@ -99,9 +99,12 @@ function start(
   const child = spawn(program, words, { cwd: folder, env: { ...process.env, ...env } });
   let stdout = '';
   let stderr = '';
+  let awaited = interruptAt ?? null;
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
-    if (interruptAt !== undefined && stdout.includes(interruptAt)) child.kill('SIGINT');
+    if (awaited === null || !stdout.includes(awaited)) return;
+    awaited = null;
+    child.kill('SIGINT');
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
