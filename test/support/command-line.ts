@@ -27,7 +27,8 @@ const STALE_MS = 60_000;
 export function buildCommand(): void {
   while (!tryLock()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   try {
-    if (isStale()) execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: 'ignore' });
+    // What the compiler says belongs to the failure.
+    if (isStale()) execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: 'inherit' });
   } finally {
     rmdirSync(LOCK);
   }
