@@ -127,7 +127,7 @@ function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): b
       timer.writeInitialCount(value, pcpu);
       return true;
     case ApicRegister.TDCR:
-      state.divideConfiguration = value & 0xb;
+      timer.writeDivideConfiguration(value, pcpu);
       return true;
     default:
       if (state.lvt[offset] === undefined) return false;

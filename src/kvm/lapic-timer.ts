@@ -122,8 +122,7 @@ export class LapicTimer {
   private setPeriod(): void {
     const count = this.vcpu.lapic.state.initialCount >>> 0;
     const periodNs = count * this.divider * BUS_TICK_NS;
-    this.state.periodNs =
-      this.mode === 'periodic' ? Math.max(periodNs, MIN_PERIOD_NS) : periodNs;
+    this.state.periodNs = this.mode === 'periodic' ? Math.max(periodNs, MIN_PERIOD_NS) : periodNs;
   }
 
   /** The divide configuration was written: what is left of the count goes on at the new rate. */
@@ -195,9 +194,15 @@ export class LapicTimer {
 
   private startHost(pcpu: Pcpu): void {
     this.state.hvDeadline = null;
-    if (this.cyclesLeft(pcpu) === 0) this.expire(pcpu, false);
-    if (this.cyclesLeft(pcpu) === 0 && this.mode === 'periodic') this.advance(pcpu);
-    if (!this.deadline.isZero() && !this.state.pending) this.startTimer(pcpu);
+    const isDue = this.cyclesLeft(pcpu) === 0;
+    const isPeriodic = this.mode === 'periodic';
+    if (isDue) this.expire(pcpu, false);
+    if (isDue && isPeriodic) this.advance(pcpu);
+    if (!isDue || isPeriodic) {
+      const { timers } = pcpu.host;
+      const expires = pcpu.now + this.cyclesLeft(pcpu);
+      this.state.hostTimer = timers.start(lapicTimerHandler(this.vcpu), expires, pcpu);
+    }
     this.traceUse(pcpu, false);
   }
 
@@ -255,15 +260,17 @@ export class LapicTimer {
     if (from === 'hostTimer') this.state.hostTimer = 0;
     else this.cancelHardware(pcpu);
     this.expire(pcpu, from === 'hostTimer');
-    if (this.mode === 'periodic') this.rearm(pcpu);
+    if (this.mode !== 'periodic') return;
+    this.advance(pcpu);
+    // Whoever sleeps goes on to do so on the host timer.
+    if (from === 'hostTimer') this.startHost(pcpu);
+    else this.start(pcpu);
   }
 
-  /** Missed periods are dropped, not made up for. */
-  private rearm(pcpu: Pcpu): void {
-    const { state } = this;
-    const next = state.targetNs + state.periodNs;
-    this.aim(pcpu, Math.max(next, pcpu.nowNs));
-    this.start(pcpu);
+  /** To the next period; missed ones are dropped, not made up for. */
+  private advance(pcpu: Pcpu): void {
+    const { targetNs, periodNs } = this.state;
+    this.aim(pcpu, Math.max(targetNs + periodNs, pcpu.nowNs));
   }
 
   private expire(pcpu: Pcpu, fromHostTimer: boolean): void {
@@ -272,13 +279,18 @@ export class LapicTimer {
     if (fromHostTimer) this.vcpu.kick(pcpu);
   }
 
-  /** Turn an expiry into an interrupt request. lapic.c, kvm_inject_apic_timer_irqs. */
+  /**
+   * Turn an expiry into an interrupt request; a masked one is lost. lapic.c,
+   * kvm_inject_apic_timer_irqs.
+   */
   injectPending(pcpu: Pcpu): void {
     const { state, vcpu } = this;
-    if (!this.hasPending) return;
+    if (!state.pending) return;
+    if (this.hasPending) {
+      const vector = vcpu.lapic.lvt(ApicRegister.LVTT) & 0xff;
+      deliver(vcpu, { vector, mode: 'Fixed', levelTriggered: false, assert: true }, pcpu);
+    }
     state.pending = false;
-    const vector = vcpu.lapic.lvt(ApicRegister.LVTT) & 0xff;
-    deliver(vcpu, { vector, mode: 'Fixed', levelTriggered: false, assert: true }, pcpu);
     if (this.mode !== 'periodic') {
       this.setDeadline(Long.ZERO);
       state.targetNs = 0;
