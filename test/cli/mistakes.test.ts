@@ -149,8 +149,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ['run elf.bin', 'vmxlab: elf.bin: is an ELF file; expected a flat binary or assembly source'],
     [
       'run big.bin',
-      'vmxlab: big.bin: the program takes 3.0 GiB, but 16M of memory leave 15.0 MiB above the load ' +
-        'address; --memory gives more (a size from 2M to 2G, such as 64M)',
+      'vmxlab: big.bin: the program takes 3.0 GiB, but 16M of memory leave 15.0 MiB above ' +
+        'the load address; --memory gives more (a size from 2M to 2G, such as 64M)',
     ],
     ['run big.asm', 'vmxlab: big.asm: is too large (3.0 GiB; at most 4.0 MiB are read)'],
     ['run big.yaml', 'vmxlab: big.yaml: is too large (3.0 GiB; at most 256.0 MiB are read)'],
@@ -224,7 +224,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       'keys.yaml:5:5: error: vms[0].vcpus: expected a whole number from 1 to 64, not "many"',
       '    vcpus: many',
       '    ^',
-      "keys.yaml:6:12: error: vms[0].kvm.ple_windw: unknown key 'ple_windw'; did you mean 'ple_window'?",
+      "keys.yaml:6:12: error: vms[0].kvm.ple_windw: unknown key 'ple_windw'; " +
+        "did you mean 'ple_window'?",
       '    kvm: { ple_windw: 5 }',
       '           ^',
       'keys.yaml:7:1: error: hogs: expected a list',
