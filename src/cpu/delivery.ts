@@ -81,12 +81,11 @@ function nested(
   processor.state.words[Word.RFLAGS] |= Rflags.RF;
   // The owner may want the second exception itself, before it is folded into a double fault.
   processor.virtualization.exception(second, linear);
+  // Whatever becomes of it. SDM 3, "Interrupt 14 - Page-Fault Exception (#PF)".
+  if (fault.vector === Vector.PF) processor.state.set64(Word.CR2, linear);
   const outcome =
     first.type === EventTypes.HARDWARE_EXCEPTION ? combine(first.vector, second.vector) : 'second';
-  if (outcome === 'second') {
-    if (fault.vector === Vector.PF) processor.state.set64(Word.CR2, linear);
-    return second;
-  }
+  if (outcome === 'second') return second;
   processor.delivering = null;
   if (outcome === 'doubleFault') {
     const double = eventOf(new GuestFault(Vector.DF, 0));
