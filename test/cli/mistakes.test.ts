@@ -4,7 +4,14 @@
 import { rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bash, buildCommand, folderWith, vmxlab } from '../support/command-line.ts';
+import {
+  bash,
+  buildCommand,
+  type Finished,
+  folderWith,
+  vmxlab,
+  vmxlabMany,
+} from '../support/command-line.ts';
 
 const HELLO = 'guest-programs/hello.asm';
 
@@ -260,9 +267,18 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
 };
 
 describe.each(Object.entries(MISTAKES))('mistakes in %s', (_, mistakes) => {
-  test.concurrent.each(mistakes)('vmxlab %s', async (line, ...message) => {
-    const words = line.split(' ').flatMap((word) => (word === '' ? [] : [word.replace("''", '')]));
-    const { status, stdout, stderr } = await vmxlab(folder, words);
+  let finished: ReadonlyMap<string, Finished> = new Map();
+
+  beforeAll(async () => {
+    const lines = mistakes.map(([line]) => line);
+    const wordsOf = (line: string) =>
+      line.split(' ').flatMap((word) => (word === '' ? [] : [word.replace("''", '')]));
+    const results = await vmxlabMany(folder, lines.map(wordsOf));
+    finished = new Map(lines.map((line, i) => [line, results[i] as Finished]));
+  });
+
+  test.each(mistakes)('vmxlab %s', (line, ...message) => {
+    const { status, stdout, stderr } = finished.get(line) as Finished;
     expect(stderr.split('\n')).toEqual([...message, '']);
     expect([status, stdout]).toEqual([2, '']);
   });

@@ -85,6 +85,43 @@ export function vmxlab(
   return start(folder, process.execPath, [...preload, MAIN, ...words], options);
 }
 
+/** Loads the command anew for each line of words, in one process. */
+const ONE_AFTER_ANOTHER = `
+const [, , main, lines] = process.argv;
+process.stdout.setMaxListeners(0);
+process.stderr.setMaxListeners(0);
+for (const [i, words] of JSON.parse(lines).entries()) {
+  process.argv = [process.argv[0], main, ...words];
+  process.exitCode = undefined;
+  await import(main + '?' + i);
+  while (process.exitCode === undefined) await new Promise(setImmediate);
+  process.stdout.write('\\0' + process.exitCode + '\\0');
+  process.stderr.write('\\0');
+}
+process.exitCode = 0;
+`;
+
+/**
+ * Run `vmxlab` many times in one process, for what needs no process of its own: most of the time of
+ * a short command is Node's start.
+ */
+export async function vmxlabMany(
+  folder: string,
+  lines: readonly (readonly string[])[],
+): Promise<Finished[]> {
+  writeFileSync(join(folder, 'many.mjs'), ONE_AFTER_ANOTHER);
+  const words = ['many.mjs', MAIN, JSON.stringify(lines)];
+  const { status, stdout, stderr } = await start(folder, process.execPath, words, {});
+  if (status !== 0) throw new Error(`a command ended the process with ${status}\n${stderr}`);
+  const outputs = stdout.split('\0');
+  const messages = stderr.split('\0');
+  return lines.map((_, i) => ({
+    status: Number(outputs[2 * i + 1]),
+    stdout: outputs[2 * i] ?? '',
+    stderr: messages[i] ?? '',
+  }));
+}
+
 /** Run a line of bash in a folder; `vmxlab` is a function there. */
 export function bash(folder: string, line: string, options: StartOptions = {}): Promise<Finished> {
   const define = `vmxlab() { '${process.execPath}' '${MAIN}' "$@"; }`;
