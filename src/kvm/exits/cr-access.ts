@@ -2,7 +2,7 @@
 // arch/x86/kvm/vmx/vmx.c, handle_cr, and x86.c, kvm_set_cr0 and kvm_set_cr4.
 
 import Long from 'long';
-import { Cr4, isControlValueLegal, Vector } from '../../cpu/index.ts';
+import { Cr0, Cr4, isControlValueLegal, Vector } from '../../cpu/index.ts';
 import { CR0_FIXED_1, CR4_FIXED_1, fieldIndex } from '../../vmx/index.ts';
 import { InternalError } from '../kvm-exit.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -36,15 +36,23 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
   return 'resume';
 };
 
+/** Bits of CR0 that exist; writes to the others are ignored, and ET is always 1. */
+const CR0_BITS = Long.fromInt(
+  Object.values(Cr0).reduce((bits, bit) => bits | bit, 0),
+  true,
+);
+
 /** False for #GP. */
 function write(vcpu: Vcpu, number: number, value: Long): boolean {
   const { vmcs } = vcpu.virtual;
   switch (number) {
-    case 0:
+    case 0: {
       if (!isControlValueLegal(0, value)) return false;
-      vmcs.write('CR0_READ_SHADOW', value);
-      vmcs.write('GUEST_CR0', value.or(Long.fromInt(CR0_FIXED_1, true)));
+      const written = value.and(CR0_BITS).or(Cr0.ET);
+      vmcs.write('CR0_READ_SHADOW', written);
+      vmcs.write('GUEST_CR0', written.or(Long.fromInt(CR0_FIXED_1, true)));
       return true;
+    }
     case 4:
       // VMX is not offered to guests.
       if (!isControlValueLegal(4, value) || (value.low & Cr4.VMXE) !== 0) return false;
