@@ -207,8 +207,10 @@ export function interruptReturn(processor: Processor, lengthBytes: number): void
   const { words } = state;
   const { cpl } = state;
   // Even if it faults. SDM 3, "Handling Multiple NMIs".
-  processor.nmisUnblocked = (words[Word.INTERRUPTIBILITY] & Blocking.NMI) !== 0;
-  words[Word.INTERRUPTIBILITY] &= ~Blocking.NMI;
+  if (processor.virtualization.iretUnblocksNmis()) {
+    processor.nmisUnblocked = (words[Word.INTERRUPTIBILITY] & Blocking.NMI) !== 0;
+    words[Word.INTERRUPTIBILITY] &= ~Blocking.NMI;
+  }
   if ((words[Word.RFLAGS] & Rflags.NT) !== 0) throw new GuestFault(Vector.GP, 0);
   let top = state.get64(Word.RSP);
   const pop = () => {

@@ -13,6 +13,7 @@ export function unvirtualized(memory: PhysicalMemory): Virtualization {
     exception: () => {},
     tripleFault: () => {},
     translate: (gpa) => (gpa < memory.sizeBytes ? gpa : DEVICE),
+    iretUnblocksNmis: () => true,
     readControl: (_number, real) => real,
     writeControl: (_number, _real, written) => written,
     timeStamp: (clock) => Long.fromNumber(clock),

@@ -41,6 +41,8 @@ export interface Virtualization {
     linearLow: number,
     linearHigh: number,
   ): number;
+  /** Whether IRET ends blocking by NMI. */
+  iretUnblocksNmis(): boolean;
   /** What MOV from CR0 or CR4 reads, given the register. */
   readControl(number: number, real: Long): Long;
   /** What MOV to CR0 or CR4 makes of the register. */

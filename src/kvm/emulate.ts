@@ -52,6 +52,7 @@ function owner(vcpu: Vcpu): Virtualization {
     exception: (event, linear) => virtual.exception(event, linear),
     tripleFault: () => virtual.tripleFault(),
     translate: (gpa) => vm.ramAt(gpa) ?? DEVICE,
+    iretUnblocksNmis: () => virtual.iretUnblocksNmis(),
     readControl: (number, real) => virtual.readControl(number, real),
     writeControl: (number, real, written) => virtual.writeControl(number, real, written),
     timeStamp: (clock) => virtual.timeStamp(clock),

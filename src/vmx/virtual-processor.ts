@@ -304,7 +304,7 @@ export class VirtualProcessor implements Virtualization {
     return { kind: 'failValid', error, check };
   }
 
-  /** Deliver the event that the VM-entry interruption information asks for, then what is pending. */
+  /** Deliver the event that the VM-entry interruption information names, then what is pending. */
   private inject(): void {
     const { vmcs, processor } = this;
     const information = vmcs.get32(F.ENTRY_INTR_INFO);
@@ -438,6 +438,11 @@ export class VirtualProcessor implements Virtualization {
       guestPhysicalAddress: gpa,
       guestLinearAddress: linear,
     });
+  }
+
+  /** Without virtual NMIs, IRET leaves alone what the guest state says of NMIs that exit. */
+  iretUnblocksNmis(): boolean {
+    return (this.vmcs.get32(F.PIN) & (Pin.NMI_EXITING | Pin.VIRTUAL_NMIS)) !== Pin.NMI_EXITING;
   }
 
   /** Host-owned bits read as the shadow. SDM 3, "CR0/CR4 guest/host masks and read shadows". */

@@ -86,7 +86,7 @@ export class BareMachine {
     this.write64(At.IDT + 16 * vector + 8, 0);
   }
 
-  /** hpa of the paging-structure entry for a linear address: 1 for the page table, 4 for the PML4. */
+  /** hpa of the paging-structure entry for a linear address; level 1 is the page table. */
   entryHpa(linear: number, level: number): number {
     const { view } = this.machine.memory;
     let table = this.get('cr3');

@@ -234,6 +234,18 @@ describe('blocking that an exit saves', () => {
 
 describe('IRET and blocking by NMI', () => {
   test.each([
+    // [NMI exiting, virtual NMIs, blocking that is left]
+    [0, 0, 0],
+    [1, 0, 8],
+    [1, 1, 0],
+  ])('NMI exiting %i, virtual NMIs %i: %i', (exiting, virtual, left) => {
+    const bench = withFields(NMI, { PIN_BASED_VM_EXEC_CONTROL: 0x16 | (exiting << 3) });
+    if (virtual === 1) bench.add('PIN_BASED_VM_EXEC_CONTROL', 1 << 5);
+    expect(exitAt(bench, iretTo(2)).exit.reason).toBe('VMCALL');
+    expect(bench.field('GUEST_INTERRUPTIBILITY_INFO')).toBe(left);
+  });
+
+  test.each([
     ['with the event that follows', 'iretq', NMI, 0x80001b0e],
     ['unless there was none', 'iretq', {}, 0x80000b0e],
     ['and no other instruction', 'pop rax', NMI, 0x80000b0e],
