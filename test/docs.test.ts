@@ -1,7 +1,7 @@
 // Documents must not lie: every vmxlab command that they show is executed, links lead somewhere,
 // and the reference of scenario keys is the one that the declaration gives.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdtempSync,
@@ -16,9 +16,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { reference, SCENARIO } from '../src/machine/index.ts';
+import { buildCommand, MAIN } from './support/command-line.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
-const MAIN = join(ROOT, 'dist/cli/main.js');
 
 const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
   .concat(readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`))
@@ -40,7 +40,7 @@ describe('commands in documents', () => {
   let folder = '';
 
   beforeAll(() => {
-    execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: 'ignore' });
+    buildCommand();
     folder = mkdtempSync(join(tmpdir(), 'vmxlab-docs-'));
     symlinkSync(join(ROOT, 'guest-programs'), join(folder, 'guest-programs'));
   });

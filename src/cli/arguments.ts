@@ -1,7 +1,8 @@
 // What yargs makes of the command line, and the options that several commands share.
 
-import type { Argv } from 'yargs';
+import Long from 'long';
 import { SETTINGS } from '../machine/index.ts';
+import type { Flags } from './command-line.ts';
 import { Failure } from './failure.ts';
 import type { AssemblyOptions, FlagSetting } from './program.ts';
 
@@ -25,6 +26,23 @@ export function count(args: Arguments, name: string, fallback: number): number {
   throw new Failure(`--${name}: expected a whole number such as 64 or 0x40, not '${text}'`);
 }
 
+/** An address of up to 64 bits, decimal or with 0x. */
+export function address(args: Arguments, name: string): Long | undefined {
+  const text = once(args, name);
+  if (text === undefined) return undefined;
+  const [, hex, decimal] = /^(?:0x([\da-f]{1,16})|(\d{1,15}))$/i.exec(text) ?? [];
+  if (hex !== undefined) return Long.fromString(hex, true, 16).toSigned();
+  if (decimal !== undefined) return Long.fromString(decimal);
+  throw new Failure(`--${name}: expected an address such as 0x100000, not '${text}'`);
+}
+
+/** The file that the command works on. */
+export function fileOf(args: Arguments): string {
+  const file = String(args.file);
+  if (file === '') throw new Failure('the name of the file is empty');
+  return file;
+}
+
 export function assemblyOptions(args: Arguments): AssemblyOptions {
   return {
     defines: definesOf((args.define as readonly string[] | undefined) ?? []),
@@ -32,12 +50,17 @@ export function assemblyOptions(args: Arguments): AssemblyOptions {
   };
 }
 
+/** What the assembler takes for a name. */
+const MACRO_NAME = /^[A-Za-z_.?@][\w.?@$#~]*$/;
+
 /** `-D NAME` and `-D NAME=VALUE`. */
 function definesOf(given: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     given.map((text) => {
       const at = text.indexOf('=');
-      return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+      const [name, value] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+      if (MACRO_NAME.test(name)) return [name, value];
+      throw new Failure(`--define: '${name}' cannot be the name of a macro`);
     }),
   );
 }
@@ -50,47 +73,40 @@ export function flagSettings(args: Arguments): FlagSetting[] {
   });
 }
 
-export function withFile(command: Argv, describe: string): Argv {
-  return command.positional('file', { type: 'string', demandOption: true, describe });
-}
+/** What every command has. */
+export const HELP_FLAGS: Flags = {
+  help: { alias: 'h', type: 'boolean', describe: 'show this text' },
+  version: { type: 'boolean', describe: 'show the version' },
+};
 
-/** `--json`, which every command has. */
-export function withJson(command: Argv): Argv {
-  return command.option('json', {
-    type: 'boolean',
-    default: false,
-    describe: 'print one JSON document',
-  });
-}
+export const JSON_FLAGS: Flags = {
+  json: { type: 'boolean', describe: 'print one JSON document' },
+};
 
 /** What decides how sources are assembled. */
-export function withAssembly(command: Argv): Argv {
-  return command
-    .option('define', {
-      alias: 'D',
-      type: 'string',
-      array: true,
-      nargs: 1,
-      describe: 'define an assembler macro: NAME or NAME=VALUE',
-    })
-    .option('include', {
-      alias: 'I',
-      type: 'string',
-      array: true,
-      nargs: 1,
-      describe: 'folder to look for %include files in',
-    });
-}
+export const ASSEMBLY_FLAGS: Flags = {
+  define: {
+    alias: 'D',
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'define an assembler macro: NAME or NAME=VALUE',
+  },
+  include: {
+    alias: 'I',
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'folder to look for %include files in',
+  },
+};
 
 /** A flag for every setting of a scenario that has one. */
-export function withSettings(command: Argv): Argv {
-  return SETTINGS.reduce(
-    (built, { flag, summary, expected, fallback }) =>
-      built.option(flag, {
-        type: 'string',
-        group: 'Scenario:',
-        describe: `${summary}: ${expected}${fallback === '' ? '' : ` (default ${fallback})`}`,
-      }),
-    command,
-  );
-}
+export const SETTING_FLAGS: Flags = Object.fromEntries(
+  SETTINGS.map(({ key, flag, summary, expected, fallback }) => {
+    // The default of a list's entry is not what holds if the list is empty.
+    const without = key.startsWith('hogs[]') ? '0' : fallback;
+    const describe = `${summary}: ${expected}${without === '' ? '' : ` (default ${without})`}`;
+    return [flag, { type: 'string', group: 'Scenario:', describe }];
+  }),
+);

@@ -1,7 +1,9 @@
 // `vmxlab asm`: assemble a source to a flat binary.
 
+import { join, parse } from 'node:path';
 import { formatDiagnostic } from '../asm/index.ts';
-import { writeOutput } from './files.ts';
+import { Failure } from './failure.ts';
+import { isSameFile, writeOutput } from './files.ts';
 import { type AssemblyOptions, assembleFile } from './program.ts';
 
 export interface AsmOptions extends AssemblyOptions {
@@ -13,11 +15,12 @@ export interface AsmOptions extends AssemblyOptions {
 }
 
 export function asmCommand(options: AsmOptions): number {
+  const output = options.output ?? binaryFor(options.file);
+  checkOutputs(options, output);
   const assembled = assembleFile(options.file, options);
   for (const warning of assembled.warnings) {
     process.stderr.write(`${formatDiagnostic(warning)}\n`);
   }
-  const output = options.output ?? options.file.replace(/\.\w+$/, '.bin');
   writeOutput(output, assembled.bytes);
   if (options.listing !== undefined) writeOutput(options.listing, assembled.listing());
   const symbols = assembled.symbols.map(({ name, value, kind, section, global }) => ({
@@ -44,4 +47,29 @@ export function asmCommand(options: AsmOptions): number {
     }
   }
   return 0;
+}
+
+/** `hello.bin` for `hello.asm`. */
+function binaryFor(source: string): string {
+  const { dir, name } = parse(source);
+  return join(dir, `${name}.bin`);
+}
+
+/** No output may overwrite the source or mix with another one. */
+function checkOutputs({ file, listing, symbols, json }: AsmOptions, output: string): void {
+  for (const path of [output, listing]) {
+    if (path !== undefined && path !== '-' && isSameFile(path, file)) {
+      throw new Failure(`${path}: is the source; give the output another name with -o`);
+    }
+  }
+  if (output !== '-' && output === listing) {
+    throw new Failure(`${output}: cannot be both the program and the listing`);
+  }
+  const onStdout = [
+    ...(output === '-' ? ['the program'] : []),
+    ...(listing === '-' ? ['the listing'] : []),
+    ...(json ? ['--json'] : symbols ? ['--symbols'] : []),
+  ];
+  const mixes = onStdout.length > 1 && (output === '-' || json);
+  if (mixes) throw new Failure(`${onStdout.join(' and ')} cannot share standard output`);
 }

@@ -1,13 +1,16 @@
 // `vmxlab disasm`: print the instructions of a flat binary or an assembled source.
 
-import type Long from 'long';
+import Long from 'long';
 import { decode, format } from '../isa/index.ts';
-import { readBytes } from './files.ts';
+import { LOAD_ADDRESS } from '../machine/index.ts';
+import { Failure } from './failure.ts';
+import { gibibytes, readBytes } from './files.ts';
 import { type AssemblyOptions, assembleFile, isSource } from './program.ts';
 
 export interface DisasmOptions extends AssemblyOptions {
   readonly file: string;
-  readonly origin: Long;
+  /** Address of the first byte, if it is not the usual one. */
+  readonly origin: Long | undefined;
   /** Bytes to pass over, and to print at most. */
   readonly skip: number;
   readonly length: number;
@@ -20,11 +23,25 @@ interface Line {
   readonly text: string;
 }
 
+/** More would not fit into memory as text. */
+const MAX_BYTES = 2 ** 22;
+
 export function disasmCommand(options: DisasmOptions): number {
-  const bytes = isSource(options.file)
-    ? assembleFile(options.file, options).bytes
-    : readBytes(options.file);
-  const lines = disassemble(bytes, options);
+  const { bytes, origin } = load(options);
+  const { skip } = options;
+  const end = Math.min(bytes.length, skip + options.length);
+  if (bytes.length === 0) throw new Failure(`${options.file}: is empty`);
+  if (skip >= bytes.length) {
+    throw new Failure(`--skip ${skip} leaves nothing: there are ${bytes.length} bytes`);
+  }
+  if (end - skip > MAX_BYTES) {
+    const size = gibibytes(end - skip);
+    throw new Failure(
+      `${options.file}: ${size} are too much at once; ` +
+        `take a part of up to ${gibibytes(MAX_BYTES)} with --skip and --length`,
+    );
+  }
+  const lines = disassemble(bytes, skip, end, options.origin ?? origin);
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ schemaVersion: 1, instructions: lines }, null, 2)}\n`);
     return 0;
@@ -36,12 +53,16 @@ export function disasmCommand(options: DisasmOptions): number {
   return 0;
 }
 
-function disassemble(bytes: Uint8Array, options: DisasmOptions): Line[] {
+function load(options: DisasmOptions): { readonly bytes: Uint8Array; readonly origin: Long } {
+  if (isSource(options.file)) return assembleFile(options.file, options);
+  return { bytes: readBytes(options.file), origin: Long.fromNumber(LOAD_ADDRESS) };
+}
+
+function disassemble(bytes: Uint8Array, skip: number, end: number, origin: Long): Line[] {
   const lines: Line[] = [];
-  const end = Math.min(bytes.length, options.skip + options.length);
-  let at = options.skip;
+  let at = skip;
   while (at < end) {
-    const address = options.origin.add(at);
+    const address = origin.add(at);
     const decoded = decode(bytes, at, end);
     // What is not an instruction is data, a byte at a time.
     const isInstruction = decoded.kind === 'instruction';

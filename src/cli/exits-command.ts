@@ -32,10 +32,9 @@ function find(reason: string): ExitReason {
     ({ number, name }) => name === wanted || String(number) === reason,
   );
   if (found !== undefined) return found;
-  const near = nearest(
-    wanted,
-    EXIT_REASONS.map(({ name }) => name),
-  );
+  // PAUSE is meant to be PAUSE_INSTRUCTION rather than TPAUSE.
+  const names = EXIT_REASONS.map(({ name }) => name);
+  const near = names.find((name) => name.startsWith(`${wanted}_`)) ?? nearest(wanted, names);
   const hint = near === null ? `'vmxlab exits' lists them` : `did you mean ${near}?`;
   throw new Failure(`there is no exit reason '${reason}'; ${hint}`);
 }

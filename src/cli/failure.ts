@@ -1,9 +1,7 @@
 // What goes wrong through no fault of the program: wrong input, missing files. Always a message and
 // an exit code, never a stack trace.
 
-/**
- * Exit code for wrong usage and wrong input. Even, as all of vmxlab's own (see docs/exit-codes).
- */
+/** Exit code for wrong usage and input. Even, as all of our own (docs/decisions says why). */
 export const EXIT_BAD_INPUT = 2;
 
 /** Exit code for an error in vmxlab itself (sysexits.h, EX_SOFTWARE). */

@@ -1,17 +1,23 @@
 // Reading and writing files, with messages that name the file and what is wrong with it.
 
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { Failure } from './failure.ts';
 
 /** Larger files are not read: nothing that vmxlab works with is. */
 const MAX_BYTES = 2 ** 31;
 
-/** The bytes of a file. Throws {@link Failure} if it cannot be read. */
-export function readBytes(path: string): Uint8Array {
+/** A text has to fit a string; assembly is written by people and macros. */
+const MAX_TEXT_BYTES = 2 ** 28;
+const MAX_SOURCE_BYTES = 2 ** 22;
+
+/** The bytes of a file. Throws {@link Failure} if it cannot be read, or has more than `most`. */
+export function readBytes(path: string, most = MAX_BYTES): Uint8Array {
   try {
-    const stats = statSync(path);
-    if (stats.isDirectory()) throw new Failure(`${path}: is a directory, not a file`);
-    if (stats.size > MAX_BYTES) throw new Failure(`${path}: ${gibibytes(stats.size)} is too large`);
+    const size = sizeOf(path);
+    if (size > most) {
+      const limit = gibibytes(most);
+      throw new Failure(`${path}: is too large (${gibibytes(size)}; at most ${limit} are read)`);
+    }
     return readFileSync(path);
   } catch (thrown) {
     throw asFailure(thrown, path);
@@ -29,8 +35,26 @@ export function sizeOf(path: string): number {
   }
 }
 
-export function readText(path: string): string {
-  return new TextDecoder().decode(readBytes(path));
+/** A scenario, or an assembly source. */
+export function readText(path: string, kind: 'scenario' | 'source'): string {
+  const most = kind === 'source' ? MAX_SOURCE_BYTES : MAX_TEXT_BYTES;
+  const bytes = readBytes(path, most);
+  if (bytes.includes(0)) throw new Failure(`${path}: is not a text file`);
+  return new TextDecoder().decode(bytes);
+}
+
+/** True if there is something by that name that is no directory. */
+export function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
+}
+
+/** True if both names are of one file, which exists. */
+export function isSameFile(a: string, b: string): boolean {
+  try {
+    return realpathSync(a) === realpathSync(b);
+  } catch {
+    return false;
+  }
 }
 
 /** Write a file, or standard output for `-`. */
@@ -42,7 +66,7 @@ export function writeOutput(path: string, data: Uint8Array | string): void {
   try {
     writeFileSync(path, data);
   } catch (thrown) {
-    throw asFailure(thrown, path);
+    throw asWriteFailure(thrown, path);
   }
 }
 
@@ -67,8 +91,23 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
+/** What a system error says, in words. */
+export function reasonOf(error: NodeJS.ErrnoException): string {
+  return REASONS[error.code ?? ''] ?? error.code ?? error.message;
+}
+
 /** A system error as a message that names the file; anything else as it is. */
 export function asFailure(thrown: unknown, path: string): unknown {
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : null;
-  return code === null ? thrown : new Failure(`${path}: ${REASONS[code] ?? code}`);
+  return isSystemError(thrown) ? new Failure(`${path}: ${reasonOf(thrown)}`) : thrown;
+}
+
+/** The same for a file that was to be written. */
+export function asWriteFailure(thrown: unknown, path: string): unknown {
+  if (!isSystemError(thrown)) return thrown;
+  const reason = thrown.code === 'ENOENT' ? 'no such folder' : reasonOf(thrown);
+  return new Failure(`cannot write ${path}: ${reason}`);
+}
+
+function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
+  return thrown instanceof Error && 'code' in thrown;
 }

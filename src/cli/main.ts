@@ -1,57 +1,71 @@
 #!/usr/bin/env node
 // The command line: parse, call, print.
 
-import Long from 'long';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { jsonSchema, LOAD_ADDRESS, SCENARIO } from '../machine/index.ts';
+import { jsonSchema, SCENARIO } from '../machine/index.ts';
 import {
   type Arguments,
+  ASSEMBLY_FLAGS,
+  address,
   assemblyOptions,
   count,
+  fileOf,
   flagSettings,
+  HELP_FLAGS,
+  JSON_FLAGS,
   once,
-  withAssembly,
-  withFile,
-  withJson,
-  withSettings,
+  SETTING_FLAGS,
 } from './arguments.ts';
 import { asmCommand } from './asm-command.ts';
+import { checkCommand, checkFlags, type Flags, spellOut, usageMessage } from './command-line.ts';
 import { crashLines } from './crash.ts';
 import { disasmCommand } from './disasm-command.ts';
 import { EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
-import { EXIT_INTERNAL, Failure } from './failure.ts';
+import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
+import { reasonOf } from './files.ts';
 import { runCommand } from './run-command.ts';
 import { VERSION } from './version.ts';
 
-/** What a command is: how it is called, its options, and what it does, giving the exit code. */
+/** What a command is: how it is called, its flags, and what it does, giving the exit code. */
 interface Command {
-  readonly usage: string;
+  readonly name: string;
+  /** How yargs writes what follows the name, and what that is. */
+  readonly argument: readonly [usage: string, describe: string] | null;
+  /** What to say if the argument is missing. */
+  readonly missing?: readonly string[];
   readonly summary: string;
-  readonly options: (command: Argv) => Argv;
+  readonly flags: Flags;
+  readonly examples: readonly (readonly [command: string, effect: string])[];
+  readonly epilogue?: string;
   readonly execute: (args: Arguments) => number | Promise<number>;
 }
 
 const run: Command = {
-  usage: 'run <file>',
+  name: 'run',
+  argument: ['<file>', 'program or scenario'],
+  missing: [
+    'run needs a file: a program (.asm, flat binary) or a scenario (.yaml, .json), such as',
+    '  vmxlab run guest-programs/hello.asm',
+  ],
   summary: 'run a program (.asm, flat binary) or a scenario (.yaml, .json)',
-  options: (command) =>
-    withAssembly(withJson(withSettings(withFile(command, 'program or scenario'))))
-      .option('trace', { type: 'string', describe: "write a trace in ftrace's text format" })
-      .option('quiet', {
-        alias: 'q',
-        type: 'boolean',
-        default: false,
-        describe: 'print only what the guest prints',
-      })
-      .example('$0 run guest-programs/hello.asm', 'one vCPU says hello')
-      .example('$0 run lock.asm --vcpus 4 --pcpus 2 --hogs 2', 'four vCPUs contend on two pCPUs')
-      .example('$0 run scenario.yaml --json', 'a scenario, reported as JSON')
-      .epilogue(EXIT_CODE_TEXT),
+  flags: {
+    ...SETTING_FLAGS,
+    ...JSON_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    trace: { type: 'string', describe: "write a trace in ftrace's text format" },
+    quiet: { alias: 'q', type: 'boolean', describe: 'print only what the guest prints' },
+  },
+  examples: [
+    ['run guest-programs/hello.asm', 'one vCPU says hello'],
+    ['run lock.asm --vcpus 4 --pcpus 2 --hogs 2', 'four vCPUs contend on two pCPUs'],
+    ['run scenario.yaml --json', 'a scenario, reported as JSON'],
+  ],
+  epilogue: EXIT_CODE_TEXT,
   execute: (args) =>
     runCommand({
-      file: String(args.file),
+      file: fileOf(args),
       flags: flagSettings(args),
       ...assemblyOptions(args),
       json: args.json === true,
@@ -61,25 +75,28 @@ const run: Command = {
 };
 
 const asm: Command = {
-  usage: 'asm <file>',
+  name: 'asm',
+  argument: ['<file>', 'assembly source, in NASM syntax'],
+  missing: [
+    'asm needs a file: an assembly source, such as',
+    '  vmxlab asm guest-programs/hello.asm -o hello.bin',
+  ],
   summary: 'assemble a source to a flat binary',
-  options: (command) =>
-    withAssembly(withJson(withFile(command, 'assembly source, in NASM syntax')))
-      .option('output', {
-        alias: 'o',
-        type: 'string',
-        describe: 'file to write (- for stdout; default: the source with .bin)',
-      })
-      .option('listing', {
-        alias: 'l',
-        type: 'string',
-        describe: 'listing to write (- for stdout)',
-      })
-      .option('symbols', { type: 'boolean', default: false, describe: 'print the symbols' })
-      .example('$0 asm hello.asm -o hello.bin -l -', 'assemble, and print the listing'),
+  flags: {
+    ...JSON_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    output: {
+      alias: 'o',
+      type: 'string',
+      describe: 'file to write (- for stdout; default: the source with .bin)',
+    },
+    listing: { alias: 'l', type: 'string', describe: 'listing to write (- for stdout)' },
+    symbols: { type: 'boolean', describe: 'print the symbols' },
+  },
+  examples: [['asm hello.asm -o hello.bin -l -', 'assemble, and print the listing']],
   execute: (args) =>
     asmCommand({
-      file: String(args.file),
+      file: fileOf(args),
       output: once(args, 'output'),
       listing: once(args, 'listing'),
       symbols: args.symbols === true,
@@ -89,21 +106,28 @@ const asm: Command = {
 };
 
 const disasm: Command = {
-  usage: 'disasm <file>',
+  name: 'disasm',
+  argument: ['<file>', 'flat binary or source'],
+  missing: [
+    'disasm needs a file: a flat binary or an assembly source, such as',
+    '  vmxlab disasm guest-programs/hello.asm',
+  ],
   summary: 'disassemble a flat binary (or an assembled source)',
-  options: (command) =>
-    withAssembly(withJson(withFile(command, 'flat binary or source')))
-      .option('origin', {
-        type: 'string',
-        describe: 'address of the first byte (default 0x100000)',
-      })
-      .option('skip', { type: 'string', describe: 'bytes to pass over (default 0)' })
-      .option('length', { type: 'string', describe: 'bytes to look at (default all)' })
-      .example('$0 disasm hello.bin --length 32', 'the first 32 bytes'),
+  flags: {
+    ...JSON_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    origin: {
+      type: 'string',
+      describe: "address of the first byte (default: the source's, or 0x100000)",
+    },
+    skip: { type: 'string', describe: 'bytes to pass over (default 0)' },
+    length: { type: 'string', describe: 'bytes to look at (default all)' },
+  },
+  examples: [['disasm hello.bin --length 32', 'the first 32 bytes']],
   execute: (args) =>
     disasmCommand({
-      file: String(args.file),
-      origin: Long.fromNumber(count(args, 'origin', LOAD_ADDRESS)),
+      file: fileOf(args),
+      origin: address(args, 'origin'),
       skip: count(args, 'skip', 0),
       length: count(args, 'length', Number.MAX_SAFE_INTEGER),
       ...assemblyOptions(args),
@@ -112,19 +136,20 @@ const disasm: Command = {
 };
 
 const exits: Command = {
-  usage: 'exits [reason]',
+  name: 'exits',
+  argument: ['[reason]', 'only this one, by name or number'],
   summary: 'list the VM-exit reasons, with numbers and meanings',
-  options: (command) =>
-    withJson(command)
-      .positional('reason', { type: 'string', describe: 'only this one, by name or number' })
-      .example('$0 exits HLT', 'what exit reason 12 is'),
+  flags: JSON_FLAGS,
+  examples: [['exits HLT', 'what exit reason 12 is']],
   execute: (args) => exitsCommand({ reason: once(args, 'reason'), json: args.json === true }),
 };
 
 const schema: Command = {
-  usage: 'schema',
+  name: 'schema',
+  argument: null,
   summary: 'print the JSON schema of scenarios',
-  options: (command) => command,
+  flags: {},
+  examples: [['schema > scenario.schema.json', 'for editors that check YAML as it is typed']],
   execute: () => {
     const $schema = 'https://json-schema.org/draft/2020-12/schema';
     process.stdout.write(`${JSON.stringify({ $schema, ...jsonSchema(SCENARIO) }, null, 2)}\n`);
@@ -132,34 +157,71 @@ const schema: Command = {
   },
 };
 
+const COMMANDS: readonly Command[] = [run, asm, disasm, exits, schema];
+
+/** What yargs is told of a command. */
+function declare(command: Argv, { argument, flags, examples, epilogue }: Command): Argv {
+  if (argument !== null) {
+    const [usage, describe] = argument;
+    command.positional(usage.slice(1, -1), { type: 'string', describe });
+  }
+  command.options(flags);
+  for (const [line, effect] of examples) command.example(`$0 ${line}`, effect);
+  return epilogue === undefined ? command : command.epilogue(epilogue);
+}
+
 async function main(): Promise<void> {
-  const parser = yargs(hideBin(process.argv))
+  const words = spellOut(hideBin(process.argv));
+  const command = COMMANDS.find(({ name }) => name === words[0]);
+  if (!words.includes('--get-yargs-completions')) {
+    checkCommand(words[0], [...COMMANDS.map(({ name }) => name), 'completion']);
+    const flags = { ...command?.flags, ...HELP_FLAGS };
+    checkFlags(command?.name ?? '', words.slice(1), flags);
+  }
+  const parser = yargs(words)
     .scriptName('vmxlab')
     .usage('$0 <command>\n\nA deterministic laboratory for virtualization.')
+    .detectLocale(false)
+    .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })
     .version(VERSION);
-  for (const { usage, summary, options, execute } of [run, asm, disasm, exits, schema]) {
-    parser.command(usage, summary, options, async (args: Arguments) => {
-      process.exitCode = await execute(args);
+  for (const one of COMMANDS) {
+    const usage = `${one.name} ${one.argument?.[0] ?? ''}`.trim();
+    const build = (builder: Argv) => declare(builder, one);
+    parser.command(usage, one.summary, build, async (args: Arguments) => {
+      process.exitCode = await one.execute(args);
     });
   }
   await parser
     .completion('completion', 'print a completion script for bash or zsh')
-    .demandCommand(1, 'expected a command; see vmxlab --help')
-    .recommendCommands()
     .strict()
     .wrap(Math.min(100, process.stdout.columns ?? 100))
-    .fail((message, error) => {
-      throw error ?? new Failure(message);
+    .fail((message, error: unknown) => {
+      const isUsage = error === undefined || (error instanceof Error && error.name === 'YError');
+      throw isUsage ? usageFailure(message, command) : error;
     })
     .help()
+    .alias('help', 'h')
     .parseAsync();
 }
 
-/** A reader that has gone away (`| head`) is no error. */
+function usageFailure(message: string, command: Command | undefined): Failure {
+  if (!/^Not enough non-option/.test(message) || command?.missing === undefined) {
+    return new Failure(usageMessage(message));
+  }
+  const [first, ...rest] = command.missing;
+  const help = `'vmxlab ${command.name} --help' says more.`;
+  return new Failure([`vmxlab: ${first}`, ...rest, help]);
+}
+
+/** A reader that has gone away (`| head`) is no error; a full disk is not ours. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  process.stderr.write(`vmxlab: cannot write standard output: ${reasonOf(error)}\n`);
+  process.exit(EXIT_BAD_INPUT);
 });
+
+/** Nobody is left to tell. */
+process.stderr.on('error', () => undefined);
 
 main().catch((thrown: unknown) => {
   const lines = thrown instanceof Failure ? thrown.lines : crashLines(thrown);

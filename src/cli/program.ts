@@ -24,10 +24,11 @@ import {
   roomForProgram,
   type Scenario,
   type ScenarioDocument,
+  SETTINGS,
   type Setting,
 } from '../machine/index.ts';
 import { Failure } from './failure.ts';
-import { gibibytes, readBytes, readText, sizeOf } from './files.ts';
+import { gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
 
 /** A setting given on the command line. */
 export interface FlagSetting {
@@ -68,46 +69,59 @@ export function loadInput(path: string, options: InputOptions): Input {
     : loadProgram(path, options);
 }
 
-/** Where an issue's value came from, for the message. */
-type Locate = (path: Path) => string;
+/** One bracket too many can make YAML complain about every line after it. */
+const MAX_SYNTAX_ERRORS = 20;
 
 function loadScenario(path: string, options: InputOptions): Input {
-  const parsed = parseScenarioText(readText(path));
+  const text = readText(path, 'scenario');
+  const parsed = parseScenarioText(text);
   if (parsed.kind === 'errors') {
-    throw new Failure(
-      parsed.errors.map(
-        ({ line, column, message }) => `${path}:${line}:${column}: error: ${message}`,
-      ),
-    );
+    const shown = parsed.errors.slice(0, MAX_SYNTAX_ERRORS);
+    throw new Failure(shown.map((error) => pointAt(path, text, error)));
   }
-  const scenario = check(parsed.document, options, (issue) => {
-    const { line, column } = parsed.placeOf(issue);
-    return `${path}:${line}:${column}: ${printPath(issue)}`;
+  const describe = (issue: Issue) => {
+    const message = `${printPath(issue.path)}: ${issue.message}`;
+    return pointAt(path, text, { ...parsed.placeOf(issue.path), message });
+  };
+  const scenario = check(parsed.document, options, describe);
+  const folder = dirname(path);
+  const missing = scenario.vms.flatMap((vm, i): Issue[] => {
+    const isThere = vm.image !== '' || existsSync(inFolder(folder, vm.program));
+    return isThere ? [] : [{ path: ['vms', i, 'program'], message: `${vm.program}: no such file` }];
   });
-  return withPrograms(scenario, dirname(path), options);
+  if (missing.length > 0) throw new Failure(missing.map(describe));
+  return withPrograms(scenario, folder, options);
 }
 
 function loadProgram(path: string, options: InputOptions): Input {
   let document: ScenarioDocument = { vms: [{ program: path }] };
-  const places = new Map<string, string>();
+  let describe = ({ path: where, message }: Issue) => `vmxlab: ${printPath(where)}: ${message}`;
   if (isSource(path)) {
-    const { settings, problems } = readHeader(readText(path));
-    if (problems.length > 0) {
-      throw new Failure(
-        problems.map(({ line, column, message }) => `${path}:${line}:${column}: error: ${message}`),
-      );
-    }
-    for (const { setting, value, line, column } of settings) {
-      document = applySetting(document, setting, value);
-      places.set(setting.key, `${path}:${line}:${column}: ${setting.flag}`);
-    }
+    const text = readText(path, 'source');
+    const { settings, problems } = readHeader(text);
+    if (problems.length > 0) throw new Failure(problems.map((p) => pointAt(path, text, p)));
+    for (const { setting, value } of settings) document = applySetting(document, setting, value);
+    const plain = describe;
+    describe = (issue) => {
+      const given = settings.findLast(({ setting }) => setting.key === keyOf(issue.path));
+      if (given === undefined) return plain(issue);
+      const message = `${given.setting.flag}: ${issue.message}`;
+      return pointAt(path, text, { ...given, message });
+    };
   } else sizeOf(path);
-  const scenario = check(
-    document,
-    options,
-    (issue) => places.get(keyOf(issue)) ?? printPath(issue),
-  );
+  const scenario = check(document, options, describe);
   return withPrograms(scenario, '', options);
+}
+
+/** A message with the line that it is about and a caret, as the assembler prints its own. */
+function pointAt(
+  file: string,
+  text: string,
+  { line, column, message }: { line: number; column: number; message: string },
+): string {
+  const sourceLine = text.split('\n', line)[line - 1]?.trimEnd() ?? '';
+  const rest = { severity: 'error', expected: [], chain: [] } as const;
+  return formatDiagnostic({ file, line, column, message, sourceLine, ...rest });
 }
 
 /** `vms[].vcpus` for the path of any machine's vCPU count. */
@@ -126,7 +140,11 @@ function printPath(path: Path): string {
     .slice(1);
 }
 
-function check(document: ScenarioDocument, options: InputOptions, locate: Locate): Scenario {
+function check(
+  document: ScenarioDocument,
+  options: InputOptions,
+  describe: (issue: Issue) => string,
+): Scenario {
   let changed = document;
   const flagKeys = new Map<string, string>();
   for (const { setting, value } of options.flags) {
@@ -135,27 +153,33 @@ function check(document: ScenarioDocument, options: InputOptions, locate: Locate
   }
   const checked = checkScenario(changed);
   if ('scenario' in checked) return checked.scenario;
-  const describe = ({ path, message }: Issue) => {
-    const flag = flagKeys.get(keyOf(path));
-    return flag === undefined ? `${locate(path)}: ${message}` : `vmxlab: ${flag}: ${message}`;
-  };
-  throw new Failure([...new Set(checked.issues.map(describe))]);
+  const lines = checked.issues.map((issue) => {
+    const flag = flagKeys.get(keyOf(issue.path));
+    return flag === undefined ? describe(issue) : `vmxlab: ${flag}: ${issue.message}`;
+  });
+  throw new Failure([...new Set(lines)]);
 }
 
 function withPrograms(scenario: Scenario, folder: string, options: InputOptions): Input {
   const warnings: string[] = [];
   const programs = scenario.vms.map((vm) => {
     if (vm.image !== '') return Buffer.from(vm.image, 'base64');
-    const path = isAbsolute(vm.program) ? vm.program : join(folder, vm.program);
+    const path = inFolder(folder, vm.program);
     if (!isSource(path)) return readImage(path, vm.memory);
     const defines = { ...vm.defines, ...options.defines };
     const assembled = assembleFile(path, { ...options, defines });
     warnings.push(...assembled.warnings.map(formatDiagnostic));
+    if (assembled.bytes.length === 0) throw new Failure(`${path}: has no instructions to run`);
     checkOrigin(path, assembled.origin);
     checkFits(path, endOf(assembled), vm.memory);
     return assembled.bytes;
   });
   return { scenario, programs, warnings };
+}
+
+/** Relative paths of a scenario are relative to it. */
+function inFolder(folder: string, path: string): string {
+  return isAbsolute(path) ? path : join(folder, path);
 }
 
 type AssembledOk = Extract<Assembled, { kind: 'ok' }>;
@@ -171,7 +195,7 @@ function endOf({ bytes, origin, sections }: AssembledOk): number {
 /** Assemble a file with its includes. Throws {@link Failure} with every error of the source. */
 export function assembleFile(path: string, options: AssemblyOptions): AssembledOk {
   const assembled = assemble(
-    { name: path, text: readText(path) },
+    { name: path, text: readText(path, 'source') },
     {
       readFile: includeReader(path, options.includes),
       defines: options.defines,
@@ -197,7 +221,7 @@ function includeReader(source: string, folders: readonly string[]): ReadFile {
       ? [path]
       : [dirname(source), ...folders, '.'].map((folder) => join(folder, path));
     for (const place of places) {
-      if (existsSync(place)) return kind === 'text' ? readText(place) : readBytes(place);
+      if (isFile(place)) return kind === 'text' ? readText(place, 'source') : readBytes(place);
     }
     return null;
   };
@@ -215,10 +239,10 @@ function checkOrigin(path: string, origin: Long): void {
 function checkFits(path: string, lengthBytes: number, memory: number): void {
   const room = roomForProgram(memory);
   if (lengthBytes <= room) return;
-  const program = gibibytes(lengthBytes);
+  const most = SETTINGS.find(({ flag }) => flag === 'memory')?.expected;
   throw new Failure(
-    `${path}: the program takes ${program}, but ${printSize(memory)} of memory leave ` +
-      `${gibibytes(room)} above the load address; give it more with --memory`,
+    `${path}: the program takes ${gibibytes(lengthBytes)}, but ${printSize(memory)} of memory ` +
+      `leave ${gibibytes(room)} above the load address; --memory gives more (${most})`,
   );
 }
 

@@ -1,6 +1,6 @@
 // `vmxlab run`: run a program or scenario and report on it.
 
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import {
   Machine,
@@ -11,8 +11,8 @@ import {
 } from '../machine/index.ts';
 import { type TraceRecord, type TraceSink, textHeader, textLine } from '../trace/index.ts';
 import { setRunUnderWay } from './crash.ts';
-import { EXIT_INTERRUPTED } from './failure.ts';
-import { asFailure } from './files.ts';
+import { EXIT_INTERRUPTED, Failure } from './failure.ts';
+import { asWriteFailure, isSameFile } from './files.ts';
 import { GuestOutput } from './guest-output.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
 import { ProgressLine, paintFor } from './terminal.ts';
@@ -27,6 +27,9 @@ export interface RunOptions extends InputOptions {
 /** Run, print, and return the exit code. */
 export async function runCommand(options: RunOptions): Promise<number> {
   const input = loadInput(options.file, options);
+  if (options.trace !== undefined && isSameFile(options.trace, options.file)) {
+    throw new Failure(`${options.trace}: is what is run; give the trace another name`);
+  }
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
   const trace =
     options.trace === undefined ? null : new TraceFile(options.trace, input.scenario.host.pcpus);
@@ -38,15 +41,14 @@ export async function runCommand(options: RunOptions): Promise<number> {
   const ending = await runToEnd(machine, options);
   trace?.close();
   setRunUnderWay(null);
-  if (ending === null) process.stderr.write('Interrupted; this is how far it came.\n');
   report(machine, ending ?? INTERRUPTED, options, input);
   return ending?.exitCode ?? EXIT_INTERRUPTED;
 }
 
 const INTERRUPTED: MachineEnding = {
-  status: 'limit',
+  status: 'interrupted',
   exitCode: EXIT_INTERRUPTED,
-  message: 'interrupted by Ctrl-C',
+  message: 'stopped by Ctrl-C; this is how far it came',
   vcpu: null,
 };
 
@@ -129,6 +131,7 @@ function nextSteps(options: RunOptions, report: RunReport, input: Input): string
 
 /** A trace in ftrace's text format, written as the run goes on. */
 class TraceFile implements TraceSink {
+  private readonly path: string;
   private readonly file: number;
   private readonly pcpuCount: number;
   private readonly headerBytes: number;
@@ -136,9 +139,10 @@ class TraceFile implements TraceSink {
   private waiting: string[] = [];
 
   constructor(path: string, pcpuCount: number) {
-    this.file = openOutput(path);
+    this.path = path;
+    this.file = this.attempt(() => openSync(path, 'w'));
     this.pcpuCount = pcpuCount;
-    this.headerBytes = writeSync(this.file, textHeader(0, pcpuCount));
+    this.headerBytes = this.write(textHeader(0, pcpuCount), null);
   }
 
   record(record: TraceRecord): void {
@@ -148,25 +152,31 @@ class TraceFile implements TraceSink {
   }
 
   private flush(): void {
-    if (this.waiting.length > 0) writeSync(this.file, `${this.waiting.join('\n')}\n`);
+    if (this.waiting.length > 0) this.write(`${this.waiting.join('\n')}\n`, null);
     this.waiting = [];
   }
 
-  /** Write the rest, and the counts into the header. */
+  /** Write the rest, and the counts into the header, unless this is a pipe. */
   close(): void {
     this.flush();
     const header = textHeader(this.entries, this.pcpuCount);
-    if (header.length === this.headerBytes) writeSync(this.file, header, 0);
+    const canReplace = fstatSync(this.file).isFile() && header.length === this.headerBytes;
+    if (canReplace) this.write(header, 0);
     closeSync(this.file);
+  }
+
+  private write(text: string, position: number | null): number {
+    return this.attempt(() => writeSync(this.file, text, position));
+  }
+
+  /** Full disks and wrong paths are no errors of ours. */
+  private attempt<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (thrown) {
+      throw asWriteFailure(thrown, this.path);
+    }
   }
 }
 
 const LINES_PER_WRITE = 1000;
-
-function openOutput(path: string): number {
-  try {
-    return openSync(path, 'w');
-  } catch (thrown) {
-    throw asFailure(thrown, path);
-  }
-}

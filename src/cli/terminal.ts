@@ -11,21 +11,25 @@ export function paintFor(stream: NodeJS.WriteStream): Paint {
   return (text, as) => (wanted && text !== '' ? `\x1b[${CODES[as]}m${text}\x1b[0m` : text);
 }
 
-/** A line on standard error that is rewritten while something takes long. */
+/**
+ * A line on standard error that is rewritten while something takes long. Spaces rather than control
+ * sequences remove it, so that every terminal understands.
+ */
 export class ProgressLine {
   private readonly isTerminal = process.stderr.isTTY === true;
-  private shown = false;
+  private shown = 0;
 
   show(text: string): void {
     if (!this.isTerminal) return;
-    const width = Math.max(20, process.stderr.columns ?? 80);
-    process.stderr.write(`\r\x1b[K${text.slice(0, width - 1)}`);
-    this.shown = true;
+    // Some terminals say that they have no columns.
+    const line = text.slice(0, Math.max(20, process.stderr.columns || 80) - 1);
+    process.stderr.write(`\r${line.padEnd(this.shown)}`);
+    this.shown = line.length;
   }
 
   /** Remove the line. */
   clear(): void {
-    if (this.shown) process.stderr.write('\r\x1b[K');
-    this.shown = false;
+    if (this.shown > 0) process.stderr.write(`\r${' '.repeat(this.shown)}\r`);
+    this.shown = 0;
   }
 }

@@ -10,8 +10,8 @@ import {
   GuestFault,
   hasErrorCode,
   isSoftware,
-  isTrap,
   NotImplemented,
+  returnsBehind,
   Vector,
 } from './exceptions.ts';
 import { isCanonical } from './mmu.ts';
@@ -52,6 +52,8 @@ export function eventOf(fault: GuestFault): DeliveredEvent {
  */
 export function deliver(processor: Processor, event: DeliveredEvent): void {
   let current = event;
+  // Awake even if the delivery leads to an exit.
+  processor.state.words[Word.ACTIVITY] = Activity.ACTIVE;
   for (;;) {
     try {
       processor.delivering = current;
@@ -79,12 +81,11 @@ function nested(
   processor.state.words[Word.RFLAGS] |= Rflags.RF;
   // The owner may want the second exception itself, before it is folded into a double fault.
   processor.virtualization.exception(second, linear);
+  // Whatever becomes of it. SDM 3, "Interrupt 14 - Page-Fault Exception (#PF)".
+  if (fault.vector === Vector.PF) processor.state.set64(Word.CR2, linear);
   const outcome =
     first.type === EventTypes.HARDWARE_EXCEPTION ? combine(first.vector, second.vector) : 'second';
-  if (outcome === 'second') {
-    if (fault.vector === Vector.PF) processor.state.set64(Word.CR2, linear);
-    return second;
-  }
+  if (outcome === 'second') return second;
   processor.delivering = null;
   if (outcome === 'doubleFault') {
     const double = eventOf(new GuestFault(Vector.DF, 0));
@@ -115,7 +116,7 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
   if (!isCanonical(gate.offset.high)) throw new GuestFault(Vector.GP, external);
 
   const rip = state.get64(Word.RIP);
-  const returnAddress = isTrap(event.type) ? rip.add(event.instructionLengthBytes) : rip;
+  const returnAddress = returnsBehind(event.type) ? rip.add(event.instructionLengthBytes) : rip;
   const frame = [
     Long.fromInt(words[Word.SS_SELECTOR]),
     state.get64(Word.RSP),
@@ -141,7 +142,6 @@ function enterHandler(processor: Processor, event: DeliveredEvent): void {
   const isInterruptGate = (gate.type & 1) === 0;
   words[Word.RFLAGS] &= ~(Rflags.TF | Rflags.NT | Rflags.RF | Rflags.VM);
   if (isInterruptGate) words[Word.RFLAGS] &= ~Rflags.IF;
-  words[Word.ACTIVITY] = Activity.ACTIVE;
   mmu.updatePrivilege();
 }
 
@@ -207,8 +207,10 @@ export function interruptReturn(processor: Processor, lengthBytes: number): void
   const { words } = state;
   const { cpl } = state;
   // Even if it faults. SDM 3, "Handling Multiple NMIs".
-  processor.nmisUnblocked = (words[Word.INTERRUPTIBILITY] & Blocking.NMI) !== 0;
-  words[Word.INTERRUPTIBILITY] &= ~Blocking.NMI;
+  if (processor.virtualization.iretUnblocksNmis()) {
+    processor.nmisUnblocked = (words[Word.INTERRUPTIBILITY] & Blocking.NMI) !== 0;
+    words[Word.INTERRUPTIBILITY] &= ~Blocking.NMI;
+  }
   if ((words[Word.RFLAGS] & Rflags.NT) !== 0) throw new GuestFault(Vector.GP, 0);
   let top = state.get64(Word.RSP);
   const pop = () => {

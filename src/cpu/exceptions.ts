@@ -75,14 +75,14 @@ export const EventTypes = {
 
 export type EventType = (typeof EventTypes)[keyof typeof EventTypes];
 
-/** True for events that leave the instruction behind: INT n, INT3, INT1. */
-export function isTrap(type: EventType): boolean {
-  return type >= EventTypes.SOFTWARE_INTERRUPT;
-}
-
 /** True for events that a program may ask for: the gate's DPL counts, their faults have EXT = 0. */
 export function isSoftware(type: EventType): boolean {
   return type === EventTypes.SOFTWARE_INTERRUPT || type === EventTypes.SOFTWARE_EXCEPTION;
+}
+
+/** True for events of an instruction that is over: they return behind it. */
+export function returnsBehind(type: EventType): boolean {
+  return type >= EventTypes.SOFTWARE_INTERRUPT;
 }
 
 /** Thrown when an instruction or a delivery faults; caught in the processor, nowhere else. */

@@ -27,10 +27,10 @@ export {
   EventTypes,
   GuestFault,
   hasErrorCode,
-  isTrap,
   NotImplemented,
   OWNER_STOP,
   OwnerStop,
+  returnsBehind,
   VECTOR_NAMES,
   Vector,
 } from './exceptions.ts';

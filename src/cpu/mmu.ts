@@ -154,7 +154,8 @@ export class Mmu {
     let noExecute = false;
     for (let level = 4; ; level--) {
       const index = levelIndex(low, high, level);
-      const hpa = this.entryHpa(table + index * 8, low, high);
+      const gpa = table + index * 8;
+      const hpa = this.entryHpa(gpa, low, high);
       const entryLow = this.memory.view.getInt32(hpa, true);
       const entryHigh = this.memory.view.getInt32(hpa + 4, true);
       if ((entryLow & Entry.P) === 0) throw fault(0);
@@ -165,12 +166,13 @@ export class Mmu {
       rights &= entryLow;
       noExecute ||= entryHigh < 0;
       if (!isLeaf) {
-        this.setFlags(hpa, entryLow, Entry.A);
+        if ((entryLow & Entry.A) === 0) this.setFlags(gpa, entryLow | Entry.A, low, high);
         table = tableGpa(entryLow, entryHigh);
         continue;
       }
       if (!this.permits(rights, noExecute, access, user)) throw fault(PF.P);
-      this.setFlags(hpa, entryLow, access === Access.WRITE ? Entry.A | Entry.D : Entry.A);
+      const flags = access === Access.WRITE ? Entry.A | Entry.D : Entry.A;
+      if ((entryLow & flags) !== flags) this.setFlags(gpa, entryLow | flags, low, high);
       return leafGpa(entryLow, entryHigh, level, low);
     }
   }
@@ -190,9 +192,10 @@ export class Mmu {
     return hpa;
   }
 
-  private setFlags(hpa: number, entryLow: number, flags: number): void {
-    if ((entryLow & flags) === flags) return;
-    this.memory.view.setInt32(hpa, entryLow | flags, true);
+  /** Write the low word of an entry of which the high word does not change. */
+  private setFlags(gpa: number, entryLow: number, low: number, high: number): void {
+    const hpa = this.virtualization.translate(gpa, Access.WRITE, 'walk', low, high);
+    this.memory.view.setInt32(hpa, entryLow, true);
     this.memory.touched[hpa >>> 12] = 1;
   }
 

@@ -4,6 +4,7 @@
 import Long from 'long';
 import { type Decoded, decode, type Instruction, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import { BlockLog } from './block-log.ts';
 import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
@@ -64,8 +65,7 @@ export class Processor {
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
-  private readonly blockLog = new Int32Array(2 * RECENT_BLOCKS);
-  private blockCount = 0;
+  private readonly blockLog: BlockLog;
   private readonly memory: PhysicalMemory;
   private readonly codeCache: CodeCache;
   private readonly costs: InstructionCosts;
@@ -78,6 +78,7 @@ export class Processor {
     this.virtualization = parts.virtualization;
     this.platform = parts.platform;
     this.state = new ProcessorState(parts.memory, parts.stateHpa);
+    this.blockLog = new BlockLog(this.state);
     this.mmu = new Mmu(parts.memory, this.state, parts.virtualization, parts.platform);
     // A store to a paging structure may have remapped the code that is being executed.
     parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
@@ -228,32 +229,18 @@ export class Processor {
   private executeOne(): void {
     // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
     this.state.words[Word.RFLAGS] &= ~Rflags.RF;
-    this.logBlock();
+    this.blockLog.enter(this.instructions);
     this.execute(this.fetch().instructions[0]);
   }
 
   /** Addresses at which the last blocks were entered, oldest first; for reports, not state. */
   get recentBlocks(): readonly Long[] {
-    const addresses: Long[] = [];
-    for (let i = 0; i < RECENT_BLOCKS; i++) {
-      const at = 2 * ((this.blockCount + i) % RECENT_BLOCKS);
-      const address = Long.fromBits(this.blockLog[at], this.blockLog[at + 1]);
-      if (!address.isZero()) addresses.push(address);
-    }
-    return addresses;
-  }
-
-  private logBlock(): void {
-    const { words } = this.state;
-    const at = 2 * (this.blockCount % RECENT_BLOCKS);
-    this.blockLog[at] = words[Word.RIP];
-    this.blockLog[at + 1] = words[Word.RIP + 1];
-    this.blockCount = (this.blockCount + 1) % RECENT_BLOCKS;
+    return this.blockLog.addresses;
   }
 
   /** A block, for as long as nothing wants to come between its instructions. */
   private executeBlock(limit: number): void {
-    this.logBlock();
+    this.blockLog.enter(this.instructions);
     const block = this.fetch();
     const { instructions } = block;
     for (let i = 0; i < instructions.length; i++) {
@@ -299,8 +286,9 @@ export class Processor {
    */
   private guard(instruction: Instruction): void {
     const { privilege, intercept } = instruction.row;
-    if (privilege !== undefined && !this.isPrivileged(instruction)) {
-      throw new GuestFault(Vector.GP, 0);
+    if (privilege !== undefined) {
+      if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);
+      if (!this.isPrivileged(instruction)) throw new GuestFault(Vector.GP, 0);
     }
     if (intercept !== undefined) this.virtualization.intercept(instruction);
   }
@@ -424,5 +412,4 @@ export class Processor {
 }
 
 const TSS_IO_BASE = 0x66;
-const RECENT_BLOCKS = 16;
 const SHADOWS = Blocking.STI | Blocking.MOV_SS;

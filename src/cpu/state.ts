@@ -137,8 +137,13 @@ export const STATE_BYTES = WORD_COUNT * 4;
 export const SCRATCH_WORD = WORD_COUNT;
 const SCRATCH_WORDS = 512;
 
-/** Bytes to set aside for one processor: its state and its scratch room. */
-export const PROCESSOR_BYTES = STATE_BYTES + SCRATCH_WORDS * 4;
+/** Behind that lies a log of the last blocks: two words each, and two for the log itself. */
+export const LOG_WORD = SCRATCH_WORD + SCRATCH_WORDS;
+export const LOG_ENTRIES = 16;
+const LOG_WORDS = 2 + 2 * LOG_ENTRIES;
+
+/** Bytes to set aside for one processor: its state, its scratch room and its log. */
+export const PROCESSOR_BYTES = STATE_BYTES + (SCRATCH_WORDS + LOG_WORDS) * 4;
 
 /** Bits of RFLAGS. */
 export const Rflags = {

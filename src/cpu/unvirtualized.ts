@@ -8,10 +8,12 @@ import { DEVICE, type Platform, type Virtualization } from './virtualization.ts'
 /** Guest-physical is host-physical up to the end of memory; everything beyond is a device. */
 export function unvirtualized(memory: PhysicalMemory): Virtualization {
   return {
+    beforePrivilege: () => {},
     intercept: () => {},
     exception: () => {},
     tripleFault: () => {},
     translate: (gpa) => (gpa < memory.sizeBytes ? gpa : DEVICE),
+    iretUnblocksNmis: () => true,
     readControl: (_number, real) => real,
     writeControl: (_number, _real, written) => written,
     timeStamp: (clock) => Long.fromNumber(clock),

@@ -18,6 +18,11 @@ export const DEVICE = -1;
  * start of the instruction (or in the middle of the delivery that was under way).
  */
 export interface Virtualization {
+  /**
+   * Before the privilege check of an instruction that declares an intercept: for the few of which
+   * the owner's wish, or that they do not exist, comes first.
+   */
+  beforePrivilege(instruction: Instruction): void;
   /** Before an instruction that declares an intercept, after its privilege check. */
   intercept(instruction: Instruction): void;
   /** Before an exception is delivered; `linear` is the address of a page fault. */
@@ -36,6 +41,8 @@ export interface Virtualization {
     linearLow: number,
     linearHigh: number,
   ): number;
+  /** Whether IRET ends blocking by NMI. */
+  iretUnblocksNmis(): boolean;
   /** What MOV from CR0 or CR4 reads, given the register. */
   readControl(number: number, real: Long): Long;
   /** What MOV to CR0 or CR4 makes of the register. */

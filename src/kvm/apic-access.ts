@@ -119,7 +119,7 @@ function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): b
       return true;
     case ApicRegister.LVTT: {
       const old = lapic.lvt(offset);
-      state.lvt[offset] = value & LVTT_BITS;
+      lapic.writeLvt(offset, value);
       timer.lvtWritten(old, pcpu);
       return true;
     }
@@ -127,19 +127,14 @@ function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): b
       timer.writeInitialCount(value, pcpu);
       return true;
     case ApicRegister.TDCR:
-      state.divideConfiguration = value & 0xb;
+      timer.writeDivideConfiguration(value, pcpu);
       return true;
     default:
       if (state.lvt[offset] === undefined) return false;
-      state.lvt[offset] = value & LVT_BITS;
+      lapic.writeLvt(offset, value);
       return true;
   }
 }
-
-/** Vector, mask and timer mode. */
-const LVTT_BITS = 0x000700ff;
-/** Vector, delivery mode, polarity, trigger mode and mask. */
-const LVT_BITS = 0x0001a7ff;
 
 function trace(pcpu: Pcpu, write: boolean, offset: number, value: Long): void {
   if (!pcpu.traced) return;

@@ -71,6 +71,7 @@ function lowestPriority(targets: readonly Vcpu[], vector: number): readonly Vcpu
 }
 
 function isTarget(source: Vcpu, target: Vcpu, command: InterruptCommand): boolean {
+  if (!target.lapic.isPresent) return false;
   switch (command.shorthand) {
     case 'self':
       return target === source;
@@ -84,7 +85,6 @@ function isTarget(source: Vcpu, target: Vcpu, command: InterruptCommand): boolea
 }
 
 function matches(source: Lapic, target: Lapic, command: InterruptCommand): boolean {
-  if (!target.isPresent) return false;
   const { destination } = command;
   if (destination === (source.isX2apic ? 0xffffffff : 0xff)) return true;
   return command.logical ? matchesLogical(target, destination) : destination === target.id;

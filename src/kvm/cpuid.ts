@@ -16,8 +16,10 @@ const bits = (...numbers: number[]) => numbers.reduce((mask, bit) => mask | (1 <
 
 /** ECX: POPCNT 23, x2APIC 21, TSC deadline 24, hypervisor 31. */
 const FEATURES_ECX = bits(21, 23, 24, 31);
-/** EDX: DE 2, PSE 3, TSC 4, MSR 5, PAE 6, APIC 9, PGE 13, CMOV 15, PAT 16. */
-const FEATURES_EDX = bits(2, 3, 4, 5, 6, 9, 13, 15, 16);
+/** EDX: DE 2, PSE 3, TSC 4, MSR 5, PAE 6, PGE 13, CMOV 15, PAT 16. */
+const FEATURES_EDX = bits(2, 3, 4, 5, 6, 13, 15, 16);
+/** EDX: an APIC that is not switched off in IA32_APIC_BASE. */
+const APIC_FEATURE = bits(9);
 /** ECX: LAHF in 64-bit mode 0, LZCNT 5. EDX: NX 20, 1 GiB pages 26, RDTSCP 27, long mode 29. */
 const EXTENDED_ECX = bits(0, 5);
 const EXTENDED_EDX = bits(20, 26, 27, 29);
@@ -60,7 +62,8 @@ export class CpuidTable {
         return [LAST_BASIC_LEAF, text('Genu'), text('ntel'), text('ineI')];
       case 1: {
         const topology = (vcpu.lapic.id << 24) | (this.vm.vcpus.length << 16) | (8 << 8);
-        return [SIGNATURE, topology, FEATURES_ECX, FEATURES_EDX];
+        const apic = vcpu.lapic.isPresent ? APIC_FEATURE : 0;
+        return [SIGNATURE, topology, FEATURES_ECX, FEATURES_EDX | apic];
       }
       case 0xb:
         return this.topology(vcpu, subleaf);

@@ -47,10 +47,12 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
 function owner(vcpu: Vcpu): Virtualization {
   const { virtual, vm } = vcpu;
   return {
+    beforePrivilege: () => {},
     intercept: () => {},
     exception: (event, linear) => virtual.exception(event, linear),
     tripleFault: () => virtual.tripleFault(),
     translate: (gpa) => vm.ramAt(gpa) ?? DEVICE,
+    iretUnblocksNmis: () => virtual.iretUnblocksNmis(),
     readControl: (number, real) => virtual.readControl(number, real),
     writeControl: (number, real, written) => virtual.writeControl(number, real, written),
     timeStamp: (clock) => virtual.timeStamp(clock),

@@ -64,9 +64,9 @@ export class LapicTimer {
     return MODES[(this.vcpu.lapic.lvt(ApicRegister.LVTT) >> 17) & 3];
   }
 
-  /** True if the timer will fire some time. */
+  /** True if the timer will fire some time, or an expiry waits that is not masked. */
   get isArmed(): boolean {
-    return this.state.hvDeadline !== null || this.state.hostTimer !== 0 || this.state.pending;
+    return this.state.hvDeadline !== null || this.state.hostTimer !== 0 || this.hasPending;
   }
 
   /** True if an expiry waits that would become an interrupt now (apic_has_pending_timer). */
@@ -114,11 +114,28 @@ export class LapicTimer {
     this.stop(pcpu);
     this.vcpu.lapic.state.initialCount = count;
     if (count === 0) return;
-    this.state.periodNs = (count >>> 0) * this.divider * BUS_TICK_NS;
-    if (this.mode === 'periodic') {
-      this.state.periodNs = Math.max(this.state.periodNs, MIN_PERIOD_NS);
-    }
+    this.setPeriod();
     this.aim(pcpu, pcpu.nowNs + this.state.periodNs);
+    this.start(pcpu);
+  }
+
+  private setPeriod(): void {
+    const count = this.vcpu.lapic.state.initialCount >>> 0;
+    const periodNs = count * this.divider * BUS_TICK_NS;
+    this.state.periodNs = this.mode === 'periodic' ? Math.max(periodNs, MIN_PERIOD_NS) : periodNs;
+  }
+
+  /** The divide configuration was written: what is left of the count goes on at the new rate. */
+  writeDivideConfiguration(value: number, pcpu: Pcpu): void {
+    const old = this.divider;
+    this.vcpu.lapic.state.divideConfiguration = value & 0xb;
+    const { divider, state } = this;
+    if (divider === old || state.periodNs === 0 || this.deadline.isZero()) return;
+    const leftNs = Math.max(0, state.targetNs - pcpu.nowNs);
+    this.setPeriod();
+    this.aim(pcpu, pcpu.nowNs + Math.floor((leftNs * divider) / old));
+    this.cancelHardware(pcpu);
+    this.cancelHost();
     this.start(pcpu);
   }
 
@@ -164,7 +181,8 @@ export class LapicTimer {
     const cycles = this.cyclesLeft(pcpu);
     if (cycles / 2 ** TIMER_RATE_SHIFT >= MAX_TIMER_TICKS) return false;
     this.cancelHost();
-    if (cycles === 0) {
+    // A periodic timer that is late runs all the same: its exit finds out when it is due again.
+    if (cycles === 0 && this.mode !== 'periodic') {
       this.expire(pcpu, false);
       this.traceUse(pcpu, false);
       return true;
@@ -176,11 +194,13 @@ export class LapicTimer {
 
   private startHost(pcpu: Pcpu): void {
     this.state.hvDeadline = null;
-    const cycles = this.cyclesLeft(pcpu);
-    if (cycles === 0) this.expire(pcpu, false);
-    else {
+    const isDue = this.cyclesLeft(pcpu) === 0;
+    const isPeriodic = this.mode === 'periodic';
+    if (isDue) this.expire(pcpu, false);
+    if (isDue && isPeriodic) this.advance(pcpu);
+    if (!isDue || isPeriodic) {
       const { timers } = pcpu.host;
-      const expires = pcpu.now + cycles;
+      const expires = pcpu.now + this.cyclesLeft(pcpu);
       this.state.hostTimer = timers.start(lapicTimerHandler(this.vcpu), expires, pcpu);
     }
     this.traceUse(pcpu, false);
@@ -240,15 +260,17 @@ export class LapicTimer {
     if (from === 'hostTimer') this.state.hostTimer = 0;
     else this.cancelHardware(pcpu);
     this.expire(pcpu, from === 'hostTimer');
-    if (this.mode === 'periodic') this.rearm(pcpu);
+    if (this.mode !== 'periodic') return;
+    this.advance(pcpu);
+    // Whoever sleeps goes on to do so on the host timer.
+    if (from === 'hostTimer') this.startHost(pcpu);
+    else this.start(pcpu);
   }
 
-  /** Missed periods are dropped, not made up for. */
-  private rearm(pcpu: Pcpu): void {
-    const { state } = this;
-    const next = state.targetNs + state.periodNs;
-    this.aim(pcpu, Math.max(next, pcpu.nowNs));
-    this.start(pcpu);
+  /** To the next period; missed ones are dropped, not made up for. */
+  private advance(pcpu: Pcpu): void {
+    const { targetNs, periodNs } = this.state;
+    this.aim(pcpu, Math.max(targetNs + periodNs, pcpu.nowNs));
   }
 
   private expire(pcpu: Pcpu, fromHostTimer: boolean): void {
@@ -257,13 +279,18 @@ export class LapicTimer {
     if (fromHostTimer) this.vcpu.kick(pcpu);
   }
 
-  /** Turn an expiry into an interrupt request. lapic.c, kvm_inject_apic_timer_irqs. */
+  /**
+   * Turn an expiry into an interrupt request; a masked one is lost. lapic.c,
+   * kvm_inject_apic_timer_irqs.
+   */
   injectPending(pcpu: Pcpu): void {
     const { state, vcpu } = this;
-    if (!this.hasPending) return;
+    if (!state.pending) return;
+    if (this.hasPending) {
+      const vector = vcpu.lapic.lvt(ApicRegister.LVTT) & 0xff;
+      deliver(vcpu, { vector, mode: 'Fixed', levelTriggered: false, assert: true }, pcpu);
+    }
     state.pending = false;
-    const vector = vcpu.lapic.lvt(ApicRegister.LVTT) & 0xff;
-    deliver(vcpu, { vector, mode: 'Fixed', levelTriggered: false, assert: true }, pcpu);
     if (this.mode !== 'periodic') {
       this.setDeadline(Long.ZERO);
       state.targetNs = 0;

@@ -76,6 +76,16 @@ const LVT_OFFSETS = [
   ApicRegister.LVTERR,
 ];
 
+/** Vector and mask; in most entries the delivery mode, for the pins polarity and trigger mode. */
+const LVT_BITS: Readonly<Record<number, number>> = {
+  [ApicRegister.LVTT]: 0x000700ff,
+  [ApicRegister.LVTTHMR]: 0x000107ff,
+  [ApicRegister.LVTPC]: 0x000107ff,
+  [ApicRegister.LVT0]: 0x0001a7ff,
+  [ApicRegister.LVT1]: 0x0001a7ff,
+  [ApicRegister.LVTERR]: 0x000100ff,
+};
+
 export class Lapic {
   /** Physical id; also the x2APIC id. */
   readonly id: number;
@@ -120,6 +130,12 @@ export class Lapic {
     return this.state.lvt[offset] ?? LVT_MASKED;
   }
 
+  /** Write an LVT entry; it stays masked while the APIC is disabled by software. */
+  writeLvt(offset: number, value: number): void {
+    const mask = this.isEnabled ? 0 : LVT_MASKED;
+    this.state.lvt[offset] = (value & (LVT_BITS[offset] ?? 0)) | mask;
+  }
+
   /** Software disabling masks every LVT entry. */
   writeSpurious(value: number): void {
     this.state.spurious = value & 0x1ff;
@@ -142,10 +158,13 @@ export class Lapic {
     return (taskPriority & 0xf0) >= (inService & 0xf0) ? taskPriority : inService & 0xf0;
   }
 
-  /** The highest pending vector whose class exceeds the processor priority, or -1. */
+  /**
+   * The highest pending vector whose class exceeds the processor priority, or -1. Software disabling
+   * does not take back what is pending.
+   */
   get deliverable(): number {
     const vector = highest(this.state.irr);
-    if (vector < 0 || !this.isEnabled) return -1;
+    if (vector < 0 || !this.isPresent) return -1;
     return (vector & 0xf0) > (this.processorPriority & 0xf0) ? vector : -1;
   }
 

@@ -13,6 +13,8 @@ export type EndingStatus =
   | 'halted'
   /** A limit of the scenario was reached. */
   | 'limit'
+  /** Whoever runs the machine has stopped it; the machine itself never ends so. */
+  | 'interrupted'
   | 'tripleFault'
   /** Some vCPU waits for an interrupt that can never come. */
   | 'deadlock'
@@ -30,8 +32,11 @@ export interface MachineEnding {
   readonly vcpu: { readonly vm: number; readonly index: number } | null;
 }
 
+/** Endings that neither the guest decides nor whoever runs the machine. */
+type OwnStatus = Exclude<EndingStatus, 'exited' | 'interrupted'>;
+
 /** Exit codes of runs that the guest did not end itself. */
-export const EXIT_CODES: Readonly<Record<Exclude<EndingStatus, 'exited'>, number>> = {
+export const EXIT_CODES: Readonly<Record<OwnStatus, number>> = {
   halted: 0,
   limit: 4,
   tripleFault: 6,
@@ -41,11 +46,7 @@ export const EXIT_CODES: Readonly<Record<Exclude<EndingStatus, 'exited'>, number
   kvmError: 14,
 };
 
-function ending(
-  status: Exclude<EndingStatus, 'exited'>,
-  message: string,
-  vcpu: Vcpu | null,
-): MachineEnding {
+function ending(status: OwnStatus, message: string, vcpu: Vcpu | null): MachineEnding {
   return { status, exitCode: EXIT_CODES[status], message, vcpu: vcpu === null ? null : idOf(vcpu) };
 }
 

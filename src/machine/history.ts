@@ -22,11 +22,14 @@ export function recentInstructions(vcpu: Vcpu): string[] {
   return lines.slice(-SHOWN);
 }
 
-/** Instructions from `start` up to a branch, to `end`, or to what cannot be decoded. */
+/**
+ * Instructions from `start` up to a branch, to `end`, or to what cannot be decoded. A block that
+ * leads to itself ends where it starts.
+ */
 function straightLine(vcpu: Vcpu, start: Long, end: Long, including: boolean): string[] {
   const lines: string[] = [];
   let at = start;
-  while (lines.length < MAX_LINE && (including || !at.eq(end))) {
+  while (lines.length < MAX_LINE && (including || lines.length === 0 || !at.eq(end))) {
     const address = `0x${at.toUnsigned().toString(16)}`;
     const bytes = readGuestBytes(vcpu, at, MAX_INSTRUCTION_BYTES);
     const decoded = bytes === null ? null : decode(bytes, 0, bytes.length);

@@ -173,9 +173,9 @@ export class Machine {
     );
   }
 
-  /** Cycles of virtual time that have passed. */
+  /** Cycles of virtual time that have passed; up to the limit if one ended the run in its sleep. */
   get now(): number {
-    return this.host.now;
+    return this.limit === null ? this.host.now : Math.max(this.host.now, this.reached);
   }
 
   /** Guest instructions completed. */
@@ -190,7 +190,8 @@ export class Machine {
   private limitReached(): MachineEnding | null {
     const { time, instructions } = this.scenario.limits;
     if (this.instructions >= instructions) return Ending.limit('instructions', instructions);
-    if (this.now >= this.host.frequency.toCycles(time)) return Ending.limit('time', time);
+    // Not the clock: while everybody sleeps it stands still until the next event.
+    if (this.reached >= this.host.frequency.toCycles(time)) return Ending.limit('time', time);
     return null;
   }
 

@@ -35,6 +35,7 @@ const STATUS_TEXTS: Readonly<Record<RunReport['status'], string>> = {
   exited: 'Exited',
   halted: 'Halted',
   limit: 'Limit reached',
+  interrupted: 'Interrupted',
   tripleFault: 'Triple fault',
   deadlock: 'Deadlock',
   notImplemented: 'Not implemented',

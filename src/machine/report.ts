@@ -3,6 +3,7 @@
 
 import type Long from 'long';
 import { STATE_ITEMS } from '../cpu/index.ts';
+import type { Pcpu } from '../host/index.ts';
 import { addTimes, type ExitTimes, exitTimes, type Vcpu, type VcpuCounters } from '../kvm/index.ts';
 import { decodeUtf8 } from '../sim/index.ts';
 import { exitReasonName } from '../vmx/index.ts';
@@ -117,12 +118,19 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
     vms,
     exits: exitReports(machine, all),
     vcpus: machine.vcpus.map((vcpu) => vcpuReport(machine, vcpu, ending)),
-    pcpus: machine.host.pcpus.map(({ index, state }) => ({
-      index,
-      guestNs: frequency.toNs(state.times.guest),
-      hostNs: frequency.toNs(state.times.host),
-      idleNs: frequency.toNs(state.times.idle),
-    })),
+    pcpus: machine.host.pcpus.map((pcpu) => pcpuReport(machine, pcpu)),
+  };
+}
+
+/** The clock of an idle pCPU stands where it fell idle: the rest is idle time too. */
+function pcpuReport(machine: Machine, { index, isIdle, state }: Pcpu): PcpuReport {
+  const { frequency } = machine.host;
+  const rest = isIdle ? Math.max(0, machine.now - state.now) : 0;
+  return {
+    index,
+    guestNs: frequency.toNs(state.times.guest),
+    hostNs: frequency.toNs(state.times.host),
+    idleNs: frequency.toNs(state.times.idle + rest),
   };
 }
 
@@ -164,7 +172,9 @@ function meanErrorPercent({ count, total, squares }: ExitTimes): number {
 
 function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuReport {
   const { frequency } = machine.host;
-  const { times } = vcpu.thread.state;
+  const { times, status, sinceCycles } = vcpu.thread.state;
+  // What a thread that waits or sleeps is at now has not been counted yet.
+  const rest = Math.max(0, machine.now - sinceCycles);
   const isConcerned = ending.vcpu?.vm === vcpu.vm.id && ending.vcpu.index === vcpu.index;
   return {
     vm: vcpu.vm.id,
@@ -177,8 +187,8 @@ function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuRe
     times: {
       guestNs: frequency.toNs(times.guest),
       hostNs: frequency.toNs(times.host),
-      stealNs: vcpu.thread.state.runDelayNs,
-      blockedNs: frequency.toNs(times.blocked),
+      stealNs: frequency.toNs(times.waiting + (status === 'runnable' ? rest : 0)),
+      blockedNs: frequency.toNs(times.blocked + (status === 'blocked' ? rest : 0)),
     },
     recentExits: vcpu.exits.recent.map(({ time, reason, rip, qualification }) => ({
       timeNs: frequency.toNs(time),

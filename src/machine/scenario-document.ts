@@ -36,7 +36,11 @@ export function parseScenarioText(text: string): ParsedDocument {
     const errors = parsed.errors.map(({ message, pos }) => ({ ...placeAt(pos[0]), message }));
     return { kind: 'errors', errors };
   }
-  const document: unknown = parsed.toJS({ maxAliasCount: 100 });
+  const document = toData(parsed);
+  if (document === TOO_LARGE) {
+    const message = 'aliases make this too large; write values out';
+    return { kind: 'errors', errors: [{ ...START, message }] };
+  }
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     const message = 'expected a scenario: keys and values, such as vms: and host:';
     return { kind: 'errors', errors: [{ ...START, message }] };
@@ -52,6 +56,17 @@ export function parseScenarioText(text: string): ParsedDocument {
       return START;
     },
   };
+}
+
+const TOO_LARGE = Symbol('too large');
+
+/** The values; a few lines of aliases to aliases could stand for millions of them. */
+function toData(parsed: ReturnType<typeof parseDocument>): unknown {
+  try {
+    return parsed.toJS({ maxAliasCount: 100 });
+  } catch {
+    return TOO_LARGE;
+  }
 }
 
 /** Offset of a key if the path ends in one, else of the value. */

@@ -59,7 +59,10 @@ const KVM = object("KVM's parameters for this machine", {
 });
 
 const VM = object('A virtual machine', {
-  name: text({ summary: 'name in traces and reports', fallback: 'vm' }),
+  name: text({
+    summary: 'name in traces and reports; else vm, vm1, vm2 and so on',
+    fallback: '',
+  }),
   program: text({
     summary: 'assembly source or flat binary, relative to the scenario',
     fallback: '',
@@ -133,8 +136,24 @@ export function checkScenario(
 ): { readonly scenario: Scenario } | { readonly issues: readonly Issue[] } {
   const checked = validate(SCENARIO, document);
   if ('issues' in checked) return checked;
-  const issues = [...programIssues(checked.value), ...pinIssues(checked.value)];
-  return issues.length > 0 ? { issues } : { scenario: checked.value };
+  const scenario = withNames(checked.value);
+  const issues = [...nameIssues(scenario), ...programIssues(scenario), ...pinIssues(scenario)];
+  return issues.length > 0 ? { issues } : { scenario };
+}
+
+function withNames(scenario: Scenario): Scenario {
+  const nameOf = (i: number) => (i === 0 ? 'vm' : `vm${i}`);
+  const vms = scenario.vms.map((vm, i) => (vm.name === '' ? { ...vm, name: nameOf(i) } : vm));
+  return { ...scenario, vms };
+}
+
+/** Threads and reports go by these names. */
+function* nameIssues({ vms }: Scenario): Iterable<Issue> {
+  for (const [i, { name }] of vms.entries()) {
+    const first = vms.findIndex((vm) => vm.name === name);
+    if (first === i) continue;
+    yield { path: ['vms', i, 'name'], message: `'${name}' is the name of vms[${first}] already` };
+  }
 }
 
 function* programIssues(scenario: Scenario): Iterable<Issue> {

@@ -100,7 +100,8 @@ export function integer(
   options: ScalarOptions<number>,
 ): Scalar<number> {
   const expected = `a whole number from ${least} to ${most}`;
-  const json = { type: 'integer', minimum: least, maximum: most };
+  const pattern = '^[0-9]+(\\.[0-9]+)?[KMG]?$';
+  const json = { type: ['integer', 'string'], minimum: least, maximum: most, pattern };
   return scalar(options, expected, json, (value) => {
     const number = typeof value === 'string' ? scaled(value, COUNT_SUFFIXES) : value;
     if (typeof number !== 'number' || !Number.isInteger(number)) return undefined;
@@ -111,7 +112,7 @@ export function integer(
 /** A size in bytes: a number, or text with K, M or G (powers of 1024). */
 export function size(least: number, most: number, options: ScalarOptions<number>): Scalar<number> {
   const expected = `a size from ${printSize(least)} to ${printSize(most)}, such as 64M`;
-  const json = { type: ['string', 'integer'], pattern: '^[0-9]+[KMG]?$' };
+  const json = { type: ['string', 'integer'], pattern: '^[0-9]+(\\.[0-9]+)?[KMG]?$' };
   return scalar(
     options,
     expected,
@@ -128,15 +129,15 @@ export function size(least: number, most: number, options: ScalarOptions<number>
 /** A duration in nanoseconds: text with ns, us, ms or s. */
 export function duration(options: ScalarOptions<number>): Scalar<number> {
   const expected = 'a duration such as 10ms, 500us or 2s';
-  const json = { type: 'string', pattern: '^[0-9.]+(ns|us|ms|s)$' };
+  const json = { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)?(ns|us|ms|s)$' };
   return scalar(
     options,
     expected,
     json,
     (value) => {
       if (typeof value !== 'string') return undefined;
-      const ns = scaled(value, TIME_SUFFIXES);
-      return ns === undefined || ns <= 0 || ns > MAX_NS ? undefined : Math.round(ns);
+      const ns = Math.round(scaled(value, TIME_SUFFIXES) ?? 0);
+      return ns < 1 || ns > MAX_NS ? undefined : ns;
     },
     printDuration,
   );
@@ -179,8 +180,9 @@ export function map<S>(item: S, summary: string): MapOf<S> {
   return { kind: 'map', item, summary };
 }
 
-const COUNT_SUFFIXES = { K: 1e3, M: 1e6, G: 1e9 };
-const SIZE_SUFFIXES = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+const COUNT_SUFFIXES = { '': 1, K: 1e3, M: 1e6, G: 1e9 };
+const SIZE_SUFFIXES = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+/** A number alone is no duration. */
 const TIME_SUFFIXES = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
 
 /** Longest duration: an hour. */
@@ -189,8 +191,7 @@ const MAX_NS = 3600e9;
 function scaled(value: string, suffixes: Readonly<Record<string, number>>): number | undefined {
   const match = /^(\d+(?:\.\d+)?)([a-zA-Z]*)$/.exec(value);
   if (match === null) return undefined;
-  const suffix = match[2];
-  const factor = suffix === '' ? 1 : suffixes[suffix];
+  const factor = Object.hasOwn(suffixes, match[2]) ? suffixes[match[2]] : undefined;
   return factor === undefined ? undefined : Number(match[1]) * factor;
 }
 
@@ -322,8 +323,10 @@ export function jsonSchema(schema: Schema): Record<string, unknown> {
   const description = schema.summary;
   switch (schema.kind) {
     case 'scalar': {
-      const fallback = schema.fallback === undefined ? {} : { default: schema.fallbackText };
-      return { description, ...schema.json, ...fallback };
+      if (schema.fallback === undefined) return { description, ...schema.json };
+      const { fallback, fallbackText } = schema;
+      const isPlain = String(fallback) === fallbackText;
+      return { description, ...schema.json, default: isPlain ? fallback : fallbackText };
     }
     case 'list':
       return {

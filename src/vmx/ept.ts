@@ -2,12 +2,17 @@
 // SDM 3, "The Extended Page Table Mechanism (EPT)". Four levels; accessed and dirty flags are not
 // offered. Tables lie in the memory of the virtual machine, like everything host-physical.
 
+import { PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 
 /** Bits of an EPT entry. */
 export const EptBit = { READ: 1, WRITE: 2, EXECUTE: 4, LARGE: 1 << 7 } as const;
 
 export const EPT_RIGHTS = EptBit.READ | EptBit.WRITE | EptBit.EXECUTE;
+
+/** In the high word of an entry: bits of the address, and reserved bits up to bit 51. */
+const ADDRESS_HIGH = 2 ** (PHYSICAL_ADDRESS_BITS - 32) - 1;
+const RESERVED_HIGH = 0xfffff & ~ADDRESS_HIGH;
 
 const MEMORY_TYPE_SHIFT = 3;
 export const WRITE_BACK = 6;
@@ -37,13 +42,13 @@ export function walkEpt(
   for (let level = 4; ; level--) {
     const at = table + (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
     const low = memory.view.getInt32(at, true);
+    const high = memory.view.getInt32(at + 4, true);
     const own = low & EPT_RIGHTS;
     if (own === 0) return { kind: 'violation', rights: 0 };
     const isLeaf = level === 1 || (level < 4 && (low & EptBit.LARGE) !== 0);
-    if (isMisconfigured(low, level, isLeaf)) return MISCONFIGURED;
+    if (isMisconfigured(low, high, level, isLeaf)) return MISCONFIGURED;
     rights &= own;
-    const address =
-      (memory.view.getInt32(at + 4, true) & 0x3fff) * 2 ** 32 + ((low & ~0xfff) >>> 0);
+    const address = (high & ADDRESS_HIGH) * 2 ** 32 + ((low & ~0xfff) >>> 0);
     if (!isLeaf) {
       table = address;
       continue;
@@ -54,9 +59,9 @@ export function walkEpt(
 }
 
 /** Writable without readable, execute-only, reserved bits set, or an undefined memory type. */
-function isMisconfigured(low: number, level: number, isLeaf: boolean): boolean {
+function isMisconfigured(low: number, high: number, level: number, isLeaf: boolean): boolean {
   const rights = low & EPT_RIGHTS;
-  if ((rights & EptBit.READ) === 0) return true;
+  if ((rights & EptBit.READ) === 0 || (high & RESERVED_HIGH) !== 0) return true;
   if (!isLeaf) return (low & 0xf8) !== 0;
   const type = (low >> MEMORY_TYPE_SHIFT) & 7;
   if (type === 2 || type === 3 || type === 7) return true;

@@ -1,6 +1,6 @@
 // Which instructions exit, and with what qualification. SDM 3, "VMX Non-Root Operation",
-// "Instructions That Cause VM Exits", and "Basic VM-Exit Information". The processor has made its
-// privilege checks before it asks.
+// "Instructions That Cause VM Exits", and "Basic VM-Exit Information". The processor asks twice:
+// before its privilege check, which settles little, and after it.
 
 import Long from 'long';
 import { Cr0, GuestFault, portAccess, Vector } from '../cpu/index.ts';
@@ -65,9 +65,8 @@ const pause: Decision = (owner, instruction) => {
   }
 };
 
-const rdtscp: Decision = (owner, instruction) => {
+const rdtscpExists: Decision = (owner) => {
   if ((owner.secondary & Secondary.ENABLE_RDTSCP) === 0) throw new GuestFault(Vector.UD);
-  if ((owner.primary & Primary.RDTSC_EXITING) !== 0) exit(owner, Exit.RDTSCP, instruction);
 };
 
 function msrAccess(write: boolean): Decision {
@@ -205,7 +204,7 @@ const DECISIONS: Readonly<Record<Intercept, Decision>> = {
   CR_ACCESS: crAccess,
   // Descriptor-table exiting is not offered.
   DESCRIPTOR_TABLE: () => {},
-  DR_ACCESS: drAccess,
+  DR_ACCESS: () => {},
   HLT: ifPrimary(Primary.HLT_EXITING, Exit.HLT),
   INVD: always(Exit.INVD),
   INVLPG: invlpg,
@@ -217,13 +216,28 @@ const DECISIONS: Readonly<Record<Intercept, Decision>> = {
     if ((owner.secondary & Secondary.ENABLE_RDTSCP) === 0) throw new GuestFault(Vector.UD);
   },
   RDTSC: ifPrimary(Primary.RDTSC_EXITING, Exit.RDTSC),
-  RDTSCP: rdtscp,
+  RDTSCP: ifPrimary(Primary.RDTSC_EXITING, Exit.RDTSCP),
   VMCALL: always(Exit.VMCALL),
   WBINVD: (owner, instruction) => {
     if ((owner.secondary & Secondary.WBINVD_EXITING) !== 0) exit(owner, Exit.WBINVD, instruction);
   },
   WRMSR: msrAccess(true),
 };
+
+/** What comes before the privilege check: #UD, and the exit of MOV DR, alone among exits. */
+const EARLY_DECISIONS: Readonly<Partial<Record<Intercept, Decision>>> = {
+  DR_ACCESS: drAccess,
+  RDTSCP: rdtscpExists,
+};
+
+/** As {@link decide}, before the processor has made its privilege check. */
+export function decideEarly(
+  owner: VirtualProcessor,
+  intercept: Intercept,
+  instruction: Instruction,
+): void {
+  EARLY_DECISIONS[intercept]?.(owner, instruction);
+}
 
 /** Leave to the host if an instruction has to; return to let it execute. */
 export function decide(

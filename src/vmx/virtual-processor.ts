@@ -13,13 +13,15 @@ import {
   EMPTY_PLATFORM,
   type EventType,
   EventTypes,
+  GuestFault,
   type InstructionCosts,
-  isTrap,
   OWNER_STOP,
   type Platform,
   Processor,
   type ProcessorStop,
   Rflags,
+  returnsBehind,
+  Vector,
   type Virtualization,
   Word,
 } from '../cpu/index.ts';
@@ -33,7 +35,7 @@ import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { CR0_FIXED_1, CR4_FIXED_1 } from './fixed-bits.ts';
 import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
-import { decide } from './intercepts.ts';
+import { decide, decideEarly } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 import { scaleTimeStamp } from './time-stamp.ts';
@@ -77,6 +79,8 @@ export interface VirtualProcessorState {
   readonly nonRoot: boolean;
   readonly timerDeadline: number | null;
   readonly pauseLoop: PauseLoopState;
+  /** An exit, say, in the injection at the last entry, which the next `run` returns. */
+  readonly injectionStop: ProcessorStop | null;
 }
 
 export interface VirtualProcessorParts {
@@ -98,6 +102,7 @@ const ENTERED: EntryOutcome = { kind: 'entered' };
 
 const VALID = 1 << 31;
 const ERROR_CODE_VALID = 1 << 11;
+const NMI_UNBLOCKED = 1 << 12;
 
 const F = {
   PIN: fieldIndex('PIN_BASED_VM_EXEC_CONTROL'),
@@ -174,6 +179,7 @@ export class VirtualProcessor implements Virtualization {
       nonRoot: this.nonRoot,
       timerDeadline: this.deadline,
       pauseLoop: { ...this.pauseLoop.state },
+      injectionStop: this.injectionStop,
     };
   }
 
@@ -184,6 +190,7 @@ export class VirtualProcessor implements Virtualization {
     this.nonRoot = saved.nonRoot;
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
+    this.injectionStop = saved.injectionStop;
     for (const group of ['controls', 'host', 'guest', 'injection'] as const) {
       this.vmcs.stale.add(group);
     }
@@ -298,21 +305,23 @@ export class VirtualProcessor implements Virtualization {
     return { kind: 'failValid', error, check };
   }
 
-  /** Deliver the event that the VM-entry interruption information asks for, or what is pending. */
+  /** Deliver the event that the VM-entry interruption information names, then what is pending. */
   private inject(): void {
     const { vmcs, processor } = this;
     const information = vmcs.get32(F.ENTRY_INTR_INFO);
-    if (information >= 0) {
-      const hasDebug = processor.state.words[Word.PENDING_DEBUG] !== 0;
-      if (hasDebug) this.injectionStop = processor.deliverPendingDebug();
-      return;
-    }
+    this.injectionStop = information < 0 ? this.injectEvent(information) : null;
+    const hasDebug = processor.state.words[Word.PENDING_DEBUG] !== 0;
+    if (hasDebug) this.injectionStop ??= processor.deliverPendingDebug();
+  }
+
+  private injectEvent(information: number): ProcessorStop | null {
+    const { vmcs, processor } = this;
     const type = ((information >> 8) & 7) as EventType;
     const hasError = (information & ERROR_CODE_VALID) !== 0;
     if (type === EventTypes.NMI) {
       processor.state.words[Word.INTERRUPTIBILITY] |= Blocking.NMI;
     }
-    this.injectionStop = processor.inject({
+    return processor.inject({
       vector: information & 0xff,
       type,
       errorCode: hasError ? vmcs.get32(F.ENTRY_ERROR_CODE) : null,
@@ -333,7 +342,7 @@ export class VirtualProcessor implements Virtualization {
     const delivering = processor.delivering;
     vmcs.set32(F.IDT_INFO, delivering === null ? 0 : informationOf(delivering) | VALID);
     vmcs.set32(F.IDT_ERROR_CODE, delivering?.errorCode ?? 0);
-    if (delivering !== null && isTrap(delivering.type)) {
+    if (delivering !== null && returnsBehind(delivering.type)) {
       vmcs.set32(F.INSTRUCTION_LENGTH, delivering.instructionLengthBytes);
     }
     processor.delivering = null;
@@ -345,6 +354,11 @@ export class VirtualProcessor implements Virtualization {
   }
 
   // What the processor asks of its owner
+
+  beforePrivilege(instruction: Instruction): void {
+    const { intercept } = instruction.row;
+    if (intercept !== undefined) decideEarly(this, intercept, instruction);
+  }
 
   intercept(instruction: Instruction): void {
     const { intercept } = instruction.row;
@@ -359,11 +373,25 @@ export class VirtualProcessor implements Virtualization {
     const inverted = event.vector === PAGE_FAULT && !this.pageFaultMatches(event.errorCode ?? 0);
     if (selected === inverted) return;
     const hasAddress = event.vector === PAGE_FAULT || event.vector === DEBUG;
+    // Undefined for a double fault, here 0.
+    const unblocking = event.vector === Vector.DF ? 0 : this.nmiUnblocking;
     this.exit(Exit.EXCEPTION_NMI, {
-      interruption: { information: informationOf(event), errorCode: event.errorCode },
+      interruption: {
+        information: informationOf(event) | unblocking,
+        errorCode: event.errorCode,
+      },
       instructionLengthBytes: event.instructionLengthBytes,
       qualification: hasAddress ? linear : Long.ZERO,
     });
+  }
+
+  /**
+   * Bit 12 of what is recorded: an IRET that does not complete has ended the blocking of NMIs.
+   * Undefined, here 0, if another event was being delivered.
+   */
+  private get nmiUnblocking(): number {
+    const { nmisUnblocked, delivering } = this.processor;
+    return nmisUnblocked && delivering === null ? NMI_UNBLOCKED : 0;
   }
 
   private pageFaultMatches(errorCode: number): boolean {
@@ -398,16 +426,24 @@ export class VirtualProcessor implements Virtualization {
     purpose: 'final' | 'walk',
     linear: Long,
   ): never {
+    // As a fault would push it; during delivery RF is already as the push would have had it.
+    if (this.processor.delivering === null) this.processor.state.words[Word.RFLAGS] |= Rflags.RF;
     if (walk.kind === 'misconfiguration') {
       this.exit(Exit.EPT_MISCONFIG, { guestPhysicalAddress: gpa });
     }
     const isFinal = purpose === 'final' ? 1 << 8 : 0;
-    const qualification = (1 << access) | (walk.rights << 3) | LINEAR_VALID | isFinal;
+    const qualification =
+      (1 << access) | (walk.rights << 3) | LINEAR_VALID | isFinal | this.nmiUnblocking;
     return this.exit(Exit.EPT_VIOLATION, {
       qualification: Long.fromInt(qualification),
       guestPhysicalAddress: gpa,
       guestLinearAddress: linear,
     });
+  }
+
+  /** Without virtual NMIs, IRET leaves alone what the guest state says of NMIs that exit. */
+  iretUnblocksNmis(): boolean {
+    return (this.vmcs.get32(F.PIN) & (Pin.NMI_EXITING | Pin.VIRTUAL_NMIS)) !== Pin.NMI_EXITING;
   }
 
   /** Host-owned bits read as the shadow. SDM 3, "CR0/CR4 guest/host masks and read shadows". */
@@ -417,11 +453,13 @@ export class VirtualProcessor implements Virtualization {
     return shadow.and(mask).or(real.and(mask.not()));
   }
 
-  /** Host-owned bits keep their value; bits that VMX operation fixes stay 1. */
+  /** Host-owned bits keep their value; clearing a bit that VMX operation fixes to 1 faults. */
   writeControl(number: number, real: Long, written: Long): Long {
     const mask = this.vmcs.get64(number === 0 ? F.CR0_MASK : F.CR4_MASK);
     const fixed = number === 0 ? CR0_FIXED_1 : CR4_FIXED_1;
-    return real.and(mask).or(written.and(mask.not())).or(Long.fromInt(fixed, true));
+    const result = real.and(mask).or(written.and(mask.not()));
+    if ((result.low & fixed) !== fixed) throw new GuestFault(Vector.GP, 0);
+    return result;
   }
 
   timeStamp(clock: number): Long {
@@ -433,11 +471,13 @@ export class VirtualProcessor implements Virtualization {
     return scaled.add(this.vmcs.get64(F.TSC_OFFSET));
   }
 
-  /** Events in the order of their priority. SDM 3, "Priority Among Concurrent Events". */
+  /**
+   * Events in the order of their priority. SDM 3, "Priority Among Concurrent Events". The
+   * preemption timer comes before all of these: {@link run} ends the processor's turn with it.
+   */
   boundary(): boolean {
     const { words } = this.processor.state;
     const blocking = words[Word.INTERRUPTIBILITY];
-    if (this.isTimerExpired()) this.exit(Exit.PREEMPTION_TIMER, {});
     const shadow = (blocking & (Blocking.STI | Blocking.MOV_SS)) !== 0;
     const wantsNmiWindow = (this.primary & Primary.NMI_WINDOW_EXITING) !== 0;
     if (wantsNmiWindow && (blocking & (Blocking.MOV_SS | Blocking.NMI)) === 0) {

@@ -7,10 +7,10 @@ import {
   Cr0,
   Cr4,
   Efer,
-  isTrap,
   type Platform,
   type Processor,
   type ProcessorStop,
+  returnsBehind,
   STATE_BYTES,
   VECTOR_NAMES,
   Word,
@@ -113,7 +113,7 @@ export class InstructionBench {
     processor.virtualization = {
       ...virtualization,
       exception: ({ vector, type, errorCode }) => {
-        if (isTrap(type)) return;
+        if (returnsBehind(type)) return;
         const code = errorCode === null ? '' : `(${errorCode.toString(16)})`;
         this.fault ??= `${VECTOR_NAMES.get(vector)}${code}`;
         throw new FaultSeen();

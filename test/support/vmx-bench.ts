@@ -44,6 +44,36 @@ export const Selector = { CODE: 0x08, DATA: 0x10, USER_DATA: 0x1b, USER_CODE: 0x
 /** Address of the handler for a vector. */
 export const handler = (vector: number) => At.HANDLERS + 16 * vector;
 
+/** Descriptors of those selectors, as low and high half. */
+export const SEGMENT_DESCRIPTORS: readonly (readonly [low: number, high: number])[] = [
+  [0, 0],
+  [0xffff, 0x00af9b00],
+  [0xffff, 0x00cf9300],
+  [0xffff, 0x00cff300],
+  [0xffff, 0x00affb00],
+  [(At.TSS & 0xffff) * 2 ** 16 + 0x67, 0x00008b00 | (At.TSS >> 16)],
+  [0, 0],
+];
+
+/** How a gate differs from an interrupt gate of DPL 0 to the standard handler. */
+export interface GateChange {
+  readonly type?: number;
+  readonly dpl?: number;
+  readonly ist?: number;
+  readonly selector?: number;
+  readonly present?: boolean;
+}
+
+/** The lower half of a gate's 16 bytes, as low and high half; the upper one is 0. */
+export function gateDescriptor(
+  vector: number,
+  change: GateChange,
+): readonly [low: number, high: number] {
+  const { type = 0xe, dpl = 0, ist = 0, selector = Selector.CODE, present = true } = change;
+  const access = type | (dpl << 5) | (present ? 0x80 : 0);
+  return [handler(vector) + selector * 2 ** 16, ist | (access << 8)];
+}
+
 /** What an exit leaves in the VMCS. Interruption fields are 0 unless their valid bit is set. */
 export interface ExitRecord {
   readonly reason: string;
@@ -104,9 +134,11 @@ export class VmxBench {
   readonly ramHpa: number;
   /** hpa of the EPT tables, by level. */
   readonly ept: Readonly<Record<1 | 2 | 3 | 4, number>>;
+  private readonly options: BenchOptions;
 
   constructor(options: BenchOptions = {}) {
     const { memory } = this;
+    this.options = options;
     const instructionCosts: InstructionCosts = {
       ...UNIT_COSTS,
       classes: { ...UNIT_COSTS.classes, ...options.cycles },
@@ -129,6 +161,14 @@ export class VmxBench {
     for (let vector = 0; vector < 256; vector++) this.gate(vector);
     this.memory.write(this.ramHpa + At.HANDLERS, HANDLERS);
     this.set(validVmcs(this.ept[4]));
+  }
+
+  /** Another bench in the same state, by way of what a snapshot keeps: plain data and memory. */
+  copy(): VmxBench {
+    const other = new VmxBench(this.options);
+    other.memory.bytes.set(this.memory.bytes);
+    other.virtual.state = JSON.parse(JSON.stringify(this.virtual.state));
+    return other;
   }
 
   private mapEpt(): void {
@@ -161,21 +201,12 @@ export class VmxBench {
 
   /** The guest's own tables: one page below 2 MiB. */
   map(linear: number, gpa: number, flags = PRESENT_WRITABLE_USER): void {
-    this.write64(At.PAGE_TABLE + (linear / PAGE_SIZE) * 8, gpa | flags);
+    const at = At.PAGE_TABLE + (linear / PAGE_SIZE) * 8;
+    this.write64(at, gpa | flags, Math.floor(gpa / 2 ** 32));
   }
 
   private describeSegments(): void {
-    const task = (At.TSS & 0xffff) * 2 ** 16;
-    const descriptors = [
-      [0, 0],
-      [0xffff, 0x00af9b00],
-      [0xffff, 0x00cf9300],
-      [0xffff, 0x00cff300],
-      [0xffff, 0x00affb00],
-      [task + 0x67, 0x00008b00 | (At.TSS >> 16)],
-      [0, 0],
-    ] as const;
-    descriptors.forEach(([low, high], i) => {
+    SEGMENT_DESCRIPTORS.forEach(([low, high], i) => {
       this.write64(At.GDT + 8 * i, low, high);
     });
     this.write64(At.TSS + 4, At.STACK_0 % 2 ** 32);
@@ -184,19 +215,8 @@ export class VmxBench {
   }
 
   /** An interrupt gate to the standard handler, changed as a test wants it. */
-  gate(
-    vector: number,
-    change: {
-      type?: number;
-      dpl?: number;
-      ist?: number;
-      selector?: number;
-      present?: boolean;
-    } = {},
-  ): void {
-    const { type = 0xe, dpl = 0, ist = 0, selector = Selector.CODE, present = true } = change;
-    const access = type | (dpl << 5) | (present ? 0x80 : 0);
-    this.write64(At.IDT + 16 * vector, handler(vector) + selector * 2 ** 16, ist | (access << 8));
+  gate(vector: number, change: GateChange = {}): void {
+    this.write64(At.IDT + 16 * vector, ...gateDescriptor(vector, change));
     this.write64(At.IDT + 16 * vector + 8, 0);
   }
 

@@ -54,15 +54,23 @@ function partlyWritten(vcpu: Vcpu, status: number | null): Long {
   return Long.fromInt(kept | (status & MACHINE_STATUS), true);
 }
 
+/** Bits of CR0 that exist; writes to the others are ignored, and ET is always 1. */
+const CR0_BITS = Long.fromInt(
+  Object.values(Cr0).reduce((bits, bit) => bits | bit, 0),
+  true,
+);
+
 /** False for #GP. */
 function write(vcpu: Vcpu, number: number, value: Long): boolean {
   const { vmcs } = vcpu.virtual;
   switch (number) {
-    case 0:
+    case 0: {
       if (!isControlValueLegal(0, value)) return false;
-      vmcs.write('CR0_READ_SHADOW', value);
-      vmcs.write('GUEST_CR0', value.or(Long.fromInt(CR0_FIXED_1, true)));
+      const written = value.and(CR0_BITS).or(Cr0.ET);
+      vmcs.write('CR0_READ_SHADOW', written);
+      vmcs.write('GUEST_CR0', written.or(Long.fromInt(CR0_FIXED_1, true)));
       return true;
+    }
     case 4:
       // VMX is not offered to guests.
       if (!isControlValueLegal(4, value) || (value.low & Cr4.VMXE) !== 0) return false;

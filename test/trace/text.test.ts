@@ -1,0 +1,107 @@
+// ftrace's text format: the columns of a line and the comment at the top of a file. Linux
+// kernel/trace/trace_output.c, trace_print_context; the expected lines are laid out by hand.
+
+import Long from 'long';
+import { describe, expect, test } from 'vitest';
+import { TRACEPOINTS, type TracepointName, textHeader, textLine } from '../../src/trace/index.ts';
+
+const EOI = { name: 'kvm_eoi', fields: { apicId: 0, vector: 32 } } as const;
+
+function eoi(timeNs: number, pcpu: number, comm: string, pid: number): string {
+  return textLine({ timeNs, pcpu, comm, pid, ...EOI });
+}
+
+describe('a line', () => {
+  test.each([
+    [
+      'names task, pCPU and time',
+      eoi(1_500, 0, 'vcpu0', 1000),
+      '           vcpu0-1000    [000] .....     0.000001: kvm_eoi: apicid 0 vector 32',
+    ],
+    [
+      'has microseconds, cut off',
+      eoi(12_345_678_999, 7, 'vcpu12', 1012),
+      '          vcpu12-1012    [007] .....    12.345678: kvm_eoi: apicid 0 vector 32',
+    ],
+    [
+      'has room for large numbers',
+      eoi(99_999_000_000_000, 255, 'hog', 4_194_304),
+      '             hog-4194304 [255] ..... 99999.000000: kvm_eoi: apicid 0 vector 32',
+    ],
+    [
+      'cuts task names as the kernel does, to 15 bytes',
+      eoi(0, 0, 'a-very-long-name-of-a-machine', 1),
+      ' a-very-long-nam-1       [000] .....     0.000000: kvm_eoi: apicid 0 vector 32',
+    ],
+    [
+      'has a name for nobody',
+      eoi(0, 1, '<idle>', 0),
+      '          <idle>-0       [001] .....     0.000000: kvm_eoi: apicid 0 vector 32',
+    ],
+  ])('%s', (_what, line, expected) => {
+    expect(line).toBe(expected);
+  });
+
+  test('has the columns that the legend points at', () => {
+    const line = eoi(1_500, 3, 'vcpu0', 1000);
+    const legend = textHeader(1, 4).split('\n')[10];
+    expect(legend.indexOf('-PID')).toBe(line.indexOf('-1000'));
+    expect(legend.indexOf('|||||')).toBe(line.indexOf('.....'));
+  });
+});
+
+/** irqs off, need-resched, context, preempt depth, migrate-disable. */
+describe('the flags', () => {
+  // Entry and exit are traced with interrupts off in the innermost loop, the scheduler with its run
+  // queue locked on top of that, handlers with interrupts on.
+  test.each<[TracepointName, string]>([
+    ['kvm_entry', 'd..1.'],
+    ['kvm_exit', 'd..1.'],
+    ['kvm_inj_virq', 'd..1.'],
+    ['sched_switch', 'd..2.'],
+    ['sched_wakeup', 'd..2.'],
+    ['kvm_msr', '.....'],
+    ['kvm_userspace_exit', '.....'],
+  ])('%s %s', (name, flags) => {
+    expect(TRACEPOINTS[name].flags).toBe(flags);
+  });
+
+  test('have five columns everywhere', () => {
+    for (const { flags } of Object.values(TRACEPOINTS)) {
+      expect(flags).toMatch(/^[dbD.][Nnp.][ZzHhs.][0-9a-f.][0-9a-f.]$/);
+    }
+  });
+
+  test('stand in the line', () => {
+    const fields = { vcpu: 0, rip: Long.fromInt(0x1000), immediateExit: false };
+    const where = { timeNs: 0, pcpu: 0, comm: 'vcpu0', pid: 1000 };
+    expect(textLine({ ...where, name: 'kvm_entry', fields })).toBe(
+      '           vcpu0-1000    [000] d..1.     0.000000: kvm_entry: vcpu 0, rip 0x1000',
+    );
+  });
+});
+
+describe('the header', () => {
+  test('is the one of a trace without a tracer', () => {
+    const lines = textHeader(47, 2).split('\n');
+    expect(lines.slice(0, 2)).toEqual(['# tracer: nop', '#']);
+    expect(lines[2].trimEnd()).toBe('# entries-in-buffer/entries-written: 47/47   #P:2');
+    expect(lines.slice(3)).toEqual([
+      '#',
+      '#                                _-----=> irqs-off/BH-disabled',
+      '#                               / _----=> need-resched',
+      '#                              | / _---=> hardirq/softirq',
+      '#                              || / _--=> preempt-depth',
+      '#                              ||| / _-=> migrate-disable',
+      '#                              |||| /     delay',
+      '#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION',
+      '#              | |         |   |||||     |         |',
+      '',
+    ]);
+  });
+
+  test('has one length, so that counts can be filled in at the end', () => {
+    const lengths = [0, 47, 123_456_789].map((entries) => textHeader(entries, 256).length);
+    expect(new Set(lengths).size).toBe(1);
+  });
+});
