@@ -98,6 +98,7 @@ function assemble(
   return {
     kind: 'memory',
     width: text.width,
+    far: text.far,
     segment: text.segment,
     ...registers,
     displacement,

@@ -37,13 +37,14 @@ interface Keywords {
   width: MemoryWidth | 0;
   strict: boolean;
   distance: 'short' | 'near' | null;
+  far: boolean;
 }
 
 function parseOperand(cursor: Cursor, context: OperandContext): OperandText | null {
   const { place } = cursor;
   const keywords = parseKeywords(cursor);
   if (keywords === null) return null;
-  const { width, strict, distance } = keywords;
+  const { width, strict, distance, far } = keywords;
   const register = REGISTERS.get(cursor.keyword());
   const overridden = register !== undefined && cursor.at(':', 1);
   if (cursor.at('[') || overridden) {
@@ -52,8 +53,10 @@ function parseOperand(cursor: Cursor, context: OperandContext): OperandText | nu
       return cursor.error(place, `'${strict ? 'strict' : distance}' needs a number after it`);
     }
     const segment = overridden ? parseSegment(cursor) : -1;
-    return segment === null ? null : parseMemory(cursor, context, width, segment);
+    const memory = segment === null ? null : parseMemory(cursor, context, width, segment);
+    return memory === null ? null : { ...memory, far };
   }
+  if (far) return cursor.error(place, "'far' needs an address in brackets after it");
   if (register !== undefined) return parseRegister(cursor, register, keywords, place);
   if (cursor.atEnd) return cursor.fail(OPERAND_EXPECTED);
   if (width === 128) return cursor.error(place, "'oword' needs an address after it");
@@ -71,7 +74,7 @@ function parseOperand(cursor: Cursor, context: OperandContext): OperandText | nu
 }
 
 function parseKeywords(cursor: Cursor): Keywords | null {
-  const keywords: Keywords = { width: 0, strict: false, distance: null };
+  const keywords: Keywords = { width: 0, strict: false, distance: null, far: false };
   for (;;) {
     const word = cursor.keyword();
     const width = MEMORY_SIZES.get(word);
@@ -84,7 +87,7 @@ function parseKeywords(cursor: Cursor): Keywords | null {
     else if (word === 'short' || word === 'near') keywords.distance = word;
     else if (word === 'ptr' || (word === 'offset' && cursor.peek(1)?.kind === 'name')) {
       return cursor.error(cursor.place, `NASM has no '${word}'`, [`the operand without '${word}'`]);
-    } else if (word === 'far') return cursor.error(cursor.place, 'far branches are not supported');
+    } else if (word === 'far') keywords.far = true;
     else return keywords;
     cursor.take();
   }
@@ -128,7 +131,7 @@ function parseMemory(
   context: OperandContext,
   width: MemoryWidth | 0,
   segmentBefore: number,
-): MemoryOperandText | null {
+): Omit<MemoryOperandText, 'far'> | null {
   const { place } = cursor;
   if (!cursor.accept('[')) return cursor.fail(["'['"]);
   const inside = parseInside(cursor, segmentBefore);

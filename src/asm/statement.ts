@@ -34,6 +34,7 @@ export interface MemoryOperandText {
   readonly kind: 'memory';
   readonly address: Expression;
   readonly width: MemoryWidth | 0;
+  readonly far: boolean;
   readonly segment: number;
   /** A size keyword inside the brackets, or 0. */
   readonly displacementWidth: Width | 0;

@@ -1,8 +1,7 @@
-// Events through the IDT in 64-bit mode, with stack switches and nested faults, and the way back.
+// Events through the IDT in 64-bit mode, with stack switches and nested faults.
 // SDM 3, "Interrupt and Exception Handling", "64-Bit Mode Exception and Interrupt Handling".
 
 import Long from 'long';
-import { Segment } from '../isa/index.ts';
 import {
   combine,
   type DeliveredEvent,
@@ -10,20 +9,13 @@ import {
   GuestFault,
   hasErrorCode,
   isSoftware,
-  NotImplemented,
   returnsBehind,
   Vector,
 } from './exceptions.ts';
 import { isCanonical } from './mmu.ts';
 import type { Processor } from './processor.ts';
-import {
-  type Descriptor,
-  loadCodeSegment,
-  loadSegment,
-  readDescriptor,
-  setStackSegment,
-} from './segments.ts';
-import { Activity, Blocking, Rflags, Rights, SEGMENT_WORDS, Word } from './state.ts';
+import { type Descriptor, loadCodeSegment, readDescriptor, setStackSegment } from './segments.ts';
+import { Activity, Rflags, Rights, Word } from './state.ts';
 
 /** Offsets in a 64-bit TSS. */
 const TSS_RSP0 = 0x04;
@@ -199,104 +191,4 @@ function newStack(
     if (!isCanonical(pointer.high)) throw new GuestFault(Vector.SS, external);
   }
   return pointer.and(Long.fromInt(-16));
-}
-
-/** IRET, IRETD and IRETQ in 64-bit mode. `pop` widths in bytes: 2, 4 or 8. */
-export function interruptReturn(processor: Processor, lengthBytes: number): void {
-  const { state, mmu } = processor;
-  const { words } = state;
-  const { cpl } = state;
-  // Even if it faults. SDM 3, "Handling Multiple NMIs".
-  if (processor.virtualization.iretUnblocksNmis()) {
-    processor.nmisUnblocked = (words[Word.INTERRUPTIBILITY] & Blocking.NMI) !== 0;
-    words[Word.INTERRUPTIBILITY] &= ~Blocking.NMI;
-  }
-  if ((words[Word.RFLAGS] & Rflags.NT) !== 0) throw new GuestFault(Vector.GP, 0);
-  let top = state.get64(Word.RSP);
-  const pop = () => {
-    const value = mmu.read(top.low, top.high, lengthBytes, true);
-    top = top.add(lengthBytes);
-    return value;
-  };
-  const rip = pop();
-  const csSelector = pop().low & 0xffff;
-  const flags = pop().low;
-  const rsp = pop();
-  const ssSelector = pop().low & 0xffff;
-  const code = csSelector & 0xfffc;
-  if (code === 0) throw new GuestFault(Vector.GP, 0);
-  const target = readDescriptor(processor, csSelector, Vector.GP);
-  const rpl = csSelector & 3;
-  const dpl = (target.rights >> Rights.DPL_SHIFT) & 3;
-  const isCode = (target.rights & (Rights.S | 8)) === (Rights.S | 8);
-  const conforming = (target.rights & 4) !== 0;
-  if (!isCode || rpl < cpl || (conforming ? dpl > rpl : dpl !== rpl)) {
-    throw new GuestFault(Vector.GP, code);
-  }
-  if ((target.rights & Rights.P) === 0) throw new GuestFault(Vector.NP, code);
-  if ((target.rights & Rights.L) === 0) throw new NotImplemented('IRET to compatibility mode');
-  if (!isCanonical(rip.high)) throw new GuestFault(Vector.GP, 0);
-  const stack = stackTarget(processor, ssSelector, rpl);
-
-  loadCodeSegment(processor, target, rpl);
-  if (stack === 'null') setStackSegment(processor, ssSelector, rpl);
-  else loadStack(processor, ssSelector, rpl);
-  if (rpl > cpl) dropPrivilegedSegments(processor, rpl);
-  state.set64(Word.RSP, rsp);
-  state.set64(Word.RIP, rip);
-  writeFlags(processor, flags, lengthBytes === 2 ? 0xffff : ~0, cpl);
-  processor.nmisUnblocked = false;
-  mmu.updatePrivilege();
-  processor.requestAttention();
-}
-
-/** Check the SS selector that IRET pops. */
-function stackTarget(processor: Processor, selector: number, cpl: number): 'null' | 'loaded' {
-  if ((selector & 0xfffc) === 0) {
-    if (cpl === 3 || (selector & 3) !== cpl) throw new GuestFault(Vector.GP, 0);
-    return 'null';
-  }
-  const { rights } = readDescriptor(processor, selector, Vector.GP);
-  const isWritableData = (rights & (Rights.S | 10)) === (Rights.S | 2);
-  const dpl = (rights >> Rights.DPL_SHIFT) & 3;
-  if (!isWritableData || (selector & 3) !== cpl || dpl !== cpl) {
-    throw new GuestFault(Vector.GP, selector & 0xfffc);
-  }
-  if ((rights & Rights.P) === 0) throw new GuestFault(Vector.SS, selector & 0xfffc);
-  return 'loaded';
-}
-
-/** Load SS after its checks, with the privilege that CS has brought. */
-function loadStack(processor: Processor, selector: number, cpl: number): void {
-  processor.state.words[Word.SS_RIGHTS] = cpl << Rights.DPL_SHIFT;
-  loadSegment(processor, Segment.SS, selector);
-}
-
-/** A return outward nulls the data segments that the new privilege level may not use. */
-function dropPrivilegedSegments(processor: Processor, cpl: number): void {
-  const { words } = processor.state;
-  for (const number of [Segment.ES, Segment.DS, Segment.FS, Segment.GS]) {
-    const register = SEGMENT_WORDS[number];
-    const rights = words[register.rights];
-    const conforming = (rights & 12) === 12;
-    const dpl = (rights >> Rights.DPL_SHIFT) & 3;
-    if ((rights & Rights.UNUSABLE) === 0 && !conforming && dpl < cpl) {
-      loadSegment(processor, number, 0);
-    }
-  }
-}
-
-/** Flags that POPF and IRET may change at a privilege level. */
-export function writeFlags(processor: Processor, image: number, mask: number, cpl: number): void {
-  const { words } = processor.state;
-  const old = words[Word.RFLAGS];
-  const iopl = (old & Rflags.IOPL) >> 12;
-  let changeable =
-    Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF | Rflags.DF;
-  changeable |= Rflags.TF | Rflags.NT | Rflags.RF | Rflags.AC | Rflags.ID;
-  if (cpl <= iopl) changeable |= Rflags.IF;
-  if (cpl === 0) changeable |= Rflags.IOPL;
-  changeable &= mask;
-  words[Word.RFLAGS] = (old & ~changeable) | (image & changeable) | Rflags.FIXED;
-  processor.requestAttention();
 }

@@ -11,13 +11,15 @@ import {
   writeDebug,
   writeMachineStatus,
 } from './control-registers.ts';
-import { deliver, interruptReturn, writeFlags } from './delivery.ts';
+import { deliver } from './delivery.ts';
 import { type EventType, EventTypes, GuestFault, Vector } from './exceptions.ts';
+import { farCall, farJump } from './far-transfers.ts';
 import { swapGs, systemCall, systemEnter, systemExit, systemReturn } from './fast-calls.ts';
 import { isCanonical } from './mmu.ts';
 import { EAX, EBX, ECX, EDX, executeReadMsr, executeWriteMsr, setPair } from './msrs.ts';
 import { portAccess } from './port-access.ts';
 import type { Processor } from './processor.ts';
+import { farReturn, interruptReturn, writeFlags } from './returns.ts';
 import {
   type Look,
   loadLocalTable,
@@ -25,7 +27,7 @@ import {
   loadTaskRegister,
   visibleDescriptor,
 } from './segments.ts';
-import { Activity, Blocking, Cr4, Rflags, SEGMENT_WORDS, Word, wordOf } from './state.ts';
+import { Activity, Blocking, Cr4, Rflags, Rights, SEGMENT_WORDS, Word, wordOf } from './state.ts';
 
 type Implementation = (processor: Processor, args: readonly Long[]) => Long | undefined;
 
@@ -81,8 +83,20 @@ function interrupt(processor: Processor, args: readonly Long[]): undefined {
 }
 
 function iret(processor: Processor): undefined {
-  interruptReturn(processor, processor.evaluator.instruction.width / 8);
+  interruptReturn(processor, widthBytes(processor));
   processor.evaluator.continueAtRip();
+}
+
+function widthBytes(processor: Processor): number {
+  return processor.evaluator.instruction.width / 8;
+}
+
+function farBranch(work: typeof farCall): Implementation {
+  return (processor, [selector, offset]) => {
+    work(processor, selector.low & 0xffff, offset, widthBytes(processor));
+    processor.evaluator.continueAtRip();
+    return undefined;
+  };
 }
 
 function loadTable(base: number, limit: number): Implementation {
@@ -120,10 +134,17 @@ function readTscp(processor: Processor): undefined {
 /** By the numbers of `VERIFY`. */
 const LOOKS: readonly Look[] = ['read', 'write', 'accessRights', 'segmentLimit'];
 
-/** Access rights as LAR shows them: as in the descriptor, without the parts of base and limit. */
+/**
+ * Access rights as LAR shows them: the upper half of the descriptor without the parts of the base.
+ * The bits of the limit among them are undefined; Intel's processors leave them in.
+ */
 function accessRights(processor: Processor, selector: number): Long {
-  const rights = visibleDescriptor(processor, selector, 'accessRights')?.rights ?? 0;
-  return Long.fromInt((rights & 0xf0ff) << 8, true);
+  const visible = visibleDescriptor(processor, selector, 'accessRights');
+  if (visible === null) return Long.ZERO;
+  const { rights, limit } = visible;
+  const isGranular = (rights & Rights.G) !== 0;
+  const limitBits = (limit >>> (isGranular ? 28 : 16)) & 15;
+  return Long.fromInt(((rights & 0xf0ff) << 8) | (limitBits << 16), true);
 }
 
 /** The base of FS or GS, which CR4.FSGSBASE opens to programs. */
@@ -153,6 +174,13 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   crc32: (_, [sum, data, bits]) => Long.fromInt(crc32(sum.low, data, bits.low), true),
   depositBits: (_, [value, mask]) => depositBits(value, mask),
   extractBits: (_, [value, mask]) => extractBits(value, mask),
+  farCall: farBranch(farCall),
+  farJump: farBranch(farJump),
+  farReturn: (processor, [released]) => {
+    farReturn(processor, widthBytes(processor), released.low);
+    processor.evaluator.continueAtRip();
+    return undefined;
+  },
   halt,
   in: (processor, args) =>
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),

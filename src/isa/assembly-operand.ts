@@ -28,6 +28,8 @@ export interface AssemblyMemory {
   readonly kind: 'memory';
   /** A size keyword before the bracket, or 0. */
   readonly width: MemoryWidth | 0;
+  /** `far` before the bracket: a pointer with a selector. */
+  readonly far: boolean;
   /** Segment override number, or -1. */
   readonly segment: number;
   readonly base: RegisterName | null;
@@ -72,7 +74,7 @@ function sameRegister(a: RegisterName, b: RegisterName): boolean {
 }
 
 function fitsMemory(memory: AssemblyMemory, spec: OperandSpec): boolean {
-  if (spec.memoryWidth === -1) return false;
+  if (spec.memoryWidth === -1 || memory.far !== spec.far) return false;
   if (spec.place === 'moffs') {
     if (memory.displacementWidth !== 64 || memory.base !== null || memory.index !== null)
       return false;

@@ -27,6 +27,9 @@ export type SystemFunction =
   | 'crc32' // CRC32: (sum, data, bits of data) -> sum
   | 'depositBits' // PDEP: (value, mask) -> result
   | 'extractBits' // PEXT: (value, mask) -> result
+  | 'farCall' // CALL m16:16: (selector, offset)
+  | 'farJump' // JMP m16:16: (selector, offset)
+  | 'farReturn' // far RET by operand size: (bytes to release)
   | 'halt' // HLT
   | 'in' // IN: (port) -> value of the operand size
   | 'interrupt' // INT n, INT3: (vector)

@@ -32,7 +32,8 @@ export function format(instruction: Instruction, address: Long): string {
     const spec = row.operands[i];
     if (operand.kind === 'memory') {
       const isWide = spec?.place === 'moffs' && operand.addressWidth === 64;
-      return memory(operand, end, isSized(instruction, operand), isWide);
+      const text = memory(operand, end, isSized(instruction, operand), isWide);
+      return spec?.far === true ? `far ${text}` : text;
     }
     if (operand.kind === 'relative') return hex(end.add(operand.displacement));
     if (operand.kind !== 'immediate') return registerName(operand);

@@ -4,7 +4,7 @@
 //   ['r/m16|32|64, imm16|32|32', '81 /0 iw|id|id']
 //
 // and selects the operand size (66, nothing, REX.W). Operands: r8 r16 r32 r64, r/m8.., m8.. (memory
-// only), m (address only), imm8.. (sign-extended to the operand size), uimm8.. (not), rel8 rel32,
+// only), m (address only), m16:16.. (far pointer), imm8.. (sign-extended to the operand size), uimm8.. (not), rel8 rel32,
 // moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16` is a register of 32 bits
 // or memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS. Opcodes: o16 o32 o64 (the
 // operand size, where no group says it), a32 a64 (the address size, where it selects the row), NP
@@ -115,6 +115,7 @@ const NO_OPERAND: Omit<OperandSpec, 'text' | 'place'> = {
   registerClass: 'general',
   registerWidth: 0,
   memoryWidth: -1,
+  far: false,
   immediateWidth: 0,
   unsigned: false,
   fixed: null,
@@ -141,6 +142,10 @@ function parseOperand(text: string): OperandSpec {
     return { ...base, place: 'reg', registerClass: 'control', registerWidth: 64 };
   }
   if (text === 'DRn') return { ...base, place: 'reg', registerClass: 'debug', registerWidth: 64 };
+  const far = /^m16:(16|32|64)$/.exec(text);
+  if (far !== null) {
+    return { ...base, place: 'rm', memoryWidth: Number(far[1]) as Width, far: true };
+  }
   if (text === 'm') return { ...base, place: 'rm', memoryWidth: 0 };
   if (text === 'm128') return { ...base, place: 'rm', memoryWidth: 128 };
   const match = /^(r\/m|u?imm|rel|moffs|m|r|v)(8|16|32|64)(\/m(8|16|32|64)|-(\w+))?$/.exec(text);

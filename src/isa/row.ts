@@ -107,6 +107,8 @@ export interface OperandSpec {
   readonly registerWidth: Width | 0;
   /** Width as memory; 0 if only the address counts; -1 if it may not be memory. */
   readonly memoryWidth: MemoryWidth | 0 | -1;
+  /** A pointer in memory: an offset of `memoryWidth` and behind it a selector. */
+  readonly far: boolean;
   /** Width of the immediate or relative offset in the encoding, or 0. */
   readonly immediateWidth: Width | 0;
   /** True for immediates that are not sign-extended. */

@@ -54,6 +54,14 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
   crc32: {},
   depositBits: {},
   extractBits: {},
+  farCall: { registersRead: full(RSP), registersWritten: full(RSP), memory: 'modify', jumps: true },
+  farJump: { memory: 'read', jumps: true },
+  farReturn: {
+    registersRead: full(RSP),
+    registersWritten: full(RSP),
+    memory: 'modify',
+    jumps: true,
+  },
   halt: {},
   in: {},
   interrupt: {

@@ -59,7 +59,7 @@ describe('one error each', () => {
     ['mov ah, r8b', '1:1: AH, BH, CH and DH cannot be used with a REX prefix'],
     ['mov rax, near 5', "1:10: 'near' belongs before the target of a branch"],
     ['o16 push rax', '1:1: a prefix does not go with these operands'],
-    ['jmp far 5', '1:5: far branches are not supported'],
+    ['jmp far 5', "1:5: 'far' needs an address in brackets after it"],
     ['jmp dword x\nx:', "1:11: a branch target has no size ('short', 'near')"],
     ['loop near x\nx:', "1:11: this branch is always short; leave 'near' out"],
     [

@@ -55,6 +55,7 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
   ['pushw', 'push'],
   ['retnq', 'ret'],
   ['reservednop', 'nop'],
+  ['retfd', 'retf'],
   ['sysexitd', 'sysexit'],
   ['sysexitq', 'sysexit'],
   ['sysretd', 'sysret'],
@@ -209,6 +210,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['BTS', ['memory']],
   ['CBW', ['registers']], // AL is written too, as it was
   ['CMOVcc', ['registers']], // the destination is read, and always written
+  ['CALL', ['memory']], // as JMP, and what it pushes is of unknown extent
   ['CMPXCHG16B', ['memory']], // one access of 16 bytes
   ['CRC32', ['registers']], // 32 bits of a 64-bit destination do not matter
   ['ENTER', ['memory', 'registers']], // iced leaves out that the new top must be writable
@@ -218,6 +220,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['IRETD', ['memory']], // of unknown extent here
   ['IRETQ', ['memory']],
   ['IRETW', ['memory']],
+  ['JMP', ['memory']], // far pointers are one access of four to ten bytes
   ['LAHF', ['registers']], // as CBW
   ['LFS', ['memory']], // one access of two to ten bytes
   ['LGDT', ['memory']],
@@ -230,6 +233,9 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['PREFETCHT1', ['registers']],
   ['PREFETCHT2', ['registers']],
   ['PREFETCHW', ['registers']],
+  ['RETF', ['memory']], // of unknown extent here
+  ['RETFQ', ['memory']],
+  ['RETFW', ['memory']],
   ['SAHF', ['registers']], // AL is read too, to no effect
   ['SHLD', ['registers']], // with a count of 0 the filling operand does not matter
   ['SHRD', ['registers']],

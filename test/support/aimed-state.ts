@@ -76,11 +76,12 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
   const rare = prng.below(4) === 0 ? prng.next() & TF_IF_NT_AC_ID : 0;
   const rflags = 2 | (prng.next() & STATUS_AND_DF) | rare;
   let window = WINDOWS[prng.below(WINDOWS.length)];
-  if (row.mnemonic.startsWith('IRET') && prng.below(8) !== 0) {
+  if (/^(IRET|RETF)/.test(row.mnemonic) && prng.below(8) !== 0) {
     window = withFrame(window, registers[Gpr.RSP], instruction.width / 8, prng);
   }
   const state = { registers: packed(registers), rflags, fsBase, gsBase, window };
   if (/^(VER[RW]|LAR|LSL)$/.test(row.mnemonic)) state.window = withSelector(instruction, state);
+  if (row.operands.some(({ far }) => far)) state.window = withPointer(instruction, state);
   if (row.mnemonic === 'CMPXCHG' && prng.below(2) === 0) makeEqual(instruction, state);
   if (/^CMPXCHG\d/.test(row.mnemonic) && prng.below(2) === 0) makePairEqual(instruction, state);
   return state;
@@ -176,7 +177,20 @@ function withSelector(instruction: Instruction, state: Before): Uint8Array {
   return window;
 }
 
-/** The window with something on the stack that IRET can return to. */
+/** The window with a far pointer to code in the memory operand. */
+function withPointer(instruction: Instruction, state: Before): Uint8Array {
+  const window = state.window.slice();
+  const view = new DataView(window.buffer);
+  const [offset, selector] = effectsOf(instruction).memory;
+  const [from, to] = rangeOf(offset, state, instruction);
+  if (to - from === 2) view.setUint16(from, CODE & 0xffff, true);
+  else view.setUint32(from, CODE, true);
+  if (to - from === 8) view.setUint32(from + 4, 0, true);
+  view.setUint16(rangeOf(selector, state, instruction)[0], Selector.CODE, true);
+  return window;
+}
+
+/** The window with something on the stack that IRET or far RET can return to. */
 function withFrame(window: Uint8Array, rsp: bigint, bytes: number, prng: Prng): Uint8Array {
   const framed = window.slice();
   const view = new DataView(framed.buffer);

@@ -99,7 +99,11 @@ const SHAPE_SHARES = 4;
 function memories(spec: OperandSpec, share: number): AssemblyMemory[] {
   if (spec.memoryWidth === -1) return [];
   const width = spec.memoryWidth;
-  return SHAPES.filter((_, i) => i % SHAPE_SHARES === share).map((shape) => ({ ...shape, width }));
+  return SHAPES.filter((_, i) => i % SHAPE_SHARES === share).map((shape) => ({
+    ...shape,
+    width,
+    far: spec.far,
+  }));
 }
 
 const SHAPES = shapes();
@@ -109,6 +113,7 @@ function shapes(): AssemblyMemory[] {
   const none: AssemblyMemory = {
     kind: 'memory',
     width: 0,
+    far: false,
     segment: -1,
     base: null,
     index: null,
@@ -156,6 +161,7 @@ function absolute64(spec: OperandSpec, displacement: Long): AssemblyMemory {
   return {
     kind: 'memory',
     width: spec.memoryWidth as Width,
+    far: false,
     segment: -1,
     base: null,
     index: null,

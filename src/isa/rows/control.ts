@@ -1,6 +1,6 @@
 // SDM 2: jumps, calls, returns, loops and software interrupts.
 
-import { type Domain, Flag, type Meaning } from '../domain.ts';
+import { asMemory, type Domain, Flag, type Meaning } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { type Form, type FormAttributes, instruction } from '../notation.ts';
 import { Gpr } from '../registers.ts';
@@ -12,6 +12,18 @@ import { pop, push } from './stack.ts';
 const branch: Attributes = { cost: 'branch' };
 
 const jmp: Meaning = (d, target) => d.jump(d.read(target));
+
+/** Through memory: an offset of the operand size, and behind it a selector. */
+function farBranch(name: 'farJump' | 'farCall'): Meaning {
+  return (d, pointer) => {
+    const w = d.instruction.width;
+    const { segment, addressWidth } = asMemory(pointer);
+    const at = d.address(pointer);
+    const offset = d.load(w, segment, at);
+    const behind = d.add(addressWidth, at, d.constant(addressWidth, w / 8));
+    d.call(name, d.load(16, segment, behind), offset);
+  };
+}
 
 /** The target is checked before the push: a non-canonical one faults with the stack untouched. */
 const call: Meaning = (d, target) => {
@@ -84,6 +96,20 @@ export const control = [
   ...['RET', 'RETN'].flatMap((name, alias) => [
     ...instruction(name, 'Return', branch, ret, [['', 'C3', synonym(alias)]]),
     ...instruction(name, 'Return', branch, retRelease, [['uimm16', 'C2 iw', synonym(alias)]]),
+  ]),
+  ...instruction('JMP', 'Far jump', branch, farBranch('farJump'), [['m16:16|32|64', 'FF /5']]),
+  ...instruction('CALL', 'Far call', branch, farBranch('farCall'), [['m16:16|32|64', 'FF /3']]),
+  ...(['RETFW', 'RETF', 'RETFQ'] as const).flatMap((name, i) => [
+    ...instruction(name, 'Far return', branch, (d) => void d.call('farReturn', d.constant(16, 0)), [
+      ['', `o${16 << i} CB`],
+    ]),
+    ...instruction(
+      name,
+      'Far return',
+      branch,
+      (d, released) => void d.call('farReturn', d.read(released)),
+      [['uimm16', `o${16 << i} CA iw`]],
+    ),
   ]),
   ...CONDITIONS.flatMap((names, code) =>
     names.flatMap((name, alias) =>
