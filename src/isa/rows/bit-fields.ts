@@ -25,7 +25,7 @@ function onesBelow<V, B>(d: Domain<V, B>, w: Width, count: V): V {
   return d.not(w, d.shiftLeft(w, d.constant(w, -1), count));
 }
 
-/** Start in bits 7:0 of the control, length in bits 15:8. */
+/** Start in bits 7:0 of the control, length in bits 15:8. SF is undefined; Intel's clear it. */
 const bextr: Meaning = (d, dst, src, control) => {
   const w = d.instruction.width;
   const word = d.read(control);
@@ -34,6 +34,7 @@ const bextr: Meaning = (d, dst, src, control) => {
   const result = d.and(d.shiftRight(d.read(src), start), onesBelow(d, w, length));
   d.write(dst, result);
   setFlags(d, w, result);
+  d.setFlag(Flag.SF, d.bit(d.constant(8, 0), 0));
 };
 
 type LowestBitResult = <V, B>(d: Domain<V, B>, w: Width, x: V) => V;

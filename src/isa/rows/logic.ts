@@ -27,6 +27,15 @@ function shiftCount<V, B>(d: Domain<V, B>, operand: Operand): V {
   return d.and(d.truncate(8, d.read(operand)), d.constant(8, mask));
 }
 
+/** OF of a shift or rotation to the left: whether one bit further would change the sign of `x`. */
+function signChanges<V, B>(d: Domain<V, B>, w: Width, x: V): B {
+  return d.differ(d.bit(x, w - 1), d.bit(x, w - 2));
+}
+
+/**
+ * OF is defined for counts of 1 only; with higher counts it comes out as on Intel's processors,
+ * which compute it as for a count of 1. AF, too, is cleared by their shifts.
+ */
 interface Shifted<V, B> {
   readonly result: V;
   readonly carry: B;
@@ -51,7 +60,10 @@ function shift(compute: Shift): Meaning {
   };
 }
 
-/** ROL and ROR: only CF and OF change, and only if the masked count is not 0. */
+/**
+ * ROL and ROR: only CF and OF change, and only if the masked count is not 0. Where the count is an
+ * immediate other than 1 OF is undefined; on Intel's processors it stays if a register is rotated.
+ */
 function rotate(compute: Shift): Meaning {
   return (d, dst, amount) => {
     const w = d.instruction.width;
@@ -59,7 +71,12 @@ function rotate(compute: Shift): Meaning {
     const count = shiftCount(d, amount);
     const { result, carry, overflow } = compute(d, w, x, count);
     d.write(dst, result);
-    setRotateFlags(d, d.negate(d.isZero(count)), carry, overflow);
+    const mayKeep = amount.kind === 'immediate' && dst.kind === 'register';
+    d.when(d.negate(d.isZero(count)), () => {
+      d.setFlag(Flag.CF, carry);
+      if (!mayKeep) d.setFlag(Flag.OF, overflow);
+      else d.when(d.equal(count, d.constant(8, 1)), () => d.setFlag(Flag.OF, overflow));
+    });
   };
 }
 
@@ -73,19 +90,15 @@ function rotateThroughCarry(compute: Shift): Meaning {
     const { result, carry, overflow } = compute(d, w, x, count);
     const some = d.negate(d.isZero(count));
     d.write(dst, d.select(some, result, x));
-    setRotateFlags(d, some, carry, overflow);
+    d.when(some, () => {
+      d.setFlag(Flag.CF, carry);
+      d.setFlag(Flag.OF, overflow);
+    });
   };
 }
 
 function remainder<V, B>(d: Domain<V, B>, x: V, modulus: number): V {
   return d.divide(8, d.constant(8, 0), x, d.constant(8, modulus)).remainder;
-}
-
-function setRotateFlags<V, B>(d: Domain<V, B>, some: B, carry: B, overflow: B): void {
-  d.when(some, () => {
-    d.setFlag(Flag.CF, carry);
-    d.setFlag(Flag.OF, overflow);
-  });
 }
 
 // A count beyond the width comes out of `sub` as a huge one, and shifting by it gives 0.
@@ -95,7 +108,7 @@ const minusOne = <V, B>(d: Domain<V, B>, count: V) => d.sub(8, count, d.constant
 const shl: Shift = (d, w, x, count) => {
   const result = d.shiftLeft(w, x, count);
   const carry = d.bit(d.shiftRight(x, fromTop(d, w, count)), 0);
-  return { result, carry, overflow: d.differ(d.bit(result, w - 1), carry) };
+  return { result, carry, overflow: signChanges(d, w, x) };
 };
 
 const shr: Shift = (d, w, x, count) => ({
@@ -113,15 +126,14 @@ const sar: Shift = (d, w, x, count) => ({
 const rol: Shift = (d, w, x, masked) => {
   const count = d.and(masked, d.constant(8, w - 1));
   const result = d.or(d.shiftLeft(w, x, count), d.shiftRight(x, fromTop(d, w, count)));
-  const carry = d.bit(result, 0);
-  return { result, carry, overflow: d.differ(d.bit(result, w - 1), carry) };
+  return { result, carry: d.bit(result, 0), overflow: signChanges(d, w, x) };
 };
 
 const ror: Shift = (d, w, x, masked) => {
   const count = d.and(masked, d.constant(8, w - 1));
   const result = d.or(d.shiftRight(x, count), d.shiftLeft(w, x, fromTop(d, w, count)));
   const carry = d.bit(result, w - 1);
-  return { result, carry, overflow: d.differ(carry, d.bit(result, w - 2)) };
+  return { result, carry, overflow: d.differ(d.bit(x, w - 1), d.bit(x, 0)) };
 };
 
 const rcl: Shift = (d, w, x, count) => {
@@ -130,7 +142,7 @@ const rcl: Shift = (d, w, x, count) => {
   const wrapped = d.shiftRight(x, d.sub(8, d.constant(8, w + 1), count));
   const result = d.or(d.or(d.shiftLeft(w, x, count), fromCarry), wrapped);
   const carry = d.bit(d.shiftRight(x, fromTop(d, w, count)), 0);
-  return { result, carry, overflow: d.differ(d.bit(result, w - 1), carry) };
+  return { result, carry, overflow: signChanges(d, w, x) };
 };
 
 const rcr: Shift = (d, w, x, count) => {
@@ -139,7 +151,7 @@ const rcr: Shift = (d, w, x, count) => {
   const wrapped = d.shiftLeft(w, x, d.sub(8, d.constant(8, w + 1), count));
   const result = d.or(d.or(d.shiftRight(x, count), fromCarry), wrapped);
   const carry = d.bit(d.shiftRight(x, minusOne(d, count)), 0);
-  return { result, carry, overflow: d.differ(d.bit(result, w - 1), d.bit(result, w - 2)) };
+  return { result, carry, overflow: d.differ(d.bit(x, w - 1), d.flag(Flag.CF)) };
 };
 
 /**
@@ -159,7 +171,8 @@ function doubleShift(left: boolean): Meaning {
     d.when(some, () => {
       d.flagsOfLogic(w, result);
       d.setFlag(Flag.CF, d.bit(out, 0));
-      d.setFlag(Flag.OF, d.differ(d.bit(result, w - 1), d.bit(x, w - 1)));
+      const entering = d.differ(d.bit(x, w - 1), d.bit(y, 0));
+      d.setFlag(Flag.OF, left ? signChanges(d, w, x) : entering);
     });
   };
 }
@@ -252,19 +265,26 @@ function bitTestForms(opcode: string, digit: number): Form[] {
   ];
 }
 
-/** BSF and BSR: a source of 0 sets ZF and leaves the destination unchanged, as Intel's parts do. */
+/**
+ * BSF and BSR: a source of 0 sets ZF and leaves the destination unchanged, as Intel's parts do. On
+ * them PF, which is undefined, is that of the number found, and the other flags are cleared.
+ */
 function bitScan(lowest: boolean): Meaning {
   return (d, dst, src) => {
     const w = d.instruction.width;
     const x = d.read(src);
     const zero = d.isZero(x);
-    d.when(d.negate(zero), () => d.write(dst, lowest ? d.lowestBit(x) : d.highestBit(x)));
-    d.flagsOfLogic(w, x);
+    const found = lowest ? d.lowestBit(x) : d.highestBit(x);
+    d.when(d.negate(zero), () => d.write(dst, found));
+    d.flagsOfLogic(w, d.select(zero, d.constant(w, 0), found));
     d.setFlag(Flag.ZF, zero);
   };
 }
 
-/** LZCNT and TZCNT: a source of 0 gives the width and sets CF. */
+/**
+ * LZCNT and TZCNT: a source of 0 gives the width and sets CF. The undefined flags are cleared, as
+ * on Intel's processors.
+ */
 function countZeros(leading: boolean): Meaning {
   return (d, dst, src) => {
     const w = d.instruction.width;
@@ -273,16 +293,22 @@ function countZeros(leading: boolean): Meaning {
     const found = leading ? d.sub(w, d.constant(w, w - 1), d.highestBit(x)) : d.lowestBit(x);
     const count = d.select(zero, d.constant(w, w), found);
     d.write(dst, count);
-    d.flagsOfLogic(w, count);
+    clearStatus(d);
+    d.setFlag(Flag.ZF, d.isZero(count));
     d.setFlag(Flag.CF, zero);
   };
+}
+
+/** Of all numbers, 1 is one that is neither 0 nor negative nor has an even number of ones. */
+function clearStatus<V, B>(d: Domain<V, B>): void {
+  d.flagsOfLogic(8, d.constant(8, 1));
 }
 
 /** ZF says that the source is 0; all other status flags are cleared. */
 const popcnt: Meaning = (d, dst, src) => {
   const x = d.read(src);
   d.write(dst, d.countOnes(x));
-  d.flagsOfLogic(8, d.constant(8, 1));
+  clearStatus(d);
   d.setFlag(Flag.ZF, d.isZero(x));
 };
 

@@ -73,9 +73,10 @@ const scas: Iteration = (d, width) => {
   d.flagsOfSub(width, x, y, d.sub(width, x, y));
 };
 
+/** If both operands fault, Intel's processors report the destination. */
 const cmps: Iteration = (d, width) => {
-  const x = source(d, width);
   const y = d.load(width, Segment.ES, destination(d));
+  const x = source(d, width);
   advance(d, Gpr.RSI, width);
   advance(d, Gpr.RDI, width);
   d.flagsOfSub(width, x, y, d.sub(width, x, y));

@@ -1,0 +1,56 @@
+// What the interpreter is known to do otherwise than the processor, and why that stays so. Nothing
+// else is excused.
+
+import { Gpr, type Instruction } from '../../src/isa/index.ts';
+import { COMPLETED } from './protocol.ts';
+
+const STATUS_FLAGS = 0x8d5;
+
+/** What not to compare after an instruction. */
+export interface Departure {
+  readonly reason: string;
+  readonly applies: (instruction: Instruction, ours: number, theirs: number) => boolean;
+  /** Bits of RFLAGS. */
+  readonly flags?: number;
+  /** General registers of which only the low half counts. */
+  readonly upperHalves?: readonly number[];
+  /** Which exception, with which error code and address, and what memory holds. */
+  readonly exception?: true;
+  readonly memory?: true;
+}
+
+const isFault = (trap: number) => trap !== COMPLETED;
+
+export const DEPARTURES: readonly Departure[] = [
+  {
+    reason:
+      'with 32-bit addresses the processor clears the upper halves of the registers of REP even ' +
+      'if it does not get through one iteration; the SDM says nothing, AMD leaves them',
+    applies: ({ addressWidth, repeat }) => addressWidth === 32 && repeat !== 'none',
+    upperHalves: [Gpr.RCX, Gpr.RSI, Gpr.RDI],
+  },
+  {
+    reason:
+      'a fault in a later iteration of REPE CMPS or REPE SCAS puts the flags back to what they ' +
+      'were before the instruction; here every iteration stands alone, and its flags stay',
+    applies: ({ row, repeat }, ours) =>
+      row.repeat === 'compare' && repeat !== 'none' && isFault(ours),
+    flags: STATUS_FLAGS,
+  },
+  {
+    reason:
+      'the processor writes the return address before it finds that the target of CALL is not ' +
+      'canonical; the SDM, and so the interpreter, looks at the target first',
+    applies: ({ row }, ours, theirs) => row.mnemonic === 'CALL' && isFault(ours) && isFault(theirs),
+    exception: true,
+    memory: true,
+  },
+  {
+    reason:
+      'the processor reads the parts of what IRET pops in an order of its own, so of several ' +
+      'faults it may report another one',
+    applies: ({ row }, ours, theirs) =>
+      row.mnemonic.startsWith('IRET') && isFault(ours) && isFault(theirs),
+    exception: true,
+  },
+];
