@@ -119,15 +119,13 @@ class Decoder {
   private decodeVex(first: number): Decoded {
     const { prefixes } = this;
     const second = this.byte();
+    const map = first === 0xc4 ? second & 31 : 1;
+    if (map < 1 || map > 3) return UNDEFINED;
     const third = first === 0xc4 ? this.byte() : second;
     const opcode = this.byte();
     const isVoid = prefixes.operandSize || prefixes.lock || prefixes.repeat !== 0;
-    if (isVoid || prefixes.rex !== 0) {
-      this.peekModrm();
-      return UNDEFINED;
-    }
+    if (isVoid || prefixes.rex !== 0) return UNDEFINED;
     const inverted = ~(first === 0xc4 ? second : second | 0x60);
-    const map = first === 0xc4 ? second & 31 : 1;
     prefixes.rex = 0x40 | ((inverted >> 5) & 7) | (first === 0xc4 ? (third >> 4) & 8 : 0);
     prefixes.vex = {
       map,
@@ -135,7 +133,6 @@ class Decoder {
       register: (~third >> 3) & 15,
       isLong: (third & 4) !== 0,
     };
-    if (map < 1 || map > 3) return UNDEFINED;
     const candidates = rowsByOpcode(map, opcode, true);
     const row = candidates.find((candidate) => this.matches(candidate, opcode));
     if (row !== undefined) return this.assemble(row, opcode);
@@ -176,7 +173,9 @@ class Decoder {
       if (operandSize || repeat !== 0) return false;
     } else if (pattern.mandatoryPrefix === 0x66) {
       if (!operandSize || repeat !== 0) return false;
-    } else if (pattern.mandatoryPrefix !== 0 && repeat !== pattern.mandatoryPrefix) return false;
+    } else if (pattern.mandatoryPrefix !== 0) {
+      if (repeat !== pattern.mandatoryPrefix) return false;
+    } else if (repeat !== 0 && pattern.map >= 2) return false;
     if (pattern.noRexB && (rex & 1) !== 0) return false;
     if (row.width !== 0 && row.width !== this.operandSize(row)) return false;
     if (row.addressWidth !== 0 && row.addressWidth !== this.addressWidth) return false;
