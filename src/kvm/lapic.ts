@@ -159,8 +159,8 @@ export class Lapic {
   }
 
   /**
-   * The highest pending vector whose class exceeds the processor priority, or -1. Software disabling
-   * does not take back what is pending.
+   * The highest pending vector whose class exceeds the processor priority, or -1. Disabling by
+   * software does not take back what is pending.
    */
   get deliverable(): number {
     const vector = highest(this.state.irr);

@@ -335,8 +335,8 @@ describe("KVM's CPUID", () => {
   });
 });
 
-// Without the feature bits CLOCKSOURCE, ASYNC_PF, STEAL_TIME, PV_EOI and POLL_CONTROL a guest is not
-// to touch these, and gets #GP if it does.
+// A guest is not to touch these without the feature bits CLOCKSOURCE, ASYNC_PF, STEAL_TIME, PV_EOI
+// and POLL_CONTROL, and gets #GP if it does.
 test.each([0x11, 0x12, ...[0, 1, 2, 3, 4, 5, 6, 7, 8].map((n) => 0x4b564d00 + n)])(
   'MSR %i is not offered',
   (index) => {

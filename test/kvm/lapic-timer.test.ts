@@ -294,7 +294,7 @@ describe('a deadline', () => {
     const at = events.findIndex(
       ({ name, fields }) => name === 'kvm_exit' && fields.reason === 'PREEMPTION_TIMER',
     );
-    // The value is computed before the entry, which takes time; then whole ticks of 32 cycles count.
+    // The value is computed before the entry, which takes time; then ticks of 32 cycles count.
     const entry = events[at - 1]?.cycles ?? 0;
     const value = Math.floor((deadline - entry) / 32);
     const expiry = (Math.floor((entry + VMX_COSTS.entry) / 32) + value) * 32;

@@ -1,6 +1,6 @@
 // What a vCPU's thread does between exits: kvm-host.md 1.4 to 1.7, 7.1 and 9 (Linux
-// arch/x86/kvm/x86.c, vcpu_run and vcpu_enter_guest; perf kvm stat for the times). Every cost of the
-// bench is another prime number, so that a sum says what it is made of.
+// arch/x86/kvm/x86.c, vcpu_run and vcpu_enter_guest; perf kvm stat for the times). Costs are all
+// different prime numbers, so that a sum says what it is made of.
 
 import { describe, expect, test } from 'vitest';
 import { deliver } from '../../src/kvm/apic-ipi.ts';

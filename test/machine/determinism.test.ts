@@ -260,9 +260,9 @@ describe('what may differ', () => {
   const contended = single('lock-tas.asm', { vcpus: 5, pcpus: 4, hogs: 2, hz: 1000 });
 
   test('another seed is another schedule, with the same result for the guest', () => {
-    const outcomes = [1, 2, 3].map((seed) => outcomeOf(SLOW_LOCK.create({ seed })));
-    expect(new Set(outcomes.map(({ trace }) => trace)).size).toBe(3);
-    expect(new Set(outcomes.map(({ hash }) => hash)).size).toBe(3);
+    const outcomes = [1, 2].map((seed) => outcomeOf(SLOW_LOCK.create({ seed })));
+    expect(new Set(outcomes.map(({ trace }) => trace)).size).toBe(2);
+    expect(new Set(outcomes.map(({ hash }) => hash)).size).toBe(2);
     for (const { report } of outcomes) expect(JSON.parse(report).output).toBe('1800\n');
   });
 

@@ -116,9 +116,9 @@ describe('timer-deadline.asm', () => {
 });
 
 describe('ipi-pingpong.asm', () => {
-  // Each vCPU reads IA32_APIC_BASE once and writes it and the spurious-interrupt register. For each
-  // round it writes the ICR once, gets one ball, writes EOI for it and has halted before. In the end
-  // both halt, after 17 characters, the digits of the mean and 8 characters.
+  // Each vCPU reads IA32_APIC_BASE once and writes it and the spurious-interrupt register. For
+  // each round it writes the ICR once, gets one ball, writes EOI for it and has halted before. In
+  // the end both halt, after 17 characters, the digits of the mean and 8 characters.
   test.each([1, 10, 100])('%i rounds', (rounds) => {
     const { report } = runGuest(guestProgram('ipi-pingpong.asm', { ROUNDS: `${rounds}` }), TWO);
     expect(report.output).toMatch(/^mean round trip: \d+ cycles\n$/);
