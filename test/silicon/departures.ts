@@ -47,10 +47,10 @@ export const DEPARTURES: readonly Departure[] = [
   },
   {
     reason:
-      'the processor reads the parts of what IRET pops in an order of its own, so of several ' +
-      'faults it may report another one',
+      'the processor reads the parts of what IRET and RETF pop in an order of its own, so of ' +
+      'several faults it may report another one',
     applies: ({ row }, ours, theirs) =>
-      row.mnemonic.startsWith('IRET') && isFault(ours) && isFault(theirs),
+      /^(IRET|RETF)/.test(row.mnemonic) && isFault(ours) && isFault(theirs),
     exception: true,
   },
 ];

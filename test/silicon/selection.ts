@@ -67,6 +67,12 @@ export function isForbidden(row: Row, code: Uint8Array): boolean {
   return row.mnemonic === 'INT' && [0x80, 3, 4].includes(code[code.length - 1]);
 }
 
+/** Far branches and returns may lead to compatibility mode, which the interpreter does not have. */
+export function mayStop({ mnemonic, operands }: Row): boolean {
+  if (/^(IRET|RETF)/.test(mnemonic)) return true;
+  return /^(JMP|CALL)$/.test(mnemonic) && operands[0].text.startsWith('m16:');
+}
+
 /** How cases of a row are executed. */
 export function modeOf(row: Row): number {
   const isStepped = row.cost === 'branch' || /^(POPF|IRET|INT$)/.test(row.mnemonic);

@@ -20,10 +20,10 @@ import {
   startOracle,
   whyNotHere,
 } from './protocol.ts';
-import { DECODABLE_ROWS, whyLeftOut } from './selection.ts';
+import { DECODABLE_ROWS, mayStop, whyLeftOut } from './selection.ts';
 
-const CASES_PER_ROW = 48;
-const FUZZ_INPUTS = 20_000;
+const CASES_PER_ROW = 80;
+const FUZZ_INPUTS = 40_000;
 const SEED = 20250117;
 
 const reason = whyNotHere();
@@ -59,7 +59,9 @@ describe.skipIf(reason !== null)('the processor of this machine', () => {
     });
 
     test('and nothing that came up is not implemented', () => {
-      const stopped = report.tallies.filter(({ notImplemented }) => notImplemented > 0);
+      const stopped = report.tallies.filter(
+        ({ row, notImplemented }) => notImplemented > 0 && !mayStop(row),
+      );
       expect(stopped.map(({ row }) => syntax(row))).toEqual([]);
     });
 

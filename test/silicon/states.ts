@@ -4,6 +4,7 @@
 import { Gpr, type Instruction, type MemoryOperand, Segment } from '../../src/isa/index.ts';
 import type { Prng } from '../../src/sim/index.ts';
 import { type Case, CODE, DATA, DATA_BYTES, PAGE } from './protocol.ts';
+import { mayStop } from './selection.ts';
 
 /** Displacements with which absolute and RIP-relative operands reach the data. */
 export const INTO_DATA = { absolute: DATA + 0x7f8, ripRelative: DATA + 0x7f8 - CODE - 8 };
@@ -112,7 +113,10 @@ class Aim {
     if (row.operands.some(({ registerClass }) => registerClass === 'segment')) this.selector();
     for (const operand of operands) if (operand.kind === 'memory') this.operand(operand);
     this.bitIndex();
-    if (row.mnemonic.startsWith('IRET') && prng.below(8) !== 0) this.frame();
+    if (/^(IRET|RETF)/.test(row.mnemonic) && prng.below(8) !== 0) this.frame();
+    if (operands[0]?.kind === 'memory' && mayStop(row) && prng.below(8) !== 0) {
+      this.farPointer(operands[0]);
+    }
     if (row.mnemonic.startsWith('CMPXCHG') && prng.below(2) === 0) this.makeEqual();
   }
 
@@ -146,6 +150,9 @@ class Aim {
         return (1n << 47n) - BigInt(prng.below(20));
       case 7:
         return edgeValue(prng);
+      case 8:
+      case 9:
+        return BigInt(DATA + 0x400 + 16 * prng.below(0x80));
       default:
         return BigInt(DATA + 0x400 + prng.below(0x800));
     }
@@ -223,7 +230,21 @@ class Aim {
     this.set(second.number, BigInt(prng.below(4096)) - 2048n, width);
   }
 
-  /** Something on the stack that IRET can return to. */
+  /** Something in memory that a far branch can go to: an offset, and a selector behind it. */
+  private farPointer(operand: MemoryOperand): void {
+    const { prng } = this;
+    const linear = this.linear(operand);
+    const at = Number(linear) - DATA;
+    const { width } = this.scene.instruction;
+    if (at < 0 || at > PAGE - 16 || at % 8 !== 0) return;
+    const selector = BigInt(prng.below(4) === 0 ? SELECTORS[prng.below(SELECTORS.length)] : 0x33);
+    const offset = BigInt.asUintN(width, edgeValue(prng));
+    const pointer = (selector << BigInt(width)) | offset;
+    this.poke(at, BigInt.asUintN(64, pointer));
+    if (width === 64) this.poke(at + 8, pointer >> 64n);
+  }
+
+  /** Something on the stack that IRET or RETF can return to. */
   private frame(): void {
     const { prng, registers } = this;
     const bytes = this.scene.instruction.width / 8;
