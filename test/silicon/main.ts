@@ -1,5 +1,5 @@
 // `npm run silicon`: the long run of the differential test and of the decoder fuzz, on the
-// processor of this machine. Prints mismatches, a table of what was compared, and what was not and why.
+// processor of this machine. Prints mismatches, what was compared, and what was not and why.
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
