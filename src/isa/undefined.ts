@@ -50,6 +50,7 @@ export function isUndefinedExtension(
   repeat: number,
 ): boolean {
   if (map === 1 && opcode === 0x00 && repeat === 0xf2) return false; // LKGS
+  if (map === 1 && opcode === 0xc7 && modrm >= 0xf0 && repeat === 0xf2) return true; // RDRAND
   if (map === 2 && (opcode & 0xfe) === 0xf0 && repeat === 0xf3) return true; // MOVBE, CRC32
   const mod: Mod = modrm >= 0xc0 ? 'register' : 'memory';
   const digit = String((modrm >> 3) & 7);

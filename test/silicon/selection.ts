@@ -15,6 +15,9 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   SLDT: 'the kernel answers it instead of the processor (UMIP)',
   SMSW: 'the kernel answers it instead of the processor (UMIP)',
   STR: 'the kernel answers it instead of the processor (UMIP)',
+  INVPCID: 'the processor of the laboratory does not have it',
+  XGETBV: 'the processor of the laboratory does not have it',
+  XSETBV: 'the processor of the laboratory does not have it',
 };
 
 /** General registers whose value afterwards is this machine's own affair, by mnemonic. */
@@ -22,7 +25,6 @@ const OWN_ANSWERS: Readonly<Record<string, readonly number[]>> = {
   CPUID: [0, 1, 2, 3],
   RDTSC: [0, 2],
   RDTSCP: [0, 1, 2],
-  XGETBV: [0, 2],
 };
 
 /** Instructions that answer with something of this machine in the register they name. */
