@@ -258,11 +258,12 @@ export function whyNotHere(): string | null {
   }
   if (processorFlags().has('la57')) return 'user addresses may have 57 bits here';
   try {
-    execFileSync('gcc', ['--version'], { stdio: 'ignore' });
+    // It must find the kernel's headers, too.
+    execFileSync('gcc', ['-fsyntax-only', sourceFile()], { stdio: 'ignore' });
     return null;
   } catch {
-    if (process.env.CI) throw new Error('gcc must be installed here');
-    return 'gcc is not installed';
+    if (process.env.CI) throw new Error('gcc and the headers of Linux must be installed here');
+    return 'gcc or the headers of Linux are not installed';
   }
 }
 

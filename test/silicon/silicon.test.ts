@@ -22,8 +22,8 @@ import {
 } from './protocol.ts';
 import { DECODABLE_ROWS, mayStop, whyLeftOut } from './selection.ts';
 
-const CASES_PER_ROW = 80;
-const FUZZ_INPUTS = 40_000;
+const CASES_PER_ROW = 120;
+const FUZZ_INPUTS = 60_000;
 const SEED = 20250117;
 
 const reason = whyNotHere();
