@@ -288,7 +288,9 @@ export class Processor {
     const { privilege, intercept } = instruction.row;
     if (privilege !== undefined) {
       if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);
-      if (!this.isPrivileged(instruction)) throw new GuestFault(Vector.GP, 0);
+      if (!this.isPrivileged(instruction)) {
+        throw privilege === 'hidden' ? new GuestFault(Vector.UD) : new GuestFault(Vector.GP, 0);
+      }
     }
     if (intercept !== undefined) this.virtualization.intercept(instruction);
   }
@@ -299,7 +301,10 @@ export class Processor {
     const iopl = (words[Word.RFLAGS] & Rflags.IOPL) >> 12;
     switch (instruction.row.privilege) {
       case 'supervisor':
+      case 'hidden':
         return false;
+      case 'pmc':
+        return (words[Word.CR4] & Cr4.PCE) !== 0;
       case 'tsc':
         return (words[Word.CR4] & Cr4.TSD) === 0;
       case 'iopl':

@@ -55,6 +55,8 @@ const DECLARATION: readonly (readonly [name: string, width: 32 | 64])[] = [
   ['interruptibility', 32],
   ['activity', 32],
   ['pendingDebug', 64],
+  // What RDRAND and RDSEED go on from; not on hardware.
+  ['entropy', 64],
 ];
 
 /** Names of all items of the state. */

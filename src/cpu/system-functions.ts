@@ -19,6 +19,7 @@ import { isCanonical } from './mmu.ts';
 import { EAX, EBX, ECX, EDX, executeReadMsr, executeWriteMsr, setPair } from './msrs.ts';
 import { portAccess } from './port-access.ts';
 import type { Processor } from './processor.ts';
+import { nextRandom } from './random.ts';
 import { farReturn, interruptReturn, writeFlags } from './returns.ts';
 import {
   type Look,
@@ -213,7 +214,12 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   },
   popFlags,
   pushFlags,
+  random: ({ state }) => nextRandom(state),
   readControl: (processor, args) => readControl(processor, first(args).low),
+  // There are no counters, so none of their numbers exists.
+  readCounter: () => {
+    throw new GuestFault(Vector.GP, 0);
+  },
   readDebug: (processor, args) => readDebug(processor, first(args).low),
   readGdtrBase: ({ state }) => state.get64(Word.GDTR_BASE),
   readGdtrLimit: ({ state }) => Long.fromInt(state.words[Word.GDTR_LIMIT]),

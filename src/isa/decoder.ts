@@ -171,6 +171,8 @@ class Decoder {
       if (vex.register !== 0 && row.operands.every(({ place }) => place !== 'vvvv')) return false;
     } else if (pattern.mandatoryPrefix === -1) {
       if (operandSize || repeat !== 0) return false;
+    } else if (pattern.mandatoryPrefix === -2) {
+      if (repeat !== 0) return false;
     } else if (pattern.mandatoryPrefix === 0x66) {
       if (!operandSize || repeat !== 0) return false;
     } else if (pattern.mandatoryPrefix !== 0) {

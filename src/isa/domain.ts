@@ -43,7 +43,9 @@ export type SystemFunction =
   | 'out' // OUT: (port, value)
   | 'popFlags' // POPF: (flags image)
   | 'pushFlags' // PUSHF: () -> flags image
+  | 'random' // RDRAND, RDSEED: () -> 64 bits
   | 'readControl' // MOV r, CRn: (number) -> value
+  | 'readCounter' // RDPMC
   | 'readDebug' // MOV r, DRn: (number) -> value
   | 'readGdtrBase' // SGDT: () -> base
   | 'readGdtrLimit' // SGDT: () -> limit

@@ -8,7 +8,7 @@
 // moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16` is a register of 32 bits
 // or memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS. Opcodes: o16 o32 o64 (the
 // operand size, where no group says it), a32 a64 (the address size, where it selects the row), NP
-// 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed ModR/M byte or a range E8-EF
+// NFx 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed ModR/M byte or a range E8-EF
 // of them, ib iw id io cb cd mo. `VEX.LZ.F2.0F38.W0|W1 F5 /r` as in the SDM, where `v32` in the
 // syntax is the register in VEX.vvvv.
 
@@ -217,6 +217,7 @@ function parseOpcode(text: string): OpcodePattern {
     const hex = /^([0-9A-F]{2})(\+r|-([0-9A-F]{2}))?$/.exec(token);
     const immediate = IMMEDIATE_BYTES[token];
     if (token === 'NP') mandatoryPrefix = -1;
+    else if (token === 'NFx') mandatoryPrefix = -2;
     else if (/^[oa](16|32|64)$/.test(token)) continue;
     else if (token === 'REX.B0') noRexB = true;
     else if (token === '/r') modrm = 'register';

@@ -54,21 +54,25 @@ export type Intercept =
   | 'INVLPG'
   | 'IO'
   | 'MACHINE_STATUS'
+  | 'MONITOR'
+  | 'MWAIT'
   | 'PAUSE'
   | 'RDMSR'
   | 'RDPID'
+  | 'RDPMC'
   | 'RDTSC'
   | 'RDTSCP'
   | 'VMCALL'
+  | 'VMX'
   | 'WBINVD'
   | 'WRMSR';
 
 /**
  * Checked before the intercept: `supervisor` #GP(0) unless CPL is 0, `io` #GP(0) unless CPL <= IOPL
  * or the TSS bitmap allows the port, `iopl` #GP(0) unless CPL <= IOPL, `tsc` #GP(0) if CR4.TSD is 1
- * and CPL is not 0.
+ * and CPL is not 0, `pmc` #GP(0) if CR4.PCE is 0 and CPL is not 0, `hidden` #UD unless CPL is 0.
  */
-export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc';
+export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc' | 'pmc' | 'hidden';
 
 /** What is said once for all forms of an instruction. */
 export interface Attributes {
@@ -125,7 +129,10 @@ export interface OperandSpec {
 export interface OpcodePattern {
   /** As written, after expansion: `REX.W 81 /0 id`. */
   readonly text: string;
-  /** A prefix that is part of the opcode, 0 for none; `NP` (no 66, F2, F3 allowed) is -1. */
+  /**
+   * A prefix that is part of the opcode, 0 for none; `NP` (no 66, F2, F3 allowed) is -1, `NFx` (no
+   * F2, F3) is -2.
+   */
   readonly mandatoryPrefix: number;
   /** A VEX prefix stands for the mandatory prefix, REX and the map. Its vector length is 0. */
   readonly vex: boolean;

@@ -9,8 +9,9 @@ import { logicAndBits } from './rows/logic.ts';
 import { protection } from './rows/protection.ts';
 import { stackRows } from './rows/stack.ts';
 import { strings } from './rows/strings.ts';
-import { systemRows } from './rows/system.ts';
+import { systemLeftovers, systemRows } from './rows/system.ts';
 import { transfer } from './rows/transfer.ts';
+import { vmxRows } from './rows/vmx.ts';
 
 /** All rows, in the order in which the encoder prefers them among equally short encodings. */
 export const ROWS: readonly Row[] = [
@@ -23,11 +24,12 @@ export const ROWS: readonly Row[] = [
   ...strings,
   ...hints,
   ...protection,
+  ...vmxRows,
   ...systemRows,
 ];
 
 /** Rows for the decoder alone: what no other row takes of some opcodes. */
-const LEFTOVERS: readonly Row[] = reservedHints;
+const LEFTOVERS: readonly Row[] = [...reservedHints, ...systemLeftovers];
 
 /** Rows that an opcode byte of a map may begin, most specific first. */
 export function rowsByOpcode(map: number, opcode: number, vex = false): readonly Row[] {

@@ -14,15 +14,26 @@ const LINEAR_ADDRESS_BITS = 48;
 
 const bits = (...numbers: number[]) => numbers.reduce((mask, bit) => mask | (1 << bit), 0);
 
-/** ECX: POPCNT 23, x2APIC 21, TSC deadline 24, hypervisor 31. */
-const FEATURES_ECX = bits(21, 23, 24, 31);
-/** EDX: DE 2, PSE 3, TSC 4, MSR 5, PAE 6, PGE 13, CMOV 15, PAT 16. */
-const FEATURES_EDX = bits(2, 3, 4, 5, 6, 13, 15, 16);
+/** ECX: CMPXCHG16B 13, x2APIC 21, MOVBE 22, POPCNT 23, TSC deadline 24, RDRAND 30, hypervisor 31. */
+const FEATURES_ECX = bits(13, 21, 22, 23, 24, 30, 31);
+/**
+ * EDX: DE 2, PSE 3, TSC 4, MSR 5, PAE 6, CMPXCHG8B 8, SYSENTER 11, PGE 13, CMOV 15, PAT 16,
+ * CLFLUSH 19.
+ */
+const FEATURES_EDX = bits(2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19);
 /** EDX: an APIC that is not switched off in IA32_APIC_BASE. */
 const APIC_FEATURE = bits(9);
-/** ECX: LAHF in 64-bit mode 0, LZCNT 5. EDX: NX 20, 1 GiB pages 26, RDTSCP 27, long mode 29. */
-const EXTENDED_ECX = bits(0, 5);
-const EXTENDED_EDX = bits(20, 26, 27, 29);
+/** EBX: FSGSBASE 0, BMI1 3, BMI2 8, RDSEED 18, ADX 19, CLFLUSHOPT 23, CLWB 24. */
+const STRUCTURED_EBX = bits(0, 3, 8, 18, 19, 23, 24);
+/** ECX: RDPID 22. EDX: SERIALIZE 14. */
+const STRUCTURED_ECX = bits(22);
+const STRUCTURED_EDX = bits(14);
+/**
+ * ECX: LAHF in 64-bit mode 0, LZCNT 5, PREFETCHW 8. EDX: SYSCALL 11, NX 20, 1 GiB pages 26,
+ * RDTSCP 27, long mode 29.
+ */
+const EXTENDED_ECX = bits(0, 5, 8);
+const EXTENDED_EDX = bits(11, 20, 26, 27, 29);
 /** KVM features: PV unhalt 7, PV scheduler yield 13. */
 const KVM_FEATURES = bits(7, 13);
 
@@ -65,6 +76,8 @@ export class CpuidTable {
         const apic = vcpu.lapic.isPresent ? APIC_FEATURE : 0;
         return [SIGNATURE, topology, FEATURES_ECX, FEATURES_EDX | apic];
       }
+      case 7:
+        return subleaf === 0 ? [0, STRUCTURED_EBX, STRUCTURED_ECX, STRUCTURED_EDX] : NONE;
       case 0xb:
         return this.topology(vcpu, subleaf);
       case KVM_SIGNATURE_LEAF:

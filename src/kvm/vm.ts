@@ -1,6 +1,7 @@
 // One virtual machine: memory with its EPT mapping, vCPUs, parameters, and how its exits are
 // handled. Linux struct kvm.
 
+import Long from 'long';
 import { CodeCache, type InstructionCosts, PROCESSOR_BYTES } from '../cpu/index.ts';
 import type { Host } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
@@ -117,6 +118,8 @@ export class Vm {
       instructionCosts: this.costs.instructions,
       costs: this.costs.vmx,
     });
+    const { prng } = this.host;
+    virtual.processor.state.set('entropy', Long.fromBits(prng.next(), prng.next()));
     const vcpu = new Vcpu(this, index, virtual);
     initializeVmcs(vcpu, {
       msrBitmap: this.msrBitmap,

@@ -64,6 +64,9 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   set(
     'CPU_BASED_VM_EXEC_CONTROL',
     Primary.HLT_EXITING |
+      Primary.MWAIT_EXITING |
+      Primary.MONITOR_EXITING |
+      Primary.RDPMC_EXITING |
       Primary.USE_TSC_OFFSETTING |
       Primary.CR8_LOAD_EXITING |
       Primary.CR8_STORE_EXITING |

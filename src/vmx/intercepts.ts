@@ -9,6 +9,7 @@ import { msrExits, portExits } from './bitmaps.ts';
 import { Primary, Secondary } from './controls.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
+import { instructionInformation } from './instruction-information.ts';
 import type { VirtualProcessor } from './virtual-processor.ts';
 
 type Decision = (owner: VirtualProcessor, instruction: Instruction) => void;
@@ -199,6 +200,32 @@ const invlpg: Decision = (owner, instruction) => {
   exit(owner, Exit.INVLPG, instruction, address);
 };
 
+const VMX_EXITS: Readonly<Record<string, number>> = {
+  INVEPT: Exit.INVEPT,
+  INVVPID: Exit.INVVPID,
+  VMCLEAR: Exit.VMCLEAR,
+  VMLAUNCH: Exit.VMLAUNCH,
+  VMPTRLD: Exit.VMPTRLD,
+  VMPTRST: Exit.VMPTRST,
+  VMREAD: Exit.VMREAD,
+  VMRESUME: Exit.VMRESUME,
+  VMWRITE: Exit.VMWRITE,
+  VMXOFF: Exit.VMOFF,
+  VMXON: Exit.VMON,
+};
+
+/** At any CPL, and before memory is looked at; the qualification is the displacement. */
+const vmxInstruction: Decision = (owner, instruction) => {
+  const memory = instruction.operands.find((operand) => operand.kind === 'memory');
+  const { nextLow, nextHigh } = owner.processor.evaluator;
+  const from = memory?.ripRelative ? Long.fromBits(nextLow, nextHigh) : Long.ZERO;
+  owner.exit(VMX_EXITS[instruction.row.mnemonic], {
+    qualification: from.add(memory?.displacement ?? Long.ZERO),
+    instructionLengthBytes: instruction.lengthBytes,
+    instructionInformation: instructionInformation(instruction),
+  });
+};
+
 const DECISIONS: Readonly<Record<Intercept, Decision>> = {
   CPUID: always(Exit.CPUID),
   CR_ACCESS: crAccess,
@@ -210,14 +237,18 @@ const DECISIONS: Readonly<Record<Intercept, Decision>> = {
   INVLPG: invlpg,
   IO: io,
   MACHINE_STATUS: machineStatus,
+  MONITOR: ifPrimary(Primary.MONITOR_EXITING, Exit.MONITOR_INSTRUCTION),
+  MWAIT: ifPrimary(Primary.MWAIT_EXITING, Exit.MWAIT_INSTRUCTION),
   PAUSE: pause,
   RDMSR: msrAccess(false),
   RDPID: (owner) => {
     if ((owner.secondary & Secondary.ENABLE_RDTSCP) === 0) throw new GuestFault(Vector.UD);
   },
+  RDPMC: ifPrimary(Primary.RDPMC_EXITING, Exit.RDPMC),
   RDTSC: ifPrimary(Primary.RDTSC_EXITING, Exit.RDTSC),
   RDTSCP: ifPrimary(Primary.RDTSC_EXITING, Exit.RDTSCP),
   VMCALL: always(Exit.VMCALL),
+  VMX: vmxInstruction,
   WBINVD: (owner, instruction) => {
     if ((owner.secondary & Secondary.WBINVD_EXITING) !== 0) exit(owner, Exit.WBINVD, instruction);
   },

@@ -66,6 +66,7 @@ export type RunOutcome =
 export interface ExitDetails {
   readonly qualification?: Long;
   readonly instructionLengthBytes?: number;
+  readonly instructionInformation?: number;
   /** Interruption information without its valid bit, and the error code if it has one. */
   readonly interruption?: { readonly information: number; readonly errorCode: number | null };
   readonly guestPhysicalAddress?: number;
@@ -131,6 +132,7 @@ const F = {
   IDT_INFO: fieldIndex('IDT_VECTORING_INFO_FIELD'),
   IDT_ERROR_CODE: fieldIndex('IDT_VECTORING_ERROR_CODE'),
   INSTRUCTION_LENGTH: fieldIndex('VM_EXIT_INSTRUCTION_LEN'),
+  INSTRUCTION_INFO: fieldIndex('VMX_INSTRUCTION_INFO'),
   GUEST_PHYSICAL: fieldIndex('GUEST_PHYSICAL_ADDRESS'),
   GUEST_LINEAR: fieldIndex('GUEST_LINEAR_ADDRESS'),
 } as const;
@@ -337,6 +339,7 @@ export class VirtualProcessor implements Virtualization {
     vmcs.set32(F.EXIT_INTR_INFO, interruption === undefined ? 0 : interruption.information | VALID);
     vmcs.set32(F.EXIT_ERROR_CODE, interruption?.errorCode ?? 0);
     vmcs.set32(F.INSTRUCTION_LENGTH, details.instructionLengthBytes ?? 0);
+    vmcs.set32(F.INSTRUCTION_INFO, details.instructionInformation ?? 0);
     vmcs.set64(F.GUEST_PHYSICAL, Long.fromNumber(details.guestPhysicalAddress ?? 0));
     vmcs.set64(F.GUEST_LINEAR, details.guestLinearAddress ?? Long.ZERO);
     const delivering = processor.delivering;

@@ -20,7 +20,7 @@ describe('one error each', () => {
     ['mvo rax, 1', "1:1: unknown instruction 'mvo' (mov)"],
     ['  movv rax, 1', "1:3: unknown instruction 'movv' (mov)"],
     ['hltt', "1:1: unknown instruction 'hltt' (hlt, a colon if this is a label)"],
-    ['vmxon', "1:1: unknown instruction 'vmxon' (a colon if this is a label)"],
+    ['skinit', "1:1: unknown instruction 'skinit' (a colon if this is a label)"],
     ['start mvo rax, 1', "1:7: unknown instruction 'mvo' (mov)"],
     ['rax: nop', "1:1: 'rax' cannot be a label (a name)"],
     ['5: nop', "1:1: '5' cannot be a label (a name)"],

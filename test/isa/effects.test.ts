@@ -55,7 +55,7 @@ const CASES: readonly (readonly [bytes: string, text: string, effects: string])[
     'f3 a6',
     'repe cmpsb',
     `tests DF | reads rcx rsi rdi | may write rcx rsi rdi | may set ${STATUS}` +
-      ' | maybe read 8 ds:[rsi] | maybe read 8 es:[rdi] | repeats',
+      ' | maybe read 8 es:[rdi] | maybe read 8 ds:[rsi] | repeats',
   ],
   ['0f ab 03', 'bts [rbx], eax', 'reads rax:0f rbx | sets CF | modify 32 ds:unknown'],
   ['d7', 'xlatb', 'reads rax:01 rbx | writes rax:01 | read 8 ds:unknown'],

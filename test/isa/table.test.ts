@@ -47,6 +47,7 @@ function matches(row: Row, encoding: Encoding): boolean {
   const { operandSize, addressSize, repeat, rex, opcodeLow, modrm } = encoding;
   if (!pattern.plusRegister && opcodeLow !== 0) return false;
   if (pattern.mandatoryPrefix === -1 && (operandSize || repeat !== 0)) return false;
+  if (pattern.mandatoryPrefix === -2 && repeat !== 0) return false;
   if (pattern.mandatoryPrefix === 0x66) {
     if (!operandSize || repeat !== 0) return false;
   } else if (pattern.mandatoryPrefix > 0 && repeat !== pattern.mandatoryPrefix) return false;

@@ -44,11 +44,16 @@ describe('CPUID', () => {
     ['no MONITOR', 2, 3, 0],
     ['no XSAVE', 2, 26, 0],
     ['no AVX', 2, 28, 0],
-    ['no RDRAND', 2, 30, 0],
+    ['CMPXCHG16B', 2, 13, 1],
+    ['MOVBE', 2, 22, 1],
+    ['RDRAND', 2, 30, 1],
     ['TSC', 3, 4, 1],
     ['MSRs', 3, 5, 1],
     ['PAE', 3, 6, 1],
     ['an APIC', 3, 9, 1],
+    ['CMPXCHG8B', 3, 8, 1],
+    ['SYSENTER', 3, 11, 1],
+    ['CLFLUSH', 3, 19, 1],
     ['CMOV', 3, 15, 1],
     ['PAT', 3, 16, 1],
     ['no FPU', 3, 0, 0],
@@ -66,6 +71,24 @@ describe('CPUID', () => {
     const onlySecond = 'cmp edi, 1\nje go\njmp $\ngo:\n';
     const [, ebx] = cpuid(1, 0, { vcpus: 3 }, onlySecond);
     expect(ebx).toBe(0x0103_0800n);
+  });
+
+  test.each([
+    ['FSGSBASE', 1, 0, 1],
+    ['BMI1', 1, 3, 1],
+    ['no AVX2', 1, 5, 0],
+    ['no SMEP', 1, 7, 0],
+    ['BMI2', 1, 8, 1],
+    ['no INVPCID', 1, 10, 0],
+    ['RDSEED', 1, 18, 1],
+    ['ADX', 1, 19, 1],
+    ['no SMAP', 1, 20, 0],
+    ['CLFLUSHOPT', 1, 23, 1],
+    ['CLWB', 1, 24, 1],
+    ['RDPID', 2, 22, 1],
+    ['SERIALIZE', 3, 14, 1],
+  ])('leaf 7 offers %s', (_, register, number, value) => {
+    expect(bit(number)(cpuid(7)[register] ?? 0n)).toBe(value);
   });
 
   // SDM 2, "CPUID", leaf 0BH: shift to the next level, processors, level type and number.
@@ -92,7 +115,7 @@ describe('CPUID', () => {
     ['NX', 20, 1],
     ['1 GiB pages', 26, 1],
     ['RDTSCP', 27, 1],
-    ['no SYSCALL', 11, 0],
+    ['SYSCALL', 11, 1],
   ])('leaf 80000001H offers %s', (_, number, value) => {
     expect(bit(number)(cpuid(0x80000001)[3] ?? 0n)).toBe(value);
   });

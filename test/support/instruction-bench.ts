@@ -67,6 +67,8 @@ const step: Execute = (processor) => processor.step();
 class FaultSeen {}
 
 const INT3 = 0xcc;
+/** No instruction is longer; what lies behind is data to stray accesses. */
+const CODE_LINE = 64;
 
 export class InstructionBench {
   private readonly outside: string[] = [];
@@ -127,7 +129,8 @@ export class InstructionBench {
     this.reset(before);
     const initial = this.stateBytes.slice();
     // Followed by something that ends a block, or blocks of leftovers would be decoded each time.
-    memory.write(this.codeHpa, new Uint8Array(code.length + 1).fill(INT3));
+    memory.bytes.fill(INT3, this.codeHpa + CODE_LINE, this.codeHpa + PAGE_SIZE);
+    memory.write(this.codeHpa, new Uint8Array(CODE_LINE).fill(INT3));
     memory.write(this.codeHpa, code);
     try {
       const stop = execute(processor);

@@ -39,6 +39,28 @@ const sahf: Meaning = (d) => {
   for (const [name, bit] of AH_FLAGS) d.setFlag(name, d.bit(ah, bit));
 };
 
+/** CF says that there was a number; the other status flags are cleared. */
+const random: Meaning = (d, dst) => {
+  d.write(dst, d.truncate(d.instruction.width, d.call('random')));
+  d.flagsOfLogic(8, d.constant(8, 1));
+  d.setFlag(Flag.CF, d.bit(d.constant(8, 1), 0));
+};
+
+/**
+ * What this processor has no use for, by CPUID or by bits of CR4 that cannot be set: #UD, as on
+ * hardware without the feature.
+ */
+const ABSENT = [
+  ['XGETBV', 'Get extended control register', '', 'NP 0F 01 D0'],
+  ['XSETBV', 'Set extended control register', '', 'NP 0F 01 D1'],
+  ['CLAC', 'Clear RFLAGS.AC', '', 'NP 0F 01 CA'],
+  ['STAC', 'Set RFLAGS.AC', '', 'NP 0F 01 CB'],
+  ['INVPCID', 'Invalidate process-context identifier', 'r64, m128', 'o64 66 0F 38 82 /r'],
+  ['GETSEC', 'Safer mode extensions', '', 'NP 0F 37'],
+  ['RSM', 'Resume from system management mode', '', '0F AA'],
+  ['VMFUNC', 'Invoke VM function', '', 'NP 0F 01 D4'],
+] as const;
+
 const supervisor = { cost: 'system', privilege: 'supervisor' } as const;
 const port = { cost: 'io', privilege: 'io', intercept: 'IO' } as const;
 const fence = { cost: 'fence' } as const;
@@ -175,7 +197,47 @@ export const systemRows = [
       ['r32', 'F3 0F C7 /7', { encodeOnly: true }],
     ],
   ),
+  ...instruction(
+    'RDPMC',
+    'Read performance-monitoring counter',
+    { cost: 'timestamp', privilege: 'pmc', intercept: 'RDPMC' },
+    system('readCounter'),
+    [['', '0F 33']],
+  ),
+  ...(['RDRAND', 'RDSEED'] as const).flatMap((name, i) =>
+    instruction(name, 'Read random number', { cost: 'system' }, random, [
+      ['r16|32|64', `NFx 0F C7 /${6 + i}`],
+    ]),
+  ),
+  // As no-operations: nothing is ever monitored, and MWAIT may wake at any time.
+  ...instruction(
+    'MONITOR',
+    'Set up monitor address',
+    { cost: 'system', privilege: 'hidden', intercept: 'MONITOR' },
+    nothing,
+    [['', 'NP 0F 01 C8']],
+  ),
+  ...instruction(
+    'MWAIT',
+    'Monitor wait',
+    { cost: 'system', privilege: 'hidden', intercept: 'MWAIT' },
+    nothing,
+    [['', 'NP 0F 01 C9']],
+  ),
+  ...ABSENT.flatMap(([name, summary, operands, opcode]) =>
+    instruction(name, summary, {}, (d) => d.raise('UD'), [[operands, opcode]]),
+  ),
+  ...instruction('SERIALIZE', 'Serialize execution', fence, nothing, [['', 'NP 0F 01 E8']]),
   ...instruction('LFENCE', 'Load fence', fence, nothing, [['', 'NP 0F AE E8-EF']]),
   ...instruction('MFENCE', 'Memory fence', fence, nothing, [['', 'NP 0F AE F0-F7']]),
   ...instruction('SFENCE', 'Store fence', fence, nothing, [['', 'NP 0F AE F8-FF']]),
 ];
+
+/** Assemblers put a REX.W before INVPCID, which changes nothing. */
+export const systemLeftovers = instruction(
+  'INVPCID',
+  'Invalidate process-context identifier',
+  {},
+  (d) => d.raise('UD'),
+  [['r64, m128', '66 0F 38 82 /r']],
+);

@@ -156,6 +156,9 @@ export const transfer = [
     ['r/m8, r8', '86 /r'],
     ['r/m16|32|64, r16|32|64', '87 /r'],
   ]),
+  ...instruction('MOVNTI', 'Move with a non-temporal hint', {}, mov, [
+    ['m32|64, r32|64', 'NP 0F C3 /r'],
+  ]),
   ...instruction('BSWAP', 'Byte swap', {}, bswap, [['r16|32|64', '0F C8+r']]),
   ...instruction('XLATB', 'Table look-up translation', {}, xlat, [['', 'D7']]),
   ...CONDITIONS.flatMap((names, code) =>

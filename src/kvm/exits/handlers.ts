@@ -10,15 +10,17 @@ import { externalInterrupt } from './external-interrupt.ts';
 import type { ExitHandler } from './handler.ts';
 import { hlt } from './hlt.ts';
 import { interruptWindow } from './interrupt-window.ts';
-import { invd } from './invd.ts';
 import { ioInstruction } from './io-instruction.ts';
 import { msrRead } from './msr-read.ts';
 import { msrWrite } from './msr-write.ts';
 import { nmiWindow } from './nmi-window.ts';
+import { noOperation } from './no-operation.ts';
 import { pauseInstruction } from './pause-instruction.ts';
 import { preemptionTimer } from './preemption-timer.ts';
+import { rdpmc } from './rdpmc.ts';
 import { tripleFault } from './triple-fault.ts';
 import { vmcall } from './vmcall.ts';
+import { vmxInstruction } from './vmx-instruction.ts';
 
 /** Handlers by exit reason; an exit without handler is an internal error. */
 export type ExitHandlers = Partial<Readonly<Record<ExitReasonName, ExitHandler>>>;
@@ -31,7 +33,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
   NMI_WINDOW: nmiWindow,
   CPUID: cpuid,
   HLT: hlt,
-  INVD: invd,
+  INVD: noOperation,
   VMCALL: vmcall,
   CR_ACCESS: crAccess,
   IO_INSTRUCTION: ioInstruction,
@@ -40,4 +42,19 @@ export const EXIT_HANDLERS: ExitHandlers = {
   PAUSE_INSTRUCTION: pauseInstruction,
   EPT_VIOLATION: eptViolation,
   PREEMPTION_TIMER: preemptionTimer,
+  MONITOR_INSTRUCTION: noOperation,
+  MWAIT_INSTRUCTION: noOperation,
+  RDPMC: rdpmc,
+  WBINVD: noOperation,
+  INVEPT: vmxInstruction,
+  INVVPID: vmxInstruction,
+  VMCLEAR: vmxInstruction,
+  VMLAUNCH: vmxInstruction,
+  VMOFF: vmxInstruction,
+  VMON: vmxInstruction,
+  VMPTRLD: vmxInstruction,
+  VMPTRST: vmxInstruction,
+  VMREAD: vmxInstruction,
+  VMRESUME: vmxInstruction,
+  VMWRITE: vmxInstruction,
 };

@@ -1,0 +1,30 @@
+// The VM-exit instruction-information field of the VMX instructions: scale, address size, registers
+// and segment of the operands. SDM 3, "VM-Exit Instruction Information Field".
+
+import type { Instruction } from '../isa/index.ts';
+
+const REGISTER_FORM = 1 << 10;
+const NO_INDEX = 1 << 22;
+const NO_BASE = 1 << 27;
+
+const ADDRESS_SIZES: Readonly<Record<16 | 32 | 64, number>> = { 16: 0, 32: 1, 64: 2 };
+
+/** 0 for instructions without operands. VMREAD and VMWRITE may have a register for memory. */
+export function instructionInformation({ operands, row, addressWidth }: Instruction): number {
+  const at = row.operands.findIndex(({ place }) => place === 'rm');
+  if (at < 0) return 0;
+  const place = operands[at];
+  const other = operands[1 - at];
+  const second = other?.kind === 'register' ? other.number << 28 : 0;
+  if (place.kind === 'register') return second | REGISTER_FORM | (place.number << 3);
+  if (place.kind !== 'memory') return 0;
+  const { base, index, scale, segment } = place;
+  return (
+    second |
+    scale |
+    (ADDRESS_SIZES[addressWidth] << 7) |
+    (segment << 15) |
+    (index < 0 ? NO_INDEX : index << 18) |
+    (base < 0 ? NO_BASE : base << 23)
+  );
+}
