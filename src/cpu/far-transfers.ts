@@ -1,6 +1,6 @@
-// Far JMP and far CALL in 64-bit mode, to 64-bit code segments of the same privilege. Call gates and
-// compatibility mode are not implemented. SDM 2, "JMP - Jump" and "CALL - Call Procedure"; SDM 3,
-// "Direct Calls or Jumps to Code Segments".
+// Far JMP and far CALL in 64-bit mode, to 64-bit code segments of the same privilege. Call gates
+// and compatibility mode are not implemented. SDM 2, "JMP - Jump" and "CALL - Call Procedure"; SDM
+// 3, "Direct Calls or Jumps to Code Segments".
 
 import Long from 'long';
 import { GuestFault, NotImplemented, Vector } from './exceptions.ts';

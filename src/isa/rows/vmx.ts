@@ -1,5 +1,6 @@
 // SDM 3, "VMX Instruction Reference". In VMX non-root operation they all leave to the host before
-// anything else; outside VMX operation, which guests cannot enter by themselves, they are undefined.
+// anything else; outside VMX operation, which guests cannot enter by themselves, they are
+// undefined.
 
 import type { Meaning } from '../domain.ts';
 import { type Form, instruction } from '../notation.ts';
