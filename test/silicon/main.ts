@@ -89,6 +89,7 @@ function summary(tallies: readonly Tally[], milliseconds: number): string {
     `${sum((tally) => tally.faults)} faults`,
     `${sum((tally) => tally.notImplemented)} not implemented`,
     `${sum((tally) => tally.mismatches)} mismatches`,
+    `${sum((tally) => tally.unrepeated)} that did not repeat`,
     `${Math.round((1000 * cases) / milliseconds)} cases a second`,
   ].join(', ');
 }

@@ -81,6 +81,9 @@ struct response {
   uint64_t fs_base;
   uint64_t gs_base;
   uint16_t selectors[4];
+  /* Where a signal found the processor; 0 without one. */
+  uint16_t code_selector;
+  uint16_t reserved[3];
 };
 
 #define NO_TRAP 0xff
@@ -199,6 +202,7 @@ static void handle(int signal, siginfo_t *info, void *context) {
   response->error_code = (uint32_t)at->err;
   response->trap = (uint8_t)at->trapno;
   response->signal = (uint8_t)signal;
+  response->code_selector = at->cs;
   at->cs = host_cs;
   at->ss = host_ss;
   at->rip = (uint64_t)resume;

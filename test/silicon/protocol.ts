@@ -107,6 +107,11 @@ export class Outcome {
     return [0, 1, 2, 3].map((i) => this.view.getUint16(this.start + 176 + 2 * i, true));
   }
 
+  /** The instruction led to code of 32 bits: Linux has one descriptor for it. */
+  get isCompatible(): boolean {
+    return this.view.getUint16(this.start + 184, true) === USER_CODE_OF_32_BITS;
+  }
+
   /** Write the changed words over a copy of what the batch brought. */
   applyChanges(data: DataView): void {
     const first = this.start + RESPONSE_BYTES;
@@ -117,10 +122,11 @@ export class Outcome {
   }
 }
 
+const USER_CODE_OF_32_BITS = 0x23;
 const MAGIC = 0x314f4c49;
 const HEADER_BYTES = 16 + DATA_BYTES;
 const REQUEST_BYTES = 176;
-const RESPONSE_BYTES = 184;
+const RESPONSE_BYTES = 192;
 
 /** Cases that share what data holds beforehand. */
 export interface Batch {

@@ -191,7 +191,8 @@ class Aim {
     this.set(Gpr.RSI, this.target(this.source()), addressWidth);
     this.set(Gpr.RDI, this.target(Segment.ES), addressWidth);
     if (repeat === 'none') return;
-    const count = prng.below(64) === 0 ? prng.below(700) : prng.below(20);
+    // Not so many that they reach from the end of the code's page to its beginning.
+    const count = prng.below(64) === 0 ? prng.below(480) : prng.below(20);
     this.set(Gpr.RCX, BigInt(count), addressWidth);
   }
 
