@@ -1,6 +1,7 @@
-// Where a processor has been: the addresses at which it entered its last blocks, and how far it came
-// in each, for reports on guests that came to grief. The log lies in memory behind the scratch room,
-// so that it is saved and restored with everything else, but it is not state: nothing depends on it.
+// Where a processor has been: the addresses at which it entered its last blocks, and how far it
+// came in each, for reports on guests that came to grief. The log lies in memory behind the scratch
+// room, so that it is saved and restored with everything else, but it is not state: nothing depends
+// on it.
 
 import Long from 'long';
 import { LOG_ENTRIES, LOG_STRIDE, LOG_WORD, type ProcessorState, Word } from './state.ts';

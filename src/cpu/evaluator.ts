@@ -88,8 +88,8 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   /**
-   * Undo what an instruction that does not complete did to RSP; it does nothing else early. False if
-   * none was being executed.
+   * Undo what an instruction that does not complete did to RSP; it does nothing else early. False
+   * if none was being executed.
    */
   abandon(): boolean {
     if (!this.inFlight) return false;
@@ -192,22 +192,16 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   divide(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
-    return this.quotient(width, false, high, low, divisor);
+    return this.quotient(width, false, [high, low, divisor]);
   }
 
   divideSigned(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
-    return this.quotient(width, true, high, low, divisor);
+    return this.quotient(width, true, [high, low, divisor]);
   }
 
-  private quotient(
-    width: Width,
-    signed: boolean,
-    high: Slot,
-    low: Slot,
-    divisor: Slot,
-  ): Division<Slot> {
-    const big = (x: Slot) => toBigInt(this.words[x], this.words[x + 1]);
-    const pair = divide(width, signed, big(high), big(low), big(divisor));
+  private quotient(width: Width, signed: boolean, slots: readonly Slot[]): Division<Slot> {
+    const [high, low, divisor] = slots.map((x) => toBigInt(this.words[x], this.words[x + 1]));
+    const pair = divide(width, signed, high, low, divisor);
     if (pair === null) throw new GuestFault(Vector.DE);
     return {
       quotient: this.make(pair.first.low, pair.first.high),
