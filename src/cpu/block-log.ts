@@ -1,14 +1,26 @@
-// Where a processor has been: the addresses at which it entered its last blocks, for reports on
-// guests that came to grief. The log lies in memory behind the scratch room, so that it is saved
-// and restored with everything else, but it is not state: nothing depends on it.
+// Where a processor has been: the addresses at which it entered its last blocks, and how far it
+// came in each, for reports on guests that came to grief. The log lies in memory behind the scratch
+// room, so that it is saved and restored with everything else, but it is not state: nothing depends
+// on it.
 
 import Long from 'long';
-import { LOG_ENTRIES, LOG_WORD, type ProcessorState, Word } from './state.ts';
+import { LOG_ENTRIES, LOG_STRIDE, LOG_WORD, type ProcessorState, Word } from './state.ts';
 
-/** Word indexes: the next entry to be written, and the instructions completed at the last one. */
+/** Word index of the number of the entry to be written next. */
 const NEXT = LOG_WORD;
-const COMPLETED = LOG_WORD + 1;
-const ENTRIES = LOG_WORD + 2;
+const ENTRIES = LOG_WORD + 1;
+/** Words of an entry after the two of the address: instructions completed before, and 0 or 1. */
+const COMPLETED = 2;
+const CUT_SHORT = 3;
+
+/** A block that was entered. */
+export interface LoggedBlock {
+  readonly address: Long;
+  /** Instructions of it that were completed. */
+  readonly completed: number;
+  /** The instruction after those was begun, but faulted or left to the owner. */
+  readonly cutShort: boolean;
+}
 
 export class BlockLog {
   private readonly words: Int32Array;
@@ -23,27 +35,47 @@ export class BlockLog {
    */
   enter(completed: number): void {
     const { words } = this;
-    const next = words[NEXT];
-    const last = ENTRIES + 2 * ((next + LOG_ENTRIES - 1) % LOG_ENTRIES);
     const low = words[Word.RIP];
     const high = words[Word.RIP + 1];
+    const last = this.last;
     const isSame = words[last] === low && words[last + 1] === high;
-    if (isSame && words[COMPLETED] === (completed | 0)) return;
-    words[COMPLETED] = completed | 0;
-    words[ENTRIES + 2 * next] = low;
-    words[ENTRIES + 2 * next + 1] = high;
-    words[NEXT] = (next + 1) % LOG_ENTRIES;
+    if (isSame && words[last + COMPLETED] === (completed | 0)) {
+      words[last + CUT_SHORT] = 0;
+      return;
+    }
+    const at = ENTRIES + LOG_STRIDE * words[NEXT];
+    words[at] = low;
+    words[at + 1] = high;
+    words[at + COMPLETED] = completed | 0;
+    words[at + CUT_SHORT] = 0;
+    words[NEXT] = (words[NEXT] + 1) % LOG_ENTRIES;
   }
 
-  /** Oldest first. */
-  get addresses(): readonly Long[] {
+  /** The block that was entered last ends with an instruction that does not complete. */
+  cutShort(): void {
+    this.words[this.last + CUT_SHORT] = 1;
+  }
+
+  private get last(): number {
+    return ENTRIES + LOG_STRIDE * ((this.words[NEXT] + LOG_ENTRIES - 1) % LOG_ENTRIES);
+  }
+
+  /** Oldest first. @param completed instructions completed by now */
+  blocks(completed: number): readonly LoggedBlock[] {
     const { words } = this;
-    const addresses: Long[] = [];
-    for (let i = 0; i < LOG_ENTRIES; i++) {
-      const at = ENTRIES + 2 * ((words[NEXT] + i) % LOG_ENTRIES);
-      const address = Long.fromBits(words[at], words[at + 1]);
-      if (!address.isZero()) addresses.push(address);
-    }
-    return addresses;
+    const places = Array.from(
+      { length: LOG_ENTRIES },
+      (_, i) => ENTRIES + LOG_STRIDE * ((words[NEXT] + i) % LOG_ENTRIES),
+    );
+    return places
+      .map((at, i) => ({
+        address: Long.fromBits(words[at], words[at + 1]),
+        completed:
+          ((i + 1 < places.length ? words[places[i + 1] + COMPLETED] : completed) -
+            words[at + COMPLETED]) |
+          0,
+        cutShort: words[at + CUT_SHORT] !== 0,
+      }))
+      .filter(({ address }) => !address.isZero());
   }
 }

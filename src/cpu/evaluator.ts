@@ -88,12 +88,16 @@ export class Evaluator implements Domain<Slot, boolean> {
     this.inFlight = false;
   }
 
-  /** Undo what an instruction that does not complete did to RSP; it does nothing else early. */
-  abandon(): void {
-    if (!this.inFlight) return;
+  /**
+   * Undo what an instruction that does not complete did to RSP; it does nothing else early. False
+   * if none was being executed.
+   */
+  abandon(): boolean {
+    if (!this.inFlight) return false;
     this.words[Word.RSP] = this.rspLow;
     this.words[Word.RSP + 1] = this.rspHigh;
     this.inFlight = false;
+    return true;
   }
 
   /** A system function has set RIP itself. */

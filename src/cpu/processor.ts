@@ -4,7 +4,7 @@
 import Long from 'long';
 import { type Decoded, decode, type Instruction, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
-import { BlockLog } from './block-log.ts';
+import { BlockLog, type LoggedBlock } from './block-log.ts';
 import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
@@ -233,9 +233,9 @@ export class Processor {
     this.execute(this.fetch().instructions[0]);
   }
 
-  /** Addresses at which the last blocks were entered, oldest first; for reports, not state. */
-  get recentBlocks(): readonly Long[] {
-    return this.blockLog.addresses;
+  /** The blocks that were entered last, oldest first; for reports, not state. */
+  get recentBlocks(): readonly LoggedBlock[] {
+    return this.blockLog.blocks(this.instructions);
   }
 
   /** A block, for as long as nothing wants to come between its instructions. */
@@ -384,7 +384,7 @@ export class Processor {
   private interrupted(thrown: unknown): ProcessorStop | null {
     try {
       if (thrown instanceof GuestFault) {
-        this.evaluator.abandon();
+        if (this.evaluator.abandon()) this.blockLog.cutShort();
         this.deliverFault(thrown);
         return null;
       }
@@ -397,7 +397,7 @@ export class Processor {
   }
 
   private stopped(thrown: unknown): ProcessorStop {
-    this.evaluator.abandon();
+    if (this.evaluator.abandon()) this.blockLog.cutShort();
     this.attention = true;
     if (thrown instanceof OwnerStop) return OWNER;
     if (thrown instanceof NotImplemented) return { kind: 'notImplemented', what: thrown.what };

@@ -142,7 +142,8 @@ const SCRATCH_WORDS = 512;
 /** Behind that lies a log of the last blocks: two words each, and two for the log itself. */
 export const LOG_WORD = SCRATCH_WORD + SCRATCH_WORDS;
 export const LOG_ENTRIES = 16;
-const LOG_WORDS = 2 + 2 * LOG_ENTRIES;
+export const LOG_STRIDE = 4;
+const LOG_WORDS = 1 + LOG_STRIDE * LOG_ENTRIES;
 
 /** Bytes to set aside for one processor: its state, its scratch room and its log. */
 export const PROCESSOR_BYTES = STATE_BYTES + (SCRATCH_WORDS + LOG_WORDS) * 4;

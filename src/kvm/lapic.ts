@@ -158,12 +158,17 @@ export class Lapic {
     return (taskPriority & 0xf0) >= (inService & 0xf0) ? taskPriority : inService & 0xf0;
   }
 
+  /** The highest pending vector, or -1, even if the processor priority holds it back. */
+  get requestedVector(): number {
+    return highest(this.state.irr);
+  }
+
   /**
    * The highest pending vector whose class exceeds the processor priority, or -1. Disabling by
    * software does not take back what is pending.
    */
   get deliverable(): number {
-    const vector = highest(this.state.irr);
+    const vector = this.requestedVector;
     if (vector < 0 || !this.isPresent) return -1;
     return (vector & 0xf0) > (this.processorPriority & 0xf0) ? vector : -1;
   }

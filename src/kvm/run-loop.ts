@@ -78,9 +78,7 @@ export class VcpuThread implements ThreadBody {
     const { vcpu } = this;
     const { state, timer } = vcpu;
     if (state.notImplemented !== null) {
-      this.leaveTo(
-        internalError(InternalError.EMULATION, `not implemented: ${state.notImplemented}`),
-      );
+      this.leaveTo(internalError(InternalError.EMULATION, state.notImplemented));
       return null;
     }
     timer.injectPending(pcpu);
@@ -173,7 +171,7 @@ export class VcpuThread implements ThreadBody {
     const bytes = readGuestBytes(vcpu, vcpu.rip, 15) ?? new Uint8Array();
     const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
     const rip = vcpu.rip.toUnsigned().toString(16);
-    return `not implemented: ${what}, at 0x${rip} in 64-bit mode, bytes ${hex}`;
+    return `${what}, at 0x${rip} in 64-bit mode, bytes ${hex}`;
   }
 
   /** A VM exit: account for it, let the host have its interrupts, and handle it. */

@@ -103,8 +103,13 @@ export function endingOfHalt(vm: Vm): MachineEnding {
 
 function waitOf(vcpu: Vcpu): string {
   const rip = vcpu.rip.toUnsigned().toString(16);
-  const why = vcpu.lapic.isEnabled
-    ? 'no timer is armed and no other vCPU runs'
-    : 'its local APIC is not enabled';
-  return `vCPU ${vcpu.index} at 0x${rip} waits for an interrupt, but ${why}`;
+  return `vCPU ${vcpu.index} at 0x${rip} waits for an interrupt, but ${obstacleOf(vcpu)}`;
+}
+
+function obstacleOf({ lapic }: Vcpu): string {
+  if (!lapic.isEnabled) return 'its local APIC is not enabled';
+  if (lapic.requestedVector < 0) return 'no timer is armed and no other vCPU runs';
+  const vector = `0x${lapic.requestedVector.toString(16)}`;
+  const priority = `0x${lapic.processorPriority.toString(16)}`;
+  return `its processor priority, ${priority}, holds back vector ${vector}`;
 }

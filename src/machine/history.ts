@@ -7,29 +7,29 @@ import { readGuestBytes, type Vcpu } from '../kvm/index.ts';
 const SHOWN = 8;
 
 /**
- * Addresses and text of the last instructions, oldest first, the last being the one at RIP. Taken
- * from the blocks that the processor entered last; where their code has changed since, or is not
- * mapped any more, the text says so.
+ * Addresses and text of the last instructions that were completed, faulted or left to the host,
+ * oldest first, and of the one at RIP. Taken from the blocks that the processor entered last; where
+ * their code has changed since, or is not mapped any more, the text says so.
  */
 export function recentInstructions(vcpu: Vcpu): string[] {
   const lines: string[] = [];
-  const starts = vcpu.virtual.processor.recentBlocks;
-  starts.forEach((start, i) => {
-    const next = starts[i + 1];
-    const isLast = next === undefined;
-    lines.push(...straightLine(vcpu, start, isLast ? vcpu.rip : next, isLast));
-  });
+  for (const { address, completed, cutShort } of vcpu.virtual.processor.recentBlocks) {
+    const begun = Math.min(completed, MAX_LINE) + (cutShort ? 1 : 0);
+    const block = straightLine(vcpu, address, begun);
+    // What was begun before is tried again.
+    if (lines.length > 0 && lines.at(-1) === block[0]) lines.pop();
+    lines.push(...block);
+  }
+  const [here] = straightLine(vcpu, vcpu.rip, 1);
+  if (lines.at(-1) !== here) lines.push(here);
   return lines.slice(-SHOWN);
 }
 
-/**
- * Instructions from `start` up to a branch, to `end`, or to what cannot be decoded. A block that
- * leads to itself ends where it starts.
- */
-function straightLine(vcpu: Vcpu, start: Long, end: Long, including: boolean): string[] {
+/** So many instructions from `start` on, or up to what cannot be decoded. */
+function straightLine(vcpu: Vcpu, start: Long, count: number): string[] {
   const lines: string[] = [];
   let at = start;
-  while (lines.length < MAX_LINE && (including || lines.length === 0 || !at.eq(end))) {
+  while (lines.length < count) {
     const address = `0x${at.toUnsigned().toString(16)}`;
     const bytes = readGuestBytes(vcpu, at, MAX_INSTRUCTION_BYTES);
     const decoded = bytes === null ? null : decode(bytes, 0, bytes.length);
@@ -38,7 +38,6 @@ function straightLine(vcpu: Vcpu, start: Long, end: Long, including: boolean): s
       break;
     }
     lines.push(`${address}  ${format(decoded.instruction, at)}`);
-    if (at.eq(end) || decoded.instruction.row.cost === 'branch') break;
     at = at.add(Long.fromInt(decoded.instruction.lengthBytes));
   }
   return lines;

@@ -2,7 +2,7 @@
 // docs/guest-programs.md and docs/decisions/even-exit-codes.md.
 
 import { describe, expect, test } from 'vitest';
-import { EXIT_CODES, Machine } from '../../src/machine/index.ts';
+import { EXIT_CODES, Machine, Selector } from '../../src/machine/index.ts';
 import { assembleText, checkedScenario, type GuestSetup, runGuest } from '../support/guest-run.ts';
 
 const PRELUDE = `
@@ -96,6 +96,39 @@ describe('deadlock', () => {
   test('does not name those who wait for nothing', () => {
     const text = 'test edi, edi\njz .off\nsti\n.off:\nhlt';
     expect(endingOf(`start: ${text}`, { vcpus: 2 })).toEqual(deadlock(wait(1, 0x100006, OFF)));
+  });
+
+  test('says that the task priority holds back what is pending', () => {
+    const text = `enable_x2apic
+      write_msr 0x808, 0x50
+      write_msr 0x83f, 0x41
+      sti
+      hlt`;
+    const why = 'its processor priority, 0x50, holds back vector 0x41';
+    expect(endingOf(text)).toEqual(deadlock(wait(0, end(text), why)));
+  });
+
+  test('shows the instruction that faulted, and none behind it that never ran', () => {
+    const text = `start: lea rax, [rel invalid]
+      mov [rel gates + 6 * 16], ax
+      mov word [rel gates + 6 * 16 + 2], ${Selector.CODE}
+      mov word [rel gates + 6 * 16 + 4], 0x8e00
+      shr rax, 16
+      mov [rel gates + 6 * 16 + 6], ax
+      lidt [rel table]
+      inc ecx
+      ud2
+      inc edx
+      inc ebx
+      invalid: sti
+      hlt
+      table: dw 7 * 16 - 1
+      dq gates
+      gates: times 7 * 16 db 0`;
+    const { report } = runGuest(program(text), {});
+    const shown = report.vcpus[0].recentInstructions.map((line) => line.replace(/^0x\w+ +/, ''));
+    // And last what stands at RIP, which is data here.
+    expect(shown.slice(-5, -1)).toEqual(['inc ecx', 'ud2', 'sti', 'hlt']);
   });
 
   test('comes when the last vCPU has gone to sleep, not before', () => {
@@ -203,7 +236,7 @@ describe('what is not implemented', () => {
     const bytes = hex.split(' ').map((byte) => `0x${byte}`);
     const { status, exitCode, message } = endingOf(`nop\ndb ${bytes.join(', ')}`);
     expect({ status, exitCode }).toEqual({ status: 'notImplemented', exitCode: 10 });
-    expect(message).toMatch(/^vCPU 0: not implemented: .*, at 0x100001 in 64-bit mode, bytes /);
+    expect(message).toMatch(/^vCPU 0: .*, at 0x100001 in 64-bit mode, bytes /);
     expect(message).toContain(`bytes ${hex}`);
   });
 });
