@@ -6,7 +6,7 @@ import Long from 'long';
 import { GuestFault, NotImplemented, Vector } from './exceptions.ts';
 import { isCanonical } from './mmu.ts';
 import type { Processor } from './processor.ts';
-import { type Descriptor, loadCodeSegment, readDescriptor } from './segments.ts';
+import { type Descriptor, isLongAndWide, loadCodeSegment, readDescriptor } from './segments.ts';
 import { Rights, Word } from './state.ts';
 
 const CALL_GATE = 12;
@@ -24,9 +24,9 @@ function farTarget(processor: Processor, selector: number, offset: Long): Descri
   const isConforming = (rights & 4) !== 0;
   const isAllowed = isConforming ? dpl <= cpl : dpl === cpl && (selector & 3) <= cpl;
   if (!isCode || !isAllowed) throw new GuestFault(Vector.GP, code);
+  if (isLongAndWide(target)) throw new GuestFault(Vector.GP, code);
   if ((rights & Rights.P) === 0) throw new GuestFault(Vector.NP, code);
   if ((rights & Rights.L) === 0) throw new NotImplemented('far branch to compatibility mode');
-  if ((rights & Rights.DB) !== 0) throw new GuestFault(Vector.GP, code);
   if (!isCanonical(offset.high)) throw new GuestFault(Vector.GP, 0);
   return target;
 }

@@ -45,7 +45,7 @@ export function systemCall(processor: Processor): void {
   state.set64(register(Gpr.RCX), Long.fromBits(evaluator.nextLow, evaluator.nextHigh));
   state.set64(register(Gpr.R11), Long.fromInt(words[Word.RFLAGS], true));
   words[Word.RFLAGS] = (words[Word.RFLAGS] & ~words[SFMASK]) | Rflags.FIXED;
-  loadFlatSegments(processor, words[STAR + 1] & 0xfffc, 8, 0);
+  loadFlatSegments(processor, words[STAR + 1], 8, 0);
   arrive(processor, state.get64(LSTAR));
 }
 

@@ -8,6 +8,7 @@ import { isCanonical } from './mmu.ts';
 import type { Processor } from './processor.ts';
 import {
   type Descriptor,
+  isLongAndWide,
   loadCodeSegment,
   loadSegment,
   readDescriptor,
@@ -31,7 +32,8 @@ export function interruptReturn(processor: Processor, lengthBytes: number): void
   const flags = stack.pop().low;
   const rsp = stack.pop();
   const stackSelector = stack.pop().low & 0xffff;
-  const target = returnTarget(processor, codeSelector, rip);
+  requireCanonical(rip);
+  const target = returnTarget(processor, codeSelector);
   const rpl = codeSelector & 3;
   const isNull = checkStack(processor, stackSelector, rpl);
   loadCodeSegment(processor, target, rpl);
@@ -51,10 +53,11 @@ export function farReturn(processor: Processor, lengthBytes: number, releasedByt
   const stack = new StackReader(processor, lengthBytes);
   const rip = stack.pop();
   const codeSelector = stack.pop().low & 0xffff;
-  const target = returnTarget(processor, codeSelector, rip);
+  const target = returnTarget(processor, codeSelector);
   const rpl = codeSelector & 3;
   stack.top = stack.top.add(releasedBytes);
   if (rpl === cpl) {
+    requireCanonical(rip);
     loadCodeSegment(processor, target, rpl);
     arrive(processor, rip, stack.top);
     return;
@@ -62,6 +65,7 @@ export function farReturn(processor: Processor, lengthBytes: number, releasedByt
   const rsp = stack.pop();
   const stackSelector = stack.pop().low & 0xffff;
   const isNull = checkStack(processor, stackSelector, rpl);
+  requireCanonical(rip);
   loadCodeSegment(processor, target, rpl);
   loadStack(processor, stackSelector, rpl, isNull);
   dropPrivilegedSegments(processor, rpl);
@@ -89,7 +93,7 @@ class StackReader {
 }
 
 /** The code segment to return to, checked: as privileged as its selector asks, or less than here. */
-function returnTarget(processor: Processor, selector: number, rip: Long): Descriptor {
+function returnTarget(processor: Processor, selector: number): Descriptor {
   const code = selector & 0xfffc;
   if (code === 0) throw new GuestFault(Vector.GP, 0);
   const target = readDescriptor(processor, selector, Vector.GP);
@@ -97,13 +101,17 @@ function returnTarget(processor: Processor, selector: number, rip: Long): Descri
   const dpl = (target.rights >> Rights.DPL_SHIFT) & 3;
   const isCode = (target.rights & (Rights.S | 8)) === (Rights.S | 8);
   const conforming = (target.rights & 4) !== 0;
-  if (!isCode || rpl < processor.state.cpl || (conforming ? dpl > rpl : dpl !== rpl)) {
+  const isAllowed = rpl >= processor.state.cpl && (conforming ? dpl <= rpl : dpl === rpl);
+  if (!isCode || isLongAndWide(target) || !isAllowed) {
     throw new GuestFault(Vector.GP, code);
   }
   if ((target.rights & Rights.P) === 0) throw new GuestFault(Vector.NP, code);
   if ((target.rights & Rights.L) === 0) throw new NotImplemented('return to compatibility mode');
-  if (!isCanonical(rip.high)) throw new GuestFault(Vector.GP, 0);
   return target;
+}
+
+function requireCanonical(rip: Long): void {
+  if (!isCanonical(rip.high)) throw new GuestFault(Vector.GP, 0);
 }
 
 function arrive(processor: Processor, rip: Long, rsp: Long): void {

@@ -71,6 +71,11 @@ function fill(processor: Processor, number: number, descriptor: Descriptor): voi
   words[register.rights] = descriptor.rights;
 }
 
+/** Both L and D, which no code segment may have. */
+export function isLongAndWide({ rights }: Descriptor): boolean {
+  return (rights & Rights.L) !== 0 && (rights & Rights.DB) !== 0;
+}
+
 function setAccessed(processor: Processor, descriptor: Descriptor): Descriptor {
   if ((descriptor.rights & 1) !== 0) return descriptor;
   const rights = descriptor.rights | 1;
@@ -161,11 +166,17 @@ function systemDescriptor(processor: Processor, selector: number, type: number):
   return descriptor;
 }
 
+/** Of the upper 8 bytes of a system descriptor, so that they are none by themselves: 0. */
+const UPPER_TYPE = 0x1f00;
+
 /** The base of a system descriptor, whose upper half lies behind the first 8 bytes. */
-function wideBase({ mmu }: Processor, { at, base }: Descriptor): Long {
+function wideBase(processor: Processor, { at, base, selector }: Descriptor): Long {
+  const { mmu, state } = processor;
+  const fault = new GuestFault(Vector.GP, selector & 0xfffc);
+  if ((selector & 0xfff8) + 15 > (state.words[Word.GDTR_LIMIT] & 0xffff)) throw fault;
   const above = at.add(8);
   const upper = mmu.asSupervisor(() => mmu.read(above.low, above.high, 8));
-  if (!isCanonical(upper.low)) throw new GuestFault(Vector.GP, 0);
+  if ((upper.high & UPPER_TYPE) !== 0 || !isCanonical(upper.low)) throw fault;
   return Long.fromBits(base | 0, upper.low);
 }
 
@@ -205,7 +216,8 @@ const FLAT_DATA = 0xc093;
 
 /**
  * CS and SS as fast system calls set them: flat, without looking at descriptors.
- * @param stackDistance from the selector of CS to that of SS
+ * @param selector of CS, whose RPL does not matter
+ * @param stackDistance from there to the selector of SS, whose RPL is at least that
  */
 export function loadFlatSegments(
   processor: Processor,
@@ -215,7 +227,7 @@ export function loadFlatSegments(
 ): void {
   const flat = { base: 0, limit: FLAT_LIMIT, at: Long.ZERO };
   const privilege = cpl << Rights.DPL_SHIFT;
-  const code = (selector & 0xffff) | cpl;
+  const code = (selector & 0xfffc) | cpl;
   const stack = ((selector + stackDistance) & 0xffff) | cpl;
   fill(processor, Segment.CS, { ...flat, selector: code, rights: FLAT_CODE | privilege });
   fill(processor, Segment.SS, { ...flat, selector: stack, rights: FLAT_DATA | privilege });

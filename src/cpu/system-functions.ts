@@ -200,7 +200,9 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   loadSegment: (processor, args) => {
     const number = first(args).low;
     loadSegment(processor, number, second(args).low);
-    if (number === Segment.SS) processor.block(Blocking.MOV_SS);
+    // LSS loads the stack pointer too and needs no such help.
+    const isAlone = processor.evaluator.instruction.row.mnemonic !== 'LSS';
+    if (number === Segment.SS && isAlone) processor.block(Blocking.MOV_SS);
     return undefined;
   },
   loadTaskRegister: (processor, args) => {
