@@ -1,6 +1,7 @@
-// Executing one instruction in software, for accesses to device memory: the processor does it, with
-// an owner that lets devices through. A read that user space must answer stops the instruction; it
-// is executed again, from the start, when the answer is there.
+// Executing one instruction in software, for accesses to device memory and for INS and OUTS: the
+// processor does it, with an owner that lets devices through. A read that user space must answer
+// stops the instruction; it is executed again, from the start, when the answer is there. Of a
+// repeated instruction, one iteration.
 
 import Long from 'long';
 import {
@@ -15,13 +16,8 @@ import { isApicPage, readXapic, writeXapic } from './apic-access.ts';
 import { InternalError, type KvmExit } from './kvm-exit.ts';
 import type { Vcpu } from './vcpu.ts';
 
-/** A device access that goes to user space. */
-interface Pending {
-  readonly isWrite: boolean;
-  readonly gpa: number;
-  readonly lengthBytes: number;
-  readonly data: Long;
-}
+/** An access that goes to user space. */
+type Pending = Extract<KvmExit, { reason: 'IO' | 'MMIO' }>;
 
 /** Emulate the instruction at RIP; what user space has to do about it, or null if it is done. */
 export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
@@ -29,17 +25,17 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
   vcpu.counters.insn_emulation++;
   pcpu.spend(vcpu.vm.costs.kvm.emulate);
   const pending: Pending[] = [];
-  const reads = [...vcpu.state.mmioReads];
+  const reads = [...vcpu.state.answers];
   const stop = processor.stepIn(owner(vcpu), devices(vcpu, pcpu, pending, reads));
   const access = pending[0];
   if (access !== undefined) return toUserSpace(vcpu, access);
-  vcpu.state.mmioReads.length = 0;
+  vcpu.state.answers.length = 0;
   if (stop === null) {
     vcpu.virtual.vmcs.stale.add('guest');
     return null;
   }
   const what = stop.kind === 'notImplemented' ? stop.what : stop.kind;
-  const message = `emulating an access to device memory: ${what}`;
+  const message = `emulating an access to a device: ${what}`;
   return { reason: 'INTERNAL_ERROR', suberror: InternalError.EMULATION, message };
 }
 
@@ -68,6 +64,21 @@ function devices(
 ): Platform {
   return {
     ...EMPTY_PLATFORM,
+    portIn: (port, widthBits) => {
+      const sizeBytes = widthBits / 8;
+      const answered = reads.shift();
+      if (answered !== undefined) {
+        tracePort(pcpu, false, port, sizeBytes, answered.low >>> 0);
+        return answered.low >>> 0;
+      }
+      pending.push({ reason: 'IO', direction: 'in', port, sizeBytes, data: 0 });
+      throw OWNER_STOP;
+    },
+    portOut: (port, widthBits, data) => {
+      const sizeBytes = widthBits / 8;
+      tracePort(pcpu, true, port, sizeBytes, data);
+      pending.push({ reason: 'IO', direction: 'out', port, sizeBytes, data });
+    },
     deviceRead: (gpa, lengthBytes) => {
       if (isApicPage(vcpu, gpa)) return readXapic(vcpu, gpa, pcpu);
       const answered = reads.shift();
@@ -77,22 +88,36 @@ function devices(
           pcpu.trace('kvm_mmio', { kind: 'read', len: lengthBytes, gpa, value: data });
         return data;
       }
-      pending.push({ isWrite: false, gpa, lengthBytes, data: Long.ZERO });
+      pending.push({ reason: 'MMIO', isWrite: false, gpa, lengthBytes, data: Long.ZERO });
       throw OWNER_STOP;
     },
     deviceWrite: (gpa, lengthBytes, data) => {
       if (isApicPage(vcpu, gpa)) writeXapic(vcpu, gpa, data, pcpu);
-      else pending.push({ isWrite: true, gpa, lengthBytes, data });
+      else pending.push({ reason: 'MMIO', isWrite: true, gpa, lengthBytes, data });
       if (pcpu.traced)
         pcpu.trace('kvm_mmio', { kind: 'write', len: lengthBytes, gpa, value: data });
     },
   };
 }
 
+/** As kvm_pio shows an access to a port. */
+export function tracePort(
+  pcpu: Pcpu,
+  isWrite: boolean,
+  port: number,
+  sizeBytes: number,
+  value: number,
+): void {
+  if (!pcpu.traced) return;
+  pcpu.trace('kvm_pio', { write: isWrite, port, size: sizeBytes, count: 1, value });
+}
+
 function toUserSpace(vcpu: Vcpu, access: Pending): KvmExit {
   // A write has completed the instruction; a read has to be executed again.
-  vcpu.state.completion = access.isWrite ? 'none' : 'mmio';
-  if (access.isWrite) vcpu.state.mmioReads.length = 0;
-  vcpu.counters.mmio_exits++;
-  return { reason: 'MMIO', ...access };
+  const isWrite = access.reason === 'IO' ? access.direction === 'out' : access.isWrite;
+  vcpu.state.completion = isWrite ? 'none' : 'emulate';
+  if (isWrite) vcpu.state.answers.length = 0;
+  if (access.reason === 'IO') vcpu.counters.io_exits++;
+  else vcpu.counters.mmio_exits++;
+  return access;
 }

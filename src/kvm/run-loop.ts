@@ -7,7 +7,7 @@ import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts';
 import { endSpin } from './directed-yield.ts';
-import { emulateInstruction } from './emulate.ts';
+import { emulateInstruction, tracePort } from './emulate.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import type { ExitHandlers } from './exits/handlers.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
@@ -270,13 +270,11 @@ export class VcpuThread implements ThreadBody {
     if (completion === 'out') vcpu.skipInstruction();
     else if (completion === 'in' && exit.reason === 'IO') {
       this.setAccumulator(exit.sizeBytes, exit.data);
-      if (pcpu.traced) {
-        const { port, sizeBytes, data } = exit;
-        pcpu.trace('kvm_pio', { write: false, port, size: sizeBytes, count: 1, value: data });
-      }
+      tracePort(pcpu, false, exit.port, exit.sizeBytes, exit.data);
       vcpu.skipInstruction();
-    } else if (completion === 'mmio' && exit.reason === 'MMIO') {
-      vcpu.state.mmioReads.push({ low: exit.data.low, high: exit.data.high });
+    } else if (completion === 'emulate' && (exit.reason === 'MMIO' || exit.reason === 'IO')) {
+      const data = exit.reason === 'MMIO' ? exit.data : Long.fromNumber(exit.data);
+      vcpu.state.answers.push({ low: data.low, high: data.high });
       const next = emulateInstruction(vcpu, pcpu);
       if (next !== null) this.leaveTo(next);
     }

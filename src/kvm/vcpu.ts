@@ -70,9 +70,9 @@ export interface VcpuState {
   dyEligible: boolean;
   pleWindow: number;
   /** The port or device access that user space has to complete, and what the guest waits for. */
-  completion: 'none' | 'in' | 'out' | 'mmio';
+  completion: 'none' | 'in' | 'out' | 'emulate';
   /** Device reads that user space has answered, in order, while an instruction is emulated. */
-  readonly mmioReads: { low: number; high: number }[];
+  readonly answers: { low: number; high: number }[];
   /** pCPU it was loaded on last, or -1. */
   cpu: number;
   /** Why it cannot go on, if the guest asked for something that does not exist here. */
@@ -130,7 +130,7 @@ export class Vcpu {
       dyEligible: false,
       pleWindow: vm.parameters.pleWindow,
       completion: 'none',
-      mmioReads: [],
+      answers: [],
       cpu: -1,
       notImplemented: null,
     };

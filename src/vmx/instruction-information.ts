@@ -1,5 +1,5 @@
-// The VM-exit instruction-information field of the VMX instructions: scale, address size, registers
-// and segment of the operands. SDM 3, "VM-Exit Instruction Information Field".
+// The VM-exit instruction-information field of VMX instructions, INS and OUTS: scale, address size,
+// registers and segment of the operands. SDM 3, "VM-Exit Instruction Information Field".
 
 import type { Instruction } from '../isa/index.ts';
 
@@ -8,6 +8,11 @@ const NO_INDEX = 1 << 22;
 const NO_BASE = 1 << 27;
 
 const ADDRESS_SIZES: Readonly<Record<16 | 32 | 64, number>> = { 16: 0, 32: 1, 64: 2 };
+
+/** Bits 9:7. */
+export function addressSizeInformation(width: 16 | 32 | 64): number {
+  return ADDRESS_SIZES[width] << 7;
+}
 
 /** 0 for instructions without operands. VMREAD and VMWRITE may have a register for memory. */
 export function instructionInformation({ operands, row, addressWidth }: Instruction): number {
@@ -22,7 +27,7 @@ export function instructionInformation({ operands, row, addressWidth }: Instruct
   return (
     second |
     scale |
-    (ADDRESS_SIZES[addressWidth] << 7) |
+    addressSizeInformation(addressWidth) |
     (segment << 15) |
     (index < 0 ? NO_INDEX : index << 18) |
     (base < 0 ? NO_BASE : base << 23)

@@ -3,14 +3,20 @@
 // before its privilege check, which settles little, and after it.
 
 import Long from 'long';
-import { Cr0, GuestFault, portAccess, Vector } from '../cpu/index.ts';
-import { Gpr, type Instruction, type Intercept, type RegisterOperand } from '../isa/index.ts';
+import { Cr0, GuestFault, portAccess, SEGMENT_WORDS, Vector } from '../cpu/index.ts';
+import {
+  Gpr,
+  type Instruction,
+  type Intercept,
+  type RegisterOperand,
+  Segment,
+} from '../isa/index.ts';
 import { msrExits, portExits } from './bitmaps.ts';
 import { Primary, Secondary } from './controls.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
-import { instructionInformation } from './instruction-information.ts';
-import type { VirtualProcessor } from './virtual-processor.ts';
+import { addressSizeInformation, instructionInformation } from './instruction-information.ts';
+import type { ExitDetails, VirtualProcessor } from './virtual-processor.ts';
 
 type Decision = (owner: VirtualProcessor, instruction: Instruction) => void;
 
@@ -97,13 +103,37 @@ const io: Decision = (owner, instruction) => {
         )
       : (owner.primary & Primary.UNCOND_IO_EXITING) !== 0;
   if (!exits) return;
+  const isRepeated = instruction.repeat !== 'none';
   const qualification =
     (lengthBytes - 1) |
     (access.isIn ? 1 << 3 : 0) |
+    (access.isString ? 1 << 4 : 0) |
+    (isRepeated ? 1 << 5 : 0) |
     (access.isImmediate ? 1 << 6 : 0) |
     (access.port << 16);
-  exit(owner, Exit.IO_INSTRUCTION, instruction, Long.fromInt(qualification, true));
+  owner.exit(Exit.IO_INSTRUCTION, {
+    qualification: Long.fromInt(qualification, true),
+    instructionLengthBytes: instruction.lengthBytes,
+    ...(access.isString ? stringOperand(owner, instruction, access.isIn) : {}),
+  });
 };
+
+/** Where INS or OUTS find their data: ES:rDI, or DS:rSI with overrides. */
+function stringOperand(
+  owner: VirtualProcessor,
+  { addressWidth, segmentOverride }: Instruction,
+  isIn: boolean,
+): Pick<ExitDetails, 'guestLinearAddress' | 'instructionInformation'> {
+  const { state } = owner.processor;
+  const segment = isIn ? Segment.ES : segmentOverride < 0 ? Segment.DS : segmentOverride;
+  const register = state.get64(2 * (isIn ? Gpr.RDI : Gpr.RSI));
+  const offset = addressWidth === 64 ? register : Long.fromBits(register.low, 0);
+  const base = segment < Segment.FS ? Long.ZERO : state.get64(SEGMENT_WORDS[segment].base);
+  return {
+    guestLinearAddress: base.add(offset),
+    instructionInformation: addressSizeInformation(addressWidth) | (isIn ? 0 : segment << 15),
+  };
+}
 
 /** The control or debug register and the general register of a MOV. */
 function moveParts(instruction: Instruction): {

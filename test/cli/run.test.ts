@@ -90,7 +90,7 @@ const CODES: readonly (readonly [
   ],
   [6, 'run guest-programs/triple-fault.asm', 'Triple fault: vCPU 0 met a triple fault.', null],
   [8, 'run asleep.asm', 'waits for an interrupt, but its local APIC is not enabled', null],
-  [10, 'run missing.asm', 'Not implemented: vCPU 0: emulating an access to device memory', null],
+  [10, 'run missing.asm', 'Not implemented: vCPU 0: emulating an access to a device', null],
   [
     12,
     'run halt.asm',

@@ -125,6 +125,9 @@ const UNSEEN: ReadonlyMap<string, readonly string[]> = new Map([
   ['CLFLUSH', ['reads memory 0']], // only whether it may be read matters
   ['CLFLUSHOPT', ['reads memory 0']],
   ['CLWB', ['reads memory 0']],
+  ['INSB', ['reads memory 0']],
+  ['INSD', ['reads memory 0']],
+  ['INSW', ['reads memory 0']],
   ['INT', OF_INT],
   ['INT1', OF_INT],
   ['INT3', OF_INT],

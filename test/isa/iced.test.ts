@@ -220,6 +220,9 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['CMPXCHG16B', ['memory']], // one access of 16 bytes
   ['CRC32', ['registers']], // 32 bits of a 64-bit destination do not matter
   ['ENTER', ['memory', 'registers']], // iced leaves out that the new top must be writable
+  ['INSB', ['memory']], // whether it may be written is tried before the port is read
+  ['INSD', ['memory']],
+  ['INSW', ['memory']],
   ['INT', ['flags', 'registers']], // iced does not follow interrupts
   ['INT1', ['flags', 'registers']],
   ['INT3', ['flags', 'registers']],

@@ -28,7 +28,7 @@ export function isSameMnemonic(mnemonic: string, text: string): boolean {
   const [name = ''] = text.replace(PREFIXES, '').split(/[\s,]/);
   const ours = mnemonic.toLowerCase();
   // The width of a string instruction stands with its operands.
-  const ourStem = ours.replace(/^(movs|cmps|stos|lods|scas)[bwdq]$/, '$1');
+  const ourStem = ours.replace(/^(movs|cmps|stos|lods|scas|ins|outs)[bwdq]$/, '$1');
   if (ourStem === name || ours === (NAMES.get(name) ?? name)) return true;
   if (ours === 'sal') return name === 'shl';
   // Hints of processors that have them, nothing to others.

@@ -1,9 +1,10 @@
-// SDM 2: MOVS, STOS, LODS, SCAS, CMPS and their repetition. A meaning does one iteration and says
-// `again` if more follow, so that interrupts can come between iterations.
+// SDM 2: MOVS, STOS, LODS, SCAS, CMPS, INS, OUTS and their repetition. A meaning does one iteration
+// and says `again` if more follow, so that interrupts can come between iterations.
 
 import { type Domain, Flag, type Meaning } from '../domain.ts';
 import { instruction } from '../notation.ts';
 import { Gpr, Segment, type Width } from '../registers.ts';
+import { hex } from './forms.ts';
 
 /** One iteration of a string instruction. */
 type Iteration = <V, B>(d: Domain<V, B>, width: Width) => void;
@@ -82,6 +83,35 @@ const cmps: Iteration = (d, width) => {
   d.flagsOfSub(width, x, y, d.sub(width, x, y));
 };
 
+/** The destination must be writable before the port is read. */
+const ins: Iteration = (d, width) => {
+  const to = destination(d);
+  d.loadForWrite(width, Segment.ES, to);
+  d.store(width, Segment.ES, to, d.call('in', d.register(16, Gpr.RDX)));
+  advance(d, Gpr.RDI, width);
+};
+
+const outs: Iteration = (d, width) => {
+  d.call('out', d.register(16, Gpr.RDX), source(d, width));
+  advance(d, Gpr.RSI, width);
+};
+
+/** INS and OUTS: an operand size of 64 bits is one of 32. */
+function portRows(stem: string, summary: string, opcode: number, iteration: Iteration) {
+  const attributes = { cost: 'io', privilege: 'io', intercept: 'IO', repeat: 'plain' } as const;
+  const wide = hex(opcode + 1);
+  const double = repeated((d) => iteration(d, 32), false);
+  return [
+    ...instruction(`${stem}B`, summary, attributes, repeatedBytes(iteration, false), [
+      ['', hex(opcode)],
+    ]),
+    ...instruction(`${stem}W`, summary, attributes, repeated(iteration, false), [
+      ['', `o16 ${wide}`],
+    ]),
+    ...instruction(`${stem}D`, summary, attributes, double, [['', wide]]),
+  ];
+}
+
 /** The byte form has the lower, even opcode. */
 function rows(stem: string, summary: string, opcode: number, iteration: Iteration) {
   const compare = iteration === scas || iteration === cmps;
@@ -110,4 +140,6 @@ export const strings = [
   ...rows('STOS', 'Store string', 0xaa, stos),
   ...rows('LODS', 'Load string', 0xac, lods),
   ...rows('SCAS', 'Scan string', 0xae, scas),
+  ...portRows('INS', 'Input from port to string', 0x6c, ins),
+  ...portRows('OUTS', 'Output string to port', 0x6e, outs),
 ];
