@@ -2,7 +2,7 @@
 // inject_pending_event: first what an exit interrupted, then a new exception, then an NMI, then the
 // APIC's best vector. What cannot go in now opens a window that exits as soon as it can.
 
-import { EventTypes, VECTOR_NAMES, Vector } from '../cpu/index.ts';
+import { EventTypes, Rflags, VECTOR_NAMES, Vector, Word } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import { fieldIndex, Primary } from '../vmx/index.ts';
 import type { PendingEvent, Vcpu } from './vcpu.ts';
@@ -50,6 +50,7 @@ export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
     state.reinject = null;
     injected = true;
   } else if (state.exception !== null) {
+    setResumeFlag(vcpu, state.exception.information & 0xff);
     inject(vcpu, pcpu, state.exception, false);
     state.exception = null;
     injected = true;
@@ -71,6 +72,14 @@ export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
   }
   setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.lapic.deliverable >= 0);
   setWindow(vcpu, Primary.NMI_WINDOW_EXITING, state.nmiPending);
+}
+
+/** Exceptions that are no faults: their image of RFLAGS has RF as it is. */
+const NO_FAULTS: readonly number[] = [Vector.DB, Vector.BP, Vector.DF, Vector.MC];
+
+/** A processor sets RF in the image that a fault pushes, but not for injected events. */
+function setResumeFlag(vcpu: Vcpu, vector: number): void {
+  if (!NO_FAULTS.includes(vector)) vcpu.virtual.processor.state.words[Word.RFLAGS] |= Rflags.RF;
 }
 
 function inject(vcpu: Vcpu, pcpu: Pcpu, event: PendingEvent, reinjected: boolean): void {

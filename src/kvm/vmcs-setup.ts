@@ -44,7 +44,8 @@ export function passThroughMsrs(memory: PhysicalMemory, bitmap: number): void {
 
 /** CR0 and CR4 bits that the guest owns. Linux kvm_cache_regs.h, KVM_POSSIBLE_CR*_GUEST_BITS. */
 const CR0_GUEST_BITS = Cr0.TS;
-const CR4_GUEST_BITS = Cr4.PVI | Cr4.DE | Cr4.PCE | Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.PGE | Cr4.TSD;
+const CR4_GUEST_BITS =
+  Cr4.PVI | Cr4.DE | Cr4.PCE | Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.PGE | Cr4.TSD | Cr4.FSGSBASE;
 
 const INTERCEPTED_EXCEPTIONS =
   (1 << Vector.UD) | (1 << Vector.DB) | (1 << Vector.AC) | (1 << Vector.MC);

@@ -19,8 +19,11 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
   const { state } = vcpu.virtual.processor;
   const type = (qualification >> 4) & 3;
   if (type === CLTS || type === LMSW) {
-    const value = partlyWritten(vcpu, type === CLTS ? null : qualification >>> 16);
-    if (pcpu.traced) pcpu.trace('kvm_cr', { write: true, number: 0, value });
+    const status = type === CLTS ? null : qualification >>> 16;
+    const value = partlyWritten(vcpu, status);
+    // The kernel shows LMSW as if it could clear PE.
+    const shown = status === null ? value : value.and(~Cr0.PE).or(status & Cr0.PE);
+    if (pcpu.traced) pcpu.trace('kvm_cr', { write: true, number: 0, value: shown });
     write(vcpu, 0, value);
   } else if (isWrite) {
     const value = state.get64(2 * register);

@@ -2,7 +2,7 @@
 // that are only passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c,
 // handle_ud.
 
-import { Vector, Word } from '../../cpu/index.ts';
+import { EventTypes, Vector, Word } from '../../cpu/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { readGuestBytes, writeGuestBytes } from '../guest-memory.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -16,6 +16,9 @@ const F = {
 
 const ERROR_CODE_VALID = 1 << 11;
 
+/** INT1 exits before it is done; its #DB is a trap, with the address behind it. */
+const INT1 = EventTypes.PRIVILEGED_SOFTWARE_EXCEPTION;
+
 const VMCALL = Uint8Array.of(0x0f, 0x01, 0xc1);
 const VMMCALL = Uint8Array.of(0x0f, 0x01, 0xd9);
 
@@ -26,6 +29,7 @@ export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   const vector = information & 0xff;
   if (vector === Vector.UD && patchHypercall(vcpu)) return 'resume';
   if (vector === Vector.DB) {
+    if (((information >> 8) & 7) === INT1) vcpu.skipInstruction();
     processor.state.words[Word.DR6] |= vmcs.get32(F.QUALIFICATION);
   }
   const hasError = (information & ERROR_CODE_VALID) !== 0;
