@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { reference, SCENARIO } from '../src/machine/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
+import { instructionPage } from './support/instruction-page.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -75,9 +76,6 @@ test.each(DOCUMENTS)('links in %s lead somewhere', (name) => {
   expect(broken).toEqual([]);
 });
 
-const START = '<!-- keys: generated from the declaration -->';
-const END = '<!-- end of keys -->';
-
 function keyTable(): string {
   const rows = reference(SCENARIO).map(({ key, summary, expected, fallback, flag }) => {
     const cells = [`\`${key}\``, summary, expected, fallback, flag === null ? '' : `\`--${flag}\``];
@@ -90,12 +88,20 @@ function keyTable(): string {
   ].join('\n');
 }
 
-test('docs/scenario.md lists the keys as they are declared', () => {
-  const path = join(ROOT, 'docs/scenario.md');
+/** Parts of documents that are made from declarations, between two comments. */
+const GENERATED = [
+  ['docs/scenario.md', 'keys', keyTable],
+  ['docs/instructions.md', 'instructions', instructionPage],
+] as const;
+
+test.each(GENERATED)('%s says what is declared', (name, part, make) => {
+  const path = join(ROOT, name);
   const text = readFileSync(path, 'utf8');
-  const from = text.indexOf(START) + START.length;
-  const to = text.indexOf(END);
-  const wanted = `${text.slice(0, from)}\n\n${keyTable()}\n\n${text.slice(to)}`;
+  const [start, end] = [`<!-- ${part}: generated -->`, `<!-- end of ${part} -->`];
+  const from = text.indexOf(start) + start.length;
+  const to = text.indexOf(end);
+  expect([from > start.length, to > 0]).toEqual([true, true]);
+  const wanted = `${text.slice(0, from)}\n\n${make().trim()}\n\n${text.slice(to)}`;
   if (process.env.VMXLAB_UPDATE_GOLDEN === '1') writeFileSync(path, wanted);
   else expect(text).toBe(wanted);
 });
