@@ -1,6 +1,6 @@
 // Loading segment registers, LDTR and TR: which descriptors are taken, which fault is raised, and
-// what the registers hold then. SDM 2, "MOV - Move", "POP", "LDS/LES/LFS/LGS/LSS", "LLDT" and "LTR";
-// SDM 3, "Segment Loading Instructions in IA-32e Mode".
+// what the registers hold then. SDM 2, "MOV - Move", "POP", "LDS/LES/LFS/LGS/LSS", "LLDT" and
+// "LTR"; SDM 3, "Segment Loading Instructions in IA-32e Mode".
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';

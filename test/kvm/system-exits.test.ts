@@ -1,6 +1,7 @@
-// What KVM does for the rarer exits: VMX instructions, RDPMC, caches, MONITOR and MWAIT, and the parts
-// of CR0 that CLTS and LMSW write (Linux 6.1, arch/x86/kvm/vmx/vmx.c, handle_vmx_instruction and
-// handle_cr, and x86.c, kvm_emulate_as_nop, kvm_emulate_monitor_mwait, kvm_emulate_rdpmc, kvm_lmsw).
+// What KVM does for the rarer exits: VMX instructions, RDPMC, caches, MONITOR and MWAIT, and the
+// parts of CR0 that CLTS and LMSW write (Linux 6.1, arch/x86/kvm/vmx/vmx.c, handle_vmx_instruction
+// and handle_cr, and x86.c, kvm_emulate_as_nop, kvm_emulate_monitor_mwait, kvm_emulate_rdpmc,
+// kvm_lmsw).
 
 import { describe, expect, test } from 'vitest';
 import { KVM_COSTS, KvmBench, Selector, VMX_COSTS } from '../support/kvm-bench.ts';

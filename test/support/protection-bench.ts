@@ -1,6 +1,6 @@
 // Executes one instruction at a time among segments that a test describes, at any privilege level,
-// and says what came of it: `#GP(58)`, or nothing if it completed. Faults are caught before they are
-// delivered, so that the state afterwards is the one that the instruction left behind.
+// and says what came of it: `#GP(58)`, or nothing if it completed. Faults are caught before they
+// are delivered, so that the state afterwards is the one that the instruction left behind.
 
 import type Long from 'long';
 import { returnsBehind, VECTOR_NAMES } from '../../src/cpu/index.ts';

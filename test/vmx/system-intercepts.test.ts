@@ -1,6 +1,7 @@
-// Exits of CLTS, LMSW, INVD, WBINVD, RDPMC, MONITOR, MWAIT, RDPID and INT1: which controls make them
-// exit, what comes before, and what is recorded. SDM 3, "Instructions That Cause VM Exits", "Relative
-// Priority of Faults and VM Exits" and "Exit Qualification for Control-Register Accesses".
+// Exits of CLTS, LMSW, INVD, WBINVD, RDPMC, MONITOR, MWAIT, RDPID and INT1: which controls make
+// them exit, what comes before, and what is recorded. SDM 3, "Instructions That Cause VM Exits",
+// "Relative Priority of Faults and VM Exits" and "Exit Qualification for Control-Register
+// Accesses".
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';

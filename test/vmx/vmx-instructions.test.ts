@@ -1,8 +1,8 @@
 // Exits of the VMX instructions: always and at any privilege, before their operands are looked at,
 // with the displacement as qualification and a description of the operands. SDM 3, "Instructions
-// That Cause VM Exits Unconditionally", "Basic VM-Exit Information" (exit qualification), and "VM-Exit
-// Instruction-Information Field", its tables for VMCLEAR and kin, INVEPT and INVVPID, and VMREAD and
-// VMWRITE.
+// That Cause VM Exits Unconditionally", "Basic VM-Exit Information" (exit qualification), and
+// "VM-Exit Instruction-Information Field", its tables for VMCLEAR and kin, INVEPT and INVVPID, and
+// VMREAD and VMWRITE.
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
