@@ -47,6 +47,7 @@ export function systemCall(processor: Processor): void {
   words[Word.RFLAGS] = (words[Word.RFLAGS] & ~words[SFMASK]) | Rflags.FIXED;
   loadFlatSegments(processor, words[STAR + 1], 8, 0);
   arrive(processor, state.get64(LSTAR));
+  processor.stepByNewFlags();
 }
 
 export function systemReturn(processor: Processor): void {
@@ -63,6 +64,7 @@ export function systemReturn(processor: Processor): void {
   const base = state.words[STAR + 1] >>> 16;
   loadFlatSegments(processor, base + 16, -8, 3);
   arrive(processor, target);
+  processor.stepByNewFlags();
 }
 
 /** The selector that SYSENTER and SYSEXIT count from; 0 makes them fault. */

@@ -111,6 +111,14 @@ export class Processor {
     this.stepping = false;
   }
 
+  /**
+   * The instruction ends in a single-step trap if TF is set behind it, rather than before it: so a
+   * system may mask TF on SYSCALL, and give it back by SYSRET for the whole of the call.
+   */
+  stepByNewFlags(): void {
+    this.stepping = (this.state.words[Word.RFLAGS] & Rflags.TF) !== 0;
+  }
+
   /** To be called after the state was changed from outside. */
   stateChanged(): void {
     this.mmu.flush();
@@ -186,6 +194,7 @@ export class Processor {
 
   private loop(limit: number): ProcessorStop {
     const { words } = this.state;
+    this.stepping = false;
     while (this.clock < limit) {
       if (this.attention) {
         this.attention = false;
@@ -197,6 +206,7 @@ export class Processor {
         }
       }
       this.executeBlock(limit);
+      if (this.stepping) this.endStep();
     }
     return LIMIT;
   }
@@ -214,7 +224,12 @@ export class Processor {
     this.attention = true;
     this.stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
     this.executeUnderBlocking();
-    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    this.endStep();
+  }
+
+  private endStep(): void {
+    if (this.stepping) this.state.words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    this.stepping = false;
     this.trap();
   }
 

@@ -4,8 +4,9 @@
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
+import { BareMachine } from '../support/bare-machine.ts';
 import { ProtectionBench, STACK } from '../support/protection-bench.ts';
-import { At } from '../support/vmx-bench.ts';
+import { At, Selector } from '../support/vmx-bench.ts';
 
 const SCE = 1;
 const FLAT = 0xffffffff;
@@ -232,6 +233,107 @@ test('a system call there and back', () => {
   );
   expect(steps(1)).toEqual([0, At.CODE + 0x100, 2]);
   expect(steps(2)).toEqual([3, At.CODE + 2, 0x202]);
+});
+
+describe('what paging makes of the privilege', () => {
+  /** A page for supervisors only. */
+  const SECRET = At.DATA + 0x2000;
+  const READ = `mov rbx, [${SECRET}]`;
+
+  function guarded(cpl: 0 | 3): BareMachine {
+    const bare = new BareMachine(cpl);
+    bare.changeEntry(SECRET, 1, { clear: 4 });
+    bare.set('star', 0x0013_0008 * 2 ** 32);
+    bare.set('sysenterCs', 8);
+    bare.set('sysenterEsp', At.STACK);
+    for (const name of ['lstar', 'sysenterEip']) bare.set(name, At.CODE + 2);
+    return bare;
+  }
+
+  test.each(['syscall', 'sysenter'])('%s opens it', (call) => {
+    // The system begins right behind the call, with the same access.
+    const bare = guarded(3);
+    expect(bare.run(`${call}\n${READ}\nhlt`)).toBe(false);
+    expect(guarded(3).delivered(`nop\nnop\n${READ}`)).toMatchObject({ vector: 14, errorCode: 5 });
+  });
+
+  const FRAME = `push ${Selector.USER_DATA}\npush rsp\npush ${Selector.USER_CODE}\npush user`;
+  test.each([
+    ['o64 sysret', 'mov ecx, user\nxor r11d, r11d\no64 sysret'],
+    ['o64 sysexit', 'mov edx, user\nmov rcx, rsp\no64 sysexit'],
+    ['retfq', `${FRAME}\nretfq`],
+  ])('%s closes it', (_what, source) => {
+    const text = `${READ}\n${source}\nuser: ${READ}\nhlt`;
+    const bare = guarded(0);
+    const user = bare.load(text).get('user');
+    expect(bare.delivered(text)).toMatchObject({ vector: 14, errorCode: 5, rip: user });
+  });
+});
+
+describe('single steps over fast calls', () => {
+  const TF = 0x100;
+  const KERNEL_CODE = At.CODE + 0x100;
+
+  /** A machine at CPL 3 or 0 with TF as given, and NOPs where SYSCALL and SYSENTER lead. */
+  function stepping(cpl: 0 | 3, flags: number, mask: number): BareMachine {
+    const bare = new BareMachine(cpl);
+    bare.set('rflags', flags);
+    bare.set('star', 0x0013_0008 * 2 ** 32);
+    bare.set('lstar', KERNEL_CODE);
+    bare.set('sfmask', mask);
+    bare.set('sysenterCs', 8);
+    bare.set('sysenterEip', KERNEL_CODE);
+    bare.set('sysenterEsp', At.STACK);
+    bare.machine.memory.write(bare.hpa(KERNEL_CODE), Uint8Array.of(0x90, 0x90, 0xf4));
+    return bare;
+  }
+
+  // TF counts for SYSCALL and SYSRET as it is behind them, so that a system can mask it. Linux
+  // commit c8401dda2f0a, "KVM: x86: fix singlestepping over syscall"; for SYSENTER as ever.
+  test('SYSCALL that masks TF does not trap in the system', () => {
+    const bare = stepping(3, TF + 2, TF);
+    expect(bare.run('syscall')).toBe(false);
+    expect([bare.get('rip'), bare.get('r11')]).toEqual([KERNEL_CODE + 3, TF + 2]);
+  });
+
+  test('SYSCALL that does not mask TF traps at the first instruction of the system', () => {
+    expect(stepping(3, TF + 2, 0).delivered('syscall')).toMatchObject({
+      vector: 1,
+      rip: KERNEL_CODE,
+      cs: 8,
+      flags: TF + 2,
+    });
+  });
+
+  test('SYSENTER traps there too', () => {
+    expect(stepping(3, TF + 2, TF).delivered('sysenter')).toMatchObject({
+      vector: 1,
+      rip: KERNEL_CODE,
+      cs: 8,
+    });
+  });
+
+  test('SYSRET that sets TF traps before the next instruction', () => {
+    const bare = stepping(0, 2, 0);
+    bare.set('rcx', At.CODE + 0x200);
+    bare.set('r11', TF + 2);
+    expect(bare.delivered('nop\no64 sysret')).toMatchObject({
+      vector: 1,
+      rip: At.CODE + 0x200,
+      cs: 0x23,
+      flags: TF + 2,
+    });
+    expect(bare.get('dr6')).toBe(0xffff4ff0);
+  });
+
+  test('SYSRET that clears TF does not trap', () => {
+    const bare = stepping(0, TF + 2, 0);
+    bare.set('rcx', At.CODE + 0x200);
+    bare.set('r11', 2);
+    bare.machine.memory.write(bare.hpa(At.CODE + 0x200), Uint8Array.of(0x90, 0xf4));
+    // HLT at CPL 3, behind a NOP.
+    expect(bare.delivered('o64 sysret')).toMatchObject({ vector: 13, rip: At.CODE + 0x201 });
+  });
 });
 
 describe('SWAPGS', () => {
