@@ -209,6 +209,12 @@ describe('MONITOR and MWAIT', () => {
   });
 });
 
+test.each(['clac', 'stac'])('%s is undefined at CPL 1 to 3', (source) => {
+  for (const cpl of [1, 2, 3] as const) {
+    expect(new ProtectionBench(cpl).execute(source)).toBe('#UD');
+  }
+});
+
 test('RDPID reads IA32_TSC_AUX, zero-extended, at any CPL', () => {
   for (const cpl of [0, 3] as const) {
     const bench = new ProtectionBench(cpl);
@@ -256,8 +262,6 @@ describe('what this processor does without is undefined, at CPL 0 and 3', () => 
   test.each([
     ['XGETBV', '0x0f, 0x01, 0xd0'],
     ['XSETBV', '0x0f, 0x01, 0xd1'],
-    ['CLAC', '0x0f, 0x01, 0xca'],
-    ['STAC', '0x0f, 0x01, 0xcb'],
     ['INVPCID rax, [rbx]', '0x66, 0x0f, 0x38, 0x82, 0x03'],
     ['GETSEC', '0x0f, 0x37'],
     ['RSM', '0x0f, 0xaa'],

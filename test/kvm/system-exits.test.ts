@@ -243,7 +243,6 @@ describe('what CPUID offers', () => {
     ['INVPCID', 7, 'b', 10, 'invpcid rax, [rbx]', false],
     ['RDSEED', 7, 'b', 18, 'rdseed eax', true],
     ['ADX', 7, 'b', 19, 'adcx eax, ebx', true],
-    ['SMAP', 7, 'b', 20, 'stac', false],
     ['RDPID', 7, 'c', 22, 'rdpid rax', true],
     ['LZCNT', 0x80000001, 'c', 5, 'lzcnt eax, ebx', true],
     ['SYSCALL', 0x80000001, 'd', 11, '', true],
