@@ -21,6 +21,8 @@ export const CR4_ALLOWED =
   Cr4.OSFXSR |
   Cr4.OSXMMEXCPT |
   Cr4.FSGSBASE |
+  Cr4.SMEP |
+  Cr4.SMAP |
   Cr4.VMXE;
 
 const CR0_DEFINED =
@@ -72,6 +74,7 @@ export function writeControl(processor: Processor, number: number, value: Long):
   if (number === 0) written = written.and(Long.fromBits(CR0_DEFINED, 0)).or(Cr0.ET);
   state.set64(word, written);
   if (number !== 2 && number !== 8) processor.mmu.flush();
+  if (number === 4) processor.mmu.updatePrivilege();
   if (number === 8) processor.requestAttention();
 }
 

@@ -7,7 +7,7 @@
 import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';
-import { Cr0, Efer, type ProcessorState, Word } from './state.ts';
+import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Word } from './state.ts';
 import {
   Access,
   type AccessKind,
@@ -39,16 +39,31 @@ const Entry = { P: 1, RW: 2, US: 4, A: 32, D: 64, PS: 128 } as const;
 const RESERVED_HIGH = 0x000fc000;
 const NX_HIGH = 1 << 31;
 
+/** Translations at one privilege. */
+class View {
+  readonly entries = new Int32Array(ENTRY_COUNT * STRIDE);
+  readonly isUser: boolean;
+  /** Data in user pages are out of reach: SMAP. */
+  readonly isGuarded: boolean;
+
+  constructor(isUser: boolean, isGuarded: boolean) {
+    this.isUser = isUser;
+    this.isGuarded = isGuarded;
+  }
+}
+
 /** The memory management unit of one processor. */
 export class Mmu {
   /** Guest-physical address of the last access that {@link locate} answered with DEVICE. */
   deviceGpa = 0;
   private readonly memory: PhysicalMemory;
   private readonly state: ProcessorState;
-  private readonly userEntries = new Int32Array(ENTRY_COUNT * STRIDE);
-  private readonly supervisorEntries = new Int32Array(ENTRY_COUNT * STRIDE);
-  private entries = this.supervisorEntries;
-  private user = false;
+  private readonly views = {
+    user: new View(true, false),
+    supervisor: new View(false, false),
+    guarded: new View(false, true),
+  } as const;
+  private view = this.views.supervisor;
   private empty = false;
   virtualization: Virtualization;
   platform: Platform;
@@ -70,15 +85,21 @@ export class Mmu {
   /** Forget all translations. */
   flush(): void {
     if (this.empty) return;
-    this.userEntries.fill(NO_TAG);
-    this.supervisorEntries.fill(NO_TAG);
+    for (const { entries } of Object.values(this.views)) entries.fill(NO_TAG);
     this.empty = true;
   }
 
-  /** To be called when CPL may have changed. */
+  /** To be called when CPL, RFLAGS.AC or CR4.SMAP may have changed. */
   updatePrivilege(): void {
-    this.user = this.state.cpl === 3;
-    this.entries = this.user ? this.userEntries : this.supervisorEntries;
+    const isOpen = (this.state.words[Word.RFLAGS] & Rflags.AC) !== 0;
+    if (this.state.cpl === 3) this.view = this.views.user;
+    else this.view = isOpen ? this.views.supervisor : this.implicitView;
+  }
+
+  /** Of accesses to descriptor tables, task state and stacks, which AC does not open. */
+  private get implicitView(): View {
+    const isGuarded = (this.state.words[Word.CR4] & Cr4.SMAP) !== 0;
+    return isGuarded ? this.views.guarded : this.views.supervisor;
   }
 
   /**
@@ -93,7 +114,7 @@ export class Mmu {
     stack: boolean,
   ): number {
     const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
-    const entries = this.entries;
+    const { entries } = this.view;
     const offset = low & 0xfff;
     if (
       entries[at + access] === (low & PAGE_MASK) &&
@@ -104,18 +125,18 @@ export class Mmu {
     }
     checkCanonical(low, high, lengthBytes, stack);
     if (offset + lengthBytes > 4096) return SPLIT;
-    return this.locateInPage(low, high, access, this.user);
+    return this.locateInPage(low, high, access, this.view);
   }
 
   /** As {@link locate}, for accesses within a page, at a given privilege. */
-  private locateInPage(low: number, high: number, access: AccessKind, user: boolean): number {
-    const entries = user ? this.userEntries : this.supervisorEntries;
+  private locateInPage(low: number, high: number, access: AccessKind, view: View): number {
+    const { entries } = view;
     const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
     const tag = low & PAGE_MASK;
     if (entries[at + access] === tag && entries[at + LINEAR_HIGH] === high) {
       return (entries[at + PAGE_HPA] >>> 0) + (low & 0xfff);
     }
-    const gpa = this.walk(low, high, access, user) + (low & 0xfff);
+    const gpa = this.walk(low, high, access, view) + (low & 0xfff);
     const hpa = this.virtualization.translate(gpa, access, 'final', low, high);
     if (hpa === DEVICE) {
       this.deviceGpa = gpa;
@@ -141,13 +162,14 @@ export class Mmu {
    * Walk the paging structures to the guest-physical address of the page. Sets accessed and dirty
    * flags, watches every entry it used.
    */
-  private walk(low: number, high: number, access: AccessKind, user: boolean): number {
+  private walk(low: number, high: number, access: AccessKind, view: View): number {
     const words = this.state.words;
     const noExecuteOn = (words[Word.EFER] & Efer.NXE) !== 0;
+    const tellsFetches = noExecuteOn || (words[Word.CR4] & Cr4.SMEP) !== 0;
     const fault = (bits: number) => {
       const write = access === Access.WRITE ? PF.W : 0;
-      const fetch = access === Access.EXECUTE && noExecuteOn ? PF.ID : 0;
-      return new GuestFault(Vector.PF, bits | write | fetch | (user ? PF.U : 0), low, high);
+      const fetch = access === Access.EXECUTE && tellsFetches ? PF.ID : 0;
+      return new GuestFault(Vector.PF, bits | write | fetch | (view.isUser ? PF.U : 0), low, high);
     };
     let table = tableGpa(words[Word.CR3], words[Word.CR3 + 1]);
     let rights = Entry.RW | Entry.US;
@@ -170,18 +192,23 @@ export class Mmu {
         table = tableGpa(entryLow, entryHigh);
         continue;
       }
-      if (!this.permits(rights, noExecute, access, user)) throw fault(PF.P);
+      if (!this.permits(rights, noExecute, access, view)) throw fault(PF.P);
       const flags = access === Access.WRITE ? Entry.A | Entry.D : Entry.A;
       if ((entryLow & flags) !== flags) this.setFlags(gpa, entryLow | flags, low, high);
       return leafGpa(entryLow, entryHigh, level, low);
     }
   }
 
-  private permits(rights: number, noExecute: boolean, access: AccessKind, user: boolean): boolean {
-    if (user && (rights & Entry.US) === 0) return false;
-    if (access === Access.EXECUTE) return !noExecute;
+  private permits(rights: number, noExecute: boolean, access: AccessKind, view: View): boolean {
+    const isUserPage = (rights & Entry.US) !== 0;
+    if (view.isUser && !isUserPage) return false;
+    if (access === Access.EXECUTE) {
+      const keptOut = !view.isUser && isUserPage && (this.state.words[Word.CR4] & Cr4.SMEP) !== 0;
+      return !noExecute && !keptOut;
+    }
+    if (view.isGuarded && isUserPage) return false;
     if (access === Access.READ || (rights & Entry.RW) !== 0) return true;
-    return !user && (this.state.words[Word.CR0] & Cr0.WP) === 0;
+    return !view.isUser && (this.state.words[Word.CR0] & Cr0.WP) === 0;
   }
 
   private entryHpa(gpa: number, low: number, high: number): number {
@@ -212,7 +239,7 @@ export class Mmu {
   }
 
   private readPiece(low: number, high: number, lengthBytes: number): Long {
-    const hpa = this.locateInPage(low, high, Access.READ, this.user);
+    const hpa = this.locateInPage(low, high, Access.READ, this.view);
     if (hpa === DEVICE) return this.platform.deviceRead(this.deviceGpa, lengthBytes);
     return this.readMemory(hpa, lengthBytes);
   }
@@ -237,9 +264,9 @@ export class Mmu {
     }
     const first = 4096 - (low & 0xfff);
     const next = Long.fromBits(low, high).add(first);
-    const headHpa = this.locateInPage(low, high, Access.WRITE, this.user);
+    const headHpa = this.locateInPage(low, high, Access.WRITE, this.view);
     const headGpa = this.deviceGpa;
-    const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE, this.user);
+    const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE, this.view);
     this.writeMemory(headHpa, headGpa, first, value);
     this.writeMemory(tailHpa, this.deviceGpa, lengthBytes - first, value.shru(8 * first));
   }
@@ -259,20 +286,27 @@ export class Mmu {
   probeWrite(low: number, high: number, lengthBytes: number, stack: boolean): void {
     if (this.locate(low, high, lengthBytes, Access.WRITE, stack) !== SPLIT) return;
     const next = Long.fromBits(low, high).add(4096 - (low & 0xfff));
-    this.locateInPage(low, high, Access.WRITE, this.user);
-    this.locateInPage(next.low, next.high, Access.WRITE, this.user);
+    this.locateInPage(low, high, Access.WRITE, this.view);
+    this.locateInPage(next.low, next.high, Access.WRITE, this.view);
   }
 
   /** Run `work` with supervisor privilege: descriptor tables, task state, stacks of handlers. */
   asSupervisor<T>(work: () => T): T {
-    const { user, entries } = this;
-    this.user = false;
-    this.entries = this.supervisorEntries;
+    return this.under(this.implicitView, work);
+  }
+
+  /** Run `work` with supervisor privilege that SMAP does not narrow: on behalf of a host. */
+  asHost<T>(work: () => T): T {
+    return this.under(this.views.supervisor, work);
+  }
+
+  private under<T>(view: View, work: () => T): T {
+    const own = this.view;
+    this.view = view;
     try {
       return work();
     } finally {
-      this.user = user;
-      this.entries = entries;
+      this.view = own;
     }
   }
 }

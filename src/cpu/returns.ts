@@ -173,5 +173,6 @@ export function writeFlags(processor: Processor, image: number, mask: number, cp
   if (cpl === 0) changeable |= Rflags.IOPL;
   changeable &= mask;
   words[Word.RFLAGS] = (old & ~changeable) | (image & changeable) | Rflags.FIXED;
+  processor.mmu.updatePrivilege();
   processor.requestAttention();
 }

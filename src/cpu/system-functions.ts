@@ -246,6 +246,12 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     const limit = visibleDescriptor(processor, selector.low, 'segmentLimit')?.limit ?? 0;
     return Long.fromInt(limit, true);
   },
+  setAccessControl: ({ state, mmu }, [value]) => {
+    state.words[Word.RFLAGS] &= ~Rflags.AC;
+    if (!value.isZero()) state.words[Word.RFLAGS] |= Rflags.AC;
+    mmu.updatePrivilege();
+    return undefined;
+  },
   setInterruptFlag: (processor) => setIf(processor),
   swapGs: returnsNothing(swapGs),
   systemCall: returnsNothing(systemCall),

@@ -58,6 +58,7 @@ export type SystemFunction =
   | 'readTsc' // RDTSC
   | 'readTscp' // RDTSCP
   | 'segmentLimit' // LSL: (selector) -> limit in bytes
+  | 'setAccessControl' // CLAC, STAC: (RFLAGS.AC)
   | 'setInterruptFlag' // STI
   | 'swapGs' // SWAPGS
   | 'systemCall' // SYSCALL

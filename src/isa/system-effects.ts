@@ -105,6 +105,7 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
   readTsc: { registersWritten: full(RAX, RDX) },
   readTscp: { registersWritten: full(RAX, RCX, RDX) },
   segmentLimit: { memory: 'read' },
+  setAccessControl: { flagsWritten: AC },
   setInterruptFlag: { flagsRead: IF, flagsWritten: IF },
   swapGs: {},
   systemCall: {

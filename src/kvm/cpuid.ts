@@ -23,8 +23,8 @@ const FEATURES_ECX = bits(13, 21, 22, 23, 24, 30, 31);
 const FEATURES_EDX = bits(2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19);
 /** EDX: an APIC that is not switched off in IA32_APIC_BASE. */
 const APIC_FEATURE = bits(9);
-/** EBX: FSGSBASE 0, BMI1 3, BMI2 8, RDSEED 18, ADX 19, CLFLUSHOPT 23, CLWB 24. */
-const STRUCTURED_EBX = bits(0, 3, 8, 18, 19, 23, 24);
+/** EBX: FSGSBASE 0, BMI1 3, SMEP 7, BMI2 8, RDSEED 18, ADX 19, SMAP 20, CLFLUSHOPT 23, CLWB 24. */
+const STRUCTURED_EBX = bits(0, 3, 7, 8, 18, 19, 20, 23, 24);
 /** ECX: RDPID 22. EDX: SERIALIZE 14. */
 const STRUCTURED_ECX = bits(22);
 const STRUCTURED_EDX = bits(14);

@@ -8,7 +8,7 @@ import type { Vcpu } from './vcpu.ts';
 function hpaOf(vcpu: Vcpu, linear: Long): number | null {
   const { mmu } = vcpu.virtual.processor;
   try {
-    const hpa = mmu.asSupervisor(() => mmu.locate(linear.low, linear.high, 1, Access.READ, false));
+    const hpa = mmu.asHost(() => mmu.locate(linear.low, linear.high, 1, Access.READ, false));
     return hpa < 0 ? null : hpa;
   } catch (thrown) {
     if (thrown instanceof GuestFault || thrown instanceof OwnerStop) return null;

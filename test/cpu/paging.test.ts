@@ -300,3 +300,68 @@ describe('large pages', () => {
     expect(bare.usedFlags(linear, level)).toBe(A | D);
   });
 });
+
+// SDM 3, "Determination of Access Rights" and, for codes, "Interrupt 14 - Page-Fault Exception".
+describe('SMEP and SMAP', () => {
+  const SMEP = 1 << 20;
+  const SMAP = 1 << 21;
+  const AC = 1 << 18;
+  const USER = P | RW | US;
+  const SUPERVISOR = P | RW;
+
+  /** The page accessed as told; of all others only the program's belong to users, at CPL 3. */
+  function narrowed(cpl: 0 | 3, low: number, cr4: number, control: Control = {}): BareMachine {
+    const bare = machine(cpl, control);
+    for (let at = 0; at < 0x40000; at += 0x1000) {
+      const isProgram = cpl === 3 && (at === At.CODE || at === At.STACK - 0x1000);
+      if (!isProgram) bare.changeEntry(at, 1, { clear: US });
+    }
+    bare.changeEntry(PAGE, 1, { clear: P | RW | US });
+    bare.changeEntry(PAGE, 1, { set: low });
+    bare.set('cr4', bare.get('cr4') + cr4);
+    bare.machine.processor.stateChanged();
+    return bare;
+  }
+
+  test.each<[string, number, number, number, 0 | 3, number | null, number | null, number | null]>([
+    // [what, page, CR4, RFLAGS, CPL, codes of read, write, fetch]
+    ['neither', USER, 0, 0, 0, null, null, null],
+    ['SMEP, user page', USER, SMEP, 0, 0, null, null, 0x11],
+    ['SMEP, supervisor page', SUPERVISOR, SMEP, 0, 0, null, null, null],
+    ['SMEP, user page, at CPL 3', USER, SMEP, 0, 3, null, null, null],
+    ['SMAP, user page', USER, SMAP, 0, 0, 0x01, 0x03, null],
+    ['SMAP, user page, AC', USER, SMAP, AC, 0, null, null, null],
+    ['SMAP, supervisor page', SUPERVISOR, SMAP, 0, 0, null, null, null],
+    ['SMAP, user page, at CPL 3', USER, SMAP, 0, 3, null, null, null],
+    ['SMAP, supervisor page, at CPL 3, AC', SUPERVISOR, SMAP, AC, 3, 0x05, 0x07, 0x15],
+    ['both, user page', USER, SMEP | SMAP, 0, 0, 0x01, 0x03, 0x11],
+    ['both, user page, AC', USER, SMEP | SMAP, AC, 0, null, null, 0x11],
+  ])('%s', (_, low, cr4, rflags, cpl, ...codes) => {
+    for (const [i, name] of (['read', 'write', 'fetch'] as const).entries()) {
+      const bare = narrowed(cpl, low, cr4);
+      bare.set('rflags', bare.get('rflags') | rflags);
+      bare.machine.processor.stateChanged();
+      expect([name, errorCodeOf(bare, name, cpl)]).toEqual([name, codes[i]]);
+    }
+  });
+
+  test('without NXE, SMEP tells fetches apart all the same', () => {
+    const bare = narrowed(0, 0, SMEP, NO_NXE);
+    expect(errorCodeOf(bare, 'fetch', 0)).toBe(0x10);
+  });
+
+  test('CLAC and STAC take effect at once, with cached translations', () => {
+    const bare = narrowed(0, USER, SMAP);
+    const access = `mov rax, [${ADDRESS}]\n`;
+    bare.run(`stac\n${access}clac\nmov ecx, 1\n${access}hlt`);
+    expect(bare.get('rcx')).toBe(1);
+    expect(bare.get('cr2')).toBe(ADDRESS);
+  });
+
+  test('POPF closes and opens, too', () => {
+    const bare = narrowed(0, USER, SMAP);
+    const flags = (value: number) => `push ${value}\npopf\n`;
+    bare.run(`${flags(AC | 2)}mov rax, [${ADDRESS}]\n${flags(2)}mov rax, [${ADDRESS}]\nhlt`);
+    expect(bare.get('cr2')).toBe(ADDRESS);
+  });
+});

@@ -236,7 +236,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['LGS', ['memory']],
   ['LIDT', ['memory']],
   ['LSS', ['memory']],
-  ['MONITOR', ['registers']], // nothing is monitored
+  ['MONITOR', ['memory', 'registers']], // the hints in EDX do not matter, but the byte is read
   ['MWAIT', ['registers']],
   ['NOP', ['registers']], // what iced knows for a hint, with an address or a result
   ['PREFETCHNTA', ['registers']], // the address does not matter

@@ -276,7 +276,7 @@ describe('MOV to a control register', () => {
     ['PAE cleared in 64-bit mode', 'btr rax, 5', 13, CR4],
     ['reserved bit 15 set', 'bts rax, 15', 13, CR4],
     ['PCIDE set, which is not offered', 'bts rax, 17', 13, CR4],
-    ['SMEP set, which is not offered', 'bts rax, 20', 13, CR4],
+    ['UMIP set, which is not offered', 'bts rax, 11', 13, CR4],
     ['bit 63 set', 'bts rax, 63', 13, CR4],
   ])('CR4, %s', (_, operation, vector, value) => {
     expect(change('cr4', operation)).toEqual([vector, value]);

@@ -60,6 +60,10 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
   }
   const counts = /^J.?CXZ$|^LOOP/.test(row.mnemonic);
   if (counts && prng.below(2) === 0) aim.set(Gpr.RCX, BigInt(prng.below(2)), addressWidth);
+  if (/^(MONITOR|MWAIT)$/.test(row.mnemonic)) {
+    aim.set(Gpr.RAX, aim.target(source), addressWidth);
+    if (prng.below(4) !== 0) registers[Gpr.RCX] = 0n;
+  }
   if (row.mnemonic === 'XLATB') aim.set(Gpr.RBX, aim.target(source), addressWidth);
   if (row.mnemonic === 'LEAVE' || row.mnemonic === 'ENTER')
     registers[Gpr.RBP] = aim.target(Segment.SS);

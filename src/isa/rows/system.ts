@@ -2,8 +2,9 @@
 // and the other instructions that concern the processor rather than data.
 
 import { Flag, type Meaning, type SystemFunction } from '../domain.ts';
+import type { Operand } from '../instruction.ts';
 import { instruction } from '../notation.ts';
-import { Gpr } from '../registers.ts';
+import { Gpr, Segment } from '../registers.ts';
 
 const nothing: Meaning = () => {};
 
@@ -46,6 +47,27 @@ const random: Meaning = (d, dst) => {
   d.setFlag(Flag.CF, d.bit(d.constant(8, 1), 0));
 };
 
+/** CLAC and STAC: whether the kernel's data accesses reach user pages under SMAP. */
+function accessControl(value: 0 | 1): Meaning {
+  return (d) => void d.call('setAccessControl', d.constant(8, value));
+}
+
+/** MONITOR and MWAIT have no extensions that ECX could ask for. */
+const withoutExtensions: Meaning = (d) => {
+  d.when(d.negate(d.isZero(d.register(32, Gpr.RCX))), () => d.raise('GP'));
+};
+
+const monitor: Meaning = (d) => {
+  const { segmentOverride, addressWidth } = d.instruction;
+  withoutExtensions(d, NO_OPERAND, NO_OPERAND, NO_OPERAND);
+  const segment = segmentOverride < 0 ? Segment.DS : segmentOverride;
+  d.load(8, segment, d.register(addressWidth, Gpr.RAX));
+};
+
+const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };
+
+const hidden = { cost: 'system', privilege: 'hidden' } as const;
+
 /**
  * What this processor has no use for, by CPUID or by bits of CR4 that cannot be set: #UD, as on
  * hardware without the feature.
@@ -53,8 +75,6 @@ const random: Meaning = (d, dst) => {
 const ABSENT = [
   ['XGETBV', 'Get extended control register', '', 'NP 0F 01 D0'],
   ['XSETBV', 'Set extended control register', '', 'NP 0F 01 D1'],
-  ['CLAC', 'Clear RFLAGS.AC', '', 'NP 0F 01 CA'],
-  ['STAC', 'Set RFLAGS.AC', '', 'NP 0F 01 CB'],
   ['INVPCID', 'Invalidate process-context identifier', 'r64, m128', 'o64 66 0F 38 82 /r'],
   ['GETSEC', 'Safer mode extensions', '', 'NP 0F 37'],
   ['RSM', 'Resume from system management mode', '', '0F AA'],
@@ -209,21 +229,19 @@ export const systemRows = [
       ['r16|32|64', `NFx 0F C7 /${6 + i}`],
     ]),
   ),
-  // As no-operations: nothing is ever monitored, and MWAIT may wake at any time.
+  // Nothing is ever monitored, and MWAIT may wake at any time.
   ...instruction(
     'MONITOR',
     'Set up monitor address',
-    { cost: 'system', privilege: 'hidden', intercept: 'MONITOR' },
-    nothing,
+    { ...hidden, intercept: 'MONITOR' },
+    monitor,
     [['', 'NP 0F 01 C8']],
   ),
-  ...instruction(
-    'MWAIT',
-    'Monitor wait',
-    { cost: 'system', privilege: 'hidden', intercept: 'MWAIT' },
-    nothing,
-    [['', 'NP 0F 01 C9']],
-  ),
+  ...instruction('MWAIT', 'Monitor wait', { ...hidden, intercept: 'MWAIT' }, withoutExtensions, [
+    ['', 'NP 0F 01 C9'],
+  ]),
+  ...instruction('CLAC', 'Clear RFLAGS.AC', hidden, accessControl(0), [['', 'NP 0F 01 CA']]),
+  ...instruction('STAC', 'Set RFLAGS.AC', hidden, accessControl(1), [['', 'NP 0F 01 CB']]),
   ...ABSENT.flatMap(([name, summary, operands, opcode]) =>
     instruction(name, summary, {}, (d) => d.raise('UD'), [[operands, opcode]]),
   ),
