@@ -4,6 +4,13 @@
 
 import type Long from 'long';
 import { ByteReader, Malformed } from './byte-reader.ts';
+import {
+  type ElfSection,
+  type ElfSymbol,
+  type ElfTable,
+  readSections,
+  readSymbols,
+} from './elf-sections.ts';
 
 /** A PT_LOAD entry of the program header (gABI, "Program Header"). */
 export interface ElfSegment {
@@ -18,31 +25,6 @@ export interface ElfSegment {
   readonly contents: Uint8Array;
   /** PF_X. */
   readonly isExecutable: boolean;
-}
-
-/** An entry of the section header table (gABI, "Sections"). */
-export interface ElfSection {
-  readonly name: string;
-  readonly type: number;
-  readonly flags: number;
-  readonly address: Long;
-  readonly lengthBytes: number;
-  /** Empty if the file has none, or less than the header says. */
-  readonly contents: Uint8Array;
-  /** sh_link: of a symbol table, the section with its names. */
-  readonly link: number;
-}
-
-/** A named address, from .symtab (gABI, "Symbol Table"). */
-export interface ElfSymbol {
-  readonly name: string;
-  readonly address: Long;
-  /** st_size; 0 if the file does not say. */
-  readonly lengthBytes: number;
-  readonly isFunction: boolean;
-  readonly isGlobal: boolean;
-  /** The section that it is defined in. */
-  readonly section: ElfSection | null;
 }
 
 export interface ElfImage {
@@ -88,12 +70,6 @@ const PT_LOAD = 1;
 const PT_DYNAMIC = 2;
 const PT_INTERP = 3;
 const PF_X = 1;
-
-const SHT_SYMTAB = 2;
-const SHT_NOBITS = 8;
-const SHF_EXECINSTR = 4;
-/** Contents are compressed: nobody here expands them. */
-const SHF_COMPRESSED = 0x800;
 
 /** What e_type says of files that are no programs, as far as people meet them. */
 const OTHER_TYPES: Readonly<Record<number, string>> = {
@@ -141,6 +117,8 @@ class NotImplemented {
   }
 }
 
+const SHF_EXECINSTR = 4;
+
 /** A stretch of machine code. */
 export interface ElfCode {
   readonly address: Long;
@@ -158,27 +136,14 @@ export function codeOf({ sections, segments }: ElfImage): ElfCode[] {
     .map(({ virtual, contents }) => ({ address: virtual, bytes: contents }));
 }
 
-/** The contents of a section by name, or null if there are none that can be read. */
-export function sectionBytes({ sections }: ElfImage, name: string): Uint8Array | null {
-  const section = sections.find((candidate) => candidate.name === name);
-  if (section === undefined || (section.flags & SHF_COMPRESSED) !== 0) return null;
-  return section.contents.length === 0 ? null : section.contents;
-}
-
 /** The ELF header (gABI, "ELF Header"), as far as it is needed. */
 interface Header {
   readonly type: number;
   readonly entry: Long;
-  readonly programHeaders: Table;
-  readonly sectionHeaders: Table;
+  readonly programHeaders: ElfTable;
+  readonly sectionHeaders: ElfTable;
   /** Index of the section with the names of sections. */
   readonly names: number;
-}
-
-interface Table {
-  readonly offset: number;
-  readonly count: number;
-  readonly entryBytes: number;
 }
 
 /** An entry of the program header table, unjudged. */
@@ -212,10 +177,8 @@ class ElfFile {
     const bias = header.type === ET_DYN ? biasOf(loads, base) : 0;
     const segments = loads.map((load) => this.segment(load, bias));
     checkOverlap(segments);
-    const sections = this.sections(header, bias);
-    // gABI, "Sections": at most one.
-    const table = sections.find(({ type }) => type === SHT_SYMTAB);
-    const symbols = table === undefined ? [] : symbolsIn(table, sections, bias);
+    const sections = readSections(this.bytes, header.sectionHeaders, header.names, bias);
+    const symbols = readSymbols(sections, bias);
     const entry = header.entry.add(bias);
     return { kind: 'image', entry, segments, sections, symbols, bias };
   }
@@ -278,7 +241,7 @@ class ElfFile {
     name: 'program' | 'section',
     offset: Long,
     leastBytes: number,
-  ): Table {
+  ): ElfTable {
     const entryBytes = reader.u16();
     const count = reader.u16();
     if (count === 0) return { offset: 0, count, entryBytes };
@@ -330,7 +293,14 @@ class ElfFile {
     }
     const dynamic = headers.find(({ type }) => type === PT_DYNAMIC);
     if (dynamic === undefined) return;
-    const reader = new ByteReader(this.contents(dynamic));
+    const contents = this.contents(dynamic);
+    if (contents.length % DYNAMIC_BYTES !== 0) {
+      const expected = `a multiple of ${DYNAMIC_BYTES}`;
+      throw new Malformed(
+        `has a dynamic section of ${contents.length} bytes; expected ${expected}`,
+      );
+    }
+    const reader = new ByteReader(contents);
     while (!reader.isAtEnd) {
       const tag = reader.u64();
       const value = reader.u64();
@@ -377,38 +347,13 @@ class ElfFile {
       isExecutable: (flags & PF_X) !== 0,
     };
   }
-
-  private sections({ sectionHeaders: table, names }: Header, bias: number): ElfSection[] {
-    const raw = Array.from({ length: table.count }, (_, i) =>
-      this.rawSection(new ByteReader(this.bytes, table.offset + i * table.entryBytes), bias),
-    );
-    const nameTable = raw[names]?.contents ?? new Uint8Array();
-    return raw.map(({ nameOffset, ...section }) => ({
-      ...section,
-      name: nameAt(nameTable, nameOffset) ?? '',
-    }));
-  }
-
-  /**
-   * Sections are only there to give names and lines; one that is not in the file has no contents,
-   * and the program runs without.
-   */
-  private rawSection(reader: ByteReader, bias: number) {
-    const nameOffset = reader.u32();
-    const type = reader.u32();
-    const flags = reader.u64().getLowBitsUnsigned();
-    const address = reader.u64().add(bias);
-    const offset = reader.u64().toNumber();
-    const lengthBytes = reader.u64().toNumber();
-    const link = reader.u32();
-    const isThere = type !== SHT_NOBITS && offset + lengthBytes <= this.bytes.length;
-    const contents = isThere ? this.bytes.subarray(offset, offset + lengthBytes) : new Uint8Array();
-    return { nameOffset, type, flags, address, lengthBytes, contents, link };
-  }
 }
 
 /** 4 GiB: more than any guest has. */
 const MAX_ADDRESS = 2 ** 32;
+
+/** An entry of the dynamic section: a tag and a value. */
+const DYNAMIC_BYTES = 16;
 
 const DT_NEEDED = 1;
 
@@ -442,44 +387,6 @@ function checkOverlap(segments: readonly ElfSegment[]): void {
     const [first, second] = [segment.index, next.index].sort((a, b) => a - b);
     throw new Malformed(`has segments ${first} and ${second} that overlap in memory`);
   });
-}
-
-const SYMBOL_BYTES = 24;
-const SHN_LORESERVE = 0xff00;
-
-/** st_info's types that name an address: none, object, function, indirect function. */
-const STT_FUNC = 2;
-const NAMING_TYPES = [0, 1, STT_FUNC, 10];
-
-/** The symbols of a table that name an address. */
-function symbolsIn(table: ElfSection, sections: readonly ElfSection[], bias: number): ElfSymbol[] {
-  const names = sections[table.link]?.contents;
-  if (names === undefined) return [];
-  const count = Math.floor(table.contents.length / SYMBOL_BYTES);
-  const reader = new ByteReader(table.contents);
-  const symbols: ElfSymbol[] = [];
-  for (let i = 0; i < count; i++) {
-    const nameOffset = reader.u32();
-    const info = reader.u8();
-    reader.skip(1);
-    const sectionIndex = reader.u16();
-    const address = reader.u64().add(bias);
-    const lengthBytes = reader.u64().toNumber();
-    const isNumber = sectionIndex === 0 || sectionIndex >= SHN_LORESERVE;
-    if (isNumber || !NAMING_TYPES.includes(info & 15)) continue;
-    const name = nameAt(names, nameOffset);
-    if (name === null || name === '') continue;
-    const section = sections[sectionIndex] ?? null;
-    const isFunction = (info & 15) === STT_FUNC;
-    symbols.push({ name, address, lengthBytes, isFunction, isGlobal: info >= 16, section });
-  }
-  return symbols;
-}
-
-/** A string of a string table (gABI, "String Table"), or null. */
-function nameAt(table: Uint8Array, offset: number): string | null {
-  const end = table.indexOf(0, offset);
-  return offset >= table.length || end < 0 ? null : new ByteReader(table, offset).text();
 }
 
 const MAX_PRINTED = 60;

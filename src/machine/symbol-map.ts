@@ -4,7 +4,8 @@
 import type Long from 'long';
 import type { AssembledSection, AssembledSymbol, LineMapEntry } from '../asm/index.ts';
 import { type LineSequence, readLines, rowAt } from './dwarf-lines.ts';
-import { type ElfImage, type ElfSymbol, sectionBytes } from './elf.ts';
+import type { ElfImage } from './elf.ts';
+import { type ElfSymbol, sectionBytes } from './elf-sections.ts';
 
 /** What is known about an address. */
 export interface AddressName {
@@ -43,9 +44,9 @@ export class SymbolMap {
     let lines: readonly LineSequence[] | null = null;
     return new SymbolMap(ranges, (address) => {
       lines ??= readLines({
-        line: sectionBytes(image, '.debug_line'),
-        lineStrings: sectionBytes(image, '.debug_line_str'),
-        strings: sectionBytes(image, '.debug_str'),
+        line: sectionBytes(image.sections, '.debug_line'),
+        lineStrings: sectionBytes(image.sections, '.debug_line_str'),
+        strings: sectionBytes(image.sections, '.debug_str'),
       });
       const row = rowAt(lines, address.sub(image.bias));
       return row === null || row.line === 0 ? null : `${row.file}:${row.line}`;
