@@ -76,7 +76,9 @@ describe('a loaded image', () => {
 
   test('of type ET_DYN is moved to 1 MiB, symbols and all', () => {
     const code = assembleText('cli\nhlt');
-    const bytes = edited(elfImage({ code, codeAddress: 0x40, symbols: [['f', 0, 2]] }), [
+    const sections = { '.debug_line': lineTable(4, false, 0x40) };
+    const linked = elfImage({ code, codeAddress: 0x40, symbols: [['f', 0, 2]], sections });
+    const bytes = edited(linked, [
       [Ehdr.TYPE, 2, 3],
       [Phdr.NEXT + Phdr.MEMSZ, 8, 0],
     ]);
@@ -84,7 +86,10 @@ describe('a loaded image', () => {
     if (image?.kind !== 'image') throw new Error(image?.message);
     expect(image.entry.toNumber()).toBe(0x100040);
     expect(image.segments.map(({ physical }) => physical)).toEqual([0x100040]);
-    expect(SymbolMap.ofElf(image).symbolAt(Long.fromNumber(0x100041))).toBe('f+0x1');
+    expect(SymbolMap.ofElf(image).nameOf(Long.fromNumber(0x100041))).toEqual({
+      symbol: 'f+0x1',
+      source: 'src/lib.c:10',
+    });
     expect(runGuest(bytes, SETUP).report.vcpus[0].registers).toMatchObject({ rip: '100042' });
   });
 
@@ -295,6 +300,7 @@ describe('wrong images', () => {
 
   test('allowed: a dynamic section without relocations, and segments beside the tables', () => {
     expect(problemOf(dynamic([8, 0], [21, 0]))).toBeNull();
+    expect(problemOf(edited(IMAGE, [[second(Phdr.PADDR), 8, 0]]))).toBeNull();
     expect(problemOf(edited(IMAGE, [[second(Phdr.PADDR), 8, 0x8000]]))).toBeNull();
     expect(problemOf(edited(IMAGE, [[second(Phdr.PADDR), 8, 0x90000]]))).toBeNull();
     expect(problemOf(edited(IMAGE, [[second(Phdr.MEMSZ), 8, 0x100000]]))).toBeNull();
@@ -352,9 +358,9 @@ describe('whatever the bytes are', () => {
 
 /**
  * A line table by hand after DWARF 5, "Line Number Information": lib.c in folder src, rows at
- * offsets 0 (line 10), 8 (line 12) and 16 (line 9), end at 32.
+ * offsets 0 (line 10), 8 (line 12) and 16 (line 9), end at 288.
  */
-function lineTable(version: 2 | 4 | 5, is64 = false): Uint8Array {
+function lineTable(version: 2 | 4 | 5, is64 = false, start = CODE): Uint8Array {
   const offset = (value: number) => little(value, is64 ? 8 : 4);
   const string = (value: string) => [...Buffer.from(value), 0];
   // DW_LNCT_path as DW_FORM_string, DW_LNCT_directory_index as DW_FORM_udata.
@@ -371,15 +377,15 @@ function lineTable(version: 2 | 4 | 5, is64 = false): Uint8Array {
     ...[0, 1, 1, 1, 1, 0, 0, 0, 1, ...lists],
   ];
   const program = [
-    ...[0, 9, 2, ...little(CODE, 8)],
+    ...[0, 9, 2, ...little(start, 8)],
     // advance_line 9, copy: line 10.
     ...[3, 9, 1],
     // Special: address +8, line +2; 10 + 8 * 12 + (2 + 3).
     10 + 8 * 12 + 5,
     // set_column 5, advance_pc 8, advance_line -3, copy.
     ...[5, 5, 2, 8, 3, 0x7d, 1],
-    // fixed_advance_pc 16, end_sequence.
-    ...[9, 16, 0, 0, 1, 1],
+    // fixed_advance_pc 272, end_sequence.
+    ...[9, 0x10, 0x01, 0, 1, 1],
   ];
   const header = [
     ...little(version, 2),
@@ -394,12 +400,16 @@ describe('names of addresses', () => {
   const mapOf = (sections: Readonly<Record<string, Uint8Array>>) => {
     const image = elfOf(
       elfImage({
-        code: new Uint8Array(64),
+        code: new Uint8Array(300),
         codeAddress: CODE,
         symbols: [
+          ['alias', 0, 0],
           ['sized', 0, 8],
           ['open', 16, 0],
-          ['last', 32, 4],
+          ['small', 32, 4],
+          ['undefined', 40, 0, 0],
+          ['number', 41, 8, 0xfff1],
+          ['last', 280, 0],
         ],
         sections,
       }),
@@ -415,9 +425,13 @@ describe('names of addresses', () => {
     [8, null],
     [16, 'open'],
     [31, 'open+0xf'],
-    [32, 'last'],
-    [35, 'last+0x3'],
+    [32, 'small'],
+    [35, 'small+0x3'],
     [36, null],
+    [40, null],
+    [41, null],
+    [299, 'last+0x13'],
+    [300, null],
   ])('at offset %i: %s', (offset, name) => {
     expect(mapOf({}).symbolAt(Long.fromNumber(CODE + offset))).toBe(name);
   });
@@ -432,13 +446,16 @@ describe('names of addresses', () => {
     // What comes before is of a version that nobody knows, and passed over.
     const line = Uint8Array.from([...[2, 0, 0, 0, 9, 0], ...lineTable(version, is64)]);
     const map = mapOf({ '.debug_line': line });
-    const sources = [0, 7, 16, 31, 32].map((offset) => map.nameOf(Long.fromNumber(CODE + offset)));
+    const sources = [0, 7, 16, 31, 287, 288].map((offset) =>
+      map.nameOf(Long.fromNumber(CODE + offset)),
+    );
     expect(sources).toEqual([
       { symbol: 'sized', source: 'src/lib.c:10' },
       { symbol: 'sized+0x7', source: 'src/lib.c:10' },
       { symbol: 'open', source: 'src/lib.c:9' },
       { symbol: 'open+0xf', source: 'src/lib.c:9' },
-      { symbol: 'last', source: null },
+      { symbol: 'last+0x7', source: 'src/lib.c:9' },
+      { symbol: 'last+0x8', source: null },
     ]);
   });
 

@@ -43,8 +43,13 @@ export interface ImageParts {
   readonly dataAddress?: number;
   /** p_memsz of the data. */
   readonly dataMemory?: number;
-  /** Names, offsets into the code, sizes. */
-  readonly symbols?: readonly (readonly [name: string, offset: number, size: number])[];
+  /** Names, offsets into the code, sizes; the section (st_shndx) if it is not the code's. */
+  readonly symbols?: readonly (readonly [
+    name: string,
+    offset: number,
+    size: number,
+    section?: number,
+  ])[];
   /** Contents of more sections, by name. */
   readonly sections?: Readonly<Record<string, Uint8Array>>;
 }
@@ -86,10 +91,10 @@ export function elfImage(parts: ImageParts): Uint8Array {
   const { code, codeAddress, data = new Uint8Array(), dataAddress = 0x300000 } = parts;
   const { dataMemory = data.length, symbols = [] } = parts;
   const names = strings(symbols.map(([name]) => name));
-  const symtab = symbols.flatMap(([name, offset, size]) => [
+  const symtab = symbols.flatMap(([name, offset, size, section = 1]) => [
     // st_name, st_info (global function), st_other, st_shndx, st_value, st_size.
     ...little(names.at.get(name) ?? 0, 4),
-    ...[0x12, 0, 1, 0],
+    ...[0x12, 0, ...little(section, 2)],
     ...little(codeAddress + offset, 8),
     ...little(size, 8),
   ]);
