@@ -34,9 +34,9 @@ function imageOf(bytes: Uint8Array): ElfImage {
 
 const DWARF = ['-gdwarf-3', '-gdwarf-4', '-gdwarf-5'];
 
-/** Each program at another version of DWARF and another level. */
-const BUILDS = C_PROGRAMS.map(
-  (program, i) => [program, DWARF[i % 3], ['-O0', '-O2', '-Os', '-Og'][i % 4]] as const,
+/** Programs, each at another version of DWARF and another level. */
+const BUILDS = C_PROGRAMS.slice(0, 4).map(
+  (program, i) => [program, DWARF[i % 3], ['-O0', '-O2', '-Os', '-Og'][i]] as const,
 );
 
 describe.skipIf(noTools !== null).each(BUILDS)('%s %s %s', (program, dwarf, level) => {

@@ -2,7 +2,7 @@
 
 #include "put.h"
 
-#define WORDS 24
+#define WORDS 10
 
 __extension__ typedef unsigned __int128 Wide;
 

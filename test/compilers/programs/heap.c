@@ -2,7 +2,7 @@
 
 #include "put.h"
 
-#define ARENA 16384
+#define ARENA 6144
 #define SLOTS 48
 
 typedef struct Block {
@@ -75,14 +75,14 @@ int main(void) {
   uint64_t seed = 4242;
   unsigned damaged = 0;
   heap_start();
-  for (int round = 0; round < 600; round++) {
+  for (int round = 0; round < 500; round++) {
     int i = (int)(next_random(&seed) % SLOTS);
     for (int j = 0; slot[i] != NULL && j < size[i]; j++) damaged += slot[i][j] != (uint8_t)i;
     give(slot[i]);
-    size[i] = (uint16_t)(next_random(&seed) % 700 + 1);
+    size[i] = (uint16_t)(next_random(&seed) % 250 + 1);
     slot[i] = take(size[i]);
     for (int j = 0; slot[i] != NULL && j < size[i]; j++) slot[i][j] = (uint8_t)i;
-    if (round % 120 == 0) show_free();
+    if (round % 100 == 0) show_free();
   }
   for (int i = 0; i < SLOTS; i++) give(slot[i]);
   show_free();
