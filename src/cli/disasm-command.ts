@@ -1,17 +1,18 @@
-// `vmxlab disasm`: print the instructions of a flat binary or an assembled source.
+// `vmxlab disasm`: print the instructions of an ELF image, a flat binary or an assembled source,
+// with the names of addresses where there are some.
 
 import Long from 'long';
-import { decode, format } from '../isa/index.ts';
-import { LOAD_ADDRESS } from '../machine/index.ts';
+import { decode, format, type Instruction } from '../isa/index.ts';
+import { codeOf, type ElfCode, LOAD_ADDRESS, SymbolMap } from '../machine/index.ts';
 import { Failure } from './failure.ts';
 import { gibibytes, readBytes } from './files.ts';
-import { type AssemblyOptions, assembleFile, isSource } from './program.ts';
+import { type AssemblyOptions, assembleFile, elfImage, isElfFile, isSource } from './program.ts';
 
 export interface DisasmOptions extends AssemblyOptions {
   readonly file: string;
   /** Address of the first byte, if it is not the usual one. */
   readonly origin: Long | undefined;
-  /** Bytes to pass over, and to print at most. */
+  /** Bytes of code to pass over, and to print at most. */
   readonly skip: number;
   readonly length: number;
   readonly json: boolean;
@@ -21,18 +22,28 @@ interface Line {
   readonly address: string;
   readonly bytes: string;
   readonly text: string;
+  /** What the program calls this address, and what it refers to; only if they have names. */
+  readonly label?: string;
+  readonly target?: string;
+}
+
+/** What is to be printed: stretches of code, and names for addresses. */
+interface Program {
+  readonly code: readonly ElfCode[];
+  readonly symbols: SymbolMap;
 }
 
 /** More would not fit into memory as text. */
 const MAX_BYTES = 2 ** 22;
 
 export function disasmCommand(options: DisasmOptions): number {
-  const { bytes, origin } = load(options);
+  const { code, symbols } = load(options);
   const { skip } = options;
-  const end = Math.min(bytes.length, skip + options.length);
-  if (bytes.length === 0) throw new Failure(`${options.file}: is empty`);
-  if (skip >= bytes.length) {
-    throw new Failure(`--skip ${skip} leaves nothing: there are ${bytes.length} bytes`);
+  const length = code.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const end = Math.min(length, skip + options.length);
+  if (length === 0) throw new Failure(`${options.file}: is empty`);
+  if (skip >= length) {
+    throw new Failure(`--skip ${skip} leaves nothing: there are ${length} bytes`);
   }
   if (end - skip > MAX_BYTES) {
     const size = gibibytes(end - skip);
@@ -41,43 +52,95 @@ export function disasmCommand(options: DisasmOptions): number {
         `take a part of up to ${gibibytes(MAX_BYTES)} with --skip and --length`,
     );
   }
-  const lines = disassemble(bytes, skip, end, options.origin ?? origin);
+  const lines = part(code, skip, end).flatMap((piece) => disassemble(piece, symbols));
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ schemaVersion: 1, instructions: lines }, null, 2)}\n`);
     return 0;
   }
-  const text = lines.map(
-    (line) => `${line.address.padStart(8, '0')}  ${line.bytes.padEnd(20)}  ${line.text}\n`,
-  );
-  process.stdout.write(text.join(''));
+  process.stdout.write(lines.map(printed).join(''));
   return 0;
 }
 
-function load(options: DisasmOptions): { readonly bytes: Uint8Array; readonly origin: Long } {
-  if (isSource(options.file)) return assembleFile(options.file, options);
-  return { bytes: readBytes(options.file), origin: Long.fromNumber(LOAD_ADDRESS) };
+/** As objdump shows symbols; references stand in a comment, so that an assembler passes over them. */
+function printed({ address, bytes, text, label, target }: Line, i: number): string {
+  const column = address.padStart(8, '0');
+  const head = label === undefined ? '' : `${i === 0 ? '' : '\n'}${column} <${label}>:\n`;
+  const tail = target === undefined ? '' : `  ; <${target}>`;
+  return `${head}${column}  ${bytes.padEnd(20)}  ${text}${tail}\n`;
 }
 
-function disassemble(bytes: Uint8Array, skip: number, end: number, origin: Long): Line[] {
+function load(options: DisasmOptions): Program {
+  const { file, origin } = options;
+  if (isElfFile(file)) {
+    if (origin !== undefined) {
+      throw new Failure(`--origin: ${file} is an ELF file, which says itself where it lies`);
+    }
+    const image = elfImage(file, readBytes(file));
+    return { code: codeOf(image), symbols: SymbolMap.ofElf(image) };
+  }
+  if (!isSource(file)) {
+    const code = [{ address: origin ?? Long.fromNumber(LOAD_ADDRESS), bytes: readBytes(file) }];
+    return { code, symbols: SymbolMap.EMPTY };
+  }
+  const assembled = assembleFile(file, options);
+  const address = origin ?? assembled.origin;
+  // Elsewhere its labels would be wrong.
+  const isMoved = !address.eq(assembled.origin);
+  const symbols = isMoved ? SymbolMap.EMPTY : SymbolMap.ofAssembly(assembled);
+  return { code: [{ address, bytes: assembled.bytes }], symbols };
+}
+
+/** The code from one byte to another, counted over all stretches. */
+function part(code: readonly ElfCode[], from: number, to: number): ElfCode[] {
+  let before = 0;
+  return code.flatMap(({ address, bytes }) => {
+    const first = Math.max(0, from - before);
+    const last = Math.min(bytes.length, to - before);
+    before += bytes.length;
+    return first < last
+      ? [{ address: address.add(first), bytes: bytes.subarray(first, last) }]
+      : [];
+  });
+}
+
+function disassemble({ address: start, bytes }: ElfCode, symbols: SymbolMap): Line[] {
   const lines: Line[] = [];
-  let at = skip;
-  while (at < end) {
-    const address = origin.add(at);
+  let at = 0;
+  while (at < bytes.length) {
+    const address = start.add(at);
+    // No instruction goes on beyond a label: what stands before may be data.
+    const end = Math.min(bytes.length, at + symbols.bytesToNext(address));
     const decoded = decode(bytes, at, end);
     // What is not an instruction is data, a byte at a time.
-    const isInstruction = decoded.kind === 'instruction';
-    const lengthBytes = isInstruction ? decoded.instruction.lengthBytes : 1;
-    const text = isInstruction
-      ? format(decoded.instruction, address)
-      : `db 0x${bytes[at].toString(16).padStart(2, '0')}${note(decoded.kind)}`;
+    const instruction = decoded.kind === 'instruction' ? decoded.instruction : null;
+    const lengthBytes = instruction?.lengthBytes ?? 1;
+    const text =
+      instruction === null
+        ? `db 0x${bytes[at].toString(16).padStart(2, '0')}${note(decoded.kind)}`
+        : format(instruction, address);
+    const label = symbols.labelAt(address);
+    const target = instruction === null ? null : targetOf(instruction, address);
+    const name = target === null ? null : symbols.symbolAt(target);
     lines.push({
       address: address.toUnsigned().toString(16),
       bytes: hex(bytes, at, lengthBytes),
       text,
+      ...(label === null ? {} : { label }),
+      ...(name === null ? {} : { target: name }),
     });
     at += lengthBytes;
   }
   return lines;
+}
+
+/** The address that an instruction branches or refers to relative to itself, or null. */
+function targetOf({ operands, lengthBytes }: Instruction, address: Long): Long | null {
+  for (const operand of operands) {
+    const isRelative =
+      operand.kind === 'relative' || (operand.kind === 'memory' && operand.ripRelative);
+    if (isRelative) return address.add(lengthBytes).add(operand.displacement);
+  }
+  return null;
 }
 
 function note(kind: string): string {

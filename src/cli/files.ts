@@ -1,6 +1,14 @@
 // Reading and writing files, with messages that name the file and what is wrong with it.
 
-import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { Failure } from './failure.ts';
 
 /** Larger files are not read: nothing that vmxlab works with is. */
@@ -32,6 +40,23 @@ export function sizeOf(path: string): number {
     return stats.size;
   } catch (thrown) {
     throw asFailure(thrown, path);
+  }
+}
+
+/**
+ * The first bytes of a file; none if it cannot be read, or if it is no ordinary file, where reading
+ * would take them away.
+ */
+export function firstBytes(path: string, count: number): Uint8Array {
+  const bytes = new Uint8Array(count);
+  try {
+    if (!statSync(path).isFile()) return bytes.subarray(0, 0);
+    const file = openSync(path, 'r');
+    const read = readSync(file, bytes, 0, count, 0);
+    closeSync(file);
+    return bytes.subarray(0, read);
+  } catch {
+    return bytes.subarray(0, 0);
   }
 }
 

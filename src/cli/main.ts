@@ -46,10 +46,10 @@ const run: Command = {
   name: 'run',
   argument: ['<file>', 'program or scenario'],
   missing: [
-    'run needs a file: a program (.asm, flat binary) or a scenario (.yaml, .json), such as',
+    'run needs a file: a program (.asm, ELF, flat binary) or a scenario (.yaml, .json), such as',
     '  vmxlab run guest-programs/hello.asm',
   ],
-  summary: 'run a program (.asm, flat binary) or a scenario (.yaml, .json)',
+  summary: 'run a program (.asm, ELF, flat binary) or a scenario (.yaml, .json)',
   flags: {
     ...SETTING_FLAGS,
     ...JSON_FLAGS,
@@ -107,20 +107,20 @@ const asm: Command = {
 
 const disasm: Command = {
   name: 'disasm',
-  argument: ['<file>', 'flat binary or source'],
+  argument: ['<file>', 'ELF image, flat binary or source'],
   missing: [
-    'disasm needs a file: a flat binary or an assembly source, such as',
+    'disasm needs a file: an ELF image, a flat binary or an assembly source, such as',
     '  vmxlab disasm guest-programs/hello.asm',
   ],
-  summary: 'disassemble a flat binary (or an assembled source)',
+  summary: 'disassemble an ELF image, a flat binary or an assembled source',
   flags: {
     ...JSON_FLAGS,
     ...ASSEMBLY_FLAGS,
     origin: {
       type: 'string',
-      describe: "address of the first byte (default: the source's, or 0x100000)",
+      describe: "address of a flat binary's first byte (default: the source's, or 0x100000)",
     },
-    skip: { type: 'string', describe: 'bytes to pass over (default 0)' },
+    skip: { type: 'string', describe: 'bytes of code to pass over (default 0)' },
     length: { type: 'string', describe: 'bytes to look at (default all)' },
   },
   examples: [['disasm hello.bin --length 32', 'the first 32 bytes']],

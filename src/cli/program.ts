@@ -1,6 +1,7 @@
 // From a path on the command line to what a machine needs: a checked scenario and program bytes.
-// A `.yaml`, `.yml` or `.json` file is a scenario, `.asm`, `.nasm` and `.s` are assembled, and
-// anything else is a flat binary.
+// What begins with the ELF magic is an ELF image, whatever its name. Else a `.yaml`, `.yml` or
+// `.json` file is a scenario, `.asm`, `.nasm` and `.s` are assembled, and anything else is a flat
+// binary.
 
 import { existsSync } from 'node:fs';
 import { dirname, extname, isAbsolute, join } from 'node:path';
@@ -15,10 +16,15 @@ import {
 import {
   applySetting,
   checkScenario,
+  type ElfImage,
+  EXIT_CODES,
+  elfOf,
   type Issue,
+  isElf,
   LOAD_ADDRESS,
   type Path,
   parseScenarioText,
+  placeProblem,
   printSize,
   readHeader,
   roomForProgram,
@@ -26,9 +32,10 @@ import {
   type ScenarioDocument,
   SETTINGS,
   type Setting,
+  SymbolMap,
 } from '../machine/index.ts';
 import { Failure } from './failure.ts';
-import { gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
+import { firstBytes, gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
 
 /** A setting given on the command line. */
 export interface FlagSetting {
@@ -39,6 +46,8 @@ export interface FlagSetting {
 export interface Input {
   readonly scenario: Scenario;
   readonly programs: readonly Uint8Array[];
+  /** Names for the addresses of each program, if a source gave some. */
+  readonly symbols: readonly (SymbolMap | null)[];
   /** Warnings of the assembler, to be shown. */
   readonly warnings: readonly string[];
 }
@@ -62,11 +71,15 @@ export function isSource(path: string): boolean {
   return SOURCE_EXTENSIONS.includes(extname(path).toLowerCase());
 }
 
+/** True if the file is there and begins with the ELF magic. */
+export function isElfFile(path: string): boolean {
+  return isElf(firstBytes(path, 4));
+}
+
 /** Load a program or scenario. Throws {@link Failure} with everything that is wrong. */
 export function loadInput(path: string, options: InputOptions): Input {
-  return SCENARIO_EXTENSIONS.includes(extname(path).toLowerCase())
-    ? loadScenario(path, options)
-    : loadProgram(path, options);
+  const isScenario = SCENARIO_EXTENSIONS.includes(extname(path).toLowerCase());
+  return isScenario && !isElfFile(path) ? loadScenario(path, options) : loadProgram(path, options);
 }
 
 /** One bracket too many can make YAML complain about every line after it. */
@@ -96,7 +109,7 @@ function loadScenario(path: string, options: InputOptions): Input {
 function loadProgram(path: string, options: InputOptions): Input {
   let document: ScenarioDocument = { vms: [{ program: path }] };
   let describe = ({ path: where, message }: Issue) => `vmxlab: ${printPath(where)}: ${message}`;
-  if (isSource(path)) {
+  if (isSource(path) && !isElfFile(path)) {
     const text = readText(path, 'source');
     const { settings, problems } = readHeader(text);
     if (problems.length > 0) throw new Failure(problems.map((p) => pointAt(path, text, p)));
@@ -160,21 +173,37 @@ function check(
   throw new Failure([...new Set(lines)]);
 }
 
+interface LoadedProgram {
+  readonly bytes: Uint8Array;
+  readonly symbols: SymbolMap | null;
+  readonly warnings: readonly Diagnostic[];
+}
+
 function withPrograms(scenario: Scenario, folder: string, options: InputOptions): Input {
-  const warnings: string[] = [];
-  const programs = scenario.vms.map((vm) => {
-    if (vm.image !== '') return Buffer.from(vm.image, 'base64');
+  const programs = scenario.vms.map((vm): LoadedProgram => {
+    if (vm.image !== '') {
+      const bytes = Buffer.from(vm.image, 'base64');
+      checkProgram('image', bytes, bytes.length, vm.memory);
+      return { bytes, symbols: null, warnings: [] };
+    }
     const path = inFolder(folder, vm.program);
-    if (!isSource(path)) return readImage(path, vm.memory);
+    if (!isSource(path) || isElfFile(path)) {
+      return { bytes: readImage(path, vm.memory), symbols: null, warnings: [] };
+    }
     const defines = { ...vm.defines, ...options.defines };
     const assembled = assembleFile(path, { ...options, defines });
-    warnings.push(...assembled.warnings.map(formatDiagnostic));
     if (assembled.bytes.length === 0) throw new Failure(`${path}: has no instructions to run`);
-    checkOrigin(path, assembled.origin);
-    checkFits(path, endOf(assembled), vm.memory);
-    return assembled.bytes;
+    if (!isElf(assembled.bytes)) checkOrigin(path, assembled.origin);
+    checkProgram(path, assembled.bytes, endOf(assembled), vm.memory);
+    const { bytes, warnings } = assembled;
+    return { bytes, symbols: SymbolMap.ofAssembly(assembled), warnings };
   });
-  return { scenario, programs, warnings };
+  return {
+    scenario,
+    programs: programs.map(({ bytes }) => bytes),
+    symbols: programs.map(({ symbols }) => symbols),
+    warnings: programs.flatMap(({ warnings }) => warnings.map(formatDiagnostic)),
+  };
 }
 
 /** Relative paths of a scenario are relative to it. */
@@ -236,6 +265,25 @@ function checkOrigin(path: string, origin: Long): void {
   );
 }
 
+/** @param lengthBytes what it takes of memory if it is a flat binary */
+function checkProgram(name: string, bytes: Uint8Array, lengthBytes: number, memory: number): void {
+  if (!isElf(bytes)) {
+    checkFits(name, lengthBytes, memory);
+    return;
+  }
+  const problem = placeProblem(elfImage(name, bytes), memory);
+  if (problem !== null) throw new Failure(`${name}: ${problem}`);
+}
+
+/** The image in the bytes of an ELF file. Throws {@link Failure} if it cannot be run. */
+export function elfImage(name: string, bytes: Uint8Array): ElfImage {
+  const image = elfOf(bytes);
+  if (image?.kind === 'image') return image;
+  const message = image?.message ?? 'is no ELF file';
+  if (image?.isNotImplemented !== true) throw new Failure(`${name}: ${message}`);
+  throw new Failure([`vmxlab: ${name}: ${message}`], EXIT_CODES.notImplemented);
+}
+
 function checkFits(path: string, lengthBytes: number, memory: number): void {
   const room = roomForProgram(memory);
   if (lengthBytes <= room) return;
@@ -247,11 +295,10 @@ function checkFits(path: string, lengthBytes: number, memory: number): void {
 }
 
 function readImage(path: string, memory: number): Uint8Array {
-  checkFits(path, sizeOf(path), memory);
+  // A flat binary that is too large is not read at all.
+  if (!isElfFile(path)) checkFits(path, sizeOf(path), memory);
   const bytes = readBytes(path);
-  const isElf = bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
-  if (isElf)
-    throw new Failure(`${path}: is an ELF file; expected a flat binary or assembly source`);
   if (bytes.length === 0) throw new Failure(`${path}: is empty`);
+  checkProgram(path, bytes, bytes.length, memory);
   return bytes;
 }

@@ -36,6 +36,7 @@ export async function runCommand(options: RunOptions): Promise<number> {
   setRunUnderWay(input);
   const machine = new Machine(input.scenario, {
     programs: input.programs,
+    symbols: input.symbols,
     ...(trace === null ? {} : { sink: trace }),
   });
   const ending = await runToEnd(machine, options);

@@ -10,9 +10,16 @@
 //   ending.status; // 'halted'
 //   reportOf(machine, ending).exits[0].count; // 2
 
+export {
+  codeOf,
+  type ElfCode,
+  type ElfImage,
+  type ElfProblem,
+  isElf,
+} from './elf.ts';
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
 export { type Header, type HeaderProblem, type HeaderSetting, readHeader } from './header.ts';
-export { LOAD_ADDRESS, roomForProgram, Selector } from './loader.ts';
+export { elfOf, LOAD_ADDRESS, placeProblem, roomForProgram, Selector } from './loader.ts';
 export { Machine, type MachineOptions, type MachineSnapshot } from './machine.ts';
 export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
 export {
@@ -35,3 +42,4 @@ export {
   reference,
 } from './schema.ts';
 export { applySetting, type ScenarioDocument, SETTINGS, type Setting } from './settings.ts';
+export { type AddressName, SymbolMap } from './symbol-map.ts';

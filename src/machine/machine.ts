@@ -18,13 +18,19 @@ import { Hash } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { Devices, type DevicesState } from './devices.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
-import { loadProgram } from './loader.ts';
+import { elfOf, loadProgram } from './loader.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
+import { SymbolMap } from './symbol-map.ts';
 
 export interface MachineOptions {
-  /** The bytes of each virtual machine's program, in the order of the scenario. */
+  /**
+   * The bytes of each virtual machine's program, in the order of the scenario: ELF images, or flat
+   * binaries.
+   */
   readonly programs: readonly Uint8Array[];
+  /** Names for reports, in the same order; an ELF image brings its own. */
+  readonly symbols?: readonly (SymbolMap | null)[];
   /** Who listens to trace events. */
   readonly sink?: TraceSink;
 }
@@ -55,6 +61,8 @@ export class Machine {
   readonly host: Host;
   readonly vms: readonly Vm[];
   readonly devices: readonly Devices[];
+  /** Names of the addresses in each virtual machine. */
+  readonly symbols: readonly SymbolMap[];
   /** How each virtual machine ended, or null while it runs. */
   endings: readonly (MachineEnding | null)[];
   /** Set when a limit ended the run. */
@@ -83,6 +91,12 @@ export class Machine {
     this.vms = scenario.vms.map((_, i) => this.createVm(i));
     this.vms.forEach((vm, i) => {
       loadProgram(vm, options.programs[i]);
+    });
+    this.symbols = options.programs.map((program, i) => {
+      const image = elfOf(program);
+      return image?.kind === 'image'
+        ? SymbolMap.ofElf(image)
+        : (options.symbols?.[i] ?? SymbolMap.EMPTY);
     });
     this.createHogs();
     for (const vm of this.vms) {

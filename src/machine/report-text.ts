@@ -1,7 +1,7 @@
 // The report on a run as a page for people. The exit table has the shape of `perf kvm stat report`.
 // Linux tools/perf/builtin-kvm.c, print_result.
 
-import type { ExitReport, RunReport, VcpuReport } from './report.ts';
+import { addressOf, type ExitReport, type RunReport, type VcpuReport } from './report.ts';
 
 /** Paints text; the identity where colour is not wanted. */
 export type Paint = (text: string, as: 'good' | 'bad' | 'dim' | 'bold') => string;
@@ -133,15 +133,9 @@ function troubleLines(report: RunReport, paint: Paint): string[] {
       paint(`vCPU ${vcpu.index}, registers:`, 'bold'),
       ...registerLines(vcpu),
       paint('Last VM exits:', 'bold'),
-      ...vcpu.recentExits
-        .slice(-RECENT_EXITS_SHOWN)
-        .map(
-          ({ timeNs, name, rip, qualification }) =>
-            `  ${milliseconds(timeNs).padStart(12)} ms  ${name.padEnd(18)} ` +
-            `rip 0x${rip} qualification 0x${qualification}`,
-        ),
+      ...recentExitLines(vcpu),
       paint('Last instructions:', 'bold'),
-      ...vcpu.recentInstructions.map((text, i, all) =>
+      ...recentInstructionLines(vcpu).map((text, i, all) =>
         i === all.length - 1 ? paint(`> ${text}`, 'bad') : `  ${text}`,
       ),
       '',
@@ -149,6 +143,39 @@ function troubleLines(report: RunReport, paint: Paint): string[] {
 }
 
 const RECENT_EXITS_SHOWN = 8;
+
+function recentExitLines(vcpu: VcpuReport): string[] {
+  const exits = vcpu.recentExits.slice(-RECENT_EXITS_SHOWN);
+  const places = aligned(exits.map(({ rip }) => placeText(vcpu, `0x${rip}`)));
+  return exits.map(
+    ({ timeNs, name, qualification }, i) =>
+      `  ${milliseconds(timeNs).padStart(12)} ms  ${name.padEnd(18)} ` +
+      `rip ${places[i]} qualification 0x${qualification}`,
+  );
+}
+
+/** What stands behind the address of an instruction goes behind its name too. */
+function recentInstructionLines(vcpu: VcpuReport): string[] {
+  const addresses = vcpu.recentInstructions.map(addressOf);
+  const places = aligned(addresses.map((address) => placeText(vcpu, address)));
+  return vcpu.recentInstructions.map((text, i) => places[i] + text.slice(addresses[i].length));
+}
+
+/** `0x100234 <spin+0x14> lock.c:12`, as far as names are known; the document has the folders. */
+function placeText(vcpu: VcpuReport, address: string): string {
+  const name = vcpu.symbols[address];
+  if (name === undefined) return address;
+  const source = name.source === null ? '' : ` ${name.source.replace(/^.*\//, '')}`;
+  return `${address} <${name.symbol}>${source}`;
+}
+
+/** Texts filled up to the width of the longest, if there are names among them. */
+function aligned(texts: readonly string[]): readonly string[] {
+  if (!texts.some((text) => text.includes(' '))) return texts;
+  const width = Math.max(...texts.map(({ length }) => length));
+  return texts.map((text) => text.padEnd(width));
+}
+
 const REGISTERS_PER_LINE = 4;
 
 function registerLines(vcpu: VcpuReport): string[] {

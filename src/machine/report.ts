@@ -1,7 +1,7 @@
 // What a run has to show for itself, as one plain document: `vmxlab run --json` prints it as it is,
 // report-text.ts makes a page of it. Same scenario, same bytes.
 
-import type Long from 'long';
+import Long from 'long';
 import { STATE_ITEMS } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import { addTimes, type ExitTimes, exitTimes, type Vcpu, type VcpuCounters } from '../kvm/index.ts';
@@ -10,6 +10,7 @@ import { exitReasonName } from '../vmx/index.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import { recentInstructions } from './history.ts';
 import type { Machine } from './machine.ts';
+import type { AddressName } from './symbol-map.ts';
 
 /** Changes whenever a reader of the document would have to change. */
 export const REPORT_SCHEMA_VERSION = 1;
@@ -45,6 +46,11 @@ export interface VcpuReport {
   readonly recentExits: readonly RecentExitReport[];
   /** The last instructions, oldest first, if they are to be shown. */
   readonly recentInstructions: readonly string[];
+  /**
+   * What stands at RIP and at the addresses of the last exits and instructions, by address as
+   * 0x100000: a name if the program has symbols, a source line if it has debug information.
+   */
+  readonly symbols: Readonly<Record<string, AddressName>>;
 }
 
 export interface RecentExitReport {
@@ -176,6 +182,7 @@ function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuRe
   // What a thread that waits or sleeps is at now has not been counted yet.
   const rest = Math.max(0, machine.now - sinceCycles);
   const isConcerned = ending.vcpu?.vm === vcpu.vm.id && ending.vcpu.index === vcpu.index;
+  const instructions = isConcerned ? recentInstructions(vcpu) : [];
   return {
     vm: vcpu.vm.id,
     index: vcpu.index,
@@ -196,8 +203,33 @@ function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuRe
       rip,
       qualification,
     })),
-    recentInstructions: isConcerned ? recentInstructions(vcpu) : [],
+    recentInstructions: instructions,
+    symbols: symbolsOf(machine, vcpu, instructions),
   };
+}
+
+/** Names of the addresses that a vCPU's report shows, in order of address. */
+function symbolsOf(
+  machine: Machine,
+  vcpu: Vcpu,
+  instructions: readonly string[],
+): Record<string, AddressName> {
+  const shown = new Set([
+    `0x${hex(vcpu.rip)}`,
+    ...vcpu.exits.recent.map(({ rip }) => `0x${rip}`),
+    ...instructions.map(addressOf),
+  ]);
+  const named: (readonly [string, AddressName])[] = [];
+  for (const address of shown) {
+    const name = machine.symbols[vcpu.vm.id].nameOf(Long.fromString(address.slice(2), true, 16));
+    if (name !== null) named.push([address, name]);
+  }
+  return Object.fromEntries(named.sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1)));
+}
+
+/** The address that the text of an instruction in a report begins with. */
+export function addressOf(instruction: string): string {
+  return /^0x[\da-f]+/.exec(instruction)?.[0] ?? '';
 }
 
 function statusOf(vcpu: Vcpu): string {

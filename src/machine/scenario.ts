@@ -64,10 +64,13 @@ const VM = object('A virtual machine', {
     fallback: '',
   }),
   program: text({
-    summary: 'assembly source or flat binary, relative to the scenario',
+    summary: 'assembly source, ELF image or flat binary, relative to the scenario',
     fallback: '',
   }),
-  image: text({ summary: 'flat binary in base64, instead of a program', fallback: '' }),
+  image: text({
+    summary: 'ELF image or flat binary in base64, instead of a program',
+    fallback: '',
+  }),
   vcpus: integer(1, MAX_VCPUS, { summary: 'virtual CPUs', fallback: 1, flag: 'vcpus' }),
   memory: size(2 ** 21, 2 ** 31, { summary: 'guest RAM', fallback: 2 ** 24, flag: 'memory' }),
   pin: list(

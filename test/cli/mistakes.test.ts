@@ -84,10 +84,17 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ['frobnicate', `vmxlab: unknown command 'frobnicate'; ${LIST}`],
     [
       'run',
-      ...needs('run', 'a program (.asm, flat binary) or a scenario (.yaml, .json)', `run ${HELLO}`),
+      ...needs(
+        'run',
+        'a program (.asm, ELF, flat binary) or a scenario (.yaml, .json)',
+        `run ${HELLO}`,
+      ),
     ],
     ['asm', ...needs('asm', 'an assembly source', `asm ${HELLO} -o hello.bin`)],
-    ['disasm', ...needs('disasm', 'a flat binary or an assembly source', `disasm ${HELLO}`)],
+    [
+      'disasm',
+      ...needs('disasm', 'an ELF image, a flat binary or an assembly source', `disasm ${HELLO}`),
+    ],
     [
       'run loop.asm --memroy 5M --hosg 2',
       "vmxlab: unknown flag '--memroy'; did you mean '--memory'?",
@@ -153,7 +160,7 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ['run empty.bin', 'vmxlab: empty.bin: is empty'],
     ['run empty.asm', 'vmxlab: empty.asm: has no instructions to run'],
     ['asm nul.asm -o x.bin', 'vmxlab: nul.asm: is not a text file'],
-    ['run elf.bin', 'vmxlab: elf.bin: is an ELF file; expected a flat binary or assembly source'],
+    ['run elf.bin', 'vmxlab: elf.bin: is an ELF file that ends within its header (13 of 64 bytes)'],
     [
       'run big.bin',
       'vmxlab: big.bin: the program takes 3.0 GiB, but 16M of memory leave 15.0 MiB above ' +

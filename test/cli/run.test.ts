@@ -269,7 +269,10 @@ describe('an error in vmxlab itself', () => {
       vmxlab(folder, ['run', 'all.yaml', '--seed', '7', '--json']),
       vmxlab(folder, ['run', file, '--json']),
     ]);
-    expect(replayed?.stdout).toBe(original?.stdout);
+    // It has no source, so no names for addresses.
+    const withoutNames = (text = '') =>
+      JSON.stringify(JSON.parse(text, (key, value) => (key === 'symbols' ? null : value)));
+    expect(withoutNames(replayed?.stdout)).toBe(withoutNames(original?.stdout));
     expect(JSON.parse(replayed?.stdout ?? '').instructions).toBeGreaterThan(1000);
   });
 

@@ -92,7 +92,10 @@ describe('asm', () => {
 describe('disasm', () => {
   test('a source stands where it says', async () => {
     const { stdout } = await vmxlab(folder, ['disasm', 'tiny.asm', '--length', '6']);
-    expect(stdout).toBe('00007c00  8B0500000000          mov eax, [rel 0x7c06]\n');
+    expect(stdout).toBe(
+      '00007c00 <start>:\n' +
+        '00007c00  8B0500000000          mov eax, [rel 0x7c06]  ; <start.value>\n',
+    );
   });
 
   test('--origin may be in the higher half', async () => {

@@ -86,6 +86,7 @@ describe('fields', () => {
       'times',
       'recentExits',
       'recentInstructions',
+      'symbols',
     ]);
   });
 

@@ -1,6 +1,6 @@
-// NASM and objdump as second opinions, `script` as a terminal. A test that needs one of them is
-// skipped where it is not installed, and fails there instead if the environment says that it is a
-// CI machine.
+// NASM, objdump and gcc as second opinions, `script` as a terminal. A test that needs one of them
+// is skipped where it is not installed, and fails there instead if the environment says that it is
+// a CI machine.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ export const SLOT_BYTES = 32;
 const INT3 = 0xcc;
 
 /** Why tests with this tool are skipped, or null if they can run. Throws on a CI machine. */
-export function missing(tool: 'nasm' | 'objdump' | 'script'): string | null {
+export function missing(tool: 'nasm' | 'objdump' | 'gcc' | 'script'): string | null {
   try {
     execFileSync(tool, ['--version'], { stdio: 'ignore' });
     return null;
