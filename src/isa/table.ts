@@ -5,7 +5,7 @@ import { arithmetic } from './rows/arithmetic.ts';
 import { bitFields } from './rows/bit-fields.ts';
 import { control } from './rows/control.ts';
 import { hints, reservedHints } from './rows/hints.ts';
-import { logicAndBits } from './rows/logic.ts';
+import { logicAndBits, testAliases } from './rows/logic.ts';
 import { protection } from './rows/protection.ts';
 import { stackRows } from './rows/stack.ts';
 import { strings } from './rows/strings.ts';
@@ -29,7 +29,7 @@ export const ROWS: readonly Row[] = [
 ];
 
 /** Rows for the decoder alone: what no other row takes of some opcodes. */
-const LEFTOVERS: readonly Row[] = [...reservedHints, ...systemLeftovers];
+const LEFTOVERS: readonly Row[] = [...reservedHints, ...systemLeftovers, ...testAliases];
 
 /** Rows that an opcode byte of a map may begin, most specific first. */
 export function rowsByOpcode(map: number, opcode: number, vex = false): readonly Row[] {

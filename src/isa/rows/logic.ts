@@ -388,3 +388,9 @@ export const logicAndBits = [
     ['r16|32|64, r/m16|32|64', '0F BD /r'],
   ]),
 ];
+
+/** /1 does the same as /0 on every processor, though the SDM does not list it. */
+export const testAliases = instruction('TEST', 'Logical compare', {}, test, [
+  ['r/m8, imm8', 'F6 /1 ib'],
+  ['r/m16|32|64, imm16|32|32', 'F7 /1 iw|id|id'],
+]);
