@@ -190,7 +190,7 @@ export class EvaluatedInstruction {
       if (spec === undefined || operand.kind === 'register') continue;
       if (operand.kind === 'memory' && !this.checkSize(operand.width, spec.memoryWidth))
         return false;
-      if (section === null) continue;
+      if (section === null && !operand.relocatable) continue;
       if (operand.kind === 'number' && spec.place === 'immediate') {
         const isSigned = row.width === 64 || row.width === 0;
         if (!fitsField(operand.value, spec.immediateWidth, isSigned)) {
@@ -307,7 +307,7 @@ function evaluateNumber(
     value: number,
     width,
     strict,
-    relocatable: section !== null,
+    relocatable: section !== null || text.wide === true,
     distance,
   };
   return { operand, section, place, unknown: isJustUnknown(value) };

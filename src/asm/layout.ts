@@ -120,7 +120,8 @@ export class Layout {
       return 0;
     }
     if (body.kind === 'align') {
-      statement.repetitions = -statement.offset & (body.boundary - 1);
+      const padding = -statement.offset & (body.boundary - 1);
+      statement.repetitions = padding > (body.most ?? padding) ? 0 : padding;
       return this.measureTimes(statement, body.filler);
     }
     statement.repetitions = statement.times === null ? 1 : this.count(statement.times, statement);
@@ -143,6 +144,8 @@ export class Layout {
         }
         return lengthBytes * times;
       }
+      case 'nops':
+        return times;
       default:
         return 0;
     }

@@ -23,19 +23,23 @@ export class SymbolTable {
 
   /** The symbol that `written` means at this point of the source. */
   refer(written: string): AssemblerSymbol {
-    const name = this.fullName(written);
+    return this.named(this.fullName(written));
+  }
+
+  /** The symbol of just this name. */
+  named(name: string): AssemblerSymbol {
     let symbol = this.symbols.get(name);
     if (symbol === undefined) {
-      symbol = {
-        name,
-        kind: 'undefined',
-        value: null,
-        definedAt: null,
-        global: false,
-        external: false,
-      };
+      symbol = create(name);
       this.symbols.set(name, symbol);
     }
+    return symbol;
+  }
+
+  /** A new symbol in the place of one: what has referred to that keeps it. */
+  renew({ name, global }: AssemblerSymbol): AssemblerSymbol {
+    const symbol = { ...create(name), global };
+    this.symbols.set(name, symbol);
     return symbol;
   }
 
@@ -52,4 +56,15 @@ export class SymbolTable {
   get all(): IterableIterator<AssemblerSymbol> {
     return this.symbols.values();
   }
+}
+
+function create(name: string): AssemblerSymbol {
+  return {
+    name,
+    kind: 'undefined',
+    value: null,
+    definedAt: null,
+    global: false,
+    external: false,
+  };
 }

@@ -17,6 +17,8 @@ export interface AssemblyPrefixes {
   readonly operandWidth: Width | 0;
   /** `a32`, `a64`, or 0. */
   readonly addressWidth: Width | 0;
+  /** Whose order prefixes come in, NASM's if nothing is said. The processor takes any. */
+  readonly order?: 'gnu';
 }
 
 export const NO_PREFIXES: AssemblyPrefixes = {
@@ -261,17 +263,10 @@ class Encoding {
     });
   }
 
-  /** Prefixes in NASM's order, opcode and ModR/M. */
+  /** Prefixes, opcode and ModR/M. */
   private head(): number[] {
-    const { row, prefixes } = this;
-    const { pattern } = row;
-    const bytes: number[] = [];
-    if (prefixes.repeat !== 'none') bytes.push(prefixes.repeat === 'rep' ? 0xf3 : 0xf2);
-    if (prefixes.lock) bytes.push(0xf0);
-    if (this.segment >= 0) bytes.push(SEGMENT_PREFIXES[this.segment]);
-    if (row.width === 16 || (row.width === 0 && prefixes.operandWidth === 16)) bytes.push(0x66);
-    const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
-    if (prefixes.addressWidth === 32 || rowAddress || this.addressPrefix) bytes.push(0x67);
+    const { pattern } = this.row;
+    const bytes = this.legacyPrefixes();
     if (pattern.vex) bytes.push(...this.vexPrefix());
     else {
       if (pattern.mandatoryPrefix > 0) bytes.push(pattern.mandatoryPrefix);
@@ -282,6 +277,21 @@ class Encoding {
     bytes.push(pattern.opcode | this.opcodeRegister);
     if (pattern.modrm !== 'none') bytes.push(this.modrm);
     return bytes;
+  }
+
+  private legacyPrefixes(): number[] {
+    const { row, prefixes } = this;
+    const repeat = prefixes.repeat === 'none' ? [] : [prefixes.repeat === 'rep' ? 0xf3 : 0xf2];
+    const lock = prefixes.lock ? [0xf0] : [];
+    const segment = this.segment >= 0 ? [SEGMENT_PREFIXES[this.segment]] : [];
+    const isWord = row.width === 16 || (row.width === 0 && prefixes.operandWidth === 16);
+    const operand = isWord ? [0x66] : [];
+    const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
+    const isNarrow = prefixes.addressWidth === 32 || rowAddress || this.addressPrefix;
+    const address = isNarrow ? [0x67] : [];
+    return prefixes.order === 'gnu'
+      ? [...segment, ...address, ...operand, ...repeat, ...lock]
+      : [...repeat, ...lock, ...segment, ...operand, ...address];
   }
 
   /** In three bytes, of which the two-byte form could not name map, X, B or W. */
@@ -325,7 +335,7 @@ class Encoding {
   }
 
   private placeMemory(given: AssemblyMemory): void {
-    const memory = arrange(given);
+    const memory = given.exact ? given : arrange(given);
     const { base, index, displacement } = memory;
     const width = base?.width ?? index?.width;
     if (width !== undefined && (width < 32 || (index !== null && index.width !== width))) {
@@ -395,7 +405,7 @@ class Encoding {
   /** Turn the address at `ripRelativeAt` into a distance from the end of the instruction. */
   private fixRipRelative(headBytes: number): void {
     const memory = this.operands.find((operand) => operand.kind === 'memory');
-    if (memory === undefined) return;
+    if (memory === undefined || (memory.exact && !memory.relocatable)) return;
     const end = this.address.add(headBytes + this.tail.length);
     const distance = memory.displacement.sub(end);
     if (!isSigned32(distance)) this.problem = 'address is out of reach for RIP-relative addressing';
