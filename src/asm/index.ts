@@ -15,6 +15,7 @@ export {
   type AssembledSymbol,
   type AssembleOptions,
   assemble,
+  assembleFiles,
 } from './assembler.ts';
 export {
   type Diagnostic,
@@ -24,4 +25,4 @@ export {
 } from './diagnostics.ts';
 export type { LineMapEntry, SourcePosition } from './line-map.ts';
 export type { ReadFile } from './session.ts';
-export type { SourceFile } from './source.ts';
+export type { SourceFile, Syntax } from './source.ts';

@@ -15,6 +15,7 @@ export interface Prefixes {
   readonly segment: number;
   readonly operandWidth: Width | 0;
   readonly addressWidth: Width | 0;
+  readonly suffix?: Width;
   readonly order?: 'gnu';
 }
 
@@ -146,4 +147,21 @@ export interface Statement {
 export interface BranchLengths {
   readonly short: number;
   readonly near: number;
+}
+
+/** A statement that no pass has seen yet; its line will list it. */
+export function createStatement(
+  given: Pick<Statement, 'label' | 'body' | 'times' | 'section' | 'place' | 'listed'>,
+): Statement {
+  const statement: Statement = {
+    ...given,
+    offset: 0,
+    lengthBytes: 0,
+    repetitions: 1,
+    bytes: null,
+    fields: [],
+    branchLengths: null,
+  };
+  given.listed.statements.push(statement);
+  return statement;
 }

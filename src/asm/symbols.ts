@@ -12,8 +12,15 @@ export interface AssemblerSymbol {
   value: Value | null;
   definedAt: Place | null;
   global: boolean;
-  /** `extern` names it. */
-  external: boolean;
+  /** Where `extern` names it, or null. */
+  externalAt: Place | null;
+  /** The symbol of another file that it is, or null. */
+  definition: AssemblerSymbol | null;
+}
+
+/** What gives a symbol its value: itself, or the symbol of another file. */
+export function definitionOf(symbol: AssemblerSymbol): AssemblerSymbol {
+  return symbol.definition ?? symbol;
 }
 
 export class SymbolTable {
@@ -24,6 +31,11 @@ export class SymbolTable {
   /** The symbol that `written` means at this point of the source. */
   refer(written: string): AssemblerSymbol {
     return this.named(this.fullName(written));
+  }
+
+  /** The symbol of just this name, if anything has spoken of it. */
+  find(name: string): AssemblerSymbol | undefined {
+    return this.symbols.get(name);
   }
 
   /** The symbol of just this name. */
@@ -65,6 +77,7 @@ function create(name: string): AssemblerSymbol {
     value: null,
     definedAt: null,
     global: false,
-    external: false,
+    externalAt: null,
+    definition: null,
   };
 }

@@ -17,6 +17,8 @@ export interface AssemblyPrefixes {
   readonly operandWidth: Width | 0;
   /** `a32`, `a64`, or 0. */
   readonly addressWidth: Width | 0;
+  /** What a suffix of the mnemonic says that the instruction works on, if it has one. */
+  readonly suffix?: Width;
   /** Whose order prefixes come in, NASM's if nothing is said. The processor takes any. */
   readonly order?: 'gnu';
 }
@@ -50,8 +52,11 @@ export function encode(
   const matching = rows.filter((row) => matches(row, operands, prefixes));
   if (matching.length === 0) return explain(rows, operands, prefixes);
   if (sizeIsOpen(rows, operands, prefixes)) {
+    const size = 'byte, word, dword or qword before the operand';
     return failure('operation size not specified', [
-      'byte, word, dword or qword before the operand',
+      prefixes.order === 'gnu'
+        ? 'a suffix b, w, l or q; in Intel syntax dword ptr and so on'
+        : size,
     ]);
   }
   let best: Encoded | null = null;
@@ -80,9 +85,24 @@ function matches(
   if (prefixes.operandWidth !== 0 && !takesOperandWidth(row, prefixes.operandWidth)) return false;
   const addressWidth = prefixes.addressWidth === 0 ? row.addressWidth : prefixes.addressWidth;
   if (row.addressWidth !== 0 && row.addressWidth !== addressWidth) return false;
-  if (row.width === 16 && !saysSixteen(row, operands)) return false;
+  const { suffix } = prefixes;
+  if (suffix !== undefined && !worksOn(row, suffix)) return false;
+  if (row.width === 16 && suffix !== 16 && !saysSixteen(row, operands)) return false;
   if (row.default64 && row.width === 64 && operands.some(isWordNumber)) return false;
   return row.operands.every((_, i) => operandFits(row, i, operands[i]));
+}
+
+/** Whether a suffix can mean the row: rows without a width of their own go by their operands. */
+function worksOn(row: Row, suffix: Width): boolean {
+  if (row.mnemonic === 'CRC32') {
+    const source = row.operands[1];
+    return source?.memoryWidth === suffix;
+  }
+  if (row.width !== 0) return row.width === suffix;
+  const widths = row.operands.flatMap(({ registerWidth, memoryWidth, fixed }) =>
+    [registerWidth, memoryWidth, fixed?.width ?? 0].filter((width) => width > 0),
+  );
+  return widths.length === 0 ? suffix === 64 : widths.includes(suffix);
 }
 
 function operandFits(row: Row, index: number, operand: AssemblyOperand): boolean {
@@ -176,7 +196,8 @@ function explain(
   const forms = (of: readonly Row[]) => [...new Set(of.map(syntax))];
   const unprefixed = rows.filter((row) => matches(row, operands, NO_PREFIXES));
   if (unprefixed.length > 0 && prefixes !== NO_PREFIXES) {
-    return failure('a prefix does not go with these operands', []);
+    const what = prefixes.suffix === undefined ? 'a prefix' : 'the suffix';
+    return failure(`${what} does not go with these operands`, []);
   }
   const sameCount = rows.filter((row) => row.operands.length === operands.length);
   const outOfRange = sameCount.filter((row) => fitsButForNumbers(row, operands));
