@@ -15,6 +15,7 @@ export interface Prefixes {
   readonly segment: number;
   readonly operandWidth: Width | 0;
   readonly addressWidth: Width | 0;
+  readonly extra?: readonly number[];
   readonly suffix?: Width;
   readonly order?: 'gnu';
 }

@@ -17,6 +17,8 @@ export interface AssemblyPrefixes {
   readonly operandWidth: Width | 0;
   /** `a32`, `a64`, or 0. */
   readonly addressWidth: Width | 0;
+  /** Prefixes besides those that the operands ask for, each as it is encoded. */
+  readonly extra?: readonly number[];
   /** What a suffix of the mnemonic says that the instruction works on, if it has one. */
   readonly suffix?: Width;
   /** Whose order prefixes come in, NASM's if nothing is said. The processor takes any. */
@@ -264,6 +266,7 @@ class Encoding {
     if ((row.width === 64 && row.default64 === undefined) || isAskedFor) this.rex |= 0x48;
     if (pattern.modrm === 'digit') this.modrm = pattern.modrmValue << 3;
     else if (pattern.modrm === 'fixed') this.modrm = pattern.modrmValue;
+    for (const prefix of this.prefixes.extra ?? []) if (isRex(prefix)) this.rex |= prefix;
     // ModR/M and what follows it come before immediates, whatever the order of the operands.
     this.eachOperand((operand, spec) => this.placeRegisterOrMemory(operand, spec));
     this.eachOperand((operand, spec) => this.placeNumber(operand, spec));
@@ -310,8 +313,18 @@ class Encoding {
     const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
     const isNarrow = prefixes.addressWidth === 32 || rowAddress || this.addressPrefix;
     const address = isNarrow ? [0x67] : [];
+    const extra = (prefixes.extra ?? []).filter((prefix) => !isRex(prefix));
+    const extraOf = (...bytes: number[]) => extra.filter((prefix) => bytes.includes(prefix));
     return prefixes.order === 'gnu'
-      ? [...segment, ...address, ...operand, ...repeat, ...lock]
+      ? [
+          ...extraOf(...SEGMENT_PREFIXES),
+          ...segment,
+          ...(isNarrow ? address : extraOf(0x67)),
+          ...extraOf(0x66),
+          ...operand,
+          ...repeat,
+          ...lock,
+        ]
       : [...repeat, ...lock, ...segment, ...operand, ...address];
   }
 
@@ -439,6 +452,10 @@ class Encoding {
       this.tail.push(((i < 4 ? value.low : value.high) >>> (8 * (i & 3))) & 255);
     }
   }
+}
+
+function isRex(prefix: number): boolean {
+  return prefix >> 4 === 4;
 }
 
 const SEGMENT_PREFIXES: readonly number[] = (() => {

@@ -13,7 +13,13 @@ import { nearest } from '../../sim/index.ts';
 import type { Cursor } from '../cursor.ts';
 import type { Place } from '../source.ts';
 import { branchForms, tableSpelling } from '../spelling.ts';
-import type { InstructionBody, NumberOperandText, OperandText, Prefixes } from '../statement.ts';
+import type {
+  InstructionBody,
+  NumberOperandText,
+  OperandText,
+  Prefixes,
+  RegisterOperandText,
+} from '../statement.ts';
 import { parseAttOperand } from './att-operands.ts';
 import { constantExpression, type GasContext } from './expression.ts';
 import { parseIntelOperand } from './intel-operands.ts';
@@ -133,6 +139,7 @@ function complete(
 ): OperandText[] {
   const [first, second] = operands;
   if (first === undefined) return operands;
+  if (mnemonic === 'STR' && first.kind === 'register') return [narrowed(first, 32)];
   if (operands.length === 1) {
     const accumulator = REGISTERS.get({ 8: 'al', 16: 'ax', 32: 'eax', 64: '' }[suffix ?? 64]);
     if (SHIFTS.test(mnemonic)) return [first, numberText(1, place)];
@@ -144,8 +151,19 @@ function complete(
   if (mnemonic === 'SHLD' || mnemonic === 'SHRD') {
     return [...operands, { kind: 'register', register: REGISTERS.get('cl') as RegisterName }];
   }
+  // GNU as calls the source of the 16-bit form by the wrong size.
+  const isWord = first.kind === 'register' && first.register.width === 16;
+  if (mnemonic === 'MOVSXD' && isWord && second.kind !== 'number') {
+    return [first, second.kind === 'register' ? narrowed(second, 16) : { ...second, width: 16 }];
+  }
   // GNU as puts the other register than NASM into ModRM.reg.
   return mnemonic === 'XCHG' ? [second, first] : operands;
+}
+
+/** The lower part of a register that is wider, where its upper part makes no difference. */
+function narrowed(operand: RegisterOperandText, width: Width): RegisterOperandText {
+  const { register } = operand;
+  return register.width <= width ? operand : { ...operand, register: { ...register, width } };
 }
 
 function numberText(number: number, place: Place): NumberOperandText {
@@ -170,6 +188,8 @@ function sizedOperand(
     if (absolute) return { ...operand, displacementWidth: 64 };
     if (SIZELESS.test(mnemonic)) return { ...operand, width: 0, far: false };
     if (source !== undefined && operand.width === 0) return { ...operand, width: source };
+    const isUnsized = suffix === undefined && operand.width === 0;
+    if (isUnsized && /^(PUSH|POP)$/.test(mnemonic)) return { ...operand, width: 64 };
     if (mnemonic === 'MOV') return wideAddress(operand, context);
     return operand;
   }

@@ -1,7 +1,7 @@
 // What operands of both syntaxes have in common: numbers, displacements, and memory whose registers
 // are named one by one.
 
-import { REGISTERS, type RegisterName } from '../../isa/index.ts';
+import { Gpr, REGISTERS, type RegisterName, Segment } from '../../isa/index.ts';
 import type { Cursor } from '../cursor.ts';
 import type { Expression } from '../expression.ts';
 import type { Place } from '../source.ts';
@@ -55,12 +55,18 @@ export function memoryOperandText(
     address,
     width: 0,
     far: false,
-    segment,
+    segment: segment === usualSegment(base) ? -1 : segment,
     displacementWidth: isKnown ? 0 : 32,
     addressing: relative ? 'rel' : 'abs',
     registers: { base, index, scale },
     place,
   };
+}
+
+/** The segment that an address is in if nothing is said: GNU as writes no prefix for it. */
+function usualSegment(base: RegisterName | null): number {
+  const isStack = base !== null && (base.number === Gpr.RSP || base.number === Gpr.RBP);
+  return isStack ? Segment.SS : Segment.DS;
 }
 
 /** Registers of real processors that no operand can name here. */
@@ -86,7 +92,7 @@ export function checkAddressRegister(
   place: Place,
 ): boolean {
   const isFit = register.class === 'general' && register.width >= 32;
-  const isStack = role === 'index' && register.number === 4;
+  const isStack = role === 'index' && register.number === Gpr.RSP;
   if (isFit && !isStack) return true;
   const expected = isStack ? ['any other register'] : ['a 64-bit or a 32-bit register'];
   cursor.error(place, `this register cannot be the ${role} of an address`, expected);

@@ -37,7 +37,7 @@ const REPEATS: ReadonlyMap<string, 'rep' | 'repne'> = new Map([
   ['bnd', 'repne'],
 ]);
 
-/** Prefixes that are written as they stand, wherever they stand. */
+/** Prefixes that do not follow from operands, as they are encoded. */
 const BYTES: ReadonlyMap<string, number> = new Map([
   ['data16', 0x66],
   ['addr32', 0x67],
@@ -217,17 +217,18 @@ export class GasParser {
   private instruction(cursor: Cursor, line: GasStatement, place: Place): void {
     let prefixes = NO_PREFIXES;
     const alone: number[] = [];
+    const extra: number[] = [];
     for (; !cursor.atEnd; cursor.take()) {
       const word = cursor.keyword();
       const repeat = REPEATS.get(word);
       const byte = BYTES.get(word) ?? rexByte(word);
       if (word === 'lock') prefixes = { ...prefixes, lock: true };
       else if (repeat !== undefined) prefixes = { ...prefixes, repeat };
-      else if (byte !== null) this.bytes([byte], line, place);
+      else if (byte !== null) extra.push(byte);
       else break;
-      if (word === 'lock') alone.push(0xf0);
-      if (repeat !== undefined) alone.push(repeat === 'rep' ? 0xf3 : 0xf2);
+      alone.push(byte ?? (word === 'lock' ? 0xf0 : repeat === 'rep' ? 0xf3 : 0xf2));
     }
+    if (extra.length > 0) prefixes = { ...prefixes, extra };
     if (cursor.atEnd) this.bytes(alone, line, place);
     else {
       const at = cursor.place;
