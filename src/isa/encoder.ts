@@ -322,6 +322,7 @@ class Encoding {
           ...(isNarrow ? address : extraOf(0x67)),
           ...extraOf(0x66),
           ...operand,
+          ...extraOf(0xf2),
           ...repeat,
           ...lock,
         ]

@@ -52,6 +52,7 @@ export function parseGasInstruction(
   if (known === null) return cursor.error(place, `'${name}' has no such operands`, ['memory']);
   if (known.mnemonic === 'XLATB' && operands.length === 1) return translateBody(operands, prefixes);
   if (isBranch && !checkIndirect(operands, context, cursor)) return null;
+  if (!checkWidths(known, operands, prefixes, cursor)) return null;
   return body(known, operands, prefixes, context, place);
 }
 
@@ -87,6 +88,28 @@ function parseOperands(
   return context.intel || areNumbers ? operands : operands.reverse();
 }
 
+/** What neither the table nor the encoder can know: `movzbl %ax`, `addr32 mov (%rax)`. */
+function checkWidths(
+  { source }: GasMnemonic,
+  operands: readonly GasOperand[],
+  { extra }: Prefixes,
+  cursor: Cursor,
+): boolean {
+  for (const [i, { operand, place }] of operands.entries()) {
+    if (operand.kind === 'register' && i === 1 && source !== undefined) {
+      if (operand.register.width === source) continue;
+      cursor.error(place, `the register has ${operand.register.width} bits, not ${source}`);
+      return false;
+    }
+    if (operand.kind !== 'memory' || extra?.includes(0x67) !== true) continue;
+    const { base, index } = operand.registers ?? { base: null, index: null };
+    if ((base ?? index)?.width !== 64) continue;
+    cursor.error(place, "prefix 'addr32' does not go with this address", ['32-bit registers']);
+    return false;
+  }
+  return true;
+}
+
 /** AT&T syntax marks what a branch looks its target up in. */
 function checkIndirect(
   operands: readonly GasOperand[],
@@ -114,6 +137,9 @@ function body(
 ): InstructionBody {
   const texts = written.map(({ operand }) => operand);
   const completed = complete(known, texts, place);
+  if (known.mnemonic === 'INT' && isBreakpoint(completed[0], context)) {
+    return body({ mnemonic: 'INT3' }, [], given, context, place);
+  }
   const { mnemonic, operands } = tableSpelling(known.mnemonic, completed);
   const sized = operands.map((operand, i) => sizedOperand(operand, i, known, operands, context));
   const { suffix } = known;
@@ -122,6 +148,11 @@ function body(
   const branch = sized[0]?.kind === 'number' ? forms : null;
   const fixed = branch === null && sized.every(isFixed);
   return { kind: 'instruction', mnemonic, prefixes, operands: sized, branch, fixed };
+}
+
+/** GNU as takes `int $3` for INT3. */
+function isBreakpoint(operand: OperandText | undefined, { session }: GasContext): boolean {
+  return operand?.kind === 'number' && session.constantNow(operand.value)?.number.eq(3) === true;
 }
 
 function isFixed(operand: OperandText): boolean {

@@ -57,6 +57,10 @@ export function parseIntelOperand(
     cursor.take();
     const register = registerNamed(name, cursor, place);
     if (register === null) return null;
+    const width = keywords.size?.width ?? register.width;
+    if (width !== register.width) {
+      return cursor.error(place, `the register has ${register.width} bits, not ${width}`);
+    }
     return { operand: { kind: 'register', register }, indirect: true, place };
   }
   if (cursor.atEnd) return cursor.fail(OPERAND_EXPECTED);
@@ -128,10 +132,12 @@ interface Around {
 function parseRest(cursor: Cursor, context: GasContext, around: Around): GasOperand | null {
   const { keywords, segment, isBranch, place } = around;
   const tokens = takeOperand(cursor);
+  const count = (mark: string) => tokens.filter((token) => isMark(token, mark)).length;
+  if (count('[') > count(']')) return cursor.fail(["']'"]);
   const terms = new Terms(tokens, cursor, context);
   if (!terms.collect()) return null;
   const { registers, reporter } = terms;
-  const hasBrackets = tokens.some(({ kind, text }) => kind === 'operator' && text === '[');
+  const hasBrackets = count('[') > 0;
   const displacement = terms.displacement(reporter);
   if (displacement === 'failed') return null;
   const isPlain = !hasBrackets && segment < 0 && keywords.size === null && !terms.hasRegisters;
@@ -161,6 +167,10 @@ function sizeOf(
 /** Whether an expression names an address or a symbol. */
 function hasSymbol({ steps }: Expression): boolean {
   return steps.some(({ kind }) => kind === 'symbol' || kind === 'here');
+}
+
+function isMark({ kind, text }: Token, mark: string): boolean {
+  return kind === 'operator' && text === mark;
 }
 
 /** The tokens up to the comma that ends the operand. */

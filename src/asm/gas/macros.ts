@@ -120,7 +120,7 @@ function argumentEnd(text: string, from: number): number {
     }
     if (character === '(') depth++;
     if (character === ')') depth--;
-    if (character === ',' && depth <= 0) return at;
+    if (character === ',') return at;
     if (/\s/.test(character) && depth <= 0) {
       const rest = text.slice(at).trimStart();
       if (rest === '' || rest[0] === ',') return at;

@@ -34,7 +34,6 @@ const REPEATS: ReadonlyMap<string, 'rep' | 'repne'> = new Map([
   ['repz', 'rep'],
   ['repne', 'repne'],
   ['repnz', 'repne'],
-  ['bnd', 'repne'],
 ]);
 
 /** Prefixes that do not follow from operands, as they are encoded. */
@@ -48,6 +47,7 @@ const BYTES: ReadonlyMap<string, number> = new Map([
   ['fs', 0x64],
   ['gs', 0x65],
   ['notrack', 0x3e],
+  ['bnd', 0xf2],
   ['rex', 0x40],
   ['rex64', 0x48],
 ]);

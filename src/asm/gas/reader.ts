@@ -45,6 +45,8 @@ interface Frame {
   round: number;
   /** Index of the next line. */
   next: number;
+  /** What stands behind labels that have been handed on, as it is after replacements. */
+  rest: GasLine | null;
   /** Lines of the file that have been listed. */
   listedLines: number;
   readonly conditions: OpenCondition[];
@@ -55,6 +57,11 @@ const MAX_EXPANDED_LINES = 250_000;
 const MAX_REPETITIONS = 1_000_000;
 const MAX_FRAMES = 200;
 const MAX_INCLUDES = 64;
+
+/** What has a body, or brings lines from elsewhere. */
+const STRUCTURAL: ReadonlySet<string> = new Set([
+  ...['.macro', '.rept', '.rep', '.irp', '.irpc', '.include', '.exitm', '.purgem'],
+]);
 
 /** How a repetition's body is opened. */
 const REPETITIONS = ['.rept', '.rep', '.irp', '.irpc'];
@@ -78,14 +85,22 @@ export class GasReader {
       const frame = this.frames.at(-1);
       if (frame === undefined) return null;
       const line = frame.lines[frame.next];
-      if (line === undefined) this.finish(frame);
+      if (frame.rest !== null) {
+        const { rest } = frame;
+        frame.rest = null;
+        const statement = this.process(frame, rest);
+        if (statement !== null) return statement;
+      } else if (line === undefined) this.finish(frame);
       else {
         frame.next++;
         if (frame.kind !== 'include' && ++this.expandedLines > MAX_EXPANDED_LINES) {
           this.stop({ origin: frame.origin, at: line.start });
           return null;
         }
-        const statement = this.process(frame, line);
+        const call = frame.rounds[frame.round] ?? null;
+        const complete = call === null ? line : substituted(line, call);
+        this.list(frame, complete);
+        const statement = this.process(frame, complete);
         if (statement !== null) return statement;
       }
     }
@@ -107,7 +122,7 @@ export class GasReader {
 
   private enterFile(source: SourceText, origin: Origin): void {
     const lines = gasLines(source);
-    const start = { round: 0, next: 0, listedLines: 0, conditions: [] };
+    const start = { round: 0, next: 0, rest: null, listedLines: 0, conditions: [] };
     this.frames.push({ kind: 'include', lines, origin, rounds: [null], ...start });
   }
 
@@ -119,7 +134,7 @@ export class GasReader {
       return;
     }
     if (frame.rounds.length === 0 || frame.lines.length === 0) return;
-    this.frames.push({ ...frame, round: 0, next: 0, listedLines: 0, conditions: [] });
+    this.frames.push({ ...frame, round: 0, next: 0, rest: null, listedLines: 0, conditions: [] });
   }
 
   /** The end of a frame: the next round, or back to what led here. */
@@ -141,14 +156,13 @@ export class GasReader {
     }
   }
 
-  private list(frame: Frame, line: GasLine): ListedLine {
+  private list(frame: Frame, line: GasLine): void {
     const depth = this.frames.length - 1;
     if (frame.kind === 'include') this.listUpTo(frame, frame.origin.source.lineAt(line.start));
     else {
       const number = frame.origin.source.lineAt(line.start);
       this.listing.push({ number, depth, text: line.text.trimEnd(), statements: [] });
     }
-    return this.listing.at(-1) as ListedLine;
   }
 
   /** List the lines of a file that have been passed, empty ones and comments, too. */
@@ -163,26 +177,26 @@ export class GasReader {
   }
 
   /** One line: obey its condition, call its macro, or hand it on. */
-  private process(frame: Frame, raw: GasLine): GasStatement | null {
-    const call = frame.rounds[frame.round] ?? null;
-    const line = call === null ? raw : substituted(raw, call);
+  private process(frame: Frame, line: GasLine): GasStatement | null {
     const open = frame.conditions.at(-1);
     const isActive = open === undefined || open.state === 'taken';
-    const listed = this.list(frame, line);
     const [, labels = '', word = ''] = HEAD.exec(line.text) ?? [];
+    const name = word.toLowerCase();
+    const shapes = CONDITIONS.has(name) || STRUCTURAL.has(name) || this.macros.has(name);
+    if (isActive && shapes && labels.trim() !== '') {
+      // The label is there before what stands behind it asks for it.
+      frame.rest = restOfLine(line, labels.length);
+      return this.statement(frame, { ...line, text: labels });
+    }
     const behind = restOfLine(line, labels.length + word.length);
     const place = { origin: frame.origin, at: offsetAt(line, labels.length) };
-    const name = word.toLowerCase();
     if (this.conditional(frame, name, behind, place, isActive) || !isActive) return null;
-    if (this.structural(frame, name, behind, place)) {
-      if (labels.trim() === '') return null;
-      return this.statement(frame, { ...line, text: labels }, listed);
-    }
-    return this.statement(frame, line, listed);
+    return this.structural(frame, name, behind, place) ? null : this.statement(frame, line);
   }
 
-  private statement(frame: Frame, line: GasLine, listed: ListedLine): GasStatement | null {
+  private statement(frame: Frame, line: GasLine): GasStatement | null {
     const tokens = gasTokens(line);
+    const listed = this.listing.at(-1) as ListedLine;
     if (tokens.length === 0) return null;
     return { tokens, origin: frame.origin, end: offsetAt(line, line.text.length), listed };
   }

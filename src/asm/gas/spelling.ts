@@ -69,10 +69,11 @@ export function stringMnemonic(name: string): StringMnemonic | null {
 export function gasMnemonic(name: string): GasMnemonic | null {
   const alias = ALIASES[name];
   if (alias !== undefined) return alias;
-  const upper = name.toUpperCase();
-  if (rowsByMnemonic(upper).length > 0) return { mnemonic: upper };
+  // `movsb` is here only if its operands are not those of the string instruction.
   const extension = extensionMnemonic(name);
   if (extension !== null) return extension;
+  const upper = name.toUpperCase();
+  if (rowsByMnemonic(upper).length > 0) return { mnemonic: upper };
   const suffix = SUFFIXES[name.at(-1) ?? ''];
   if (suffix === undefined) return null;
   const stem = name.slice(0, -1);
