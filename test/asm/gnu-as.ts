@@ -14,31 +14,39 @@ export interface GnuResult {
   readonly messages: string;
 }
 
-/** As a flat binary has them here: sections in order, what has no bytes behind them. */
-const SCRIPT = `SECTIONS {
-  . = 0;
-  .text : { *(.text .text.*) }
-  .rodata : { *(.rodata .rodata.*) }
-  .data : { *(.data .data.*) }
-  .bss : { *(.bss) *(COMMON) }
-  /DISCARD/ : { *(.note*) *(.comment) *(.eh_frame) *(.debug*) }
+const SECTION = /^\s*\.(?:(?:push)?section\s+([\w.]+)|(data|bss)\b)/gm;
+
+/** A linker script with the sections as they lie here: as they appear, those without bytes last. */
+function scriptFor(sources: readonly string[]): string {
+  const names = sources.flatMap((source) =>
+    [...source.matchAll(SECTION)].map(([, name, short]) => name ?? `.${short}`),
+  );
+  const isBss = (name: string) => name.startsWith('.bss');
+  const loaded = [...new Set(['.text', ...names])].filter(
+    (name) => !/^\.(note|com|deb)/.test(name),
+  );
+  const ordered = [...loaded.filter((name) => !isBss(name)), ...loaded.filter(isBss)];
+  const lines = [...new Set([...ordered, '.bss'])].map(
+    (name) => `  ${name} : { *(${name}) ${name === '.bss' ? '*(COMMON) ' : ''}}`,
+  );
+  const rest = '  /DISCARD/ : { *(.note*) *(.comment) *(.eh_frame) *(.debug*) }';
+  return ['SECTIONS {', '  . = 0;', ...lines, rest, '}', ''].join('\n');
 }
-`;
 
 /** Assemble and link each program, which is one source or several. */
 export function runGnu(programs: readonly (readonly string[])[]): GnuResult[] {
   const folder = mkdtempSync(join(tmpdir(), 'vmxlab-gas-'));
   try {
     cpSync(SNIPPETS_FOLDER, folder, { recursive: true });
-    writeFileSync(join(folder, 'script.ld'), SCRIPT);
     const lines = programs.map((sources, i) => {
       const objects = sources.map((source, j) => {
         writeFileSync(join(folder, `in${i}.${j}.s`), source);
         return `in${i}.${j}.o`;
       });
+      writeFileSync(join(folder, `script${i}.ld`), scriptFor(sources));
       const steps = [
         ...sources.map((_, j) => `as --64 -o in${i}.${j}.o in${i}.${j}.s`),
-        `ld -T script.ld -e 0 --oformat binary -o out${i}.bin ${objects.join(' ')}`,
+        `ld -T script${i}.ld -e 0 --oformat binary -o out${i}.bin ${objects.join(' ')}`,
       ];
       return `( ${steps.join(' && ')} ) 2> messages${i}.txt`;
     });

@@ -78,6 +78,12 @@ const UNSUPPORTED: ReadonlySet<string> = new Set([
 /** Sections that are directives themselves. */
 const SECTIONS: ReadonlySet<string> = new Set(['.text', '.data', '.bss']);
 
+/** What counts even in a section that is left out. */
+const EVERYWHERE: ReadonlySet<string> = new Set([
+  ...[...SECTIONS, '.section', '.pushsection', '.popsection', '.previous', '.globl', '.global'],
+  ...['.weak', '.comm', '.lcomm', '.set', '.equ', '.equiv', '.intel_syntax', '.att_syntax', '.end'],
+]);
+
 /** What a directive asks the parser to do. */
 export type Directed =
   | { readonly kind: 'placed'; readonly placed: PlacedBody }
@@ -135,6 +141,7 @@ export class GasDirectives {
   obey(cursor: Cursor): Directed {
     const { place } = cursor;
     const word = cursor.keyword();
+    if (this.sections.current === null && !EVERYWHERE.has(word)) return DONE;
     const handler = this.handlers.get(word) ?? (/^\.cfi_/.test(word) ? skipLine : undefined);
     if (handler === undefined || UNSUPPORTED.has(word)) {
       this.unknown(cursor, word);

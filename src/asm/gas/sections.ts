@@ -69,7 +69,9 @@ export class GasSections {
     this.previous = this.current;
     const known = KNOWN.find(([pattern]) => pattern.test(name));
     const existing = this.session.sections.find(name);
-    const isLoaded = flags === null ? known !== undefined : flags.includes('a');
+    // Notes are for linkers and loaders, loaded or not.
+    const isNote = /^\.note(\.|$)/.test(name);
+    const isLoaded = !isNote && (flags === null ? known !== undefined : flags.includes('a'));
     if (existing === undefined && !isLoaded) {
       this.current = null;
       return;
