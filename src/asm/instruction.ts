@@ -322,7 +322,11 @@ function branchDistance(
 ): AssemblyNumber['distance'] {
   if (text.distance !== null || !branch.near) return text.distance;
   if (isJustUnknown(value) && !context.preferNear) return null;
-  const isWithin = sectionOf(value) === context.section;
+  // What another file defines could be anywhere to those who assemble file by file.
+  const isForeign = text.value.steps.some(
+    (step) => step.kind === 'symbol' && step.symbol.definition !== null,
+  );
+  const isWithin = !isForeign && sectionOf(value) === context.section;
   return text.strict || context.preferNear || !isWithin ? 'near' : null;
 }
 

@@ -40,17 +40,24 @@ interface Frame {
   readonly kind: 'include' | 'macro' | 'rep';
   readonly lines: readonly GasLine[];
   origin: Origin;
-  /** One for each time that the lines come; a file has one that is null. */
+  /** What is replaced each time that the lines come; in a file, nothing. */
   readonly rounds: readonly (GasCall | null)[];
+  /** How often all rounds come. */
+  readonly times: number;
   round: number;
   /** Index of the next line. */
   next: number;
   /** What stands behind labels that have been handed on, as it is after replacements. */
   rest: GasLine | null;
+  /** What lists the line that is being read. */
+  listed: ListedLine;
   /** Lines of the file that have been listed. */
   listedLines: number;
   readonly conditions: OpenCondition[];
 }
+
+/** Before the first line. */
+const UNLISTED: ListedLine = { number: 0, depth: 0, text: '', statements: [] };
 
 /** The same bounds as for NASM's preprocessor. */
 const MAX_EXPANDED_LINES = 250_000;
@@ -97,7 +104,7 @@ export class GasReader {
           this.stop({ origin: frame.origin, at: line.start });
           return null;
         }
-        const call = frame.rounds[frame.round] ?? null;
+        const call = frame.rounds[frame.round % frame.rounds.length] ?? null;
         const complete = call === null ? line : substituted(line, call);
         this.list(frame, complete);
         const statement = this.process(frame, complete);
@@ -122,19 +129,37 @@ export class GasReader {
 
   private enterFile(source: SourceText, origin: Origin): void {
     const lines = gasLines(source);
-    const start = { round: 0, next: 0, rest: null, listedLines: 0, conditions: [] };
-    this.frames.push({ kind: 'include', lines, origin, rounds: [null], ...start });
+    const start = {
+      round: 0,
+      next: 0,
+      rest: null,
+      listed: UNLISTED,
+      listedLines: 0,
+      conditions: [],
+    };
+    this.frames.push({ kind: 'include', lines, origin, rounds: [null], times: 1, ...start });
   }
 
-  private enter(frame: Pick<Frame, 'kind' | 'lines' | 'origin' | 'rounds'>, place: Place): void {
+  private enter(
+    frame: Pick<Frame, 'kind' | 'lines' | 'origin' | 'rounds' | 'times'>,
+    place: Place,
+  ): void {
     if (this.frames.length >= MAX_FRAMES) {
       const message = `macros and repetitions are nested more than ${MAX_FRAMES} deep`;
       this.context.session.reporter.error(place, message);
       this.context.session.reporter.incomplete = true;
       return;
     }
-    if (frame.rounds.length === 0 || frame.lines.length === 0) return;
-    this.frames.push({ ...frame, round: 0, next: 0, rest: null, listedLines: 0, conditions: [] });
+    if (frame.times === 0 || frame.lines.length === 0) return;
+    this.frames.push({
+      ...frame,
+      round: 0,
+      next: 0,
+      rest: null,
+      listed: UNLISTED,
+      listedLines: 0,
+      conditions: [],
+    });
   }
 
   /** The end of a frame: the next round, or back to what led here. */
@@ -147,7 +172,8 @@ export class GasReader {
       frame.conditions.length = 0;
     }
     if (frame.kind === 'include') this.listUpTo(frame, Number.POSITIVE_INFINITY);
-    if (++frame.round >= frame.rounds.length) this.frames.splice(this.frames.indexOf(frame), 1);
+    if (++frame.round >= frame.rounds.length * frame.times)
+      this.frames.splice(this.frames.indexOf(frame), 1);
     else {
       frame.next = 0;
       const { via } = frame.origin;
@@ -157,12 +183,14 @@ export class GasReader {
   }
 
   private list(frame: Frame, line: GasLine): void {
-    const depth = this.frames.length - 1;
-    if (frame.kind === 'include') this.listUpTo(frame, frame.origin.source.lineAt(line.start));
-    else {
-      const number = frame.origin.source.lineAt(line.start);
+    const number = frame.origin.source.lineAt(line.start);
+    if (frame.kind !== 'include') {
+      const depth = this.frames.length - 1;
       this.listing.push({ number, depth, text: line.text.trimEnd(), statements: [] });
-    }
+    } else if (frame.listedLines < number) this.listUpTo(frame, number);
+    // The rest of a line that calls a macro stands on the line, not behind the macro's.
+    else return;
+    frame.listed = this.listing.at(-1) as ListedLine;
   }
 
   /** List the lines of a file that have been passed, empty ones and comments, too. */
@@ -196,7 +224,7 @@ export class GasReader {
 
   private statement(frame: Frame, line: GasLine): GasStatement | null {
     const tokens = gasTokens(line);
-    const listed = this.listing.at(-1) as ListedLine;
+    const { listed } = frame;
     if (tokens.length === 0) return null;
     return { tokens, origin: frame.origin, end: offsetAt(line, line.text.length), listed };
   }
@@ -263,7 +291,7 @@ export class GasReader {
   /** The lines up to the one that closes the body; null after reporting that there is none. */
   private body(frame: Frame, opens: readonly string[], closes: RegExp, place: Place) {
     const lines: GasLine[] = [];
-    const call = frame.rounds[frame.round] ?? null;
+    const call = frame.rounds[frame.round % frame.rounds.length] ?? null;
     for (let depth = 1; ; ) {
       const raw = frame.lines[frame.next++];
       if (raw === undefined) {
@@ -311,7 +339,7 @@ export class GasReader {
     const { source } = macro.origin;
     const origin: Origin = { source, via: { how: 'macro', name: macro.name, from: place } };
     const rounds = [{ texts, count: this.calls++ }];
-    this.enter({ kind: 'macro', lines: macro.lines, origin, rounds }, place);
+    this.enter({ kind: 'macro', lines: macro.lines, origin, rounds, times: 1 }, place);
     return true;
   }
 
@@ -323,29 +351,26 @@ export class GasReader {
 
   private repeat(frame: Frame, word: string, behind: GasLine, place: Place): void {
     const isCounted = word === '.rept' || word === '.rep';
-    const rounds = isCounted
-      ? this.countedRounds(frame, behind, place)
-      : this.listedRounds(word, behind, place);
+    const times = isCounted ? this.count(frame, behind, place) : 1;
+    const plain = [{ texts: new Map<string, string>(), count: this.calls }];
+    const rounds = isCounted ? plain : this.listedRounds(word, behind, place);
     const lines = this.body(frame, REPETITIONS, /^\.endr$/, place);
-    if (rounds === null || lines === null) {
+    if (times === null || rounds === null || lines === null) {
       this.context.session.reporter.incomplete = true;
       return;
     }
     const { source } = frame.origin;
     const origin: Origin = { source, via: { how: 'rep', name: '1', from: place } };
-    this.enter({ kind: 'rep', lines, origin, rounds }, place);
+    this.enter({ kind: 'rep', lines, origin, rounds, times }, place);
   }
 
-  private countedRounds(frame: Frame, behind: GasLine, place: Place): GasCall[] | null {
+  private count(frame: Frame, behind: GasLine, place: Place): number | null {
     const count = numberOf(this.asked(frame, behind), this.context);
     if (count === null) return null;
-    if (count.lt(0) || count.gt(MAX_REPETITIONS)) {
-      const message = `${count} is not a number of repetitions`;
-      this.context.session.reporter.error(place, message, [`0 to ${MAX_REPETITIONS}`]);
-      return null;
-    }
-    const round = { texts: new Map<string, string>(), count: this.calls };
-    return new Array<GasCall>(count.toNumber()).fill(round);
+    if (count.ge(0) && count.le(MAX_REPETITIONS)) return count.toNumber();
+    const message = `${count} is not a number of repetitions`;
+    this.context.session.reporter.error(place, message, [`0 to ${MAX_REPETITIONS}`]);
+    return null;
   }
 
   /** `.irp name, a, b` and `.irpc name, text`. */
