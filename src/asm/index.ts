@@ -1,5 +1,5 @@
-// asm: the assembler. NASM-flavoured source to bytes, symbols, line map and listing, for 64-bit
-// mode. No input or output of its own. docs/assembler.md is the reference and lists the
+// asm: the assembler. NASM-flavoured or GAS source to bytes, symbols, line map and listing, for
+// 64-bit mode. No input or output of its own. docs/assembler.md is the reference and lists the
 // differences.
 //
 //   import { assemble, formatDiagnostic } from 'vmxlab/asm';

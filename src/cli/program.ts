@@ -1,5 +1,5 @@
-// From a path on the command line to what a machine needs: a checked scenario and program bytes.
-// A `.yaml`, `.yml` or `.json` file is a scenario, `.asm`, `.nasm`, `.s` and `.S` are assembled, and
+// From a path on the command line to what a machine needs: a checked scenario and program bytes. A
+// `.yaml`, `.yml` or `.json` file is a scenario, `.asm`, `.nasm`, `.s` and `.S` are assembled, and
 // anything else is a flat binary.
 
 import { existsSync } from 'node:fs';

@@ -27,7 +27,9 @@ const PROGRAMS: Readonly<Record<string, string>> = {
       }
       return n;
     }
-    void report(const char *text) { __asm__ volatile("out{b %0, $0xe9| 0xe9, %0}" : : "a"(*text)); }`,
+    void report(const char *text) {
+      __asm__ volatile("out{b %0, $0xe9| 0xe9, %0}" : : "a"(*text));
+    }`,
   'data of all kinds': `
     char a = 'x'; short b[3] = { 1, -2, 3 }; long c = 0x123456789abcdef; int zero[100];
     static long hidden = 5; int uninitialized; const char text[] = "hello\\001\\377 world";

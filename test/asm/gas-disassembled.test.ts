@@ -1,6 +1,6 @@
-// GAS syntax against objdump: encodings of every row of the instruction table, printed by objdump in
-// AT&T and in Intel syntax, must assemble to the bytes that GNU as makes of the same text. That is
-// not always the encoding that was printed: some have a shorter equal.
+// GAS syntax against objdump: encodings of every row of the instruction table, printed by objdump
+// in AT&T and in Intel syntax, must assemble to the bytes that GNU as makes of the same text. That
+// is not always the encoding that was printed: some have a shorter equal.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// Several files as one program: symbols across files, sections joined, and what goes wrong. Bytes are
-// those of GNU as and ld where both can be had.
+// Several files as one program: symbols across files, sections joined, and what goes wrong. Bytes
+// are those of GNU as and ld where both can be had.
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Assembled, assembleFiles, formatDiagnostic } from '../../src/asm/index.ts';

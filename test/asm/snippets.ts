@@ -1,5 +1,6 @@
-// The snippets in snippets/*.txt and gas-snippets/*.txt: sources of a line or a few, with what becomes
-// of them here and in NASM or GNU as. One a line: the source, `=>`, and the outcome; \n in a source stands for a new line.
+// The snippets in snippets/*.txt and gas-snippets/*.txt: sources of a line or a few, with what
+// becomes of them here and in NASM or GNU as. One a line: the source, `=>`, and the outcome; \n in
+// a source stands for a new line.
 //
 //   mov rax, [rsp*1] => 488b0424      the same bytes from both
 //   mov rax, [rsp*2] => rejected      an error from both

@@ -1,5 +1,6 @@
-// The directives of GAS. GNU as manual, "Assembler Directives", "x86 Dependent Features". Those that
-// shape the source (.if, .macro, .rept, .include) are the reader's, those that take up space data.ts's.
+// The directives of GAS. GNU as manual, "Assembler Directives", "x86 Dependent Features". Those
+// that shape the source (.if, .macro, .rept, .include) are the reader's, those that take up space
+// data.ts's.
 
 import { nearest } from '../../sim/index.ts';
 import type { Cursor } from '../cursor.ts';
@@ -256,7 +257,7 @@ export class GasDirectives {
     if (size.lt(0) || size.gt(2 ** 32)) return cursor.error(place, `${size} is no size`);
     const lengthBytes = size.toNumber();
     const align = given?.toNumber() ?? usualAlign(lengthBytes);
-    if (align < 1 || align > 2 ** 30 || Math.log2(align) % 1 !== 0) {
+    if (align < 1 || align > 2 ** 30 || (align & (align - 1)) !== 0) {
       return cursor.error(place, `cannot align to ${align}`, ['a power of two']);
     }
     const symbol = this.context.symbols.named(token.text);

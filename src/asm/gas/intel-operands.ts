@@ -1,5 +1,6 @@
-// Operands in Intel syntax, after `.intel_syntax noprefix`: `eax`, `5`, `dword ptr fs:[rbx+rcx*4+8]`,
-// `table[rip]`, `offset table`. GNU as manual, "AT&T Syntax versus Intel Syntax".
+// Operands in Intel syntax, after `.intel_syntax noprefix`: `eax`, `5`, `dword ptr
+// fs:[rbx+rcx*4+8]`, `table[rip]`, `offset table`. GNU as manual, "AT&T Syntax versus Intel
+// Syntax".
 
 import { type MemoryWidth, REGISTERS, type RegisterName } from '../../isa/index.ts';
 import { Cursor } from '../cursor.ts';

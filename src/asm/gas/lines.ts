@@ -1,6 +1,6 @@
-// From a file to statements as text: comments out, split at line ends and semicolons. GNU as manual,
-// "Comments" and "Statements". Macros replace text, not tokens; so every character remembers where
-// in the file it stands.
+// From a file to statements as text: comments out, split at line ends and semicolons. GNU as
+// manual, "Comments" and "Statements". Macros replace text, not tokens; so every character
+// remembers where in the file it stands.
 
 import type { SourceText } from '../source.ts';
 

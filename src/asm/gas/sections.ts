@@ -1,5 +1,5 @@
-// Which section statements go to, and what is known of sections beyond what the layout wants. GNU as
-// manual, "Section", "PushSection", "Comm".
+// Which section statements go to, and what is known of sections beyond what the layout wants. GNU
+// as manual, "Section", "PushSection", "Comm".
 
 import type { CommonSymbol } from '../link.ts';
 import type { Section } from '../sections.ts';

@@ -1,5 +1,5 @@
-// From mnemonics as GAS spells them to the instruction table's: suffixes, AT&T's own names, and what
-// operands may be left out. GNU as manual, "i386-Mnemonics".
+// From mnemonics as GAS spells them to the instruction table's: suffixes, AT&T's own names, and
+// what operands may be left out. GNU as manual, "i386-Mnemonics".
 
 import { rowsByMnemonic, type Width } from '../../isa/index.ts';
 
