@@ -84,7 +84,11 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ['frobnicate', `vmxlab: unknown command 'frobnicate'; ${LIST}`],
     [
       'run',
-      ...needs('run', 'a program (.asm, .s, flat binary) or a scenario (.yaml, .json)', `run ${HELLO}`),
+      ...needs(
+        'run',
+        'a program (.asm, .s, flat binary) or a scenario (.yaml, .json)',
+        `run ${HELLO}`,
+      ),
     ],
     ['asm', ...needs('asm', 'an assembly source', `asm ${HELLO} -o hello.bin`)],
     ['disasm', ...needs('disasm', 'a flat binary or an assembly source', `disasm ${HELLO}`)],
