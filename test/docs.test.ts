@@ -44,6 +44,8 @@ describe('commands in documents', () => {
     buildCommand();
     folder = mkdtempSync(join(tmpdir(), 'vmxlab-docs-'));
     symlinkSync(join(ROOT, 'guest-programs'), join(folder, 'guest-programs'));
+    writeFileSync(join(folder, 'start.asm'), 'bits 64\nextern stop\ncall stop\n');
+    writeFileSync(join(folder, 'lib.s'), '.globl stop\nstop: cli; hlt\n');
   });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -47,7 +47,7 @@ export function memoryOperand(
     context.reporter?.error(text.address.place, message, expected);
     return null;
   };
-  const registers = chooseRegisters(value, hint, fail);
+  const registers = text.registers ?? chooseRegisters(value, hint, fail);
   if (registers === null) return null;
   const unknown = isUnknown(value);
   const sections = unknown ? [] : value.terms.filter(({ of }) => isSection(of));
@@ -71,6 +71,9 @@ function assemble(
   const { displacementWidth, addressing } = text;
   const hasRegister = registers.base !== null || registers.index !== null;
   const relocatable = section !== null || isUnknown(value);
+  if (text.registers !== undefined && value.terms.some(({ of }) => !isSection(of))) {
+    return fail('a register has no place in a displacement');
+  }
   if (hasRegister && addressing === 'rel') {
     return fail('an address relative to RIP has no other register', ["'abs'", 'no register']);
   }
@@ -80,7 +83,7 @@ function assemble(
   if (displacementWidth === 8 && (!hasRegister || section !== null)) {
     return fail('only a number beside a register fits one byte');
   }
-  if (addressing === 'rel' && !relocatable) {
+  if (addressing === 'rel' && !relocatable && text.registers === undefined) {
     const message = 'a plain number is no address; it stays absolute';
     context.reporter?.warn(text.address.place, message, ['a label']);
   }
@@ -104,8 +107,10 @@ function assemble(
     displacement,
     displacementWidth,
     relocatable,
-    // NASM guesses that what it does not know is no address.
-    ripRelative: section !== null && !hasRegister && isRelative(text),
+    ...(text.registers === undefined
+      ? // NASM guesses that what it does not know is no address.
+        { ripRelative: section !== null && !hasRegister && isRelative(text) }
+      : { ripRelative: addressing === 'rel', exact: true }),
   };
 }
 

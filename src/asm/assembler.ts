@@ -2,14 +2,16 @@
 
 import Long from 'long';
 import type { Diagnostic } from './diagnostics.ts';
+import { GasParser } from './gas/parser.ts';
 import { Layout } from './layout.ts';
 import { lex, lexText } from './lexer.ts';
 import { type LineMapEntry, lineMap } from './line-map.ts';
+import { type FileOfProgram, link } from './link.ts';
 import { listing } from './listing.ts';
 import { Parser } from './parser.ts';
 import { Preprocessor } from './preprocessor.ts';
 import { type ReadFile, Session } from './session.ts';
-import { type SourceFile, SourceText } from './source.ts';
+import { type SourceFile, SourceText, syntaxOf } from './source.ts';
 import { sectionOf } from './value.ts';
 
 export interface AssembleOptions {
@@ -62,18 +64,32 @@ export type Assembled =
 
 /** Assemble a source. Never throws, whatever the source; all its errors are reported at once. */
 export function assemble(source: SourceFile, options: AssembleOptions = {}): Assembled {
+  return assembleFiles([source], options);
+}
+
+/**
+ * Assemble sources to one program, each behind the one before. What is global in one of them, the
+ * others may refer to.
+ */
+export function assembleFiles(
+  sources: readonly SourceFile[],
+  options: AssembleOptions = {},
+): Assembled {
   const session = new Session(options.readFile ?? (() => null));
   const { reporter } = session;
   const { warnings } = reporter;
-  const preprocessor = new Preprocessor(session);
-  predefine(preprocessor, options.defines ?? {});
-  const parser = new Parser(session);
-  read(source, preprocessor, parser);
-  const origin = parser.directives.origin ?? options.origin ?? Long.ZERO;
-  const bytes = new Layout(session, parser.statements).run(origin);
+  reporter.files = sources.map(({ name }) => name);
+  const files = sources.map((source, i) => {
+    if (i > 0) session.nextFile();
+    return read(source, session, options.defines ?? {});
+  });
+  const statements = link(files, session);
+  const origin = session.origin ?? options.origin ?? Long.ZERO;
+  const bytes = new Layout(session, statements).run(origin);
   if (bytes === null || reporter.errors.length > 0) {
     return { kind: 'errors', errors: reporter.inOrder(), warnings };
   }
+  const lines = files.flatMap((file) => file.listing);
   return {
     kind: 'ok',
     bytes,
@@ -82,16 +98,37 @@ export function assemble(source: SourceFile, options: AssembleOptions = {}): Ass
     sections: session.sections.all
       .filter((section) => section.size > 0)
       .map(({ name, vstart, size, kind }) => ({ name, address: vstart, lengthBytes: size, kind })),
-    lineMap: lineMap(parser.statements),
-    listing: () => listing(preprocessor.listing, bytes, origin),
+    lineMap: lineMap(statements),
+    listing: () => listing(lines, bytes, origin),
     warnings,
   };
 }
 
-function read(source: SourceFile, preprocessor: Preprocessor, parser: Parser): void {
+/** Read one file in its language. */
+function read(
+  source: SourceFile,
+  session: Session,
+  defines: Readonly<Record<string, string>>,
+): FileOfProgram {
   const text = new SourceText(source);
-  const origin = { source: text, via: null };
-  const lines = lex(text);
+  const { symbols } = session;
+  const isGas = syntaxOf(source) === 'gas';
+  const parsed = isGas ? readGas(text, session, defines) : readNasm(text, session, defines);
+  return { ...parsed, symbols, implicit: isGas, alignments: session.sections.takeAlignments() };
+}
+
+type Parsed = Pick<FileOfProgram, 'statements' | 'listing' | 'commons'>;
+
+function readNasm(
+  source: SourceText,
+  session: Session,
+  defines: Readonly<Record<string, string>>,
+): Parsed {
+  const preprocessor = new Preprocessor(session);
+  predefine(preprocessor, defines);
+  const parser = new Parser(session);
+  const origin = { source, via: null };
+  const lines = lex(source);
   const place = { origin, at: 0 };
   preprocessor.enter(
     { kind: 'include', lines, origin, call: null, listed: true, remaining: 0 },
@@ -101,6 +138,18 @@ function read(source: SourceFile, preprocessor: Preprocessor, parser: Parser): v
     parser.parse(line);
   }
   parser.directives.finish();
+  return { statements: parser.statements, listing: preprocessor.listing, commons: [] };
+}
+
+function readGas(
+  source: SourceText,
+  session: Session,
+  defines: Readonly<Record<string, string>>,
+): Parsed {
+  const parser = new GasParser(source, session);
+  parser.define(defines);
+  parser.run();
+  return { statements: parser.statements, listing: parser.reader.listing, commons: parser.commons };
 }
 
 function predefine(preprocessor: Preprocessor, defines: Readonly<Record<string, string>>): void {
@@ -117,7 +166,7 @@ function predefine(preprocessor: Preprocessor, defines: Readonly<Record<string, 
 
 function symbolsOf(session: Session): AssembledSymbol[] {
   const symbols: AssembledSymbol[] = [];
-  for (const { name, kind, value, global } of session.symbols.all) {
+  for (const { name, kind, value, global } of session.allSymbols()) {
     // Labels of macro calls have names that nobody wrote.
     if ((kind !== 'label' && kind !== 'equ') || value === null || /^\.\.@\d/.test(name)) continue;
     const section = sectionOf(value);

@@ -1,7 +1,7 @@
 // Finds the constants that are defined in terms of themselves, directly or through others.
 
 import type { Expression } from './expression.ts';
-import type { AssemblerSymbol } from './symbols.ts';
+import { type AssemblerSymbol, definitionOf } from './symbols.ts';
 
 type Links = ReadonlyMap<AssemblerSymbol, readonly AssemblerSymbol[]>;
 
@@ -17,9 +17,11 @@ export function circularSymbols(
   }
   for (const [symbol, { steps }] of definitions) {
     for (const step of steps) {
-      if (step.kind !== 'symbol' || !definitions.has(step.symbol)) continue;
-      uses.get(symbol)?.push(step.symbol);
-      usedBy.get(step.symbol)?.push(symbol);
+      if (step.kind !== 'symbol') continue;
+      const used = definitionOf(step.symbol);
+      if (!definitions.has(used)) continue;
+      uses.get(symbol)?.push(used);
+      usedBy.get(used)?.push(symbol);
     }
   }
   const left = new Set(definitions.keys());

@@ -38,6 +38,8 @@ export class Reporter {
    * seem unknown may well be defined there.
    */
   incomplete = false;
+  /** Names of the files that were given, in order. */
+  files: readonly string[] = [];
   private readonly seen = new Set<string>();
 
   /** More errors would not be kept: looking for good messages is in vain. */
@@ -63,8 +65,9 @@ export class Reporter {
   inOrder(): readonly Diagnostic[] {
     const isLast = this.errors.length > MAX_ERRORS;
     const sortable = isLast ? this.errors.slice(0, -1) : this.errors;
+    const fileOf = (diagnostic: Diagnostic) => this.files.indexOf(root(diagnostic).file);
     const sorted = [...sortable].sort(
-      (a, b) => comparePlaces(root(a), root(b)) || comparePlaces(a, b),
+      (a, b) => fileOf(a) - fileOf(b) || comparePlaces(root(a), root(b)) || comparePlaces(a, b),
     );
     return isLast ? [...sorted, ...this.errors.slice(-1)] : sorted;
   }

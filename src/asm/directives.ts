@@ -15,8 +15,6 @@ export class Directives {
   section: Section;
   /** `default rel` is in force. */
   relative = false;
-  /** From `org`, or null. */
-  origin: Long | null = null;
   private readonly session: Session;
   private bitsGiven = false;
   /** The last `default rel`, or null. */
@@ -76,7 +74,7 @@ export class Directives {
 
   /** An ALIGN in the section makes the section start at least so aligned. */
   raiseAlignment(boundary: number): void {
-    this.section.align = Math.max(this.section.align, boundary);
+    this.session.sections.raiseAlign(this.section, boundary);
   }
 
   /** Null after reporting an error. */
@@ -119,13 +117,11 @@ export class Directives {
     const { place } = cursor;
     const number = this.number(cursor);
     if (number === null) return null;
-    if (this.origin !== null && !this.origin.eq(number)) {
-      return cursor.error(
-        place,
-        `the origin is already 0x${this.origin.toUnsigned().toString(16)}`,
-      );
+    const { origin } = this.session;
+    if (origin !== null && !origin.eq(number)) {
+      return cursor.error(place, `the origin is already 0x${origin.toUnsigned().toString(16)}`);
     }
-    this.origin = number;
+    this.session.origin = number;
     return true;
   }
 
@@ -146,11 +142,8 @@ export class Directives {
       const token = cursor.peek();
       if (token?.kind !== 'name') return cursor.fail(['a symbol']);
       const symbol = this.session.symbols.refer(token.text);
-      if (word === 'extern') {
-        symbol.external = true;
-        const message = `'${symbol.name}' cannot be external: a flat binary is not linked`;
-        cursor.error(cursor.place, message, ['%include of the file that defines it']);
-      } else symbol.global = true;
+      if (word === 'extern') symbol.externalAt ??= cursor.place;
+      else symbol.global = true;
       cursor.take();
     } while (cursor.accept(','));
     return true;

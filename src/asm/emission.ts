@@ -6,6 +6,7 @@ import { circularSymbols } from './circular.ts';
 import { evaluate } from './evaluate.ts';
 import type { Expression } from './expression.ts';
 import { evaluateInstruction, fitsField, type InstructionContext } from './instruction.ts';
+import { longNops } from './nops.ts';
 import type { Session } from './session.ts';
 import type { AddressField, Body, DataBody, InstructionBody, Statement } from './statement.ts';
 import type { AssemblerSymbol } from './symbols.ts';
@@ -54,6 +55,9 @@ export class Emission {
         break;
       case 'binary':
         this.repeat(statement, body.bytes);
+        break;
+      case 'nops':
+        this.output.set(longNops(statement.lengthBytes), this.offset(statement));
         break;
       case 'reserve':
         this.checkCount(body.count, context);

@@ -6,7 +6,7 @@ import type { RegisterName } from '../isa/index.ts';
 import type { Reporter } from './diagnostics.ts';
 import type { Expression, Step } from './expression.ts';
 import type { Place } from './source.ts';
-import type { AssemblerSymbol } from './symbols.ts';
+import { type AssemblerSymbol, definitionOf } from './symbols.ts';
 import {
   add,
   isNumber,
@@ -99,7 +99,7 @@ class Evaluation {
   }
 
   private symbol(symbol: AssemblerSymbol, at: number): Value | null {
-    const { value } = symbol;
+    const { value } = definitionOf(symbol);
     if (value !== null && !isUnknown(value)) return value;
     const { reporter } = this.context;
     if (reporter === null) return UNKNOWN;

@@ -47,6 +47,22 @@ const PRECEDENCE: Readonly<Record<string, number>> = {
 
 const UNARY: ReadonlySet<string> = new Set(['-', '+', '~', '!']);
 
+/** The other things in which languages of expressions differ. */
+export interface ExpressionGrammar {
+  /** How tight a binary operator binds; 0 if the token is none. */
+  precedence(token: Token): number;
+  isUnary(token: Token): boolean;
+  /** What the operand at the cursor is, without taking its first token; null after an error. */
+  operand(token: Token, isSigned: boolean): readonly Step[] | null;
+  /** The operators of the evaluator that an operator stands for. */
+  meaning(operator: string, kind: 'unary' | 'binary'): readonly OperatorStep[];
+}
+
+export interface OperatorStep {
+  readonly kind: 'unary' | 'binary';
+  readonly operator: string;
+}
+
 const OPERAND_EXPECTED = ['a number', 'a symbol', 'an operator', "'('"];
 
 /** Parentheses and operators that wait for their right side. */
@@ -61,8 +77,13 @@ export function parseExpression(
   symbols: SymbolTable,
   options: ExpressionOptions = {},
 ): Expression | null {
+  return parseByGrammar(cursor, new NasmGrammar(cursor, symbols, options.registers === true));
+}
+
+/** The same in the language of a grammar for the cursor. */
+export function parseByGrammar(cursor: Cursor, grammar: ExpressionGrammar): Expression | null {
   const { place } = cursor;
-  const steps = new ExpressionParser(cursor, symbols, options.registers === true).parse();
+  const steps = new ExpressionParser(cursor, grammar).parse();
   if (steps === null) return null;
   const fixed = steps.every((step) => step.kind !== 'symbol' && !/^here|^section/.test(step.kind));
   return { steps, place, fixed };
@@ -70,23 +91,21 @@ export function parseExpression(
 
 /** An operator that waits for its right side, or an open parenthesis (precedence 0). */
 interface Waiting {
-  readonly step: Step & { readonly kind: 'unary' | 'binary' };
+  readonly step: OperatorStep & { readonly at: number };
   readonly precedence: number;
 }
 
 /** The shunting-yard algorithm: operators wait on a stack until one that binds looser comes. */
 class ExpressionParser {
   private readonly cursor: Cursor;
-  private readonly symbols: SymbolTable;
-  private readonly registers: boolean;
+  private readonly grammar: ExpressionGrammar;
   private readonly steps: Step[] = [];
   private readonly waiting: Waiting[] = [];
   private open = 0;
 
-  constructor(cursor: Cursor, symbols: SymbolTable, registers: boolean) {
+  constructor(cursor: Cursor, grammar: ExpressionGrammar) {
     this.cursor = cursor;
-    this.symbols = symbols;
-    this.registers = registers;
+    this.grammar = grammar;
   }
 
   parse(): Step[] | null {
@@ -108,9 +127,9 @@ class ExpressionParser {
   private takeUnary(): void {
     for (;;) {
       const token = this.cursor.peek();
-      if (token?.kind !== 'operator' || this.waiting.length > MAX_DEPTH) return;
-      if (token.text === '(') this.open++;
-      else if (!UNARY.has(token.text)) return;
+      if (token === undefined || this.waiting.length > MAX_DEPTH) return;
+      if (this.cursor.at('(')) this.open++;
+      else if (!this.grammar.isUnary(token)) return;
       const step = { kind: 'unary', operator: token.text, at: token.at } as const;
       this.waiting.push({ step, precedence: token.text === '(' ? 0 : 11 });
       this.cursor.take();
@@ -119,7 +138,7 @@ class ExpressionParser {
 
   private takeBinary(): boolean {
     const token = this.cursor.peek();
-    const precedence = token?.kind === 'operator' ? (PRECEDENCE[token.text] ?? 0) : 0;
+    const precedence = token === undefined ? 0 : this.grammar.precedence(token);
     if (token === undefined || precedence === 0) return false;
     this.cursor.take();
     this.reduce(precedence);
@@ -133,7 +152,8 @@ class ExpressionParser {
     for (;;) {
       const top = this.waiting.at(-1);
       if (top === undefined || top.precedence === 0 || top.precedence < precedence) return;
-      this.steps.push(top.step);
+      const { kind, operator, at } = top.step;
+      for (const step of this.grammar.meaning(operator, kind)) this.steps.push({ ...step, at });
       this.waiting.pop();
     }
   }
@@ -149,21 +169,57 @@ class ExpressionParser {
     const { cursor } = this;
     const token = cursor.peek();
     if (token === undefined) return cursor.fail(OPERAND_EXPECTED) !== null;
-    const step = this.operand(token);
-    if (step === null) return false;
+    const steps = this.grammar.operand(token, this.isSigned());
+    if (steps === null) return false;
     cursor.take();
-    this.steps.push(step);
+    for (const step of steps) this.steps.push(step);
     return true;
   }
 
-  private operand(token: Token): Step | null {
+  /** A sign stands directly before the operand. */
+  private isSigned(): boolean {
+    const before = this.waiting.at(-1);
+    return before?.step.kind === 'unary' && /^[-+]$/.test(before.step.operator);
+  }
+}
+
+/** NASM manual, "Expressions". */
+class NasmGrammar implements ExpressionGrammar {
+  private readonly cursor: Cursor;
+  private readonly symbols: SymbolTable;
+  private readonly registers: boolean;
+
+  constructor(cursor: Cursor, symbols: SymbolTable, registers: boolean) {
+    this.cursor = cursor;
+    this.symbols = symbols;
+    this.registers = registers;
+  }
+
+  precedence({ kind, text }: Token): number {
+    return kind === 'operator' ? (PRECEDENCE[text] ?? 0) : 0;
+  }
+
+  isUnary({ kind, text }: Token): boolean {
+    return kind === 'operator' && UNARY.has(text);
+  }
+
+  meaning(operator: string, kind: 'unary' | 'binary'): readonly OperatorStep[] {
+    return [{ kind, operator }];
+  }
+
+  operand(token: Token, isSigned: boolean): readonly Step[] | null {
+    const step = this.step(token, isSigned);
+    return step === null ? null : [step];
+  }
+
+  private step(token: Token, isSigned: boolean): Step | null {
     const { cursor } = this;
     const { at } = token;
     switch (token.kind) {
       case 'number':
         return this.literal(token, parseNumber(token.text));
       case 'string':
-        if (this.isSigned()) {
+        if (isSigned) {
           const expected = ['parentheses around the string'];
           return cursor.error(
             cursor.placeOf(token),
@@ -181,12 +237,6 @@ class ExpressionParser {
       default:
         return cursor.fail(OPERAND_EXPECTED);
     }
-  }
-
-  /** A sign stands directly before the operand. */
-  private isSigned(): boolean {
-    const before = this.waiting.at(-1);
-    return before?.step.kind === 'unary' && /^[-+]$/.test(before.step.operator);
   }
 
   private literal(token: Token, literal: Literal<Long>): Step | null {

@@ -1,5 +1,5 @@
-// asm: the assembler. NASM-flavoured source to bytes, symbols, line map and listing, for 64-bit
-// mode. No input or output of its own. docs/assembler.md is the reference and lists the
+// asm: the assembler. NASM-flavoured or GAS source to bytes, symbols, line map and listing, for
+// 64-bit mode. No input or output of its own. docs/assembler.md is the reference and lists the
 // differences.
 //
 //   import { assemble, formatDiagnostic } from 'vmxlab/asm';
@@ -15,6 +15,7 @@ export {
   type AssembledSymbol,
   type AssembleOptions,
   assemble,
+  assembleFiles,
 } from './assembler.ts';
 export {
   type Diagnostic,
@@ -24,4 +25,4 @@ export {
 } from './diagnostics.ts';
 export type { LineMapEntry, SourcePosition } from './line-map.ts';
 export type { ReadFile } from './session.ts';
-export type { SourceFile } from './source.ts';
+export type { SourceFile, Syntax } from './source.ts';

@@ -190,7 +190,7 @@ export class EvaluatedInstruction {
       if (spec === undefined || operand.kind === 'register') continue;
       if (operand.kind === 'memory' && !this.checkSize(operand.width, spec.memoryWidth))
         return false;
-      if (section === null) continue;
+      if (section === null && !operand.relocatable) continue;
       if (operand.kind === 'number' && spec.place === 'immediate') {
         const isSigned = row.width === 64 || row.width === 0;
         if (!fitsField(operand.value, spec.immediateWidth, isSigned)) {
@@ -307,7 +307,7 @@ function evaluateNumber(
     value: number,
     width,
     strict,
-    relocatable: section !== null,
+    relocatable: section !== null || text.wide === true,
     distance,
   };
   return { operand, section, place, unknown: isJustUnknown(value) };
@@ -322,7 +322,11 @@ function branchDistance(
 ): AssemblyNumber['distance'] {
   if (text.distance !== null || !branch.near) return text.distance;
   if (isJustUnknown(value) && !context.preferNear) return null;
-  const isWithin = sectionOf(value) === context.section;
+  // What another file defines could be anywhere to those who assemble file by file.
+  const isForeign = text.value.steps.some(
+    (step) => step.kind === 'symbol' && step.symbol.definition !== null,
+  );
+  const isWithin = !isForeign && sectionOf(value) === context.section;
   return text.strict || context.preferNear || !isWithin ? 'near' : null;
 }
 

@@ -14,7 +14,7 @@ import {
 import type { Session } from './session.ts';
 import type { Place } from './source.ts';
 import type { Body, InstructionBody, Statement } from './statement.ts';
-import type { AssemblerSymbol } from './symbols.ts';
+import { type AssemblerSymbol, definitionOf } from './symbols.ts';
 import { isNumber, sameValue, termValue, UNKNOWN, type Value } from './value.ts';
 
 /** The output is held in memory; nothing of a sane size comes near. */
@@ -59,7 +59,7 @@ export class Layout {
   /** The output, or null if sizes have no end. Errors that leave sizes alone are reported, too. */
   run(origin: Long): Uint8Array | null {
     const { session, statements } = this;
-    for (const symbol of session.symbols.all) symbol.value = null;
+    for (const symbol of session.allSymbols()) symbol.value = null;
     do {
       if (++this.pass > MAX_PASSES) {
         // Sizes may go round because of what is wrong anyway.
@@ -120,7 +120,8 @@ export class Layout {
       return 0;
     }
     if (body.kind === 'align') {
-      statement.repetitions = -statement.offset & (body.boundary - 1);
+      const padding = -statement.offset & (body.boundary - 1);
+      statement.repetitions = padding > (body.most ?? padding) ? 0 : padding;
       return this.measureTimes(statement, body.filler);
     }
     statement.repetitions = statement.times === null ? 1 : this.count(statement.times, statement);
@@ -143,6 +144,8 @@ export class Layout {
         }
         return lengthBytes * times;
       }
+      case 'nops':
+        return times;
       default:
         return 0;
     }
@@ -209,7 +212,8 @@ export class Layout {
 
   private explainCount(symbol: AssemblerSymbol, place: Place): void {
     const { session } = this;
-    if (symbol.kind === 'undefined' || symbol.kind === 'failed') session.explain(symbol, place);
+    const { kind } = definitionOf(symbol);
+    if (kind === 'undefined' || kind === 'failed') session.explain(symbol, place);
     else {
       const message = `a count cannot depend on '${symbol.name}', which is defined below`;
       session.reporter.error(place, message, ['a number', 'what is defined above']);

@@ -12,6 +12,8 @@ export type TokenKind =
   /** With its quotes; {@link stringBytes} reads it. */
   | 'string'
   | 'operator'
+  /** `%rax` of AT&T syntax. */
+  | 'register'
   /** `%1`, `%{1}`, `%0`, `%+1`, `%%local`: what a macro call replaces. */
   | 'parameter'
   /** `%define`, `%if`, ... */

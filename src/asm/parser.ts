@@ -15,7 +15,14 @@ import type { PreprocessedLine } from './preprocessor.ts';
 import type { Session } from './session.ts';
 import type { Place } from './source.ts';
 import { branchForms, tableSpelling } from './spelling.ts';
-import type { Body, MemoryOperandText, OperandText, Prefixes, Statement } from './statement.ts';
+import {
+  type Body,
+  createStatement,
+  type MemoryOperandText,
+  type OperandText,
+  type Prefixes,
+  type Statement,
+} from './statement.ts';
 import type { AssemblerSymbol } from './symbols.ts';
 import { isNumber, numberValue } from './value.ts';
 import * as vocabulary from './vocabulary.ts';
@@ -69,20 +76,7 @@ export class Parser {
   ): void {
     const { section } = this.directives;
     const { listed } = line;
-    const state = { offset: 0, lengthBytes: 0, repetitions: 1, bytes: null, fields: [] };
-    const branchLengths = null;
-    const statement: Statement = {
-      label,
-      body,
-      times,
-      section,
-      place,
-      listed,
-      ...state,
-      branchLengths,
-    };
-    this.statements.push(statement);
-    listed.statements.push(statement);
+    this.statements.push(createStatement({ label, body, times, section, place, listed }));
   }
 
   /** Report what is not a token; true if there is nothing of that kind. */

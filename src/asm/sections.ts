@@ -23,6 +23,22 @@ export class SectionTable {
   readonly text: Section = create('.text', 'progbits', null);
   private readonly sections: Section[] = [this.text];
 
+  /** What the file that is being read asks of sections. */
+  private asked = new Map<Section, number>();
+
+  /** Let the section start at a multiple of `align` at least. */
+  raiseAlign(section: Section, align: number): void {
+    section.align = Math.max(section.align, align);
+    this.asked.set(section, Math.max(this.asked.get(section) ?? 0, align));
+  }
+
+  /** What has been asked since the last call. */
+  takeAlignments(): ReadonlyMap<Section, number> {
+    const { asked } = this;
+    this.asked = new Map();
+    return asked;
+  }
+
   find(name: string): Section | undefined {
     return this.sections.find((section) => section.name === name);
   }

@@ -8,7 +8,7 @@ import { type EvaluationContext, evaluate } from './evaluate.ts';
 import type { Expression } from './expression.ts';
 import { SectionTable } from './sections.ts';
 import type { Place } from './source.ts';
-import { type AssemblerSymbol, SymbolTable } from './symbols.ts';
+import { type AssemblerSymbol, definitionOf, SymbolTable } from './symbols.ts';
 import { isNumber, type Value } from './value.ts';
 
 /**
@@ -24,9 +24,14 @@ export type ReadFile = (
 
 export class Session {
   readonly reporter = new Reporter();
-  readonly symbols = new SymbolTable();
+  /** Of the file that is being read. */
+  symbols = new SymbolTable();
+  /** Of all files so far, in order. */
+  readonly tables: SymbolTable[] = [this.symbols];
   readonly sections = new SectionTable();
   readonly readFile: ReadFile;
+  /** From `org`, or null. */
+  origin: Long | null = null;
   /** Macros whose definition has an error: their calls are not reported again. */
   readonly failedMacros = new Set<string>();
 
@@ -34,6 +39,18 @@ export class Session {
 
   constructor(readFile: ReadFile) {
     this.readFile = readFile;
+  }
+
+  /** Begin with a file that knows nothing of those before. */
+  nextFile(): void {
+    this.symbols = new SymbolTable();
+    this.tables.push(this.symbols);
+    this.failedMacros.clear();
+  }
+
+  /** The symbols of all files. */
+  *allSymbols(): Generator<AssemblerSymbol> {
+    for (const table of this.tables) yield* table.all;
   }
 
   /** The number that an expression is worth already here; null after reporting an error. */
@@ -55,7 +72,7 @@ export class Session {
   /** Report that a symbol is nowhere defined, once for each symbol. */
   explain(symbol: AssemblerSymbol, place: Place): void {
     // What is defined but has no value has an error of its own.
-    if (symbol.kind !== 'undefined' || symbol.external) return;
+    if (definitionOf(symbol).kind !== 'undefined' || symbol.externalAt !== null) return;
     if (this.reporter.incomplete || this.reporter.isFull) return;
     if (this.undefinedReported.has(symbol)) return;
     this.undefinedReported.add(symbol);
@@ -65,7 +82,7 @@ export class Session {
   }
 
   private *definedNames(): Generator<string> {
-    for (const { name, kind } of this.symbols.all) {
+    for (const { name, kind } of this.allSymbols()) {
       if (kind !== 'undefined' && !name.startsWith('..@')) yield name;
     }
   }

@@ -5,6 +5,15 @@
 export interface SourceFile {
   readonly name: string;
   readonly text: string;
+  /** The language of the file; if nothing is said, its name tells. */
+  readonly syntax?: Syntax;
+}
+
+export type Syntax = 'nasm' | 'gas';
+
+/** The language of a file by the end of its name: `.s` and `.S` are GAS. */
+export function syntaxOf({ name, syntax }: SourceFile): Syntax {
+  return syntax ?? (/\.s$/i.test(name) ? 'gas' : 'nasm');
 }
 
 /** A file with its lines found. Lines and columns count from 1. */

@@ -15,6 +15,9 @@ export interface Prefixes {
   readonly segment: number;
   readonly operandWidth: Width | 0;
   readonly addressWidth: Width | 0;
+  readonly extra?: readonly number[];
+  readonly suffix?: Width;
+  readonly order?: 'gnu';
 }
 
 export interface RegisterOperandText {
@@ -27,11 +30,21 @@ export interface NumberOperandText {
   readonly value: Expression;
   readonly width: Width | 0;
   readonly strict: boolean;
+  /** Not known where it is written, so that it takes the widest field whatever it turns out to be. */
+  readonly wide?: boolean;
   readonly distance: 'short' | 'near' | null;
+}
+
+/** Base and index as the text names them, where it does not leave that to the assembler. */
+export interface MemoryRegisters {
+  readonly base: RegisterName | null;
+  readonly index: RegisterName | null;
+  readonly scale: 1 | 2 | 4 | 8;
 }
 
 export interface MemoryOperandText {
   readonly kind: 'memory';
+  /** Only the displacement if `registers` are given. */
   readonly address: Expression;
   readonly width: MemoryWidth | 0;
   readonly far: boolean;
@@ -40,6 +53,7 @@ export interface MemoryOperandText {
   readonly displacementWidth: Width | 0;
   /** `rel`, `abs`, or by the `default` directive in force. */
   readonly addressing: 'rel' | 'abs' | 'default rel' | 'default abs';
+  readonly registers?: MemoryRegisters;
   readonly place: Place;
 }
 
@@ -81,14 +95,23 @@ export interface ReserveBody {
   readonly count: Expression;
 }
 
+/** The filler is repeated up to a multiple of `boundary`, unless that takes more than `most`. */
+export interface AlignBody {
+  readonly kind: 'align';
+  readonly boundary: number;
+  readonly filler: Body;
+  readonly most?: number;
+}
+
 export type Body =
   | InstructionBody
   | DataBody
   | ReserveBody
   /** INCBIN. */
   | { readonly kind: 'binary'; readonly bytes: Uint8Array }
-  /** ALIGN and ALIGNB: the filler is repeated up to a multiple of `boundary`. */
-  | { readonly kind: 'align'; readonly boundary: number; readonly filler: Body }
+  | AlignBody
+  /** A byte of instructions that do nothing: as many as there are, they become few and long. */
+  | { readonly kind: 'nops' }
   | { readonly kind: 'equ'; readonly symbol: AssemblerSymbol; readonly value: Expression };
 
 /** A piece of a statement's bytes that depends on where a section stands, for the listing. */
@@ -125,4 +148,21 @@ export interface Statement {
 export interface BranchLengths {
   readonly short: number;
   readonly near: number;
+}
+
+/** A statement that no pass has seen yet; its line will list it. */
+export function createStatement(
+  given: Pick<Statement, 'label' | 'body' | 'times' | 'section' | 'place' | 'listed'>,
+): Statement {
+  const statement: Statement = {
+    ...given,
+    offset: 0,
+    lengthBytes: 0,
+    repetitions: 1,
+    bytes: null,
+    fields: [],
+    branchLengths: null,
+  };
+  given.listed.statements.push(statement);
+  return statement;
 }

@@ -12,8 +12,15 @@ export interface AssemblerSymbol {
   value: Value | null;
   definedAt: Place | null;
   global: boolean;
-  /** `extern` names it. */
-  external: boolean;
+  /** Where `extern` names it, or null. */
+  externalAt: Place | null;
+  /** The symbol of another file that it is, or null. */
+  definition: AssemblerSymbol | null;
+}
+
+/** What gives a symbol its value: itself, or the symbol of another file. */
+export function definitionOf(symbol: AssemblerSymbol): AssemblerSymbol {
+  return symbol.definition ?? symbol;
 }
 
 export class SymbolTable {
@@ -23,19 +30,28 @@ export class SymbolTable {
 
   /** The symbol that `written` means at this point of the source. */
   refer(written: string): AssemblerSymbol {
-    const name = this.fullName(written);
+    return this.named(this.fullName(written));
+  }
+
+  /** The symbol of just this name, if anything has spoken of it. */
+  find(name: string): AssemblerSymbol | undefined {
+    return this.symbols.get(name);
+  }
+
+  /** The symbol of just this name. */
+  named(name: string): AssemblerSymbol {
     let symbol = this.symbols.get(name);
     if (symbol === undefined) {
-      symbol = {
-        name,
-        kind: 'undefined',
-        value: null,
-        definedAt: null,
-        global: false,
-        external: false,
-      };
+      symbol = create(name);
       this.symbols.set(name, symbol);
     }
+    return symbol;
+  }
+
+  /** A new symbol in the place of one: what has referred to that keeps it. */
+  renew({ name, global }: AssemblerSymbol): AssemblerSymbol {
+    const symbol = { ...create(name), global };
+    this.symbols.set(name, symbol);
     return symbol;
   }
 
@@ -52,4 +68,16 @@ export class SymbolTable {
   get all(): IterableIterator<AssemblerSymbol> {
     return this.symbols.values();
   }
+}
+
+function create(name: string): AssemblerSymbol {
+  return {
+    name,
+    kind: 'undefined',
+    value: null,
+    definedAt: null,
+    global: false,
+    externalAt: null,
+    definition: null,
+  };
 }

@@ -1,6 +1,7 @@
 // What yargs makes of the command line, and the options that several commands share.
 
 import Long from 'long';
+import type { Syntax } from '../asm/index.ts';
 import { SETTINGS } from '../machine/index.ts';
 import type { Flags } from './command-line.ts';
 import { Failure } from './failure.ts';
@@ -43,11 +44,28 @@ export function fileOf(args: Arguments): string {
   return file;
 }
 
+/** The files that the command works on, the first by itself. */
+export function filesOf(args: Arguments): readonly [string, ...string[]] {
+  const given = (Array.isArray(args.file) ? args.file : [args.file]).map(String);
+  if (given.includes('')) throw new Failure('the name of the file is empty');
+  const [first = '', ...more] = given;
+  return [first, ...more];
+}
+
 export function assemblyOptions(args: Arguments): AssemblyOptions {
   return {
+    linked: [],
+    syntax: syntaxOf(args),
     defines: definesOf((args.define as readonly string[] | undefined) ?? []),
     includes: (args.include as readonly string[] | undefined) ?? [],
   };
+}
+
+/** `--syntax`, or undefined if the names of the files decide. */
+function syntaxOf(args: Arguments): Syntax | undefined {
+  const text = once(args, 'syntax');
+  if (text === undefined || text === 'nasm' || text === 'gas') return text;
+  throw new Failure(`--syntax: expected nasm or gas, not '${text}'`);
 }
 
 /** What the assembler takes for a name. */
@@ -92,12 +110,16 @@ export const ASSEMBLY_FLAGS: Flags = {
     nargs: 1,
     describe: 'define an assembler macro: NAME or NAME=VALUE',
   },
+  syntax: {
+    type: 'string',
+    describe: 'language of sources: nasm or gas (default: gas for .s and .S, else nasm)',
+  },
   include: {
     alias: 'I',
     type: 'string',
     array: true,
     nargs: 1,
-    describe: 'folder to look for %include files in',
+    describe: 'folder to look for included files in',
   },
 };
 

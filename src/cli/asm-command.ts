@@ -1,4 +1,4 @@
-// `vmxlab asm`: assemble a source to a flat binary.
+// `vmxlab asm`: assemble sources to a flat binary.
 
 import { join, parse } from 'node:path';
 import { formatDiagnostic } from '../asm/index.ts';
@@ -56,9 +56,11 @@ function binaryFor(source: string): string {
 }
 
 /** No output may overwrite the source or mix with another one. */
-function checkOutputs({ file, listing, symbols, json }: AsmOptions, output: string): void {
+function checkOutputs(options: AsmOptions, output: string): void {
+  const { file, linked, listing, symbols, json } = options;
   for (const path of [output, listing]) {
-    if (path !== undefined && path !== '-' && isSameFile(path, file)) {
+    if (path === undefined || path === '-') continue;
+    if ([file, ...linked].some((source) => isSameFile(path, source))) {
       throw new Failure(`${path}: is the source; give the output another name with -o`);
     }
   }

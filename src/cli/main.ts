@@ -11,6 +11,7 @@ import {
   assemblyOptions,
   count,
   fileOf,
+  filesOf,
   flagSettings,
   HELP_FLAGS,
   JSON_FLAGS,
@@ -44,12 +45,12 @@ interface Command {
 
 const run: Command = {
   name: 'run',
-  argument: ['<file>', 'program or scenario'],
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
   missing: [
-    'run needs a file: a program (.asm, ELF, flat binary) or a scenario (.yaml, .json), such as',
+    'run needs a file: a program (.asm, .s, ELF, flat binary) or a scenario (.yaml, .json), such as',
     '  vmxlab run guest-programs/hello.asm',
   ],
-  summary: 'run a program (.asm, ELF, flat binary) or a scenario (.yaml, .json)',
+  summary: 'run a program (.asm, .s, ELF, flat binary) or a scenario (.yaml, .json)',
   flags: {
     ...SETTING_FLAGS,
     ...JSON_FLAGS,
@@ -63,25 +64,28 @@ const run: Command = {
     ['run scenario.yaml --json', 'a scenario, reported as JSON'],
   ],
   epilogue: EXIT_CODE_TEXT,
-  execute: (args) =>
-    runCommand({
-      file: fileOf(args),
+  execute: (args) => {
+    const [file, ...linked] = filesOf(args);
+    return runCommand({
+      file,
       flags: flagSettings(args),
       ...assemblyOptions(args),
+      linked,
       json: args.json === true,
       quiet: args.quiet === true,
       trace: once(args, 'trace'),
-    }),
+    });
+  },
 };
 
 const asm: Command = {
   name: 'asm',
-  argument: ['<file>', 'assembly source, in NASM syntax'],
+  argument: ['<file..>', 'sources, in NASM syntax or GAS syntax (.s, .S); linked in this order'],
   missing: [
     'asm needs a file: an assembly source, such as',
     '  vmxlab asm guest-programs/hello.asm -o hello.bin',
   ],
-  summary: 'assemble a source to a flat binary',
+  summary: 'assemble sources to a flat binary',
   flags: {
     ...JSON_FLAGS,
     ...ASSEMBLY_FLAGS,
@@ -93,16 +97,22 @@ const asm: Command = {
     listing: { alias: 'l', type: 'string', describe: 'listing to write (- for stdout)' },
     symbols: { type: 'boolean', describe: 'print the symbols' },
   },
-  examples: [['asm hello.asm -o hello.bin -l -', 'assemble, and print the listing']],
-  execute: (args) =>
-    asmCommand({
-      file: fileOf(args),
+  examples: [
+    ['asm hello.asm -o hello.bin -l -', 'assemble, and print the listing'],
+    ['asm start.asm lib.s -o all.bin', 'two files, one program'],
+  ],
+  execute: (args) => {
+    const [file, ...linked] = filesOf(args);
+    return asmCommand({
+      file,
       output: once(args, 'output'),
       listing: once(args, 'listing'),
       symbols: args.symbols === true,
       ...assemblyOptions(args),
+      linked,
       json: args.json === true,
-    }),
+    });
+  },
 };
 
 const disasm: Command = {
@@ -163,7 +173,7 @@ const COMMANDS: readonly Command[] = [run, asm, disasm, exits, schema];
 function declare(command: Argv, { argument, flags, examples, epilogue }: Command): Argv {
   if (argument !== null) {
     const [usage, describe] = argument;
-    command.positional(usage.slice(1, -1), { type: 'string', describe });
+    command.positional(usage.slice(1, -1).replace('..', ''), { type: 'string', describe });
   }
   command.options(flags);
   for (const [line, effect] of examples) command.example(`$0 ${line}`, effect);

@@ -1,17 +1,18 @@
 // From a path on the command line to what a machine needs: a checked scenario and program bytes.
 // What begins with the ELF magic is an ELF image, whatever its name. Else a `.yaml`, `.yml` or
-// `.json` file is a scenario, `.asm`, `.nasm` and `.s` are assembled, and anything else is a flat
-// binary.
+// `.json` file is a scenario, `.asm`, `.nasm`, `.s` and `.S` are assembled, and anything else is a
+// flat binary.
 
 import { existsSync } from 'node:fs';
 import { dirname, extname, isAbsolute, join } from 'node:path';
 import Long from 'long';
 import {
   type Assembled,
-  assemble,
+  assembleFiles,
   type Diagnostic,
   formatDiagnostic,
   type ReadFile,
+  type Syntax,
 } from '../asm/index.ts';
 import {
   applySetting,
@@ -58,6 +59,10 @@ export interface AssemblyOptions {
   readonly defines: Readonly<Record<string, string>>;
   /** Folders from `-I`. */
   readonly includes: readonly string[];
+  /** What the sources are written in, if their names do not tell. */
+  readonly syntax: Syntax | undefined;
+  /** Sources that are linked behind the first. */
+  readonly linked: readonly string[];
 }
 
 export interface InputOptions extends AssemblyOptions {
@@ -79,6 +84,10 @@ export function isElfFile(path: string): boolean {
 /** Load a program or scenario. Throws {@link Failure} with everything that is wrong. */
 export function loadInput(path: string, options: InputOptions): Input {
   const isScenario = SCENARIO_EXTENSIONS.includes(extname(path).toLowerCase());
+  const other = [path, ...options.linked].find((file) => !isSource(file));
+  if (options.linked.length > 0 && other !== undefined) {
+    throw new Failure(`${other}: only assembly sources are linked to one program`);
+  }
   return isScenario && !isElfFile(path) ? loadScenario(path, options) : loadProgram(path, options);
 }
 
@@ -221,12 +230,20 @@ function endOf({ bytes, origin, sections }: AssembledOk): number {
   return Math.max(bytes.length, ...ends);
 }
 
-/** Assemble a file with its includes. Throws {@link Failure} with every error of the source. */
+/**
+ * Assemble a file with its includes and with what is linked behind it. Throws {@link Failure} with
+ * every error of the sources.
+ */
 export function assembleFile(path: string, options: AssemblyOptions): AssembledOk {
-  const assembled = assemble(
-    { name: path, text: readText(path, 'source') },
+  const paths = [path, ...options.linked];
+  const { syntax } = options;
+  const assembled = assembleFiles(
+    paths.map((name) => {
+      const source = { name, text: readText(name, 'source') };
+      return syntax === undefined ? source : { ...source, syntax };
+    }),
     {
-      readFile: includeReader(path, options.includes),
+      readFile: includeReader(paths, options.includes),
       defines: options.defines,
       origin: Long.fromNumber(LOAD_ADDRESS),
     },
@@ -243,12 +260,14 @@ function countErrors(errors: readonly Diagnostic[]): string {
   return errors.length === 1 ? '1 error' : `${errors.length} errors`;
 }
 
-/** Includes are looked for beside the source, then in the given folders, then where we are. */
-function includeReader(source: string, folders: readonly string[]): ReadFile {
+/** Includes are looked for beside the sources, then in the given folders, then where we are. */
+function includeReader(sources: readonly string[], folders: readonly string[]): ReadFile {
   return (path, kind) => {
     const places = isAbsolute(path)
       ? [path]
-      : [dirname(source), ...folders, '.'].map((folder) => join(folder, path));
+      : [...sources.map((source) => dirname(source)), ...folders, '.'].map((folder) =>
+          join(folder, path),
+        );
     for (const place of places) {
       if (isFile(place)) return kind === 'text' ? readText(place, 'source') : readBytes(place);
     }

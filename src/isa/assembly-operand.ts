@@ -41,6 +41,11 @@ export interface AssemblyMemory {
   readonly relocatable: boolean;
   /** Encode relative to RIP; `displacement` is the address meant. */
   readonly ripRelative: boolean;
+  /**
+   * Base and index stay where they are, even if another arrangement is shorter, and a displacement
+   * from RIP that is no address is encoded as it stands.
+   */
+  readonly exact?: true;
 }
 
 export type AssemblyOperand = AssemblyRegister | AssemblyNumber | AssemblyMemory;

@@ -17,6 +17,12 @@ export interface AssemblyPrefixes {
   readonly operandWidth: Width | 0;
   /** `a32`, `a64`, or 0. */
   readonly addressWidth: Width | 0;
+  /** Prefixes besides those that the operands ask for, each as it is encoded. */
+  readonly extra?: readonly number[];
+  /** What a suffix of the mnemonic says that the instruction works on, if it has one. */
+  readonly suffix?: Width;
+  /** Whose order prefixes come in, NASM's if nothing is said. The processor takes any. */
+  readonly order?: 'gnu';
 }
 
 export const NO_PREFIXES: AssemblyPrefixes = {
@@ -48,8 +54,11 @@ export function encode(
   const matching = rows.filter((row) => matches(row, operands, prefixes));
   if (matching.length === 0) return explain(rows, operands, prefixes);
   if (sizeIsOpen(rows, operands, prefixes)) {
+    const size = 'byte, word, dword or qword before the operand';
     return failure('operation size not specified', [
-      'byte, word, dword or qword before the operand',
+      prefixes.order === 'gnu'
+        ? 'a suffix b, w, l or q; in Intel syntax dword ptr and so on'
+        : size,
     ]);
   }
   let best: Encoded | null = null;
@@ -78,9 +87,24 @@ function matches(
   if (prefixes.operandWidth !== 0 && !takesOperandWidth(row, prefixes.operandWidth)) return false;
   const addressWidth = prefixes.addressWidth === 0 ? row.addressWidth : prefixes.addressWidth;
   if (row.addressWidth !== 0 && row.addressWidth !== addressWidth) return false;
-  if (row.width === 16 && !saysSixteen(row, operands)) return false;
+  const { suffix } = prefixes;
+  if (suffix !== undefined && !worksOn(row, suffix)) return false;
+  if (row.width === 16 && suffix !== 16 && !saysSixteen(row, operands)) return false;
   if (row.default64 && row.width === 64 && operands.some(isWordNumber)) return false;
   return row.operands.every((_, i) => operandFits(row, i, operands[i]));
+}
+
+/** Whether a suffix can mean the row: rows without a width of their own go by their operands. */
+function worksOn(row: Row, suffix: Width): boolean {
+  if (row.mnemonic === 'CRC32') {
+    const source = row.operands[1];
+    return source?.memoryWidth === suffix;
+  }
+  if (row.width !== 0) return row.width === suffix;
+  const widths = row.operands.flatMap(({ registerWidth, memoryWidth, fixed }) =>
+    [registerWidth, memoryWidth, fixed?.width ?? 0].filter((width) => width > 0),
+  );
+  return widths.length === 0 ? suffix === 64 : widths.includes(suffix);
 }
 
 function operandFits(row: Row, index: number, operand: AssemblyOperand): boolean {
@@ -174,7 +198,8 @@ function explain(
   const forms = (of: readonly Row[]) => [...new Set(of.map(syntax))];
   const unprefixed = rows.filter((row) => matches(row, operands, NO_PREFIXES));
   if (unprefixed.length > 0 && prefixes !== NO_PREFIXES) {
-    return failure('a prefix does not go with these operands', []);
+    const what = prefixes.suffix === undefined ? 'a prefix' : 'the suffix';
+    return failure(`${what} does not go with these operands`, []);
   }
   const sameCount = rows.filter((row) => row.operands.length === operands.length);
   const outOfRange = sameCount.filter((row) => fitsButForNumbers(row, operands));
@@ -241,6 +266,7 @@ class Encoding {
     if ((row.width === 64 && row.default64 === undefined) || isAskedFor) this.rex |= 0x48;
     if (pattern.modrm === 'digit') this.modrm = pattern.modrmValue << 3;
     else if (pattern.modrm === 'fixed') this.modrm = pattern.modrmValue;
+    for (const prefix of this.prefixes.extra ?? []) if (isRex(prefix)) this.rex |= prefix;
     // ModR/M and what follows it come before immediates, whatever the order of the operands.
     this.eachOperand((operand, spec) => this.placeRegisterOrMemory(operand, spec));
     this.eachOperand((operand, spec) => this.placeNumber(operand, spec));
@@ -261,17 +287,10 @@ class Encoding {
     });
   }
 
-  /** Prefixes in NASM's order, opcode and ModR/M. */
+  /** Prefixes, opcode and ModR/M. */
   private head(): number[] {
-    const { row, prefixes } = this;
-    const { pattern } = row;
-    const bytes: number[] = [];
-    if (prefixes.repeat !== 'none') bytes.push(prefixes.repeat === 'rep' ? 0xf3 : 0xf2);
-    if (prefixes.lock) bytes.push(0xf0);
-    if (this.segment >= 0) bytes.push(SEGMENT_PREFIXES[this.segment]);
-    if (row.width === 16 || (row.width === 0 && prefixes.operandWidth === 16)) bytes.push(0x66);
-    const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
-    if (prefixes.addressWidth === 32 || rowAddress || this.addressPrefix) bytes.push(0x67);
+    const { pattern } = this.row;
+    const bytes = this.legacyPrefixes();
     if (pattern.vex) bytes.push(...this.vexPrefix());
     else {
       if (pattern.mandatoryPrefix > 0) bytes.push(pattern.mandatoryPrefix);
@@ -282,6 +301,32 @@ class Encoding {
     bytes.push(pattern.opcode | this.opcodeRegister);
     if (pattern.modrm !== 'none') bytes.push(this.modrm);
     return bytes;
+  }
+
+  private legacyPrefixes(): number[] {
+    const { row, prefixes } = this;
+    const repeat = prefixes.repeat === 'none' ? [] : [prefixes.repeat === 'rep' ? 0xf3 : 0xf2];
+    const lock = prefixes.lock ? [0xf0] : [];
+    const segment = this.segment >= 0 ? [SEGMENT_PREFIXES[this.segment]] : [];
+    const isWord = row.width === 16 || (row.width === 0 && prefixes.operandWidth === 16);
+    const operand = isWord ? [0x66] : [];
+    const rowAddress = row.addressWidth === 32 && prefixes.addressWidth === 0;
+    const isNarrow = prefixes.addressWidth === 32 || rowAddress || this.addressPrefix;
+    const address = isNarrow ? [0x67] : [];
+    const extra = (prefixes.extra ?? []).filter((prefix) => !isRex(prefix));
+    const extraOf = (...bytes: number[]) => extra.filter((prefix) => bytes.includes(prefix));
+    return prefixes.order === 'gnu'
+      ? [
+          ...extraOf(...SEGMENT_PREFIXES),
+          ...segment,
+          ...(isNarrow ? address : extraOf(0x67)),
+          ...extraOf(0x66),
+          ...operand,
+          ...extraOf(0xf2),
+          ...repeat,
+          ...lock,
+        ]
+      : [...repeat, ...lock, ...segment, ...operand, ...address];
   }
 
   /** In three bytes, of which the two-byte form could not name map, X, B or W. */
@@ -325,7 +370,7 @@ class Encoding {
   }
 
   private placeMemory(given: AssemblyMemory): void {
-    const memory = arrange(given);
+    const memory = given.exact ? given : arrange(given);
     const { base, index, displacement } = memory;
     const width = base?.width ?? index?.width;
     if (width !== undefined && (width < 32 || (index !== null && index.width !== width))) {
@@ -395,7 +440,7 @@ class Encoding {
   /** Turn the address at `ripRelativeAt` into a distance from the end of the instruction. */
   private fixRipRelative(headBytes: number): void {
     const memory = this.operands.find((operand) => operand.kind === 'memory');
-    if (memory === undefined) return;
+    if (memory === undefined || (memory.exact && !memory.relocatable)) return;
     const end = this.address.add(headBytes + this.tail.length);
     const distance = memory.displacement.sub(end);
     if (!isSigned32(distance)) this.problem = 'address is out of reach for RIP-relative addressing';
@@ -408,6 +453,10 @@ class Encoding {
       this.tail.push(((i < 4 ? value.low : value.high) >>> (8 * (i & 3))) & 255);
     }
   }
+}
+
+function isRex(prefix: number): boolean {
+  return prefix >> 4 === 4;
 }
 
 const SEGMENT_PREFIXES: readonly number[] = (() => {

@@ -33,7 +33,7 @@ export function readHeader(source: string): Header {
   const settings: HeaderSetting[] = [];
   const problems: HeaderProblem[] = [];
   source.split('\n', SEARCHED_LINES).forEach((text, i) => {
-    const match = /^\s*;\s*vmxlab:/.exec(text);
+    const match = /^\s*[;#]\s*vmxlab:/.exec(text);
     if (match === null) return;
     for (const word of text.slice(match[0].length).matchAll(/\S+/g)) {
       const place = { line: i + 1, column: match[0].length + word.index + 1 };

@@ -124,10 +124,7 @@ describe('one error each', () => {
     ['x equ 1\nx equ 2', "2:1: 'x' is already defined at test.asm:2"],
     ['equ 5', "1:1: 'equ' needs a label before it (a label)"],
     ['x equ rax', "1:7: register 'rax' has no place in a number"],
-    [
-      'extern x\ncall x',
-      "1:8: 'x' cannot be external: a flat binary is not linked (%include of the file that defines it)",
-    ],
+    ['extern x\ncall x', "1:8: 'x' is global in none of the files (a file that defines it)"],
     ['a: b: nop', "1:4: unknown instruction 'b'"],
     // Directives.
     ['bits 16', '1:6: 16-bit code is not supported (64)'],

@@ -1,5 +1,6 @@
-// The snippets in snippets/*.txt: sources of a line or a few, with what becomes of them here and in
-// NASM. One a line: the source, `=>`, and the outcome; \n in a source stands for a new line.
+// The snippets in snippets/*.txt and gas-snippets/*.txt: sources of a line or a few, with what
+// becomes of them here and in NASM or GNU as. One a line: the source, `=>`, and the outcome; \n in
+// a source stands for a new line.
 //
 //   mov rax, [rsp*1] => 488b0424      the same bytes from both
 //   mov rax, [rsp*2] => rejected      an error from both
@@ -14,6 +15,7 @@ import type { Assembled } from '../../src/asm/index.ts';
 import { assemble } from '../../src/asm/index.ts';
 
 export const SNIPPETS_FOLDER = join(import.meta.dirname, 'snippets');
+export const GAS_SNIPPETS_FOLDER = join(import.meta.dirname, 'gas-snippets');
 
 export type Outcome = 'same' | 'rejected' | 'stricter' | 'laxer';
 
@@ -29,24 +31,30 @@ export interface Snippet {
   readonly bytes: string;
 }
 
-/** All snippets, in order. */
-export function readSnippets(): Snippet[] {
-  const files = readdirSync(SNIPPETS_FOLDER).filter((name) => name.endsWith('.txt'));
+/** All snippets of a folder, in order; `head` stands before each. */
+export function readSnippets(folder = SNIPPETS_FOLDER, head = 'bits 64\n'): Snippet[] {
+  const files = readdirSync(folder).filter((name) => name.endsWith('.txt'));
   return files.flatMap((file) => {
-    const lines = readFileSync(join(SNIPPETS_FOLDER, file), 'utf8').split('\n');
+    const lines = readFileSync(join(folder, file), 'utf8').split('\n');
     return lines.flatMap((text, i) => {
       if (text.trim() === '' || text.startsWith('#')) return [];
       const [, written, expected] = /^(.*?)(?:\s+=> (.*))?$/.exec(text) ?? [];
-      return [parse(file, i + 1, written ?? '', expected ?? 'rejected')];
+      return [parse(file, i + 1, written ?? '', expected ?? 'rejected', head)];
     });
   });
 }
 
-function parse(file: string, line: number, written: string, expected: string): Snippet {
+function parse(
+  file: string,
+  line: number,
+  written: string,
+  expected: string,
+  head: string,
+): Snippet {
   const match = /^(rejected|stricter|laxer)? ?(.*)$/.exec(expected);
   const outcome = (match?.[1] ?? 'same') as Outcome;
   const unescaped = written.replace(/\\(.)/g, (_, c) => (c === 'n' ? '\n' : c));
-  const source = `bits 64\n${unescaped}\n`;
+  const source = `${head}${unescaped}\n`;
   return { file, line, written, source, outcome, bytes: unpack(match?.[2] ?? '') };
 }
 
@@ -59,10 +67,10 @@ function pack(bytes: string): string {
 }
 
 /** Write the outcomes into the files, comments kept. */
-export function writeSnippets(snippets: readonly Snippet[]): void {
+export function writeSnippets(snippets: readonly Snippet[], folder = SNIPPETS_FOLDER): void {
   const files = new Set(snippets.map(({ file }) => file));
   for (const file of files) {
-    const path = join(SNIPPETS_FOLDER, file);
+    const path = join(folder, file);
     const lines = readFileSync(path, 'utf8').split('\n');
     for (const { line, written, outcome, bytes } of snippets.filter((one) => one.file === file)) {
       const shown = pack(bytes);
@@ -83,8 +91,8 @@ export function readFixture(path: string, kind: 'text' | 'binary'): string | Uin
   }
 }
 
-export function assembleSnippet(source: string): Assembled {
-  return assemble({ name: 'snippet.asm', text: source }, { readFile: readFixture });
+export function assembleSnippet(source: string, name = 'snippet.asm'): Assembled {
+  return assemble({ name, text: source }, { readFile: readFixture });
 }
 
 export function hex(bytes: Uint8Array): string {

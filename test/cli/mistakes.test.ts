@@ -86,7 +86,7 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       'run',
       ...needs(
         'run',
-        'a program (.asm, ELF, flat binary) or a scenario (.yaml, .json)',
+        'a program (.asm, .s, ELF, flat binary) or a scenario (.yaml, .json)',
         `run ${HELLO}`,
       ),
     ],
@@ -107,7 +107,8 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       flagsOf('run'),
     ],
     ['run loop.asm --json=yes', 'vmxlab: --json takes no value', flagsOf('run')],
-    ['run loop.asm more.asm', "vmxlab: unexpected argument 'more.asm'"],
+    ['run loop.asm more.asm', 'vmxlab: more.asm: no such file'],
+    ['disasm loop.asm more.asm', "vmxlab: unexpected argument 'more.asm'"],
   ],
   'values of flags': [
     ['run loop.asm --vcpus 0', 'vmxlab: --vcpus: expected a whole number from 1 to 64, not "0"'],

@@ -1,6 +1,6 @@
-// NASM, objdump and gcc as second opinions, `script` as a terminal. A test that needs one of them
-// is skipped where it is not installed, and fails there instead if the environment says that it is
-// a CI machine.
+// NASM, objdump, GNU as and gcc as second opinions, `script` as a terminal. A test that needs one
+// of them is skipped where it is not installed, and fails there instead if the environment says
+// that it is a CI machine.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ export const SLOT_BYTES = 32;
 const INT3 = 0xcc;
 
 /** Why tests with this tool are skipped, or null if they can run. Throws on a CI machine. */
-export function missing(tool: 'nasm' | 'objdump' | 'gcc' | 'script'): string | null {
+export function missing(tool: 'nasm' | 'objdump' | 'as' | 'gcc' | 'script'): string | null {
   try {
     execFileSync(tool, ['--version'], { stdio: 'ignore' });
     return null;
@@ -45,16 +45,19 @@ export function assembleWithNasm(lines: readonly string[]): Uint8Array[] {
 
 export interface Disassembled {
   readonly lengthBytes: number;
-  /** Prefixes, mnemonic and operands in objdump's Intel syntax. */
+  /** Prefixes, mnemonic and operands in objdump's Intel or AT&T syntax. */
   readonly text: string;
 }
 
 /** What objdump makes of the first instruction in each slot. */
-export function disassembleWithObjdump(codes: readonly Uint8Array[]): Disassembled[] {
+export function disassembleWithObjdump(
+  codes: readonly Uint8Array[],
+  syntax: 'intel' | 'att' = 'intel',
+): Disassembled[] {
   const listing = inScratchFolder((folder) => {
     const file = join(folder, 'in.bin');
     writeFileSync(file, Buffer.concat(codes.map(slotOf)));
-    const options = ['-D', '-b', 'binary', '-m', 'i386:x86-64', '-M', 'intel', '-w', '-z', file];
+    const options = ['-D', '-b', 'binary', '-m', 'i386:x86-64', '-M', syntax, '-w', '-z', file];
     return execFileSync('objdump', options, { encoding: 'utf8', maxBuffer: 2 ** 28 });
   });
   const found: Disassembled[] = [];

@@ -1,0 +1,96 @@
+// What gcc makes of C, assembled here and by GNU as: the bytes must be the same. That is how most
+// text in GAS syntax comes about.
+
+import { execFileSync } from 'node:child_process';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { assemble, formatDiagnostic } from '../../src/asm/index.ts';
+import { missing } from '../support/outside-tools.ts';
+import { runGnu } from './gnu-as.ts';
+import { hex } from './snippets.ts';
+
+const reason = missing('gcc') ?? missing('as');
+
+const PROGRAMS: Readonly<Record<string, string>> = {
+  'a sort': `
+    static void swap(int *a, int *b) { int t = *a; *a = *b; *b = t; }
+    void sort(int *v, long n) {
+      for (long i = 0; i < n; i++)
+        for (long j = i; j > 0 && v[j - 1] > v[j]; j--) swap(v + j, v + j - 1);
+    }`,
+  'a table of cases': `
+    extern void report(const char *);
+    static const char *const names[] = { "zero", "one", "two\\n\\ttabbed", "\\"quoted\\"" };
+    int pick(int n, unsigned char c) {
+      switch (n) {
+        case 0: return c * 3; case 1: return c / 7; case 2: return -c; case 3: return c << 9;
+        case 4: return ~c; case 5: report(names[c & 3]); return 9; case 7: return c % 10;
+      }
+      return n;
+    }
+    void report(const char *text) {
+      __asm__ volatile("out{b %0, $0xe9| 0xe9, %0}" : : "a"(*text));
+    }`,
+  'data of all kinds': `
+    char a = 'x'; short b[3] = { 1, -2, 3 }; long c = 0x123456789abcdef; int zero[100];
+    static long hidden = 5; int uninitialized; const char text[] = "hello\\001\\377 world";
+    struct { char c; long *p; int i; } s = { 1, &c, 7 };
+    long sum(void) { return a + b[1] + c + zero[5] + hidden++ + uninitialized + s.i + text[2]; }`,
+  'locks and system registers': `
+    typedef unsigned long u64;
+    u64 ticket(volatile unsigned *next, volatile unsigned *now) {
+      unsigned mine = __atomic_fetch_add(next, 1, __ATOMIC_SEQ_CST);
+      u64 spins = 0;
+      while (*now != mine) { __builtin_ia32_pause(); spins++; }
+      return spins;
+    }
+    u64 root(void) { u64 v; __asm__ volatile("mov {%%cr3, %0|%0, cr3}" : "=r"(v)); return v; }
+    int swap(int *p, int old, int new) { return __sync_bool_compare_and_swap(p, old, new); }
+    void halt(void) { for (;;) __asm__ volatile("cli; hlt"); }`,
+  arithmetic: `
+    unsigned long mix(unsigned long x, int s, short h, signed char b) {
+      x ^= x >> 33; x *= 0xff51afd7ed558ccdUL; x = (x << 13) | (x >> 51);
+      __int128 wide = (__int128)x * s; x += (unsigned long)(wide >> 64);
+      return x / 10 + x % 3 + h * 5 + b + (x > 5 ? s : h) + (s / h);
+    }
+    int compare(const char *a, const char *b, int n) {
+      for (; n > 0; n--, a++, b++) if (*a != *b) return *a < *b ? -1 : 1;
+      return 0;
+    }
+    void clear(char *p, long n) { while (n-- > 0) *p++ = 0; }`,
+};
+
+const OPTIONS = [
+  '-O2',
+  '-O0',
+  '-Os',
+  '-O2 -masm=intel',
+  '-O2 -fno-pic',
+  '-O2 -g',
+  '-O3 -fcf-protection',
+];
+
+describe('gcc -S', () => {
+  beforeEach((context) => {
+    if (reason !== null) context.skip(reason);
+  });
+
+  test.each(OPTIONS)('with %s', (options) => {
+    const flags = ['-mgeneral-regs-only', '-ffreestanding', '-fno-stack-protector'];
+    const sources = Object.values(PROGRAMS).map((input) =>
+      execFileSync('gcc', ['-S', '-xc', ...options.split(' '), ...flags, '-o', '-', '-'], {
+        input,
+        encoding: 'utf8',
+      }),
+    );
+    const results = runGnu(sources.map((source) => [source]));
+    for (const [i, name] of Object.keys(PROGRAMS).entries()) {
+      const assembled = assemble({ name: `${name}.s`, text: sources[i] as string });
+      const errors = assembled.kind === 'errors' ? assembled.errors.map(formatDiagnostic) : [];
+      expect(errors.join('\n')).toBe('');
+      const bytes = assembled.kind === 'ok' ? hex(assembled.bytes) : '';
+      expect(`${name}: ${bytes}`).toBe(
+        `${name}: ${hex(results[i]?.bytes ?? new Uint8Array(0))}${results[i]?.messages}`,
+      );
+    }
+  });
+});
