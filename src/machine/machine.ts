@@ -52,8 +52,9 @@ interface SavedPage {
   readonly bytes: Uint8Array;
 }
 
-/** Virtual time between two looks at the limits, in ns. */
+/** Virtual time between two looks at the limit of instructions: at most so many ns, at least cycles. */
 const CHECK_INTERVAL_NS = 1_000_000;
+const CHECK_INTERVAL_MIN_CYCLES = 1000;
 
 export class Machine {
   readonly scenario: Scenario;
@@ -212,15 +213,23 @@ export class Machine {
   /**
    * Run until the machine ends or virtual time reaches `until` (cycles; default: the limits).
    * Returns how it ended, or null if it has not. Where it pauses makes no difference to the run:
-   * limits are looked at only at multiples of the check interval.
+   * limits are looked at only at multiples of an interval, and when the time is up.
    */
   run(until = Number.POSITIVE_INFINITY): MachineEnding | null {
-    const step = this.host.frequency.toCycles(CHECK_INTERVAL_NS);
+    const { frequency } = this.host;
+    const { instructions, time } = this.scenario.limits;
+    // An instruction takes a cycle at least, so that a small limit is not overrun by far.
+    const step = Math.min(
+      Math.max(instructions, CHECK_INTERVAL_MIN_CYCLES),
+      frequency.toCycles(CHECK_INTERVAL_NS),
+    );
+    const end = frequency.toCycles(time);
     while (this.ending === null && this.reached < until) {
-      this.reached = Math.min((Math.floor(this.reached / step) + 1) * step, until);
+      const next = Math.min((Math.floor(this.reached / step) + 1) * step, end);
+      this.reached = Math.min(next, until);
       const stop = this.host.run(this.reached);
       if (stop === 'idle') throw new Error('the host has nothing to do, but no machine has ended');
-      if (this.reached % step === 0) this.limit = this.limitReached();
+      if (this.reached === next) this.limit = this.limitReached();
     }
     this.host.assertConserved();
     return this.ending;

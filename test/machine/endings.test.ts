@@ -202,6 +202,15 @@ describe('limits', () => {
       limit('10000 instructions', '--max-instructions, or limits.instructions'),
     );
     expect(report.instructions).toBeGreaterThanOrEqual(10_000);
+    // Looked at every 10,000 cycles, and an instruction takes one at least.
+    expect(report.instructions).toBeLessThan(20_000);
+  });
+
+  test('of less time than lies between two looks at the instructions', () => {
+    const { ending, report } = runGuest(program(SPIN), { limits: { time: '10us' } });
+    expect(ending).toMatchObject(limit('10us', '--until, or limits.time'));
+    expect(report.virtualCycles).toBeGreaterThanOrEqual(20_000);
+    expect(report.virtualCycles).toBeLessThan(20_000 + 100);
   });
 
   // The deadline is 2^32 cycles away: two seconds.
