@@ -2,7 +2,7 @@
 // mode. SDM 3, "Protected-Mode Memory Management" and "Protection".
 
 import Long from 'long';
-import { Segment } from '../isa/index.ts';
+import { Segment, type SegmentLook } from '../isa/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical } from './mmu.ts';
 import type { Processor } from './processor.ts';
@@ -180,9 +180,6 @@ function wideBase(processor: Processor, { at, base, selector }: Descriptor): Lon
   return Long.fromBits(base | 0, upper.low);
 }
 
-/** What VERR, VERW, LAR and LSL look at; `VERIFY` of the instruction table. */
-export type Look = 'read' | 'write' | 'accessRights' | 'segmentLimit';
-
 const LOOKED_AT: Readonly<Record<'accessRights' | 'segmentLimit', readonly number[]>> = {
   accessRights: Object.values(SystemType),
   segmentLimit: [SystemType.LDT, SystemType.AVAILABLE_TSS, SystemType.BUSY_TSS],
@@ -192,7 +189,7 @@ const LOOKED_AT: Readonly<Record<'accessRights' | 'segmentLimit', readonly numbe
 export function visibleDescriptor(
   processor: Processor,
   selector: number,
-  look: Look,
+  look: SegmentLook,
 ): Descriptor | null {
   if ((selector & 0xfffc) === 0) return null;
   const descriptor = findDescriptor(processor, selector);

@@ -1,7 +1,7 @@
 // The system functions that meanings call: one small function each, the same for every engine.
 
 import Long from 'long';
-import { Segment, type SystemFunction } from '../isa/index.ts';
+import { SEGMENT_LOOKS, Segment, type SystemFunction } from '../isa/index.ts';
 import { crc32, depositBits, extractBits } from './bit-loops.ts';
 import {
   clearTaskSwitched,
@@ -21,13 +21,7 @@ import { portAccess } from './port-access.ts';
 import type { Processor } from './processor.ts';
 import { nextRandom } from './random.ts';
 import { farReturn, interruptReturn, writeFlags } from './returns.ts';
-import {
-  type Look,
-  loadLocalTable,
-  loadSegment,
-  loadTaskRegister,
-  visibleDescriptor,
-} from './segments.ts';
+import { loadLocalTable, loadSegment, loadTaskRegister, visibleDescriptor } from './segments.ts';
 import { Activity, Blocking, Cr4, Rflags, Rights, SEGMENT_WORDS, Word, wordOf } from './state.ts';
 
 type Implementation = (processor: Processor, args: readonly Long[]) => Long | undefined;
@@ -132,9 +126,6 @@ function readTscp(processor: Processor): undefined {
   words[ECX + 1] = 0;
 }
 
-/** By the numbers of `VERIFY`. */
-const LOOKS: readonly Look[] = ['read', 'write', 'accessRights', 'segmentLimit'];
-
 /**
  * Access rights as LAR shows them: the upper half of the descriptor without the parts of the base.
  * The bits of the limit among them are undefined; Intel's processors leave them in.
@@ -154,23 +145,21 @@ function baseWord({ state }: Processor, number: Long): number {
   return SEGMENT_WORDS[number.low].base;
 }
 
-function returnsNothing(work: (processor: Processor) => void): Implementation {
-  return (processor) => {
-    work(processor);
+function returnsNothing(
+  work: (processor: Processor, args: readonly Long[]) => void,
+): Implementation {
+  return (processor, args) => {
+    work(processor, args);
     return undefined;
   };
 }
 
 const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   accessRights: (processor, [selector]) => accessRights(processor, selector.low),
-  clearTaskSwitched: (processor) => {
-    clearTaskSwitched(processor);
-    return undefined;
-  },
-  clearInterruptFlag: (processor) => {
-    processor.state.words[Word.RFLAGS] &= ~Rflags.IF;
-    return undefined;
-  },
+  clearTaskSwitched: returnsNothing(clearTaskSwitched),
+  clearInterruptFlag: returnsNothing(({ state }) => {
+    state.words[Word.RFLAGS] &= ~Rflags.IF;
+  }),
   cpuid,
   crc32: (_, [sum, data, bits]) => Long.fromInt(crc32(sum.low, data, bits.low), true),
   depositBits: (_, [value, mask]) => depositBits(value, mask),
@@ -186,17 +175,13 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   in: (processor, args) =>
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
   interrupt,
-  invalidatePage: (processor) => {
-    processor.mmu.flush();
-    return undefined;
-  },
+  invalidatePage: returnsNothing((processor) => processor.mmu.flush()),
   iret,
   loadGdtr: loadTable(Word.GDTR_BASE, Word.GDTR_LIMIT),
   loadIdtr: loadTable(Word.IDTR_BASE, Word.IDTR_LIMIT),
-  loadLocalTable: (processor, [selector]) => {
-    loadLocalTable(processor, selector.low);
-    return undefined;
-  },
+  loadLocalTable: returnsNothing((processor, [selector]) =>
+    loadLocalTable(processor, selector.low),
+  ),
   loadSegment: (processor, args) => {
     const number = first(args).low;
     loadSegment(processor, number, second(args).low);
@@ -205,10 +190,9 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     if (number === Segment.SS && isAlone) processor.block(Blocking.MOV_SS);
     return undefined;
   },
-  loadTaskRegister: (processor, args) => {
-    loadTaskRegister(processor, first(args).low);
-    return undefined;
-  },
+  loadTaskRegister: returnsNothing((processor, args) =>
+    loadTaskRegister(processor, first(args).low),
+  ),
   out: (processor, args) => {
     const value = second(args).low >>> 0;
     processor.platform.portOut(first(args).low & 0xffff, portWidth(processor), value);
@@ -227,20 +211,16 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   readGdtrLimit: ({ state }) => Long.fromInt(state.words[Word.GDTR_LIMIT]),
   readIdtrBase: ({ state }) => state.get64(Word.IDTR_BASE),
   readIdtrLimit: ({ state }) => Long.fromInt(state.words[Word.IDTR_LIMIT]),
-  readMsr: (processor) => {
-    executeReadMsr(processor);
-    return undefined;
-  },
+  readMsr: returnsNothing(executeReadMsr),
   readProcessorId: ({ state }) => state.get64(TSC_AUX),
   readSegment: (processor, args) => {
     const register = SEGMENT_WORDS[first(args).low];
     return Long.fromInt(processor.state.words[register.selector] & 0xffff);
   },
   readSegmentBase: (processor, [number]) => processor.state.get64(baseWord(processor, number)),
-  readTsc: (processor) => {
-    setPair(processor.state.words, processor.virtualization.timeStamp(processor.clock));
-    return undefined;
-  },
+  readTsc: returnsNothing((processor) =>
+    setPair(processor.state.words, processor.virtualization.timeStamp(processor.clock)),
+  ),
   readTscp: (processor) => readTscp(processor),
   segmentLimit: (processor, [selector]) => {
     const limit = visibleDescriptor(processor, selector.low, 'segmentLimit')?.limit ?? 0;
@@ -259,25 +239,19 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   systemExit: returnsNothing(systemExit),
   systemReturn: returnsNothing(systemReturn),
   verifySegment: (processor, [selector, which]) => {
-    const found = visibleDescriptor(processor, selector.low, LOOKS[which.low]);
+    const found = visibleDescriptor(processor, selector.low, SEGMENT_LOOKS[which.low]);
     return Long.fromInt(found === null ? 0 : 1);
   },
-  writeControl: (processor, args) => {
-    writeControl(processor, first(args).low, second(args));
-    return undefined;
-  },
-  writeDebug: (processor, args) => {
-    writeDebug(processor, first(args).low, second(args));
-    return undefined;
-  },
-  writeMachineStatus: (processor, [status]) => {
-    writeMachineStatus(processor, status.low);
-    return undefined;
-  },
-  writeMsr: (processor) => {
-    executeWriteMsr(processor);
-    return undefined;
-  },
+  writeControl: returnsNothing((processor, args) =>
+    writeControl(processor, first(args).low, second(args)),
+  ),
+  writeDebug: returnsNothing((processor, args) =>
+    writeDebug(processor, first(args).low, second(args)),
+  ),
+  writeMachineStatus: returnsNothing((processor, [status]) =>
+    writeMachineStatus(processor, status.low),
+  ),
+  writeMsr: returnsNothing(executeWriteMsr),
   writeSegmentBase: (processor, [number, base]) => {
     const word = baseWord(processor, number);
     if (!isCanonical(base.high)) throw new GuestFault(Vector.GP, 0);

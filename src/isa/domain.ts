@@ -72,6 +72,11 @@ export type SystemFunction =
   | 'writeMsr' // WRMSR
   | 'writeSegmentBase'; // WRFSBASE: (number, base)
 
+/** What `verifySegment` is asked, by its number in this list: VERR, VERW, LAR, LSL. */
+export const SEGMENT_LOOKS = ['read', 'write', 'accessRights', 'segmentLimit'] as const;
+
+export type SegmentLook = (typeof SEGMENT_LOOKS)[number];
+
 /** Vectors of the exceptions that meanings raise by themselves. */
 export type RaisedVector = 'DE' | 'UD' | 'GP';
 

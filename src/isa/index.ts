@@ -19,6 +19,8 @@ export {
   Flag,
   type Meaning,
   type RaisedVector,
+  SEGMENT_LOOKS,
+  type SegmentLook,
   type SystemFunction,
 } from './domain.ts';
 export {

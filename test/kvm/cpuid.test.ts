@@ -2,15 +2,7 @@
 // Documentation/virt/kvm/x86/cpuid.rst.
 
 import { describe, expect, test } from 'vitest';
-import { KvmBench, type KvmBenchOptions } from '../support/kvm-bench.ts';
-
-/** RAX, RBX, RCX and RDX, stored from result 0 on. */
-const STORE_FOUR = `
-    mov result(0), rax
-    mov result(1), rbx
-    mov result(2), rcx
-    mov result(3), rdx
-    finish`;
+import { KvmBench, type KvmBenchOptions, STORE_FOUR } from '../support/kvm-bench.ts';
 
 const bit = (number: number) => (value: bigint) => Number((value >> BigInt(number)) & 1n);
 

@@ -4,16 +4,8 @@
 import { describe, expect, test } from 'vitest';
 import type { KvmExit } from '../../src/kvm/index.ts';
 import { checkScenario, Machine } from '../../src/machine/index.ts';
-import { KvmBench } from '../support/kvm-bench.ts';
+import { KvmBench, STORE_FOUR } from '../support/kvm-bench.ts';
 import { assembleAt } from '../support/vmx-bench.ts';
-
-/** RAX, RBX, RCX and RDX, stored from result 0 on. */
-const STORE_FOUR = `
-    mov result(0), rax
-    mov result(1), rbx
-    mov result(2), rcx
-    mov result(3), rdx
-    finish`;
 
 describe('RDMSR', () => {
   test.each([

@@ -56,6 +56,14 @@ export const KVM_COSTS: KvmCosts = {
 
 export const VMX_COSTS: VmxCosts = { exit: 449, entry: 353 };
 
+/** RAX, RBX, RCX and RDX, stored from result 0 on. */
+export const STORE_FOUR = `
+    mov result(0), rax
+    mov result(1), rbx
+    mov result(2), rcx
+    mov result(3), rdx
+    finish`;
+
 /** What a program may be surrounded by. */
 export interface KvmBenchOptions {
   readonly vcpus?: number;

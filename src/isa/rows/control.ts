@@ -7,6 +7,7 @@ import { Gpr } from '../registers.ts';
 import type { Attributes } from '../row.ts';
 import { CONDITIONS, hex, synonym } from './forms.ts';
 import { pop, push } from './stack.ts';
+import { callOf } from './system.ts';
 
 // Near branches are 64 bits wide in 64-bit mode; Intel's processors ignore a 66 prefix there.
 const branch: Attributes = { cost: 'branch' };
@@ -146,11 +147,11 @@ export const control = [
     [['uimm8', 'CD ib']],
   ),
   ...(['IRETW', 'IRETD', 'IRETQ'] as const).flatMap((name, i) =>
-    instruction(name, 'Interrupt return', { cost: 'interrupt' }, (d) => void d.call('iret'), [
+    instruction(name, 'Interrupt return', { cost: 'interrupt' }, callOf('iret'), [
       ['', `o${16 << i} CF`],
     ]),
   ),
-  ...instruction('IRET', 'Interrupt return', {}, (d) => void d.call('iret'), [
+  ...instruction('IRET', 'Interrupt return', {}, callOf('iret'), [
     ['', 'o32 CF', { encodeOnly: true }],
   ]),
   ...instruction('UD2', 'Undefined instruction', {}, (d) => d.raise('UD'), [['', '0F 0B']]),

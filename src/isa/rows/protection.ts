@@ -1,10 +1,19 @@
 // SDM 2: segmentation and protection: descriptor tables, selectors and their rights, segment bases,
 // and the fast ways between privilege levels.
 
-import { asMemory, type Domain, Flag, type Meaning, type SystemFunction } from '../domain.ts';
+import {
+  asMemory,
+  type Domain,
+  Flag,
+  type Meaning,
+  SEGMENT_LOOKS,
+  type SegmentLook,
+  type SystemFunction,
+} from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { type Form, instruction } from '../notation.ts';
 import { Segment, type Width } from '../registers.ts';
+import { callOf } from './system.ts';
 
 /** Limit of 16 bits at the operand's address, then a base of 64. */
 function tableOperand<V, B>(d: Domain<V, B>, operand: Operand) {
@@ -50,20 +59,21 @@ function describe(rightsOf: 'accessRights' | 'segmentLimit'): Meaning {
   return (d, dst, src) => {
     const w = d.instruction.width;
     const selector = d.truncate(16, d.read(src));
-    const visible = d.bit(d.call('verifySegment', selector, d.constant(8, VERIFY[rightsOf])), 0);
+    const visible = mayLook(d, selector, rightsOf);
     d.when(visible, () => d.write(dst, d.truncate(w, d.call(rightsOf, selector))));
     d.setFlag(Flag.ZF, visible);
   };
 }
 
-/** What {@link SystemFunction} `verifySegment` is asked. */
-export const VERIFY = { read: 0, write: 1, accessRights: 2, segmentLimit: 3 } as const;
+function mayLook<V, B>(d: Domain<V, B>, selector: V, look: SegmentLook): B {
+  const which = d.constant(8, SEGMENT_LOOKS.indexOf(look));
+  return d.bit(d.call('verifySegment', selector, which), 0);
+}
 
 function verify(kind: 'read' | 'write'): Meaning {
   return (d, src) => {
     const selector = d.truncate(16, d.read(src));
-    const answer = d.call('verifySegment', selector, d.constant(8, VERIFY[kind]));
-    d.setFlag(Flag.ZF, d.bit(answer, 0));
+    d.setFlag(Flag.ZF, mayLook(d, selector, kind));
   };
 }
 
@@ -119,10 +129,6 @@ function describeForms(opcode: string): Form[] {
     ),
   ];
 }
-
-const jump = (name: SystemFunction): Meaning => {
-  return (d) => void d.call(name);
-};
 
 const SIZES: readonly Width[] = [32, 64];
 
@@ -196,16 +202,16 @@ export const protection = [
       ['r32|64', `F3 0F AE /${i + 2}`],
     ]),
   ]),
-  ...instruction('SWAPGS', 'Swap the base of GS', supervisor, jump('swapGs'), [['', '0F 01 F8']]),
-  ...instruction('SYSCALL', 'Fast system call', system, jump('systemCall'), [['', '0F 05']]),
+  ...instruction('SWAPGS', 'Swap the base of GS', supervisor, callOf('swapGs'), [['', '0F 01 F8']]),
+  ...instruction('SYSCALL', 'Fast system call', system, callOf('systemCall'), [['', '0F 05']]),
   ...SIZES.flatMap((w) =>
-    instruction('SYSRET', 'Return from a fast system call', system, jump('systemReturn'), [
+    instruction('SYSRET', 'Return from a fast system call', system, callOf('systemReturn'), [
       ['', `o${w} 0F 07`],
     ]),
   ),
-  ...instruction('SYSENTER', 'Fast system call', system, jump('systemEnter'), [['', '0F 34']]),
+  ...instruction('SYSENTER', 'Fast system call', system, callOf('systemEnter'), [['', '0F 34']]),
   ...SIZES.flatMap((w) =>
-    instruction('SYSEXIT', 'Return from a fast system call', supervisor, jump('systemExit'), [
+    instruction('SYSEXIT', 'Return from a fast system call', supervisor, callOf('systemExit'), [
       ['', `o${w} 0F 35`],
     ]),
   ),

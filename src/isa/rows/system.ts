@@ -9,7 +9,7 @@ import { Gpr, Segment } from '../registers.ts';
 const nothing: Meaning = () => {};
 
 /** The instruction is one call of a system function without arguments. */
-function system(name: SystemFunction): Meaning {
+export function callOf(name: SystemFunction): Meaning {
   return (d) => void d.call(name);
 }
 
@@ -96,49 +96,49 @@ export const systemRows = [
   ]),
   ...instruction('CLD', 'Clear DF', {}, setFlag(Flag.DF, 0), [['', 'FC']]),
   ...instruction('STD', 'Set DF', {}, setFlag(Flag.DF, 1), [['', 'FD']]),
-  ...instruction('CLI', 'Clear IF', { privilege: 'iopl' }, system('clearInterruptFlag'), [
+  ...instruction('CLI', 'Clear IF', { privilege: 'iopl' }, callOf('clearInterruptFlag'), [
     ['', 'FA'],
   ]),
-  ...instruction('STI', 'Set IF', { privilege: 'iopl' }, system('setInterruptFlag'), [['', 'FB']]),
+  ...instruction('STI', 'Set IF', { privilege: 'iopl' }, callOf('setInterruptFlag'), [['', 'FB']]),
   ...instruction('LAHF', 'Load status flags into AH', {}, lahf, [['', '9F']]),
   ...instruction('SAHF', 'Store AH into status flags', {}, sahf, [['', '9E']]),
   ...instruction('PAUSE', 'Spin loop hint', { cost: 'pause', intercept: 'PAUSE' }, nothing, [
     ['', 'F3 REX.B0 90'],
   ]),
-  ...instruction('HLT', 'Halt', { ...supervisor, intercept: 'HLT' }, system('halt'), [['', 'F4']]),
+  ...instruction('HLT', 'Halt', { ...supervisor, intercept: 'HLT' }, callOf('halt'), [['', 'F4']]),
   ...instruction(
     'CPUID',
     'CPU identification',
     { cost: 'cpuid', intercept: 'CPUID' },
-    system('cpuid'),
+    callOf('cpuid'),
     [['', '0F A2']],
   ),
   ...instruction(
     'RDTSC',
     'Read time-stamp counter',
     { cost: 'timestamp', privilege: 'tsc', intercept: 'RDTSC' },
-    system('readTsc'),
+    callOf('readTsc'),
     [['', '0F 31']],
   ),
   ...instruction(
     'RDTSCP',
     'Read time-stamp counter and processor ID',
     { cost: 'timestamp', privilege: 'tsc', intercept: 'RDTSCP' },
-    system('readTscp'),
+    callOf('readTscp'),
     [['', '0F 01 F9']],
   ),
   ...instruction(
     'RDMSR',
     'Read from model-specific register',
     { cost: 'msr', privilege: 'supervisor', intercept: 'RDMSR' },
-    system('readMsr'),
+    callOf('readMsr'),
     [['', '0F 32']],
   ),
   ...instruction(
     'WRMSR',
     'Write to model-specific register',
     { cost: 'msr', privilege: 'supervisor', intercept: 'WRMSR' },
-    system('writeMsr'),
+    callOf('writeMsr'),
     [['', '0F 30']],
   ),
   ...instruction('IN', 'Input from port', port, inPort, [
@@ -179,7 +179,7 @@ export const systemRows = [
     'CLTS',
     'Clear CR0.TS',
     { ...supervisor, intercept: 'MACHINE_STATUS' },
-    system('clearTaskSwitched'),
+    callOf('clearTaskSwitched'),
     [['', '0F 06']],
   ),
   ...instruction(
@@ -221,7 +221,7 @@ export const systemRows = [
     'RDPMC',
     'Read performance-monitoring counter',
     { cost: 'timestamp', privilege: 'pmc', intercept: 'RDPMC' },
-    system('readCounter'),
+    callOf('readCounter'),
     [['', '0F 33']],
   ),
   ...(['RDRAND', 'RDSEED'] as const).flatMap((name, i) =>
