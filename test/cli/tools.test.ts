@@ -1,9 +1,9 @@
 // `vmxlab asm`, `disasm`, `exits`, `schema`, `completion` and `--help`: what they print and write.
 
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bash, buildCommand, folderWith, vmxlab } from '../support/command-line.ts';
+import { bash, buildCommand, folderWith, MAIN, vmxlab } from '../support/command-line.ts';
 
 let folder = '';
 
@@ -24,6 +24,11 @@ const bytesOf = (name: string) => readFileSync(join(folder, name)).toString('hex
 
 /** MOV EAX, [RIP + 0] and the value; worked out by hand from the SDM, 8B /r with ModR/M 05. */
 const TINY = '8b050000000003000000';
+
+// npx links to it once, and later runs what it finds there: a build has to leave it executable.
+test('the command may be executed as it is built', () => {
+  expect(() => accessSync(MAIN, constants.X_OK)).not.toThrow();
+});
 
 describe('asm', () => {
   test('writes beside the source, and says nothing', async () => {
