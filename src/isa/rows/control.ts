@@ -163,7 +163,10 @@ export const control = [
     [32, { not64: true, encodeOnly: true }],
     [16, { not64: true, encodeOnly: true }],
   ]),
-  ...farReturnRows('RETFD', [[32, { not64: true }]]),
+  ...farReturnRows('RETFD', [
+    [32, { not64: true }],
+    [32, { only64: true, encodeOnly: true }],
+  ]),
   ...farReturnRows('RETFQ', [[64, {}]]),
   ...CONDITIONS.flatMap((names, code) =>
     names.flatMap((name, alias) =>

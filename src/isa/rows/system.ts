@@ -145,18 +145,18 @@ export const systemRows = [
   ...instruction('IN', 'Input from port', port, inPort, [
     ['AL, uimm8', 'E4 ib'],
     ['AX, uimm8', 'o16 E5 ib'],
-    ['EAX, uimm8', 'E5 ib'],
+    ['EAX, uimm8', 'o32 E5 ib'],
     ['AL, DX', 'EC'],
     ['AX, DX', 'o16 ED'],
-    ['EAX, DX', 'ED'],
+    ['EAX, DX', 'o32 ED'],
   ]),
   ...instruction('OUT', 'Output to port', port, outPort, [
     ['uimm8, AL', 'E6 ib'],
     ['uimm8, AX', 'o16 E7 ib'],
-    ['uimm8, EAX', 'E7 ib'],
+    ['uimm8, EAX', 'o32 E7 ib'],
     ['DX, AL', 'EE'],
     ['DX, AX', 'o16 EF'],
-    ['DX, EAX', 'EF'],
+    ['DX, EAX', 'o32 EF'],
   ]),
   // Outside VMX operation both are undefined; in a guest VMCALL always leaves to the host first.
   ...instruction(
@@ -255,11 +255,21 @@ export const systemRows = [
   ...instruction('SFENCE', 'Store fence', fence, nothing, [['', 'NP 0F AE F8-FF']]),
 ];
 
-/** Assemblers put a REX.W before INVPCID, which changes nothing. */
-export const systemLeftovers = instruction(
-  'INVPCID',
-  'Invalidate process-context identifier',
-  { only64: true },
-  (d) => d.raise('UD'),
-  [['r64, m128', '66 0F 38 82 /r']],
-);
+/** A REX.W changes nothing here; assemblers put one before INVPCID. */
+export const systemLeftovers = [
+  ...instruction('IN', 'Input from port', port, inPort, [
+    ['EAX, uimm8', 'o64 E5 ib'],
+    ['EAX, DX', 'o64 ED'],
+  ]),
+  ...instruction('OUT', 'Output to port', port, outPort, [
+    ['uimm8, EAX', 'o64 E7 ib'],
+    ['DX, EAX', 'o64 EF'],
+  ]),
+  ...instruction(
+    'INVPCID',
+    'Invalidate process-context identifier',
+    { only64: true },
+    (d) => d.raise('UD'),
+    [['r64, m128', '66 0F 38 82 /r']],
+  ),
+];
