@@ -14,15 +14,19 @@ import { Segment } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical, type Mmu } from './mmu.ts';
+import type { Mode } from './mode.ts';
+import { Segmentation } from './segmentation.ts';
 import { type ProcessorState, SCRATCH_WORD, SEGMENT_WORDS, Word } from './state.ts';
 import { type Slot, Values } from './values.ts';
-import { Access } from './virtualization.ts';
+import { Access, type AccessKind } from './virtualization.ts';
 
 /** What {@link Evaluator.call} reaches: the system functions of the processor. */
 export type SystemCall = (name: SystemFunction, args: readonly Long[]) => Long;
 
 export class Evaluator extends Values implements Domain<Slot, boolean> {
   stackWidth: Width = 64;
+  /** Applies outside 64-bit mode. */
+  readonly segmentation: Segmentation;
   instruction!: Instruction;
   /** Where execution continues, as two halves. */
   nextLow = 0;
@@ -32,6 +36,8 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
   private inFlight = false;
   private rspLow = 0;
   private rspHigh = 0;
+  /** Segments below have neither base nor limit: ES to DS in 64-bit mode, none elsewhere. */
+  private firstSegmented = 0;
   private linearLow = 0;
   private linearHigh = 0;
   private readonly view: DataView;
@@ -47,6 +53,14 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
     this.watchedLines = memory.watchedLines;
     this.mmu = mmu;
     this.system = system;
+    this.segmentation = new Segmentation(state);
+  }
+
+  /** Take over what a mode changes. */
+  setMode(mode: Mode, stackWidth: Width): void {
+    this.stackWidth = stackWidth;
+    this.firstSegmented = mode === '64-bit' ? Segment.FS : Segment.ES;
+    this.segmentation.mode = mode;
   }
 
   /** Get ready for an instruction at the current RIP. */
@@ -136,10 +150,14 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
     return this.toLong(this.read(operand));
   }
 
-  /** The linear address that a memory operand of the current instruction names. */
+  /** The linear address that a memory operand of the current instruction names, unchecked. */
   linearAddress(operand: Operand): Long {
     const offset = this.address(operand);
-    this.linear(operand.kind === 'memory' ? operand.segment : Segment.DS, offset);
+    const segment = operand.kind === 'memory' ? operand.segment : Segment.DS;
+    if (this.firstSegmented === Segment.ES) {
+      return Long.fromBits(this.segmentation.unchecked(segment, this.words[offset]), 0);
+    }
+    this.linear(segment, offset, 1, Access.READ);
     return Long.fromBits(this.linearLow, this.linearHigh);
   }
 
@@ -167,7 +185,8 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
       high += ((indexHigh << scale) | spilled) + (sum > 0xffffffff ? 1 : 0);
       low = sum | 0;
     }
-    return this.make(low, operand.addressWidth === 32 ? 0 : high);
+    if (operand.addressWidth === 64) return this.make(low, high);
+    return this.make(operand.addressWidth === 32 ? low : low & 0xffff, 0);
   }
 
   register(width: Width, number: number): Slot {
@@ -200,7 +219,7 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
   }
 
   private loadAs(width: Width, segment: number, offset: Slot, access: 0 | 1): Slot {
-    this.linear(segment, offset);
+    this.linear(segment, offset, width >> 3, access);
     const low = this.linearLow;
     const high = this.linearHigh;
     const stack = segment === Segment.SS;
@@ -222,10 +241,10 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
   }
 
   store(width: Width, segment: number, offset: Slot, value: Slot): void {
-    this.linear(segment, offset);
+    const bytes = width >> 3;
+    this.linear(segment, offset, bytes, Access.WRITE);
     const low = this.linearLow;
     const high = this.linearHigh;
-    const bytes = width >> 3;
     const hpa = this.mmu.locate(low, high, bytes, Access.WRITE, segment === Segment.SS);
     if (hpa < 0) {
       this.mmu.write(low, high, bytes, this.toLong(value), segment === Segment.SS);
@@ -252,19 +271,24 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
     }
   }
 
-  /** Add the segment base: in 64-bit mode only FS and GS have one. */
-  private linear(segment: number, offset: Slot): void {
-    const low = this.words[offset];
-    const high = this.words[offset + 1];
-    if (segment < Segment.FS) {
-      this.linearLow = low;
-      this.linearHigh = high;
-      return;
-    }
+  /** Put the linear address of an access into {@link linearLow} and {@link linearHigh}. */
+  private linear(segment: number, offset: Slot, bytes: number, access: AccessKind): void {
+    if (segment < this.firstSegmented) {
+      this.linearLow = this.words[offset];
+      this.linearHigh = this.words[offset + 1];
+    } else if (this.firstSegmented === Segment.ES) {
+      this.linearLow = this.segmentation.linear(segment, this.words[offset], bytes, access);
+      this.linearHigh = 0;
+    } else this.addWideBase(segment, offset);
+  }
+
+  /** In 64-bit mode only FS and GS have a base. */
+  private addWideBase(segment: number, offset: Slot): void {
     const base = segment === Segment.FS ? FS_BASE : GS_BASE;
-    const sum = (low >>> 0) + (this.words[base] >>> 0);
+    const sum = (this.words[offset] >>> 0) + (this.words[base] >>> 0);
+    const carry = sum > 0xffffffff ? 1 : 0;
     this.linearLow = sum | 0;
-    this.linearHigh = (high + this.words[base + 1] + (sum > 0xffffffff ? 1 : 0)) | 0;
+    this.linearHigh = (this.words[offset + 1] + this.words[base + 1] + carry) | 0;
   }
 
   // Control
@@ -279,9 +303,12 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
   }
 
   jump(target: Slot): void {
+    const low = this.words[target];
     const high = this.words[target + 1];
-    if (!isCanonical(high)) throw new GuestFault(Vector.GP, 0);
-    this.nextLow = this.words[target];
+    if (this.firstSegmented === Segment.ES ? !this.segmentation.hasCode(low) : !isCanonical(high)) {
+      throw new GuestFault(Vector.GP, 0);
+    }
+    this.nextLow = low;
     this.nextHigh = high;
   }
 

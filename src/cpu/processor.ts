@@ -138,7 +138,7 @@ export class Processor {
   updateMode(): void {
     this.mode = modeOf(this.state);
     this.codeSize = codeSizeOf(this.state);
-    this.evaluator.stackWidth = stackWidthOf(this.state);
+    this.evaluator.setMode(this.mode, stackWidthOf(this.state));
     this.mmu.updatePrivilege();
   }
 
