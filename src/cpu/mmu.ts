@@ -7,6 +7,7 @@
 import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';
+import { modeOf } from './mode.ts';
 import {
   ENTRY_FORMATS,
   Entry,
@@ -16,7 +17,7 @@ import {
   pagingModeOf,
   tableGpa,
 } from './page-tables.ts';
-import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Rights, Word } from './state.ts';
+import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Word } from './state.ts';
 import {
   Access,
   type AccessKind,
@@ -301,10 +302,8 @@ export class Mmu {
 
   /** Where the page behind an address begins; linear addresses of 32 bits wrap around. */
   private nextPage(low: number, high: number): Long {
-    const { words } = this.state;
     const next = Long.fromBits(low, high).add(4096 - (low & 0xfff));
-    const is64Bit = (words[Word.EFER] & Efer.LMA) !== 0 && (words[Word.CS_RIGHTS] & Rights.L) !== 0;
-    return is64Bit || high !== 0 ? next : Long.fromBits(next.low, 0);
+    return high !== 0 || modeOf(this.state) === '64-bit' ? next : Long.fromBits(next.low, 0);
   }
 
   /** Check that bytes may be written, in both pages if they lie in two, without writing. */

@@ -5,6 +5,7 @@ import { SEGMENT_LOOKS, Segment, type SystemFunction } from '../isa/index.ts';
 import { crc32, depositBits, extractBits } from './bit-loops.ts';
 import {
   clearTaskSwitched,
+  invalidateContext,
   readControl,
   writeControl,
   writeMachineStatus,
@@ -174,6 +175,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   in: (processor, args) =>
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
   interrupt,
+  invalidateContext: returnsNothing(invalidateContext),
   // Translations here are never older than the entries that they come from.
   invalidatePage: () => undefined,
   iret,

@@ -3,7 +3,7 @@
 // Linux struct kvm_vcpu and struct kvm_vcpu_arch.
 
 import Long from 'long';
-import { Blocking, Efer, Rflags, Rights, Word, wordOf } from '../cpu/index.ts';
+import { Blocking, modeOf, Rflags, wordOf } from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
@@ -148,8 +148,7 @@ export class Vcpu {
 
   /** The guest executes 64-bit code. */
   get in64BitMode(): boolean {
-    const { words } = this.virtual.processor.state;
-    return (words[Word.EFER] & Efer.LMA) !== 0 && (words[Word.CS_RIGHTS] & Rights.L) !== 0;
+    return modeOf(this.virtual.processor.state) === '64-bit';
   }
 
   /** The linear address of the instruction at RIP. */
