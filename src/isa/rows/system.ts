@@ -262,7 +262,9 @@ export const systemRows = [
   ...instruction('STAC', 'Set RFLAGS.AC', hidden, accessControl(1), [['', 'NP 0F 01 CB']]),
   ...invpcidRows(['r64, m128', 'o64 66 0F 38 82 /r']),
   ...ABSENT.flatMap(([name, summary, operands, opcode]) =>
-    instruction(name, summary, {}, (d) => d.raise('UD'), [[operands, opcode]]),
+    instruction(name, summary, {}, (d) => d.raise('UD'), [
+      [operands, opcode, operands.startsWith('r32') ? { not64: true } : {}],
+    ]),
   ),
   ...instruction('SERIALIZE', 'Serialize execution', fence, nothing, [['', 'NP 0F 01 E8']]),
   ...instruction('LFENCE', 'Load fence', fence, nothing, [['', 'NP 0F AE E8-EF']]),
