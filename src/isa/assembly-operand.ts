@@ -55,6 +55,8 @@ export interface AssemblyPointer {
   readonly offset: Long;
   /** A size keyword for the offset, or 0. */
   readonly width: Width | 0;
+  /** The offset is an address that the origin decides. */
+  readonly relocatable: boolean;
 }
 
 export type AssemblyOperand = AssemblyRegister | AssemblyNumber | AssemblyMemory | AssemblyPointer;
@@ -94,8 +96,10 @@ function sameRegister(a: RegisterName, b: RegisterName): boolean {
   return a.class === b.class && a.number === b.number && a.width === b.width && a.high === b.high;
 }
 
-function fitsPointer({ selector, offset }: AssemblyPointer, spec: OperandSpec): boolean {
+function fitsPointer(pointer: AssemblyPointer, spec: OperandSpec): boolean {
+  const { selector, offset, relocatable } = pointer;
   if (spec.immediateWidth === 0 || !fitsUnsigned(selector, 16)) return false;
+  if (relocatable) return true;
   return spec.immediateWidth === 16 ? fitsUnsigned(offset, 16) : wrap(offset, 32) !== null;
 }
 

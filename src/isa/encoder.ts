@@ -199,10 +199,14 @@ function isSaid(row: Row, { operands, prefixes, codeSize }: Asked): boolean {
   const isUsual = operandSize === undefined || operandSize === 'dword' || width === 0;
   if (isUsual && !row.operands.some(({ place }) => place === 'pointer')) return true;
   if (operands.length === 0 || !operands.every(isPlain)) return true;
-  const said = operands.find((operand) => operand.kind !== 'register' && operand.width > 8)?.width;
+  const said = operands.map(sizeOf).find((size) => size > 8) ?? 0;
   if (said === 16 || (said === 32 && codeSize !== 64)) return width === said;
   if (prefixes.suffix === width || prefixes.operandWidth === width) return true;
-  return width === codeSize || rowsByMnemonic(row.mnemonic).every((row) => row.width === width);
+  return width === codeSize || rowsByMnemonic(row.mnemonic).every((other) => other.width === width);
+}
+
+function sizeOf(operand: AssemblyOperand): number {
+  return operand.kind === 'register' ? 0 : operand.width;
 }
 
 function isPlain({ kind }: AssemblyOperand): boolean {
