@@ -96,9 +96,15 @@ const outs: Iteration = (d, width) => {
   advance(d, Gpr.RSI, width);
 };
 
-/** INS and OUTS: an operand size of 64 bits is one of 32. */
+const PORT_ACCESS = {
+  cost: 'io',
+  privilege: 'io',
+  intercept: 'IO',
+  repeat: 'plain',
+} as const;
+
 function portRows(stem: string, summary: string, opcode: number, iteration: Iteration) {
-  const attributes = { cost: 'io', privilege: 'io', intercept: 'IO', repeat: 'plain' } as const;
+  const attributes = PORT_ACCESS;
   const wide = hex(opcode + 1);
   const double = repeated((d) => iteration(d, 32), false);
   return [
@@ -108,8 +114,14 @@ function portRows(stem: string, summary: string, opcode: number, iteration: Iter
     ...instruction(`${stem}W`, summary, attributes, repeated(iteration, false), [
       ['', `o16 ${wide}`],
     ]),
-    ...instruction(`${stem}D`, summary, attributes, double, [['', wide]]),
+    ...instruction(`${stem}D`, summary, attributes, double, [['', `o32 ${wide}`]]),
   ];
+}
+
+/** An operand size of 64 bits is one of 32. */
+function portLeftovers(stem: string, summary: string, opcode: number, iteration: Iteration) {
+  const double = repeated((d) => iteration(d, 32), false);
+  return instruction(`${stem}D`, summary, PORT_ACCESS, double, [['', `o64 ${hex(opcode)}`]]);
 }
 
 /** The byte form has the lower, even opcode. */
@@ -133,6 +145,11 @@ function rows(stem: string, summary: string, opcode: number, iteration: Iteratio
 function repeatedBytes(iteration: Iteration, compare: boolean): Meaning {
   return repeated((d) => iteration(d, 8), compare);
 }
+
+export const stringLeftovers = [
+  ...portLeftovers('INS', 'Input from port to string', 0x6d, ins),
+  ...portLeftovers('OUTS', 'Output string to port', 0x6f, outs),
+];
 
 export const strings = [
   ...rows('MOVS', 'Move string', 0xa4, movs),

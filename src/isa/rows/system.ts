@@ -76,6 +76,7 @@ const ABSENT = [
   ['XGETBV', 'Get extended control register', '', 'NP 0F 01 D0'],
   ['XSETBV', 'Set extended control register', '', 'NP 0F 01 D1'],
   ['INVPCID', 'Invalidate process-context identifier', 'r64, m128', 'o64 66 0F 38 82 /r'],
+  ['INVPCID', 'Invalidate process-context identifier', 'r32, m128', '66 0F 38 82 /r'],
   ['GETSEC', 'Safer mode extensions', '', 'NP 0F 37'],
   ['RSM', 'Resume from system management mode', '', '0F AA'],
   ['VMFUNC', 'Invoke VM function', '', 'NP 0F 01 D4'],
@@ -144,18 +145,18 @@ export const systemRows = [
   ...instruction('IN', 'Input from port', port, inPort, [
     ['AL, uimm8', 'E4 ib'],
     ['AX, uimm8', 'o16 E5 ib'],
-    ['EAX, uimm8', 'E5 ib'],
+    ['EAX, uimm8', 'o32 E5 ib'],
     ['AL, DX', 'EC'],
     ['AX, DX', 'o16 ED'],
-    ['EAX, DX', 'ED'],
+    ['EAX, DX', 'o32 ED'],
   ]),
   ...instruction('OUT', 'Output to port', port, outPort, [
     ['uimm8, AL', 'E6 ib'],
     ['uimm8, AX', 'o16 E7 ib'],
-    ['uimm8, EAX', 'E7 ib'],
+    ['uimm8, EAX', 'o32 E7 ib'],
     ['DX, AL', 'EE'],
     ['DX, AX', 'o16 EF'],
-    ['DX, EAX', 'EF'],
+    ['DX, EAX', 'o32 EF'],
   ]),
   // Outside VMX operation both are undefined; in a guest VMCALL always leaves to the host first.
   ...instruction(
@@ -244,7 +245,9 @@ export const systemRows = [
   ...instruction('CLAC', 'Clear RFLAGS.AC', hidden, accessControl(0), [['', 'NP 0F 01 CA']]),
   ...instruction('STAC', 'Set RFLAGS.AC', hidden, accessControl(1), [['', 'NP 0F 01 CB']]),
   ...ABSENT.flatMap(([name, summary, operands, opcode]) =>
-    instruction(name, summary, {}, (d) => d.raise('UD'), [[operands, opcode]]),
+    instruction(name, summary, {}, (d) => d.raise('UD'), [
+      [operands, opcode, operands.startsWith('r32') ? { not64: true } : {}],
+    ]),
   ),
   ...instruction('SERIALIZE', 'Serialize execution', fence, nothing, [['', 'NP 0F 01 E8']]),
   ...instruction('LFENCE', 'Load fence', fence, nothing, [['', 'NP 0F AE E8-EF']]),
@@ -252,11 +255,21 @@ export const systemRows = [
   ...instruction('SFENCE', 'Store fence', fence, nothing, [['', 'NP 0F AE F8-FF']]),
 ];
 
-/** Assemblers put a REX.W before INVPCID, which changes nothing. */
-export const systemLeftovers = instruction(
-  'INVPCID',
-  'Invalidate process-context identifier',
-  {},
-  (d) => d.raise('UD'),
-  [['r64, m128', '66 0F 38 82 /r']],
-);
+/** A REX.W changes nothing here; assemblers put one before INVPCID. */
+export const systemLeftovers = [
+  ...instruction('IN', 'Input from port', port, inPort, [
+    ['EAX, uimm8', 'o64 E5 ib'],
+    ['EAX, DX', 'o64 ED'],
+  ]),
+  ...instruction('OUT', 'Output to port', port, outPort, [
+    ['uimm8, EAX', 'o64 E7 ib'],
+    ['DX, EAX', 'o64 EF'],
+  ]),
+  ...instruction(
+    'INVPCID',
+    'Invalidate process-context identifier',
+    { only64: true },
+    (d) => d.raise('UD'),
+    [['r64, m128', '66 0F 38 82 /r']],
+  ),
+];
