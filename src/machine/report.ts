@@ -148,8 +148,8 @@ function vmReport(machine: Machine, id: number): VmReport {
     status: ending?.status ?? 'running',
     exitCode: ending?.exitCode ?? null,
     message: ending?.message ?? 'still running',
-    output: decodeUtf8(Uint8Array.from(state.console)),
-    serial: decodeUtf8(Uint8Array.from(state.serial)),
+    output: decodeUtf8(Uint8Array.from(state.console.output)),
+    serial: decodeUtf8(Uint8Array.from(state.com1.sent)),
   };
 }
 
