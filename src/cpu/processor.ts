@@ -1,4 +1,4 @@
-// One logical processor in 64-bit mode: fetches, checks, executes, delivers events, and stops when
+// One logical processor: fetches, checks, executes, delivers events, and stops when
 // its clock reaches a limit or its owner wants it to. Knows nothing of who owns it.
 
 import Long from 'long';
@@ -17,6 +17,7 @@ import {
   Vector,
 } from './exceptions.ts';
 import { Mmu, SPLIT } from './mmu.ts';
+import { type CodeSize, codeSizeOf, type Mode, modeOf, stackWidthOf } from './mode.ts';
 import { portAccess } from './port-access.ts';
 import { Activity, Blocking, Cr4, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
@@ -61,6 +62,9 @@ export class Processor {
   delivering: DeliveredEvent | null = null;
   /** IRET, being executed right now, has ended the blocking of NMIs. */
   nmisUnblocked = false;
+  /** What is in effect; kept by {@link updateMode}. */
+  mode: Mode = 'real';
+  codeSize: CodeSize = 16;
   private attention = true;
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
@@ -85,6 +89,7 @@ export class Processor {
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
       callSystem(this, name, args),
     );
+    this.updateMode();
   }
 
   /** Something may be due at the next instruction boundary: look before going on. */
@@ -122,8 +127,19 @@ export class Processor {
   /** To be called after the state was changed from outside. */
   stateChanged(): void {
     this.mmu.flush();
-    this.mmu.updatePrivilege();
+    this.updateMode();
     this.attention = true;
+  }
+
+  /**
+   * To be called whenever CR0.PE, EFER.LMA, RFLAGS.VM or AC, or the access rights of CS or SS may
+   * have changed: what is derived from them is kept at hand.
+   */
+  updateMode(): void {
+    this.mode = modeOf(this.state);
+    this.codeSize = codeSizeOf(this.state);
+    this.evaluator.setMode(this.mode, stackWidthOf(this.state));
+    this.mmu.updatePrivilege();
   }
 
   /**
@@ -392,7 +408,7 @@ export class Processor {
     this.straddling.set(this.memory.bytes.subarray(hpa, hpa + inPage));
     const rest = this.memory.bytes.subarray(nextHpa, nextHpa + MAX_INSTRUCTION_BYTES - inPage);
     this.straddling.set(rest, inPage);
-    return decode(this.straddling, 0, MAX_INSTRUCTION_BYTES);
+    return decode(this.straddling, 0, MAX_INSTRUCTION_BYTES, 64);
   }
 
   /** Deal with what cut an instruction short; null to go on. */

@@ -1,9 +1,10 @@
-// From bytes to an instruction, for 64-bit mode, by the rows of the table.
+// From bytes to an instruction, by the rows of the table.
 // SDM 2, "Instruction Format". Does not fetch: the caller hands over bytes that it may read.
 
 import Long from 'long';
 import type { Instruction, MemoryOperand, Operand, Repeat } from './instruction.ts';
 import {
+  type CodeSize,
   Gpr,
   type MemoryWidth,
   type RegisterClass,
@@ -62,12 +63,12 @@ const VEX_PREFIXES = [0, 0x66, 0xf3, 0xf2];
 
 /**
  * Decode the instruction that starts at `bytes[start]`; bytes from `end` on may not be looked at.
- * The result depends on the bytes only.
+ * The result depends on the bytes and the code size only.
  */
-export function decode(bytes: Uint8Array, start: number, end: number): Decoded {
+export function decode(bytes: Uint8Array, start: number, end: number, codeSize: CodeSize): Decoded {
   const limit = Math.min(end, start + MAX_INSTRUCTION_BYTES);
   try {
-    return new Decoder(bytes, start, limit).decode();
+    return new Decoder(bytes, start, limit, codeSize).decode();
   } catch (thrown) {
     if (thrown !== OUT_OF_BYTES) throw thrown;
     return limit === start + MAX_INSTRUCTION_BYTES ? { kind: 'tooLong' } : OUT_OF_BYTES;
@@ -78,6 +79,7 @@ class Decoder {
   private readonly bytes: Uint8Array;
   private readonly start: number;
   private readonly end: number;
+  private readonly codeSize: CodeSize;
   private at: number;
   private readonly prefixes: Prefixes = {
     operandSize: false,
@@ -90,11 +92,12 @@ class Decoder {
   };
   private modrm = -1;
 
-  constructor(bytes: Uint8Array, start: number, end: number) {
+  constructor(bytes: Uint8Array, start: number, end: number, codeSize: CodeSize) {
     this.bytes = bytes;
     this.start = start;
     this.at = start;
     this.end = end;
+    this.codeSize = codeSize;
   }
 
   decode(): Decoded {
@@ -109,7 +112,7 @@ class Decoder {
         opcode = this.byte();
       }
     }
-    const candidates = rowsByOpcode(map, opcode);
+    const candidates = rowsByOpcode(this.codeSize, map, opcode);
     const row = candidates.find((candidate) => this.matches(candidate, opcode));
     if (row === undefined) return this.unmatched(map, opcode);
     return this.assemble(row, opcode);
@@ -133,7 +136,7 @@ class Decoder {
       register: (~third >> 3) & 15,
       isLong: (third & 4) !== 0,
     };
-    const candidates = rowsByOpcode(map, opcode, true);
+    const candidates = rowsByOpcode(this.codeSize, map, opcode, true);
     const row = candidates.find((candidate) => this.matches(candidate, opcode));
     if (row !== undefined) return this.assemble(row, opcode);
     // Rows that have the opcode leave nothing of it for other instructions.
@@ -209,7 +212,7 @@ class Decoder {
 
   private unmatched(map: number, opcode: number): Decoded {
     if (isUndefinedOpcode(map, opcode)) return UNDEFINED;
-    const known = rowsByOpcode(map, opcode);
+    const known = rowsByOpcode(this.codeSize, map, opcode);
     const modrm = this.at < this.end ? this.peekModrm() : 0;
     if (isUndefinedExtension(map, opcode, modrm, this.prefixes.repeat)) return UNDEFINED;
     // A register that does not exist (CR1, segment 6) or may not be used here (MOV CS) is too.
@@ -232,6 +235,7 @@ class Decoder {
       kind: 'instruction',
       instruction: {
         row,
+        codeSize: this.codeSize,
         lengthBytes,
         width,
         addressWidth: this.addressWidth,
@@ -273,6 +277,10 @@ class Decoder {
       case 'immediate': {
         const value = this.signed((spec.immediateWidth || 8) / 8);
         return immediate(spec.unsigned ? spec.immediateWidth || 8 : width, value);
+      }
+      case 'pointer': {
+        const offset = zeroExtend(32, this.signed((spec.immediateWidth || 8) / 8)).toNumber();
+        return { kind: 'pointer', selector: this.signed(2).low & 0xffff, offset };
       }
       case 'moffs':
         return this.absolute(spec);
@@ -361,9 +369,15 @@ class Decoder {
   }
 
   private operandSize(row: Row): Width {
-    if ((this.prefixes.rex & 8) !== 0) return 64;
-    if (this.prefixes.operandSize && row.pattern.mandatoryPrefix !== 0x66) return 16;
-    return row.default64 ? 64 : 32;
+    const { operandSize: rule, pattern } = row;
+    const isPlain = rule !== 'dword' && pattern.mandatoryPrefix !== 0x66 && !pattern.vex;
+    if (this.codeSize !== 64) {
+      if (rule === 'native' || !isPlain) return 32;
+      return this.prefixes.operandSize === (this.codeSize === 16) ? 32 : 16;
+    }
+    if (rule === 'forced64' || rule === 'native' || (this.prefixes.rex & 8) !== 0) return 64;
+    if (this.prefixes.operandSize && isPlain) return 16;
+    return rule === 'default64' ? 64 : 32;
   }
 
   private get addressWidth(): 32 | 64 {

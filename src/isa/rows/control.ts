@@ -11,8 +11,14 @@ import { callOf } from './system.ts';
 
 // Near branches are 64 bits wide in 64-bit mode; Intel's processors ignore a 66 prefix there.
 const branch: Attributes = { cost: 'branch' };
+const near: Attributes = { ...branch, operandSize: 'forced64' };
 
-const jmp: Meaning = (d, target) => d.jump(d.read(target));
+/** Where a near branch goes: outside 64-bit mode within the operand size. */
+function destination<V, B>(d: Domain<V, B>, target: Operand): V {
+  return d.truncate(d.instruction.width, d.read(target));
+}
+
+const jmp: Meaning = (d, target) => d.jump(destination(d, target));
 
 /** Through memory: an offset of the operand size, and behind it a selector. */
 function farBranch(name: 'farJump' | 'farCall'): Meaning {
@@ -29,21 +35,21 @@ function farBranch(name: 'farJump' | 'farCall'): Meaning {
 /** The target is checked before the push: a non-canonical one faults with the stack untouched. */
 const call: Meaning = (d, target) => {
   const back = d.next();
-  d.jump(d.read(target));
-  push(d, 64, back);
+  d.jump(destination(d, target));
+  push(d, d.instruction.width, back);
 };
 
-const ret: Meaning = (d) => d.jump(pop(d, 64));
+const ret: Meaning = (d) => d.jump(pop(d, d.instruction.width));
 
 const retRelease: Meaning = (d, released) => {
-  const target = pop(d, 64);
+  const target = pop(d, d.instruction.width);
   const above = d.add(d.stackWidth, d.register(d.stackWidth, Gpr.RSP), d.read(released));
   d.setRegister(d.stackWidth, Gpr.RSP, above);
   d.jump(target);
 };
 
 function jcc(code: number): Meaning {
-  return (d, target) => d.when(d.condition(code), () => d.jump(d.read(target)));
+  return (d, target) => d.when(d.condition(code), () => d.jump(destination(d, target)));
 }
 
 /**
@@ -54,7 +60,7 @@ function countAndJump<V, B>(d: Domain<V, B>, target: Operand, also: B | null): v
   const w = d.instruction.addressWidth;
   const count = d.sub(w, d.register(w, Gpr.RCX), d.constant(w, 1));
   const more = d.negate(d.isZero(count));
-  d.when(also === null ? more : d.both(more, also), () => d.jump(d.read(target)));
+  d.when(also === null ? more : d.both(more, also), () => d.jump(destination(d, target)));
   d.setRegister(w, Gpr.RCX, count);
 }
 
@@ -66,7 +72,7 @@ const loopne: Meaning = (d, target) => countAndJump(d, target, d.negate(d.flag(F
 
 const jrcxz: Meaning = (d, target) => {
   const w = d.instruction.addressWidth;
-  d.when(d.isZero(d.register(w, Gpr.RCX)), () => d.jump(d.read(target)));
+  d.when(d.isZero(d.register(w, Gpr.RCX)), () => d.jump(destination(d, target)));
 };
 
 /** LOOP and kin count RCX, or ECX with an address-size prefix; NASM lets the register be named. */
@@ -78,25 +84,34 @@ function loopForms(opcode: string, special: FormAttributes): Form[] {
   ];
 }
 
+/** The distance is as wide as the operand size, but for 64-bit mode. */
+function nearForms(opcode: string, special: FormAttributes = {}): Form[] {
+  return [
+    ['rel16', `o16 ${opcode} cw`, special],
+    ['rel32', `o32 ${opcode} cd`, special],
+    ['rel32', `o64 ${opcode} cd`, special],
+  ];
+}
+
 function loopRows(names: readonly string[], opcode: string, meaning: Meaning) {
   return names.flatMap((name, alias) =>
-    instruction(name, 'Loop with a counter', branch, meaning, loopForms(opcode, synonym(alias))),
+    instruction(name, 'Loop with a counter', near, meaning, loopForms(opcode, synonym(alias))),
   );
 }
 
 export const control = [
-  ...instruction('JMP', 'Jump', branch, jmp, [
+  ...instruction('JMP', 'Jump', near, jmp, [
     ['rel8', 'EB cb'],
-    ['rel32', 'E9 cd'],
-    ['r/m64', 'FF /4'],
+    ...nearForms('E9'),
+    ['r/m16|32|64', 'FF /4'],
   ]),
-  ...instruction('CALL', 'Call procedure', branch, call, [
-    ['rel32', 'E8 cd'],
-    ['r/m64', 'FF /2'],
+  ...instruction('CALL', 'Call procedure', near, call, [
+    ...nearForms('E8'),
+    ['r/m16|32|64', 'FF /2'],
   ]),
   ...['RET', 'RETN'].flatMap((name, alias) => [
-    ...instruction(name, 'Return', branch, ret, [['', 'C3', synonym(alias)]]),
-    ...instruction(name, 'Return', branch, retRelease, [['uimm16', 'C2 iw', synonym(alias)]]),
+    ...instruction(name, 'Return', near, ret, [['', 'C3', synonym(alias)]]),
+    ...instruction(name, 'Return', near, retRelease, [['uimm16', 'C2 iw', synonym(alias)]]),
   ]),
   ...instruction('JMP', 'Far jump', branch, farBranch('farJump'), [['m16:16|32|64', 'FF /5']]),
   ...instruction('CALL', 'Far call', branch, farBranch('farCall'), [['m16:16|32|64', 'FF /3']]),
@@ -114,17 +129,17 @@ export const control = [
   ]),
   ...CONDITIONS.flatMap((names, code) =>
     names.flatMap((name, alias) =>
-      instruction(`J${name}`, 'Jump if condition is met', branch, jcc(code), [
+      instruction(`J${name}`, 'Jump if condition is met', near, jcc(code), [
         ['rel8', `${hex(0x70 + code)} cb`, synonym(alias)],
-        ['rel32', `0F ${hex(0x80 + code)} cd`, synonym(alias)],
+        ...nearForms(`0F ${hex(0x80 + code)}`, synonym(alias)),
       ]),
     ),
   ),
   ...loopRows(['LOOP'], 'E2', loop),
   ...loopRows(['LOOPE', 'LOOPZ'], 'E1', loope),
   ...loopRows(['LOOPNE', 'LOOPNZ'], 'E0', loopne),
-  ...instruction('JRCXZ', 'Jump if RCX is 0', branch, jrcxz, [['rel8', 'a64 E3 cb']]),
-  ...instruction('JECXZ', 'Jump if ECX is 0', branch, jrcxz, [['rel8', 'a32 E3 cb']]),
+  ...instruction('JRCXZ', 'Jump if RCX is 0', near, jrcxz, [['rel8', 'a64 E3 cb']]),
+  ...instruction('JECXZ', 'Jump if ECX is 0', near, jrcxz, [['rel8', 'a32 E3 cb']]),
   ...instruction(
     'INT3',
     'Breakpoint',

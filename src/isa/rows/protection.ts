@@ -104,6 +104,7 @@ function writeBase(number: number): Meaning {
 const supervisor = { cost: 'system', privilege: 'supervisor' } as const;
 const table = { ...supervisor, intercept: 'DESCRIPTOR_TABLE' } as const;
 const system = { cost: 'system' } as const;
+const look = { ...system, protectedOnly: true } as const;
 const unprivilegedTable = { cost: 'system', intercept: 'DESCRIPTOR_TABLE' } as const;
 
 /** A selector into memory has 16 bits, into a register the operand size. */
@@ -130,6 +131,9 @@ function describeForms(opcode: string): Form[] {
   ];
 }
 
+const only64 = { ...system, only64: true } as const;
+const base64 = { ...only64, operandSize: 'dword' } as const;
+
 const SIZES: readonly Width[] = [32, 64];
 
 export const protection = [
@@ -140,7 +144,7 @@ export const protection = [
   ...instruction(
     'SLDT',
     'Store LDTR',
-    unprivilegedTable,
+    { ...unprivilegedTable, protectedOnly: true },
     storeSelector(LDTR),
     // NASM leaves out REX.W, which would change nothing.
     [['r64', '0F 00 /0', { encodeOnly: true }], ...selectorForms('0F 00 /0')],
@@ -148,36 +152,32 @@ export const protection = [
   ...instruction(
     'STR',
     'Store task register',
-    unprivilegedTable,
+    { ...unprivilegedTable, protectedOnly: true },
     storeSelector(TR),
     selectorForms('0F 00 /1'),
   ),
-  ...instruction('LLDT', 'Load LDTR', table, loadSelector('loadLocalTable'), [
-    ['r/m16', '0F 00 /2'],
-  ]),
-  ...instruction('LTR', 'Load task register', table, loadSelector('loadTaskRegister'), [
-    ['r/m16', '0F 00 /3'],
-  ]),
-  ...instruction('VERR', 'Verify a segment for reading', system, verify('read'), [
+  ...instruction(
+    'LLDT',
+    'Load LDTR',
+    { ...table, protectedOnly: true },
+    loadSelector('loadLocalTable'),
+    [['r/m16', '0F 00 /2']],
+  ),
+  ...instruction(
+    'LTR',
+    'Load task register',
+    { ...table, protectedOnly: true },
+    loadSelector('loadTaskRegister'),
+    [['r/m16', '0F 00 /3']],
+  ),
+  ...instruction('VERR', 'Verify a segment for reading', look, verify('read'), [
     ['r/m16', '0F 00 /4'],
   ]),
-  ...instruction('VERW', 'Verify a segment for writing', system, verify('write'), [
+  ...instruction('VERW', 'Verify a segment for writing', look, verify('write'), [
     ['r/m16', '0F 00 /5'],
   ]),
-  ...instruction(
-    'LAR',
-    'Load access rights',
-    system,
-    describe('accessRights'),
-    describeForms('02'),
-  ),
-  ...instruction(
-    'LSL',
-    'Load segment limit',
-    system,
-    describe('segmentLimit'),
-    describeForms('03'),
-  ),
+  ...instruction('LAR', 'Load access rights', look, describe('accessRights'), describeForms('02')),
+  ...instruction('LSL', 'Load segment limit', look, describe('segmentLimit'), describeForms('03')),
   ...(
     [
       ['LSS', Segment.SS, 'B2'],
@@ -195,17 +195,23 @@ export const protection = [
       ['GS', Segment.GS],
     ] as const
   ).flatMap(([name, number], i) => [
-    ...instruction(`RD${name}BASE`, `Read the base of ${name}`, system, readBase(number), [
+    ...instruction(`RD${name}BASE`, `Read the base of ${name}`, base64, readBase(number), [
       ['r32|64', `F3 0F AE /${i}`],
     ]),
-    ...instruction(`WR${name}BASE`, `Write the base of ${name}`, system, writeBase(number), [
+    ...instruction(`WR${name}BASE`, `Write the base of ${name}`, base64, writeBase(number), [
       ['r32|64', `F3 0F AE /${i + 2}`],
     ]),
   ]),
-  ...instruction('SWAPGS', 'Swap the base of GS', supervisor, callOf('swapGs'), [['', '0F 01 F8']]),
-  ...instruction('SYSCALL', 'Fast system call', system, callOf('systemCall'), [['', '0F 05']]),
+  ...instruction(
+    'SWAPGS',
+    'Swap the base of GS',
+    { ...supervisor, only64: true },
+    callOf('swapGs'),
+    [['', '0F 01 F8']],
+  ),
+  ...instruction('SYSCALL', 'Fast system call', only64, callOf('systemCall'), [['', '0F 05']]),
   ...SIZES.flatMap((w) =>
-    instruction('SYSRET', 'Return from a fast system call', system, callOf('systemReturn'), [
+    instruction('SYSRET', 'Return from a fast system call', only64, callOf('systemReturn'), [
       ['', `o${w} 0F 07`],
     ]),
   ),

@@ -61,8 +61,8 @@ const popFlags: Meaning = (d) => {
   d.call('popFlags', pop(d, d.instruction.width));
 };
 
-const stack = { default64: true } as const;
-const stackSystem = { default64: true, cost: 'system' } as const;
+const stack = { operandSize: 'default64' } as const;
+const stackSystem = { operandSize: 'default64', cost: 'system' } as const;
 
 function segmentRows(name: string, number: number, pushOpcode: number) {
   return [

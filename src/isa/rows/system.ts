@@ -210,11 +210,12 @@ export const systemRows = [
   ...instruction(
     'RDPID',
     'Read processor ID',
-    { cost: 'timestamp', intercept: 'RDPID' },
+    { cost: 'timestamp', intercept: 'RDPID', operandSize: 'native' },
     (d, dst) => d.write(dst, d.call('readProcessorId')),
     [
-      ['r64', 'F3 0F C7 /7'],
-      ['r32', 'F3 0F C7 /7', { encodeOnly: true }],
+      ['r32|64', 'F3 0F C7 /7'],
+      // What NASM says for either.
+      ['r32', 'o64 F3 0F C7 /7', { encodeOnly: true }],
     ],
   ),
   ...instruction(
