@@ -2,12 +2,13 @@
 // next is decided in run-loop.ts; this file is what the handlers work with.
 // Linux struct kvm_vcpu and struct kvm_vcpu_arch.
 
-import Long from 'long';
-import { Blocking, Rflags } from '../cpu/index.ts';
+import type Long from 'long';
+import { Blocking, Cr0, Efer, Rflags } from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
 import {
   CR0_FIXED_1,
   CR4_FIXED_1,
+  EntryControl,
   fieldIndex,
   type VirtualProcessor,
   type VirtualProcessorState,
@@ -49,7 +50,15 @@ export interface PendingEvent {
 /** Plain data, saved and hashed as it is. */
 export interface VcpuState {
   phase: Phase;
-  mpState: 'runnable' | 'halted';
+  /**
+   * KVM_MP_STATE_*: an uninitialized vCPU has not received an INIT yet, and one in `initReceived`
+   * waits for its start-up IPI.
+   */
+  mpState: 'runnable' | 'halted' | 'uninitialized' | 'initReceived';
+  /** An INIT that has not been acted on. */
+  initPending: boolean;
+  /** Vector of a start-up IPI that has not been acted on, or null. */
+  sipiVector: number | null;
   /** KVM_REQ_EVENT: events must be looked at before the next entry. */
   eventRequested: boolean;
   /** Kicked by a hypercall: the next HLT ends at once. */
@@ -118,6 +127,8 @@ export class Vcpu {
     this.state = {
       phase: 'loop',
       mpState: 'runnable',
+      initPending: false,
+      sipiVector: null,
       eventRequested: true,
       pvUnhalted: false,
       nmiPending: false,
@@ -189,9 +200,22 @@ export class Vcpu {
     this.requestEvent();
   }
 
-  /** Linux kvm_arch_vcpu_runnable: whether a halted vCPU has a reason to go on. */
+  /** INIT or a start-up IPI waits to be acted on. */
+  get hasApicEvents(): boolean {
+    return this.state.initPending || this.state.sipiVector !== null;
+  }
+
+  /** False while nothing but INIT and a start-up IPI count. */
+  get isStarted(): boolean {
+    const { mpState } = this.state;
+    return mpState === 'runnable' || mpState === 'halted';
+  }
+
+  /** Linux kvm_arch_vcpu_runnable: whether a vCPU that sleeps has a reason to go on. */
   get isRunnable(): boolean {
     const { state } = this;
+    if (this.hasApicEvents) return true;
+    if (!this.isStarted) return false;
     if (state.mpState === 'runnable' || state.pvUnhalted || state.exception !== null) return true;
     if (state.nmiPending && this.nmiAllowed) return true;
     return this.interruptAllowed && this.lapic.deliverable >= 0;
@@ -199,14 +223,18 @@ export class Vcpu {
 
   /**
    * Make the control registers that the guest has been given its own view of them: VMX operation
-   * needs bits set that the guest does not see.
+   * needs bits set that the guest does not see. Protected mode and paging are not among them, as
+   * guests are unrestricted.
    */
   adoptControlRegisters(): void {
     const { vmcs } = this.virtual;
     vmcs.write('CR0_READ_SHADOW', vmcs.read('GUEST_CR0'));
     vmcs.write('CR4_READ_SHADOW', vmcs.read('GUEST_CR4'));
-    vmcs.write('GUEST_CR0', vmcs.read('GUEST_CR0').or(Long.fromInt(CR0_FIXED_1, true)));
+    vmcs.write('GUEST_CR0', vmcs.read('GUEST_CR0').or(CR0_FIXED_1 & ~(Cr0.PE | Cr0.PG)));
     vmcs.write('GUEST_CR4', vmcs.read('GUEST_CR4').or(CR4_FIXED_1));
+    const isLong = (vmcs.read('GUEST_IA32_EFER').low & Efer.LMA) !== 0;
+    const controls = vmcs.read('VM_ENTRY_CONTROLS').and(~EntryControl.IA32E_MODE);
+    vmcs.write('VM_ENTRY_CONTROLS', controls.or(isLong ? EntryControl.IA32E_MODE : 0));
   }
 
   /** What ends blocking: being runnable, or a timer that has to be turned into an interrupt. */

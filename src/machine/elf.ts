@@ -165,7 +165,7 @@ class ElfFile {
 
   private checkIdentification(): void {
     const { bytes, format } = this;
-    const { headerBytes, bits, machineName } = format;
+    const { headerBytes, machineName } = format;
     if (!isElf(bytes)) throw new Malformed('is no ELF file');
     if (bytes.length < headerBytes) {
       const length = `${bytes.length} of ${headerBytes} bytes`;
@@ -177,11 +177,16 @@ class ElfFile {
       throw new Malformed(`is an ELF file of class ${fileClass}; expected ${expected}`);
     }
     const machine = bytes[18] | (bytes[19] << 8);
+    if (fileClass === ElfClass.ELF32 && machine === ElfMachine.X86_64) {
+      throw new Malformed(
+        'is an x32 program (ELF32 for x86-64); expected ELF64, or ELF32 for i386',
+      );
+    }
     if (bytes[5] === LITTLE_ENDIAN && machine !== format.machine) {
       const name = MACHINES[machine];
       const which = name === undefined ? `e_machine ${machine}` : `${name} (e_machine ${machine})`;
       const expected = `${machineName} (${format.machine})`;
-      throw new Malformed(`is an ELF${bits} file for ${which}; expected ${expected}`);
+      throw new Malformed(`is an ELF file for ${which}; expected ${expected}`);
     }
     if (bytes[5] !== LITTLE_ENDIAN) {
       throw new Malformed(

@@ -102,7 +102,9 @@ export function endingOfHalt(vm: Vm): MachineEnding {
       state.phase !== 'ended' && (virtual.vmcs.get32(RFLAGS) & Rflags.IF) !== 0,
   );
   if (waiting.length === 0) {
-    return ending('halted', 'every vCPU is halted with interrupts off', null);
+    const hasWaiting = vm.vcpus.some(({ isStarted }) => !isStarted);
+    const orWaits = hasWaiting ? ', or waits for INIT and a start-up IPI' : '';
+    return ending('halted', `every vCPU is halted with interrupts off${orWaits}`, null);
   }
   const list = waiting.map(waitOf).join('; ');
   return ending('deadlock', `nothing can happen any more: ${list}`, waiting[0]);

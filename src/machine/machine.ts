@@ -19,17 +19,22 @@ import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
-import { elfOf, loadProgram } from './loader.ts';
+import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
 import { SymbolMap } from './symbol-map.ts';
 
 export interface MachineOptions {
   /**
-   * The bytes of each virtual machine's program, in the order of the scenario: ELF images, or flat
-   * binaries.
+   * The bytes of each virtual machine's program, in the order of the scenario: multiboot images, ELF
+   * images, or flat binaries.
    */
   readonly programs: readonly Uint8Array[];
+  /**
+   * For each virtual machine the bytes of its modules, in the order of the scenario's `modules`; may
+   * be left out if there are none.
+   */
+  readonly modules?: readonly (readonly Uint8Array[])[];
   /** Names for reports, in the same order; an ELF image brings its own. */
   readonly symbols?: readonly (SymbolMap | null)[];
   /** Who listens to trace events. */
@@ -94,7 +99,8 @@ export class Machine {
     this.endings = scenario.vms.map(() => null);
     this.vms = scenario.vms.map((_, i) => this.createVm(i));
     this.vms.forEach((vm, i) => {
-      loadProgram(vm, options.programs[i]);
+      const modules = options.modules?.[i] ?? [];
+      loadProgram(vm, options.programs[i], bootRequestOf(scenario.vms[i], modules));
     });
     this.symbols = options.programs.map((program, i) => {
       const image = elfOf(program);
