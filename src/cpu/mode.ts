@@ -1,13 +1,11 @@
 // The mode of operation that the state puts a processor in, and what follows from it for code and
 // stack. SDM 3, "Modes of Operation", "Code-Segment Descriptors and Selectors in IA-32e Mode".
 
+import type { CodeSize } from '../isa/index.ts';
 import { Cr0, Efer, type ProcessorState, Rflags, Rights, Word } from './state.ts';
 
 /** `64-bit` and `compatibility` are the submodes of IA-32e mode; the others have LMA = 0. */
 export type Mode = 'real' | 'virtual8086' | 'protected' | 'compatibility' | '64-bit';
-
-/** Default size of operands and addresses, in bits; the type of the decoder's code size. */
-export type CodeSize = 16 | 32 | 64;
 
 export function modeOf({ words }: ProcessorState): Mode {
   if ((words[Word.CR0] & Cr0.PE) === 0) return 'real';
