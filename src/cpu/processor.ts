@@ -346,6 +346,8 @@ export class Processor {
         return (words[Word.CR4] & Cr4.PCE) !== 0;
       case 'tsc':
         return (words[Word.CR4] & Cr4.TSD) === 0;
+      case 'umip':
+        return (words[Word.CR4] & Cr4.UMIP) === 0;
       case 'iopl':
         return cpl <= iopl;
       case 'io':

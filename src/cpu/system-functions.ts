@@ -5,12 +5,12 @@ import { SEGMENT_LOOKS, Segment, type SystemFunction } from '../isa/index.ts';
 import { crc32, depositBits, extractBits } from './bit-loops.ts';
 import {
   clearTaskSwitched,
+  invalidateContext,
   readControl,
-  readDebug,
   writeControl,
-  writeDebug,
   writeMachineStatus,
 } from './control-registers.ts';
+import { readDebug, writeDebug } from './debug-registers.ts';
 import { deliver } from './delivery.ts';
 import { type EventType, EventTypes, GuestFault, Vector } from './exceptions.ts';
 import { farCall, farJump } from './far-transfers.ts';
@@ -175,7 +175,9 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   in: (processor, args) =>
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
   interrupt,
-  invalidatePage: returnsNothing((processor) => processor.mmu.flush()),
+  invalidateContext: returnsNothing(invalidateContext),
+  // Translations here are never older than the entries that they come from.
+  invalidatePage: () => undefined,
   iret,
   loadGdtr: loadTable(Word.GDTR_BASE, Word.GDTR_LIMIT),
   loadIdtr: loadTable(Word.IDTR_BASE, Word.IDTR_LIMIT),

@@ -105,7 +105,11 @@ const supervisor = { cost: 'system', privilege: 'supervisor' } as const;
 const table = { ...supervisor, intercept: 'DESCRIPTOR_TABLE' } as const;
 const system = { cost: 'system' } as const;
 const look = { ...system, protectedOnly: true } as const;
-const unprivilegedTable = { cost: 'system', intercept: 'DESCRIPTOR_TABLE' } as const;
+const unprivilegedTable = {
+  cost: 'system',
+  privilege: 'umip',
+  intercept: 'DESCRIPTOR_TABLE',
+} as const;
 
 /** A selector into memory has 16 bits, into a register the operand size. */
 function selectorForms(opcode: string): Form[] {
