@@ -110,7 +110,7 @@ function disassemble({ address: start, bytes }: ElfCode, symbols: SymbolMap): Li
     const address = start.add(at);
     // No instruction goes on beyond a label: what stands before may be data.
     const end = Math.min(bytes.length, at + symbols.bytesToNext(address));
-    const decoded = decode(bytes, at, end);
+    const decoded = decode(bytes, at, end, 64);
     // What is not an instruction is data, a byte at a time.
     const instruction = decoded.kind === 'instruction' ? decoded.instruction : null;
     const lengthBytes = instruction?.lengthBytes ?? 1;

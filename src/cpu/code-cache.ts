@@ -81,7 +81,7 @@ export class CodeCache {
     const instructions: Prepared[] = [];
     let at = hpa;
     while (instructions.length < MAX_BLOCK_INSTRUCTIONS && at < pageEnd) {
-      const decoded = decode(this.memory.bytes, at, pageEnd);
+      const decoded = decode(this.memory.bytes, at, pageEnd, 64);
       if (decoded.kind !== 'instruction') {
         if (instructions.length === 0) return decoded;
         break;

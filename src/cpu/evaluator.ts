@@ -394,6 +394,8 @@ export class Evaluator implements Domain<Slot, boolean> {
         const sum = (this.nextLow >>> 0) + operand.displacement;
         return this.make(sum | 0, (this.nextHigh + Math.floor(sum / 2 ** 32)) | 0);
       }
+      case 'pointer':
+        throw new TypeError('a pointer is read in parts');
     }
   }
 

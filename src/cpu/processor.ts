@@ -392,7 +392,7 @@ export class Processor {
     this.straddling.set(this.memory.bytes.subarray(hpa, hpa + inPage));
     const rest = this.memory.bytes.subarray(nextHpa, nextHpa + MAX_INSTRUCTION_BYTES - inPage);
     this.straddling.set(rest, inPage);
-    return decode(this.straddling, 0, MAX_INSTRUCTION_BYTES);
+    return decode(this.straddling, 0, MAX_INSTRUCTION_BYTES, 64);
   }
 
   /** Deal with what cut an instruction short; null to go on. */

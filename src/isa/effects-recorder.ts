@@ -288,6 +288,8 @@ export class Recorder implements Domain<V, B> {
         return this.load(operand.width as Width, operand.segment, this.address(operand));
       case 'relative':
         return this.next();
+      case 'pointer':
+        throw new TypeError('a pointer is read in parts');
     }
   }
 

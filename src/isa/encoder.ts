@@ -49,7 +49,7 @@ export function encode(
   prefixes: AssemblyPrefixes,
   address: Long,
 ): Encoded {
-  const rows = rowsByMnemonic(mnemonic);
+  const rows = rowsByMnemonic(mnemonic, 64);
   if (rows.length === 0) return failure(`unknown instruction '${mnemonic.toLowerCase()}'`, []);
   const matching = rows.filter((row) => matches(row, operands, prefixes));
   if (matching.length === 0) return explain(rows, operands, prefixes);
@@ -90,7 +90,8 @@ function matches(
   const { suffix } = prefixes;
   if (suffix !== undefined && !worksOn(row, suffix)) return false;
   if (row.width === 16 && suffix !== 16 && !saysSixteen(row, operands)) return false;
-  if (row.default64 && row.width === 64 && operands.some(isWordNumber)) return false;
+  if (row.operandSize === 'default64' && row.width === 64 && operands.some(isWordNumber))
+    return false;
   return row.operands.every((_, i) => operandFits(row, i, operands[i]));
 }
 
@@ -128,7 +129,7 @@ function isExtended(row: Row, index: number): boolean {
 function takesOperandWidth(row: Row, width: Width): boolean {
   // What is 64 bits wide without REX.W would get one all the same.
   if (row.width !== 0) {
-    return row.width === width && (row.default64 === undefined || row.operands.length > 0);
+    return row.width === width && (!isWideByDefault(row) || row.operands.length > 0);
   }
   if (width === 64) return row.operands.length === 0;
   return row.operands.every(({ registerWidth, memoryWidth, fixed }) =>
@@ -141,9 +142,14 @@ function takesOperandWidth(row: Row, width: Width): boolean {
  * the mnemonic has no other (PUSHFW).
  */
 function saysSixteen(row: Row, operands: readonly AssemblyOperand[]): boolean {
-  if (row.default64 === undefined) return true;
+  if (row.operandSize !== 'default64') return true;
   if (rowsByMnemonic(row.mnemonic).every(({ width }) => width === 16)) return true;
   return operands.some((operand) => operand.kind !== 'number' || operand.width === 16);
+}
+
+/** 64 bits wide in 64-bit mode without REX.W. */
+function isWideByDefault({ operandSize }: Row): boolean {
+  return operandSize !== undefined && operandSize !== 'dword';
 }
 
 function isWordNumber(operand: AssemblyOperand): boolean {
@@ -263,7 +269,7 @@ class Encoding {
     const { row } = this;
     const { pattern } = row;
     const isAskedFor = row.width === 0 && this.prefixes.operandWidth === 64;
-    if ((row.width === 64 && row.default64 === undefined) || isAskedFor) this.rex |= 0x48;
+    if ((row.width === 64 && !isWideByDefault(row)) || isAskedFor) this.rex |= 0x48;
     if (pattern.modrm === 'digit') this.modrm = pattern.modrmValue << 3;
     else if (pattern.modrm === 'fixed') this.modrm = pattern.modrmValue;
     for (const prefix of this.prefixes.extra ?? []) if (isRex(prefix)) this.rex |= prefix;

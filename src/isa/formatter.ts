@@ -1,7 +1,7 @@
 // From an instruction to NASM syntax that assembles to the same instruction.
 
 import Long from 'long';
-import type { Instruction, MemoryOperand, Operand } from './instruction.ts';
+import type { Instruction, MemoryOperand, Operand, PointerOperand } from './instruction.ts';
 import {
   GPR_NAMES,
   type MemoryWidth,
@@ -36,6 +36,7 @@ export function format(instruction: Instruction, address: Long): string {
       return spec?.far === true ? `far ${text}` : text;
     }
     if (operand.kind === 'relative') return hex(end.add(operand.displacement));
+    if (operand.kind === 'pointer') return pointer(operand);
     if (operand.kind !== 'immediate') return registerName(operand);
     const size = isShortened(instruction) && spec?.unsigned === false ? 'word ' : '';
     return size + number(operand.value, operand.width, spec?.unsigned);
@@ -60,12 +61,12 @@ function isSized({ row, operands }: Instruction, { width }: MemoryOperand): bool
 
 /** PUSH, POP and kin with 16 bits where 64 are usual. */
 function isShortened({ row, width }: Instruction): boolean {
-  return row.default64 === true && width === 16;
+  return row.operandSize === 'default64' && width === 16;
 }
 
 /** The mnemonic stands for several operand sizes, and nothing else shows which (SYSRET). */
 function isWidthOpen(row: Row): boolean {
-  if (row.default64) return false;
+  if (row.operandSize !== undefined) return false;
   return rowsByMnemonic(row.mnemonic).some(({ width }) => width !== 0 && width < row.width);
 }
 
@@ -140,6 +141,10 @@ function addressRegister(numberOf: number, width: 16 | 32 | 64): string {
   return name;
 }
 
+function pointer({ selector, offset }: PointerOperand): string {
+  return `${hex(Long.fromNumber(selector))}:${hex(Long.fromNumber(offset))}`;
+}
+
 function number(value: Long, width: Width, unsigned = false): string {
   const signed = unsigned ? value : signExtend(value, width);
   return signed.ge(-128) && signed.isNegative() ? `-${hex(signed.neg())}` : hex(value);
@@ -160,5 +165,6 @@ export function formatOperand(operand: Operand): string {
   if (operand.kind === 'register') return registerName(operand);
   if (operand.kind === 'memory') return memory(operand, Long.ZERO, true, false);
   if (operand.kind === 'immediate') return number(operand.value, operand.width);
+  if (operand.kind === 'pointer') return pointer(operand);
   return `$${operand.displacement < 0 ? '' : '+'}${operand.displacement}`;
 }

@@ -32,7 +32,7 @@ function straightLine(vcpu: Vcpu, start: Long, count: number): string[] {
   while (lines.length < count) {
     const address = `0x${at.toUnsigned().toString(16)}`;
     const bytes = readGuestBytes(vcpu, at, MAX_INSTRUCTION_BYTES);
-    const decoded = bytes === null ? null : decode(bytes, 0, bytes.length);
+    const decoded = bytes === null ? null : decode(bytes, 0, bytes.length, 64);
     if (decoded?.kind !== 'instruction') {
       lines.push(`${address}  (${decoded?.kind ?? 'not mapped'})`);
       break;

@@ -7,8 +7,8 @@ import {
   format,
   type Instruction,
   MAX_INSTRUCTION_BYTES,
-  ROWS,
   type Row,
+  rowsIn,
   syntax,
 } from '../../src/isa/index.ts';
 import { Prng } from '../../src/sim/index.ts';
@@ -38,10 +38,10 @@ describe('encodings made from the opcode patterns', () => {
 
   beforeAll(() => {
     const prng = new Prng(2);
-    for (const row of ROWS.filter(({ encodeOnly }) => !encodeOnly)) {
+    for (const row of rowsIn(64).filter(({ encodeOnly }) => !encodeOnly)) {
       for (let n = 0; n < ENCODINGS_PER_ROW; n++) {
         const code = randomEncoding(row, prng, ANYWHERE);
-        const decoded = decode(code, 0, code.length);
+        const decoded = decode(code, 0, code.length, 64);
         if (decoded.kind !== 'instruction') {
           wrong.push(`${syntax(row)}: ${hex(code)} is ${decoded.kind}`);
           continue;
@@ -63,11 +63,11 @@ describe('encodings made from the opcode patterns', () => {
     const different: string[] = [];
     for (const { code, instruction } of samples) {
       for (let end = 0; end < code.length; end++) {
-        const { kind } = decode(code, 0, end);
+        const { kind } = decode(code, 0, end, 64);
         if (kind !== 'truncated') different.push(`${hex(code)} to ${end}: ${kind}`);
       }
       padded.set(code, 3);
-      const again = decode(padded, 3, padded.length);
+      const again = decode(padded, 3, padded.length, 64);
       padded.fill(0x90);
       const isSame =
         again.kind === 'instruction' && textOf(again.instruction) === textOf(instruction);
@@ -82,7 +82,7 @@ describe('encodings made from the opcode patterns', () => {
     const chosen = samples.filter(({ row }) => isKnownToNasm(row));
     const texts = chosen.map(({ instruction }, i) => textOf(instruction, i));
     const different = assembleWithNasm(texts.map(forNasm)).flatMap((code, i) => {
-      const decoded = decode(code, 0, code.length);
+      const decoded = decode(code, 0, code.length, 64);
       const address = addressOf(i);
       const wanted = instructionText(chosen[i].instruction, address);
       const got =
@@ -107,7 +107,7 @@ describe('encodings made from the opcode patterns', () => {
 
 describe('noise', () => {
   const codes = noise();
-  const decodings = codes.map((code) => decode(code, 0, code.length));
+  const decodings = codes.map((code) => decode(code, 0, code.length, 64));
   let seen: readonly Disassembled[] | null = null;
 
   beforeAll(() => {
@@ -119,8 +119,8 @@ describe('noise', () => {
       const decoded = decodings[i];
       if (decoded.kind !== 'instruction') return false;
       const { lengthBytes } = decoded.instruction;
-      const again = decode(code, 0, lengthBytes);
-      const short = decode(code, 0, lengthBytes - 1);
+      const again = decode(code, 0, lengthBytes, 64);
+      const short = decode(code, 0, lengthBytes - 1, 64);
       return (
         lengthBytes > MAX_INSTRUCTION_BYTES ||
         again.kind !== 'instruction' ||

@@ -90,7 +90,7 @@ describe.each([MISC, MEMORY, INFO])('%s', (path) => {
     const lines = linesOf(path);
     if (lines === null) return context.skip(absent(path));
     const wrong = lines.flatMap((line) => {
-      const decoded = decode(line.code, 0, line.code.length);
+      const decoded = decode(line.code, 0, line.code.length, 64);
       if (line.fields[0] === 'INVALID') {
         const isValid = decoded.kind === 'instruction' || decoded.kind === 'unimplemented';
         return isValid ? [`${decoded.kind}: ${line.text}`] : [];
@@ -128,7 +128,7 @@ describe('operands', () => {
     const lines = linesOf(MISC);
     if (lines === null) return context.skip(absent(MISC));
     const wrong = lines.flatMap((line) => {
-      const decoded = decode(line.code, 0, line.code.length);
+      const decoded = decode(line.code, 0, line.code.length, 64);
       if (decoded.kind !== 'instruction') return [];
       const got = decoded.instruction.operands.map((operand) => {
         if (operand.kind === 'register') return `r;${registerName(operand)}`;
@@ -146,7 +146,7 @@ describe('operands', () => {
 });
 
 function instructionOf({ code, text }: Line): Instruction {
-  const decoded = decode(code, 0, code.length);
+  const decoded = decode(code, 0, code.length, 64);
   if (decoded.kind !== 'instruction') throw new Error(`${decoded.kind}: ${text}`);
   return decoded.instruction;
 }
@@ -185,7 +185,7 @@ describe('effects', () => {
     if (lines === null) return context.skip(absent(INFO));
     const departures = new Set<string>();
     for (const line of lines) {
-      const decoded = decode(line.code, 0, line.code.length);
+      const decoded = decode(line.code, 0, line.code.length, 64);
       if (decoded.kind !== 'instruction' || /decopt=|Declare/.test(line.text)) continue;
       const { instruction } = decoded;
       const effects = effectsOf(instruction);

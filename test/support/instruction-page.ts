@@ -7,8 +7,8 @@ import {
   effectsOf,
   Flag,
   type Privilege,
-  ROWS,
   type Row,
+  rowsIn,
   syntax,
 } from '../../src/isa/index.ts';
 import { Prng } from '../../src/sim/index.ts';
@@ -44,12 +44,12 @@ const PRIVILEGES: Readonly<Record<Privilege, string>> = {
 
 /** The whole page. */
 export function instructionPage(): string {
-  const mnemonics = [...new Set(ROWS.map(({ mnemonic }) => mnemonic))].sort();
+  const mnemonics = [...new Set(rowsIn(64).map(({ mnemonic }) => mnemonic))].sort();
   return `${mnemonics.map(entry).join('\n\n')}\n`;
 }
 
 function entry(mnemonic: string): string {
-  const rows = ROWS.filter((row) => row.mnemonic === mnemonic);
+  const rows = rowsIn(64).filter((row) => row.mnemonic === mnemonic);
   const summaries = [...new Set(rows.map(({ summary }) => summary))];
   return [
     `### ${mnemonic}`,
@@ -112,7 +112,7 @@ function sampleEffects(row: Row): Effects {
   let found: Effects | null = null;
   for (let n = 0; n < 40; n++) {
     const code = randomEncoding(row, prng, ANYWHERE);
-    const decoded = decode(code, 0, code.length);
+    const decoded = decode(code, 0, code.length, 64);
     if (decoded.kind !== 'instruction') continue;
     const { instruction } = decoded;
     if (instruction.repeat !== 'none') continue;

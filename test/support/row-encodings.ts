@@ -20,7 +20,7 @@ export function randomEncoding(row: Row, prng: Prng, fixed: FixedAddresses): Uin
   const parts: Parts = { row, prng, fixed, rex: 0, tail: [] };
   const { pattern } = row;
   const prefixes = legacyPrefixes(parts);
-  if (row.width === 64 && row.default64 === undefined) parts.rex |= 0x48;
+  if (row.width === 64 && (row.operandSize ?? 'dword') === 'dword') parts.rex |= 0x48;
   let opcodeLow = 0;
   if (pattern.plusRegister) {
     opcodeLow = extended(parts, pickRegister(parts, 'opcode'), 0x41);

@@ -22,6 +22,8 @@ export function operandText(operand: Operand, end: Long): string {
       return `target ${end.add(operand.displacement).toUnsigned()}`;
     case 'memory':
       return memoryText(operand, end);
+    case 'pointer':
+      return `pointer ${operand.selector}:${operand.offset}`;
   }
 }
 

@@ -76,6 +76,7 @@ const ABSENT = [
   ['XGETBV', 'Get extended control register', '', 'NP 0F 01 D0'],
   ['XSETBV', 'Set extended control register', '', 'NP 0F 01 D1'],
   ['INVPCID', 'Invalidate process-context identifier', 'r64, m128', 'o64 66 0F 38 82 /r'],
+  ['INVPCID', 'Invalidate process-context identifier', 'r32, m128', '66 0F 38 82 /r'],
   ['GETSEC', 'Safer mode extensions', '', 'NP 0F 37'],
   ['RSM', 'Resume from system management mode', '', '0F AA'],
   ['VMFUNC', 'Invoke VM function', '', 'NP 0F 01 D4'],
@@ -210,11 +211,12 @@ export const systemRows = [
   ...instruction(
     'RDPID',
     'Read processor ID',
-    { cost: 'timestamp', intercept: 'RDPID' },
+    { cost: 'timestamp', intercept: 'RDPID', operandSize: 'native' },
     (d, dst) => d.write(dst, d.call('readProcessorId')),
     [
-      ['r64', 'F3 0F C7 /7'],
-      ['r32', 'F3 0F C7 /7', { encodeOnly: true }],
+      ['r32|64', 'F3 0F C7 /7'],
+      // What NASM says for either.
+      ['r32', 'o64 F3 0F C7 /7', { encodeOnly: true }],
     ],
   ),
   ...instruction(
@@ -243,7 +245,9 @@ export const systemRows = [
   ...instruction('CLAC', 'Clear RFLAGS.AC', hidden, accessControl(0), [['', 'NP 0F 01 CA']]),
   ...instruction('STAC', 'Set RFLAGS.AC', hidden, accessControl(1), [['', 'NP 0F 01 CB']]),
   ...ABSENT.flatMap(([name, summary, operands, opcode]) =>
-    instruction(name, summary, {}, (d) => d.raise('UD'), [[operands, opcode]]),
+    instruction(name, summary, {}, (d) => d.raise('UD'), [
+      [operands, opcode, operands.startsWith('r32') ? { not64: true } : {}],
+    ]),
   ),
   ...instruction('SERIALIZE', 'Serialize execution', fence, nothing, [['', 'NP 0F 01 E8']]),
   ...instruction('LFENCE', 'Load fence', fence, nothing, [['', 'NP 0F AE E8-EF']]),
@@ -255,7 +259,7 @@ export const systemRows = [
 export const systemLeftovers = instruction(
   'INVPCID',
   'Invalidate process-context identifier',
-  {},
+  { only64: true },
   (d) => d.raise('UD'),
   [['r64, m128', '66 0F 38 82 /r']],
 );
