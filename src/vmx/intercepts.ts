@@ -211,7 +211,7 @@ const machineStatus: Decision = (owner, instruction) => {
     return;
   }
   const { evaluator } = owner.processor;
-  const value = evaluator.valueOf(operand).low & 0xffff;
+  const value = evaluator.operandValue(operand).low & 0xffff;
   const kept = value | (shadow & Cr0.PE);
   if (((kept ^ shadow) & mask & STATUS_BITS) === 0) return;
   const isMemory = operand.kind === 'memory';
