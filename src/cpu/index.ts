@@ -20,7 +20,15 @@
 //   cpu.state.get('rax').toNumber(); // 1
 
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
-export { CR4_ALLOWED, isControlValueLegal } from './control-registers.ts';
+export {
+  type ControlContext,
+  CR4_ALLOWED,
+  controlContext,
+  followPaging,
+  isControlValueLegal,
+  loadPdptes,
+  loadsPdptes,
+} from './control-registers.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,
@@ -36,9 +44,15 @@ export {
   Vector,
 } from './exceptions.ts';
 export { enterLongMode, type LongModeStart } from './long-mode.ts';
-export { isCanonical, PHYSICAL_ADDRESS_BITS } from './mmu.ts';
+export { isCanonical } from './mmu.ts';
 export { codeSizeOf, isIa32e, type Mode, modeOf, stackWidthOf } from './mode.ts';
 export { isPatValid, Msr, readMsr, writeMsr } from './msrs.ts';
+export {
+  isPdpteLegal,
+  type PagingMode,
+  PHYSICAL_ADDRESS_BITS,
+  pagingModeOf,
+} from './page-tables.ts';
 export { type PortAccess, portAccess } from './port-access.ts';
 export { Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
 export {
@@ -71,5 +85,6 @@ export {
   type AccessKind,
   DEVICE,
   type Platform,
+  type TranslationPurpose,
   type Virtualization,
 } from './virtualization.ts';

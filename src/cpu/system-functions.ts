@@ -6,11 +6,10 @@ import { crc32, depositBits, extractBits } from './bit-loops.ts';
 import {
   clearTaskSwitched,
   readControl,
-  readDebug,
   writeControl,
-  writeDebug,
   writeMachineStatus,
 } from './control-registers.ts';
+import { readDebug, writeDebug } from './debug-registers.ts';
 import { deliver } from './delivery.ts';
 import { type EventType, EventTypes, GuestFault, Vector } from './exceptions.ts';
 import { farCall, farJump } from './far-transfers.ts';
@@ -176,7 +175,8 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   in: (processor, args) =>
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
   interrupt,
-  invalidatePage: returnsNothing((processor) => processor.mmu.flush()),
+  // Translations here are never older than the entries that they come from.
+  invalidatePage: () => undefined,
   iret,
   loadGdtr: loadTable(Word.GDTR_BASE, Word.GDTR_LIMIT),
   loadIdtr: loadTable(Word.IDTR_BASE, Word.IDTR_LIMIT),
