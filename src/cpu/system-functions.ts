@@ -58,6 +58,7 @@ function halt(processor: Processor): undefined {
 const INTERRUPT_TYPES: ReadonlyMap<string, EventType> = new Map([
   ['INT1', EventTypes.PRIVILEGED_SOFTWARE_EXCEPTION],
   ['INT3', EventTypes.SOFTWARE_EXCEPTION],
+  ['INTO', EventTypes.SOFTWARE_EXCEPTION],
 ]);
 
 function interrupt(processor: Processor, args: readonly Long[]): undefined {

@@ -5,6 +5,7 @@ import { existsIn, type Row } from './row.ts';
 import { arithmetic } from './rows/arithmetic.ts';
 import { bitFields } from './rows/bit-fields.ts';
 import { control } from './rows/control.ts';
+import { decimal } from './rows/decimal.ts';
 import { hints, reservedHints } from './rows/hints.ts';
 import { logicAndBits, testAliases } from './rows/logic.ts';
 import { protection } from './rows/protection.ts';
@@ -23,6 +24,7 @@ export const ROWS: readonly Row[] = [
   ...stackRows,
   ...control,
   ...strings,
+  ...decimal,
   ...hints,
   ...protection,
   ...vmxRows,

@@ -1,9 +1,9 @@
 // SDM 2: jumps, calls, returns, loops and software interrupts.
 
-import { asMemory, type Domain, Flag, type Meaning } from '../domain.ts';
+import { asMemory, asPointer, type Domain, Flag, type Meaning } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { type Form, type FormAttributes, instruction } from '../notation.ts';
-import { Gpr } from '../registers.ts';
+import { Gpr, type Width } from '../registers.ts';
 import type { Attributes } from '../row.ts';
 import { CONDITIONS, hex, synonym } from './forms.ts';
 import { pop, push } from './stack.ts';
@@ -29,6 +29,13 @@ function farBranch(name: 'farJump' | 'farCall'): Meaning {
     const offset = d.load(w, segment, at);
     const behind = d.add(addressWidth, at, d.constant(addressWidth, w / 8));
     d.call(name, d.load(16, segment, behind), offset);
+  };
+}
+
+function farBranchTo(name: 'farJump' | 'farCall'): Meaning {
+  return (d, pointer) => {
+    const { selector, offset } = asPointer(pointer);
+    d.call(name, d.constant(16, selector), d.constant(d.instruction.width, offset));
   };
 }
 
@@ -75,14 +82,28 @@ const jrcxz: Meaning = (d, target) => {
   d.when(d.isZero(d.register(w, Gpr.RCX)), () => d.jump(destination(d, target)));
 };
 
-/** LOOP and kin count RCX, or ECX with an address-size prefix; NASM lets the register be named. */
+/** LOOP and kin count as much of RCX as addresses have; NASM lets the register be named. */
 function loopForms(opcode: string, special: FormAttributes): Form[] {
   return [
     ['rel8', `${opcode} cb`, special],
     ['rel8, RCX', `a64 ${opcode} cb`, { encodeOnly: true }],
     ['rel8, ECX', `a32 ${opcode} cb`, { encodeOnly: true }],
+    ['rel8, CX', `a16 ${opcode} cb`, { encodeOnly: true }],
   ];
 }
+
+/** The bounds lie one behind the other; all three numbers are signed. */
+const bound: Meaning = (d, index, bounds) => {
+  const w = d.instruction.width;
+  const { segment, addressWidth } = asMemory(bounds);
+  const at = d.address(bounds);
+  const behind = d.add(addressWidth, at, d.constant(addressWidth, w / 8));
+  const sign = d.constant(w, 2 ** (w - 1));
+  const lower = d.xor(d.load(w, segment, at), sign);
+  const upper = d.xor(d.load(w, segment, behind), sign);
+  const x = d.xor(d.read(index), sign);
+  d.when(d.either(d.lessUnsigned(x, lower), d.lessUnsigned(upper, x)), () => d.raise('BR'));
+};
 
 /** The distance is as wide as the operand size, but for 64-bit mode. */
 function nearForms(opcode: string, special: FormAttributes = {}): Form[] {
@@ -91,6 +112,21 @@ function nearForms(opcode: string, special: FormAttributes = {}): Form[] {
     ['rel32', `o32 ${opcode} cd`, special],
     ['rel32', `o64 ${opcode} cd`, special],
   ];
+}
+
+function farReturnRows(name: string, sizes: readonly (readonly [Width, FormAttributes])[]) {
+  return sizes.flatMap(([w, special]) => [
+    ...instruction(name, 'Far return', branch, (d) => void d.call('farReturn', d.constant(16, 0)), [
+      ['', `o${w} CB`, special],
+    ]),
+    ...instruction(
+      name,
+      'Far return',
+      branch,
+      (d, released) => void d.call('farReturn', d.read(released)),
+      [['uimm16', `o${w} CA iw`, special]],
+    ),
+  ]);
 }
 
 function loopRows(names: readonly string[], opcode: string, meaning: Meaning) {
@@ -114,19 +150,21 @@ export const control = [
     ...instruction(name, 'Return', near, retRelease, [['uimm16', 'C2 iw', synonym(alias)]]),
   ]),
   ...instruction('JMP', 'Far jump', branch, farBranch('farJump'), [['m16:16|32|64', 'FF /5']]),
-  ...instruction('CALL', 'Far call', branch, farBranch('farCall'), [['m16:16|32|64', 'FF /3']]),
-  ...(['RETFW', 'RETF', 'RETFQ'] as const).flatMap((name, i) => [
-    ...instruction(name, 'Far return', branch, (d) => void d.call('farReturn', d.constant(16, 0)), [
-      ['', `o${16 << i} CB`],
-    ]),
-    ...instruction(
-      name,
-      'Far return',
-      branch,
-      (d, released) => void d.call('farReturn', d.read(released)),
-      [['uimm16', `o${16 << i} CA iw`]],
-    ),
+  ...instruction('JMP', 'Far jump', { ...branch, not64: true }, farBranchTo('farJump'), [
+    ['ptr16:16|32', 'EA cd|cp'],
   ]),
+  ...instruction('CALL', 'Far call', branch, farBranch('farCall'), [['m16:16|32|64', 'FF /3']]),
+  ...instruction('CALL', 'Far call', { ...branch, not64: true }, farBranchTo('farCall'), [
+    ['ptr16:16|32', '9A cd|cp'],
+  ]),
+  ...farReturnRows('RETFW', [[16, {}]]),
+  ...farReturnRows('RETF', [
+    [32, { only64: true }],
+    [32, { not64: true, encodeOnly: true }],
+    [16, { not64: true, encodeOnly: true }],
+  ]),
+  ...farReturnRows('RETFD', [[32, { not64: true }]]),
+  ...farReturnRows('RETFQ', [[64, {}]]),
   ...CONDITIONS.flatMap((names, code) =>
     names.flatMap((name, alias) =>
       instruction(`J${name}`, 'Jump if condition is met', near, jcc(code), [
@@ -140,6 +178,7 @@ export const control = [
   ...loopRows(['LOOPNE', 'LOOPNZ'], 'E0', loopne),
   ...instruction('JRCXZ', 'Jump if RCX is 0', near, jrcxz, [['rel8', 'a64 E3 cb']]),
   ...instruction('JECXZ', 'Jump if ECX is 0', near, jrcxz, [['rel8', 'a32 E3 cb']]),
+  ...instruction('JCXZ', 'Jump if CX is 0', near, jrcxz, [['rel8', 'a16 E3 cb']]),
   ...instruction(
     'INT3',
     'Breakpoint',
@@ -161,6 +200,16 @@ export const control = [
     (d, vector) => void d.call('interrupt', d.read(vector)),
     [['uimm8', 'CD ib']],
   ),
+  ...instruction(
+    'INTO',
+    'Interrupt on overflow',
+    { cost: 'interrupt', not64: true },
+    (d) => d.when(d.flag(Flag.OF), () => void d.call('interrupt', d.constant(8, 4))),
+    [['', 'CE']],
+  ),
+  ...instruction('BOUND', 'Check an index against bounds', { not64: true }, bound, [
+    ['r16|32, m', '62 /r'],
+  ]),
   ...(['IRETW', 'IRETD', 'IRETQ'] as const).flatMap((name, i) =>
     instruction(name, 'Interrupt return', { cost: 'interrupt' }, callOf('iret'), [
       ['', `o${16 << i} CF`],
@@ -168,6 +217,7 @@ export const control = [
   ),
   ...instruction('IRET', 'Interrupt return', {}, callOf('iret'), [
     ['', 'o32 CF', { encodeOnly: true }],
+    ['', 'o16 CF', { encodeOnly: true, not64: true }],
   ]),
   ...instruction('UD2', 'Undefined instruction', {}, (d) => d.raise('UD'), [['', '0F 0B']]),
 ];

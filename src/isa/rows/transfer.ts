@@ -1,6 +1,6 @@
 // SDM 2: moves, exchanges, conditional moves and sets.
 
-import type { Domain, Meaning } from '../domain.ts';
+import { type Domain, Flag, type Meaning } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { instruction } from '../notation.ts';
 import { Gpr, Segment, type Width } from '../registers.ts';
@@ -164,6 +164,13 @@ export const transfer = [
   ]),
   ...instruction('BSWAP', 'Byte swap', {}, bswap, [['r16|32|64', '0F C8+r']]),
   ...instruction('XLATB', 'Table look-up translation', {}, xlat, [['', 'D7']]),
+  ...instruction(
+    'SALC',
+    'Set AL from CF',
+    { not64: true },
+    (d) => d.setRegister(8, Gpr.RAX, d.sub(8, d.constant(8, 0), d.fromCondition(d.flag(Flag.CF)))),
+    [['', 'D6']],
+  ),
   ...CONDITIONS.flatMap((names, code) =>
     names.flatMap((name, alias) => [
       ...instruction(
