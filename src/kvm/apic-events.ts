@@ -2,8 +2,9 @@
 // stopped and set to another state. Linux arch/x86/kvm/lapic.c, kvm_apic_accept_events, and x86.c,
 // kvm_vcpu_reset; SDM 3, "Multiple-Processor (MP) Initialization".
 
-import { initState, resetState, startAtSipiVector } from '../cpu/index.ts';
+import { initState, resetState, startAtSipiVector, Word } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
+import { guestControl } from './control-registers.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const FEATURE_LEAF = 1;
@@ -58,7 +59,10 @@ export function acceptApicEvents(vcpu: Vcpu, pcpu: Pcpu): void {
 /** The bootstrap processor runs on, from the reset vector; the others wait. */
 function initialize(vcpu: Vcpu, pcpu: Pcpu): void {
   const { state, virtual, lapic, timer } = vcpu;
-  initState(virtual.processor.state, signatureOf(vcpu), false);
+  // INIT leaves CR0.CD and CR0.NW as the guest has set them.
+  const { state: processorState } = virtual.processor;
+  processorState.words[Word.CR0] = guestControl(vcpu, 0).low;
+  initState(processorState, signatureOf(vcpu), false);
   vcpu.adoptControlRegisters();
   virtual.vmcs.stale.add('guest');
   timer.reset(pcpu);

@@ -46,6 +46,9 @@ describe('fallbacks', () => {
           memory: 16 * 2 ** 20,
           pin: [],
           nice: 0,
+          append: '',
+          modules: [],
+          module_images: [],
           defines: {},
           kvm: {
             ple_gap: 128,
