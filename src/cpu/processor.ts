@@ -23,11 +23,13 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { hasVirtualInterruptFlag } from './interrupt-flag.ts';
 import { Mmu, SPLIT } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
 import { portAccess } from './port-access.ts';
 import { Activity, Blocking, Cr4, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
+import { mayUsePort } from './task-state.ts';
 import { Access, DEVICE, type Platform, type Virtualization } from './virtualization.ts';
 
 /** Why {@link Processor.run} returned. */
@@ -349,28 +351,16 @@ export class Processor {
       case 'umip':
         return (words[Word.CR4] & Cr4.UMIP) === 0;
       case 'iopl':
-        return cpl <= iopl;
-      case 'io':
-        return cpl <= iopl || this.taskMayUsePort(instruction);
+        return cpl <= iopl || hasVirtualInterruptFlag(this);
+      case 'io': {
+        // Virtual-8086 mode does not look at IOPL.
+        if (cpl <= iopl && this.mode !== 'virtual8086') return true;
+        const { port, lengthBytes } = portAccess(instruction, words);
+        return mayUsePort(this, port, lengthBytes);
+      }
       default:
         return true;
     }
-  }
-
-  /** The I/O permission bitmap of the TSS. SDM 1, "I/O Permission Bit Map". */
-  private taskMayUsePort(instruction: Instruction): boolean {
-    const { words } = this.state;
-    const limit = words[Word.TR_LIMIT] >>> 0;
-    const base = this.state.get64(Word.TR_BASE);
-    const { port, lengthBytes } = portAccess(instruction, words);
-    const readTss = (offset: number) => {
-      if (offset + 1 > limit) return null;
-      const at = base.add(offset);
-      return this.mmu.asSupervisor(() => this.mmu.read(at.low, at.high, 2)).low;
-    };
-    const bitmap = readTss(TSS_IO_BASE);
-    const bits = bitmap === null ? null : readTss(bitmap + (port >> 3));
-    return bits !== null && ((bits >> (port & 7)) & ((1 << lengthBytes) - 1)) === 0;
   }
 
   /** The code at RIP, from the cache if its bytes have not changed; at least one instruction. */
@@ -388,7 +378,7 @@ export class Processor {
   }
 
   /**
-   * As {@link fetch}, outside 64-bit mode: EIP wraps around at 4 GiB, and no byte of an
+   * The same outside 64-bit mode: EIP wraps around at 4 GiB, and no byte of an
    * instruction lies beyond the limit of CS.
    */
   private fetchSegmented(): Block {
@@ -476,7 +466,7 @@ export class Processor {
   }
 
   private deliverFault(fault: GuestFault): void {
-    const event = eventOf(fault);
+    const event = eventOf(this, fault);
     const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
     this.attention = true;
     this.state.words[Word.RFLAGS] |= Rflags.RF;
@@ -489,5 +479,4 @@ export class Processor {
 
 /** More bytes of code than any instruction has. */
 const UNLIMITED = 2 ** 32;
-const TSS_IO_BASE = 0x66;
 const SHADOWS = Blocking.STI | Blocking.MOV_SS;
