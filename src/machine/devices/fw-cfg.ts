@@ -59,9 +59,8 @@ const SELECTOR_BYTES = 2;
 
 export const fwCfg: PortDevice<FwCfgState> = {
   initial: () => ({ selector: 0, offset: 0 }),
-  read: (state, port, around, sizeBytes) => {
-    // The selector cannot be read back.
-    if (port === 0) return sizeBytes === 1 ? null : 0;
+  // The selector cannot be read back: both ports give data.
+  read: (state, _port, around) => {
     const byte = itemBytes(state.selector, around)[state.offset] ?? 0;
     state.offset++;
     return byte;

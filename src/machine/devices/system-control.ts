@@ -78,8 +78,12 @@ const Command = {
 
 const TEST_PASSED = 0x55;
 const LINE_GOOD = 0x00;
-/** Reset not asserted, A20 open. */
 const OutputPort = { NOT_RESET: 0x01, A20: 0x02 } as const;
+/** Reset not asserted, A20 open, no byte waits for anybody, lines to keyboard and mouse high. */
+const OUTPUT_PORT_VALUE = 0xcf;
+
+/** Bits of the command byte that commands of their own set and clear. */
+const Configuration = { KEYBOARD_DISABLED: 0x10, MOUSE_DISABLED: 0x20 } as const;
 
 export const keyboardController: PortDevice<KeyboardControllerState> = {
   initial: () => ({ output: -1, awaiting: 0, configuration: 0x61 }),
@@ -117,7 +121,7 @@ function controllerCommand(state: KeyboardControllerState, value: number): Devic
       state.output = LINE_GOOD;
       return null;
     case Command.READ_OUTPUT_PORT:
-      state.output = OutputPort.NOT_RESET | OutputPort.A20;
+      state.output = OUTPUT_PORT_VALUE;
       return null;
     case Command.WRITE_CONFIGURATION:
     case Command.WRITE_OUTPUT_PORT:
@@ -126,9 +130,17 @@ function controllerCommand(state: KeyboardControllerState, value: number): Devic
     case Command.DISABLE_A20:
       return A20_CLOSED;
     case Command.DISABLE_MOUSE:
+      state.configuration |= Configuration.MOUSE_DISABLED;
+      return null;
     case Command.ENABLE_MOUSE:
+      state.configuration &= ~Configuration.MOUSE_DISABLED;
+      return null;
     case Command.DISABLE_KEYBOARD:
+      state.configuration |= Configuration.KEYBOARD_DISABLED;
+      return null;
     case Command.ENABLE_KEYBOARD:
+      state.configuration &= ~Configuration.KEYBOARD_DISABLED;
+      return null;
     case Command.ENABLE_A20:
       return null;
     default: {

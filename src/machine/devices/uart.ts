@@ -9,6 +9,8 @@ export interface UartState {
   readonly sent: number[];
   /** Bytes received, oldest first: only those sent in loopback mode. */
   readonly received: number[];
+  /** The byte that was read last, which the register keeps showing. */
+  lastRead: number;
   interruptEnable: number;
   fifoControl: number;
   lineControl: number;
@@ -45,6 +47,7 @@ export const uart: PortDevice<UartState> = {
   initial: () => ({
     sent: [],
     received: [],
+    lastRead: 0,
     interruptEnable: 0,
     fifoControl: 0,
     lineControl: 0,
@@ -59,7 +62,7 @@ export const uart: PortDevice<UartState> = {
   read: (state, port) => {
     switch (port) {
       case Register.DATA:
-        return isLatched(state) ? state.divisor & 0xff : (state.received.shift() ?? 0);
+        return isLatched(state) ? state.divisor & 0xff : readData(state);
       case Register.IER:
         return isLatched(state) ? state.divisor >> 8 : state.interruptEnable;
       case Register.IIR_FCR:
@@ -112,6 +115,11 @@ function isLatched({ lineControl }: UartState): boolean {
 
 function isLooped({ modemControl }: UartState): boolean {
   return (modemControl & Mcr.LOOPBACK) !== 0;
+}
+
+function readData(state: UartState): number {
+  state.lastRead = state.received.shift() ?? state.lastRead;
+  return state.lastRead;
 }
 
 function send(state: UartState, value: number): void {
