@@ -2,10 +2,10 @@
 
 import Long from 'long';
 import type { Syntax } from '../asm/index.ts';
-import { SETTINGS } from '../machine/index.ts';
+import { type GivenSetting, SETTINGS } from '../machine/index.ts';
 import type { Flags } from './command-line.ts';
 import { Failure } from './failure.ts';
-import type { AssemblyOptions, FlagSetting } from './program.ts';
+import type { AssemblyOptions } from './program.ts';
 
 export type Arguments = Readonly<Record<string, unknown>>;
 
@@ -84,8 +84,12 @@ function definesOf(given: readonly string[]): Record<string, string> {
 }
 
 /** The scenario's settings that are given as flags. */
-export function flagSettings(args: Arguments): FlagSetting[] {
+export function flagSettings(args: Arguments): GivenSetting[] {
   return SETTINGS.flatMap((setting) => {
+    if (setting.isRepeatable) {
+      const values = (args[setting.flag] as readonly string[] | undefined) ?? [];
+      return values.map((value) => ({ setting, value: String(value) }));
+    }
     const value = once(args, setting.flag);
     return value === undefined ? [] : [{ setting, value }];
   });
@@ -125,10 +129,11 @@ export const ASSEMBLY_FLAGS: Flags = {
 
 /** A flag for every setting of a scenario that has one. */
 export const SETTING_FLAGS: Flags = Object.fromEntries(
-  SETTINGS.map(({ key, flag, summary, expected, fallback }) => {
+  SETTINGS.map(({ key, flag, summary, expected, fallback, isRepeatable }) => {
     // The default of a list's entry is not what holds if the list is empty.
     const without = key.startsWith('hogs[]') ? '0' : fallback;
     const describe = `${summary}: ${expected}${without === '' ? '' : ` (default ${without})`}`;
-    return [flag, { type: 'string', group: 'Scenario:', describe }];
+    const times = isRepeatable ? { array: true, nargs: 1 } : {};
+    return [flag, { type: 'string', group: 'Scenario:', describe, ...times }];
   }),
 );

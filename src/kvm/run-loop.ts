@@ -3,9 +3,11 @@
 // arch/x86/kvm/x86.c, vcpu_run, vcpu_enter_guest, vcpu_block.
 
 import Long from 'long';
+import { type Mode, modeOf } from '../cpu/index.ts';
 import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts';
+import { acceptApicEvents } from './apic-events.ts';
 import { endSpin } from './directed-yield.ts';
 import { emulateInstruction, tracePort } from './emulate.ts';
 import type { HandlerResult } from './exits/handler.ts';
@@ -27,6 +29,14 @@ const F = {
   PLE_WINDOW: fieldIndex('PLE_WINDOW'),
   TIMER_VALUE: fieldIndex('VMX_PREEMPTION_TIMER_VALUE'),
 } as const;
+
+const MODE_NAMES: Readonly<Record<Mode, string>> = {
+  real: 'real mode',
+  virtual8086: 'virtual-8086 mode',
+  protected: 'protected mode',
+  compatibility: 'compatibility mode',
+  '64-bit': '64-bit mode',
+};
 
 /** MSRs whose writes KVM handles with interrupts off, right after the exit. */
 const FAST_PATH_MSRS = [0x6e0, 0x830];
@@ -82,7 +92,8 @@ export class VcpuThread implements ThreadBody {
       return null;
     }
     timer.injectPending(pcpu);
-    if (state.mpState === 'halted') {
+    if (vcpu.hasApicEvents) acceptApicEvents(vcpu, pcpu);
+    if (state.mpState !== 'runnable') {
       if (!vcpu.isRunnable) return this.block(pcpu);
       state.pvUnhalted = false;
       state.mpState = 'runnable';
@@ -171,7 +182,8 @@ export class VcpuThread implements ThreadBody {
     const bytes = readGuestBytes(vcpu, vcpu.rip, 15) ?? new Uint8Array();
     const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
     const rip = vcpu.rip.toUnsigned().toString(16);
-    return `${what}, at 0x${rip} in 64-bit mode, bytes ${hex}`;
+    const mode = modeOf(vcpu.virtual.processor.state);
+    return `${what}, at 0x${rip} in ${MODE_NAMES[mode]}, bytes ${hex}`;
   }
 
   /** A VM exit: account for it, let the host have its interrupts, and handle it. */
