@@ -21,7 +21,16 @@ __asm__(
     "    jmp 1b\n"
     ".size _start, . - _start\n");
 
+// In two steps of the DIV instruction.
+static uint64_t divide_short(uint64_t value, uint32_t by, uint64_t *rest) {
+  uint32_t high = (uint32_t)(value >> 32), low = (uint32_t)value, part = high % by;
+  __asm__("divl %2" : "+a"(low), "+d"(part) : "rm"(by) : "cc");
+  if (rest != 0) *rest = part;
+  return (uint64_t)(high / by) << 32 | low;
+}
+
 uint64_t __udivmoddi4(uint64_t value, uint64_t by, uint64_t *rest) {
+  if (by >> 32 == 0) return divide_short(value, (uint32_t)by, rest);
   uint64_t quotient = 0, part = 0;
   for (int i = 63; i >= 0; i--) {
     uint64_t carried = part >> 63;
