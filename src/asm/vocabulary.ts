@@ -122,7 +122,7 @@ const DIRECTIVE_NAMES: ReadonlySet<string> = new Set([...DIRECTIVES, ...PLACED_D
 
 /** Everything that can stand where an instruction is expected, for suggestions. */
 export function* instructionWords(): Generator<string> {
-  for (const mnemonic of mnemonics()) yield mnemonic.toLowerCase();
+  for (const mnemonic of mnemonics(64)) yield mnemonic.toLowerCase();
   yield* DATA.keys();
   yield* RESERVE.keys();
   yield* DIRECTIVE_NAMES;

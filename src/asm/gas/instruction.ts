@@ -62,7 +62,7 @@ function unknownName(cursor: Cursor, { session }: GasContext, name: string): nul
     session.reporter.incomplete = true;
     return null;
   }
-  const meant = nearest(name, gasNames(mnemonics()));
+  const meant = nearest(name, gasNames(mnemonics(64)));
   const expected = meant === null ? [] : [meant];
   return cursor.error(cursor.place, `unknown instruction '${name}'`, expected);
 }

@@ -131,15 +131,28 @@ const outs: Iteration = (d, width) => {
   advance(d, Gpr.RSI, width);
 };
 
-/** INS and OUTS: an operand size of 64 bits is one of 32. */
+const PORT_ACCESS = {
+  cost: 'io',
+  privilege: 'io',
+  intercept: 'IO',
+  repeat: 'plain',
+} as const;
+
 function portRows(stem: string, summary: string, opcode: number, iteration: Iteration) {
-  const attributes = { cost: 'io', privilege: 'io', intercept: 'IO', repeat: 'plain' } as const;
+  const attributes = PORT_ACCESS;
   const wide = hex(opcode + 1);
   return [
     ...instruction(`${stem}B`, summary, attributes, repeated(iteration, 8), [['', hex(opcode)]]),
     ...instruction(`${stem}W`, summary, attributes, repeated(iteration), [['', `o16 ${wide}`]]),
-    ...instruction(`${stem}D`, summary, attributes, repeated(iteration, 32), [['', wide]]),
+    ...instruction(`${stem}D`, summary, attributes, repeated(iteration, 32), [['', `o32 ${wide}`]]),
   ];
+}
+
+/** An operand size of 64 bits is one of 32. */
+function portLeftovers(stem: string, summary: string, opcode: number, iteration: Iteration) {
+  return instruction(`${stem}D`, summary, PORT_ACCESS, repeated(iteration, 32), [
+    ['', `o64 ${hex(opcode)}`],
+  ]);
 }
 
 /** The byte form has the lower, even opcode, and no operand that would carry its width. */
@@ -164,6 +177,11 @@ function rows(
 
 const plain = (iteration: Iteration) => (width?: Width) => repeated(iteration, width);
 const compare = (comparison: Comparison) => (width?: Width) => compared(comparison, width);
+
+export const stringLeftovers = [
+  ...portLeftovers('INS', 'Input from port to string', 0x6d, ins),
+  ...portLeftovers('OUTS', 'Output string to port', 0x6f, outs),
+];
 
 export const strings = [
   ...rows('MOVS', 'Move string', 0xa4, 'plain', plain(movs)),
