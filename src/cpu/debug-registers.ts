@@ -7,9 +7,14 @@ import { GuestFault, Vector } from './exceptions.ts';
 import type { Processor } from './processor.ts';
 import { Cr4, PendingDebug, type ProcessorState, Word, wordOf } from './state.ts';
 
-/** L0, G0 to L3, G3. */
-const DR7_ENABLES = 0xff;
-const DR7_GENERAL_DETECT = 1 << 13;
+/** Bits of DR7. */
+export const Dr7 = {
+  /** L0, G0 to L3, G3. */
+  ENABLES: 0xff,
+  /** General detect. */
+  GD: 1 << 13,
+} as const;
+
 const DR6_FIXED = 0xffff0ff0 | 0;
 const DR7_FIXED = 0x400;
 /** Debug register access detected: MOV to or from one under DR7.GD. */
@@ -25,7 +30,7 @@ function debugWord(processor: Processor, number: number): number {
     }
     actual = number + 2;
   }
-  if ((words[Word.DR7] & DR7_GENERAL_DETECT) !== 0) throw new GuestFault(Vector.DB, null, DR6_BD);
+  if ((words[Word.DR7] & Dr7.GD) !== 0) throw new GuestFault(Vector.DB, null, DR6_BD);
   return wordOf(`dr${actual}`);
 }
 
@@ -51,7 +56,7 @@ export function writeDebug(processor: Processor, number: number, value: Long): v
 export function recordDebugException({ words }: ProcessorState, conditions: number): void {
   words[Word.DR6] = (words[Word.DR6] & ~PendingDebug.BREAKPOINTS) | conditions;
   // So that the handler may access debug registers.
-  words[Word.DR7] &= ~DR7_GENERAL_DETECT;
+  words[Word.DR7] &= ~Dr7.GD;
 }
 
 /** True for the one debug exception that is a fault with RF as it was: an instruction breakpoint. */
@@ -93,7 +98,7 @@ export class Breakpoints {
     const { words } = state;
     const dr7 = words[Word.DR7];
     this.armed = this.hasData = this.hasPorts = false;
-    if ((dr7 & DR7_ENABLES) === 0) return;
+    if ((dr7 & Dr7.ENABLES) === 0) return;
     const hasPortKind = (words[Word.CR4] & Cr4.DE) !== 0;
     this.all = [0, 1, 2, 3].map((number) => describe(state, dr7, number));
     const isEnabled = (kinds: readonly number[]) =>

@@ -8,6 +8,7 @@ import { Gpr } from '../isa/index.ts';
 import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts';
 import { endSpin } from './directed-yield.ts';
 import { emulateInstruction, tracePort } from './emulate.ts';
+import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import type { ExitHandlers } from './exits/handlers.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
@@ -183,6 +184,7 @@ export class VcpuThread implements ThreadBody {
     this.record(pcpu, reason);
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
+    takeDebugRegisters(vcpu);
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
