@@ -149,9 +149,7 @@ export class SectionTable {
 
 /** Bytes from the origin to the last byte of any section, if they do not lie on each other. */
 function lengthFrom(origin: Long, sections: readonly Section[]): number | PlacingError {
-  const filled = sections
-    .filter(({ size }) => size > 0)
-    .sort((a, b) => a.start.compare(b.start));
+  const filled = sections.filter(({ size }) => size > 0).sort((a, b) => a.start.compare(b.start));
   let before: Section | null = null;
   for (const section of filled) {
     if (section.start.lt(origin)) {
