@@ -179,9 +179,9 @@ export class VcpuThread implements ThreadBody {
 
   private describe(what: string): string {
     const { vcpu } = this;
-    const bytes = readGuestBytes(vcpu, vcpu.rip, 15) ?? new Uint8Array();
+    const bytes = readGuestBytes(vcpu, vcpu.linearRip, 15) ?? new Uint8Array();
     const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const rip = vcpu.rip.toUnsigned().toString(16);
+    const rip = vcpu.linearRip.toUnsigned().toString(16);
     const mode = modeOf(vcpu.virtual.processor.state);
     return `${what}, at 0x${rip} in ${MODE_NAMES[mode]}, bytes ${hex}`;
   }
