@@ -99,7 +99,7 @@ export class Emission {
 
   /** Offset of a statement into the output. */
   private offset({ section, offset }: Statement): number {
-    return section.vstart.sub(this.origin).toNumber() + offset;
+    return section.start.sub(this.origin).toNumber() + offset;
   }
 
   private repeat(statement: Statement, bytes: Uint8Array): void {

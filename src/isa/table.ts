@@ -10,7 +10,7 @@ import { hints, reservedHints } from './rows/hints.ts';
 import { logicAndBits, testAliases } from './rows/logic.ts';
 import { protection } from './rows/protection.ts';
 import { stackRows } from './rows/stack.ts';
-import { strings } from './rows/strings.ts';
+import { stringLeftovers, strings } from './rows/strings.ts';
 import { systemLeftovers, systemRows } from './rows/system.ts';
 import { transfer } from './rows/transfer.ts';
 import { vmxRows } from './rows/vmx.ts';
@@ -32,7 +32,12 @@ export const ROWS: readonly Row[] = [
 ];
 
 /** Rows for the decoder alone: what no other row takes of some opcodes. */
-const LEFTOVERS: readonly Row[] = [...reservedHints, ...systemLeftovers, ...testAliases];
+const LEFTOVERS: readonly Row[] = [
+  ...reservedHints,
+  ...systemLeftovers,
+  ...stringLeftovers,
+  ...testAliases,
+];
 
 /** Rows that an opcode byte of a map may begin, most specific first. */
 export function rowsByOpcode(
@@ -59,9 +64,10 @@ export function rowsIn(codeSize: CodeSize): readonly Row[] {
   return ROWS.filter((row) => existsIn(row, codeSize));
 }
 
-/** Every mnemonic, in upper case. */
-export function mnemonics(): IterableIterator<string> {
-  return BY_MNEMONIC.keys();
+/** Every mnemonic, in upper case: all, or those that code of one size can contain. */
+export function mnemonics(codeSize?: CodeSize): Iterable<string> {
+  if (codeSize === undefined) return BY_MNEMONIC.keys();
+  return [...BY_MNEMONIC.keys()].filter((name) => rowsByMnemonic(name, codeSize).length > 0);
 }
 
 const BY_OPCODE = { 16: indexByOpcode(16), 32: indexByOpcode(32), 64: indexByOpcode(64) };

@@ -59,7 +59,6 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
   ['pushw', 'push'],
   ['retnq', 'ret'],
   ['reservednop', 'nop'],
-  ['retfd', 'retf'],
   ['sysexitd', 'sysexit'],
   ['sysexitq', 'sysexit'],
   ['sysretd', 'sysret'],
@@ -244,7 +243,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['PREFETCHT1', ['registers']],
   ['PREFETCHT2', ['registers']],
   ['PREFETCHW', ['registers']],
-  ['RETF', ['memory']], // of unknown extent here
+  ['RETFD', ['memory']], // of unknown extent here
   ['RETFQ', ['memory']],
   ['RETFW', ['memory']],
   ['SAHF', ['registers']], // AL is read too, to no effect

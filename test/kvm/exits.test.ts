@@ -267,8 +267,9 @@ describe('MOV to a control register', () => {
     ['VMXE set: VMX is not offered', 'bts rax, 13', 13, CR4],
     ['PAE cleared in 64-bit mode', 'btr rax, 5', 13, CR4],
     ['reserved bit 15 set', 'bts rax, 15', 13, CR4],
-    ['PCIDE set, which is not offered', 'bts rax, 17', 13, CR4],
-    ['UMIP set, which is not offered', 'bts rax, 11', 13, CR4],
+    ['PCIDE set', 'bts rax, 17', -1, 0x200a0n],
+    ['UMIP set', 'bts rax, 11', -1, 0x8a0n],
+    ['OSXSAVE set, which is not offered', 'bts rax, 18', 13, CR4],
     ['bit 63 set', 'bts rax, 63', 13, CR4],
   ])('CR4, %s', (_, operation, vector, value) => {
     expect(change('cr4', operation)).toEqual([vector, value]);

@@ -62,7 +62,7 @@ function unknownName(cursor: Cursor, { session }: GasContext, name: string): nul
     session.reporter.incomplete = true;
     return null;
   }
-  const meant = nearest(name, gasNames(mnemonics()));
+  const meant = nearest(name, gasNames(mnemonics(64)));
   const expected = meant === null ? [] : [meant];
   return cursor.error(cursor.place, `unknown instruction '${name}'`, expected);
 }
@@ -152,7 +152,8 @@ function body(
   const forms = branchForms(mnemonic);
   const branch = sized[0]?.kind === 'number' ? forms : null;
   const fixed = branch === null && sized.every(isFixed);
-  return { kind: 'instruction', mnemonic, prefixes, operands: sized, branch, fixed };
+  const { codeSize } = context.session;
+  return { kind: 'instruction', mnemonic, codeSize, prefixes, operands: sized, branch, fixed };
 }
 
 function isEax({ number, width }: RegisterName): boolean {
@@ -166,6 +167,7 @@ function isBreakpoint(operand: OperandText | undefined, { session }: GasContext)
 
 function isFixed(operand: OperandText): boolean {
   if (operand.kind === 'register') return true;
+  if (operand.kind === 'pointer') return operand.selector.fixed && operand.offset.fixed;
   return operand.kind === 'number' ? operand.value.fixed : operand.address.fixed;
 }
 

@@ -158,12 +158,11 @@ export const control = [
     ['ptr16:16|32', '9A cd|cp'],
   ]),
   ...farReturnRows('RETFW', [[16, {}]]),
+  ...farReturnRows('RETFD', [[32, {}]]),
   ...farReturnRows('RETF', [
-    [32, { only64: true }],
-    [32, { not64: true, encodeOnly: true }],
-    [16, { not64: true, encodeOnly: true }],
+    [32, { encodeOnly: true }],
+    [16, { encodeOnly: true, not64: true }],
   ]),
-  ...farReturnRows('RETFD', [[32, { not64: true }]]),
   ...farReturnRows('RETFQ', [[64, {}]]),
   ...CONDITIONS.flatMap((names, code) =>
     names.flatMap((name, alias) =>

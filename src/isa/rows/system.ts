@@ -5,7 +5,7 @@ import { asMemory, Flag, type Meaning, type SystemFunction } from '../domain.ts'
 import type { Operand } from '../instruction.ts';
 import { type Form, instruction } from '../notation.ts';
 import { Gpr, Segment } from '../registers.ts';
-import type { Attributes, Row } from '../row.ts';
+import type { Row } from '../row.ts';
 
 const nothing: Meaning = () => {};
 
@@ -92,8 +92,8 @@ const ABSENT = [
 
 const supervisor = { cost: 'system', privilege: 'supervisor' } as const;
 
-function invpcidRows(form: Form, more: Attributes = {}): Row[] {
-  const attributes = { ...supervisor, intercept: 'INVPCID', ...more } as const;
+function invpcidRows(form: Form): Row[] {
+  const attributes = { ...supervisor, intercept: 'INVPCID' } as const;
   return instruction('INVPCID', 'Invalidate process-context identifier', attributes, invpcid, [
     form,
   ]);
@@ -161,18 +161,18 @@ export const systemRows = [
   ...instruction('IN', 'Input from port', port, inPort, [
     ['AL, uimm8', 'E4 ib'],
     ['AX, uimm8', 'o16 E5 ib'],
-    ['EAX, uimm8', 'E5 ib'],
+    ['EAX, uimm8', 'o32 E5 ib'],
     ['AL, DX', 'EC'],
     ['AX, DX', 'o16 ED'],
-    ['EAX, DX', 'ED'],
+    ['EAX, DX', 'o32 ED'],
   ]),
   ...instruction('OUT', 'Output to port', port, outPort, [
     ['uimm8, AL', 'E6 ib'],
     ['uimm8, AX', 'o16 E7 ib'],
-    ['uimm8, EAX', 'E7 ib'],
+    ['uimm8, EAX', 'o32 E7 ib'],
     ['DX, AL', 'EE'],
     ['DX, AX', 'o16 EF'],
-    ['DX, EAX', 'EF'],
+    ['DX, EAX', 'o32 EF'],
   ]),
   // Outside VMX operation both are undefined; in a guest VMCALL always leaves to the host first.
   ...instruction(
@@ -261,6 +261,7 @@ export const systemRows = [
   ...instruction('CLAC', 'Clear RFLAGS.AC', hidden, accessControl(0), [['', 'NP 0F 01 CA']]),
   ...instruction('STAC', 'Set RFLAGS.AC', hidden, accessControl(1), [['', 'NP 0F 01 CB']]),
   ...invpcidRows(['r64, m128', 'o64 66 0F 38 82 /r']),
+  ...invpcidRows(['r32, m128', '66 0F 38 82 /r', { not64: true }]),
   ...ABSENT.flatMap(([name, summary, operands, opcode]) =>
     instruction(name, summary, {}, (d) => d.raise('UD'), [[operands, opcode]]),
   ),
@@ -270,7 +271,15 @@ export const systemRows = [
   ...instruction('SFENCE', 'Store fence', fence, nothing, [['', 'NP 0F AE F8-FF']]),
 ];
 
-/** Assemblers put a REX.W before INVPCID, which changes nothing. */
-export const systemLeftovers = invpcidRows(['r32|64, m128', '66 0F 38 82 /r'], {
-  operandSize: 'native',
-});
+/** A REX.W changes nothing here; assemblers put one before INVPCID. */
+export const systemLeftovers = [
+  ...instruction('IN', 'Input from port', port, inPort, [
+    ['EAX, uimm8', 'o64 E5 ib'],
+    ['EAX, DX', 'o64 ED'],
+  ]),
+  ...instruction('OUT', 'Output to port', port, outPort, [
+    ['uimm8, EAX', 'o64 E7 ib'],
+    ['DX, EAX', 'o64 EF'],
+  ]),
+  ...invpcidRows(['r64, m128', '66 0F 38 82 /r', { only64: true }]),
+];
