@@ -1,0 +1,17 @@
+; Exceptions and software interrupts of 32-bit protected mode, from level 0 and 3: vector, error code
+; and saved instruction pointer. SDM 3, "Exception Classifications", "Error Code".
+
+%include "image.inc"
+%include "protected.inc"
+
+main:
+    protected_setup
+    observe_where "nothing", nop
+    attempt "division by zero"
+    xor ecx, ecx
+    div ecx
+    outcome_where
+    observe_user "user: hlt", hlt
+    observe_user "user: nop", nop
+    show "esp", esp
+    finish
