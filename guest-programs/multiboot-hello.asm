@@ -2,7 +2,7 @@
 ;
 ; A multiboot program: its header, somewhere in the first 8 KiB, makes a loader start it in 32-bit
 ; protected mode, with EAX = 2BADB002H and EBX = address of the boot information. It prints what it
-; is told by the serial port, as a polling driver does, and halts for good.
+; is told by the serial port, as a polling driver does, and ends.
 ;
 ; The same file runs under QEMU, which tells it of more memory that firmware keeps for itself:
 ;
@@ -106,6 +106,8 @@ start:
     jmp .next_module
 
 halt:
+    xor eax, eax                ; the exit port, if there is one; QEMU needs
+    out 0xf4, al                ;   -device isa-debug-exit,iobase=0xf4,iosize=4
     cli
     hlt
     jmp halt

@@ -2,6 +2,7 @@
 
 import Long from 'long';
 import type { Syntax } from '../asm/index.ts';
+import { CODE_SIZES, type CodeSize } from '../isa/index.ts';
 import { type GivenSetting, SETTINGS } from '../machine/index.ts';
 import type { Flags } from './command-line.ts';
 import { Failure } from './failure.ts';
@@ -35,6 +36,14 @@ export function address(args: Arguments, name: string): Long | undefined {
   if (hex !== undefined) return Long.fromString(hex, true, 16).toSigned();
   if (decimal !== undefined) return Long.fromString(decimal);
   throw new Failure(`--${name}: expected an address such as 0x100000, not '${text}'`);
+}
+
+/** `--bits`, or undefined. */
+export function codeSize(args: Arguments): CodeSize | undefined {
+  const text = once(args, 'bits');
+  const size = CODE_SIZES.find((candidate) => String(candidate) === text);
+  if (text === undefined || size !== undefined) return size;
+  throw new Failure(`--bits: expected ${CODE_SIZES.join(', ')}, not '${text}'`);
 }
 
 /** The file that the command works on. */

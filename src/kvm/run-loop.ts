@@ -3,7 +3,6 @@
 // arch/x86/kvm/x86.c, vcpu_run, vcpu_enter_guest, vcpu_block.
 
 import Long from 'long';
-import { type Mode, modeOf } from '../cpu/index.ts';
 import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts';
@@ -30,14 +29,6 @@ const F = {
   PLE_WINDOW: fieldIndex('PLE_WINDOW'),
   TIMER_VALUE: fieldIndex('VMX_PREEMPTION_TIMER_VALUE'),
 } as const;
-
-const MODE_NAMES: Readonly<Record<Mode, string>> = {
-  real: 'real mode',
-  virtual8086: 'virtual-8086 mode',
-  protected: 'protected mode',
-  compatibility: 'compatibility mode',
-  '64-bit': '64-bit mode',
-};
 
 /** MSRs whose writes KVM handles with interrupts off, right after the exit. */
 const FAST_PATH_MSRS = [0x6e0, 0x830];
@@ -180,11 +171,9 @@ export class VcpuThread implements ThreadBody {
 
   private describe(what: string): string {
     const { vcpu } = this;
-    const bytes = readGuestBytes(vcpu, vcpu.rip, 15) ?? new Uint8Array();
+    const bytes = readGuestBytes(vcpu, vcpu.linearRip, 15) ?? new Uint8Array();
     const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const rip = vcpu.rip.toUnsigned().toString(16);
-    const mode = modeOf(vcpu.virtual.processor.state);
-    return `${what}, at 0x${rip} in ${MODE_NAMES[mode]}, bytes ${hex}`;
+    return `${what}, ${vcpu.place}, bytes ${hex}`;
   }
 
   /** A VM exit: account for it, let the host have its interrupts, and handle it. */

@@ -3,7 +3,7 @@
 // Linux struct kvm_vcpu and struct kvm_vcpu_arch.
 
 import Long from 'long';
-import { Blocking, modeOf, Rflags, recordDebugException, Vector, wordOf } from '../cpu/index.ts';
+import { Blocking, type Mode, modeOf, Rflags, wordOf } from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
@@ -168,6 +168,12 @@ export class Vcpu {
     return Long.fromBits(state.words[CS_BASE] + this.rip.low, 0);
   }
 
+  /** Where it is, for messages. */
+  get place(): string {
+    const mode = MODE_NAMES[modeOf(this.virtual.processor.state)];
+    return `at 0x${this.linearRip.toUnsigned().toString(16)} in ${mode}`;
+  }
+
   /** A general register, of which 32 bits count outside 64-bit mode. */
   register(number: number): Long {
     const value = this.virtual.processor.state.get64(2 * number);
@@ -213,12 +219,6 @@ export class Vcpu {
     const information = vector | HARDWARE_EXCEPTION | (errorCode === null ? 0 : HAS_ERROR_CODE);
     this.state.exception = { information, errorCode: errorCode ?? 0, instructionLengthBytes: 0 };
     this.requestEvent();
-  }
-
-  /** Inject #DB for conditions in DR6's layout (kvm_queue_exception_p). */
-  queueDebugException(conditions: number): void {
-    recordDebugException(this.virtual.processor.state, conditions);
-    this.queueException(Vector.DB);
   }
 
   /** INIT or a start-up IPI waits to be acted on. */
@@ -305,6 +305,14 @@ export class Vcpu {
     this.exits = saved.exits;
   }
 }
+
+const MODE_NAMES: Readonly<Record<Mode, string>> = {
+  real: 'real mode',
+  virtual8086: 'virtual-8086 mode',
+  protected: 'protected mode',
+  compatibility: 'compatibility mode',
+  '64-bit': '64-bit mode',
+};
 
 const HARDWARE_EXCEPTION = 3 << 8;
 const HAS_ERROR_CODE = 1 << 11;

@@ -215,7 +215,7 @@ function symbolsOf(
   instructions: readonly string[],
 ): Record<string, AddressName> {
   const shown = new Set([
-    `0x${hex(vcpu.rip)}`,
+    `0x${hex(vcpu.linearRip)}`,
     ...vcpu.exits.recent.map(({ rip }) => `0x${rip}`),
     ...instructions.map(addressOf),
   ]);

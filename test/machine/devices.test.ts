@@ -109,9 +109,8 @@ test.skipIf(absent !== null)('QEMU gives the same', () => {
         jb .next
         xor eax, eax
         out 0xf4, eax`);
-  const options = ['-smp', '2', '-m', '16', '-serial', 'null'];
-  const run = runUnderQemu('image', { image }, options);
-  const values = [...run.console].map((c) => c.charCodeAt(0).toString(16));
+  const run = runUnderQemu('image', { image }, 'console', ['-smp', '2', '-m', '16']);
+  const values = [...run.output].map((c) => c.charCodeAt(0).toString(16));
   const expected = Object.entries(SCRIPTS).flatMap(([name, script]) =>
     expectedOf(script).map((value, i) => ({ name, i, value })),
   );

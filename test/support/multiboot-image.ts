@@ -42,30 +42,37 @@ export function assembleFlat(source: string): Uint8Array {
 }
 
 export interface QemuRun {
-  /** What was written to port E9H. */
-  readonly console: string;
+  /** What was written to port E9H, or sent by COM1; a character for each byte. */
+  readonly output: string;
   readonly stderr: string;
   /** `(value << 1) | 1`, with the value written to port F4H. */
   readonly status: number | null;
 }
 
-/** Start files in a folder of their own under `qemu-system-x86_64 -kernel`; a debug console at E9H. */
+/** Ports of which one is listened to. */
+const LISTENING = {
+  console: ['-debugcon', 'stdio', '-serial', 'null'],
+  serial: ['-serial', 'stdio'],
+} as const;
+
+/** Start one of several files, in a folder of their own, under `qemu-system-x86_64 -kernel`. */
 export function runUnderQemu(
   kernel: string,
   files: Readonly<Record<string, Uint8Array>>,
+  listenTo: keyof typeof LISTENING,
   options: readonly string[],
 ): QemuRun {
   return inFolder((cwd) => {
     for (const [name, bytes] of Object.entries(files)) writeFileSync(join(cwd, name), bytes);
     const fixed = ['-accel', 'tcg', '-display', 'none', '-monitor', 'none', '-no-reboot'];
-    const ports = ['-debugcon', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4'];
+    const ports = [...LISTENING[listenTo], '-device', 'isa-debug-exit,iobase=0xf4,iosize=4'];
     const words = ['-kernel', kernel, ...fixed, ...ports, ...options];
     const { status, stdout, stderr } = spawnSync('qemu-system-x86_64', words, {
       cwd,
       timeout: 60_000,
       encoding: 'latin1',
     });
-    return { console: stdout, stderr, status };
+    return { output: stdout, stderr, status };
   });
 }
 
