@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The command line: parse, call, print.
 
 import yargs, { type Argv } from 'yargs';
@@ -180,6 +179,11 @@ function declare(command: Argv, { argument, flags, examples, epilogue }: Command
   return epilogue === undefined ? command : command.epilogue(epilogue);
 }
 
+/** yargs lays out the help of every command that it calls, which takes time, mostly for wrapping. */
+function asksForHelp(words: readonly string[]): boolean {
+  return words.some((word) => ['help', '--help', '-h'].includes(word));
+}
+
 async function main(): Promise<void> {
   const words = spellOut(hideBin(process.argv));
   const command = COMMANDS.find(({ name }) => name === words[0]);
@@ -204,7 +208,7 @@ async function main(): Promise<void> {
   await parser
     .completion('completion', 'print a completion script for bash or zsh')
     .strict()
-    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .wrap(asksForHelp(words) ? Math.min(100, process.stdout.columns ?? 100) : null)
     .fail((message, error: unknown) => {
       const isUsage = error === undefined || (error instanceof Error && error.name === 'YError');
       throw isUsage ? usageFailure(message, command) : error;

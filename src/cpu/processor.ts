@@ -1,8 +1,15 @@
-// One logical processor in 64-bit mode: fetches, checks, executes, delivers events, and stops when
+// One logical processor: fetches, checks, executes, delivers events, and stops when
 // its clock reaches a limit or its owner wants it to. Knows nothing of who owns it.
 
 import Long from 'long';
-import { type Decoded, decode, type Instruction, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
+import {
+  type CodeSize,
+  type Decoded,
+  decode,
+  type Instruction,
+  MAX_INSTRUCTION_BYTES,
+  Segment,
+} from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
 import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
@@ -16,10 +23,13 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { hasVirtualInterruptFlag } from './interrupt-flag.ts';
 import { Mmu, SPLIT } from './mmu.ts';
+import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
 import { portAccess } from './port-access.ts';
 import { Activity, Blocking, Cr4, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
+import { mayUsePort } from './task-state.ts';
 import { Access, DEVICE, type Platform, type Virtualization } from './virtualization.ts';
 
 /** Why {@link Processor.run} returned. */
@@ -61,6 +71,9 @@ export class Processor {
   delivering: DeliveredEvent | null = null;
   /** IRET, being executed right now, has ended the blocking of NMIs. */
   nmisUnblocked = false;
+  /** What is in effect; kept by {@link updateMode}. */
+  mode: Mode = 'real';
+  codeSize: CodeSize = 16;
   private attention = true;
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
@@ -85,6 +98,7 @@ export class Processor {
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
       callSystem(this, name, args),
     );
+    this.updateMode();
   }
 
   /** Something may be due at the next instruction boundary: look before going on. */
@@ -122,8 +136,19 @@ export class Processor {
   /** To be called after the state was changed from outside. */
   stateChanged(): void {
     this.mmu.flush();
-    this.mmu.updatePrivilege();
+    this.updateMode();
     this.attention = true;
+  }
+
+  /**
+   * To be called whenever CR0.PE, EFER.LMA, RFLAGS.VM or AC, or the access rights of CS or SS may
+   * have changed: what is derived from them is kept at hand.
+   */
+  updateMode(): void {
+    this.mode = modeOf(this.state);
+    this.codeSize = codeSizeOf(this.state);
+    this.evaluator.setMode(this.mode, stackWidthOf(this.state));
+    this.mmu.updatePrivilege();
   }
 
   /**
@@ -300,7 +325,8 @@ export class Processor {
    * Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits".
    */
   private guard(instruction: Instruction): void {
-    const { privilege, intercept } = instruction.row;
+    const { privilege, intercept, protectedOnly } = instruction.row;
+    if (protectedOnly === true && hasParagraphs(this.mode)) throw new GuestFault(Vector.UD);
     if (privilege !== undefined) {
       if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);
       if (!this.isPrivileged(instruction)) {
@@ -322,57 +348,74 @@ export class Processor {
         return (words[Word.CR4] & Cr4.PCE) !== 0;
       case 'tsc':
         return (words[Word.CR4] & Cr4.TSD) === 0;
+      case 'umip':
+        return (words[Word.CR4] & Cr4.UMIP) === 0;
       case 'iopl':
-        return cpl <= iopl;
-      case 'io':
-        return cpl <= iopl || this.taskMayUsePort(instruction);
+        return cpl <= iopl || hasVirtualInterruptFlag(this);
+      case 'io': {
+        // Virtual-8086 mode does not look at IOPL.
+        if (cpl <= iopl && this.mode !== 'virtual8086') return true;
+        const { port, lengthBytes } = portAccess(instruction, words);
+        return mayUsePort(this, port, lengthBytes);
+      }
       default:
         return true;
     }
   }
 
-  /** The I/O permission bitmap of the TSS. SDM 1, "I/O Permission Bit Map". */
-  private taskMayUsePort(instruction: Instruction): boolean {
-    const { words } = this.state;
-    const limit = words[Word.TR_LIMIT] >>> 0;
-    const base = this.state.get64(Word.TR_BASE);
-    const { port, lengthBytes } = portAccess(instruction, words);
-    const readTss = (offset: number) => {
-      if (offset + 1 > limit) return null;
-      const at = base.add(offset);
-      return this.mmu.asSupervisor(() => this.mmu.read(at.low, at.high, 2)).low;
-    };
-    const bitmap = readTss(TSS_IO_BASE);
-    const bits = bitmap === null ? null : readTss(bitmap + (port >> 3));
-    return bits !== null && ((bits >> (port & 7)) & ((1 << lengthBytes) - 1)) === 0;
-  }
-
   /** The code at RIP, from the cache if its bytes have not changed; at least one instruction. */
   private fetch(): Block {
     const { words } = this.state;
+    if (this.codeSize !== 64) return this.fetchSegmented();
     const low = words[Word.RIP];
     const high = words[Word.RIP + 1];
     const hpa = this.mmu.locate(low, high, 1, Access.EXECUTE, false);
     if (hpa >= 0) {
-      const cached = this.codeCache.at(hpa);
+      const cached = this.codeCache.at(hpa, 64);
       if (cached !== undefined) return cached;
     }
-    return this.fetchSlowly(low, high, hpa);
+    return this.fetchSlowly(low, high, hpa, UNLIMITED);
   }
 
-  private fetchSlowly(low: number, high: number, hpa: number): Block {
+  /**
+   * The same outside 64-bit mode: EIP wraps around at 4 GiB, and no byte of an
+   * instruction lies beyond the limit of CS.
+   */
+  private fetchSegmented(): Block {
+    const { words } = this.state;
+    const { segmentation } = this.evaluator;
+    words[Word.RIP + 1] = 0;
+    const available = segmentation.codeBytes(words[Word.RIP]);
+    if (available === 0) throw new GuestFault(Vector.GP, 0);
+    const low = segmentation.unchecked(Segment.CS, words[Word.RIP]);
+    const hpa = this.mmu.locate(low, 0, 1, Access.EXECUTE, false);
+    if (hpa >= 0) {
+      const cached = this.codeCache.at(hpa, this.codeSize);
+      if (cached !== undefined && cached.lengthBytes <= available) return cached;
+    }
+    return this.fetchSlowly(low, 0, hpa, available);
+  }
+
+  /** @param available bytes of code up to the limit of CS */
+  private fetchSlowly(low: number, high: number, hpa: number, available: number): Block {
     if (hpa === DEVICE) throw new NotImplemented('instruction fetch from device memory');
-    const built = this.codeCache.build(hpa);
-    if ('instructions' in built) return built;
     const inPage = PAGE_SIZE - (hpa & (PAGE_SIZE - 1));
+    // Of a block that goes on beyond the limit of CS, one instruction, which is not cached.
+    const built =
+      available < inPage
+        ? decode(this.memory.bytes, hpa, hpa + available, this.codeSize)
+        : this.codeCache.build(hpa, this.codeSize);
+    if ('instructions' in built) return built;
     // An instruction across a page boundary depends on two translations, so it is not cached.
     const decoded =
-      built.kind === 'truncated' && inPage < MAX_INSTRUCTION_BYTES
-        ? this.decodeAcross(low, high, hpa, inPage)
+      built.kind === 'truncated' && inPage < Math.min(MAX_INSTRUCTION_BYTES, available)
+        ? this.decodeAcross(low, high, hpa, available)
         : built;
     switch (decoded.kind) {
-      case 'instruction':
-        return { instructions: [this.codeCache.prepare(decoded.instruction)], valid: true };
+      case 'instruction': {
+        const prepared = this.codeCache.prepare(decoded.instruction);
+        return { instructions: [prepared], lengthBytes: prepared.lengthBytes, valid: true };
+      }
       case 'undefined':
         throw new GuestFault(Vector.UD);
       case 'tooLong':
@@ -383,16 +426,19 @@ export class Processor {
     }
   }
 
-  private decodeAcross(low: number, high: number, hpa: number, inPage: number): Decoded {
+  private decodeAcross(low: number, high: number, hpa: number, available: number): Decoded {
+    const inPage = PAGE_SIZE - (hpa & (PAGE_SIZE - 1));
     const next = Long.fromBits(low, high).add(inPage);
-    const nextHpa = this.mmu.locate(next.low, next.high, 1, Access.EXECUTE, false);
+    const nextHigh = this.codeSize === 64 ? next.high : 0;
+    const nextHpa = this.mmu.locate(next.low, nextHigh, 1, Access.EXECUTE, false);
     if (nextHpa === DEVICE || nextHpa === SPLIT) {
       throw new NotImplemented('instruction fetch from device memory');
     }
     this.straddling.set(this.memory.bytes.subarray(hpa, hpa + inPage));
     const rest = this.memory.bytes.subarray(nextHpa, nextHpa + MAX_INSTRUCTION_BYTES - inPage);
     this.straddling.set(rest, inPage);
-    return decode(this.straddling, 0, MAX_INSTRUCTION_BYTES, 64);
+    const end = Math.min(MAX_INSTRUCTION_BYTES, available);
+    return decode(this.straddling, 0, end, this.codeSize);
   }
 
   /** Deal with what cut an instruction short; null to go on. */
@@ -420,7 +466,7 @@ export class Processor {
   }
 
   private deliverFault(fault: GuestFault): void {
-    const event = eventOf(fault);
+    const event = eventOf(this, fault);
     const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
     this.attention = true;
     this.state.words[Word.RFLAGS] |= Rflags.RF;
@@ -431,5 +477,6 @@ export class Processor {
   }
 }
 
-const TSS_IO_BASE = 0x66;
+/** More bytes of code than any instruction has. */
+const UNLIMITED = 2 ** 32;
 const SHADOWS = Blocking.STI | Blocking.MOV_SS;

@@ -33,6 +33,7 @@ export type SystemFunction =
   | 'halt' // HLT
   | 'in' // IN: (port) -> value of the operand size
   | 'interrupt' // INT n, INT3, INTO: (vector)
+  | 'invalidateContext' // INVPCID: (type, low and high half of the descriptor)
   | 'invalidatePage' // INVLPG: (linear address)
   | 'iret' // IRET, IRETD, IRETQ by operand size
   | 'loadGdtr' // LGDT: (limit, base)

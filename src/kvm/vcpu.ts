@@ -3,15 +3,10 @@
 // Linux struct kvm_vcpu and struct kvm_vcpu_arch.
 
 import Long from 'long';
-import { Blocking, Rflags } from '../cpu/index.ts';
+import { Blocking, modeOf, Rflags, wordOf } from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
-import {
-  CR0_FIXED_1,
-  CR4_FIXED_1,
-  fieldIndex,
-  type VirtualProcessor,
-  type VirtualProcessorState,
-} from '../vmx/index.ts';
+import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
+import { adoptControlRegisters } from './control-registers.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { Lapic, type LapicState } from './lapic.ts';
 import { LapicTimer, type LapicTimerState } from './lapic-timer.ts';
@@ -94,6 +89,8 @@ const GUEST_RFLAGS = fieldIndex('GUEST_RFLAGS');
 const INTERRUPTIBILITY = fieldIndex('GUEST_INTERRUPTIBILITY_INFO');
 const EXIT_LENGTH = fieldIndex('VM_EXIT_INSTRUCTION_LEN');
 
+const CS_BASE = wordOf('csBase');
+
 const SHADOWS = Blocking.STI | Blocking.MOV_SS;
 
 export class Vcpu {
@@ -149,6 +146,24 @@ export class Vcpu {
     return this.virtual.vmcs.get64(GUEST_RIP);
   }
 
+  /** The guest executes 64-bit code. */
+  get in64BitMode(): boolean {
+    return modeOf(this.virtual.processor.state) === '64-bit';
+  }
+
+  /** The linear address of the instruction at RIP. */
+  get linearRip(): Long {
+    if (this.in64BitMode) return this.rip;
+    const { state } = this.virtual.processor;
+    return Long.fromBits(state.words[CS_BASE] + this.rip.low, 0);
+  }
+
+  /** A general register, of which 32 bits count outside 64-bit mode. */
+  register(number: number): Long {
+    const value = this.virtual.processor.state.get64(2 * number);
+    return this.in64BitMode ? value : Long.fromBits(value.low, 0);
+  }
+
   get cpl(): number {
     return this.virtual.processor.state.cpl;
   }
@@ -161,7 +176,8 @@ export class Vcpu {
   /** Go past the instruction that exited; what it blocked is over with it. */
   skipInstruction(): void {
     const { vmcs } = this.virtual;
-    vmcs.set64(GUEST_RIP, this.rip.add(vmcs.get32(EXIT_LENGTH)));
+    const next = this.rip.add(vmcs.get32(EXIT_LENGTH));
+    vmcs.set64(GUEST_RIP, this.in64BitMode ? next : Long.fromBits(next.low, 0));
     vmcs.set32(INTERRUPTIBILITY, vmcs.get32(INTERRUPTIBILITY) & ~SHADOWS);
   }
 
@@ -202,11 +218,7 @@ export class Vcpu {
    * needs bits set that the guest does not see.
    */
   adoptControlRegisters(): void {
-    const { vmcs } = this.virtual;
-    vmcs.write('CR0_READ_SHADOW', vmcs.read('GUEST_CR0'));
-    vmcs.write('CR4_READ_SHADOW', vmcs.read('GUEST_CR4'));
-    vmcs.write('GUEST_CR0', vmcs.read('GUEST_CR0').or(Long.fromInt(CR0_FIXED_1, true)));
-    vmcs.write('GUEST_CR4', vmcs.read('GUEST_CR4').or(CR4_FIXED_1));
+    adoptControlRegisters(this);
   }
 
   /** What ends blocking: being runnable, or a timer that has to be turned into an interrupt. */

@@ -148,7 +148,7 @@ describe('the instruction table', () => {
   test('privileges are those of the SDM', () => {
     const having = (wanted: string) => mnemonicsWith(({ privilege }) => privilege === wanted);
     expect(having('supervisor')).toBe(
-      'CLTS HLT INVD INVLPG LGDT LIDT LLDT LMSW LTR MOV RDMSR SWAPGS SYSEXIT WBINVD WBNOINVD WRMSR',
+      'CLTS HLT INVD INVLPG INVPCID LGDT LIDT LLDT LMSW LTR MOV RDMSR SWAPGS SYSEXIT WBINVD WBNOINVD WRMSR',
     );
     expect(having('iopl')).toBe('CLI STI');
     expect(having('io')).toBe('IN INSB INSD INSW OUT OUTSB OUTSD OUTSW');

@@ -41,6 +41,7 @@ const PRIVILEGES: Readonly<Record<Privilege, string>> = {
   iopl: '#GP(0) unless CPL <= IOPL',
   tsc: '#GP(0) if CR4.TSD is 1 and CPL is not 0',
   pmc: '#GP(0) if CR4.PCE is 0 and CPL is not 0',
+  umip: '#GP(0) if CR4.UMIP is 1 and CPL is not 0',
   hidden: '#UD unless CPL is 0',
 };
 

@@ -39,7 +39,7 @@ export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
 
 /** VMMCALL becomes VMCALL where it stands, to be executed again. */
 function patchHypercall(vcpu: Vcpu): boolean {
-  const bytes = readGuestBytes(vcpu, vcpu.rip, VMMCALL.length);
+  const bytes = readGuestBytes(vcpu, vcpu.linearRip, VMMCALL.length);
   if (bytes === null || !VMMCALL.every((byte, i) => byte === bytes[i])) return false;
-  return writeGuestBytes(vcpu, vcpu.rip, VMCALL);
+  return writeGuestBytes(vcpu, vcpu.linearRip, VMCALL);
 }
