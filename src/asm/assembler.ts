@@ -177,7 +177,11 @@ function symbolsOf(session: Session): AssembledSymbol[] {
   const symbols: AssembledSymbol[] = [];
   for (const { name, kind, value, global } of session.allSymbols()) {
     // Labels of macro calls have names that nobody wrote.
-    if ((kind !== 'label' && kind !== 'equ') || value === null || /^\.\.@\d|^section\./.test(name)) {
+    if (
+      (kind !== 'label' && kind !== 'equ') ||
+      value === null ||
+      /^\.\.@\d|^section\./.test(name)
+    ) {
       continue;
     }
     const section = sectionOf(value);

@@ -174,11 +174,7 @@ function parseMemory(
   return { kind: 'memory', address, width, segment, displacementWidth, addressing, place };
 }
 
-function parseInside(
-  cursor: Cursor,
-  segmentBefore: number,
-  codeSize: CodeSize,
-): Inside | null {
+function parseInside(cursor: Cursor, segmentBefore: number, codeSize: CodeSize): Inside | null {
   const inside: Inside = { displacementWidth: 0, addressing: null, segment: segmentBefore };
   for (;;) {
     const word = cursor.keyword();

@@ -140,7 +140,7 @@ export class SectionTable {
     else if (placing.vfollows !== null) {
       const { vstart, size } = placing.vfollows;
       section.vstart = alignTo(vstart.add(size), placing.valign || DEFAULT_ALIGN);
-    }
+    } else section.vstart = alignTo(section.vstart, placing.valign || 1);
     const isAligned = placing.valign === 0 || section.vstart.and(placing.valign - 1).isZero();
     if (isAligned) return null;
     return { section, message: `section ${section.name} does not run at a multiple of its valign` };
@@ -149,9 +149,7 @@ export class SectionTable {
 
 /** Bytes from the origin to the last byte of any section, if they do not lie on each other. */
 function lengthFrom(origin: Long, sections: readonly Section[]): number | PlacingError {
-  const filled = sections
-    .filter(({ size }) => size > 0)
-    .sort((a, b) => a.start.compare(b.start));
+  const filled = sections.filter(({ size }) => size > 0).sort((a, b) => a.start.compare(b.start));
   let before: Section | null = null;
   for (const section of filled) {
     if (section.start.lt(origin)) {
