@@ -29,6 +29,7 @@ export {
   loadPdptes,
   loadsPdptes,
 } from './control-registers.ts';
+export { Dr7, recordDebugException } from './debug-registers.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,

@@ -9,6 +9,7 @@ import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts
 import { acceptApicEvents } from './apic-events.ts';
 import { endSpin } from './directed-yield.ts';
 import { emulateInstruction, tracePort } from './emulate.ts';
+import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import type { ExitHandlers } from './exits/handlers.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
@@ -184,6 +185,7 @@ export class VcpuThread implements ThreadBody {
     this.record(pcpu, reason);
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
+    takeDebugRegisters(vcpu);
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);

@@ -303,6 +303,49 @@ describe('running', () => {
   });
 });
 
+describe('injection in real mode', () => {
+  // The vector table at 0: vector 0x20 leads to 0x2000:0x10.
+  function real(): VmxBench {
+    const bench = guest(REAL, VMCALL);
+    bench.write64(4 * 0x20, 0x20000010);
+    bench.memory.write(bench.ramHpa + 0x20010, Uint8Array.of(0x0f, 0x01, 0xc1));
+    bench.set({ GUEST_RFLAGS: 0x202 });
+    return bench;
+  }
+  const frame = (bench: VmxBench) =>
+    [0, 2, 4].map((at) => bench.read64(bench.field('GUEST_RSP') + at) % 0x10000);
+
+  test.each([
+    ['an external interrupt', 0x80000020, 0, 0],
+    ['a hardware exception', 0x80000314, 0, 0],
+    ['a software interrupt', 0x80000420, 2, 2],
+  ])('%s goes through the vector table', (_what, information, lengthBytes, ip) => {
+    const bench = real();
+    bench.write64(4 * 0x14, 0x20000010);
+    bench.set({
+      VM_ENTRY_INTR_INFO_FIELD: information,
+      VM_ENTRY_INSTRUCTION_LEN: lengthBytes,
+    });
+    expect(bench.resume()).toEqual(exitRecord('VMCALL', 0x10, { lengthBytes: 3 }));
+    expect(bench.field('GUEST_CS_BASE')).toBe(0x20000);
+    expect(frame(bench)).toEqual([ip, 0x1000, 0x202]);
+    expect(bench.field('GUEST_RFLAGS') & 0x200).toBe(0);
+  });
+
+  test('a fault on the way exits without an error code', () => {
+    const bench = real();
+    // The table ends before the vector.
+    bench.set({
+      GUEST_IDTR_LIMIT: 4 * 0x20 - 1,
+      VM_ENTRY_INTR_INFO_FIELD: 0x80000020,
+      EXCEPTION_BITMAP: 1 << 13,
+    });
+    const exit = bench.resume();
+    expect(exit).toMatchObject({ reason: 'EXCEPTION_NMI', idtVectoring: 0x80000020 });
+    expect([exit.interruption, exit.errorCode]).toEqual([0x8000030d, null]);
+  });
+});
+
 describe('PDPTEs of a guest', () => {
   const DIRECTORY = 0x22000;
 
