@@ -1,7 +1,8 @@
 // `npm run bench`: guest instructions a second, ours and QEMU's emulator (TCG), same programs in
 // the same run, alternating. Prints medians, their spread and the ratio, as a Markdown table.
 // Instruction counts are known from the programs; QEMU's start-up is measured with an empty loop
-// and taken off. Without qemu-system-x86_64 only our own figures appear.
+// and taken off. Without qemu-system-x86_64 only our own figures appear. Then the time that
+// starting the command takes.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,6 +10,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assemble, formatDiagnostic } from '../src/asm/index.ts';
 import { checkScenario, Machine, type Scenario } from '../src/machine/index.ts';
+import { printStartUp } from './start-up.ts';
 
 interface Workload {
   readonly name: string;
@@ -121,6 +123,7 @@ function main(): void {
     console.log(`| ${workload.name} | ${print(a)} | ${right} |`);
   }
   rmSync(folder, { recursive: true });
+  printStartUp();
 }
 
 main();

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The command line: parse, call, print.
 
 import yargs, { type Argv } from 'yargs';
@@ -9,6 +8,7 @@ import {
   ASSEMBLY_FLAGS,
   address,
   assemblyOptions,
+  codeSize,
   count,
   fileOf,
   filesOf,
@@ -130,6 +130,11 @@ const disasm: Command = {
       type: 'string',
       describe: "address of a flat binary's first byte (default: the source's, or 0x100000)",
     },
+    bits: {
+      type: 'string',
+      describe:
+        'code size, 16, 32 or 64 (default: that of an ELF image; 32 for multiboot; else 64)',
+    },
     skip: { type: 'string', describe: 'bytes of code to pass over (default 0)' },
     length: { type: 'string', describe: 'bytes to look at (default all)' },
   },
@@ -138,6 +143,7 @@ const disasm: Command = {
     disasmCommand({
       file: fileOf(args),
       origin: address(args, 'origin'),
+      bits: codeSize(args),
       skip: count(args, 'skip', 0),
       length: count(args, 'length', Number.MAX_SAFE_INTEGER),
       ...assemblyOptions(args),
@@ -180,6 +186,11 @@ function declare(command: Argv, { argument, flags, examples, epilogue }: Command
   return epilogue === undefined ? command : command.epilogue(epilogue);
 }
 
+/** yargs lays out the help of every command that it calls, which takes time, mostly for wrapping. */
+function asksForHelp(words: readonly string[]): boolean {
+  return words.some((word) => ['help', '--help', '-h'].includes(word));
+}
+
 async function main(): Promise<void> {
   const words = spellOut(hideBin(process.argv));
   const command = COMMANDS.find(({ name }) => name === words[0]);
@@ -204,7 +215,7 @@ async function main(): Promise<void> {
   await parser
     .completion('completion', 'print a completion script for bash or zsh')
     .strict()
-    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .wrap(asksForHelp(words) ? Math.min(100, process.stdout.columns ?? 100) : null)
     .fail((message, error: unknown) => {
       const isUsage = error === undefined || (error instanceof Error && error.name === 'YError');
       throw isUsage ? usageFailure(message, command) : error;

@@ -2,6 +2,7 @@
 
 import Long from 'long';
 import { Segment } from '../isa/index.ts';
+import { DR6_RESET, DR7_RESET, PAT_RESET } from './reset.ts';
 import {
   Cr0,
   Cr4,
@@ -35,9 +36,6 @@ const BUSY_TSS_RIGHTS = 0xb | Rights.P;
 const LDT = 6;
 const TR = 7;
 
-/** PAT after reset. */
-const PAT_RESET = Long.fromBits(0x00070406, 0x00070406);
-
 /** Set control, segment and table registers; interrupts off, general registers untouched. */
 export function enterLongMode(state: ProcessorState, start: LongModeStart): void {
   const { words } = state;
@@ -48,8 +46,8 @@ export function enterLongMode(state: ProcessorState, start: LongModeStart): void
   state.set64(Word.RIP, Long.fromNumber(start.rip));
   state.set64(Word.RSP, Long.fromNumber(start.rsp));
   words[Word.RFLAGS] = Rflags.FIXED;
-  words[Word.DR6] = 0xffff0ff0 | 0;
-  words[Word.DR7] = 0x400;
+  words[Word.DR6] = DR6_RESET;
+  words[Word.DR7] = DR7_RESET;
   state.set64(wordOf('pat'), PAT_RESET);
   const dpl = start.cpl << Rights.DPL_SHIFT;
   const set = (number: number, selector: number, rights: number, limit: number) => {

@@ -1,4 +1,4 @@
-// Linear addresses to memory: 4-level paging with a software TLB in front. SDM 3, "Paging".
+// Linear addresses to memory: paging in all its modes with a software TLB in front. SDM 3, "Paging".
 // The TLB is coherent: a store to a paging-structure entry that a translation was derived from
 // drops the translations, on every processor. Hardware may keep them until invalidated, and may
 // also drop them at any time; so that a run does not depend on the size of a cache, here they never
@@ -6,7 +6,18 @@
 
 import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
+import { Breakpoints } from './debug-registers.ts';
 import { GuestFault, Vector } from './exceptions.ts';
+import { modeOf } from './mode.ts';
+import {
+  ENTRY_FORMATS,
+  Entry,
+  type EntryFormat,
+  isPdpteLegal,
+  PAGE_MASK,
+  pagingModeOf,
+  tableGpa,
+} from './page-tables.ts';
 import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Word } from './state.ts';
 import {
   Access,
@@ -16,9 +27,6 @@ import {
   type Virtualization,
 } from './virtualization.ts';
 
-/** Width of physical addresses, as CPUID 80000008H reports it. */
-export const PHYSICAL_ADDRESS_BITS = 46;
-
 const ENTRY_COUNT = 1024;
 /** Words of a TLB entry: tags for read, write and execute, linear high half, hpa of the page. */
 const STRIDE = 8;
@@ -27,17 +35,8 @@ const PAGE_HPA = 4;
 /** No page address is odd. */
 const NO_TAG = 1;
 
-const PAGE_MASK = ~0xfff;
-
 /** Bits of a page-fault error code. */
 const PF = { P: 1, W: 2, U: 4, RSVD: 8, ID: 16 } as const;
-
-/** Bits of a paging-structure entry, low word. */
-const Entry = { P: 1, RW: 2, US: 4, A: 32, D: 64, PS: 128 } as const;
-
-/** Bits 51:46 of an entry, in its high word: reserved. */
-const RESERVED_HIGH = 0x000fc000;
-const NX_HIGH = 1 << 31;
 
 /** Translations at one privilege. */
 class View {
@@ -64,6 +63,9 @@ export class Mmu {
     guarded: new View(false, true),
   } as const;
   private view = this.views.supervisor;
+  /** Accesses are made by the processor for itself, not by an instruction. */
+  private isImplicit = false;
+  private readonly breakpoints: Breakpoints;
   private empty = false;
   virtualization: Virtualization;
   platform: Platform;
@@ -73,7 +75,9 @@ export class Mmu {
     state: ProcessorState,
     virtualization: Virtualization,
     platform: Platform,
+    breakpoints = new Breakpoints(),
   ) {
+    this.breakpoints = breakpoints;
     this.memory = memory;
     this.state = state;
     this.virtualization = virtualization;
@@ -124,6 +128,9 @@ export class Mmu {
       return (entries[at + PAGE_HPA] >>> 0) + offset;
     }
     checkCanonical(low, high, lengthBytes, stack);
+    if (this.breakpoints.hasData && access !== Access.EXECUTE && !this.isImplicit) {
+      this.breakpoints.noteData(low, high, lengthBytes, access === Access.WRITE);
+    }
     if (offset + lengthBytes > 4096) return SPLIT;
     return this.locateInPage(low, high, access, this.view);
   }
@@ -153,7 +160,9 @@ export class Mmu {
       entries[at + LINEAR_HIGH] = high;
       entries[at + PAGE_HPA] = pageHpa;
     }
-    entries[at + access] = tag;
+    // Data in a page with a breakpoint come here each time.
+    const isWatched = this.breakpoints.hasData && this.breakpoints.watchesPage(low, high);
+    if (access === Access.EXECUTE || !isWatched) entries[at + access] = tag;
     this.empty = false;
     return hpa;
   }
@@ -163,26 +172,31 @@ export class Mmu {
    * flags, watches every entry it used.
    */
   private walk(low: number, high: number, access: AccessKind, view: View): number {
-    const words = this.state.words;
-    const noExecuteOn = (words[Word.EFER] & Efer.NXE) !== 0;
-    const tellsFetches = noExecuteOn || (words[Word.CR4] & Cr4.SMEP) !== 0;
+    const { words } = this.state;
+    const mode = pagingModeOf(words);
+    if (mode === 'none') return (low & PAGE_MASK) >>> 0;
+    const format = ENTRY_FORMATS[mode];
+    const cr4 = words[Word.CR4];
+    const noExecuteOn = (words[Word.EFER] & Efer.NXE) !== 0 && mode !== '32-bit';
+    const tellsFetches = noExecuteOn || (cr4 & Cr4.SMEP) !== 0;
     const fault = (bits: number) => {
       const write = access === Access.WRITE ? PF.W : 0;
       const fetch = access === Access.EXECUTE && tellsFetches ? PF.ID : 0;
       return new GuestFault(Vector.PF, bits | write | fetch | (view.isUser ? PF.U : 0), low, high);
     };
-    let table = tableGpa(words[Word.CR3], words[Word.CR3 + 1]);
+    const root = mode === 'PAE' ? Word.PDPTE0 + 2 * (low >>> 30) : Word.CR3;
+    if (mode === 'PAE' && (words[root] & Entry.P) === 0) throw fault(0);
+    let table = tableGpa(words[root], mode === '32-bit' ? 0 : words[root + 1]);
     let rights = Entry.RW | Entry.US;
     let noExecute = false;
-    for (let level = 4; ; level--) {
-      const index = levelIndex(low, high, level);
-      const gpa = table + index * 8;
-      const hpa = this.entryHpa(gpa, low, high);
+    for (let level = format.topLevel; ; level--) {
+      const gpa = table + format.index(low, high, level) * format.entryBytes;
+      const hpa = this.entryHpa(gpa, format, low, high);
       const entryLow = this.memory.view.getInt32(hpa, true);
-      const entryHigh = this.memory.view.getInt32(hpa + 4, true);
+      const entryHigh = format.entryBytes === 8 ? this.memory.view.getInt32(hpa + 4, true) : 0;
       if ((entryLow & Entry.P) === 0) throw fault(0);
-      const isLeaf = level === 1 || ((entryLow & Entry.PS) !== 0 && level <= 3);
-      if (hasReservedBits(entryLow, entryHigh, level, isLeaf, noExecuteOn)) {
+      const isLeaf = format.isLeaf(entryLow, level, cr4);
+      if (format.hasReservedBits(entryLow, entryHigh, level, isLeaf, noExecuteOn)) {
         throw fault(PF.P | PF.RSVD);
       }
       rights &= entryLow;
@@ -195,7 +209,7 @@ export class Mmu {
       if (!this.permits(rights, noExecute, access, view)) throw fault(PF.P);
       const flags = access === Access.WRITE ? Entry.A | Entry.D : Entry.A;
       if ((entryLow & flags) !== flags) this.setFlags(gpa, entryLow | flags, low, high);
-      return leafGpa(entryLow, entryHigh, level, low);
+      return format.leafGpa(entryLow, entryHigh, level, low);
     }
   }
 
@@ -211,12 +225,27 @@ export class Mmu {
     return !view.isUser && (this.state.words[Word.CR0] & Cr0.WP) === 0;
   }
 
-  private entryHpa(gpa: number, low: number, high: number): number {
+  private entryHpa(gpa: number, format: EntryFormat, low: number, high: number): number {
     const hpa = this.virtualization.translate(gpa, Access.READ, 'walk', low, high);
     // A table in device memory reads as all ones on hardware: present, with reserved bits set.
     if (hpa === DEVICE) throw new GuestFault(Vector.PF, PF.P | PF.RSVD, low, high);
-    this.memory.watch(Watch.TRANSLATION, hpa, 8);
+    this.memory.watch(Watch.TRANSLATION, hpa, format.entryBytes);
     return hpa;
+  }
+
+  /**
+   * The four PDPTEs that CR3 of PAE paging points to, as eight halves: what MOV to CR3 loads. Null
+   * if one that is present has reserved bits set, which faults.
+   */
+  readPdptes(cr3Low: number): Int32Array | null {
+    const halves = new Int32Array(8);
+    const gpa = (cr3Low & ~31) >>> 0;
+    const hpa = this.virtualization.translate(gpa, Access.READ, 'pdptes', 0, 0);
+    // Device memory reads as all ones: present, with reserved bits set.
+    if (hpa === DEVICE) return null;
+    for (let i = 0; i < 8; i++) halves[i] = this.memory.view.getInt32(hpa + 4 * i, true);
+    const areLegal = [0, 2, 4, 6].every((i) => isPdpteLegal(halves[i], halves[i + 1]));
+    return areLegal ? halves : null;
   }
 
   /** Write the low word of an entry of which the high word does not change. */
@@ -233,7 +262,7 @@ export class Mmu {
     if (hpa !== SPLIT) return this.readMemory(hpa, lengthBytes);
     const first = 4096 - (low & 0xfff);
     const head = this.readPiece(low, high, first);
-    const next = Long.fromBits(low, high).add(first);
+    const next = this.nextPage(low, high);
     const tail = this.readPiece(next.low, next.high, lengthBytes - first);
     return head.or(tail.shl(8 * first));
   }
@@ -263,7 +292,7 @@ export class Mmu {
       return;
     }
     const first = 4096 - (low & 0xfff);
-    const next = Long.fromBits(low, high).add(first);
+    const next = this.nextPage(low, high);
     const headHpa = this.locateInPage(low, high, Access.WRITE, this.view);
     const headGpa = this.deviceGpa;
     const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE, this.view);
@@ -282,10 +311,16 @@ export class Mmu {
     this.memory.noteWrite(hpa, lengthBytes);
   }
 
+  /** Where the page behind an address begins; linear addresses of 32 bits wrap around. */
+  private nextPage(low: number, high: number): Long {
+    const next = Long.fromBits(low, high).add(4096 - (low & 0xfff));
+    return high !== 0 || modeOf(this.state) === '64-bit' ? next : Long.fromBits(next.low, 0);
+  }
+
   /** Check that bytes may be written, in both pages if they lie in two, without writing. */
   probeWrite(low: number, high: number, lengthBytes: number, stack: boolean): void {
     if (this.locate(low, high, lengthBytes, Access.WRITE, stack) !== SPLIT) return;
-    const next = Long.fromBits(low, high).add(4096 - (low & 0xfff));
+    const next = this.nextPage(low, high);
     this.locateInPage(low, high, Access.WRITE, this.view);
     this.locateInPage(next.low, next.high, Access.WRITE, this.view);
   }
@@ -302,11 +337,14 @@ export class Mmu {
 
   private under<T>(view: View, work: () => T): T {
     const own = this.view;
+    const wasImplicit = this.isImplicit;
     this.view = view;
+    this.isImplicit = true;
     try {
       return work();
     } finally {
       this.view = own;
+      this.isImplicit = wasImplicit;
     }
   }
 }
@@ -324,39 +362,4 @@ function checkCanonical(low: number, high: number, lengthBytes: number, stack: b
   const endHigh = end > 0xffffffff ? (high + 1) | 0 : high;
   if (isCanonical(high) && isCanonical(endHigh)) return;
   throw new GuestFault(stack ? Vector.SS : Vector.GP, 0);
-}
-
-function levelIndex(low: number, high: number, level: number): number {
-  if (level === 1) return (low >>> 12) & 511;
-  if (level === 2) return (low >>> 21) & 511;
-  if (level === 3) return ((low >>> 30) | (high << 2)) & 511;
-  return (high >>> 7) & 511;
-}
-
-/** Bits 45:12 of CR3 or an entry. */
-function tableGpa(low: number, high: number): number {
-  return (high & ~(RESERVED_HIGH | 0xfff00000)) * 2 ** 32 + ((low & PAGE_MASK) >>> 0);
-}
-
-function leafGpa(entryLow: number, entryHigh: number, level: number, low: number): number {
-  const base = tableGpa(entryLow, entryHigh);
-  if (level === 1) return base;
-  const size = level === 2 ? 2 ** 21 : 2 ** 30;
-  const within = (low & PAGE_MASK & (size - 1)) >>> 0;
-  return Math.floor(base / size) * size + within;
-}
-
-function hasReservedBits(
-  low: number,
-  high: number,
-  level: number,
-  isLeaf: boolean,
-  noExecuteOn: boolean,
-): boolean {
-  if ((high & RESERVED_HIGH) !== 0) return true;
-  if (!noExecuteOn && (high & NX_HIGH) !== 0) return true;
-  if (level === 4) return (low & Entry.PS) !== 0;
-  if (!isLeaf || level === 1) return false;
-  // Bit 12 of a large page is PAT; the address bits below the page size are reserved.
-  return (low & (level === 2 ? 0x1fe000 : 0x3fffe000)) !== 0;
 }

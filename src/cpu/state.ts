@@ -41,6 +41,10 @@ const DECLARATION: readonly (readonly [name: string, width: 32 | 64])[] = [
   ['pat', 64],
   ['debugctl', 64],
   ['tscAdjust', 64],
+  ['pdpte0', 64],
+  ['pdpte1', 64],
+  ['pdpte2', 64],
+  ['pdpte3', 64],
   ...SEGMENT_REGISTERS.flatMap((name) => [
     [`${name}Base`, 64] as const,
     [`${name}Selector`, 32] as const,
@@ -105,6 +109,8 @@ export const Word = {
   DR6: wordOf('dr6'),
   DR7: wordOf('dr7'),
   EFER: wordOf('efer'),
+  /** Of four registers, two words each. */
+  PDPTE0: wordOf('pdpte0'),
   CS_SELECTOR: wordOf('csSelector'),
   CS_RIGHTS: wordOf('csRights'),
   SS_SELECTOR: wordOf('ssSelector'),

@@ -5,7 +5,7 @@
 // into a V or B. Until the last verb that may fault (accesses, divisions, `jump`, `raise`, `call`)
 // a meaning changes nothing but RSP, for engines undo no more than that. Widths are in bits.
 
-import type { Instruction, MemoryOperand, Operand } from './instruction.ts';
+import type { Instruction, MemoryOperand, Operand, PointerOperand } from './instruction.ts';
 import type { Width } from './registers.ts';
 
 /** The status flags and DF, which meanings read and write one by one; bit numbers in RFLAGS. */
@@ -27,12 +27,13 @@ export type SystemFunction =
   | 'crc32' // CRC32: (sum, data, bits of data) -> sum
   | 'depositBits' // PDEP: (value, mask) -> result
   | 'extractBits' // PEXT: (value, mask) -> result
-  | 'farCall' // CALL m16:16: (selector, offset)
-  | 'farJump' // JMP m16:16: (selector, offset)
+  | 'farCall' // CALL m16:16, ptr16:16: (selector, offset)
+  | 'farJump' // JMP m16:16, ptr16:16: (selector, offset)
   | 'farReturn' // far RET by operand size: (bytes to release)
   | 'halt' // HLT
   | 'in' // IN: (port) -> value of the operand size
-  | 'interrupt' // INT n, INT3: (vector)
+  | 'interrupt' // INT n, INT3, INTO: (vector)
+  | 'invalidateContext' // INVPCID: (type, low and high half of the descriptor)
   | 'invalidatePage' // INVLPG: (linear address)
   | 'iret' // IRET, IRETD, IRETQ by operand size
   | 'loadGdtr' // LGDT: (limit, base)
@@ -78,7 +79,7 @@ export const SEGMENT_LOOKS = ['read', 'write', 'accessRights', 'segmentLimit'] a
 export type SegmentLook = (typeof SEGMENT_LOOKS)[number];
 
 /** Vectors of the exceptions that meanings raise by themselves. */
-export type RaisedVector = 'DE' | 'UD' | 'GP';
+export type RaisedVector = 'DE' | 'BR' | 'UD' | 'GP';
 
 export interface Domain<V, B> {
   /** The instruction whose meaning is being asked for. */
@@ -196,5 +197,11 @@ export type Meaning = <V, B>(
 /** The operand as memory; for rows whose syntax admits nothing else. */
 export function asMemory(operand: Operand): MemoryOperand {
   if (operand.kind !== 'memory') throw new TypeError('row admits a non-memory operand');
+  return operand;
+}
+
+/** The operand as a far pointer; for rows whose syntax admits nothing else. */
+export function asPointer(operand: Operand): PointerOperand {
+  if (operand.kind !== 'pointer') throw new TypeError('row admits an operand that is no pointer');
   return operand;
 }

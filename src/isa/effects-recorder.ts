@@ -64,7 +64,7 @@ type B = SymbolicTruth;
 
 export class Recorder implements Domain<V, B> {
   readonly instruction: Instruction;
-  readonly stackWidth: Width = 64;
+  readonly stackWidth: Width;
   private path: SymbolicPath = fork(UNTOUCHED);
   private reads: Inputs = NO_INPUTS;
   private readonly accesses: Access[] = [];
@@ -74,8 +74,9 @@ export class Recorder implements Domain<V, B> {
   private repeats = false;
   private depth = 0;
 
-  constructor(instruction: Instruction) {
+  constructor(instruction: Instruction, stackWidth: Width) {
     this.instruction = instruction;
+    this.stackWidth = stackWidth;
   }
 
   effects(): Effects {
@@ -288,6 +289,8 @@ export class Recorder implements Domain<V, B> {
         return this.load(operand.width as Width, operand.segment, this.address(operand));
       case 'relative':
         return this.next();
+      case 'pointer':
+        throw new TypeError('a pointer is read in parts');
     }
   }
 

@@ -4,12 +4,12 @@
 //   ['r/m16|32|64, imm16|32|32', '81 /0 iw|id|id']
 //
 // and selects the operand size (66, nothing, REX.W). Operands: r8 r16 r32 r64, r/m8.., m8.. (memory
-// only), m (address only), m16:16.. (far pointer), imm8.. (sign-extended to the operand size),
-// uimm8.. (not), rel8 rel32, moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16`
+// only), m (address only), m16:16.. (far pointer in memory), ptr16:16.. (in the instruction), imm8.. (sign-extended to the operand size),
+// uimm8.. (not), rel8 rel16 rel32, moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16`
 // is a register of 32 bits or memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS.
-// Opcodes: o16 o32 o64 (the operand size, where no group says it), a32 a64 (the address size, where
+// Opcodes: o16 o32 o64 (the operand size, where no group says it), a16 a32 a64 (the address size, where
 // it selects the row), NP NFx 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed
-// ModR/M byte or a range E8-EF of them, ib iw id io cb cd mo. `VEX.LZ.F2.0F38.W0|W1 F5 /r` as in
+// ModR/M byte or a range E8-EF of them, ib iw id io cb cw cd cp mo. `VEX.LZ.F2.0F38.W0|W1 F5 /r` as in
 // the SDM, where `v32` in the syntax is the register in VEX.vvvv.
 
 import type { Meaning } from './domain.ts';
@@ -106,9 +106,9 @@ function operandSize(selecting: string, opcode: string): Width | 0 {
   return digits === null ? 0 : (Number(digits[1]) as Width);
 }
 
-function addressSize(opcode: string): 32 | 64 | 0 {
-  const match = /\ba(32|64)\b/.exec(opcode);
-  return match === null ? 0 : match[1] === '32' ? 32 : 64;
+function addressSize(opcode: string): 16 | 32 | 64 | 0 {
+  const match = /\ba(16|32|64)\b/.exec(opcode);
+  return match === null ? 0 : (Number(match[1]) as 16 | 32 | 64);
 }
 
 const NO_OPERAND: Omit<OperandSpec, 'text' | 'place'> = {
@@ -145,6 +145,10 @@ function parseOperand(text: string): OperandSpec {
   const far = /^m16:(16|32|64)$/.exec(text);
   if (far !== null) {
     return { ...base, place: 'rm', memoryWidth: Number(far[1]) as Width, far: true };
+  }
+  const pointer = /^ptr16:(16|32)$/.exec(text);
+  if (pointer !== null) {
+    return { ...base, place: 'pointer', far: true, immediateWidth: Number(pointer[1]) as Width };
   }
   if (text === 'm') return { ...base, place: 'rm', memoryWidth: 0 };
   if (text === 'm128') return { ...base, place: 'rm', memoryWidth: 128 };
@@ -187,7 +191,9 @@ const IMMEDIATE_BYTES: Readonly<Record<string, number>> = {
   id: 4,
   io: 8,
   cb: 1,
+  cw: 2,
   cd: 4,
+  cp: 6,
   mo: 8,
 };
 

@@ -3,6 +3,14 @@
 /** Widths of integer operands, in bits. */
 export type Width = 8 | 16 | 32 | 64;
 
+/**
+ * The default code size: 64 in 64-bit mode, else what CS.D says, in real and virtual-8086 mode 16.
+ * SDM 3, "Code Segment Descriptor in 64-bit Mode".
+ */
+export type CodeSize = 16 | 32 | 64;
+
+export const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
+
 /** Widths of memory operands, in bits; the widest are taken in halves. */
 export type MemoryWidth = Width | 128;
 

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bash, buildCommand, folderWith, MAIN, vmxlab } from '../support/command-line.ts';
+import { bash, buildCommand, folderWith, MAIN, UNPACKED, vmxlab } from '../support/command-line.ts';
 import { missing } from '../support/outside-tools.ts';
 
 const MACHINE = pathToFileURL(join(dirname(MAIN), '../machine/index.js')).href;
@@ -169,7 +169,7 @@ describe('what is printed', () => {
   test('progress on a terminal, when it takes longer than a second', async (context) => {
     if (noTerminal !== null) context.skip(noTerminal);
     // Turns of a virtual millisecond are held up, so that twenty of them take longer.
-    const node = `'${process.execPath}' --import ./slow.mjs '${MAIN}'`;
+    const node = `'${process.execPath}' --import ./slow.mjs '${UNPACKED}'`;
     const command = `${node} run pause.asm --json --until 20ms > report.json`;
     const { stdout } = await bash(folder, `script -qec "${command}" /dev/null`);
     expect(stdout).toMatch(/\r[\d.]+ ms of virtual time, [\d.]+ M instructions, [\d.]+ M\/s/);

@@ -390,6 +390,8 @@ class WasmDomain implements Domain<V, B>, Arithmetic {
         return this.load(operand.width as Width, operand.segment, this.address(operand));
       case 'relative':
         return constant(64, this.frame.next + BigInt(operand.displacement));
+      case 'pointer':
+        throw new TypeError('a pointer is read in parts');
     }
   }
 

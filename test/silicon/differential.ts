@@ -153,7 +153,7 @@ export class Differential {
 function encodingOf(row: Row, prng: Prng): { code: Uint8Array; instruction: Instruction } {
   for (let attempt = 0; attempt < 200; attempt++) {
     const code = randomEncoding(row, prng, INTO_DATA);
-    const decoded = decode(code, 0, code.length);
+    const decoded = decode(code, 0, code.length, 64);
     const isRow = decoded.kind === 'instruction' && decoded.instruction.row === row;
     if (isRow && !isForbidden(row, code)) return { code, instruction: decoded.instruction };
   }

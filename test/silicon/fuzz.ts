@@ -90,7 +90,7 @@ export class Fuzz {
 
   /** What to find out about some bytes. Nothing where an execution could do harm. */
   private ask(bytes: Uint8Array, prng: Prng): Question[] {
-    const decoded = decode(bytes, 0, bytes.length);
+    const decoded = decode(bytes, 0, bytes.length, 64);
     count(this.kinds, decoded.kind);
     const question = (length: number, expected: Question['expected'], mode: number) => {
       const one = caseOf(bytes.slice(0, length), mode);
@@ -114,7 +114,7 @@ export class Fuzz {
         if (lengthBytes === 1) return [whole];
         // Mostly one byte less, which is the sharpest question; sometimes any number less.
         const less = prng.below(4) === 0 ? 1 + prng.below(lengthBytes - 1) : lengthBytes - 1;
-        if (decode(bytes, 0, less).kind !== 'truncated') {
+        if (decode(bytes, 0, less, 64).kind !== 'truncated') {
           this.tell(bytes, decoded, `not truncated with ${less} bytes`);
         }
         return [whole, question(less, 'fetchFault', Mode.SINGLE_STEP)];

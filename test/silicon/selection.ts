@@ -1,7 +1,7 @@
 // Which rows of the instruction table are compared with the processor, how, and why not all of
 // them: a line for each exception, with its reason.
 
-import { ROWS, type Row } from '../../src/isa/index.ts';
+import { type Row, rowsIn } from '../../src/isa/index.ts';
 import { Mode } from './protocol.ts';
 
 /** Rows that are not executed here, by mnemonic. */
@@ -59,7 +59,7 @@ export function whyLeftOut(row: Row, features: ReadonlySet<string>): string | nu
 }
 
 /** Rows that machine code can be decoded to. */
-export const DECODABLE_ROWS: readonly Row[] = ROWS.filter(({ encodeOnly }) => !encodeOnly);
+export const DECODABLE_ROWS: readonly Row[] = rowsIn(64).filter(({ encodeOnly }) => !encodeOnly);
 
 /**
  * Executions that must never happen, whatever the row: INT 80h calls the kernel. INT 3 and INT 4

@@ -110,7 +110,7 @@ describe.skipIf(reason !== null)('the processor of this machine', () => {
     const one = caseOf(memory ? '48111f' : '4811d8');
     const [outcome] = await oracle.run({ data, cases: [one] });
     const comparison = new Comparison(new Interpreter(), data, followsUndefinedFlags());
-    const decoded = decode(one.code, 0, one.code.length);
+    const decoded = decode(one.code, 0, one.code.length, 64);
     if (decoded.kind !== 'instruction') throw new Error(decoded.kind);
     expect(comparison.differences(one, decoded.instruction, outcome)).toEqual([]);
     const other = changed(one, change);

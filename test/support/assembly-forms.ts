@@ -49,6 +49,8 @@ function choicesFor(spec: OperandSpec, row: Row, share: number): AssemblyOperand
       return [0x12345678, 0, -1].map((low) => absolute64(spec, Long.fromBits(low, 0x1234)));
     case 'immediate':
       return immediates(spec, row);
+    case 'pointer':
+      return [];
     case 'relative':
       return distances(spec).map((distance) => number(Long.fromNumber(distance)));
   }

@@ -17,7 +17,10 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
 /** What `npx vmxlab` starts. */
-export const MAIN = join(ROOT, 'dist/cli/main.js');
+export const MAIN = join(ROOT, 'dist/cli/launch.js');
+
+/** The same, of modules that another may reach into. */
+export const UNPACKED = join(ROOT, 'dist/cli/main.js');
 
 /** Held by the test file that builds: several may want to, at once. */
 const LOCK = join(ROOT, 'node_modules/.vmxlab-building');
@@ -81,8 +84,9 @@ export function vmxlab(
   words: readonly string[],
   options: StartOptions = {},
 ): Promise<Finished> {
-  const preload = options.preload === undefined ? [] : ['--import', options.preload];
-  return start(folder, process.execPath, [...preload, MAIN, ...words], options);
+  const { preload } = options;
+  const program = preload === undefined ? [MAIN] : ['--import', preload, UNPACKED];
+  return start(folder, process.execPath, [...program, ...words], options);
 }
 
 /** Loads the command anew for each line of words, in one process. */
