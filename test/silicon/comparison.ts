@@ -1,7 +1,7 @@
 // Compares what the interpreter made of a case with what the processor made of it.
 
 import { hasErrorCode, VECTOR_NAMES, Word } from '../../src/cpu/index.ts';
-import { GPR_NAMES, type Instruction } from '../../src/isa/index.ts';
+import { GPR_NAMES, Gpr, type Instruction } from '../../src/isa/index.ts';
 import { DEPARTURES, type Departure } from './departures.ts';
 import { CPU_NUMBER, type Interpreter, type Result, trapName } from './interpreter.ts';
 import { type Case, COMPLETED, codeSizeOf, Mode, type Outcome, PAGE } from './protocol.ts';
@@ -54,6 +54,7 @@ export class Comparison {
       isStepped &&
       outcome.trap === DEBUG &&
       outcome.rip === BigInt(start) &&
+      outcome.registers[2 * Gpr.RSP] === one.registers[2 * Gpr.RSP] &&
       (outcome.rflags & RF) !== 0;
     if (result.trap === null || isUntold) {
       this.compareMemory(outcome, []);

@@ -25,6 +25,18 @@ const isFault = (trap: number) => trap !== COMPLETED;
 
 export const DEPARTURES: readonly Departure[] = [
   {
+    reason: 'a processor may have no random number ready, and say so in CF',
+    applies: ({ row }) => /^RD(RAND|SEED)$/.test(row.mnemonic),
+    flags: 1,
+  },
+  {
+    reason:
+      'a far JMP to compatibility mode leaves the upper half of RSP alone here; the processor does ' +
+      'not keep it, and the SDM says that it is undefined there',
+    applies: ({ row, codeSize }) => codeSize === 64 && row.mnemonic === 'JMP',
+    upperHalves: [Gpr.RSP],
+  },
+  {
     reason:
       'POPA writes each register as it pops it, so that after a fault the first of them have ' +
       'their new values; here nothing is written before everything has been read',
