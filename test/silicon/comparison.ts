@@ -75,7 +75,7 @@ export class Comparison {
       }
     }
     this.compareRegisters(one, instruction, known, outcome, differs);
-    this.compareFlags(one, instruction, known, outcome, differs);
+    this.compareFlags(one, instruction, outcome, differs);
     if ((one.mode & Mode.SEGMENTS) !== 0) this.compareSegments(outcome, differs);
     const isMemoryKnown = known.some(({ memory }) => memory === true);
     this.compareMemory(outcome, isMemoryKnown ? [] : found);
@@ -139,12 +139,11 @@ export class Comparison {
   private compareFlags(
     one: Case,
     instruction: Instruction,
-    known: readonly Departure[],
     outcome: Outcome,
     differs: Differs,
   ): void {
     const undefinedOnes = this.followsFlags ? 0 : undefinedFlags(instruction, one);
-    const ignored = known.reduce((mask, { flags = 0 }) => mask | flags, RF | undefinedOnes);
+    const ignored = RF | undefinedOnes;
     const flags = this.interpreter.words[Word.RFLAGS] & ~ignored;
     const wanted = outcome.rflags & ~ignored;
     if (flags !== wanted) differs('rflags', flags.toString(16), wanted.toString(16));

@@ -4,14 +4,10 @@
 import { Gpr, type Instruction } from '../../src/isa/index.ts';
 import { COMPLETED } from './protocol.ts';
 
-const STATUS_FLAGS = 0x8d5;
-
 /** What not to compare after an instruction. */
 export interface Departure {
   readonly reason: string;
   readonly applies: (instruction: Instruction, ours: number, theirs: number) => boolean;
-  /** Bits of RFLAGS. */
-  readonly flags?: number;
   /** General registers of which only the low half counts. */
   readonly upperHalves?: readonly number[];
   /** All general registers. */
@@ -49,14 +45,6 @@ export const DEPARTURES: readonly Departure[] = [
       'if it does not get through one iteration; the SDM says nothing, AMD leaves them',
     applies: ({ addressWidth, repeat }) => addressWidth === 32 && repeat !== 'none',
     upperHalves: [Gpr.RCX, Gpr.RSI, Gpr.RDI],
-  },
-  {
-    reason:
-      'a fault in a later iteration of REPE CMPS or REPE SCAS puts the flags back to what they ' +
-      'were before the instruction; here every iteration stands alone, and its flags stay',
-    applies: ({ row, repeat }, ours) =>
-      row.repeat === 'compare' && repeat !== 'none' && isFault(ours),
-    flags: STATUS_FLAGS,
   },
   {
     reason:
