@@ -140,7 +140,7 @@ class Encoding {
     const segment = this.segment >= 0 ? [SEGMENT_PREFIXES[this.segment]] : [];
     const width = row.width === 0 ? prefixes.operandWidth || this.suffixWidth() : row.width;
     // What is asked for in so many words is written, even if it says nothing (66 C3).
-    const isFree = row.width === 0 || row.operandSize === 'native';
+    const isFree = row.width === 0 || /^(native|dword)$/.test(row.operandSize ?? '');
     const isAsked = isFree && prefixes.operandWidth === (codeSize === 16 ? 32 : 16);
     const operand = isAsked || takesOperandPrefix(row, width, codeSize) ? [0x66] : [];
     const address = addressWidth !== 0 && addressWidth !== codeSize ? [0x67] : [];

@@ -153,7 +153,7 @@ describe('one error each', () => {
     ['jmp 8:5', '1:1: this form does not exist in 64-bit code'],
     ['bits 16\norg 0x10000\nx: mov ax, x', '3:4: address 0x10000 does not fit 16 bits'],
     ['section .a start=5 follows=.text', "1:9: 'start' and 'follows' say the same thing"],
-    ['section .a follows=.b', '1:20: unexpected \'.b\' (a section that stands above)'],
+    ['section .a follows=.b', "1:20: unexpected '.b' (a section that stands above)"],
     ['section .a vstart=5\nsection .a vstart=6', '2:9: section .a has another vstart already'],
     ['org 8\nnop\nsection .a start=4\nnop', '3:9: section .a begins before the origin, 0x8'],
     ['dq 1\nsection .a start=4\nnop', '2:9: sections .text and .a overlap'],
@@ -164,7 +164,10 @@ describe('one error each', () => {
     ['[bits 64', "1:9: the line ends here (']')"],
     ['default foo', "1:9: unexpected 'foo' (rel, abs)"],
     ['section .text nobits', '1:9: section .text is already progbits'],
-    ['section .text foo', "1:15: unknown section attribute 'foo' (align=N, nobits, progbits, start=, vstart=, follows=, vfollows=, valign=)"],
+    [
+      'section .text foo',
+      "1:15: unknown section attribute 'foo' (align=N, nobits, progbits, start=, vstart=, follows=, vfollows=, valign=)",
+    ],
     ['align 3', '1:7: cannot align to 3 (a power of two)'],
     [
       'section .bss\nnop',

@@ -24,7 +24,10 @@ test.each([
   ['.code32\njmpl x', '2:1: a jump to a place has no suffix'],
   ['.code32\ndata32 nop', "2:8: prefix 'data32' says what 32-bit code is"],
   ['.code32\nrex nop', '2:5: REX exists in 64-bit mode only'],
-  ['.code16\nmovw (%bx,%bp), %ax', '2:11: this register cannot be the index of an address (%si or %di)'],
+  [
+    '.code16\nmovw (%bx,%bp), %ax',
+    '2:11: this register cannot be the index of an address (%si or %di)',
+  ],
   ['.code16\nmovw (%sp), %ax', '2:7: this register cannot be the base of an address (%bx or %bp)'],
   ['.uleb128 5', "1:1: '.uleb128' is not supported"],
   ['.altmacro', "1:1: '.altmacro' is not supported"],

@@ -51,7 +51,9 @@ export function runGnu(programs: readonly (readonly string[])[]): GnuResult[] {
       writeFileSync(join(folder, `script${i}.ld`), scriptFor(sources));
       const machine = sources.some(isNarrow) ? '-m elf_i386' : '';
       const steps = [
-        ...sources.map((source, j) => `as ${isNarrow(source) ? '--32' : '--64'} -o in${i}.${j}.o in${i}.${j}.s`),
+        ...sources.map(
+          (source, j) => `as ${isNarrow(source) ? '--32' : '--64'} -o in${i}.${j}.o in${i}.${j}.s`,
+        ),
         `ld ${machine} -T script${i}.ld -e 0 --oformat binary -o out${i}.bin ${objects.join(' ')}`,
       ];
       return `( ${steps.join(' && ')} ) 2> messages${i}.txt`;

@@ -316,10 +316,15 @@ export class ModeBench {
     }
   }
 
+  /** From now on exceptions are delivered rather than caught. */
+  letEventsThrough(): void {
+    this.catching = false;
+  }
+
   /** Execute so many instructions, with events delivered. Why it stopped, or ''. */
   run(source: string, count = 1): string {
     this.place(source);
-    this.catching = false;
+    this.letEventsThrough();
     for (let i = 0; i < count; i++) {
       const stop = describeStop(this.processor.step());
       if (stop !== '') return stop;

@@ -32,24 +32,8 @@ const IGNORED: ReadonlySet<string> = new Set([
 /** What GNU as has and this has not. */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
   ...['.abort', '.altmacro', '.noaltmacro', '.balignw', '.balignl', '.p2alignw', '.p2alignl'],
-  ...[
-    '.bundle_align_mode',
-    '.bundle_lock',
-    '.bundle_unlock',
-    '.cfi_escape',
-  ],
-  ...[
-    '.dc',
-    '.dc.a',
-    '.dc.b',
-    '.dc.l',
-    '.dc.w',
-    '.dcb',
-    '.ds',
-    '.double',
-    '.eqv',
-    '.float',
-  ],
+  ...['.bundle_align_mode', '.bundle_lock', '.bundle_unlock', '.cfi_escape'],
+  ...['.dc', '.dc.a', '.dc.b', '.dc.l', '.dc.w', '.dcb', '.ds', '.double', '.eqv', '.float'],
   ...['.func', '.endfunc', '.gnu_attribute', '.insn', '.linkonce', '.lto_discard', '.mri', '.nop'],
   ...[
     '.nops',

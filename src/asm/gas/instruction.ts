@@ -169,14 +169,15 @@ function body(
     return body({ mnemonic: 'INT3' }, [], given, context, place);
   }
   const { mnemonic, operands } = tableSpelling(known.mnemonic, completed);
-  const sized = operands.map((operand, i) => sizedOperand(operand, i, known, operands, context));
+  const suffix = known.suffix ?? usualSuffix(mnemonic, given, context);
+  const named = suffix === undefined ? known : { ...known, suffix };
+  const sized = operands.map((operand, i) => sizedOperand(operand, i, named, operands, context));
   const { codeSize } = context.session;
   // The address that MONITOR takes is in RAX, or in EAX with a prefix.
   const isNarrow =
     mnemonic === 'MONITOR' &&
     texts.some((text) => text.kind === 'register' && isEax(text.register));
   const narrowing = isNarrow ? { addressWidth: 32 as const } : {};
-  const suffix = known.suffix ?? usualSuffix(mnemonic, given, context);
   const prefixes = { ...given, ...narrowing, ...suffixPrefixes(mnemonic, suffix, sized, codeSize) };
   const forms = branchForms(mnemonic);
   const branch = sized[0]?.kind === 'number' ? forms : null;
@@ -305,10 +306,7 @@ function sizedOperand(
 }
 
 /** GNU as writes an address of 64 bits out where 32 do not do. */
-function wideAddress(
-  operand: MemoryOperandText,
-  { session }: GasContext,
-): OperandText {
+function wideAddress(operand: MemoryOperandText, { session }: GasContext): OperandText {
   const { base, index } = operand.registers ?? { base: null, index: null };
   if (base !== null || index !== null || operand.addressing === 'rel') return operand;
   const value = session.constantNow(operand.address)?.number;

@@ -2,7 +2,13 @@
 // fs:[rbx+rcx*4+8]`, `table[rip]`, `offset table`. GNU as manual, "AT&T Syntax versus Intel
 // Syntax".
 
-import { type CodeSize, Gpr, type MemoryWidth, REGISTERS, type RegisterName } from '../../isa/index.ts';
+import {
+  type CodeSize,
+  Gpr,
+  type MemoryWidth,
+  REGISTERS,
+  type RegisterName,
+} from '../../isa/index.ts';
 import { Cursor } from '../cursor.ts';
 import type { Reporter } from '../diagnostics.ts';
 import type { Expression } from '../expression.ts';
@@ -132,8 +138,9 @@ interface Around {
 }
 
 function parseRest(cursor: Cursor, context: GasContext, around: Around): GasOperand | null {
-  const { keywords, segment, isBranch, place } = around;
-  const tokens = takeOperand(cursor);
+  const { segment, isBranch, place } = around;
+  const keywords = { ...around.keywords };
+  const tokens = withoutSizes(takeOperand(cursor), keywords);
   const count = (mark: string) => tokens.filter((token) => isMark(token, mark)).length;
   if (count('[') > count(']')) return cursor.fail(["']'"]);
   const terms = new Terms(tokens, cursor, context);
@@ -209,6 +216,18 @@ function takeOperand(cursor: Cursor): Token[] {
     cursor.take();
   }
   return tokens;
+}
+
+/** gcc writes the size of what a jump finds its target in inside the brackets. */
+function withoutSizes(tokens: readonly Token[], keywords: Keywords): Token[] {
+  const word = (at: number) => {
+    const token = tokens[at];
+    return token?.kind === 'name' ? token.text.toLowerCase() : '';
+  };
+  const isSize = (at: number) => SIZES.has(word(at)) && word(at + 1) === 'ptr';
+  const at = tokens.findIndex((_, i) => isSize(i));
+  if (at >= 0) keywords.size ??= SIZES.get(word(at)) ?? null;
+  return tokens.filter((_, i) => !isSize(i) && !isSize(i - 1));
 }
 
 /** Takes an address apart: terms with a register in them, and the rest, which is a displacement. */
