@@ -49,7 +49,6 @@ function decidedLine(
   ofQemu: string | null,
   ofBochs: string | null,
 ): string | null {
-  if (decision.stops !== undefined) return decision.stops === 'qemu' ? ofBochs : ofQemu;
   if (decision.right === 'neither') return decision.ours?.(ofBochs ?? '') ?? null;
   return decision.right === 'qemu' ? ofQemu : ofBochs;
 }
