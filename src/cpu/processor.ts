@@ -23,6 +23,7 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { checkUnit } from './fpu.ts';
 import { Mmu, SPLIT } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
 import { portAccess } from './port-access.ts';
@@ -323,7 +324,8 @@ export class Processor {
    * Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits".
    */
   private guard(instruction: Instruction): void {
-    const { privilege, intercept, protectedOnly } = instruction.row;
+    const { privilege, intercept, protectedOnly, unit } = instruction.row;
+    if (unit !== undefined) checkUnit(this.state, unit);
     if (protectedOnly === true && hasParagraphs(this.mode)) throw new GuestFault(Vector.UD);
     if (privilege !== undefined) {
       if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);

@@ -18,8 +18,10 @@ import {
   fork,
   type Inputs,
   incoming,
+  incomingLane,
   isSame,
   join,
+  MXCSR,
   NEXT,
   NO_INPUTS,
   opaque,
@@ -30,8 +32,10 @@ import {
   truth,
   UNTOUCHED,
   union,
+  XMM,
 } from './symbolic.ts';
 import { SYSTEM_EFFECTS } from './system-effects.ts';
+import type { FloatFunction, LaneFunction } from './vector-functions.ts';
 
 const STATUS =
   (1 << Flag.CF) |
@@ -53,6 +57,10 @@ const CONDITION_FLAGS: readonly (readonly Flag[])[] = [
   [Flag.SF, Flag.OF, Flag.ZF],
 ];
 
+/** Bits of MXCSR: masks, rounding and the treatment of denormals; and what exceptions set. */
+const MXCSR_CONTROL = 0xffc0;
+const MXCSR_FLAGS = 0x3f;
+
 /** An access, with its address as a value to compare others with. */
 interface Access {
   readonly effect: MemoryEffect;
@@ -73,6 +81,8 @@ export class Recorder implements Domain<V, B> {
   private mayJump = false;
   private repeats = false;
   private depth = 0;
+  /** What decides about the exceptions that are not settled yet. */
+  private signals: Inputs = NO_INPUTS;
 
   constructor(instruction: Instruction) {
     this.instruction = instruction;
@@ -88,6 +98,12 @@ export class Recorder implements Domain<V, B> {
       flagsRead: this.reads[FLAGS],
       flagsWritten: written[FLAGS],
       flagsMaybeWritten: maybe[FLAGS],
+      xmmRead: xmmList(this.reads),
+      xmmWritten: xmmList(written),
+      xmmMaybeWritten: xmmList(maybe),
+      mxcsrRead: this.reads[MXCSR],
+      mxcsrWritten: written[MXCSR],
+      mxcsrMaybeWritten: maybe[MXCSR],
       memory: this.accesses.map(({ effect }) => effect),
       jumps: jumped ? 'always' : this.mayJump ? 'sometimes' : 'never',
       repeats: this.repeats,
@@ -281,7 +297,7 @@ export class Recorder implements Domain<V, B> {
     switch (operand.kind) {
       case 'register':
         if (operand.high) return this.highByte(operand.number);
-        return this.register(operand.width, operand.number);
+        return this.register(operand.width as Width, operand.number);
       case 'immediate':
         return constant(operand.width, operand.value);
       case 'memory':
@@ -309,7 +325,7 @@ export class Recorder implements Domain<V, B> {
     } else if (operand.kind !== 'register') {
       throw new TypeError(`cannot write to a ${operand.kind} operand`);
     } else if (operand.high) this.setPart(operand.number, 2, value);
-    else this.setRegister(operand.width, operand.number, value);
+    else this.setRegister(operand.width as Width, operand.number, value);
   }
 
   address(operand: Operand): V {
@@ -349,6 +365,43 @@ export class Recorder implements Domain<V, B> {
     this.noteWritten(number, bytes);
   }
 
+  // XMM registers
+
+  xmm(width: 32 | 64, number: number, lane: number): V {
+    const inputs = this.lanesOf(width, number, lane).map(
+      (at) => this.path.lanes[at] ?? incomingLane(at),
+    );
+    return opaque(width, inputs.reduce(union));
+  }
+
+  setXmm(width: 32 | 64, number: number, lane: number, value: V): void {
+    this.use(value.inputs);
+    for (const at of this.lanesOf(width, number, lane)) {
+      this.path.lanes[at] = value.inputs;
+      this.noteWritten(XMM + number, 15 << (4 * (at & 3)));
+    }
+  }
+
+  private lanesOf(width: 32 | 64, number: number, lane: number): number[] {
+    return width === 32 ? [4 * number + lane] : [4 * number + 2 * lane, 4 * number + 2 * lane + 1];
+  }
+
+  lanes(_name: LaneFunction, x: V, y: V): V {
+    return mix(64, x, y);
+  }
+
+  float(_name: FloatFunction, x: V, y: V): V {
+    const inputs = union(NO_INPUTS.with(MXCSR, MXCSR_CONTROL), union(x.inputs, y.inputs));
+    this.signals = union(this.signals, inputs);
+    return opaque(64, inputs);
+  }
+
+  settleFloats(): void {
+    this.use(this.signals);
+    this.raises.add('XM');
+    this.path.touched[MXCSR] = this.path.touched[MXCSR] | MXCSR_FLAGS;
+  }
+
   // Memory
 
   load(width: Width, segment: number, offset: V): V {
@@ -367,6 +420,11 @@ export class Recorder implements Domain<V, B> {
       ({ effect, offset: other }) => effect.kind === 'modify' && isSame(offset, other),
     );
     if (!isModified) this.access('write', width, segment, offset);
+  }
+
+  storeWide(segment: number, offset: V, low: V, high: V): void {
+    this.store(64, segment, offset, low);
+    this.store(64, segment, this.add(64, offset, this.constant(64, 8)), high);
   }
 
   private access(kind: MemoryEffect['kind'], width: Width, segment: number, offset: V): void {
@@ -426,6 +484,8 @@ export class Recorder implements Domain<V, B> {
       this.setRegister(64, number, opaque(64, NO_INPUTS));
     }
     this.setFlags(own.flagsWritten ?? 0, NO_INPUTS);
+    this.use(NO_INPUTS.with(MXCSR, own.mxcsrRead ?? 0));
+    this.noteWritten(MXCSR, own.mxcsrWritten ?? 0);
     this.path.touched[FLAGS] = this.path.touched[FLAGS] | (own.flagsMaybeWritten ?? 0);
     if (own.memory !== undefined) {
       const effect = { kind: own.memory, width: 0, segment: -1, address: 'unknown' } as const;
@@ -447,6 +507,13 @@ function mixTruth(x: B, y: B): B {
 function registerList(masks: readonly number[]): RegisterBytes[] {
   return masks
     .slice(0, FLAGS)
+    .map((bytes, number) => ({ number, bytes }))
+    .filter(({ bytes }) => bytes !== 0);
+}
+
+function xmmList(masks: readonly number[]): RegisterBytes[] {
+  return masks
+    .slice(XMM, MXCSR)
     .map((bytes, number) => ({ number, bytes }))
     .filter(({ bytes }) => bytes !== 0);
 }

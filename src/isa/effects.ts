@@ -38,8 +38,7 @@ export interface MemoryEffect {
 /**
  * What one execution (one iteration under REP) does. Flags are masks of RFLAGS bits. A register or
  * flag counts as read only if its incoming value makes a difference to what is written, accessed or
- * decided. Not listed: registers that are neither general nor RFLAGS, which only the system
- * functions in `calls` reach; and the faults that come with privilege, memory and jumps.
+ * decided. Not listed: registers of other kinds, which only the system functions in `calls` reach; and the faults that come with privilege, memory and jumps.
  */
 export interface Effects {
   readonly registersRead: readonly RegisterBytes[];
@@ -50,6 +49,14 @@ export interface Effects {
   readonly flagsRead: number;
   readonly flagsWritten: number;
   readonly flagsMaybeWritten: number;
+  /** As those of general registers; `bytes` has 16 bits. */
+  readonly xmmRead: readonly RegisterBytes[];
+  readonly xmmWritten: readonly RegisterBytes[];
+  readonly xmmMaybeWritten: readonly RegisterBytes[];
+  /** Masks of bits of MXCSR. */
+  readonly mxcsrRead: number;
+  readonly mxcsrWritten: number;
+  readonly mxcsrMaybeWritten: number;
   readonly memory: readonly MemoryEffect[];
   readonly jumps: 'never' | 'sometimes' | 'always';
   /** It may ask to be executed again (REP). */

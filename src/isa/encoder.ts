@@ -160,7 +160,7 @@ function operationWidth(row: Row): Width {
   const first = row.operands[0];
   if (first !== undefined && row.width === 0) {
     const width = first.fixed?.width ?? (first.registerWidth || first.memoryWidth);
-    if (width > 0) return width as Width;
+    if (width > 0 && width < 128) return width as Width;
     if (first.place === 'immediate') return first.immediateWidth || 64;
   }
   return row.width === 0 ? 64 : row.width;
@@ -276,6 +276,7 @@ class Encoding {
     // ModR/M and what follows it come before immediates, whatever the order of the operands.
     this.eachOperand((operand, spec) => this.placeRegisterOrMemory(operand, spec));
     this.eachOperand((operand, spec) => this.placeNumber(operand, spec));
+    if (pattern.suffix >= 0) this.tail.push(pattern.suffix);
     if (this.rex !== 0 && this.rexForbidden) {
       return failure('AH, BH, CH and DH cannot be used with a REX prefix', []);
     }

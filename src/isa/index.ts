@@ -64,5 +64,12 @@ export {
   type Privilege,
   type Row,
   syntax,
+  type Unit,
 } from './row.ts';
+export {
+  type FloatFunction,
+  type LaneFunction,
+  type Precision,
+  Relation,
+} from './vector-functions.ts';
 export { mnemonics, ROWS, rowsByMnemonic, rowsIn } from './table.ts';

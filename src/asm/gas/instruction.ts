@@ -240,7 +240,7 @@ function sizedOperand(
   const isWide = first?.kind === 'register' && first.register.width === 64;
   const isMove = mnemonic === 'MOV' && index === 1 && first?.kind === 'register';
   if (operand.kind !== 'number' || !isMove) return operand;
-  if (absolute) return { ...operand, width: first.register.width, strict: true };
+  if (absolute) return { ...operand, width: first.register.width as Width, strict: true };
   return isWide && first.register.class === 'general' ? moveNumber(operand, context) : operand;
 }
 
