@@ -5,6 +5,7 @@ import Long from 'long';
 import { Cr4, STATE_BYTES, VECTOR_NAMES, Word, wordOf } from '../../src/cpu/index.ts';
 import { PAGE_SIZE } from '../../src/memory/index.ts';
 import { TestMachine } from '../support/test-processor.ts';
+import { imageOf, setImage } from './fxsave-image.ts';
 import { type Case, CODE, COMPLETED, DATA, Mode } from './protocol.ts';
 
 const USER_READ = 5;
@@ -131,6 +132,7 @@ export class Interpreter {
     words[Word.RFLAGS] = one.rflags | FIXED_AND_IF | (isStepped ? TF : 0);
     words[FS_BASE] = one.fsBase | 0;
     words[GS_BASE] = one.gsBase | 0;
+    if (one.vectors !== null) setImage(this.machine.processor.state, one.vectors);
     for (const [offset, low, high] of one.pokes) memory.write64(this.dataHpa + offset, low, high);
     return this.execute(isStepped);
   }
@@ -154,6 +156,11 @@ export class Interpreter {
 
   rip(): bigint {
     return this.machine.processor.state.get64(Word.RIP).toUnsigned().toBigInt();
+  }
+
+  /** Registers of FPU and SSE, as FXSAVE64 would store them. */
+  image(): Uint8Array {
+    return imageOf(this.machine.processor.state);
   }
 
   /** ES, DS, FS, GS. */

@@ -80,7 +80,12 @@ export function modeOf(row: Row): number {
   const isStepped = row.cost === 'branch' || /^(POPF|IRET|INT$)/.test(row.mnemonic);
   const names = row.operands.map(({ registerClass, text }) => `${registerClass} ${text}`);
   const hasSegment = names.some((name) => /segment/.test(name)) || /[FG]SBASE$/.test(row.mnemonic);
-  return (isStepped ? Mode.SINGLE_STEP : 0) | (hasSegment ? Mode.SEGMENTS : 0);
+  const hasVectors = row.unit !== undefined;
+  return (
+    (isStepped ? Mode.SINGLE_STEP : 0) |
+    (hasSegment ? Mode.SEGMENTS : 0) |
+    (hasVectors ? Mode.VECTORS : 0)
+  );
 }
 
 /** Registers not to compare: those that the instruction fills with this machine's own answer. */

@@ -23,6 +23,8 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   ['xlat', 'xlatb'],
 ]);
 
+const COMPARISON = /^cmp(?:eq|lt|le|unord|neq|nlt|nle|ord)([ps][sd])$/;
+
 /** Whether the text of a disassembled instruction names the mnemonic. */
 export function isSameMnemonic(mnemonic: string, text: string): boolean {
   const [name = ''] = text.replace(PREFIXES, '').split(/[\s,]/);
@@ -30,6 +32,8 @@ export function isSameMnemonic(mnemonic: string, text: string): boolean {
   // The width of a string instruction stands with its operands.
   const ourStem = ours.replace(/^(movs|cmps|stos|lods|scas|ins|outs)[bwdq]$/, '$1');
   if (ourStem === name || ours === (NAMES.get(name) ?? name)) return true;
+  // The predicate is part of its name.
+  if (name.replace(COMPARISON, 'cmp$1') === ours) return true;
   if (ours === 'sal') return name === 'shl';
   // Hints of processors that have them, nothing to others.
   if (ours === 'nop' && /^(prefetch\w*|bnd\w+|cldemote|rdssp[dq])$/.test(name)) return true;
