@@ -24,6 +24,7 @@ export const FloatException = {
 export const Mxcsr = {
   DAZ: 1 << 6,
   MASKS: 0x3f << 7,
+  OM: 1 << 10,
   UM: 1 << 11,
   ROUNDING: 3 << 13,
   FTZ: 1 << 15,
@@ -328,18 +329,28 @@ export class ExactFloat {
     const free = this.cut(mode, isNegative, magnitude, length - precision);
     const leading = exponent + length - 1 + (bitLength(free.kept) > precision ? 1 : 0);
     const isTiny = leading < least;
-    if (isTiny) return this.roundTiny(f, isNegative, magnitude, exponent);
-    if (!free.isExact) this.signal(FloatException.PE);
+    // An unmasked underflow or overflow is inexact only if it were so with any exponent.
+    if (!free.isExact && !isTiny) this.signal(FloatException.PE);
+    if (isTiny) return this.roundTiny(f, isNegative, magnitude, exponent, free.isExact);
     if (leading > f.bias) return this.overflow(f, isNegative);
     const significand = bitLength(free.kept) > precision ? free.kept >> 1n : free.kept;
     const encoded = BigInt(leading + f.bias) << BigInt(f.fractionBits);
     return this.zero(f, isNegative) | encoded | (significand & f.fractionMask);
   }
 
-  private roundTiny(f: Format, isNegative: boolean, magnitude: bigint, exponent: number): bigint {
+  private roundTiny(
+    f: Format,
+    isNegative: boolean,
+    magnitude: bigint,
+    exponent: number,
+    isExactFree: boolean,
+  ): bigint {
     this.signal(FloatException.TINY);
-    const isMasked = (this.control & Mxcsr.UM) !== 0;
-    if (isMasked && (this.control & Mxcsr.FTZ) !== 0) {
+    if ((this.control & Mxcsr.UM) === 0) {
+      if (!isExactFree) this.signal(FloatException.PE);
+      return this.zero(f, isNegative);
+    }
+    if ((this.control & Mxcsr.FTZ) !== 0) {
       this.signal(FloatException.UE | FloatException.PE);
       return this.zero(f, isNegative);
     }
@@ -351,7 +362,8 @@ export class ExactFloat {
   }
 
   private overflow(f: Format, isNegative: boolean): bigint {
-    this.signal(FloatException.OE | FloatException.PE);
+    this.signal(FloatException.OE);
+    if ((this.control & Mxcsr.OM) !== 0) this.signal(FloatException.PE);
     const { mode } = this;
     const toInfinity =
       mode === Rounding.NEAREST || mode === (isNegative ? Rounding.DOWN : Rounding.UP);
