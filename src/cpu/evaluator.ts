@@ -8,6 +8,7 @@ import type {
   Operand,
   RaisedVector,
   SystemFunction,
+  Wide,
   Width,
 } from '../isa/index.ts';
 import { Segment } from '../isa/index.ts';
@@ -272,6 +273,20 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
     if ((watched[hpa >>> 6] | watched[(hpa + bytes - 1) >>> 6]) !== 0) {
       this.memory.tellWatchers(hpa, bytes);
     }
+  }
+
+  loadWide(segment: number, offset: Slot): Wide<Slot> {
+    this.linear(segment, offset, WIDE_BYTES, Access.READ);
+    const { linearLow, linearHigh, view } = this;
+    const stack = segment === Segment.SS;
+    const hpa = this.mmu.locate(linearLow, linearHigh, WIDE_BYTES, Access.READ, stack);
+    if (hpa >= 0) {
+      const low = this.make(view.getInt32(hpa, true), view.getInt32(hpa + 4, true));
+      return { low, high: this.make(view.getInt32(hpa + 8, true), view.getInt32(hpa + 12, true)) };
+    }
+    const low = this.fromLong(this.mmu.read(linearLow, linearHigh, 8, stack));
+    const upper = Long.fromBits(linearLow, linearHigh).add(8);
+    return { low, high: this.fromLong(this.mmu.read(upper.low, upper.high, 8, stack)) };
   }
 
   storeWide(segment: number, offset: Slot, low: Slot, high: Slot): void {

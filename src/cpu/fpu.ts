@@ -34,6 +34,7 @@ const EXCEPTIONS = 0x3f;
 const SUMMARY = 0x8080;
 const STACK_FAULT = 0x40;
 const TOP_SHIFT = 11;
+const TOP = 7 << TOP_SHIFT;
 const FOP_BITS = 0x7ff;
 const ALL_VALID = 0xff;
 const QUADWORDS_BEFORE_DATA = 4;
@@ -105,6 +106,7 @@ export function clearFpuExceptions({ words }: ProcessorState): void {
 /** EMMS. */
 export function emptyFpu({ words }: ProcessorState): void {
   words[FTW] = 0;
+  words[FSW] &= ~TOP;
 }
 
 function summarize({ words }: ProcessorState): void {
@@ -146,6 +148,11 @@ export function readFpuImage(state: ProcessorState, index: number, isLong: boole
   }
 }
 
+/** The instruction pointer is kept as an address of 57 bits, the widest there is. */
+function canonical({ low, high }: Long): Long {
+  return Long.fromBits(low, (high << 7) >> 7);
+}
+
 /** FXRSTOR: the same twenty quadwords. */
 export function loadFpuImage(
   state: ProcessorState,
@@ -160,7 +167,7 @@ export function loadFpuImage(
   words[FTW] = control.high & ALL_VALID;
   words[FOP] = (control.high >>> 16) & FOP_BITS;
   summarize(state);
-  state.set64(FIP, isLong ? fip : Long.fromBits(fip.low, 0));
+  state.set64(FIP, isLong ? canonical(fip) : Long.fromBits(fip.low, 0));
   state.set64(FDP, isLong ? fdp : Long.fromBits(fdp.low, 0));
   for (let i = 0; i < DATA.length; i++) {
     const { significand, exponent } = stackRegister(state, i);

@@ -185,6 +185,8 @@ export interface Domain<V, B> {
   load(width: Width, segment: number, offset: V): V;
   loadForWrite(width: Width, segment: number, offset: V): V;
   store(width: Width, segment: number, offset: V, value: V): void;
+  /** Load 128 bits in one access. */
+  loadWide(segment: number, offset: V): Wide<V>;
   /** Store 128 bits: all of them, or none if it faults. */
   storeWide(segment: number, offset: V, low: V, high: V): void;
 
@@ -205,6 +207,12 @@ export interface Domain<V, B> {
   raise(vector: RaisedVector): void;
   /** Call a system function; its result, or 0 where it has none. */
   call(name: SystemFunction, ...args: V[]): V;
+}
+
+/** 128 bits, in halves of 64. */
+export interface Wide<V> {
+  readonly low: V;
+  readonly high: V;
 }
 
 export interface Division<V> {

@@ -3,7 +3,7 @@
 // use, not when it is asked for: INC looks at CF only to leave it alone.
 
 import Long from 'long';
-import type { Division, Domain, RaisedVector, SystemFunction } from './domain.ts';
+import type { Division, Domain, RaisedVector, SystemFunction, Wide } from './domain.ts';
 import { Flag } from './domain.ts';
 import type { Effects, MemoryEffect, RegisterBytes } from './effects.ts';
 import type { Instruction, Operand } from './instruction.ts';
@@ -420,6 +420,11 @@ export class Recorder implements Domain<V, B> {
       ({ effect, offset: other }) => effect.kind === 'modify' && isSame(offset, other),
     );
     if (!isModified) this.access('write', width, segment, offset);
+  }
+
+  loadWide(segment: number, offset: V): Wide<V> {
+    const low = this.load(64, segment, offset);
+    return { low, high: this.load(64, segment, this.add(64, offset, this.constant(64, 8))) };
   }
 
   storeWide(segment: number, offset: V, low: V, high: V): void {

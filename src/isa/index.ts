@@ -22,6 +22,7 @@ export {
   SEGMENT_LOOKS,
   type SegmentLook,
   type SystemFunction,
+  type Wide,
 } from './domain.ts';
 export {
   type AddressExpression,

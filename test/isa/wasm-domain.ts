@@ -13,6 +13,7 @@ import {
   type Operand,
   type RaisedVector,
   type SystemFunction,
+  type Wide,
   type Width,
 } from '../../src/isa/index.ts';
 import { FunctionBody, Op, Type } from '../support/wasm-module.ts';
@@ -461,6 +462,10 @@ class WasmDomain implements Domain<V, B>, Arithmetic {
   }
 
   settleFloats(): void {
+    throw new Declined();
+  }
+
+  loadWide(): Wide<V> {
     throw new Declined();
   }
 

@@ -3,7 +3,7 @@
 import { hasErrorCode, VECTOR_NAMES, Word } from '../../src/cpu/index.ts';
 import { GPR_NAMES, type Instruction } from '../../src/isa/index.ts';
 import { DEPARTURES, type Departure } from './departures.ts';
-import { IMAGE_PARTS, XMM_END } from './fxsave-image.ts';
+import { IMAGE_PARTS, partText, XMM_END } from './fxsave-image.ts';
 import { CPU_NUMBER, type Interpreter, type Result, trapName } from './interpreter.ts';
 import { type Case, CODE, COMPLETED, Mode, type Outcome, PAGE } from './protocol.ts';
 import { ownAnswers } from './selection.ts';
@@ -146,9 +146,7 @@ export class Comparison {
     const ours = this.interpreter.image();
     if (Buffer.compare(ours.subarray(0, XMM_END), theirs.subarray(0, XMM_END)) === 0) return;
     for (const [name, from, to] of IMAGE_PARTS) {
-      const [mine, other] = [ours, theirs].map((image) =>
-        Buffer.from(image.slice(from, to).reverse()).toString('hex'),
-      );
+      const [mine, other] = [ours, theirs].map((image) => partText(image, from, to));
       if (mine !== other) differs(name, mine, other);
     }
   }

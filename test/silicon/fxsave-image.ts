@@ -31,6 +31,11 @@ export const IMAGE_PARTS: readonly (readonly [name: string, from: number, to: nu
   }),
 ];
 
+/** A part of an image as one hexadecimal number. */
+export function partText(image: Uint8Array, from: number, to: number): string {
+  return Buffer.from(image.slice(from, to).reverse()).toString('hex');
+}
+
 /** FXSAVE counts data registers from the top of the stack. */
 function physical(statusWord: number, i: number): number {
   return ((statusWord >> 11) + i) & 7;

@@ -1,13 +1,12 @@
 // SDM 2: packed integers of SSE2, and the bitwise instructions and shuffles of SSE and SSE2.
 
-import type { Domain, Meaning } from '../domain.ts';
+import type { Domain, Meaning, Wide } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import type { Row } from '../row.ts';
 import type { LaneFunction } from '../vector-functions.ts';
 import {
   fromWords,
   immediateByte,
-  type Pair,
   readLanes,
   readWide,
   sse,
@@ -63,7 +62,7 @@ const sumDifferences: Combine = (d, x, y) => {
 /** The first operand's lanes made half as wide, and then the second's. */
 function pack(name: LaneFunction): Meaning {
   return (d, dst, src) => {
-    const from = ({ low, high }: Pair<ReturnType<typeof d.next>>) => {
+    const from = ({ low, high }: Wide<ReturnType<typeof d.next>>) => {
       const [a, b] = words(d, low);
       const [c, e] = words(d, high);
       return d.lanes(name, fromWords(d, a, c), fromWords(d, b, e));
@@ -74,7 +73,7 @@ function pack(name: LaneFunction): Meaning {
 }
 
 /** Lanes of 8 or 16 bits of the low or high halves, in turn. */
-function unpack(half: keyof Pair<unknown>, width: 8 | 16): Meaning {
+function unpack(half: keyof Wide<unknown>, width: 8 | 16): Meaning {
   return (d, dst, src) => {
     const y = readWide(d, src)[half];
     const x = readWide(d, dst)[half];
@@ -105,7 +104,7 @@ const shuffleWords: Meaning = (d, dst, src, choice) => {
 };
 
 /** PSHUFLW and PSHUFHW: four lanes of 16 bits in one half; the other is copied. */
-function shuffleHalf(half: keyof Pair<unknown>): Meaning {
+function shuffleHalf(half: keyof Wide<unknown>): Meaning {
   return (d, dst, src, choice) => {
     const value = readWide(d, src);
     const byte = immediateByte(choice);

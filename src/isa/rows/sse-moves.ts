@@ -83,16 +83,14 @@ const moveMasked: Meaning = (d, src, mask) => {
   const start = d.register(addressWidth, Gpr.RDI);
   const chosen = byteSigns(d, mask);
   const { low, high } = readWide(d, src);
-  const each = (work: (at: number) => void) => {
-    for (let at = 0; at < 16; at++) d.when(d.bit(chosen, at), () => work(at));
-  };
   const offset = (at: number) => d.add(addressWidth, start, d.constant(addressWidth, at));
-  // All of them, or none if one faults.
-  each((at) => d.loadForWrite(8, segment, offset(at)));
-  each((at) => {
+  // All must be there, chosen or not. Intel's processors look at the upper half first.
+  d.loadForWrite(64, segment, offset(8));
+  d.loadForWrite(64, segment, offset(0));
+  for (let at = 0; at < 16; at++) {
     const byte = d.shiftRight(at < 8 ? low : high, d.constant(8, 8 * (at & 7)));
-    d.store(8, segment, offset(at), d.truncate(8, byte));
-  });
+    d.when(d.bit(chosen, at), () => d.store(8, segment, offset(at), d.truncate(8, byte)));
+  }
 };
 
 export const sseMoves = [

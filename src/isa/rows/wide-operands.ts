@@ -1,16 +1,10 @@
 // Operands of SSE instructions: XMM registers and memory of up to 128 bits, as a pair of halves or
 // as lanes. Memory of 128 bits has to be aligned, but for the instructions that say otherwise.
 
-import type { Domain, Meaning } from '../domain.ts';
+import type { Domain, Meaning, Wide } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { type Form, instruction } from '../notation.ts';
 import type { Attributes, Row } from '../row.ts';
-
-/** 128 bits, in halves of 64. */
-export interface Pair<V> {
-  readonly low: V;
-  readonly high: V;
-}
 
 const BYTES = 16;
 
@@ -27,23 +21,21 @@ export function immediateByte(operand: Operand): number {
 }
 
 /** All of an XMM register or of memory at any address. */
-export function readUnaligned<V, B>(d: Domain<V, B>, operand: Operand): Pair<V> {
+export function readUnaligned<V, B>(d: Domain<V, B>, operand: Operand): Wide<V> {
   if (operand.kind === 'memory') {
-    const offset = d.address(operand);
-    const low = d.load(64, operand.segment, offset);
-    return { low, high: d.load(64, operand.segment, d.add(64, offset, d.constant(64, 8))) };
+    return d.loadWide(operand.segment, d.address(operand));
   }
   const number = xmmNumber(operand);
   return { low: d.xmm(64, number, 0), high: d.xmm(64, number, 1) };
 }
 
 /** All of an XMM register or of aligned memory. */
-export function readWide<V, B>(d: Domain<V, B>, operand: Operand): Pair<V> {
+export function readWide<V, B>(d: Domain<V, B>, operand: Operand): Wide<V> {
   if (operand.kind === 'memory') d.align(operand, BYTES);
   return readUnaligned(d, operand);
 }
 
-export function writeUnaligned<V, B>(d: Domain<V, B>, operand: Operand, value: Pair<V>): void {
+export function writeUnaligned<V, B>(d: Domain<V, B>, operand: Operand, value: Wide<V>): void {
   if (operand.kind === 'memory') {
     d.storeWide(operand.segment, d.address(operand), value.low, value.high);
     return;
@@ -53,7 +45,7 @@ export function writeUnaligned<V, B>(d: Domain<V, B>, operand: Operand, value: P
   d.setXmm(64, number, 1, value.high);
 }
 
-export function writeWide<V, B>(d: Domain<V, B>, operand: Operand, value: Pair<V>): void {
+export function writeWide<V, B>(d: Domain<V, B>, operand: Operand, value: Wide<V>): void {
   if (operand.kind === 'memory') d.align(operand, BYTES);
   writeUnaligned(d, operand, value);
 }

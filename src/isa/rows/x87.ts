@@ -7,11 +7,17 @@ import { instruction } from '../notation.ts';
 /** Of the image of FXSAVE: quadwords that are not XMM registers, and where those begin. */
 const FPU_QUADWORDS = 20;
 const XMM_START = 160;
-const IMAGE_BYTES = 416;
+const AREA_BYTES = 512;
 
 /** Only 64-bit code reaches, and saves, the upper eight. */
 function xmmCount<V, B>(d: Domain<V, B>): number {
   return d.instruction.codeSize === 64 ? 16 : 8;
+}
+
+/** Processors look at the end first, and find it within the address size. */
+function lastByte<V, B>(d: Domain<V, B>, start: V): V {
+  const { addressWidth } = d.instruction;
+  return d.add(addressWidth, start, d.constant(addressWidth, AREA_BYTES - 1));
 }
 
 const save: Meaning = (d, dst) => {
@@ -20,8 +26,8 @@ const save: Meaning = (d, dst) => {
   const start = d.address(dst);
   const at = (bytes: number) => d.add(64, start, d.constant(64, bytes));
   // It may lie in two pages: all is stored, or nothing.
-  d.loadForWrite(64, segment, start);
-  d.loadForWrite(64, segment, at(IMAGE_BYTES - 8));
+  d.loadForWrite(8, segment, lastByte(d, start));
+  d.loadForWrite(8, segment, start);
   for (let i = 0; i < FPU_QUADWORDS; i++) {
     d.store(64, segment, at(8 * i), d.call('readFpuImage', d.constant(8, i)));
   }
@@ -35,6 +41,7 @@ const restore: Meaning = (d, src) => {
   d.align(src, 16);
   const start = d.address(src);
   const load = (bytes: number) => d.load(64, segment, d.add(64, start, d.constant(64, bytes)));
+  d.load(8, segment, lastByte(d, start));
   const image = Array.from({ length: FPU_QUADWORDS }, (_, i) => load(8 * i));
   const registers = Array.from({ length: 2 * xmmCount(d) }, (_, i) => load(XMM_START + 8 * i));
   d.call('loadFpuImage', ...image);
