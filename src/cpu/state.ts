@@ -162,7 +162,7 @@ export const STATE_BYTES = WORD_COUNT * 4;
 
 /** Behind the state lies room for values that live only as long as an instruction. */
 export const SCRATCH_WORD = WORD_COUNT;
-const SCRATCH_WORDS = 1024;
+const SCRATCH_WORDS = 512;
 
 /** Behind that lies a log of the last blocks: two words each, and two for the log itself. */
 export const LOG_WORD = SCRATCH_WORD + SCRATCH_WORDS;

@@ -7,7 +7,7 @@ import type { Division, Domain, RaisedVector, SystemFunction, Wide } from './dom
 import { Flag } from './domain.ts';
 import type { Effects, MemoryEffect, RegisterBytes } from './effects.ts';
 import type { Instruction, Operand } from './instruction.ts';
-import type { Width } from './registers.ts';
+import type { MemoryWidth, Width } from './registers.ts';
 import {
   addScaled,
   bytesOf,
@@ -423,16 +423,21 @@ export class Recorder implements Domain<V, B> {
   }
 
   loadWide(segment: number, offset: V): Wide<V> {
-    const low = this.load(64, segment, offset);
-    return { low, high: this.load(64, segment, this.add(64, offset, this.constant(64, 8))) };
+    this.access('read', 128, segment, offset);
+    return { low: opaque(64, NO_INPUTS), high: opaque(64, NO_INPUTS) };
   }
 
   storeWide(segment: number, offset: V, low: V, high: V): void {
-    this.store(64, segment, offset, low);
-    this.store(64, segment, this.add(64, offset, this.constant(64, 8)), high);
+    this.use(low.inputs, high.inputs);
+    this.access('write', 128, segment, offset);
   }
 
-  private access(kind: MemoryEffect['kind'], width: Width, segment: number, offset: V): void {
+  private access(
+    kind: MemoryEffect['kind'],
+    width: MemoryWidth,
+    segment: number,
+    offset: V,
+  ): void {
     this.use(offset.inputs);
     const address = expression(offset);
     const effect = { kind, width, segment, address, certain: this.depth === 0 };

@@ -6,7 +6,7 @@ import type Long from 'long';
 import type { RaisedVector, SystemFunction } from './domain.ts';
 import { Recorder } from './effects-recorder.ts';
 import type { Instruction, Operand } from './instruction.ts';
-import type { Width } from './registers.ts';
+import type { MemoryWidth, Width } from './registers.ts';
 
 /** Bytes of a general-purpose register: bit n of `bytes` is byte n (AL 1, AH 2, AX 3, EAX 15). */
 export interface RegisterBytes {
@@ -27,7 +27,7 @@ export interface MemoryEffect {
   /** `modify` reads, and then writes in the same place. */
   readonly kind: 'read' | 'write' | 'modify';
   /** Bits; 0 for what a system function does to descriptor tables, task state and stacks. */
-  readonly width: Width | 0;
+  readonly width: MemoryWidth | 0;
   /** Number of the segment register whose base is added; -1 for linear addresses. */
   readonly segment: number;
   readonly address: AddressExpression | 'unknown';
