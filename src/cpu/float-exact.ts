@@ -184,7 +184,8 @@ export class ExactFloat {
     const sum = (x.isNegative ? -a : a) + (yNegative ? -b : b);
     if (sum !== 0n) return this.round(f, sum < 0n, sum < 0n ? -sum : sum, exponent);
     // Zeros of one sign keep it; what cancels out is +0, or -0 when rounding down.
-    const isNegative = x.kind === 'zero' && x.isNegative === yNegative ? yNegative : this.mode === 1;
+    const isNegative =
+      x.kind === 'zero' && x.isNegative === yNegative ? yNegative : this.mode === 1;
     return this.zero(f, isNegative);
   }
 

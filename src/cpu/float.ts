@@ -4,14 +4,7 @@
 // the engine, which does not keep their payloads.
 
 import { type FloatFunction, Relation } from '../isa/index.ts';
-import {
-  DOUBLE,
-  ExactFloat,
-  FloatException,
-  type Format,
-  Mxcsr,
-  SINGLE,
-} from './float-exact.ts';
+import { DOUBLE, ExactFloat, FloatException, type Format, Mxcsr, SINGLE } from './float-exact.ts';
 import { toBigInt } from './wide.ts';
 
 const doubles = new Float64Array(2);

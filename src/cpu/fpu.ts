@@ -129,8 +129,7 @@ function stackRegister({ words }: ProcessorState, i: number): (typeof DATA)[numb
 /** The first twenty quadwords of what FXSAVE stores; with FCS and FDS always 0. */
 export function readFpuImage(state: ProcessorState, index: number, isLong: boolean): Long {
   const { words } = state;
-  const pointer = (word: number) =>
-    isLong ? state.get64(word) : Long.fromBits(words[word], 0);
+  const pointer = (word: number) => (isLong ? state.get64(word) : Long.fromBits(words[word], 0));
   switch (index) {
     case 0:
       return Long.fromBits(words[FCW] | (words[FSW] << 16), words[FTW] | (words[FOP] << 16));
@@ -154,11 +153,7 @@ function canonical({ low, high }: Long): Long {
 }
 
 /** FXRSTOR: the same twenty quadwords. */
-export function loadFpuImage(
-  state: ProcessorState,
-  image: readonly Long[],
-  isLong: boolean,
-): void {
+export function loadFpuImage(state: ProcessorState, image: readonly Long[], isLong: boolean): void {
   const { words } = state;
   const [control, fip, fdp, { low: mxcsr }] = image;
   loadMxcsr(state, mxcsr);

@@ -175,7 +175,7 @@ export interface Domain<V, B> {
   lanes(name: LaneFunction, x: V, y: V): V;
   /**
    * A floating-point result as it is with all exceptions masked. What it signals is collected, and
-   * has to be settled before anything is written.
+   * has to be settled before anything is written. `int32ToDouble` is always exact.
    */
   float(name: FloatFunction, x: V, y: V): V;
   /** Put what was signalled into MXCSR; #XM if it is not masked (#UD if CR4.OSXMMEXCPT is 0). */

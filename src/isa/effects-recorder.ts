@@ -81,6 +81,7 @@ export class Recorder implements Domain<V, B> {
   private mayJump = false;
   private repeats = false;
   private depth = 0;
+  private readonly xmmValues = new Map<string, V>();
   /** What decides about the exceptions that are not settled yet. */
   private signals: Inputs = NO_INPUTS;
 
@@ -133,6 +134,7 @@ export class Recorder implements Domain<V, B> {
   }
 
   sub(width: Width, x: V, y: V): V {
+    if (x === y) return constant(width, Long.ZERO);
     return addScaled(width, x, y, -1);
   }
 
@@ -368,10 +370,13 @@ export class Recorder implements Domain<V, B> {
   // XMM registers
 
   xmm(width: 32 | 64, number: number, lane: number): V {
-    const inputs = this.lanesOf(width, number, lane).map(
-      (at) => this.path.lanes[at] ?? incomingLane(at),
-    );
-    return opaque(width, inputs.reduce(union));
+    const places = this.lanesOf(width, number, lane);
+    const inputs = places.map((at) => this.path.lanes[at] ?? incomingLane(at)).reduce(union);
+    // One object for one value, so that XORPS of a register with itself depends on nothing.
+    const key = `${width} ${inputs}`;
+    const known = this.xmmValues.get(key) ?? opaque(width, inputs);
+    if (places.every((at) => this.path.lanes[at] === undefined)) this.xmmValues.set(key, known);
+    return known;
   }
 
   setXmm(width: 32 | 64, number: number, lane: number, value: V): void {
@@ -386,11 +391,13 @@ export class Recorder implements Domain<V, B> {
     return width === 32 ? [4 * number + lane] : [4 * number + 2 * lane, 4 * number + 2 * lane + 1];
   }
 
-  lanes(_name: LaneFunction, x: V, y: V): V {
+  lanes(name: LaneFunction, x: V, y: V): V {
+    if (x === y && name.startsWith('subtract')) return constant(64, Long.ZERO);
     return mix(64, x, y);
   }
 
-  float(_name: FloatFunction, x: V, y: V): V {
+  float(name: FloatFunction, x: V, y: V): V {
+    if (name === 'int32ToDouble') return opaque(64, x.inputs);
     const inputs = union(NO_INPUTS.with(MXCSR, MXCSR_CONTROL), union(x.inputs, y.inputs));
     this.signals = union(this.signals, inputs);
     return opaque(64, inputs);
@@ -417,7 +424,8 @@ export class Recorder implements Domain<V, B> {
   store(width: Width, segment: number, offset: V, value: V): void {
     this.use(value.inputs);
     const isModified = this.accesses.some(
-      ({ effect, offset: other }) => effect.kind === 'modify' && isSame(offset, other),
+      ({ effect, offset: other }) =>
+        effect.kind === 'modify' && effect.width === width && isSame(offset, other),
     );
     if (!isModified) this.access('write', width, segment, offset);
   }
@@ -432,12 +440,7 @@ export class Recorder implements Domain<V, B> {
     this.access('write', 128, segment, offset);
   }
 
-  private access(
-    kind: MemoryEffect['kind'],
-    width: MemoryWidth,
-    segment: number,
-    offset: V,
-  ): void {
+  private access(kind: MemoryEffect['kind'], width: MemoryWidth, segment: number, offset: V): void {
     this.use(offset.inputs);
     const address = expression(offset);
     const effect = { kind, width, segment, address, certain: this.depth === 0 };

@@ -67,10 +67,10 @@ export {
   syntax,
   type Unit,
 } from './row.ts';
+export { mnemonics, ROWS, rowsByMnemonic, rowsIn } from './table.ts';
 export {
   type FloatFunction,
   type LaneFunction,
   type Precision,
   Relation,
 } from './vector-functions.ts';
-export { mnemonics, ROWS, rowsByMnemonic, rowsIn } from './table.ts';

@@ -43,8 +43,7 @@ function physical(statusWord: number, i: number): number {
 
 export function setImage(state: ProcessorState, image: Uint8Array): void {
   const view = new DataView(image.buffer, image.byteOffset);
-  const long = (at: number) =>
-    Long.fromBits(view.getInt32(at, true), view.getInt32(at + 4, true));
+  const long = (at: number) => Long.fromBits(view.getInt32(at, true), view.getInt32(at + 4, true));
   const fsw = view.getUint16(2, true);
   state.set('fcw', Long.fromInt(view.getUint16(0, true)));
   state.set('fsw', Long.fromInt(fsw));

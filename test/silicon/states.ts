@@ -3,9 +3,9 @@
 
 import { Gpr, type Instruction, type MemoryOperand, Segment } from '../../src/isa/index.ts';
 import type { Prng } from '../../src/sim/index.ts';
-import { vectorsFor } from './vector-states.ts';
 import { type Case, CODE, DATA, DATA_BYTES, Mode, PAGE } from './protocol.ts';
 import { mayStop } from './selection.ts';
+import { vectorsFor } from './vector-states.ts';
 
 /** Displacements with which absolute and RIP-relative operands reach the data. */
 export const INTO_DATA = { absolute: DATA + 0x7f8, ripRelative: DATA + 0x7f8 - CODE - 8 };

@@ -75,7 +75,8 @@ export function vectorsFor(
   const format = formatOf(instruction);
   const other = [SINGLE, DOUBLE][prng.below(2)];
   const value = () => {
-    if (format !== null && prng.below(8) !== 0) return lanes(format, () => floatValue(format, prng));
+    if (format !== null && prng.below(8) !== 0)
+      return lanes(format, () => floatValue(format, prng));
     if (prng.below(3) === 0) return lanes(other, () => floatValue(other, prng));
     return [edge(), edge()];
   };

@@ -50,8 +50,7 @@ const or: Combine = (d, x, y) => d.or(x, y);
 const xor: Combine = (d, x, y) => d.xor(x, y);
 
 /** The products of the lower words. */
-const multiplyWords: Combine = (d, x, y) =>
-  d.multiply(64, d.truncate(32, x), d.truncate(32, y));
+const multiplyWords: Combine = (d, x, y) => d.multiply(64, d.truncate(32, x), d.truncate(32, y));
 
 /** The sum of eight differences. */
 const sumDifferences: Combine = (d, x, y) => {
@@ -89,7 +88,12 @@ function arrange(width: 32 | 64, order: (choice: number) => readonly number[]): 
     const y = readLanes(d, width, src);
     const lanes = [...readLanes(d, width, dst), ...y];
     const chosen = order(choice.kind === 'immediate' ? immediateByte(choice) : 0);
-    writeLanes(d, width, dst, chosen.map((lane) => lanes[lane]));
+    writeLanes(
+      d,
+      width,
+      dst,
+      chosen.map((lane) => lanes[lane]),
+    );
   };
 }
 
@@ -100,7 +104,12 @@ const choiceOf = (byte: number, at: number) => (byte >> (2 * at)) & 3;
 const shuffleWords: Meaning = (d, dst, src, choice) => {
   const lanes = readLanes(d, 32, src);
   const byte = immediateByte(choice);
-  writeLanes(d, 32, dst, lanes.map((_, at) => lanes[choiceOf(byte, at)]));
+  writeLanes(
+    d,
+    32,
+    dst,
+    lanes.map((_, at) => lanes[choiceOf(byte, at)]),
+  );
 };
 
 /** PSHUFLW and PSHUFHW: four lanes of 16 bits in one half; the other is copied. */
@@ -150,13 +159,9 @@ function shiftBytes(isLeft: boolean): Meaning {
   return (d, dst, amount) => {
     const bits = 8 * Math.min(immediateByte(amount), 16);
     const toward = (x: ReturnType<typeof d.next>, count: number) =>
-      isLeft
-        ? d.shiftLeft(64, x, d.constant(8, count))
-        : d.shiftRight(x, d.constant(8, count));
+      isLeft ? d.shiftLeft(64, x, d.constant(8, count)) : d.shiftRight(x, d.constant(8, count));
     const away = (x: ReturnType<typeof d.next>, count: number) =>
-      isLeft
-        ? d.shiftRight(x, d.constant(8, count))
-        : d.shiftLeft(64, x, d.constant(8, count));
+      isLeft ? d.shiftRight(x, d.constant(8, count)) : d.shiftLeft(64, x, d.constant(8, count));
     const { low, high } = readWide(d, dst);
     const [inner, outer] = isLeft ? [low, high] : [high, low];
     const crossing = bits < 64 ? away(inner, 64 - bits) : toward(inner, bits - 64);
@@ -203,7 +208,12 @@ export const sseIntegers = [
     ['PADDW', 'FD', 'add16'],
     ['PADDD', 'FE', 'add32'],
   ]),
-  ...packed('PADDQ', 'Add packed quadwords', 'D4', halves((d, x, y) => d.add(64, x, y))),
+  ...packed(
+    'PADDQ',
+    'Add packed quadwords',
+    'D4',
+    halves((d, x, y) => d.add(64, x, y)),
+  ),
   ...packedLanes('Add packed integers with saturation', [
     ['PADDSB', 'EC', 'addSigned8'],
     ['PADDSW', 'ED', 'addSigned16'],
@@ -215,7 +225,12 @@ export const sseIntegers = [
     ['PSUBW', 'F9', 'subtract16'],
     ['PSUBD', 'FA', 'subtract32'],
   ]),
-  ...packed('PSUBQ', 'Subtract packed quadwords', 'FB', halves((d, x, y) => d.sub(64, x, y))),
+  ...packed(
+    'PSUBQ',
+    'Subtract packed quadwords',
+    'FB',
+    halves((d, x, y) => d.sub(64, x, y)),
+  ),
   ...packedLanes('Subtract packed integers with saturation', [
     ['PSUBSB', 'E8', 'subtractSigned8'],
     ['PSUBSW', 'E9', 'subtractSigned16'],
@@ -255,9 +270,7 @@ export const sseIntegers = [
       ['POR', 'EB', or],
       ['PXOR', 'EF', xor],
     ] as const
-  ).flatMap(([name, opcode, combine]) =>
-    packed(name, 'Bitwise logic', opcode, halves(combine)),
-  ),
+  ).flatMap(([name, opcode, combine]) => packed(name, 'Bitwise logic', opcode, halves(combine))),
   ...(
     [
       ['AND', '54', and],
@@ -276,20 +289,56 @@ export const sseIntegers = [
   ...packed('PACKUSWB', 'Pack with unsigned saturation', '67', pack('packUnsigned8')),
   ...packed('PUNPCKLBW', 'Interleave low bytes', '60', unpack('low', 8)),
   ...packed('PUNPCKLWD', 'Interleave low words', '61', unpack('low', 16)),
-  ...packed('PUNPCKLDQ', 'Interleave low doublewords', '62', arrange(32, () => [0, 4, 1, 5])),
-  ...packed('PUNPCKLQDQ', 'Interleave low quadwords', '6C', arrange(64, () => [0, 2])),
+  ...packed(
+    'PUNPCKLDQ',
+    'Interleave low doublewords',
+    '62',
+    arrange(32, () => [0, 4, 1, 5]),
+  ),
+  ...packed(
+    'PUNPCKLQDQ',
+    'Interleave low quadwords',
+    '6C',
+    arrange(64, () => [0, 2]),
+  ),
   ...packed('PUNPCKHBW', 'Interleave high bytes', '68', unpack('high', 8)),
   ...packed('PUNPCKHWD', 'Interleave high words', '69', unpack('high', 16)),
-  ...packed('PUNPCKHDQ', 'Interleave high doublewords', '6A', arrange(32, () => [2, 6, 3, 7])),
-  ...packed('PUNPCKHQDQ', 'Interleave high quadwords', '6D', arrange(64, () => [1, 3])),
-  ...sse('UNPCKLPS', 'Interleave low packed single', arrange(32, () => [0, 4, 1, 5]), [
-    ['xmm1, xmm2/m128', 'NP 0F 14 /r'],
-  ]),
-  ...packed('UNPCKLPD', 'Interleave low packed double', '14', arrange(64, () => [0, 2])),
-  ...sse('UNPCKHPS', 'Interleave high packed single', arrange(32, () => [2, 6, 3, 7]), [
-    ['xmm1, xmm2/m128', 'NP 0F 15 /r'],
-  ]),
-  ...packed('UNPCKHPD', 'Interleave high packed double', '15', arrange(64, () => [1, 3])),
+  ...packed(
+    'PUNPCKHDQ',
+    'Interleave high doublewords',
+    '6A',
+    arrange(32, () => [2, 6, 3, 7]),
+  ),
+  ...packed(
+    'PUNPCKHQDQ',
+    'Interleave high quadwords',
+    '6D',
+    arrange(64, () => [1, 3]),
+  ),
+  ...sse(
+    'UNPCKLPS',
+    'Interleave low packed single',
+    arrange(32, () => [0, 4, 1, 5]),
+    [['xmm1, xmm2/m128', 'NP 0F 14 /r']],
+  ),
+  ...packed(
+    'UNPCKLPD',
+    'Interleave low packed double',
+    '14',
+    arrange(64, () => [0, 2]),
+  ),
+  ...sse(
+    'UNPCKHPS',
+    'Interleave high packed single',
+    arrange(32, () => [2, 6, 3, 7]),
+    [['xmm1, xmm2/m128', 'NP 0F 15 /r']],
+  ),
+  ...packed(
+    'UNPCKHPD',
+    'Interleave high packed double',
+    '15',
+    arrange(64, () => [1, 3]),
+  ),
   ...sse(
     'SHUFPS',
     'Shuffle packed single',

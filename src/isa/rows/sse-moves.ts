@@ -47,12 +47,26 @@ function moveHalf(to: 0 | 1, from: 0 | 1): Meaning {
 
 const signsOfSingles: Meaning = (d, dst, src) => {
   const number = xmmNumber(src);
-  d.write(dst, signs(d, 32, [0, 1, 2, 3].map((lane) => d.xmm(32, number, lane))));
+  d.write(
+    dst,
+    signs(
+      d,
+      32,
+      [0, 1, 2, 3].map((lane) => d.xmm(32, number, lane)),
+    ),
+  );
 };
 
 const signsOfDoubles: Meaning = (d, dst, src) => {
   const number = xmmNumber(src);
-  d.write(dst, signs(d, 64, [0, 1].map((lane) => d.xmm(64, number, lane))));
+  d.write(
+    dst,
+    signs(
+      d,
+      64,
+      [0, 1].map((lane) => d.xmm(64, number, lane)),
+    ),
+  );
 };
 
 /** The sign of each lane as a bit. */

@@ -57,12 +57,7 @@ export function readLow<V, B>(d: Domain<V, B>, width: 32 | 64, operand: Operand)
 }
 
 /** As {@link readLow}; what is above the lane in a register stays. */
-export function writeLow<V, B>(
-  d: Domain<V, B>,
-  width: 32 | 64,
-  operand: Operand,
-  value: V,
-): void {
+export function writeLow<V, B>(d: Domain<V, B>, width: 32 | 64, operand: Operand, value: V): void {
   const isXmm = operand.kind === 'register' && operand.class === 'xmm';
   if (isXmm) d.setXmm(width, operand.number, 0, value);
   else d.write(operand, value);

@@ -14,23 +14,26 @@ function xmmCount<V, B>(d: Domain<V, B>): number {
   return d.instruction.codeSize === 64 ? 16 : 8;
 }
 
-/** Processors look at the end first, and find it within the address size. */
-function lastByte<V, B>(d: Domain<V, B>, start: V): V {
+/** An offset within the image, which is found within the address size. */
+function within<V, B>(d: Domain<V, B>, start: V, bytes: number): V {
   const { addressWidth } = d.instruction;
-  return d.add(addressWidth, start, d.constant(addressWidth, AREA_BYTES - 1));
+  return d.add(addressWidth, start, d.constant(addressWidth, bytes));
 }
 
 const save: Meaning = (d, dst) => {
   const { segment } = asMemory(dst);
   d.align(dst, 16);
   const start = d.address(dst);
-  const at = (bytes: number) => d.add(64, start, d.constant(64, bytes));
-  // It may lie in two pages: all is stored, or nothing.
-  d.loadForWrite(8, segment, lastByte(d, start));
+  const at = (bytes: number) => within(d, start, bytes);
+  // It may lie in two pages: all is stored, or nothing. Processors look at the end first.
+  d.loadForWrite(8, segment, within(d, start, AREA_BYTES - 1));
   d.loadForWrite(8, segment, start);
-  for (let i = 0; i < FPU_QUADWORDS; i++) {
-    d.store(64, segment, at(8 * i), d.call('readFpuImage', d.constant(8, i)));
-  }
+  const image = Array.from({ length: FPU_QUADWORDS }, (_, i) =>
+    d.call('readFpuImage', d.constant(8, i)),
+  );
+  image.forEach((value, i) => {
+    d.store(64, segment, at(8 * i), value);
+  });
   for (let i = 0; i < 2 * xmmCount(d); i++) {
     d.store(64, segment, at(XMM_START + 8 * i), d.xmm(64, i >> 1, i & 1));
   }
@@ -40,8 +43,8 @@ const restore: Meaning = (d, src) => {
   const { segment } = asMemory(src);
   d.align(src, 16);
   const start = d.address(src);
-  const load = (bytes: number) => d.load(64, segment, d.add(64, start, d.constant(64, bytes)));
-  d.load(8, segment, lastByte(d, start));
+  const load = (bytes: number) => d.load(64, segment, within(d, start, bytes));
+  d.load(8, segment, within(d, start, AREA_BYTES - 1));
   const image = Array.from({ length: FPU_QUADWORDS }, (_, i) => load(8 * i));
   const registers = Array.from({ length: 2 * xmmCount(d) }, (_, i) => load(XMM_START + 8 * i));
   d.call('loadFpuImage', ...image);
