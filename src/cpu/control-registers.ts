@@ -4,6 +4,7 @@
 
 import Long from 'long';
 import { GuestFault, Vector } from './exceptions.ts';
+import { isCanonical } from './mmu.ts';
 import { PHYSICAL_ADDRESS_BITS } from './page-tables.ts';
 import type { Processor } from './processor.ts';
 import { Cr0, Cr4, Efer, type ProcessorState, Rights, Word } from './state.ts';
@@ -21,6 +22,7 @@ export const CR4_ALLOWED =
   Cr4.PCE |
   Cr4.OSFXSR |
   Cr4.OSXMMEXCPT |
+  Cr4.UMIP |
   Cr4.VMXE |
   Cr4.FSGSBASE |
   Cr4.PCIDE |
@@ -212,6 +214,27 @@ function translationChanged(processor: Processor, number: number, old: ControlCo
     ((words[Word.CR4] ^ old.cr4) & TRANSLATION_CR4);
   if (changed !== 0 || !state.get64(Word.CR3).eq(old.cr3)) mmu.flush();
   if (number === 3) return;
-  mmu.updatePrivilege();
+  if (((words[Word.CR4] ^ old.cr4) & Cr4.DE) !== 0) processor.updateBreakpoints();
+  processor.updateMode();
   processor.requestAttention();
+}
+
+/** Types of INVPCID: an address, a context, everything, everything but global translations. */
+const INVPCID_TYPES = 4;
+
+/**
+ * INVPCID: its checks. Translations here are never older than the entries that they come from, so
+ * none has to be invalidated.
+ */
+export function invalidateContext({ state }: Processor, operands: readonly Long[]): void {
+  const [type, context, address] = operands;
+  const hasPcids = (state.words[Word.CR4] & Cr4.PCIDE) !== 0;
+  const ofContext = type.lt(2);
+  const isLegal =
+    type.high === 0 &&
+    type.low >>> 0 < INVPCID_TYPES &&
+    context.shru(12).isZero() &&
+    (!ofContext || hasPcids || context.isZero()) &&
+    (!type.isZero() || isCanonical(address.high));
+  if (!isLegal) throw new GuestFault(Vector.GP, 0);
 }

@@ -6,7 +6,9 @@
 
 import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
+import { Breakpoints } from './debug-registers.ts';
 import { GuestFault, Vector } from './exceptions.ts';
+import { modeOf } from './mode.ts';
 import {
   ENTRY_FORMATS,
   Entry,
@@ -16,7 +18,7 @@ import {
   pagingModeOf,
   tableGpa,
 } from './page-tables.ts';
-import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Rights, Word } from './state.ts';
+import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Word } from './state.ts';
 import {
   Access,
   type AccessKind,
@@ -61,6 +63,9 @@ export class Mmu {
     guarded: new View(false, true),
   } as const;
   private view = this.views.supervisor;
+  /** Accesses are made by the processor for itself, not by an instruction. */
+  private isImplicit = false;
+  private readonly breakpoints: Breakpoints;
   private empty = false;
   virtualization: Virtualization;
   platform: Platform;
@@ -70,7 +75,9 @@ export class Mmu {
     state: ProcessorState,
     virtualization: Virtualization,
     platform: Platform,
+    breakpoints = new Breakpoints(),
   ) {
+    this.breakpoints = breakpoints;
     this.memory = memory;
     this.state = state;
     this.virtualization = virtualization;
@@ -121,6 +128,9 @@ export class Mmu {
       return (entries[at + PAGE_HPA] >>> 0) + offset;
     }
     checkCanonical(low, high, lengthBytes, stack);
+    if (this.breakpoints.hasData && access !== Access.EXECUTE && !this.isImplicit) {
+      this.breakpoints.noteData(low, high, lengthBytes, access === Access.WRITE);
+    }
     if (offset + lengthBytes > 4096) return SPLIT;
     return this.locateInPage(low, high, access, this.view);
   }
@@ -150,7 +160,9 @@ export class Mmu {
       entries[at + LINEAR_HIGH] = high;
       entries[at + PAGE_HPA] = pageHpa;
     }
-    entries[at + access] = tag;
+    // Data in a page with a breakpoint come here each time.
+    const isWatched = this.breakpoints.hasData && this.breakpoints.watchesPage(low, high);
+    if (access === Access.EXECUTE || !isWatched) entries[at + access] = tag;
     this.empty = false;
     return hpa;
   }
@@ -301,10 +313,8 @@ export class Mmu {
 
   /** Where the page behind an address begins; linear addresses of 32 bits wrap around. */
   private nextPage(low: number, high: number): Long {
-    const { words } = this.state;
     const next = Long.fromBits(low, high).add(4096 - (low & 0xfff));
-    const is64Bit = (words[Word.EFER] & Efer.LMA) !== 0 && (words[Word.CS_RIGHTS] & Rights.L) !== 0;
-    return is64Bit || high !== 0 ? next : Long.fromBits(next.low, 0);
+    return high !== 0 || modeOf(this.state) === '64-bit' ? next : Long.fromBits(next.low, 0);
   }
 
   /** Check that bytes may be written, in both pages if they lie in two, without writing. */
@@ -327,11 +337,14 @@ export class Mmu {
 
   private under<T>(view: View, work: () => T): T {
     const own = this.view;
+    const wasImplicit = this.isImplicit;
     this.view = view;
+    this.isImplicit = true;
     try {
       return work();
     } finally {
       this.view = own;
+      this.isImplicit = wasImplicit;
     }
   }
 }

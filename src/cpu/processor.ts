@@ -6,6 +6,7 @@ import {
   type CodeSize,
   type Decoded,
   decode,
+  Gpr,
   type Instruction,
   MAX_INSTRUCTION_BYTES,
   Segment,
@@ -13,6 +14,7 @@ import {
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
 import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
+import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
@@ -24,11 +26,13 @@ import {
   Vector,
 } from './exceptions.ts';
 import { checkUnit } from './fpu.ts';
+import { hasVirtualInterruptFlag } from './interrupt-flag.ts';
 import { Mmu, SPLIT } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
 import { portAccess } from './port-access.ts';
 import { Activity, Blocking, Cr4, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
+import { mayUsePort } from './task-state.ts';
 import { Access, DEVICE, type Platform, type Virtualization } from './virtualization.ts';
 
 /** Why {@link Processor.run} returned. */
@@ -77,6 +81,7 @@ export class Processor {
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
+  private readonly breakpoints = new Breakpoints();
   private readonly blockLog: BlockLog;
   private readonly memory: PhysicalMemory;
   private readonly codeCache: CodeCache;
@@ -91,7 +96,13 @@ export class Processor {
     this.platform = parts.platform;
     this.state = new ProcessorState(parts.memory, parts.stateHpa);
     this.blockLog = new BlockLog(this.state);
-    this.mmu = new Mmu(parts.memory, this.state, parts.virtualization, parts.platform);
+    this.mmu = new Mmu(
+      parts.memory,
+      this.state,
+      parts.virtualization,
+      parts.platform,
+      this.breakpoints,
+    );
     // A store to a paging structure may have remapped the code that is being executed.
     parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
@@ -134,8 +145,15 @@ export class Processor {
 
   /** To be called after the state was changed from outside. */
   stateChanged(): void {
-    this.mmu.flush();
+    this.updateBreakpoints();
     this.updateMode();
+    this.attention = true;
+  }
+
+  /** To be called when DR0 to DR3, DR7 or CR4.DE may have changed. */
+  updateBreakpoints(): void {
+    this.breakpoints.update(this.state);
+    this.mmu.flush();
     this.attention = true;
   }
 
@@ -146,6 +164,7 @@ export class Processor {
   updateMode(): void {
     this.mode = modeOf(this.state);
     this.codeSize = codeSizeOf(this.state);
+    this.blockLog.codeSize = this.codeSize;
     this.evaluator.setMode(this.mode, stackWidthOf(this.state));
     this.mmu.updatePrivilege();
   }
@@ -239,20 +258,46 @@ export class Processor {
   private get needsCare(): boolean {
     const { words } = this.state;
     const isBlocking = (words[Word.INTERRUPTIBILITY] & SHADOWS) !== 0;
-    return isBlocking || (words[Word.RFLAGS] & (Rflags.TF | Rflags.RF)) !== 0;
+    const isFlagged = (words[Word.RFLAGS] & (Rflags.TF | Rflags.RF)) !== 0;
+    return isBlocking || isFlagged || this.breakpoints.armed;
   }
 
-  /** One instruction under event blocking or single-stepping, or at which RF is set. */
+  /**
+   * One instruction under event blocking or single-stepping, or at which RF is set, or while a
+   * breakpoint is enabled.
+   */
   private executeCarefully(): void {
     const { words } = this.state;
     this.attention = true;
     this.stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
+    if (this.breakpoints.armed) this.breakAtInstruction();
     this.executeUnderBlocking();
     this.endStep();
   }
 
+  /** The fault of an instruction breakpoint, which RF holds off, and MOV SS before it. */
+  private breakAtInstruction(): void {
+    const { words } = this.state;
+    // What an instruction met that did not complete does not count.
+    this.breakpoints.take();
+    const isHeldOff =
+      (words[Word.RFLAGS] & Rflags.RF) !== 0 ||
+      (words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0;
+    if (isHeldOff) return;
+    const is64Bit = this.codeSize === 64;
+    const rip = words[Word.RIP];
+    const low = is64Bit ? rip : this.evaluator.segmentation.unchecked(Segment.CS, rip);
+    const met = this.breakpoints.atInstruction(low, is64Bit ? words[Word.RIP + 1] : 0);
+    if (met !== 0) throw new GuestFault(Vector.DB, null, met);
+  }
+
   private endStep(): void {
-    if (this.stepping) this.state.words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    const { words } = this.state;
+    const met = this.breakpoints.take();
+    if (met !== 0) words[Word.PENDING_DEBUG] |= met | PendingDebug.ENABLED_BREAKPOINT;
+    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    // A trap between two iterations of a string instruction does not end it.
+    if (this.evaluator.unfinished && (met !== 0 || this.stepping)) words[Word.RFLAGS] |= Rflags.RF;
     this.stepping = false;
     this.trap();
   }
@@ -267,9 +312,24 @@ export class Processor {
 
   private executeOne(): void {
     // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
-    this.state.words[Word.RFLAGS] &= ~Rflags.RF;
+    const { words } = this.state;
+    const resume = words[Word.RFLAGS] & Rflags.RF;
+    words[Word.RFLAGS] &= ~Rflags.RF;
     this.blockLog.enter(this.instructions);
-    this.execute(this.fetch().instructions[0]);
+    const prepared = this.fetch().instructions[0];
+    if (this.breakpoints.hasPorts) this.notePorts(prepared.instruction);
+    this.execute(prepared);
+    if (this.evaluator.unfinished) words[Word.RFLAGS] |= resume;
+  }
+
+  /** I/O breakpoints: the ports of IN, OUT, INS and OUTS. */
+  private notePorts(instruction: Instruction): void {
+    if (instruction.row.intercept !== 'IO') return;
+    const { words } = this.state;
+    const mask = instruction.addressWidth === 16 ? 0xffff : -1;
+    const isOver = instruction.repeat !== 'none' && (words[2 * Gpr.RCX] & mask) === 0;
+    const { port, lengthBytes } = portAccess(instruction, words);
+    if (!isOver) this.breakpoints.notePort(port, lengthBytes);
   }
 
   /** The blocks that were entered last, oldest first; for reports, not state. */
@@ -314,7 +374,7 @@ export class Processor {
     };
     const conditions = pending & (PendingDebug.BS | PendingDebug.BREAKPOINTS);
     this.virtualization.exception(event, Long.fromInt(conditions));
-    words[Word.DR6] |= conditions;
+    recordDebugException(this.state, conditions);
     this.clock += this.costs.classes.interrupt;
     deliver(this, event);
     this.attention = true;
@@ -348,29 +408,19 @@ export class Processor {
         return (words[Word.CR4] & Cr4.PCE) !== 0;
       case 'tsc':
         return (words[Word.CR4] & Cr4.TSD) === 0;
+      case 'umip':
+        return (words[Word.CR4] & Cr4.UMIP) === 0;
       case 'iopl':
-        return cpl <= iopl;
-      case 'io':
-        return cpl <= iopl || this.taskMayUsePort(instruction);
+        return cpl <= iopl || hasVirtualInterruptFlag(this);
+      case 'io': {
+        // Virtual-8086 mode does not look at IOPL.
+        if (cpl <= iopl && this.mode !== 'virtual8086') return true;
+        const { port, lengthBytes } = portAccess(instruction, words);
+        return mayUsePort(this, port, lengthBytes);
+      }
       default:
         return true;
     }
-  }
-
-  /** The I/O permission bitmap of the TSS. SDM 1, "I/O Permission Bit Map". */
-  private taskMayUsePort(instruction: Instruction): boolean {
-    const { words } = this.state;
-    const limit = words[Word.TR_LIMIT] >>> 0;
-    const base = this.state.get64(Word.TR_BASE);
-    const { port, lengthBytes } = portAccess(instruction, words);
-    const readTss = (offset: number) => {
-      if (offset + 1 > limit) return null;
-      const at = base.add(offset);
-      return this.mmu.asSupervisor(() => this.mmu.read(at.low, at.high, 2)).low;
-    };
-    const bitmap = readTss(TSS_IO_BASE);
-    const bits = bitmap === null ? null : readTss(bitmap + (port >> 3));
-    return bits !== null && ((bits >> (port & 7)) & ((1 << lengthBytes) - 1)) === 0;
   }
 
   /** The code at RIP, from the cache if its bytes have not changed; at least one instruction. */
@@ -388,7 +438,7 @@ export class Processor {
   }
 
   /**
-   * As {@link fetch}, outside 64-bit mode: EIP wraps around at 4 GiB, and no byte of an
+   * The same outside 64-bit mode: EIP wraps around at 4 GiB, and no byte of an
    * instruction lies beyond the limit of CS.
    */
   private fetchSegmented(): Block {
@@ -476,12 +526,13 @@ export class Processor {
   }
 
   private deliverFault(fault: GuestFault): void {
-    const event = eventOf(fault);
+    const event = eventOf(this, fault);
     const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
     this.attention = true;
-    this.state.words[Word.RFLAGS] |= Rflags.RF;
+    if (!isInstructionBreakpoint(fault)) this.state.words[Word.RFLAGS] |= Rflags.RF;
     this.virtualization.exception(event, linear);
     if (fault.vector === Vector.PF) this.state.set64(Word.CR2, linear);
+    if (fault.vector === Vector.DB) recordDebugException(this.state, fault.linearLow);
     this.clock += this.costs.classes.interrupt;
     deliver(this, event);
   }
@@ -489,5 +540,4 @@ export class Processor {
 
 /** More bytes of code than any instruction has. */
 const UNLIMITED = 2 ** 32;
-const TSS_IO_BASE = 0x66;
 const SHADOWS = Blocking.STI | Blocking.MOV_SS;

@@ -5,12 +5,15 @@ import { SEGMENT_LOOKS, Segment, type SystemFunction } from '../isa/index.ts';
 import { crc32, depositBits, extractBits } from './bit-loops.ts';
 import {
   clearTaskSwitched,
+  invalidateContext,
   readControl,
   writeControl,
   writeMachineStatus,
 } from './control-registers.ts';
 import { readDebug, writeDebug } from './debug-registers.ts';
 import { deliver } from './delivery.ts';
+import { enterVirtualHandler } from './delivery-real.ts';
+import { visibleDescriptor } from './descriptor-views.ts';
 import { type EventType, EventTypes, GuestFault, Vector } from './exceptions.ts';
 import { farCall, farJump } from './far-transfers.ts';
 import { swapGs, systemCall, systemEnter, systemExit, systemReturn } from './fast-calls.ts';
@@ -26,13 +29,14 @@ import {
   readFpuStatus,
   verifyFpu,
 } from './fpu.ts';
+import { clearInterruptFlag, popFlags, pushFlags, setInterruptFlag } from './interrupt-flag.ts';
 import { isCanonical } from './mmu.ts';
 import { EAX, EBX, ECX, EDX, executeReadMsr, executeWriteMsr, setPair } from './msrs.ts';
 import { portAccess } from './port-access.ts';
 import type { Processor } from './processor.ts';
 import { nextRandom } from './random.ts';
-import { farReturn, interruptReturn, writeFlags } from './returns.ts';
-import { loadLocalTable, loadSegment, loadTaskRegister, visibleDescriptor } from './segments.ts';
+import { farReturn, interruptReturn } from './returns.ts';
+import { loadLocalTable, loadSegment, loadTaskRegister } from './segments.ts';
 import { Activity, Blocking, Cr4, Rflags, Rights, SEGMENT_WORDS, Word, wordOf } from './state.ts';
 
 type Implementation = (processor: Processor, args: readonly Long[]) => Long | undefined;
@@ -41,14 +45,6 @@ const TSC_AUX = wordOf('tscAux');
 
 const first = (args: readonly Long[]) => args[0];
 const second = (args: readonly Long[]) => args[1];
-
-function setIf(processor: Processor): undefined {
-  const { words } = processor.state;
-  if ((words[Word.RFLAGS] & Rflags.IF) === 0) {
-    words[Word.RFLAGS] |= Rflags.IF;
-    processor.block(Blocking.STI);
-  }
-}
 
 function cpuid(processor: Processor): undefined {
   const { words } = processor.state;
@@ -81,10 +77,10 @@ function interrupt(processor: Processor, args: readonly Long[]): undefined {
     errorCode: null,
     instructionLengthBytes: lengthBytes,
   };
-  if (event.type !== EventTypes.SOFTWARE_INTERRUPT) {
-    processor.virtualization.exception(event, Long.ZERO);
-  }
-  deliver(processor, event);
+  const isPlain = event.type === EventTypes.SOFTWARE_INTERRUPT;
+  if (!isPlain) processor.virtualization.exception(event, Long.ZERO);
+  const isVirtual = processor.mode === 'virtual8086' && isPlain;
+  if (!isVirtual || !enterVirtualHandler(processor, event)) deliver(processor, event);
   processor.evaluator.continueAtRip();
   processor.requestAttention();
 }
@@ -113,16 +109,6 @@ function loadTable(base: number, limit: number): Implementation {
     processor.state.set64(base, second(args));
     return undefined;
   };
-}
-
-function popFlags(processor: Processor, args: readonly Long[]): undefined {
-  const mask = processor.evaluator.instruction.width === 16 ? 0xffff : ~0;
-  writeFlags(processor, first(args).low & ~Rflags.RF, mask, processor.state.cpl);
-}
-
-/** RF and VM read as 0. */
-function pushFlags(processor: Processor): Long {
-  return Long.fromInt(processor.state.words[Word.RFLAGS] & ~(Rflags.RF | Rflags.VM));
 }
 
 /** Bits that IN or OUT transfers. */
@@ -169,10 +155,8 @@ function returnsNothing(
 const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   accessRights: (processor, [selector]) => accessRights(processor, selector.low),
   clearTaskSwitched: returnsNothing(clearTaskSwitched),
-  clearInterruptFlag: returnsNothing(({ state }) => {
-    state.words[Word.RFLAGS] &= ~Rflags.IF;
-  }),
   clearFpuExceptions: returnsNothing(({ state }) => clearFpuExceptions(state)),
+  clearInterruptFlag: returnsNothing(clearInterruptFlag),
   cpuid,
   crc32: (_, [sum, data, bits]) => Long.fromInt(crc32(sum.low, data, bits.low), true),
   depositBits: (_, [value, mask]) => depositBits(value, mask),
@@ -190,6 +174,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
   initializeFpu: returnsNothing(({ state }) => initializeFpu(state)),
   interrupt,
+  invalidateContext: returnsNothing(invalidateContext),
   // Translations here are never older than the entries that they come from.
   invalidatePage: () => undefined,
   iret,
@@ -219,7 +204,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     processor.platform.portOut(first(args).low & 0xffff, portWidth(processor), value);
     return undefined;
   },
-  popFlags,
+  popFlags: returnsNothing((processor, [image]) => popFlags(processor, image.low)),
   pushFlags,
   random: ({ state }) => nextRandom(state),
   readControl: (processor, args) => readControl(processor, first(args).low),
@@ -252,13 +237,14 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     const limit = visibleDescriptor(processor, selector.low, 'segmentLimit')?.limit ?? 0;
     return Long.fromInt(limit, true);
   },
-  setAccessControl: ({ state, mmu }, [value]) => {
+  setAccessControl: (processor, [value]) => {
+    const { state } = processor;
     state.words[Word.RFLAGS] &= ~Rflags.AC;
     if (!value.isZero()) state.words[Word.RFLAGS] |= Rflags.AC;
-    mmu.updatePrivilege();
+    processor.mmu.updatePrivilege();
     return undefined;
   },
-  setInterruptFlag: (processor) => setIf(processor),
+  setInterruptFlag: returnsNothing(setInterruptFlag),
   swapGs: returnsNothing(swapGs),
   systemCall: returnsNothing(systemCall),
   systemEnter: returnsNothing(systemEnter),

@@ -37,6 +37,7 @@ export type SystemFunction =
   | 'in' // IN: (port) -> value of the operand size
   | 'initializeFpu' // FNINIT
   | 'interrupt' // INT n, INT3, INTO: (vector)
+  | 'invalidateContext' // INVPCID: (type, low and high half of the descriptor)
   | 'invalidatePage' // INVLPG: (linear address)
   | 'iret' // IRET, IRETD, IRETQ by operand size
   | 'loadFpuControl' // FLDCW: (control word)

@@ -72,7 +72,7 @@ type B = SymbolicTruth;
 
 export class Recorder implements Domain<V, B> {
   readonly instruction: Instruction;
-  readonly stackWidth: Width = 64;
+  readonly stackWidth: Width;
   private path: SymbolicPath = fork(UNTOUCHED);
   private reads: Inputs = NO_INPUTS;
   private readonly accesses: Access[] = [];
@@ -85,8 +85,9 @@ export class Recorder implements Domain<V, B> {
   /** What decides about the exceptions that are not settled yet. */
   private signals: Inputs = NO_INPUTS;
 
-  constructor(instruction: Instruction) {
+  constructor(instruction: Instruction, stackWidth: Width) {
     this.instruction = instruction;
+    this.stackWidth = stackWidth;
   }
 
   effects(): Effects {

@@ -66,10 +66,16 @@ export interface Effects {
   readonly calls: readonly SystemFunction[];
 }
 
-/** What the instruction reads and writes. Depends on nothing but the instruction. */
-export function effectsOf(instruction: Instruction): Effects {
+/**
+ * What the instruction reads and writes. Depends on nothing but the instruction, and outside 64-bit
+ * mode on the width of the stack pointer in use, which is the code size unless said otherwise.
+ */
+export function effectsOf(
+  instruction: Instruction,
+  stackWidth: Width = instruction.codeSize,
+): Effects {
   const { row, operands } = instruction;
-  const recorder = new Recorder(instruction);
+  const recorder = new Recorder(instruction, stackWidth);
   const [first = NO_OPERAND, second = NO_OPERAND, third = NO_OPERAND] = operands;
   row.meaning(recorder, first, second, third);
   return recorder.effects();

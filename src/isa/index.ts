@@ -10,6 +10,7 @@ export type {
   AssemblyMemory,
   AssemblyNumber,
   AssemblyOperand,
+  AssemblyPointer,
   AssemblyRegister,
 } from './assembly-operand.ts';
 export { type Decoded, decode, MAX_INSTRUCTION_BYTES } from './decoder.ts';
@@ -31,7 +32,14 @@ export {
   type MemoryEffect,
   type RegisterBytes,
 } from './effects.ts';
-export { type AssemblyPrefixes, type Encoded, encode, NO_PREFIXES } from './encoder.ts';
+export {
+  type AssemblyPrefixes,
+  type Encoded,
+  type EncodedField,
+  encode,
+  NO_PREFIXES,
+} from './encoder.ts';
+export { addressWidthOf } from './encoding.ts';
 export { format, formatOperand } from './formatter.ts';
 export type {
   ImmediateOperand,

@@ -52,6 +52,7 @@ export type Intercept =
   | 'HLT'
   | 'INVD'
   | 'INVLPG'
+  | 'INVPCID'
   | 'IO'
   | 'MACHINE_STATUS'
   | 'MONITOR'
@@ -70,9 +71,10 @@ export type Intercept =
 /**
  * Checked before the intercept: `supervisor` #GP(0) unless CPL is 0, `io` #GP(0) unless CPL <= IOPL
  * or the TSS bitmap allows the port, `iopl` #GP(0) unless CPL <= IOPL, `tsc` #GP(0) if CR4.TSD is 1
- * and CPL is not 0, `pmc` #GP(0) if CR4.PCE is 0 and CPL is not 0, `hidden` #UD unless CPL is 0.
+ * and CPL is not 0, `pmc` #GP(0) if CR4.PCE is 0 and CPL is not 0, `umip` #GP(0) if CR4.UMIP is 1
+ * and CPL is not 0, `hidden` #UD unless CPL is 0.
  */
-export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc' | 'pmc' | 'hidden';
+export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc' | 'pmc' | 'umip' | 'hidden';
 
 /**
  * How an instruction's operand size departs from the usual (code size 16 or 32, changed by 66; in

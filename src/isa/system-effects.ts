@@ -81,6 +81,7 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
     memory: 'modify',
     jumps: true,
   },
+  invalidateContext: {},
   invalidatePage: {},
   iret: {
     ...flagsFromStack,

@@ -13,7 +13,7 @@ import { sseFloats } from './rows/sse-floats.ts';
 import { sseIntegers } from './rows/sse-integers.ts';
 import { sseMoves } from './rows/sse-moves.ts';
 import { stackRows } from './rows/stack.ts';
-import { strings } from './rows/strings.ts';
+import { stringLeftovers, strings } from './rows/strings.ts';
 import { systemLeftovers, systemRows } from './rows/system.ts';
 import { transfer } from './rows/transfer.ts';
 import { vmxRows } from './rows/vmx.ts';
@@ -40,7 +40,12 @@ export const ROWS: readonly Row[] = [
 ];
 
 /** Rows for the decoder alone: what no other row takes of some opcodes. */
-const LEFTOVERS: readonly Row[] = [...reservedHints, ...systemLeftovers, ...testAliases];
+const LEFTOVERS: readonly Row[] = [
+  ...reservedHints,
+  ...systemLeftovers,
+  ...stringLeftovers,
+  ...testAliases,
+];
 
 /** Rows that an opcode byte of a map may begin, most specific first. */
 export function rowsByOpcode(
@@ -67,9 +72,10 @@ export function rowsIn(codeSize: CodeSize): readonly Row[] {
   return ROWS.filter((row) => existsIn(row, codeSize));
 }
 
-/** Every mnemonic, in upper case. */
-export function mnemonics(): IterableIterator<string> {
-  return BY_MNEMONIC.keys();
+/** Every mnemonic, in upper case: all, or those that code of one size can contain. */
+export function mnemonics(codeSize?: CodeSize): Iterable<string> {
+  if (codeSize === undefined) return BY_MNEMONIC.keys();
+  return [...BY_MNEMONIC.keys()].filter((name) => rowsByMnemonic(name, codeSize).length > 0);
 }
 
 const BY_OPCODE = { 16: indexByOpcode(16), 32: indexByOpcode(32), 64: indexByOpcode(64) };

@@ -28,8 +28,8 @@ const APIC_FEATURE = bits(9);
  * CLWB 24.
  */
 const STRUCTURED_EBX = bits(0, 3, 7, 8, 10, 18, 19, 20, 23, 24);
-/** ECX: RDPID 22. EDX: SERIALIZE 14. */
-const STRUCTURED_ECX = bits(22);
+/** ECX: UMIP 2, RDPID 22. EDX: SERIALIZE 14. */
+const STRUCTURED_ECX = bits(2, 22);
 const STRUCTURED_EDX = bits(14);
 /**
  * ECX: LAHF in 64-bit mode 0, LZCNT 5, PREFETCHW 8. EDX: SYSCALL 11, NX 20, 1 GiB pages 26,

@@ -3,17 +3,7 @@
 // before its privilege check, which settles little, and after it.
 
 import Long from 'long';
-import {
-  Cr0,
-  Efer,
-  GuestFault,
-  portAccess,
-  Rflags,
-  Rights,
-  SEGMENT_WORDS,
-  Vector,
-  Word,
-} from '../cpu/index.ts';
+import { Cr0, GuestFault, portAccess, SEGMENT_WORDS, Vector } from '../cpu/index.ts';
 import {
   Gpr,
   type Instruction,
@@ -134,13 +124,12 @@ function stringOperand(
   { addressWidth, segmentOverride }: Instruction,
   isIn: boolean,
 ): Pick<ExitDetails, 'guestLinearAddress' | 'instructionInformation'> {
-  const { state } = owner.processor;
+  const { state, mode } = owner.processor;
   const segment = isIn ? Segment.ES : segmentOverride < 0 ? Segment.DS : segmentOverride;
   const register = state.get64(2 * (isIn ? Gpr.RDI : Gpr.RSI));
   const low = addressWidth === 16 ? register.low & 0xffff : register.low;
   const offset = addressWidth === 64 ? register : Long.fromBits(low, 0);
-  const { words } = state;
-  const is64Bit = (words[Word.EFER] & Efer.LMA) !== 0 && (words[Word.CS_RIGHTS] & Rights.L) !== 0;
+  const is64Bit = mode === '64-bit';
   const hasBase = !is64Bit || segment >= Segment.FS;
   const base = hasBase ? state.get64(SEGMENT_WORDS[segment].base) : Long.ZERO;
   const linear = base.add(offset);
@@ -167,7 +156,7 @@ function moveParts(instruction: Instruction): {
 
 const crAccess: Decision = (owner, instruction) => {
   const { special, general, isWrite } = moveParts(instruction);
-  const value = owner.processor.evaluator.valueOf(general);
+  const value = owner.processor.evaluator.operandValue(general);
   if (!crExits(owner, special.number, isWrite, value)) return;
   const type = isWrite ? 0 : 1;
   const qualification = special.number | (type << 4) | (general.number << 8);
@@ -260,13 +249,11 @@ const OPERAND_EXITS: Readonly<Record<string, number>> = {
   VMXON: Exit.VMON,
 };
 
-/** Real, virtual-8086 and compatibility mode know VMCALL only. */
+/** Compatibility mode does not know them, nor do real and virtual-8086 mode. */
 const vmxInstruction: Decision = (owner, instruction) => {
-  const { words } = owner.processor.state;
-  const isCompatibility =
-    (words[Word.EFER] & Efer.LMA) !== 0 && (words[Word.CS_RIGHTS] & Rights.L) === 0;
-  if ((words[Word.CR0] & Cr0.PE) === 0 || (words[Word.RFLAGS] & Rflags.VM) !== 0 || isCompatibility)
+  if (instruction.row.protectedOnly === true && owner.processor.mode === 'compatibility') {
     throw new GuestFault(Vector.UD);
+  }
   exitWithOperand(owner, instruction);
 };
 

@@ -79,7 +79,7 @@ const LAXER = /^(movzx|movsx|movsxd) ax|^movsxd r11d|^bswap ax/;
  * Memory without a size, which NASM takes from a number with one, and other freedoms of its own.
  */
 const STRICTER =
-  /^(loop|j.?cxz).* -0x|^mov qword .*, fs|^mov (fs|cr8|dr7), (qword|.*\[)|^mov (fs), |^mov(zx|sx) ax, \[rbx\]|^lea .*, -?[05]/;
+  /^(loop|j.?cxz).* -0x|^salc$|^mov qword .*, fs|^mov (fs|cr8|dr7), (qword|.*\[)|^mov (fs), |^mov(zx|sx) ax, \[rbx\]|^lea .*, -?[05]/;
 
 describe('against NASM', () => {
   beforeEach((context) => {

@@ -62,7 +62,6 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
   ['pushw', 'push'],
   ['retnq', 'ret'],
   ['reservednop', 'nop'],
-  ['retfd', 'retf'],
   ['sysexitd', 'sysexit'],
   ['sysexitq', 'sysexit'],
   ['sysretd', 'sysret'],
@@ -234,6 +233,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['INT', ['flags', 'registers']], // iced does not follow interrupts
   ['INT1', ['flags', 'registers']],
   ['INT3', ['flags', 'registers']],
+  ['INVPCID', ['memory']], // taken in halves
   ['IRETD', ['memory']], // of unknown extent here
   ['IRETQ', ['memory']],
   ['IRETW', ['memory']],
@@ -253,7 +253,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['PREFETCHT1', ['registers']],
   ['PREFETCHT2', ['registers']],
   ['PREFETCHW', ['registers']],
-  ['RETF', ['memory']], // of unknown extent here
+  ['RETFD', ['memory']], // of unknown extent here
   ['RETFQ', ['memory']],
   ['RETFW', ['memory']],
   ['SAHF', ['registers']], // AL is read too, to no effect
@@ -261,7 +261,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['SHRD', ['registers']],
   ['SGDT', ['memory']],
   ['SIDT', ['memory']],
-  ['SYSEXIT', ['registers']], // 32 bits in the form that is not implemented
+  ['SYSEXIT', ['registers']], // 32 bits in the form that leaves 64-bit mode
   ['SYSRET', ['registers']],
   ['XLATB', ['memory']], // AL has no place in an address expression
 ]);

@@ -88,7 +88,9 @@ export function vectorsFor(
   if (second?.kind === 'register' && second.class === 'xmm' && isRelated) {
     registers[second.number] = related;
   }
-  if (prng.below(8) !== 0) related.forEach((quadword, i) => place(8 * i, quadword));
+  if (prng.below(8) !== 0) {
+    for (const [i, quadword] of related.entries()) place(8 * i, quadword);
+  }
   registers.flat().forEach((quadword, i) => {
     view.setBigUint64(XMM_AT + 8 * i, quadword, true);
   });

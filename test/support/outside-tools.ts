@@ -6,13 +6,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CodeSize } from '../../src/isa/index.ts';
 
 /** Instructions are laid out in slots of this size, so that no error shifts what follows. */
 export const SLOT_BYTES = 32;
 const INT3 = 0xcc;
 
 /** Why tests with this tool are skipped, or null if they can run. Throws on a CI machine. */
-export function missing(tool: 'nasm' | 'objdump' | 'as' | 'gcc' | 'script'): string | null {
+export function missing(
+  tool: 'nasm' | 'objdump' | 'as' | 'gcc' | 'script' | 'qemu-system-x86_64',
+): string | null {
   try {
     execFileSync(tool, ['--version'], { stdio: 'ignore' });
     return null;
@@ -29,11 +32,11 @@ export function slotOf(bytes: Uint8Array): Uint8Array {
   return slot;
 }
 
-/** Assemble lines of 64-bit code, the n-th into the slot at address n * SLOT_BYTES. */
-export function assembleWithNasm(lines: readonly string[]): Uint8Array[] {
+/** Assemble lines, the n-th into the slot at address n * SLOT_BYTES. */
+export function assembleWithNasm(lines: readonly string[], codeSize: CodeSize = 64): Uint8Array[] {
   const padTo = (end: number) => `times ${end}-($-$$) db ${INT3}`;
   const body = lines.flatMap((line, i) => [line, padTo((i + 1) * SLOT_BYTES)]);
-  const source = ['bits 64', ...body].join('\n');
+  const source = [`bits ${codeSize}`, ...body].join('\n');
   const bytes = inScratchFolder((folder) => {
     writeFileSync(join(folder, 'in.asm'), `${source}\n`);
     const options = ['-w-all', '-f', 'bin', '-o', join(folder, 'out.bin'), join(folder, 'in.asm')];
@@ -42,6 +45,8 @@ export function assembleWithNasm(lines: readonly string[]): Uint8Array[] {
   });
   return lines.map((_, i) => bytes.subarray(i * SLOT_BYTES, (i + 1) * SLOT_BYTES));
 }
+
+const MACHINES = { 16: 'i8086', 32: 'i386', 64: 'i386:x86-64' } as const;
 
 export interface Disassembled {
   readonly lengthBytes: number;
@@ -53,11 +58,23 @@ export interface Disassembled {
 export function disassembleWithObjdump(
   codes: readonly Uint8Array[],
   syntax: 'intel' | 'att' = 'intel',
+  codeSize: CodeSize = 64,
 ): Disassembled[] {
   const listing = inScratchFolder((folder) => {
     const file = join(folder, 'in.bin');
     writeFileSync(file, Buffer.concat(codes.map(slotOf)));
-    const options = ['-D', '-b', 'binary', '-m', 'i386:x86-64', '-M', syntax, '-w', '-z', file];
+    const options = [
+      '-D',
+      '-b',
+      'binary',
+      '-m',
+      MACHINES[codeSize],
+      '-M',
+      syntax,
+      '-w',
+      '-z',
+      file,
+    ];
     return execFileSync('objdump', options, { encoding: 'utf8', maxBuffer: 2 ** 28 });
   });
   const found: Disassembled[] = [];

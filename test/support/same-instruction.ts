@@ -75,7 +75,11 @@ export function instructionText(instruction: Instruction, address: Long): string
   const isPlain = from?.kind === 'immediate' || (from?.kind === 'register' && from.width === 16);
   const widens = mnemonic === 'MOV' && to?.kind === 'register' && to.width === 32 && isPlain;
   const same = widens ? [{ ...to, width: 64 } as const, ...operands.slice(1)] : operands;
-  const texts = same.map((operand) => operandText(operand, end));
+  const texts = same.map((operand) =>
+    operand.kind === 'relative'
+      ? `target ${modulo(end.add(operand.displacement), instruction.width)}`
+      : operandText(operand, end),
+  );
   if (mnemonic === 'XCHG') texts.sort();
   return [
     ...[mnemonic, widens ? 64 : instruction.width, lock ? 'lock' : '', repeat],
@@ -100,6 +104,8 @@ export function isKnownToNasm(row: Row): boolean {
   return !UNKNOWN_TO_NASM.includes(syntax(row)) && row.mnemonic !== 'NOP';
 }
 
+const RELATIVE = /^((?:[oa]\d\d )*(?:j\w+|call|loop\w*)(?: short| near d?word)?) (0x\w+|\d+)$/;
+
 /**
  * NASM takes a bare number for an absolute address; this makes it one in the section. Of two
  * registers that are exchanged, it encodes the first as ModRM.reg, which disassemblers name second.
@@ -108,7 +114,7 @@ export function isKnownToNasm(row: Row): boolean {
 export function forNasm(text: string): string {
   return text
     .replace(/\[rel ((?:[fg]s:)?)/, '[rel $1$$$$+')
-    .replace(/^((?:a32 )?(?:j\w+|call|loop\w*)) (0x\w+|\d+)$/, '$1 $$$$+$2')
+    .replace(RELATIVE, '$1 $$$$+$2')
     .replace(/^(cmpsd xmm\w+, )qword /, '$1')
     .replace(/^xchg (\w+), (\w+)$/, 'xchg $2, $1');
 }
