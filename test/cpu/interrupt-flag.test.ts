@@ -69,6 +69,25 @@ describe('CLI and STI', () => {
   });
 });
 
+describe('loads of SS hold events for one instruction', () => {
+  test.each([
+    // [instructions, blocking after each]
+    ['mov ss, eax', [2]],
+    ['mov ss, eax\nnop', [2, 0]],
+    // Only the first of several.
+    ['mov ss, eax\nmov ss, eax\nmov ss, eax', [2, 0, 2]],
+    ['sti\nnop', [1, 0]],
+  ])('%s', (source, expected) => {
+    const bench = new ModeBench({ mode: 'real' });
+    bench.place(source);
+    const seen = expected.map(() => {
+      expect(bench.processor.step()).toBe(null);
+      return bench.get('interruptibility');
+    });
+    expect(seen).toEqual(expected);
+  });
+});
+
 describe('PUSHF and POPF in virtual-8086 mode', () => {
   test.each<[number, number, string, number | string]>([
     // [flags, CR4, instruction, what is pushed or fault]
