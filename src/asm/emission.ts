@@ -57,7 +57,7 @@ export class Emission {
         this.repeat(statement, body.bytes);
         break;
       case 'nops':
-        this.output.set(longNops(statement.lengthBytes), this.offset(statement));
+        this.output.set(longNops(statement.lengthBytes, body.codeSize), this.offset(statement));
         break;
       case 'reserve':
         this.checkCount(body.count, context);

@@ -111,7 +111,7 @@ function alignment(section: Section, boundary: number, place: Place): Statement 
     section.kind === 'nobits'
       ? reserve(1, place)
       : section.name.startsWith('.text')
-        ? { kind: 'nops' }
+        ? { kind: 'nops', codeSize: 64 }
         : { kind: 'data', itemBytes: 1, items: [{ kind: 'string', bytes: new Uint8Array(1) }] };
   const body = { kind: 'align', boundary, filler } as const;
   return unlisted({ label: null, body, section, place });

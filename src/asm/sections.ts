@@ -140,7 +140,7 @@ export class SectionTable {
     else if (placing.vfollows !== null) {
       const { vstart, size } = placing.vfollows;
       section.vstart = alignTo(vstart.add(size), placing.valign || DEFAULT_ALIGN);
-    }
+    } else section.vstart = alignTo(section.vstart, placing.valign || 1);
     const isAligned = placing.valign === 0 || section.vstart.and(placing.valign - 1).isZero();
     if (isAligned) return null;
     return { section, message: `section ${section.name} does not run at a multiple of its valign` };

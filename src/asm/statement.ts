@@ -128,7 +128,7 @@ export type Body =
   | { readonly kind: 'binary'; readonly bytes: Uint8Array }
   | AlignBody
   /** A byte of instructions that do nothing: as many as there are, they become few and long. */
-  | { readonly kind: 'nops' }
+  | { readonly kind: 'nops'; readonly codeSize: CodeSize }
   | { readonly kind: 'equ'; readonly symbol: AssemblerSymbol; readonly value: Expression };
 
 /** A piece of a statement's bytes that depends on where a section stands, for the listing. */

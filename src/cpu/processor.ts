@@ -165,6 +165,7 @@ export class Processor {
   updateMode(): void {
     this.mode = modeOf(this.state);
     this.codeSize = codeSizeOf(this.state);
+    this.blockLog.codeSize = this.codeSize;
     this.evaluator.setMode(this.mode, stackWidthOf(this.state));
     this.mmu.updatePrivilege();
   }

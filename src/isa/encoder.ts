@@ -3,7 +3,7 @@
 
 import Long from 'long';
 import { type AssemblyOperand, fits } from './assembly-operand.ts';
-import { type CodePlace, encodeRow } from './encoding.ts';
+import { type CodePlace, encodeRow, isRex } from './encoding.ts';
 import { type CodeSize, type RegisterName, registerName, type Width } from './registers.ts';
 import { existsIn, type Row, syntax } from './row.ts';
 import { rowsByMnemonic } from './table.ts';
@@ -76,7 +76,7 @@ export function encode(
   if (known.length === 0) return failure(`unknown instruction '${mnemonic.toLowerCase()}'`, []);
   const asked: Asked = { operands, prefixes, codeSize };
   const wrong = foreignPart(asked);
-  if (wrong !== null) return failure(`${wrong} exists in 64-bit mode only`, []);
+  if (wrong !== null) return failure(wrong, []);
   const rows = known.filter((row) => existsIn(row, codeSize));
   const matching = rows.filter((row) => matches(row, asked));
   if (matching.length === 0) return explain(known, rows, asked);
@@ -107,11 +107,15 @@ function isShorter(candidate: Encoded, than: Encoded): boolean {
   return than.kind === 'error' || candidate.bytes.length < than.bytes.length;
 }
 
-/** What of the operands other code sizes cannot name, or null. */
+/** Why code of this size cannot have the prefixes or name the registers, or null. */
 function foreignPart({ operands, prefixes, codeSize }: Asked): string | null {
-  if (codeSize === 64) return null;
-  if (prefixes.operandWidth === 64) return "'o64'";
-  if (prefixes.addressWidth === 64) return "'a64'";
+  if (codeSize === 64) {
+    return prefixes.addressWidth === 16 ? '16-bit addresses do not exist in 64-bit mode' : null;
+  }
+  const onlyThere = (what: string) => `${what} exists in 64-bit mode only`;
+  if (prefixes.operandWidth === 64) return onlyThere("'o64'");
+  if (prefixes.addressWidth === 64) return onlyThere("'a64'");
+  if (prefixes.extra?.some(isRex) === true) return onlyThere('REX');
   for (const operand of operands) {
     const registers =
       operand.kind === 'register'
@@ -120,7 +124,7 @@ function foreignPart({ operands, prefixes, codeSize }: Asked): string | null {
           ? [operand.base, operand.index].filter((register) => register !== null)
           : [];
     const wide = registers.find(needsLongMode);
-    if (wide !== undefined) return `register '${registerName(wide)}'`;
+    if (wide !== undefined) return onlyThere(`register '${registerName(wide)}'`);
   }
   return null;
 }
@@ -137,13 +141,13 @@ function matches(row: Row, { operands, prefixes, codeSize }: Asked): boolean {
   const addressWidth = prefixes.addressWidth === 0 ? row.addressWidth : prefixes.addressWidth;
   if (row.addressWidth !== 0 && row.addressWidth !== addressWidth) return false;
   const { suffix } = prefixes;
-  if (suffix !== undefined && !worksOn(row, suffix)) return false;
+  if (suffix !== undefined && !worksOn(row, suffix, codeSize)) return false;
   if (!isSaid(row, { operands, prefixes, codeSize })) return false;
   return row.operands.every((_, i) => operandFits(row, i, operands[i], codeSize));
 }
 
 /** Whether a suffix can mean the row: rows without a width of their own go by their operands. */
-function worksOn(row: Row, suffix: Width): boolean {
+function worksOn(row: Row, suffix: Width, codeSize: CodeSize): boolean {
   if (row.mnemonic === 'CRC32') {
     const source = row.operands[1];
     return source?.memoryWidth === suffix;
@@ -152,7 +156,8 @@ function worksOn(row: Row, suffix: Width): boolean {
   const widths = row.operands.flatMap(({ registerWidth, memoryWidth, fixed }) =>
     [registerWidth, memoryWidth, fixed?.width ?? 0].filter((width) => width > 0),
   );
-  return widths.length === 0 ? suffix === 64 : widths.includes(suffix);
+  if (widths.length > 0) return widths.includes(suffix);
+  return codeSize === 64 ? suffix === 64 : suffix === 16 || suffix === 32;
 }
 
 function operandFits(
@@ -185,9 +190,11 @@ function takesOperandWidth(row: Row, width: Width): boolean {
     return row.width === width && (!isWide || row.operands.length > 0);
   }
   if (width === 64) return row.operands.length === 0;
-  return row.operands.every(({ registerWidth, memoryWidth, fixed }) =>
-    [registerWidth, memoryWidth, fixed?.width ?? 0].every((own) => own <= 8 || own === width),
-  );
+  return row.operands.every(({ registerWidth, memoryWidth, fixed }) => {
+    // What a segment register is pushed as is another matter than its own width.
+    const fixedWidth = fixed === null || fixed.class === 'segment' ? 0 : fixed.width;
+    return [registerWidth, memoryWidth, fixedWidth].every((own) => own <= 8 || own === width);
+  });
 }
 
 /**
@@ -201,7 +208,8 @@ function isSaid(row: Row, { operands, prefixes, codeSize }: Asked): boolean {
   if (operands.length === 0 || !operands.every(isPlain)) return true;
   const said = operands.map(sizeOf).find((size) => size > 8) ?? 0;
   if (said === 16 || (said === 32 && codeSize !== 64)) return width === said;
-  if (prefixes.suffix === width || prefixes.operandWidth === width) return true;
+  const isAsked = prefixes.operandWidth === width && row.mnemonic === 'ENTER';
+  if (prefixes.suffix === width || isAsked) return true;
   return width === codeSize || rowsByMnemonic(row.mnemonic).every((other) => other.width === width);
 }
 
@@ -291,6 +299,7 @@ function fitsButForNumbers(row: Row, { operands, codeSize }: Asked): boolean {
   return row.operands.every((spec, i) => {
     const operand = operands[i];
     if (operand.kind === 'number' && spec.place === 'immediate') return true;
+    if (operand.kind === 'pointer' && spec.place === 'pointer') return true;
     return fits(operand, spec, operation, codeSize);
   });
 }

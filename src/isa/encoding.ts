@@ -139,7 +139,10 @@ class Encoding {
     const lock = prefixes.lock ? [0xf0] : [];
     const segment = this.segment >= 0 ? [SEGMENT_PREFIXES[this.segment]] : [];
     const width = row.width === 0 ? prefixes.operandWidth || this.suffixWidth() : row.width;
-    const operand = takesOperandPrefix(row, width, codeSize) ? [0x66] : [];
+    // What is asked for in so many words is written, even if it says nothing (66 C3).
+    const isFree = row.width === 0 || /^(native|dword)$/.test(row.operandSize ?? '');
+    const isAsked = isFree && prefixes.operandWidth === (codeSize === 16 ? 32 : 16);
+    const operand = isAsked || takesOperandPrefix(row, width, codeSize) ? [0x66] : [];
     const address = addressWidth !== 0 && addressWidth !== codeSize ? [0x67] : [];
     const extra = (prefixes.extra ?? []).filter((prefix) => !isRex(prefix));
     const extraOf = (...bytes: number[]) => extra.filter((prefix) => bytes.includes(prefix));
@@ -282,11 +285,12 @@ class Encoding {
       this.problem = 'displacement does not fit 16 bits';
       return;
     }
-    const isShort = displacement.ge(-128) && displacement.le(127);
+    const signed = (displacement.low << 16) >> 16;
+    const isShort = signed >= -128 && signed <= 127;
     let bytes = isShort ? 1 : 2;
     if (registers.length === 0 || displacementWidth === 16 || relocatable) bytes = 2;
     else if (displacementWidth === 8) bytes = 1;
-    else if (displacement.isZero() && form !== BP_ALONE) bytes = 0;
+    else if (signed === 0 && form !== BP_ALONE) bytes = 0;
     // No register is BP without a displacement.
     const mod = registers.length === 0 ? 0 : bytes;
     this.modrm |= (mod << 6) | form;
@@ -357,7 +361,7 @@ function failure(message: string): Encoded {
   return { kind: 'error', message, expected: [] };
 }
 
-function isRex(prefix: number): boolean {
+export function isRex(prefix: number): boolean {
   return prefix >> 4 === 4;
 }
 

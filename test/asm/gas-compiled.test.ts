@@ -31,7 +31,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
       __asm__ volatile("out{b %0, $0xe9| 0xe9, %0}" : : "a"(*text));
     }`,
   'data of all kinds': `
-    char a = 'x'; short b[3] = { 1, -2, 3 }; long c = 0x123456789abcdef; int zero[100];
+    char a = 'x'; short b[3] = { 1, -2, 3 }; long c = (long)0x123456789abcdef; int zero[100];
     static long hidden = 5; int uninitialized; const char text[] = "hello\\001\\377 world";
     struct { char c; long *p; int i; } s = { 1, &c, 7 };
     long sum(void) { return a + b[1] + c + zero[5] + hidden++ + uninitialized + s.i + text[2]; }`,
@@ -48,8 +48,12 @@ const PROGRAMS: Readonly<Record<string, string>> = {
     void halt(void) { for (;;) __asm__ volatile("cli; hlt"); }`,
   arithmetic: `
     unsigned long mix(unsigned long x, int s, short h, signed char b) {
-      x ^= x >> 33; x *= 0xff51afd7ed558ccdUL; x = (x << 13) | (x >> 51);
+      x ^= x >> 13; x *= (unsigned long)0xff51afd7ed558ccdULL; x = (x << 13) | (x >> 19);
+      #ifdef __x86_64__
       __int128 wide = (__int128)x * s; x += (unsigned long)(wide >> 64);
+      #else
+      long long wide = (long long)x * s; x += (unsigned long)(wide >> 32);
+      #endif
       return x / 10 + x % 3 + h * 5 + b + (x > 5 ? s : h) + (s / h);
     }
     int compare(const char *a, const char *b, int n) {
@@ -69,18 +73,33 @@ const OPTIONS = [
   '-O3 -fcf-protection',
 ];
 
+/** The same for 32-bit code. */
+const OPTIONS_32 = [
+  '-O2',
+  '-O0',
+  '-Os',
+  '-O2 -masm=intel',
+  '-Os -masm=intel',
+  '-O3 -march=haswell',
+  '-O2 -g',
+].map((options) => `-m32 -fno-pic ${options}`);
+
 describe('gcc -S', () => {
   beforeEach((context) => {
     if (reason !== null) context.skip(reason);
   });
 
-  test.each(OPTIONS)('with %s', (options) => {
+  test.each([...OPTIONS, ...OPTIONS_32])('with %s', (options) => {
     const flags = ['-mgeneral-regs-only', '-ffreestanding', '-fno-stack-protector'];
-    const sources = Object.values(PROGRAMS).map((input) =>
-      execFileSync('gcc', ['-S', '-xc', ...options.split(' '), ...flags, '-o', '-', '-'], {
-        input,
-        encoding: 'utf8',
-      }),
+    // Nothing in what gcc writes says that it is for 32-bit code.
+    const head = options.startsWith('-m32') ? '.code32\n' : '';
+    const sources = Object.values(PROGRAMS).map(
+      (input) =>
+        head +
+        execFileSync('gcc', ['-S', '-xc', ...options.split(' '), ...flags, '-o', '-', '-'], {
+          input,
+          encoding: 'utf8',
+        }),
     );
     const results = runGnu(sources.map((source) => [source]));
     for (const [i, name] of Object.keys(PROGRAMS).entries()) {

@@ -225,6 +225,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['INT', ['flags', 'registers']], // iced does not follow interrupts
   ['INT1', ['flags', 'registers']],
   ['INT3', ['flags', 'registers']],
+  ['INVPCID', ['memory']], // taken in halves
   ['IRETD', ['memory']], // of unknown extent here
   ['IRETQ', ['memory']],
   ['IRETW', ['memory']],
@@ -251,7 +252,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['SHRD', ['registers']],
   ['SGDT', ['memory']],
   ['SIDT', ['memory']],
-  ['SYSEXIT', ['registers']], // 32 bits in the form that is not implemented
+  ['SYSEXIT', ['registers']], // 32 bits in the form that leaves 64-bit mode
   ['SYSRET', ['registers']],
   ['XLATB', ['memory']], // AL has no place in an address expression
 ]);

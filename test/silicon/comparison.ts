@@ -4,12 +4,14 @@ import { hasErrorCode, VECTOR_NAMES, Word } from '../../src/cpu/index.ts';
 import { GPR_NAMES, type Instruction } from '../../src/isa/index.ts';
 import { DEPARTURES, type Departure } from './departures.ts';
 import { CPU_NUMBER, type Interpreter, type Result, trapName } from './interpreter.ts';
-import { type Case, CODE, COMPLETED, Mode, type Outcome, PAGE } from './protocol.ts';
+import { type Case, COMPLETED, codeSizeOf, Mode, type Outcome, PAGE } from './protocol.ts';
+import { codeOffset } from './segments.ts';
 import { ownAnswers } from './selection.ts';
 import { undefinedFlags } from './undefined-flags.ts';
 
 const DEBUG = 1;
 const BREAKPOINT = 3;
+const OVERFLOW = 4;
 const PAGE_FAULT = 14;
 /** A fault leaves it set for the next attempt, which is nothing that a program can see. */
 const RF = 1 << 16;
@@ -38,11 +40,11 @@ export class Comparison {
   }
 
   /**
-   * Execute the case and say what is different; null if something is not implemented, as is all
-   * that leads to compatibility mode.
+   * Execute the case and say what is different; null if something is not implemented.
    */
   differences(one: Case, instruction: Instruction, outcome: Outcome): readonly string[] | null {
     const result = this.interpreter.run(one);
+    const start = codeOffset(codeSizeOf(one.mode));
     const isStepped = (one.mode & Mode.SINGLE_STEP) !== 0;
     const trap = isStepped && outcome.trap === DEBUG ? COMPLETED : outcome.trap;
     const found: string[] = [];
@@ -51,9 +53,9 @@ export class Comparison {
     const isUntold =
       isStepped &&
       outcome.trap === DEBUG &&
-      outcome.rip === BigInt(CODE) &&
+      outcome.rip === BigInt(start) &&
       (outcome.rflags & RF) !== 0;
-    if (result.trap === null || outcome.isCompatible || isUntold) {
+    if (result.trap === null || isUntold) {
       this.compareMemory(outcome, []);
       return null;
     }
@@ -64,6 +66,12 @@ export class Comparison {
     if (known.every(({ exception }) => exception === undefined)) {
       if (ours !== trap) differs('what it raises', trapName(ours), trapName(trap));
       else this.compareEnd(result, instruction, outcome, differs);
+      if (ours === COMPLETED && outcome.codeSelector !== 0) {
+        const { codeSelector } = this.interpreter;
+        if (codeSelector !== outcome.codeSelector) {
+          differs('cs', codeSelector.toString(16), outcome.codeSelector.toString(16));
+        }
+      }
     }
     this.compareRegisters(one, instruction, known, outcome, differs);
     this.compareFlags(one, instruction, outcome, differs);
@@ -75,7 +83,7 @@ export class Comparison {
 
   private compareEnd(
     { trap, errorCode, linear }: Result,
-    { lengthBytes }: Instruction,
+    { lengthBytes, codeSize }: Instruction,
     outcome: Outcome,
     differs: Differs,
   ): void {
@@ -84,8 +92,8 @@ export class Comparison {
       if (rip !== outcome.rip) differs('rip', hex(rip), hex(outcome.rip));
       return;
     }
-    const isTrap = trap === BREAKPOINT || trap === DEBUG;
-    const rip = BigInt(isTrap ? CODE + lengthBytes : CODE);
+    const isTrap = trap === BREAKPOINT || trap === DEBUG || trap === OVERFLOW;
+    const rip = BigInt(codeOffset(codeSize) + (isTrap ? lengthBytes : 0));
     if (rip !== outcome.rip) differs('rip', hex(rip), hex(outcome.rip));
     if (!VECTOR_NAMES.has(trap ?? -1) || !hasErrorCode(trap ?? -1)) return;
     const { cr2 } = outcome;
@@ -105,6 +113,7 @@ export class Comparison {
     differs: Differs,
   ): void {
     const { words } = this.interpreter;
+    if (known.some(({ registers }) => registers === true)) return;
     const theirs = outcome.registers;
     for (let i = 0; i < 32; i++) {
       if (words[i] === theirs[i]) continue;

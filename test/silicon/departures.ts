@@ -10,6 +10,8 @@ export interface Departure {
   readonly applies: (instruction: Instruction, ours: number, theirs: number) => boolean;
   /** General registers of which only the low half counts. */
   readonly upperHalves?: readonly number[];
+  /** All general registers. */
+  readonly registers?: true;
   /** Which exception, with which error code and address, and what memory holds. */
   readonly exception?: true;
   readonly memory?: true;
@@ -18,6 +20,13 @@ export interface Departure {
 const isFault = (trap: number) => trap !== COMPLETED;
 
 export const DEPARTURES: readonly Departure[] = [
+  {
+    reason:
+      'POPA writes each register as it pops it, so that after a fault the first of them have ' +
+      'their new values; here nothing is written before everything has been read',
+    applies: ({ row }, ours) => row.mnemonic.startsWith('POPA') && isFault(ours),
+    registers: true,
+  },
   {
     reason:
       'with 32-bit addresses the processor clears the upper halves of the registers of REP even ' +

@@ -2,10 +2,18 @@
 // finds it: code that cannot be written, data as in protocol.ts, selectors, GDT and IDT of Linux.
 
 import Long from 'long';
-import { Cr4, STATE_BYTES, VECTOR_NAMES, Word, wordOf } from '../../src/cpu/index.ts';
+import {
+  Cr4,
+  SEGMENT_WORDS,
+  STATE_BYTES,
+  VECTOR_NAMES,
+  Word,
+  wordOf,
+} from '../../src/cpu/index.ts';
 import { PAGE_SIZE } from '../../src/memory/index.ts';
 import { TestMachine } from '../support/test-processor.ts';
-import { type Case, CODE, COMPLETED, DATA, Mode } from './protocol.ts';
+import { type Case, CODE, COMPLETED, codeSizeOf, DATA, Mode } from './protocol.ts';
+import { codeOffset, LOCAL_SEGMENTS, SEGMENTS_BEFORE } from './segments.ts';
 
 const USER_READ = 5;
 const USER_WRITE = 7;
@@ -32,6 +40,9 @@ const DESCRIPTORS: readonly (readonly [selector: number, high: number])[] = [
   [CPU_NUMBER_SELECTOR, 0x0040f500],
 ];
 const GDT_LIMIT = 0x7f;
+/** Behind the GDT in its page. */
+const LDT_OFFSET = 0x800;
+const LDT_RIGHTS = 0x82;
 const INTERRUPT_GATE = 0x8e00;
 
 const INT3 = 0xcc;
@@ -95,11 +106,20 @@ export class Interpreter {
     for (let vector = 0; vector < 256; vector++) {
       memory.write64(hpa + PAGE_SIZE + 16 * vector, 0x10 << 16, INTERRUPT_GATE);
     }
+    LOCAL_SEGMENTS.forEach(({ base, limit, rights }, i) => {
+      const low = (limit & 0xffff) | (base << 16);
+      const high = ((base >> 16) & 0xff) | (rights << 8) | (base & 0xff000000);
+      memory.write64(hpa + LDT_OFFSET + 8 * i, low, high);
+    });
     const base = Long.fromBits(TABLES | 0, (UPPER_HALF << 16) | (TABLES / 2 ** 32));
     state.set('gdtrBase', base);
     state.set('gdtrLimit', Long.fromNumber(GDT_LIMIT));
     state.set('idtrBase', base.add(PAGE_SIZE));
     state.set('idtrLimit', Long.fromNumber(0xfff));
+    state.set('ldtrSelector', Long.fromNumber(0x50));
+    state.set('ldtrBase', base.add(LDT_OFFSET));
+    state.set('ldtrLimit', Long.fromNumber(8 * LOCAL_SEGMENTS.length - 1));
+    state.set('ldtrRights', Long.fromNumber(LDT_RIGHTS));
     // Linux fills its map of ports with ones; a limit this low leaves no room for one.
     state.set('trLimit', Long.fromNumber(0x66));
   }
@@ -131,8 +151,23 @@ export class Interpreter {
     words[Word.RFLAGS] = one.rflags | FIXED_AND_IF | (isStepped ? TF : 0);
     words[FS_BASE] = one.fsBase | 0;
     words[GS_BASE] = one.gsBase | 0;
+    const codeSize = codeSizeOf(one.mode);
+    if (codeSize !== 64) this.setSegments(codeSize);
+    this.machine.processor.updateMode();
     for (const [offset, low, high] of one.pokes) memory.write64(this.dataHpa + offset, low, high);
     return this.execute(isStepped);
+  }
+
+  private setSegments(codeSize: 16 | 32): void {
+    const { words } = this;
+    SEGMENTS_BEFORE[codeSize].forEach(({ selector, base, limit, rights }, number) => {
+      const register = SEGMENT_WORDS[number];
+      words[register.selector] = selector;
+      words[register.base] = base;
+      words[register.limit] = limit;
+      words[register.rights] = rights;
+    });
+    words[Word.RIP] = codeOffset(codeSize);
   }
 
   private execute(isStepped: boolean): Result {
@@ -154,6 +189,10 @@ export class Interpreter {
 
   rip(): bigint {
     return this.machine.processor.state.get64(Word.RIP).toUnsigned().toBigInt();
+  }
+
+  get codeSelector(): number {
+    return this.words[Word.CS_SELECTOR] & 0xffff;
   }
 
   /** ES, DS, FS, GS. */

@@ -2,6 +2,7 @@
 // out put in, and GNU's choice wherever there is more than one encoding.
 
 import {
+  type CodeSize,
   Gpr,
   mnemonics,
   REGISTERS,
@@ -15,6 +16,7 @@ import type { Place } from '../source.ts';
 import { branchForms, tableSpelling } from '../spelling.ts';
 import type {
   InstructionBody,
+  MemoryOperandText,
   NumberOperandText,
   OperandText,
   Prefixes,
@@ -45,12 +47,17 @@ export function parseGasInstruction(
   if (known === null && string === null) return unknownName(cursor, context, name);
   cursor.take();
   const isBranch = known !== null && branchForms(known.mnemonic) !== null;
-  const operands = parseOperands(cursor, context, isBranch);
+  const operands = parseOperands(cursor, context, known, isBranch);
   if (operands === null) return null;
-  if (string !== null && isString(operands))
-    return stringBody(string, operands, prefixes, cursor, place);
+  const { codeSize } = context.session;
+  if (string !== null && isString(operands)) {
+    return stringBody(string, operands, { prefixes, codeSize }, cursor, place);
+  }
   if (known === null) return cursor.error(place, `'${name}' has no such operands`, ['memory']);
-  if (known.mnemonic === 'XLATB' && operands.length === 1) return translateBody(operands, prefixes);
+  if (known.mnemonic === 'XLATB' && operands.length === 1) {
+    return translateBody(operands, prefixes, codeSize);
+  }
+  if (!checkMnemonic(known, operands, codeSize, cursor, place)) return null;
   if (isBranch && !checkIndirect(operands, context, cursor)) return null;
   if (!checkWidths(known, operands, prefixes, cursor)) return null;
   return body(known, operands, prefixes, context, place);
@@ -71,6 +78,7 @@ function unknownName(cursor: Cursor, { session }: GasContext, name: string): nul
 function parseOperands(
   cursor: Cursor,
   context: GasContext,
+  known: GasMnemonic | null,
   isBranch: boolean,
 ): GasOperand[] | null {
   const operands: GasOperand[] = [];
@@ -83,9 +91,29 @@ function parseOperands(
     operands.push(operand);
   } while (cursor.accept(','));
   if (!cursor.atEnd) return cursor.fail(["','", 'the end of the line']);
-  // ENTER, and nothing else in 64-bit mode, has two numbers, which AT&T syntax does not swap.
+  // AT&T syntax does not swap two numbers (ENTER, far branches), nor the operands of BOUND.
   const areNumbers = operands.every(({ operand }) => operand.kind === 'number');
-  return context.intel || areNumbers ? operands : operands.reverse();
+  const isBound = known?.mnemonic === 'BOUND';
+  return context.intel || areNumbers || isBound ? operands : operands.reverse();
+}
+
+/** What the table's name for the instruction does not tell: `jmpl label`, `movabs` outside 64 bits. */
+function checkMnemonic(
+  { mnemonic, suffix, far, absolute }: GasMnemonic,
+  operands: readonly GasOperand[],
+  codeSize: CodeSize,
+  cursor: Cursor,
+  place: Place,
+): boolean {
+  if (codeSize === 64) return true;
+  if (absolute) {
+    cursor.error(place, `'movabs' does not exist in ${codeSize}-bit code`, ['mov']);
+    return false;
+  }
+  const isDirect = operands[0]?.operand.kind === 'number';
+  if (suffix === undefined || far || !isDirect || !/^J/.test(mnemonic)) return true;
+  cursor.error(place, 'a jump to a place has no suffix');
+  return false;
 }
 
 /** What neither the table nor the encoder can know: `movzbl %ax`, `addr32 mov (%rax)`. */
@@ -141,19 +169,46 @@ function body(
     return body({ mnemonic: 'INT3' }, [], given, context, place);
   }
   const { mnemonic, operands } = tableSpelling(known.mnemonic, completed);
-  const sized = operands.map((operand, i) => sizedOperand(operand, i, known, operands, context));
-  const { suffix } = known;
+  const suffix = known.suffix ?? usualSuffix(mnemonic, given, context);
+  const named = suffix === undefined ? known : { ...known, suffix };
+  const sized = operands.map((operand, i) => sizedOperand(operand, i, named, operands, context));
+  const { codeSize } = context.session;
   // The address that MONITOR takes is in RAX, or in EAX with a prefix.
   const isNarrow =
     mnemonic === 'MONITOR' &&
     texts.some((text) => text.kind === 'register' && isEax(text.register));
   const narrowing = isNarrow ? { addressWidth: 32 as const } : {};
-  const prefixes = { ...given, ...narrowing, ...(suffix === undefined ? {} : { suffix }) };
+  const prefixes = { ...given, ...narrowing, ...suffixPrefixes(mnemonic, suffix, sized, codeSize) };
   const forms = branchForms(mnemonic);
   const branch = sized[0]?.kind === 'number' ? forms : null;
   const fixed = branch === null && sized.every(isFixed);
-  const { codeSize } = context.session;
   return { kind: 'instruction', mnemonic, codeSize, prefixes, operands: sized, branch, fixed };
+}
+
+/** What goes to the stack has 32 bits after `.code16gcc`, unless it says something else. */
+const STACK = /^(CALL|RET|RETF|ENTER|LEAVE|PUSHA?F?|POPA?F?)$/;
+
+function usualSuffix(
+  mnemonic: string,
+  { suffix }: Prefixes,
+  { wideStack, session }: GasContext,
+): Width | undefined {
+  if (suffix !== undefined) return suffix;
+  return wideStack && session.codeSize === 16 && STACK.test(mnemonic) ? 32 : undefined;
+}
+
+/** What a suffix comes to: that of LOOP is the address size, of a selector what is pushed. */
+function suffixPrefixes(
+  mnemonic: string,
+  suffix: Width | undefined,
+  [first]: readonly OperandText[],
+  codeSize: CodeSize,
+): Partial<Prefixes> {
+  if (suffix === undefined) return {};
+  if (codeSize === 64) return { suffix };
+  if (/^LOOP/.test(mnemonic)) return { addressWidth: suffix };
+  const isSelector = first?.kind === 'register' && first.register.class === 'segment';
+  return isSelector && /^(PUSH|POP)$/.test(mnemonic) ? { operandWidth: suffix } : { suffix };
 }
 
 function isEax({ number, width }: RegisterName): boolean {
@@ -181,6 +236,9 @@ function complete(
 ): OperandText[] {
   const [first, second] = operands;
   if (first === undefined) return operands;
+  if (first.kind === 'number' && second?.kind === 'number' && /^(JMP|CALL)$/.test(mnemonic)) {
+    return [{ kind: 'pointer', selector: first.value, offset: second.value, width: suffix ?? 0 }];
+  }
   // They always use the same registers.
   if (mnemonic === 'MONITOR' || mnemonic === 'MWAIT') return [];
   if (mnemonic === 'STR' && first.kind === 'register') return [narrowed(first, 32)];
@@ -229,13 +287,14 @@ function sizedOperand(
 ): OperandText {
   const { mnemonic, suffix, source, absolute, far } = known;
   if (operand.kind === 'memory') {
-    if (far) return { ...operand, far, width: suffix ?? 0 };
+    const { codeSize } = context.session;
+    if (far) return { ...operand, far, width: suffix ?? (codeSize === 16 ? 16 : 32) };
     if (absolute) return { ...operand, displacementWidth: 64 };
     if (SIZELESS.test(mnemonic)) return { ...operand, width: 0, far: false };
     if (source !== undefined && operand.width === 0) return { ...operand, width: source };
     const isUnsized = suffix === undefined && operand.width === 0;
-    if (isUnsized && /^(PUSH|POP)$/.test(mnemonic)) return { ...operand, width: 64 };
-    if (mnemonic === 'MOV') return wideAddress(operand, context);
+    if (isUnsized && /^(PUSH|POP)$/.test(mnemonic)) return { ...operand, width: codeSize };
+    if (mnemonic === 'MOV' && codeSize === 64) return wideAddress(operand, context);
     return operand;
   }
   const [first] = operands;
@@ -247,10 +306,7 @@ function sizedOperand(
 }
 
 /** GNU as writes an address of 64 bits out where 32 do not do. */
-function wideAddress(
-  operand: OperandText & { kind: 'memory' },
-  { session }: GasContext,
-): OperandText {
+function wideAddress(operand: MemoryOperandText, { session }: GasContext): OperandText {
   const { base, index } = operand.registers ?? { base: null, index: null };
   if (base !== null || index !== null || operand.addressing === 'rel') return operand;
   const value = session.constantNow(operand.address)?.number;
@@ -290,7 +346,7 @@ const LETTERS: Readonly<Record<number, string>> = { 8: 'B', 16: 'W', 32: 'D', 64
 function stringBody(
   { stem, suffix }: StringMnemonic,
   operands: readonly GasOperand[],
-  given: Prefixes,
+  { prefixes: given, codeSize }: Pick<InstructionBody, 'prefixes' | 'codeSize'>,
   cursor: Cursor,
   place: Place,
 ): InstructionBody | null {
@@ -298,6 +354,7 @@ function stringBody(
   let prefixes = given;
   for (const { operand, place: at } of operands) {
     if (operand.kind === 'register' && isPort(operand.register)) continue;
+    if (operand.kind === 'pointer') return cursor.error(at, 'a far address is no string');
     const own = operand.kind === 'register' ? operand.register.width : operand.width;
     if (own !== 0 && width !== 0 && own !== width) {
       return cursor.error(at, `this operand has ${own} bits, not ${width}`);
@@ -312,33 +369,43 @@ function stringBody(
     ) {
       return cursor.error(at, 'a string is at (%rsi) or (%rdi)');
     }
-    prefixes = { ...prefixes, ...stringPrefixes(base, operand.segment) };
+    prefixes = { ...prefixes, ...stringPrefixes(base, operand.segment, codeSize) };
   }
   const letter = LETTERS[width];
   if (letter === undefined)
     return cursor.error(place, 'operation size not specified', [`${stem.toLowerCase()}l`]);
   const mnemonic = stem + letter;
-  return { kind: 'instruction', mnemonic, prefixes, operands: [], branch: null, fixed: true };
+  const rest = { operands: [], branch: null, fixed: true };
+  return { kind: 'instruction', mnemonic, codeSize, prefixes, ...rest };
 }
 
 /** The source may be in another segment; both have the same width of address. */
-function stringPrefixes(base: RegisterName, segment: number): Partial<Prefixes> {
+function stringPrefixes(
+  base: RegisterName,
+  segment: number,
+  codeSize: CodeSize,
+): Partial<Prefixes> {
   const isSource = base.number !== Gpr.RDI;
   const isOverridden = isSource && segment >= 0 && segment !== Segment.DS;
-  const addressWidth = base.width === 32 ? (32 satisfies Width) : 0;
+  const addressWidth = base.width === codeSize ? 0 : base.width;
   return { addressWidth, ...(isOverridden ? { segment } : {}) };
 }
 
 /** `xlat %fs:(%rbx)` */
-function translateBody(operands: readonly GasOperand[], given: Prefixes): InstructionBody {
+function translateBody(
+  operands: readonly GasOperand[],
+  given: Prefixes,
+  codeSize: CodeSize,
+): InstructionBody {
   const operand = operands[0]?.operand;
   const base = operand?.kind === 'memory' ? operand.registers?.base : null;
   const segment = operand?.kind === 'memory' ? operand.segment : -1;
-  const extra = base === null || base === undefined ? {} : stringPrefixes(base, segment);
+  const extra = base === null || base === undefined ? {} : stringPrefixes(base, segment, codeSize);
   const prefixes = { ...given, ...extra };
   return {
     kind: 'instruction',
     mnemonic: 'XLATB',
+    codeSize,
     prefixes,
     operands: [],
     branch: null,

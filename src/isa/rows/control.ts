@@ -92,17 +92,21 @@ function loopForms(opcode: string, special: FormAttributes): Form[] {
   ];
 }
 
-/** The bounds lie one behind the other; all three numbers are signed. */
+/**
+ * The bounds lie one behind the other; all three numbers are signed. Intel's processors do not look
+ * at the upper bound if the lower one decides.
+ */
 const bound: Meaning = (d, index, bounds) => {
   const w = d.instruction.width;
   const { segment, addressWidth } = asMemory(bounds);
   const at = d.address(bounds);
   const behind = d.add(addressWidth, at, d.constant(addressWidth, w / 8));
   const sign = d.constant(w, 2 ** (w - 1));
-  const lower = d.xor(d.load(w, segment, at), sign);
-  const upper = d.xor(d.load(w, segment, behind), sign);
   const x = d.xor(d.read(index), sign);
-  d.when(d.either(d.lessUnsigned(x, lower), d.lessUnsigned(upper, x)), () => d.raise('BR'));
+  const lower = d.xor(d.load(w, segment, at), sign);
+  d.when(d.lessUnsigned(x, lower), () => d.raise('BR'));
+  const upper = d.xor(d.load(w, segment, behind), sign);
+  d.when(d.lessUnsigned(upper, x), () => d.raise('BR'));
 };
 
 /** The distance is as wide as the operand size, but for 64-bit mode. */

@@ -95,13 +95,16 @@ function loadFar(number: number): Meaning {
   };
 }
 
-/** The requested privilege level of the first is raised to that of the second. */
+/**
+ * The requested privilege level of the first is raised to that of the second. What is high enough is
+ * not written, so that it may lie in a page that cannot be.
+ */
 const arpl: Meaning = (d, dst, src) => {
-  const x = d.modify(dst);
+  const x = d.read(dst);
   const wanted = d.and(d.read(src), d.constant(16, 3));
   const isLower = d.lessUnsigned(d.and(x, d.constant(16, 3)), wanted);
   const raised = d.or(d.and(x, d.constant(16, 0xfffc)), wanted);
-  d.write(dst, d.select(isLower, raised, x));
+  d.when(isLower, () => d.write(dst, raised));
   d.setFlag(Flag.ZF, isLower);
 };
 

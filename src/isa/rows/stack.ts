@@ -22,6 +22,18 @@ export function pop<V, B>(d: Domain<V, B>, width: Width): V {
   return value;
 }
 
+/** With a 32-bit operand size Intel's processors leave the upper half of the slot as it is. */
+function pushSelector<V, B>(d: Domain<V, B>, selector: V): void {
+  const { width } = d.instruction;
+  if (width !== 32) {
+    push(d, width, selector);
+    return;
+  }
+  const top = d.sub(d.stackWidth, stackPointer(d), d.constant(d.stackWidth, 4));
+  d.store(16, Segment.SS, top, selector);
+  d.setRegister(d.stackWidth, Gpr.RSP, top);
+}
+
 function stackPointer<V, B>(d: Domain<V, B>): V {
   return d.register(d.stackWidth, Gpr.RSP);
 }
@@ -90,7 +102,7 @@ function segmentRows(name: string, number: number, opcode: string, special: Form
       'PUSH',
       'Push a segment register',
       stack,
-      (d) => push(d, d.instruction.width, d.call('readSegment', d.constant(8, number))),
+      (d) => pushSelector(d, d.call('readSegment', d.constant(8, number))),
       [[name, opcode, special]],
     ),
     ...(number === Segment.CS ? [] : popSegmentRows(name, number, nextOpcode(opcode), special)),

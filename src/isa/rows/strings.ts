@@ -150,9 +150,8 @@ function portRows(stem: string, summary: string, opcode: number, iteration: Iter
 
 /** An operand size of 64 bits is one of 32. */
 function portLeftovers(stem: string, summary: string, opcode: number, iteration: Iteration) {
-  return instruction(`${stem}D`, summary, PORT_ACCESS, repeated(iteration, 32), [
-    ['', `o64 ${hex(opcode)}`],
-  ]);
+  const double = repeated(iteration, 32);
+  return instruction(`${stem}D`, summary, PORT_ACCESS, double, [['', `o64 ${hex(opcode)}`]]);
 }
 
 /** The byte form has the lower, even opcode, and no operand that would carry its width. */

@@ -152,6 +152,7 @@ export const transfer = [
     ['AX|RAX, r16|64', '90+r'],
     ['r16|64, AX|RAX', '90+r', { encodeOnly: true }],
     ['EAX, r32-EAX', 'o32 90+r'],
+    ['EAX, r32', 'o32 90+r', { encodeOnly: true, not64: true }],
     ['r32-EAX, EAX', 'o32 90+r', { encodeOnly: true }],
     // NASM encodes the first of two registers as ModRM.reg; disassemblers name it second.
     ['r8, r/m8', '86 /r', { encodeOnly: true }],
