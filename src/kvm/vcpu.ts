@@ -3,7 +3,15 @@
 // Linux struct kvm_vcpu and struct kvm_vcpu_arch.
 
 import Long from 'long';
-import { Blocking, type Mode, modeOf, Rflags, wordOf } from '../cpu/index.ts';
+import {
+  Blocking,
+  type Mode,
+  modeOf,
+  Rflags,
+  recordDebugException,
+  Vector,
+  wordOf,
+} from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
@@ -219,6 +227,12 @@ export class Vcpu {
     const information = vector | HARDWARE_EXCEPTION | (errorCode === null ? 0 : HAS_ERROR_CODE);
     this.state.exception = { information, errorCode: errorCode ?? 0, instructionLengthBytes: 0 };
     this.requestEvent();
+  }
+
+  /** Inject #DB for conditions in DR6's layout (kvm_queue_exception_p). */
+  queueDebugException(conditions: number): void {
+    recordDebugException(this.virtual.processor.state, conditions);
+    this.queueException(Vector.DB);
   }
 
   /** INIT or a start-up IPI waits to be acted on. */
