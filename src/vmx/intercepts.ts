@@ -3,13 +3,7 @@
 // before its privilege check, which settles little, and after it.
 
 import Long from 'long';
-import {
-  Cr0,
-  GuestFault,
-  portAccess,
-  SEGMENT_WORDS,
-  Vector,
-} from '../cpu/index.ts';
+import { Cr0, GuestFault, portAccess, SEGMENT_WORDS, Vector } from '../cpu/index.ts';
 import {
   Gpr,
   type Instruction,
