@@ -214,6 +214,7 @@ function translationChanged(processor: Processor, number: number, old: ControlCo
     ((words[Word.CR4] ^ old.cr4) & TRANSLATION_CR4);
   if (changed !== 0 || !state.get64(Word.CR3).eq(old.cr3)) mmu.flush();
   if (number === 3) return;
+  if (((words[Word.CR4] ^ old.cr4) & Cr4.DE) !== 0) processor.updateBreakpoints();
   processor.updateMode();
   processor.requestAttention();
 }

@@ -29,6 +29,7 @@ export {
   loadPdptes,
   loadsPdptes,
 } from './control-registers.ts';
+export { Dr7, recordDebugException } from './debug-registers.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,
@@ -44,7 +45,7 @@ export {
   Vector,
 } from './exceptions.ts';
 export { enterLongMode, type LongModeStart } from './long-mode.ts';
-export { isCanonical } from './mmu.ts';
+export { isCanonical, type Mmu } from './mmu.ts';
 export { codeSizeOf, isIa32e, type Mode, modeOf, stackWidthOf } from './mode.ts';
 export { isPatValid, Msr, readMsr, writeMsr } from './msrs.ts';
 export {

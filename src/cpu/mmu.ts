@@ -6,6 +6,7 @@
 
 import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
+import { Breakpoints } from './debug-registers.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { modeOf } from './mode.ts';
 import {
@@ -62,6 +63,9 @@ export class Mmu {
     guarded: new View(false, true),
   } as const;
   private view = this.views.supervisor;
+  /** Accesses are made by the processor for itself, not by an instruction. */
+  private isImplicit = false;
+  private readonly breakpoints: Breakpoints;
   private empty = false;
   virtualization: Virtualization;
   platform: Platform;
@@ -71,7 +75,9 @@ export class Mmu {
     state: ProcessorState,
     virtualization: Virtualization,
     platform: Platform,
+    breakpoints = new Breakpoints(),
   ) {
+    this.breakpoints = breakpoints;
     this.memory = memory;
     this.state = state;
     this.virtualization = virtualization;
@@ -122,6 +128,9 @@ export class Mmu {
       return (entries[at + PAGE_HPA] >>> 0) + offset;
     }
     checkCanonical(low, high, lengthBytes, stack);
+    if (this.breakpoints.hasData && access !== Access.EXECUTE && !this.isImplicit) {
+      this.breakpoints.noteData(low, high, lengthBytes, access === Access.WRITE);
+    }
     if (offset + lengthBytes > 4096) return SPLIT;
     return this.locateInPage(low, high, access, this.view);
   }
@@ -151,7 +160,9 @@ export class Mmu {
       entries[at + LINEAR_HIGH] = high;
       entries[at + PAGE_HPA] = pageHpa;
     }
-    entries[at + access] = tag;
+    // Data in a page with a breakpoint come here each time.
+    const isWatched = this.breakpoints.hasData && this.breakpoints.watchesPage(low, high);
+    if (access === Access.EXECUTE || !isWatched) entries[at + access] = tag;
     this.empty = false;
     return hpa;
   }
@@ -326,11 +337,14 @@ export class Mmu {
 
   private under<T>(view: View, work: () => T): T {
     const own = this.view;
+    const wasImplicit = this.isImplicit;
     this.view = view;
+    this.isImplicit = true;
     try {
       return work();
     } finally {
       this.view = own;
+      this.isImplicit = wasImplicit;
     }
   }
 }

@@ -6,6 +6,7 @@ import {
   type CodeSize,
   type Decoded,
   decode,
+  Gpr,
   type Instruction,
   MAX_INSTRUCTION_BYTES,
   Segment,
@@ -13,6 +14,7 @@ import {
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
 import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
+import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
@@ -78,6 +80,7 @@ export class Processor {
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
+  private readonly breakpoints = new Breakpoints();
   private readonly blockLog: BlockLog;
   private readonly memory: PhysicalMemory;
   private readonly codeCache: CodeCache;
@@ -92,7 +95,13 @@ export class Processor {
     this.platform = parts.platform;
     this.state = new ProcessorState(parts.memory, parts.stateHpa);
     this.blockLog = new BlockLog(this.state);
-    this.mmu = new Mmu(parts.memory, this.state, parts.virtualization, parts.platform);
+    this.mmu = new Mmu(
+      parts.memory,
+      this.state,
+      parts.virtualization,
+      parts.platform,
+      this.breakpoints,
+    );
     // A store to a paging structure may have remapped the code that is being executed.
     parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
@@ -135,8 +144,15 @@ export class Processor {
 
   /** To be called after the state was changed from outside. */
   stateChanged(): void {
-    this.mmu.flush();
+    this.updateBreakpoints();
     this.updateMode();
+    this.attention = true;
+  }
+
+  /** To be called when DR0 to DR3, DR7 or CR4.DE may have changed. */
+  updateBreakpoints(): void {
+    this.breakpoints.update(this.state);
+    this.mmu.flush();
     this.attention = true;
   }
 
@@ -147,6 +163,7 @@ export class Processor {
   updateMode(): void {
     this.mode = modeOf(this.state);
     this.codeSize = codeSizeOf(this.state);
+    this.blockLog.codeSize = this.codeSize;
     this.evaluator.setMode(this.mode, stackWidthOf(this.state));
     this.mmu.updatePrivilege();
   }
@@ -240,20 +257,46 @@ export class Processor {
   private get needsCare(): boolean {
     const { words } = this.state;
     const isBlocking = (words[Word.INTERRUPTIBILITY] & SHADOWS) !== 0;
-    return isBlocking || (words[Word.RFLAGS] & (Rflags.TF | Rflags.RF)) !== 0;
+    const isFlagged = (words[Word.RFLAGS] & (Rflags.TF | Rflags.RF)) !== 0;
+    return isBlocking || isFlagged || this.breakpoints.armed;
   }
 
-  /** One instruction under event blocking or single-stepping, or at which RF is set. */
+  /**
+   * One instruction under event blocking or single-stepping, or at which RF is set, or while a
+   * breakpoint is enabled.
+   */
   private executeCarefully(): void {
     const { words } = this.state;
     this.attention = true;
     this.stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
+    if (this.breakpoints.armed) this.breakAtInstruction();
     this.executeUnderBlocking();
     this.endStep();
   }
 
+  /** The fault of an instruction breakpoint, which RF holds off, and MOV SS before it. */
+  private breakAtInstruction(): void {
+    const { words } = this.state;
+    // What an instruction met that did not complete does not count.
+    this.breakpoints.take();
+    const isHeldOff =
+      (words[Word.RFLAGS] & Rflags.RF) !== 0 ||
+      (words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0;
+    if (isHeldOff) return;
+    const is64Bit = this.codeSize === 64;
+    const rip = words[Word.RIP];
+    const low = is64Bit ? rip : this.evaluator.segmentation.unchecked(Segment.CS, rip);
+    const met = this.breakpoints.atInstruction(low, is64Bit ? words[Word.RIP + 1] : 0);
+    if (met !== 0) throw new GuestFault(Vector.DB, null, met);
+  }
+
   private endStep(): void {
-    if (this.stepping) this.state.words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    const { words } = this.state;
+    const met = this.breakpoints.take();
+    if (met !== 0) words[Word.PENDING_DEBUG] |= met | PendingDebug.ENABLED_BREAKPOINT;
+    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    // A trap between two iterations of a string instruction does not end it.
+    if (this.evaluator.unfinished && (met !== 0 || this.stepping)) words[Word.RFLAGS] |= Rflags.RF;
     this.stepping = false;
     this.trap();
   }
@@ -268,9 +311,24 @@ export class Processor {
 
   private executeOne(): void {
     // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
-    this.state.words[Word.RFLAGS] &= ~Rflags.RF;
+    const { words } = this.state;
+    const resume = words[Word.RFLAGS] & Rflags.RF;
+    words[Word.RFLAGS] &= ~Rflags.RF;
     this.blockLog.enter(this.instructions);
-    this.execute(this.fetch().instructions[0]);
+    const prepared = this.fetch().instructions[0];
+    if (this.breakpoints.hasPorts) this.notePorts(prepared.instruction);
+    this.execute(prepared);
+    if (this.evaluator.unfinished) words[Word.RFLAGS] |= resume;
+  }
+
+  /** I/O breakpoints: the ports of IN, OUT, INS and OUTS. */
+  private notePorts(instruction: Instruction): void {
+    if (instruction.row.intercept !== 'IO') return;
+    const { words } = this.state;
+    const mask = instruction.addressWidth === 16 ? 0xffff : -1;
+    const isOver = instruction.repeat !== 'none' && (words[2 * Gpr.RCX] & mask) === 0;
+    const { port, lengthBytes } = portAccess(instruction, words);
+    if (!isOver) this.breakpoints.notePort(port, lengthBytes);
   }
 
   /** The blocks that were entered last, oldest first; for reports, not state. */
@@ -315,7 +373,7 @@ export class Processor {
     };
     const conditions = pending & (PendingDebug.BS | PendingDebug.BREAKPOINTS);
     this.virtualization.exception(event, Long.fromInt(conditions));
-    words[Word.DR6] |= conditions;
+    recordDebugException(this.state, conditions);
     this.clock += this.costs.classes.interrupt;
     deliver(this, event);
     this.attention = true;
@@ -469,9 +527,10 @@ export class Processor {
     const event = eventOf(this, fault);
     const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
     this.attention = true;
-    this.state.words[Word.RFLAGS] |= Rflags.RF;
+    if (!isInstructionBreakpoint(fault)) this.state.words[Word.RFLAGS] |= Rflags.RF;
     this.virtualization.exception(event, linear);
     if (fault.vector === Vector.PF) this.state.set64(Word.CR2, linear);
+    if (fault.vector === Vector.DB) recordDebugException(this.state, fault.linearLow);
     this.clock += this.costs.classes.interrupt;
     deliver(this, event);
   }

@@ -111,7 +111,7 @@ const FLAT_LIMIT = -1;
 /** From the state after reset to flat 32-bit protected mode at CPL 0, without paging. */
 export function enterProtectedMode(state: ProcessorState, start: ProtectedModeStart): void {
   const { words } = state;
-  words[Word.CR0] = Cr0.PE | Cr0.ET | Cr0.NE;
+  words[Word.CR0] = Cr0.PE | Cr0.ET;
   words[Word.RFLAGS] = Rflags.FIXED;
   for (const number of Object.values(Segment)) {
     const register = SEGMENT_WORDS[number];

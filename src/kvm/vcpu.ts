@@ -3,7 +3,7 @@
 // Linux struct kvm_vcpu and struct kvm_vcpu_arch.
 
 import Long from 'long';
-import { Blocking, modeOf, Rflags, wordOf } from '../cpu/index.ts';
+import { Blocking, type Mode, modeOf, Rflags, wordOf } from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
@@ -44,7 +44,15 @@ export interface PendingEvent {
 /** Plain data, saved and hashed as it is. */
 export interface VcpuState {
   phase: Phase;
-  mpState: 'runnable' | 'halted';
+  /**
+   * KVM_MP_STATE_*: an uninitialized vCPU has not received an INIT yet, and one in `initReceived`
+   * waits for its start-up IPI.
+   */
+  mpState: 'runnable' | 'halted' | 'uninitialized' | 'initReceived';
+  /** An INIT that has not been acted on. */
+  initPending: boolean;
+  /** Vector of a start-up IPI that has not been acted on, or null. */
+  sipiVector: number | null;
   /** KVM_REQ_EVENT: events must be looked at before the next entry. */
   eventRequested: boolean;
   /** Kicked by a hypercall: the next HLT ends at once. */
@@ -115,6 +123,8 @@ export class Vcpu {
     this.state = {
       phase: 'loop',
       mpState: 'runnable',
+      initPending: false,
+      sipiVector: null,
       eventRequested: true,
       pvUnhalted: false,
       nmiPending: false,
@@ -156,6 +166,12 @@ export class Vcpu {
     if (this.in64BitMode) return this.rip;
     const { state } = this.virtual.processor;
     return Long.fromBits(state.words[CS_BASE] + this.rip.low, 0);
+  }
+
+  /** Where it is, for messages. */
+  get place(): string {
+    const mode = MODE_NAMES[modeOf(this.virtual.processor.state)];
+    return `at 0x${this.linearRip.toUnsigned().toString(16)} in ${mode}`;
   }
 
   /** A general register, of which 32 bits count outside 64-bit mode. */
@@ -205,9 +221,22 @@ export class Vcpu {
     this.requestEvent();
   }
 
-  /** Linux kvm_arch_vcpu_runnable: whether a halted vCPU has a reason to go on. */
+  /** INIT or a start-up IPI waits to be acted on. */
+  get hasApicEvents(): boolean {
+    return this.state.initPending || this.state.sipiVector !== null;
+  }
+
+  /** False while nothing but INIT and a start-up IPI count. */
+  get isStarted(): boolean {
+    const { mpState } = this.state;
+    return mpState === 'runnable' || mpState === 'halted';
+  }
+
+  /** Linux kvm_arch_vcpu_runnable: whether a vCPU that sleeps has a reason to go on. */
   get isRunnable(): boolean {
     const { state } = this;
+    if (this.hasApicEvents) return true;
+    if (!this.isStarted) return false;
     if (state.mpState === 'runnable' || state.pvUnhalted || state.exception !== null) return true;
     if (state.nmiPending && this.nmiAllowed) return true;
     return this.interruptAllowed && this.lapic.deliverable >= 0;
@@ -215,7 +244,8 @@ export class Vcpu {
 
   /**
    * Make the control registers that the guest has been given its own view of them: VMX operation
-   * needs bits set that the guest does not see.
+   * needs bits set that the guest does not see. Protected mode and paging are not among them, as
+   * guests are unrestricted.
    */
   adoptControlRegisters(): void {
     adoptControlRegisters(this);
@@ -275,6 +305,14 @@ export class Vcpu {
     this.exits = saved.exits;
   }
 }
+
+const MODE_NAMES: Readonly<Record<Mode, string>> = {
+  real: 'real mode',
+  virtual8086: 'virtual-8086 mode',
+  protected: 'protected mode',
+  compatibility: 'compatibility mode',
+  '64-bit': '64-bit mode',
+};
 
 const HARDWARE_EXCEPTION = 3 << 8;
 const HAS_ERROR_CODE = 1 << 11;

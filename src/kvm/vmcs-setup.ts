@@ -71,6 +71,7 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Primary.USE_TSC_OFFSETTING |
       Primary.CR8_LOAD_EXITING |
       Primary.CR8_STORE_EXITING |
+      Primary.MOV_DR_EXITING |
       Primary.UNCOND_IO_EXITING |
       Primary.USE_MSR_BITMAPS |
       Primary.ACTIVATE_SECONDARY_CONTROLS,

@@ -32,7 +32,7 @@ export interface ExitReport {
 export interface VcpuReport {
   readonly vm: number;
   readonly index: number;
-  /** `halted`, `running`, `ended`: what it was doing at the end. */
+  /** `halted`, `notStarted`, `running`, `ended`: what it was doing at the end. */
   readonly status: string;
   readonly instructions: number;
   /** Hexadecimal, by the SDM's names. */
@@ -148,8 +148,8 @@ function vmReport(machine: Machine, id: number): VmReport {
     status: ending?.status ?? 'running',
     exitCode: ending?.exitCode ?? null,
     message: ending?.message ?? 'still running',
-    output: decodeUtf8(Uint8Array.from(state.console)),
-    serial: decodeUtf8(Uint8Array.from(state.serial)),
+    output: decodeUtf8(Uint8Array.from(state.console.output)),
+    serial: decodeUtf8(Uint8Array.from(state.com1.sent)),
   };
 }
 
@@ -215,7 +215,7 @@ function symbolsOf(
   instructions: readonly string[],
 ): Record<string, AddressName> {
   const shown = new Set([
-    `0x${hex(vcpu.rip)}`,
+    `0x${hex(vcpu.linearRip)}`,
     ...vcpu.exits.recent.map(({ rip }) => `0x${rip}`),
     ...instructions.map(addressOf),
   ]);
@@ -234,6 +234,7 @@ export function addressOf(instruction: string): string {
 
 function statusOf(vcpu: Vcpu): string {
   if (vcpu.state.mpState === 'halted') return 'halted';
+  if (!vcpu.isStarted) return 'notStarted';
   return vcpu.state.phase === 'ended' ? 'ended' : vcpu.thread.state.status;
 }
 

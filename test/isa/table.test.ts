@@ -151,6 +151,7 @@ describe('the instruction table', () => {
       'CLTS HLT INVD INVLPG INVPCID LGDT LIDT LLDT LMSW LTR MOV RDMSR SWAPGS SYSEXIT WBINVD WBNOINVD WRMSR',
     );
     expect(having('iopl')).toBe('CLI STI');
+    expect(having('umip')).toBe('SGDT SIDT SLDT SMSW STR');
     expect(having('io')).toBe('IN INSB INSD INSW OUT OUTSB OUTSD OUTSW');
     expect(having('tsc')).toBe('RDTSC RDTSCP');
   });

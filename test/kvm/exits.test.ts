@@ -174,7 +174,7 @@ describe('port I/O', () => {
 
   test('the console takes the low byte of any width', () => {
     const source = "mov eax, 'abcd'\nout 0xe9, al\nout 0xe9, ax\nout 0xe9, eax\ncli\nhlt";
-    expect(machineWith(source).devices[0]?.state.console).toEqual([97, 97, 97]);
+    expect(machineWith(source).devices[0]?.state.console.output).toEqual([97, 97, 97]);
   });
 
   test('COM1 is always ready, and sends', () => {
@@ -188,7 +188,7 @@ describe('port I/O', () => {
         out dx, al
         cli
         hlt`;
-    expect(machineWith(source).devices[0]?.state.serial).toEqual([0x78]);
+    expect(machineWith(source).devices[0]?.state.com1.sent).toEqual([0x78]);
   });
 
   test.each([
@@ -216,7 +216,7 @@ describe('port I/O', () => {
     ['eax', 0x01020304, 0x01020304],
   ])('out 0xf4, %s ends the machine', (register, rax, value) => {
     const machine = machineWith(`mov eax, ${rax}\nout 0xf4, ${register}\nhlt`);
-    expect(machine.devices[0]?.state.exitValue).toBe(value);
+    expect(machine.devices[0]?.state.exitPort.value).toBe(value);
     expect(machine.endings[0]?.exitCode).toBe(((value << 1) | 1) & 0xff);
   });
 });
@@ -267,8 +267,9 @@ describe('MOV to a control register', () => {
     ['VMXE set: VMX is not offered', 'bts rax, 13', 13, CR4],
     ['PAE cleared in 64-bit mode', 'btr rax, 5', 13, CR4],
     ['reserved bit 15 set', 'bts rax, 15', 13, CR4],
-    ['PCIDE set, which is not offered', 'bts rax, 17', 13, CR4],
-    ['UMIP set, which is not offered', 'bts rax, 11', 13, CR4],
+    ['PCIDE set', 'bts rax, 17', -1, 0x200a0n],
+    ['UMIP set', 'bts rax, 11', -1, 0x8a0n],
+    ['OSXSAVE set, which is not offered', 'bts rax, 18', 13, CR4],
     ['bit 63 set', 'bts rax, 63', 13, CR4],
   ])('CR4, %s', (_, operation, vector, value) => {
     expect(change('cr4', operation)).toEqual([vector, value]);

@@ -3,7 +3,7 @@
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
-import { elfOf, Machine, placeProblem, reportText, SymbolMap } from '../../src/machine/index.ts';
+import { elfOf, loadProblem, Machine, reportText, SymbolMap } from '../../src/machine/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import { type Edit, Ehdr, edited, elfImage, little, Phdr } from '../support/elf-image.ts';
 import { assembleText, runGuest, scenarioOf } from '../support/guest-run.ts';
@@ -31,9 +31,7 @@ const IMAGE = elfImage({
 const SETUP = { vm: { memory: '4M' } } as const;
 
 function problemOf(bytes: Uint8Array): string | null {
-  const image = elfOf(bytes);
-  if (image === null) return null;
-  return image.kind === 'problem' ? image.message : placeProblem(image, MEMORY);
+  return loadProblem(bytes, { name: 'test', append: '', modules: [] }, MEMORY);
 }
 
 describe('a loaded image', () => {
@@ -135,16 +133,17 @@ const SHOFF = Number(new DataView(IMAGE.buffer).getBigUint64(Ehdr.SHOFF, true));
 
 describe('wrong images', () => {
   test.each<readonly [what: string, edits: readonly Edit[], message: string]>([
-    ['class 0', [[Ehdr.CLASS, 1, 0]], 'is an ELF file of class 0; expected ELF64 (2)'],
+    ['class 0', [[Ehdr.CLASS, 1, 0]], 'is an ELF file of class 0; expected ELF32 (1) or ELF64 (2)'],
     [
-      'i386',
-      [
-        [Ehdr.CLASS, 1, 1],
-        [Ehdr.MACHINE, 2, 3],
-      ],
-      'is a 32-bit program (ELF32), which is not implemented',
+      'ELF64 for i386',
+      [[Ehdr.MACHINE, 2, 3]],
+      'is an ELF file for i386 (e_machine 3); expected x86-64 (62)',
     ],
-    ['x32', [[Ehdr.CLASS, 1, 1]], 'is a 32-bit program (ELF32), which is not implemented'],
+    [
+      'x32',
+      [[Ehdr.CLASS, 1, 1]],
+      'is an x32 program (ELF32 for x86-64); expected ELF64, or ELF32 for i386',
+    ],
     [
       'big-endian',
       [[Ehdr.DATA, 1, 2]],
@@ -162,7 +161,7 @@ describe('wrong images', () => {
         [Ehdr.CLASS, 1, 1],
         [Ehdr.MACHINE, 2, 40],
       ],
-      'is an ELF file for Arm (e_machine 40); expected x86-64 (62)',
+      'is an ELF file for Arm (e_machine 40); expected i386 (3)',
     ],
     ['machine', [[Ehdr.MACHINE, 2, 999]], 'is an ELF file for e_machine 999; expected x86-64 (62)'],
     [

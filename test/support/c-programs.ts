@@ -17,6 +17,9 @@ export const C_PROGRAMS: readonly string[] = readdirSync(join(HERE, 'programs'))
 
 const LANGUAGE = ['-std=c11', '-Wall', '-Wextra', '-Werror', '-I', RUNTIME];
 
+/** Bits of the code that a guest consists of; 32 makes a multiboot image. */
+export type Bits = 32 | 64;
+
 /** What every C guest is built with, beside the level of optimisation. */
 const GUEST = [
   ...['-ffreestanding', '-mno-red-zone', '-mgeneral-regs-only', '-fno-pic', '-no-pie'],
@@ -36,11 +39,14 @@ export async function buildGuest(
   folder: string,
   program: string,
   options: readonly string[],
+  bits: Bits = 64,
 ): Promise<string> {
-  const output = join(folder, `${program}${options.join('')}.elf`);
-  const sources = [join(HERE, 'programs', `${program}.c`), join(RUNTIME, 'guest.c')];
+  const output = join(folder, `${program}${bits}${options.join('')}.elf`);
+  const runtime = ['guest.c', `start${bits}.c`].map((name) => join(RUNTIME, name));
+  const sources = [join(HERE, 'programs', `${program}.c`), ...runtime];
   // Programs call libgcc for what the processor has no instruction for.
-  await execute('gcc', [...LANGUAGE, ...GUEST, ...options, ...sources, '-o', output, '-lgcc']);
+  const target = bits === 64 ? ['-lgcc'] : ['-m32'];
+  await execute('gcc', [...LANGUAGE, ...GUEST, ...options, ...sources, '-o', output, ...target]);
   return output;
 }
 

@@ -13,7 +13,9 @@ export const SLOT_BYTES = 32;
 const INT3 = 0xcc;
 
 /** Why tests with this tool are skipped, or null if they can run. Throws on a CI machine. */
-export function missing(tool: 'nasm' | 'objdump' | 'as' | 'gcc' | 'script'): string | null {
+export function missing(
+  tool: 'nasm' | 'objdump' | 'as' | 'gcc' | 'script' | 'qemu-system-x86_64',
+): string | null {
   try {
     execFileSync(tool, ['--version'], { stdio: 'ignore' });
     return null;

@@ -2,7 +2,7 @@
 // that are only passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c,
 // handle_ud.
 
-import { EventTypes, Vector, Word } from '../../cpu/index.ts';
+import { EventTypes, Vector } from '../../cpu/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { readGuestBytes, writeGuestBytes } from '../guest-memory.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -24,13 +24,14 @@ const VMMCALL = Uint8Array.of(0x0f, 0x01, 0xd9);
 
 export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   pcpu.spend(vcpu.vm.costs.kvm.handler);
-  const { vmcs, processor } = vcpu.virtual;
+  const { vmcs } = vcpu.virtual;
   const information = vmcs.get32(F.INTR_INFO);
   const vector = information & 0xff;
   if (vector === Vector.UD && patchHypercall(vcpu)) return 'resume';
   if (vector === Vector.DB) {
     if (((information >> 8) & 7) === INT1) vcpu.skipInstruction();
-    processor.state.words[Word.DR6] |= vmcs.get32(F.QUALIFICATION);
+    vcpu.queueDebugException(vmcs.get32(F.QUALIFICATION));
+    return 'resume';
   }
   const hasError = (information & ERROR_CODE_VALID) !== 0;
   vcpu.queueException(vector, hasError ? vmcs.get32(F.ERROR_CODE) : null);
