@@ -29,7 +29,7 @@
 /* What IRETQ pops; a return to a 16-bit stack leaves the upper half of ESP as it is there. */
 #define FRAME 0x33440000ul
 /* In the page of code: the way from code of 16 or 32 bits back to us. */
-#define WAY_BACK 0x800
+#define WAY_BACK 0x900
 #define MAGIC 0x314f4c49u
 #define WINDOW_WORDS (PAGE / 8)
 #define MAX_POKES 16
