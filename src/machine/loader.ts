@@ -1,8 +1,8 @@
 // How a guest starts. A multiboot image is loaded as boot loaders do: the first vCPU in protected
 // mode at its entry point, the others waiting for INIT and a start-up IPI.
 //
-// Everything else is a toy guest: a flat program at 1 MiB, or an ELF image where its program headers
-// say; all vCPUs at its first byte or entry point, a stack for each, in 64-bit mode with RAM
+// Everything else is a toy guest: a flat program at 1 MiB, or an ELF image where its program
+// headers say; all vCPUs at its first byte or entry point, a stack for each, in 64-bit mode with RAM
 // identity-mapped, or, if it is an ELF32 image, in 32-bit protected mode without paging. The low
 // megabyte holds what that needs:
 //
@@ -148,8 +148,8 @@ export function loadProgram(vm: Vm, program: Uint8Array, request: BootRequest): 
 }
 
 /**
- * What a virtual machine's configuration asks of a multiboot loader. Throws if there are not as many
- * files as modules.
+ * What a virtual machine's configuration asks of a multiboot loader. Throws if there are not as
+ * many files as modules.
  */
 export function bootRequestOf(
   { program, append, modules }: Pick<Scenario['vms'][number], 'program' | 'append' | 'modules'>,

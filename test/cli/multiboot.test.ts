@@ -109,7 +109,12 @@ const CASES: readonly (readonly [words: string[], status: number, out: string, e
     ['run', 'long.yaml'],
     2,
     '',
-    'long.yaml:1:41: error: vms[0].modules[1]: expected a file, not \'\'\nvms: [{ program: echo.asm, modules: [7, ""] }]\n                                        ^\n',
+    [
+      "long.yaml:1:41: error: vms[0].modules[1]: expected a file, not ''",
+      'vms: [{ program: echo.asm, modules: [7, ""] }]',
+      `${' '.repeat(40)}^`,
+      '',
+    ].join('\n'),
   ],
   [
     ['disasm', 'echo.asm', '--bits', '16', '--skip', '32', '--length', '5'],
