@@ -100,7 +100,8 @@ export class Machine {
     this.vms = scenario.vms.map((_, i) => this.createVm(i));
     this.vms.forEach((vm, i) => {
       const modules = options.modules?.[i] ?? [];
-      loadProgram(vm, options.programs[i], bootRequestOf(scenario.vms[i], modules));
+      const config = scenario.vms[i];
+      loadProgram(vm, options.programs[i], bootRequestOf(config, modules), config.start);
     });
     this.symbols = options.programs.map((program, i) => {
       const image = elfOf(program);

@@ -26,6 +26,9 @@ export const MAX_PCPUS = 256;
 /** More than any program asks for. */
 const MAX_MODULES = 64;
 
+/** Modes of toy guests that say nothing themselves. */
+const START_MODES = ['auto', '64-bit', 'protected'] as const;
+
 const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
 
 const UINT32 = 4294967295;
@@ -83,6 +86,10 @@ const VM = object('A virtual machine', {
     'pCPUs that the vCPUs may run on',
   ),
   nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
+  start: choice(START_MODES, {
+    summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
+    fallback: 'auto',
+  }),
   append: text({
     summary: 'command line of a multiboot program, behind its name',
     fallback: '',
