@@ -191,7 +191,7 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
       return readBytes(inFolder(folder, moduleFile(text)));
     });
     const loaded = { ...programOf(vm, folder, options), modules };
-    const name = vm.image === '' ? inFolder(folder, vm.program) : 'image';
+    const name = vm.program === '' ? 'image' : inFolder(folder, vm.program);
     const problem = loadProblem(loaded.bytes, bootRequestOf(vm, modules), vm.memory);
     if (problem !== null) throw new Failure(`${name}: ${problem}`);
     return loaded;

@@ -74,7 +74,7 @@ const VM = object('A virtual machine', {
     fallback: '',
   }),
   image: text({
-    summary: 'multiboot image, ELF image or flat binary in base64, instead of a program',
+    summary: 'contents of the program in base64, instead of its file: an image or a flat binary',
     fallback: '',
   }),
   vcpus: integer(1, MAX_VCPUS, { summary: 'virtual CPUs', fallback: 1, flag: 'vcpus' }),
@@ -196,8 +196,8 @@ function* nameIssues({ vms }: Scenario): Iterable<Issue> {
 
 function* programIssues(scenario: Scenario): Iterable<Issue> {
   for (const [i, vm] of scenario.vms.entries()) {
-    if ((vm.program === '') !== (vm.image === '')) continue;
-    const message = vm.program === '' ? 'missing; expected a program or an image' : 'given twice';
+    if (vm.program !== '' || vm.image !== '') continue;
+    const message = 'missing; expected a program or an image';
     yield { path: ['vms', i, 'program'], message };
   }
 }

@@ -32,6 +32,7 @@ vms:
     defines: { UNUSED: 5 }
     kvm: { ple_window: 8192, kick_yields: false }
   - { name: hello, program: guest-programs/hello.asm, pin: ["2"] }
+  - { name: boot, program: guest-programs/multiboot-hello.asm, append: a b, modules: [exit.asm c] }
 hogs: [{ count: 2, nice: 5, pin: "1" }]
 limits: { time: 2ms, instructions: 3M }
 `;

@@ -143,7 +143,6 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
     { vms: [{ ...VM, modules: ['a', 'b'], module_images: ['9A=='] }] },
     'vms[0].module_images: expected one for each of 2 modules, not 1',
   ],
-  ['two programs', { vms: [{ ...VM, image: '9A==' }] }, 'vms[0].program: given twice'],
   ['an unknown key', { vms: [VM], sede: 3 }, "sede: unknown key 'sede'; did you mean 'seed'?"],
   [
     'an unknown key inside',
