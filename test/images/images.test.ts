@@ -9,6 +9,7 @@ import { missing } from '../support/outside-tools.ts';
 import { expectation } from './comparison.ts';
 import { DECISIONS } from './decisions.ts';
 import { assembleImageWithNasm, missingEmulator, runUnder } from './emulators.ts';
+import { runUnderOurs } from './ours.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 
@@ -43,6 +44,17 @@ describe.skipIf(reason !== null).concurrent('QEMU and Bochs', () => {
     const text = `${lines.join('\n')}\n`;
     if (process.env.VMXLAB_UPDATE_GOLDEN === '1') writeFileSync(goldenFile(name), text);
     expect(text).toBe(readFileSync(goldenFile(name), 'utf8'));
+  });
+});
+
+describe.skipIf(missing('nasm') !== null)('ours', () => {
+  test.each(IMAGES)('%s', (name) => {
+    const image = assembleImageWithNasm(join(FOLDER, `${name}.asm`));
+    const { lines, status, message } = runUnderOurs(image, processorsOf(name));
+    expect({ text: `${lines.join('\n')}\n`, ending: status === 'exited' ? '' : message }).toEqual({
+      text: readFileSync(goldenFile(name), 'utf8'),
+      ending: '',
+    });
   });
 });
 
