@@ -2,9 +2,9 @@
 // mode at its entry point, the others waiting for INIT and a start-up IPI.
 //
 // Everything else is a toy guest: a flat program at 1 MiB, or an ELF image where its program
-// headers say; all vCPUs at its first byte or entry point, a stack for each, in 64-bit mode with RAM
-// identity-mapped, or, if it is an ELF32 image or source for 32 bits, in 32-bit protected mode without paging. The low
-// megabyte holds what that needs:
+// headers say; all vCPUs at its first byte or entry point, a stack for each, in 64-bit mode with
+// RAM identity-mapped; an ELF32 image, or source for 32 bits, in 32-bit protected mode without
+// paging. The low megabyte holds what that needs:
 //
 //   00001000  PML4            00002000  PDPT            00003000  four page directories
 //   00007000  GDT             00010000  stacks, 8 KiB for each vCPU, growing down
