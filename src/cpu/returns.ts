@@ -107,8 +107,9 @@ function returnByDescriptor(processor: Processor, lengthBytes: number): void {
   const target = returnTarget(processor, frame.codeSelector);
   const isOutward = (frame.codeSelector & 3) > cpl;
   const outer = popped ?? (isOutward ? popStackPointer(stack, lengthBytes) : null);
+  // "Protected Mode Exceptions": an absent stack is #NP here, and #SS for RET.
   if (outer === null) returnLevel(processor, target, frame.rip, stack);
-  else returnWithStack(processor, target, frame.rip, outer);
+  else returnWithStack(processor, target, frame.rip, { ...outer, absent: Vector.NP });
   const virtual = cpl === 0 ? Rflags.VIF | Rflags.VIP : 0;
   writeFlags(processor, frame.flags, mask, { cpl, virtual });
 }
@@ -137,7 +138,7 @@ export function farReturn(processor: Processor, lengthBytes: number, releasedByt
   }
   const outer = popStackPointer(stack, lengthBytes);
   const pointer = outer.pointer.add(releasedBytes);
-  returnWithStack(processor, target, rip, { ...outer, pointer });
+  returnWithStack(processor, target, rip, { ...outer, pointer, absent: Vector.SS });
 }
 
 interface StackPointer {
@@ -165,13 +166,14 @@ function returnWithStack(
   processor: Processor,
   target: Descriptor,
   rip: Long,
-  { pointer, selector }: StackPointer,
+  { pointer, selector, absent }: StackPointer & { readonly absent: number },
 ): void {
   const { state } = processor;
   const before = state.cpl;
   const cpl = target.selector & 3;
   const isNullable = isLong(processor, target.rights);
-  const checked = checkStackSegment(processor, selector, cpl, { vector: Vector.GP, isNullable });
+  const rules = { vector: Vector.GP, isNullable, absent };
+  const checked = checkStackSegment(processor, selector, cpl, rules);
   const arrival = requireTarget(processor, target, rip);
   const code = setAccessed(processor, target);
   const stack = checked === null ? null : setAccessed(processor, checked);

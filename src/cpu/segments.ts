@@ -129,6 +129,7 @@ export function setStackSegment(
 /**
  * Check a selector for SS at a privilege level; null if it is null and may be (not at CPL 3).
  * @param vector #GP, or #TS for what comes from a TSS
+ * @param absent what is raised for a segment that is not present
  */
 export function checkStackSegment(
   processor: Processor,
@@ -137,8 +138,14 @@ export function checkStackSegment(
   {
     vector,
     isNullable,
+    absent = Vector.SS,
     external = 0,
-  }: { readonly vector: number; readonly isNullable: boolean; readonly external?: number },
+  }: {
+    readonly vector: number;
+    readonly isNullable: boolean;
+    readonly absent?: number;
+    readonly external?: number;
+  },
 ): Descriptor | null {
   if ((selector & 0xfffc) === 0) {
     if (!isNullable || cpl === 3 || (selector & 3) !== cpl) throw new GuestFault(vector, external);
@@ -150,7 +157,7 @@ export function checkStackSegment(
   if (!isWritableData(rights) || (selector & 3) !== cpl || dplOf(rights) !== cpl) {
     throw new GuestFault(vector, code);
   }
-  if (!isPresent(rights)) throw new GuestFault(Vector.SS, code);
+  if (!isPresent(rights)) throw new GuestFault(absent, code);
   return descriptor;
 }
 

@@ -35,7 +35,13 @@ export function missingEmulator(emulator: Emulator): string | null {
 export function assembleImageWithNasm(source: string, defines: readonly string[] = []): Uint8Array {
   return inScratchFolder((folder) => {
     const output = join(folder, 'out.bin');
-    const options = ['-w-all', '-f', 'bin', `-I${LIBRARY}`, ...defines.map((define) => `-D${define}`)];
+    const options = [
+      '-w-all',
+      '-f',
+      'bin',
+      `-I${LIBRARY}`,
+      ...defines.map((define) => `-D${define}`),
+    ];
     execFileSync('nasm', [...options, '-o', output, source], { stdio: 'pipe' });
     return readFileSync(output);
   });
@@ -98,7 +104,8 @@ function bochsConfiguration(processors: number): string {
     'display_library: rfb, options="timeout=0"',
     'romimage: file=rom.bin',
     'vgaromimage: file=vga.bin',
-    `cpu: model=broadwell_ult, count=${processors}, ips=100000000, reset_on_triple_fault=0`,
+    `cpu: model=broadwell_ult, count=${processors}, ips=100000000`,
+    'cpu: reset_on_triple_fault=0, ignore_bad_msrs=0',
     'megs: 32',
     'log: log.txt',
     'port_e9_hack: enabled=1',

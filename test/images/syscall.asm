@@ -15,7 +15,7 @@ main:
     long_setup
     msr 0xc0000081, 0, 0x001b0038
     msr 0xc0000082, arrival, 0
-    msr 0xc0000083, 0x123456, 0
+    msr 0xc0000083, arrival, 0
     msr 0xc0000084, 0x40700, 0
     attempt "user: syscall"
     user
