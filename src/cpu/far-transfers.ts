@@ -9,6 +9,7 @@ import {
   dplOf,
   isCode,
   isConforming,
+  isLong,
   isLongAndWide,
   isPresent,
   isSystem,
@@ -71,15 +72,20 @@ export function farCall(
   }
 }
 
-/** Without a change of privilege. */
+/**
+ * Without a change of privilege. A call from compatibility mode to 64-bit code pushes as 64-bit mode
+ * does, without the stack segment; the SDM does not say so, but Intel's processors do it.
+ */
 function call(processor: Processor, target: Descriptor, offset: Long, lengthBytes: number): void {
-  const stack = currentStack(processor);
+  const stack = isLong(processor, target.rights)
+    ? new FrameStack(processor, null, processor.state.get64(Word.RSP), 0)
+    : currentStack(processor);
   stack.requireRoom(2 * lengthBytes);
   const arrival = requireTarget(processor, target, offset);
   stack.pushAll(returnFrame(processor), lengthBytes);
   const code = setAccessed(processor, target);
-  setStackPointer(processor, stack.top);
   setCodeSegment(processor, code, processor.state.cpl);
+  setStackPointer(processor, stack.top);
   processor.state.set64(Word.RIP, arrival);
 }
 

@@ -158,6 +158,7 @@ function isAsAsked({ asked, askedRow, encodedRow, address, instruction, bytes }:
   const wanted = asked.filter(isExplicit(encodedRow));
   // XCHG encodes its operands in either order.
   if (askedRow.mnemonic === 'XCHG' && encodedRow.encodeOnly) wanted.reverse();
+  if (encodedRow.pattern.suffix >= 0) wanted.push(numberOperand(encodedRow.pattern.suffix));
   return (
     got.length === wanted.length &&
     got.every((operand, i) => {
@@ -167,6 +168,12 @@ function isAsAsked({ asked, askedRow, encodedRow, address, instruction, bytes }:
       );
     })
   );
+}
+
+/** What the name of CMPEQPS and kin says is a number in the encoding. */
+function numberOperand(value: number): AssemblyOperand {
+  const plain = { width: 0, strict: false, relocatable: false, distance: null } as const;
+  return { kind: 'number', value: Long.fromInt(value), ...plain };
 }
 
 function isSameOpcode({ pattern: a }: Row, { pattern: b }: Row): boolean {

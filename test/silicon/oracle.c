@@ -28,8 +28,8 @@
 #define DATA_PAGES 2
 /* What IRETQ pops; a return to a 16-bit stack leaves the upper half of ESP as it is there. */
 #define FRAME 0x33440000ul
-/* In the page of code: the way from code of 16 or 32 bits back to us. */
-#define WAY_BACK 0x800
+/* The way from code of 16 or 32 bits back to us. */
+#define WAY_BACK 0x33441000ul
 #define MAGIC 0x314f4c49u
 #define WINDOW_WORDS (PAGE / 8)
 #define MAX_POKES 16
@@ -59,10 +59,9 @@ struct batch {
   uint8_t data[DATA_PAGES * PAGE];
 };
 
+/* Registers of FPU and SSE, and MXCSR, as FXSAVE64 stores them. */
 struct vectors {
-  uint8_t ymm[16][32];
-  uint32_t mxcsr;
-  uint32_t reserved;
+  uint8_t image[512];
 };
 
 /* Followed by pokes, and by vectors if it says so. */
@@ -268,9 +267,11 @@ static void map_memory(void) {
   const long writable = PROT_READ | PROT_WRITE;
   check(call(__NR_mmap, DATA, DATA_PAGES * PAGE, writable, anonymous, -1, 0), 6);
   check(call(__NR_mmap, FRAME, PAGE, writable, anonymous, -1, 0), 6);
+  check(call(__NR_mmap, WAY_BACK, PAGE, writable, anonymous, -1, 0), 6);
   const uint64_t back = (uint64_t)leave;
-  memcpy(code_alias + WAY_BACK, jump_through, sizeof jump_through);
-  memcpy(code_alias + WAY_BACK + sizeof jump_through, &back, sizeof back);
+  memcpy((uint8_t *)WAY_BACK, jump_through, sizeof jump_through);
+  memcpy((uint8_t *)WAY_BACK + sizeof jump_through, &back, sizeof back);
+  check(call(__NR_mprotect, WAY_BACK, PAGE, PROT_READ | PROT_EXEC, 0, 0, 0), 6);
 }
 
 #define DATA_CONTENTS 0
@@ -310,29 +311,11 @@ static void flush(void) {
 
 static void load_vectors(const struct vectors *from) {
   vectors = *from;
-  __asm__ volatile(
-      "vmovdqu (%0), %%ymm0\n  vmovdqu 32(%0), %%ymm1\n  vmovdqu 64(%0), %%ymm2\n"
-      "vmovdqu 96(%0), %%ymm3\n  vmovdqu 128(%0), %%ymm4\n  vmovdqu 160(%0), %%ymm5\n"
-      "vmovdqu 192(%0), %%ymm6\n  vmovdqu 224(%0), %%ymm7\n  vmovdqu 256(%0), %%ymm8\n"
-      "vmovdqu 288(%0), %%ymm9\n  vmovdqu 320(%0), %%ymm10\n  vmovdqu 352(%0), %%ymm11\n"
-      "vmovdqu 384(%0), %%ymm12\n  vmovdqu 416(%0), %%ymm13\n  vmovdqu 448(%0), %%ymm14\n"
-      "vmovdqu 480(%0), %%ymm15\n  ldmxcsr 512(%0)\n"
-      :
-      : "r"(&vectors)
-      : "memory");
+  __asm__ volatile("fxrstor64 %0" : : "m"(vectors));
 }
 
 static void store_vectors(void) {
-  __asm__ volatile(
-      "vmovdqu %%ymm0, (%0)\n  vmovdqu %%ymm1, 32(%0)\n  vmovdqu %%ymm2, 64(%0)\n"
-      "vmovdqu %%ymm3, 96(%0)\n  vmovdqu %%ymm4, 128(%0)\n  vmovdqu %%ymm5, 160(%0)\n"
-      "vmovdqu %%ymm6, 192(%0)\n  vmovdqu %%ymm7, 224(%0)\n  vmovdqu %%ymm8, 256(%0)\n"
-      "vmovdqu %%ymm9, 288(%0)\n  vmovdqu %%ymm10, 320(%0)\n  vmovdqu %%ymm11, 352(%0)\n"
-      "vmovdqu %%ymm12, 384(%0)\n  vmovdqu %%ymm13, 416(%0)\n  vmovdqu %%ymm14, 448(%0)\n"
-      "vmovdqu %%ymm15, 480(%0)\n  stmxcsr 512(%0)\n"
-      :
-      : "r"(&vectors)
-      : "memory");
+  __asm__ volatile("fxsave64 %0" : "=m"(vectors));
 }
 
 static void set_legacy_segments(unsigned data) {
@@ -359,7 +342,7 @@ static void get_segments(struct response *response) {
 
 /* A far jump to 64-bit code at the way back. */
 static unsigned place_far_jump(uint8_t *at, unsigned mode) {
-  const uint32_t target = CODE + WAY_BACK;
+  const uint32_t target = WAY_BACK;
   uint8_t *start = at;
   if (mode & CODE16) *at++ = 0x66;
   *at++ = 0xea;
@@ -381,7 +364,7 @@ static uint64_t place(const struct request *request) {
   if (request->mode & (CODE16 | CODE32)) {
     end += place_far_jump(code_alias + bytes, request->mode);
   } else {
-    memcpy(code_alias + bytes, code_alias + WAY_BACK, 14);
+    memcpy(code_alias + bytes, (const uint8_t *)WAY_BACK, 14);
     end += 14;
   }
   memset(code_alias + end, 0xcc, 48 - end);
