@@ -359,14 +359,6 @@ const EVENTS: readonly Decision[] = [
     because: 'a null SS has to have the RPL that the level will be',
     section: 'IRET/IRETD/IRETQ—Interrupt Return',
   },
-  {
-    image: 'iret-64-canonical',
-    lines: /upper half of RIP/,
-    right: 'neither',
-    ours: (line) => line.replace('ok', '#GP(0000)'),
-    because: 'RIP is checked before anybody looks where it leads',
-    section: 'IRET/IRETD/IRETQ—Interrupt Return',
-  },
   bochs('iret-64-canonical', /./, LATE_FAULT, 'IRET/IRETD/IRETQ—Interrupt Return'),
   bochs(
     'flags',
