@@ -9,6 +9,7 @@ import {
   Gpr,
   type Instruction,
   MAX_INSTRUCTION_BYTES,
+  type Operand,
   Segment,
 } from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
@@ -103,6 +104,7 @@ export class Processor {
       parts.platform,
       this.breakpoints,
     );
+    this.mmu.mayBeMisaligned = () => this.evaluator.instruction.operands.some(isWide);
     // A store to a paging structure may have remapped the code that is being executed.
     parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
@@ -547,6 +549,9 @@ export class Processor {
     deliver(this, event);
   }
 }
+
+/** Memory operands of 128 bits are checked by the instruction itself, if at all. */
+const isWide = (operand: Operand) => operand.kind === 'memory' && operand.width === 128;
 
 /** More bytes of code than any instruction has. */
 const UNLIMITED = 2 ** 32;

@@ -4,10 +4,12 @@
 import Long from 'long';
 import {
   type AssemblyOperand,
+  Gpr,
   type Instruction,
   type MemoryOperand,
   type Operand,
   type Row,
+  Segment,
   syntax,
 } from '../../src/isa/index.ts';
 
@@ -34,8 +36,12 @@ export function askedText(asked: AssemblyOperand, decoded: Operand): string {
     if (decoded.kind === 'relative') return `target ${asked.value.toUnsigned()}`;
     return `number ${modulo(asked.value, decoded.kind === 'immediate' ? decoded.width : 64)}`;
   }
-  const { base, index, scale, width, segment, displacement } = asked;
-  const addressWidth = (base ?? index)?.width === 32 ? 32 : 64;
+  if (asked.kind === 'pointer') return `pointer ${asked.selector}:${asked.offset}`;
+  const { base, index, scale, width, displacement } = asked;
+  if (decoded.kind !== 'memory') return 'memory';
+  const addressWidth = ((base ?? index)?.width ?? decoded.addressWidth) as 16 | 32 | 64;
+  // Which segment is usual follows from what became the base.
+  const segment = asked.segment < 0 ? usualSegment(decoded.base) : asked.segment;
   const memory: MemoryOperand = {
     ...{ kind: 'memory', width, segment, displacement, addressWidth, ripRelative: false },
     base: base?.number ?? -1,
@@ -43,6 +49,10 @@ export function askedText(asked: AssemblyOperand, decoded: Operand): string {
     scale: Math.log2(scale),
   };
   return memoryText(memory, Long.ZERO);
+}
+
+function usualSegment(base: number): number {
+  return base === Gpr.RSP || base === Gpr.RBP ? Segment.SS : Segment.DS;
 }
 
 /** The address as a sum: which register is called base and which index does not matter. */
@@ -56,7 +66,9 @@ function memoryText(memory: MemoryOperand, end: Long): string {
     .map(([number, factor]) => `${factor}*${number}`);
   const constant = memory.ripRelative ? displacement.add(end) : displacement;
   const sum = [...terms, modulo(constant, addressWidth)].join('+');
-  return `memory:${width} ${segment >= 4 ? segment : ''}[${sum}]a${addressWidth}`;
+  // In 64-bit mode, with addresses of 64 bits mostly, ES to DS are all the same.
+  const isNamed = segment >= 4 || addressWidth !== 64;
+  return `memory:${width} ${isNamed ? segment : ''}[${sum}]a${addressWidth}`;
 }
 
 function modulo(value: Long, width: number): string {
