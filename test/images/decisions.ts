@@ -98,8 +98,18 @@ const REGISTERS: readonly Decision[] = [
     'NW without CD is not allowed, and reserved bits stay 0',
     'Control Registers',
   ),
-  bochs('control-register-0', /CR1/, 'the register does not exist', 'MOV—Move to/from Control Registers'),
-  bochs('control-register-0', /^lock mov/, 'LOCK is not for it', 'MOV—Move to/from Control Registers'),
+  bochs(
+    'control-register-0',
+    /CR1/,
+    'the register does not exist',
+    'MOV—Move to/from Control Registers',
+  ),
+  bochs(
+    'control-register-0',
+    /^lock mov/,
+    'LOCK is not for it',
+    'MOV—Move to/from Control Registers',
+  ),
   qemuStops('control-register-0', 'TCG sets PG without PE, and resets', 'Control Registers'),
   bochs(
     'control-register-4-reserved',
@@ -113,7 +123,12 @@ const REGISTERS: readonly Decision[] = [
     'Control Registers',
   ),
   bochs('control-registers-64', /./, NO_RESERVED_BITS, 'MOV—Move to/from Control Registers'),
-  bochs('control-registers-64-reserved', /./, NO_RESERVED_BITS, 'MOV—Move to/from Control Registers'),
+  bochs(
+    'control-registers-64-reserved',
+    /./,
+    NO_RESERVED_BITS,
+    'MOV—Move to/from Control Registers',
+  ),
   qemuStops(
     'control-registers-64-reserved',
     'TCG hangs at a reserved bit of CR4',
@@ -126,7 +141,12 @@ const REGISTERS: readonly Decision[] = [
     'LME does not change while paging is on, and needs PAE',
     'Initializing IA-32e Mode',
   ),
-  bochs('model-specific-registers-faults', /not canonical/, NOT_CANONICAL, 'WRMSR—Write to Model Specific Register'),
+  bochs(
+    'model-specific-registers-faults',
+    /not canonical/,
+    NOT_CANONICAL,
+    'WRMSR—Write to Model Specific Register',
+  ),
   bochs('model-specific-registers-faults', /PAT/, NO_RESERVED_BITS, 'IA32_PAT MSR'),
   bochs('model-specific-registers-faults', /EFER/, NO_RESERVED_BITS, 'Initializing IA-32e Mode'),
   bochs(
@@ -212,7 +232,12 @@ const SEGMENTS: readonly Decision[] = [
     'Code- and Data-Segment Descriptor Types',
   ),
   bochs('far-pointers', /beyond the limit/, NO_LIMITS, 'Limit Checking'),
-  bochs('far-returns', /SS not present/, 'a stack that is not there is #SS', 'RET—Return From Procedure'),
+  bochs(
+    'far-returns',
+    /SS not present/,
+    'a stack that is not there is #SS',
+    'RET—Return From Procedure',
+  ),
   bochs('call-gates-32', /^landed/, 'the RPL of CS is the CPL', 'CALL—Call Procedure'),
   bochs('real-interrupts', /offset/, NO_LIMITS, 'Limit Checking'),
   bochs('unreal-mode', /#GP/, NO_LIMITS, 'Limit Checking'),
@@ -240,12 +265,22 @@ const SEGMENTS: readonly Decision[] = [
 
 const EVENTS: readonly Decision[] = [
   ...['real-interrupts', 'exceptions-32', 'exceptions-64'].map((image) =>
-    bochs(image, /int1/, 'INT1 is a debug exception', 'INT n/INTO/INT3/INT1—Call to Interrupt Procedure'),
+    bochs(
+      image,
+      /int1/,
+      'INT1 is a debug exception',
+      'INT n/INTO/INT3/INT1—Call to Interrupt Procedure',
+    ),
   ),
   ...['exceptions-32', 'exceptions-64', 'compatibility-mode'].map((image) =>
     bochs(image, /lock/, 'LOCK is not for it', 'LOCK—Assert LOCK# Signal Prefix'),
   ),
-  bochs('exceptions-32', /pop of form 1/, 'the opcode has form 0 only', 'POP—Pop a Value From the Stack'),
+  bochs(
+    'exceptions-32',
+    /pop of form 1/,
+    'the opcode has form 0 only',
+    'POP—Pop a Value From the Stack',
+  ),
   ...['exceptions-64', 'compatibility-mode', 'interrupt-frames-64'].map((image) =>
     bochs(image, /#(GP|NP)/, GATES_OF_16_BYTES, 'Error Code'),
   ),
@@ -304,7 +339,11 @@ const EVENTS: readonly Decision[] = [
     'RCX is checked before the level changes',
     'SYSRET—Return From Fast System Call',
   ),
-  qemuStops('syscall-faults', 'TCG does not look at the RPL of SYSENTER_CS', 'SYSENTER—Fast System Call'),
+  qemuStops(
+    'syscall-faults',
+    'TCG does not look at the RPL of SYSENTER_CS',
+    'SYSENTER—Fast System Call',
+  ),
   bochs(
     'apic-disable',
     /timer entry=00010032|stays masked/,
