@@ -111,8 +111,8 @@ describe.each(CODE_SIZES)('%i-bit code', (codeSize) => {
 });
 
 /**
- * Rows that are never chosen: without a prefix that asks for it, the other operand size; what another
- * row says with the same effect and less.
+ * Rows that are never chosen: without a prefix that asks for it, the other operand size; what
+ * another row says with the same effect and less.
  */
 const NEVER_CHOSEN: Readonly<Record<CodeSize, readonly string[]>> = {
   16: ['PUSHA', 'POPA', 'PUSHF', 'POPF', 'RETF', 'RETF', 'IRET'],
