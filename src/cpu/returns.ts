@@ -101,9 +101,13 @@ function returnByDescriptor(processor: Processor, lengthBytes: number): void {
     returnToVirtual(processor, stack, frame);
     return;
   }
-  // 64-bit mode pops the stack pointer whatever the privilege level.
+  // 64-bit mode pops the stack pointer whatever the privilege level. RIP is looked at before SS; of
+  // it compatibility mode takes 32 bits.
   const popped = mode === '64-bit' ? popStackPointer(stack, lengthBytes) : null;
   const target = returnTarget(processor, frame.codeSelector);
+  if (isLong(processor, target.rights) && !isCanonical(frame.rip.high)) {
+    throw new GuestFault(Vector.GP, 0);
+  }
   const isOutward = (frame.codeSelector & 3) > cpl;
   const outer = popped ?? (isOutward ? popStackPointer(stack, lengthBytes) : null);
   if (outer === null) returnLevel(processor, target, frame.rip, stack);
@@ -129,11 +133,15 @@ export function farReturn(processor: Processor, lengthBytes: number, releasedByt
     return;
   }
   const target = returnTarget(processor, selector);
-  stack.skip(releasedBytes);
   if ((selector & 3) === processor.state.cpl) {
     returnLevel(processor, target, rip, stack);
+    // By now as wide as the code returned to has it.
+    const released = currentStack(processor);
+    released.skip(releasedBytes);
+    setStackPointer(processor, released.top);
     return;
   }
+  stack.skip(releasedBytes);
   const outer = popStackPointer(stack, lengthBytes);
   const pointer = outer.pointer.add(releasedBytes);
   returnWithStack(processor, target, rip, { ...outer, pointer }, Vector.SS);

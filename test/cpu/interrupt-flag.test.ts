@@ -146,6 +146,11 @@ describe('IRET in virtual-8086 mode with VME', () => {
   });
 });
 
+test('IRETD in virtual-8086 mode is not for VME', () => {
+  expect(withFlags(VIRTUAL, 0, VME).execute('iretd')).toBe('#GP(0)');
+  expect(withFlags(VIRTUAL, IOPL_3, VME).execute('iretd')).toBe('');
+});
+
 describe('INT n in virtual-8086 mode with VME', () => {
   const VECTOR = 0x31;
   const IO_BASE = 0x88;
