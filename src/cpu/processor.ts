@@ -26,6 +26,7 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { checkUnit } from './fpu.ts';
 import { hasVirtualInterruptFlag } from './interrupt-flag.ts';
 import { Mmu, SPLIT } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
@@ -385,7 +386,8 @@ export class Processor {
    * Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits".
    */
   private guard(instruction: Instruction): void {
-    const { privilege, intercept, protectedOnly } = instruction.row;
+    const { privilege, intercept, protectedOnly, unit } = instruction.row;
+    if (unit !== undefined) checkUnit(this.state, unit);
     if (protectedOnly === true && hasParagraphs(this.mode)) throw new GuestFault(Vector.UD);
     if (privilege !== undefined) {
       if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);

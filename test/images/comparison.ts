@@ -30,7 +30,10 @@ export function expectation(
     const decision = decisions.find((one) => decides(one, ofQemu, ofBochs));
     const decided = decision === undefined ? null : decidedLine(decision, ofQemu, ofBochs);
     if (decision !== undefined && decided !== null) used.add(decision);
-    else undecided.push(`line ${i + 1}\n  QEMU:  ${ofQemu ?? '(nothing)'}\n  Bochs: ${ofBochs ?? '(nothing)'}`);
+    else
+      undecided.push(
+        `line ${i + 1}\n  QEMU:  ${ofQemu ?? '(nothing)'}\n  Bochs: ${ofBochs ?? '(nothing)'}`,
+      );
     lines.push(decided ?? ofBochs ?? ofQemu ?? '');
   }
   return { lines, undecided, used };

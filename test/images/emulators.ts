@@ -35,7 +35,13 @@ export function missingEmulator(emulator: Emulator): string | null {
 export function assembleImageWithNasm(source: string, defines: readonly string[] = []): Uint8Array {
   return inScratchFolder((folder) => {
     const output = join(folder, 'out.bin');
-    const options = ['-w-all', '-f', 'bin', `-I${LIBRARY}`, ...defines.map((define) => `-D${define}`)];
+    const options = [
+      '-w-all',
+      '-f',
+      'bin',
+      `-I${LIBRARY}`,
+      ...defines.map((define) => `-D${define}`),
+    ];
     execFileSync('nasm', [...options, '-o', output, source], { stdio: 'pipe' });
     return readFileSync(output);
   });

@@ -301,7 +301,7 @@ function sizedOperand(
   const isWide = first?.kind === 'register' && first.register.width === 64;
   const isMove = mnemonic === 'MOV' && index === 1 && first?.kind === 'register';
   if (operand.kind !== 'number' || !isMove) return operand;
-  if (absolute) return { ...operand, width: first.register.width, strict: true };
+  if (absolute) return { ...operand, width: first.register.width as Width, strict: true };
   return isWide && first.register.class === 'general' ? moveNumber(operand, context) : operand;
 }
 
@@ -387,7 +387,7 @@ function stringPrefixes(
 ): Partial<Prefixes> {
   const isSource = base.number !== Gpr.RDI;
   const isOverridden = isSource && segment >= 0 && segment !== Segment.DS;
-  const addressWidth = base.width === codeSize ? 0 : base.width;
+  const addressWidth = base.width === codeSize ? 0 : (base.width as Width);
   return { addressWidth, ...(isOverridden ? { segment } : {}) };
 }
 
