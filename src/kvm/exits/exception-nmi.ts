@@ -2,7 +2,7 @@
 // that are only passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c,
 // handle_ud.
 
-import { EventTypes, Vector } from '../../cpu/index.ts';
+import { Blocking, EventTypes, PendingDebug, Rflags, Vector, Word } from '../../cpu/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { readGuestBytes, writeGuestBytes } from '../guest-memory.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -12,6 +12,8 @@ const F = {
   INTR_INFO: fieldIndex('VM_EXIT_INTR_INFO'),
   ERROR_CODE: fieldIndex('VM_EXIT_INTR_ERROR_CODE'),
   QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
+  INTERRUPTIBILITY: fieldIndex('GUEST_INTERRUPTIBILITY_INFO'),
+  PENDING_DEBUG: fieldIndex('GUEST_PENDING_DBG_EXCEPTIONS'),
 } as const;
 
 const ERROR_CODE_VALID = 1 << 11;
@@ -29,7 +31,8 @@ export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   const vector = information & 0xff;
   if (vector === Vector.UD && patchHypercall(vcpu)) return 'resume';
   if (vector === Vector.DB) {
-    if (((information >> 8) & 7) === INT1) vcpu.skipInstruction();
+    if (((information >> 8) & 7) === INT1) vcpu.passInstruction();
+    else keepStepPending(vcpu);
     vcpu.queueDebugException(vmcs.get32(F.QUALIFICATION));
     return 'resume';
   }
@@ -37,6 +40,18 @@ export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   vcpu.queueException(vector, hasError ? vmcs.get32(F.ERROR_CODE) : null);
   return 'resume';
 };
+
+/**
+ * The exit of a debug trap leaves event blocking as it was, and with TF the next entry insists on a
+ * single step that is pending. The trap that is injected takes its place.
+ */
+function keepStepPending(vcpu: Vcpu): void {
+  const { vmcs, processor } = vcpu.virtual;
+  const isStepping = (processor.state.words[Word.RFLAGS] & Rflags.TF) !== 0;
+  const isBlocking = (vmcs.get32(F.INTERRUPTIBILITY) & (Blocking.STI | Blocking.MOV_SS)) !== 0;
+  if (!isStepping || !isBlocking) return;
+  vmcs.set32(F.PENDING_DEBUG, vmcs.get32(F.PENDING_DEBUG) | PendingDebug.BS);
+}
 
 /** VMMCALL becomes VMCALL where it stands, to be executed again. */
 function patchHypercall(vcpu: Vcpu): boolean {
