@@ -291,8 +291,8 @@ class Decoder {
         return immediate(spec.unsigned ? spec.immediateWidth || 8 : width, value);
       }
       case 'pointer': {
-        const width = spec.immediateWidth || 8;
-        const offset = zeroExtend(width, this.signed(width / 8)).toNumber();
+        const offsetWidth = spec.immediateWidth || 8;
+        const offset = zeroExtend(offsetWidth, this.signed(offsetWidth / 8)).toNumber();
         return { kind: 'pointer', selector: this.signed(2).low & 0xffff, offset };
       }
       case 'moffs':
@@ -385,6 +385,8 @@ class Decoder {
   private operationWidth(row: Row): Width {
     const first = row.operands[0];
     if (first !== undefined && row.width === 0) {
+      // In halves.
+      if (first.registerClass === 'xmm') return 64;
       if (first.fixed?.class === 'general') return first.fixed.width as Width;
       if (first.registerClass === 'general' && first.registerWidth !== 0)
         return first.registerWidth as Width;

@@ -199,10 +199,10 @@ const REGISTERS: readonly Decision[] = [
     'a breakpoint on the instruction behind MOV SS is not seen',
     'Masking Exceptions and Interrupts When Switching Stacks',
   ),
-  qemu(
+  bochs(
     'debug-single-step',
     /^mov ss, mov ss/,
-    'of several loads of SS the first is sure to have a shadow; here the others have one, too',
+    'of several loads of SS only the first is sure to have a shadow',
     'Masking Exceptions and Interrupts When Switching Stacks',
   ),
   bochs(
@@ -351,14 +351,6 @@ const EVENTS: readonly Decision[] = [
     'an IRET of 64-bit mode always pops SS and RSP, whatever its operand size',
     'IRET/IRETD/IRETQ—Interrupt Return',
   ),
-  {
-    image: 'iret-64',
-    lines: /^same level, SS 3: /,
-    right: 'neither',
-    ours: (line) => line.replace('ok, cs 0038', '#GP(0000), cs 0000'),
-    because: 'a null SS has to have the RPL that the level will be',
-    section: 'IRET/IRETD/IRETQ—Interrupt Return',
-  },
   bochs('iret-64-canonical', /./, LATE_FAULT, 'IRET/IRETD/IRETQ—Interrupt Return'),
   bochs(
     'flags',

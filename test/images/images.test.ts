@@ -25,8 +25,9 @@ describe.skipIf(reason !== null).concurrent('QEMU and Bochs', () => {
     const image = assembleImageWithNasm(sourceFile(name));
     const processors = processorsOf(name);
     const decisions = DECISIONS.filter((decision) => decision.image === name);
-    const qemu = await runUnder('qemu', image, processors);
-    const bochs = await runUnder('bochs', image, processors);
+    const hangs = decisions.some(({ stops }) => stops !== undefined);
+    const qemu = await runUnder('qemu', image, { processors, hangs });
+    const bochs = await runUnder('bochs', image, { processors, hangs });
     const { lines, undecided, used } = expectation(decisions, qemu, bochs);
     expect(undecided.join('\n')).toBe('');
     expect(decisions.filter((decision) => !used.has(decision))).toEqual([]);

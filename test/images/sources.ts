@@ -19,12 +19,17 @@ export const sourceFile = (name: string) => join(FOLDER, `${name}.asm`);
 /** How many processors an image asks for in its opening comment; otherwise one. */
 export function processorsOf(name: string): number {
   const opening = readFileSync(sourceFile(name), 'utf8').split('\n\n', 1)[0];
-  const found = ['Two', 'Three', 'Four'].findIndex((word) => opening.includes(`${word} processors.`));
+  const found = ['Two', 'Three', 'Four'].findIndex((word) =>
+    opening.includes(`${word} processors.`),
+  );
   return found < 0 ? 1 : found + 2;
 }
 
 /** Assemble an image or a file of the library. Throws the errors. */
-export function assembleImage(name: string, defines: Readonly<Record<string, string>> = {}): Uint8Array {
+export function assembleImage(
+  name: string,
+  defines: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const text = readFileSync(sourceFile(name), 'utf8');
   const readFile = (path: string) => {
     const file = join(LIBRARY, path);
