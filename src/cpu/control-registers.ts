@@ -212,8 +212,11 @@ function translationChanged(processor: Processor, number: number, old: ControlCo
   const changed =
     ((words[Word.CR0] ^ old.cr0) & TRANSLATION_CR0) |
     ((words[Word.CR4] ^ old.cr4) & TRANSLATION_CR4);
-  if (changed !== 0 || !state.get64(Word.CR3).eq(old.cr3)) mmu.flush();
-  if (number === 3) return;
+  if (changed !== 0) mmu.flush();
+  if (number === 3) {
+    mmu.updatePrivilege();
+    return;
+  }
   if (((words[Word.CR4] ^ old.cr4) & Cr4.DE) !== 0) processor.updateBreakpoints();
   processor.updateMode();
   processor.requestAttention();

@@ -9,6 +9,7 @@ import {
   Gpr,
   type Instruction,
   MAX_INSTRUCTION_BYTES,
+  type Operand,
   Segment,
 } from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
@@ -102,6 +103,7 @@ export class Processor {
       parts.platform,
       this.breakpoints,
     );
+    this.mmu.mayBeMisaligned = () => this.evaluator.instruction.operands.some(isWide);
     // A store to a paging structure may have remapped the code that is being executed.
     parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
@@ -435,14 +437,10 @@ export class Processor {
     return this.fetchSlowly(low, high, hpa, UNLIMITED);
   }
 
-  /**
-   * The same outside 64-bit mode: EIP wraps around at 4 GiB, and no byte of an
-   * instruction lies beyond the limit of CS.
-   */
+  /** The same outside 64-bit mode, where no byte of an instruction lies beyond the limit of CS. */
   private fetchSegmented(): Block {
     const { words } = this.state;
     const { segmentation } = this.evaluator;
-    words[Word.RIP + 1] = 0;
     const available = segmentation.codeBytes(words[Word.RIP]);
     if (available === 0) throw new GuestFault(Vector.GP, 0);
     const low = segmentation.unchecked(Segment.CS, words[Word.RIP]);
@@ -535,6 +533,9 @@ export class Processor {
     deliver(this, event);
   }
 }
+
+/** Memory operands of 128 bits are checked by the instruction itself, if at all. */
+const isWide = (operand: Operand) => operand.kind === 'memory' && operand.width === 128;
 
 /** More bytes of code than any instruction has. */
 const UNLIMITED = 2 ** 32;

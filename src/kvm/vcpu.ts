@@ -3,7 +3,16 @@
 // Linux struct kvm_vcpu and struct kvm_vcpu_arch.
 
 import Long from 'long';
-import { Blocking, type Mode, modeOf, Rflags, wordOf } from '../cpu/index.ts';
+import {
+  Blocking,
+  type Mode,
+  modeOf,
+  PendingDebug,
+  Rflags,
+  recordDebugException,
+  Vector,
+  wordOf,
+} from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
@@ -189,8 +198,18 @@ export class Vcpu {
     return this.virtual.timeStamp(now);
   }
 
-  /** Go past the instruction that exited; what it blocked is over with it. */
+  /**
+   * The instruction that exited is done: go past it, with the trap if it was a single step. Linux
+   * kvm_skip_emulated_instruction.
+   */
   skipInstruction(): void {
+    this.advance();
+    const isStepping = (this.virtual.vmcs.get32(GUEST_RFLAGS) & Rflags.TF) !== 0;
+    if (isStepping) this.queueDebugException(PendingDebug.BS);
+  }
+
+  /** Go past the instruction that exited; what blocked events for it is over. */
+  advance(): void {
     const { vmcs } = this.virtual;
     const next = this.rip.add(vmcs.get32(EXIT_LENGTH));
     vmcs.set64(GUEST_RIP, this.in64BitMode ? next : Long.fromBits(next.low, 0));
@@ -219,6 +238,12 @@ export class Vcpu {
     const information = vector | HARDWARE_EXCEPTION | (errorCode === null ? 0 : HAS_ERROR_CODE);
     this.state.exception = { information, errorCode: errorCode ?? 0, instructionLengthBytes: 0 };
     this.requestEvent();
+  }
+
+  /** Inject #DB for conditions in DR6's layout (kvm_queue_exception_p). */
+  queueDebugException(conditions: number): void {
+    recordDebugException(this.virtual.processor.state, conditions);
+    this.queueException(Vector.DB);
   }
 
   /** INIT or a start-up IPI waits to be acted on. */

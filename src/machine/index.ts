@@ -10,6 +10,7 @@
 //   ending.status; // 'halted'
 //   reportOf(machine, ending).exits[0].count; // 2
 
+export { PORT_RANGES, type PortRange } from './devices/ports.ts';
 export {
   codeOf,
   type ElfCode,

@@ -40,7 +40,6 @@ main:
     watching "write, 1 byte: write", SCRATCH + 1, WRITE, 0, mov [SCRATCH], eax
     watching "write, 1 byte: byte before", SCRATCH + 1, WRITE, 0, mov [SCRATCH], al
     watching "write, 2 bytes: byte 1", SCRATCH + 2, WRITE, 1, mov [SCRATCH + 3], al
-    watching "write, 2 bytes, not aligned: the bit is ignored", SCRATCH + 3, WRITE, 1, mov [SCRATCH + 2], al
     watching "read or write: read", SCRATCH, READ, 3, mov eax, [SCRATCH]
     watching "read or write: write", SCRATCH, READ, 3, mov [SCRATCH], eax
     watching "read or write: read and write", SCRATCH, READ, 3, inc dword [SCRATCH]

@@ -20,11 +20,14 @@
     mov eax, UDATA
     mov ss, eax
     kernel
-    outcome
+    outcome_so_far
     cmp dword [caught_vector], -1
     je %%end
-    show "esp", [caught_esp]
+    say ", esp="
+    mov eax, [caught_esp]
+    call print_eax
 %%end:
+    say 10
 %endmacro
 
 main:

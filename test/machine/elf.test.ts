@@ -7,6 +7,7 @@ import { elfOf, loadProblem, Machine, reportText, SymbolMap } from '../../src/ma
 import { Prng } from '../../src/sim/index.ts';
 import { type Edit, Ehdr, edited, elfImage, little, Phdr } from '../support/elf-image.ts';
 import { assembleText, runGuest, scenarioOf } from '../support/guest-run.ts';
+import { lineTable } from '../support/line-table.ts';
 
 const MEMORY = 2 ** 22;
 const CODE = 0x200000;
@@ -74,7 +75,7 @@ describe('a loaded image', () => {
 
   test('of type ET_DYN is moved to 1 MiB, symbols and all', () => {
     const code = assembleText('cli\nhlt');
-    const sections = { '.debug_line': lineTable(4, false, 0x40) };
+    const sections = { '.debug_line': lineTable(4, { start: 0x40 }) };
     const linked = elfImage({ code, codeAddress: 0x40, symbols: [['f', 0, 2]], sections });
     const bytes = edited(linked, [
       [Ehdr.TYPE, 2, 3],
@@ -355,46 +356,6 @@ describe('whatever the bytes are', () => {
   });
 });
 
-/**
- * A line table by hand after DWARF 5, "Line Number Information": lib.c in folder src, rows at
- * offsets 0 (line 10), 8 (line 12) and 16 (line 9), end at 288.
- */
-function lineTable(version: 2 | 4 | 5, is64 = false, start = CODE): Uint8Array {
-  const offset = (value: number) => little(value, is64 ? 8 : 4);
-  const string = (value: string) => [...Buffer.from(value), 0];
-  // DW_LNCT_path as DW_FORM_string, DW_LNCT_directory_index as DW_FORM_udata.
-  const lists =
-    version === 5
-      ? [
-          ...[1, 1, 0x08, 2, ...string('/where'), ...string('src')],
-          ...[2, 1, 0x08, 2, 0x0b, 2, ...string('main.c'), 0, ...string('lib.c'), 1],
-        ]
-      : [...string('src'), 0, ...string('lib.c'), 1, 0, 0, 0];
-  const tables = [
-    // Minimum instruction length, operations (from 4 on), is_stmt, line base -3, range 12, base 10.
-    ...[1, ...(version >= 4 ? [1] : []), 1, 0xfd, 12, 10],
-    ...[0, 1, 1, 1, 1, 0, 0, 0, 1, ...lists],
-  ];
-  const program = [
-    ...[0, 9, 2, ...little(start, 8)],
-    // advance_line 9, copy: line 10.
-    ...[3, 9, 1],
-    // Special: address +8, line +2; 10 + 8 * 12 + (2 + 3).
-    10 + 8 * 12 + 5,
-    // set_column 5, advance_pc 8, advance_line -3, copy.
-    ...[5, 5, 2, 8, 3, 0x7d, 1],
-    // fixed_advance_pc 272, end_sequence.
-    ...[9, 0x10, 0x01, 0, 1, 1],
-  ];
-  const header = [
-    ...little(version, 2),
-    ...(version === 5 ? [8, 0] : []),
-    ...offset(tables.length),
-  ];
-  const body = [...header, ...tables, ...program];
-  return Uint8Array.from([...(is64 ? little(0xffffffff, 4) : []), ...offset(body.length), ...body]);
-}
-
 describe('names of addresses', () => {
   const mapOf = (sections: Readonly<Record<string, Uint8Array>>) => {
     const image = elfOf(
@@ -443,7 +404,7 @@ describe('names of addresses', () => {
     [5, true],
   ] as const)('lines of DWARF %i, 64-bit format %j', (version, is64) => {
     // What comes before is of a version that nobody knows, and passed over.
-    const line = Uint8Array.from([...[2, 0, 0, 0, 9, 0], ...lineTable(version, is64)]);
+    const line = Uint8Array.from([...[2, 0, 0, 0, 9, 0], ...lineTable(version, { is64 })]);
     const map = mapOf({ '.debug_line': line });
     const sources = [0, 7, 16, 31, 287, 288].map((offset) =>
       map.nameOf(Long.fromNumber(CODE + offset)),

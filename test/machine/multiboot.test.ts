@@ -33,7 +33,7 @@ function placed(
   return bytes;
 }
 
-const NOTHING = { name: 'test.asm', append: '', modules: [] };
+const NOTHING: Parameters<typeof loadProblem>[1] = { name: 'test.asm', append: '', modules: [] };
 const problemOf = (bytes: Uint8Array, request = NOTHING) => loadProblem(bytes, request, MEMORY);
 const isMultiboot = (bytes: Uint8Array) => problemOf(bytes, { ...NOTHING, append: 'a' }) === null;
 

@@ -1,0 +1,57 @@
+// What ours has to print for an image: what both emulators print where they agree, and elsewhere what
+// decisions.ts says.
+
+import type { Decision } from './decisions.ts';
+
+export interface Expectation {
+  /** The lines that ours has to print. */
+  readonly lines: readonly string[];
+  /** Disagreements that nobody decided, for people. */
+  readonly undecided: readonly string[];
+  /** The decisions that were needed. */
+  readonly used: ReadonlySet<Decision>;
+}
+
+/** Join the answers of QEMU and Bochs, line by line, by the decisions for this image. */
+export function expectation(
+  decisions: readonly Decision[],
+  qemu: readonly string[],
+  bochs: readonly string[],
+): Expectation {
+  const lines: string[] = [];
+  const undecided: string[] = [];
+  const used = new Set<Decision>();
+  for (let i = 0; i < Math.max(qemu.length, bochs.length); i++) {
+    const [ofQemu, ofBochs] = [qemu[i] ?? null, bochs[i] ?? null];
+    if (ofQemu === ofBochs && ofQemu !== null) {
+      lines.push(ofQemu);
+      continue;
+    }
+    const decision = decisions.find((one) => decides(one, ofQemu, ofBochs));
+    const decided = decision === undefined ? null : decidedLine(decision, ofQemu, ofBochs);
+    if (decision !== undefined && decided !== null) used.add(decision);
+    else
+      undecided.push(
+        `line ${i + 1}\n  QEMU:  ${ofQemu ?? '(nothing)'}\n  Bochs: ${ofBochs ?? '(nothing)'}`,
+      );
+    lines.push(decided ?? ofBochs ?? ofQemu ?? '');
+  }
+  return { lines, undecided, used };
+}
+
+/** Where one has stopped, only a decision that says so counts. */
+function decides(decision: Decision, ofQemu: string | null, ofBochs: string | null): boolean {
+  if (ofQemu === null || ofBochs === null) {
+    return decision.stops !== undefined && (decision.stops === 'qemu') === (ofQemu === null);
+  }
+  return decision.lines?.test(ofBochs) ?? false;
+}
+
+function decidedLine(
+  decision: Decision,
+  ofQemu: string | null,
+  ofBochs: string | null,
+): string | null {
+  if (decision.right === 'neither') return decision.ours?.(ofBochs ?? '') ?? null;
+  return decision.right === 'qemu' ? ofQemu : ofBochs;
+}
