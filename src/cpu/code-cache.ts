@@ -130,7 +130,10 @@ export class CodeCache {
         (memory ? this.costs.memory : 0) +
         (locked ? this.costs.locked : 0),
       guarded:
-        row.privilege !== undefined || row.intercept !== undefined || row.protectedOnly === true,
+        row.privilege !== undefined ||
+        row.intercept !== undefined ||
+        row.unit !== undefined ||
+        row.protectedOnly === true,
     };
   }
 

@@ -8,6 +8,7 @@ import type {
   Operand,
   RaisedVector,
   SystemFunction,
+  Wide,
   Width,
 } from '../isa/index.ts';
 import { Segment } from '../isa/index.ts';
@@ -17,13 +18,14 @@ import { isCanonical, type Mmu } from './mmu.ts';
 import type { Mode } from './mode.ts';
 import { Segmentation } from './segmentation.ts';
 import { type ProcessorState, SCRATCH_WORD, SEGMENT_WORDS, Word } from './state.ts';
-import { type Slot, Values } from './values.ts';
+import type { Slot } from './values.ts';
+import { VectorValues } from './vector-values.ts';
 import { Access, type AccessKind } from './virtualization.ts';
 
 /** What {@link Evaluator.call} reaches: the system functions of the processor. */
 export type SystemCall = (name: SystemFunction, args: readonly Long[]) => Long;
 
-export class Evaluator extends Values implements Domain<Slot, boolean> {
+export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
   stackWidth: Width = 64;
   /** Applies outside 64-bit mode. */
   readonly segmentation: Segmentation;
@@ -109,7 +111,7 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
     switch (operand.kind) {
       case 'register':
         if (operand.high) return this.make((this.words[2 * operand.number] >> 8) & 255, 0);
-        return this.register(operand.width, operand.number);
+        return this.register(operand.width as Width, operand.number);
       case 'immediate':
         return this.fromLong(operand.value);
       case 'memory':
@@ -131,7 +133,7 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
   write(operand: Operand, value: Slot): void {
     if (operand.kind === 'register') {
       if (!operand.high) {
-        this.setRegister(operand.width, operand.number, value);
+        this.setRegister(operand.width as Width, operand.number, value);
         return;
       }
       const at = 2 * operand.number;
@@ -273,6 +275,42 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
     }
   }
 
+  loadWide(segment: number, offset: Slot): Wide<Slot> {
+    this.linear(segment, offset, WIDE_BYTES, Access.READ);
+    const { linearLow, linearHigh, view } = this;
+    const stack = segment === Segment.SS;
+    const hpa = this.mmu.locate(linearLow, linearHigh, WIDE_BYTES, Access.READ, stack);
+    if (hpa >= 0) {
+      const low = this.make(view.getInt32(hpa, true), view.getInt32(hpa + 4, true));
+      return { low, high: this.make(view.getInt32(hpa + 8, true), view.getInt32(hpa + 12, true)) };
+    }
+    const low = this.fromLong(this.mmu.read(linearLow, linearHigh, 8, stack));
+    const upper = Long.fromBits(linearLow, linearHigh).add(8);
+    return { low, high: this.fromLong(this.mmu.read(upper.low, upper.high, 8, stack)) };
+  }
+
+  storeWide(segment: number, offset: Slot, low: Slot, high: Slot): void {
+    this.linear(segment, offset, WIDE_BYTES, Access.WRITE);
+    const { linearLow, linearHigh, words, view } = this;
+    const stack = segment === Segment.SS;
+    const hpa = this.mmu.locate(linearLow, linearHigh, WIDE_BYTES, Access.WRITE, stack);
+    if (hpa < 0) {
+      this.mmu.probeWrite(linearLow, linearHigh, WIDE_BYTES, stack);
+      this.mmu.write(linearLow, linearHigh, 8, this.toLong(low), stack);
+      const upper = Long.fromBits(linearLow, linearHigh).add(8);
+      this.mmu.write(upper.low, upper.high, 8, this.toLong(high), stack);
+      return;
+    }
+    view.setInt32(hpa, words[low], true);
+    view.setInt32(hpa + 4, words[low + 1], true);
+    view.setInt32(hpa + 8, words[high], true);
+    view.setInt32(hpa + 12, words[high + 1], true);
+    const watched = this.watchedLines;
+    if ((watched[hpa >>> 6] | watched[(hpa + 15) >>> 6]) !== 0) {
+      this.memory.tellWatchers(hpa, WIDE_BYTES);
+    }
+  }
+
   /** Put the linear address of an access into {@link linearLow} and {@link linearHigh}. */
   private linear(segment: number, offset: Slot, bytes: number, access: AccessKind): void {
     if (segment < this.firstSegmented) {
@@ -334,5 +372,7 @@ export class Evaluator extends Values implements Domain<Slot, boolean> {
   }
 }
 
+/** Bytes of an XMM register. */
+const WIDE_BYTES = 16;
 const FS_BASE = SEGMENT_WORDS[Segment.FS].base;
 const GS_BASE = SEGMENT_WORDS[Segment.GS].base;

@@ -2,6 +2,7 @@
 
 import Long from 'long';
 import { Segment } from '../isa/index.ts';
+import { startFloats } from './fpu.ts';
 import { DR6_RESET, DR7_RESET, PAT_RESET } from './reset.ts';
 import {
   Cr0,
@@ -40,7 +41,8 @@ const TR = 7;
 export function enterLongMode(state: ProcessorState, start: LongModeStart): void {
   const { words } = state;
   words[Word.CR0] = Cr0.PE | Cr0.MP | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.PG;
-  words[Word.CR4] = Cr4.PAE | Cr4.PGE;
+  words[Word.CR4] = Cr4.PAE | Cr4.PGE | Cr4.OSFXSR | Cr4.OSXMMEXCPT;
+  startFloats(state);
   words[Word.EFER] = Efer.LME | Efer.LMA | Efer.NXE | Efer.SCE;
   state.set64(Word.CR3, Long.fromNumber(start.cr3));
   state.set64(Word.RIP, Long.fromNumber(start.rip));

@@ -4,6 +4,7 @@
 
 import Long from 'long';
 import { Gpr, Segment } from '../isa/index.ts';
+import { resetFloats } from './fpu.ts';
 import {
   Activity,
   Cr0,
@@ -54,6 +55,7 @@ export function resetState(state: ProcessorState, signature = 0): void {
   }
   state.words[Word.CR0] = Cr0.CD | Cr0.NW | Cr0.ET;
   state.set64(wordOf('pat'), PAT_RESET);
+  resetFloats(state);
   setInitialRegisters(state, signature);
 }
 

@@ -17,6 +17,18 @@ import { visibleDescriptor } from './descriptor-views.ts';
 import { type EventType, EventTypes, GuestFault, Vector } from './exceptions.ts';
 import { farCall, farJump } from './far-transfers.ts';
 import { swapGs, systemCall, systemEnter, systemExit, systemReturn } from './fast-calls.ts';
+import {
+  clearFpuExceptions,
+  emptyFpu,
+  initializeFpu,
+  loadFpuControl,
+  loadFpuImage,
+  loadMxcsr,
+  readFpuControl,
+  readFpuImage,
+  readFpuStatus,
+  verifyFpu,
+} from './fpu.ts';
 import { clearInterruptFlag, popFlags, pushFlags, setInterruptFlag } from './interrupt-flag.ts';
 import { isCanonical } from './mmu.ts';
 import { EAX, EBX, ECX, EDX, executeReadMsr, executeWriteMsr, setPair } from './msrs.ts';
@@ -153,10 +165,12 @@ function returnsNothing(
 const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   accessRights: (processor, [selector]) => accessRights(processor, selector.low),
   clearTaskSwitched: returnsNothing(clearTaskSwitched),
+  clearFpuExceptions: returnsNothing(({ state }) => clearFpuExceptions(state)),
   clearInterruptFlag: returnsNothing(clearInterruptFlag),
   cpuid,
   crc32: (_, [sum, data, bits]) => Long.fromInt(crc32(sum.low, data, bits.low), true),
   depositBits: (_, [value, mask]) => depositBits(value, mask),
+  emptyFpu: returnsNothing(({ state }) => emptyFpu(state)),
   extractBits: (_, [value, mask]) => extractBits(value, mask),
   farCall: farBranch(farCall),
   farJump: farBranch(farJump),
@@ -168,11 +182,17 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   halt,
   in: (processor, args) =>
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
+  initializeFpu: returnsNothing(({ state }) => initializeFpu(state)),
   interrupt,
   invalidateContext: returnsNothing(invalidateContext),
   // Translations here are never older than the entries that they come from.
   invalidatePage: () => undefined,
   iret,
+  loadFpuControl: returnsNothing(({ state }, [value]) => loadFpuControl(state, value.low)),
+  loadFpuImage: returnsNothing((processor, image) =>
+    loadFpuImage(processor.state, image, widthBytes(processor) === 8),
+  ),
+  loadMxcsr: returnsNothing(({ state }, [value]) => loadMxcsr(state, value.low)),
   loadGdtr: loadTable(Word.GDTR_BASE, Word.GDTR_LIMIT),
   loadIdtr: loadTable(Word.IDTR_BASE, Word.IDTR_LIMIT),
   loadLocalTable: returnsNothing((processor, [selector]) =>
@@ -201,6 +221,11 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     throw new GuestFault(Vector.GP, 0);
   },
   readDebug: (processor, args) => readDebug(processor, first(args).low),
+  readFpuControl: ({ state }) => readFpuControl(state),
+  readFpuImage: (processor, [index]) =>
+    readFpuImage(processor.state, index.low, widthBytes(processor) === 8),
+  readFpuStatus: ({ state }) => readFpuStatus(state),
+  readMxcsr: ({ state }) => Long.fromInt(state.words[Word.MXCSR]),
   readGdtrBase: ({ state }) => state.get64(Word.GDTR_BASE),
   readGdtrLimit: ({ state }) => Long.fromInt(state.words[Word.GDTR_LIMIT]),
   readIdtrBase: ({ state }) => state.get64(Word.IDTR_BASE),
@@ -233,6 +258,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   systemEnter: returnsNothing(systemEnter),
   systemExit: returnsNothing(systemExit),
   systemReturn: returnsNothing(systemReturn),
+  verifyFpu: returnsNothing(verifyFpu),
   verifySegment: (processor, [selector, which]) => {
     const found = visibleDescriptor(processor, selector.low, SEGMENT_LOOKS[which.low]);
     return Long.fromInt(found === null ? 0 : 1);

@@ -385,10 +385,12 @@ class Decoder {
   private operationWidth(row: Row): Width {
     const first = row.operands[0];
     if (first !== undefined && row.width === 0) {
-      if (first.fixed?.class === 'general') return first.fixed.width;
+      // In halves.
+      if (first.registerClass === 'xmm') return 64;
+      if (first.fixed?.class === 'general') return first.fixed.width as Width;
       if (first.registerClass === 'general' && first.registerWidth !== 0)
-        return first.registerWidth;
-      if (first.memoryWidth > 0) return first.memoryWidth as Width;
+        return first.registerWidth as Width;
+      if (first.memoryWidth > 0 && first.memoryWidth < 128) return first.memoryWidth as Width;
     }
     return this.operandSize(row);
   }
@@ -489,6 +491,8 @@ function registerExists(of: RegisterClass, number: number): boolean {
       return CONTROL_REGISTERS.includes(number);
     case 'debug':
       return number < 8;
+    case 'xmm':
+      return true;
   }
 }
 

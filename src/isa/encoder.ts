@@ -231,7 +231,7 @@ function operationWidth(row: Row): Width {
   const first = row.operands[0];
   if (first !== undefined && row.width === 0) {
     const width = first.fixed?.width ?? (first.registerWidth || first.memoryWidth);
-    if (width > 0) return width as Width;
+    if (width > 0 && width < 128) return width as Width;
     if (first.place === 'immediate') return first.immediateWidth || 64;
   }
   return row.width === 0 ? 64 : row.width;

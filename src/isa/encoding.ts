@@ -40,7 +40,7 @@ export function addressWidthOf(
   codeSize: CodeSize,
 ): Width {
   const register = base ?? index;
-  if (register !== null) return register.width;
+  if (register !== null) return register.width as Width;
   // In 64-bit code a keyword says how long the displacement is, elsewhere what the address is.
   if (codeSize === 64 || ripRelative || displacementWidth === 64) return 64;
   return displacementWidth > 8 ? (displacementWidth as 16 | 32) : asked || codeSize;
@@ -93,6 +93,7 @@ class Encoding {
     // ModR/M and what follows it come before immediates, whatever the order of the operands.
     this.eachOperand((operand, spec, i) => this.placeRegisterOrMemory(operand, spec, i));
     this.eachOperand((operand, spec, i) => this.placeNumber(operand, spec, i));
+    if (pattern.suffix >= 0) this.tail.push(pattern.suffix);
     if (this.rex !== 0 && this.rexForbidden) {
       return failure('AH, BH, CH and DH cannot be used with a REX prefix');
     }

@@ -23,6 +23,7 @@ export {
   SEGMENT_LOOKS,
   type SegmentLook,
   type SystemFunction,
+  type Wide,
 } from './domain.ts';
 export {
   type AddressExpression,
@@ -72,5 +73,12 @@ export {
   type Privilege,
   type Row,
   syntax,
+  type Unit,
 } from './row.ts';
 export { mnemonics, ROWS, rowsByMnemonic, rowsIn } from './table.ts';
+export {
+  type FloatFunction,
+  type LaneFunction,
+  type Precision,
+  Relation,
+} from './vector-functions.ts';

@@ -10,7 +10,7 @@ export interface RegisterOperand {
   readonly kind: 'register';
   readonly class: RegisterClass;
   readonly number: number;
-  readonly width: Width;
+  readonly width: MemoryWidth;
   /** True for AH, CH, DH, BH. */
   readonly high: boolean;
 }

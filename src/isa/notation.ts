@@ -11,10 +11,12 @@
 // Opcodes: o16 o32 o64 (the operand size, where no group says it), a16 a32 a64 (the address size,
 // where it selects the row), NP NFx 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a
 // fixed ModR/M byte or a range E8-EF of them, ib iw id io cb cw cd cp mo. As in the SDM
-// `VEX.LZ.F2.0F38.W0|W1 F5 /r`, where `v32` in the syntax is the register in VEX.vvvv.
+// `VEX.LZ.F2.0F38.W0|W1 F5 /r`, where `v32` in the syntax is the register in VEX.vvvv. xmm1 is the
+// XMM register in ModRM.reg, xmm2 the one in ModRM.rm; xmm2/m64 may be memory. A byte behind /r is
+// an immediate.
 
 import type { Meaning } from './domain.ts';
-import { REGISTERS, type Width } from './registers.ts';
+import { type MemoryWidth, REGISTERS, type Width } from './registers.ts';
 import type { Attributes, OpcodePattern, OperandSpec, Row } from './row.ts';
 
 /** Syntax of the operands, opcode, and what is special about this form. */
@@ -153,6 +155,8 @@ function parseOperand(text: string): OperandSpec {
   }
   if (text === 'm') return { ...base, place: 'rm', memoryWidth: 0 };
   if (text === 'm128') return { ...base, place: 'rm', memoryWidth: 128 };
+  const xmm = /^xmm([12])(?:\/m(32|64|128))?$/.exec(text);
+  if (xmm !== null) return parseXmm(base, xmm);
   const match = /^(r\/m|u?imm|rel|moffs|m|r|v)(8|16|32|64)(\/m(8|16|32|64)|-(\w+))?$/.exec(text);
   if (match === null) throw new SyntaxError(`unknown operand '${text}'`);
   const width = Number(match[2]) as Width;
@@ -178,6 +182,19 @@ function parseOperand(text: string): OperandSpec {
       return { ...base, place, registerWidth: width, memoryWidth: memory, excluded };
     }
   }
+}
+
+function parseXmm(
+  base: Omit<OperandSpec, 'place'>,
+  [, place, memory]: readonly string[],
+): OperandSpec {
+  return {
+    ...base,
+    place: place === '1' ? 'reg' : 'rm',
+    registerClass: 'xmm',
+    registerWidth: 128,
+    memoryWidth: memory === undefined ? -1 : (Number(memory) as MemoryWidth),
+  };
 }
 
 function excludedNumber(name: string): number {
@@ -218,6 +235,7 @@ function parseOpcode(text: string): OpcodePattern {
   let modrm: OpcodePattern['modrm'] = 'none';
   let modrmValue = 0;
   let modrmLast = 0;
+  let suffix = -1;
   const bytes: number[] = [];
   const immediateBytes: number[] = [];
   for (const token of text.split(' ')) {
@@ -234,6 +252,10 @@ function parseOpcode(text: string): OpcodePattern {
     } else if (immediate !== undefined) immediateBytes.push(immediate);
     else if (hex !== null) {
       const byte = Number.parseInt(hex[1], 16);
+      if (modrm === 'register') {
+        suffix = byte;
+        continue;
+      }
       if (bytes.length === 0 && (byte === 0xf2 || byte === 0xf3 || byte === 0x66)) {
         mandatoryPrefix = byte;
       } else bytes.push(byte);
@@ -260,6 +282,7 @@ function parseOpcode(text: string): OpcodePattern {
     modrmValue,
     modrmLast,
     noRexB,
+    suffix,
     immediateBytes,
   };
 }

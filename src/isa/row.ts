@@ -86,6 +86,13 @@ export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc' | 'pmc' | 'umip' | 
  */
 export type OperandSizeRule = 'default64' | 'forced64' | 'native' | 'dword';
 
+/**
+ * The unit that executes an instruction, which control registers may switch off. `sse`: #UD if
+ * CR0.EM is 1 or CR4.OSFXSR is 0, #NM if CR0.TS is 1. `fpu`: #NM if CR0.EM or CR0.TS is 1. `wait`:
+ * #NM if CR0.MP and CR0.TS are 1. SDM 3, "Control Registers".
+ */
+export type Unit = 'sse' | 'fpu' | 'wait';
+
 /** What is said once for all forms of an instruction. */
 export interface Attributes {
   /** LOCK is legal when the first operand is memory. */
@@ -95,6 +102,7 @@ export interface Attributes {
   readonly cost?: CostClass;
   readonly intercept?: Intercept;
   readonly privilege?: Privilege;
+  readonly unit?: Unit;
   readonly operandSize?: OperandSizeRule;
   /** The form exists in 64-bit mode only. */
   readonly only64?: true;
@@ -127,7 +135,7 @@ export interface OperandSpec {
   readonly place: OperandPlace;
   readonly registerClass: RegisterName['class'];
   /** Width as a register, or 0 if it may not be one. */
-  readonly registerWidth: Width | 0;
+  readonly registerWidth: MemoryWidth | 0;
   /** Width as memory; 0 if only the address counts; -1 if it may not be memory. */
   readonly memoryWidth: MemoryWidth | 0 | -1;
   /** A pointer in memory: an offset of `memoryWidth` and behind it a selector. */
@@ -168,6 +176,8 @@ export interface OpcodePattern {
   readonly modrmLast: number;
   /** Not matched when REX.B is 1 (90 is NOP, 41 90 is XCHG R8D, EAX). */
   readonly noRexB: boolean;
+  /** An immediate byte that is part of the opcode (CMPEQPS), or -1; not for the decoder. */
+  readonly suffix: number;
   /** Bytes after ModR/M and displacement: immediates, offsets, addresses. */
   readonly immediateBytes: readonly number[];
 }

@@ -9,11 +9,15 @@ import { decimal } from './rows/decimal.ts';
 import { hints, reservedHints } from './rows/hints.ts';
 import { logicAndBits, testAliases } from './rows/logic.ts';
 import { protection } from './rows/protection.ts';
+import { sseFloats } from './rows/sse-floats.ts';
+import { sseIntegers } from './rows/sse-integers.ts';
+import { sseMoves } from './rows/sse-moves.ts';
 import { stackRows } from './rows/stack.ts';
 import { stringLeftovers, strings } from './rows/strings.ts';
 import { systemLeftovers, systemRows } from './rows/system.ts';
 import { transfer } from './rows/transfer.ts';
 import { vmxRows } from './rows/vmx.ts';
+import { x87Rows } from './rows/x87.ts';
 
 /** All rows, in the order in which the encoder prefers them among equally short encodings. */
 export const ROWS: readonly Row[] = [
@@ -28,6 +32,10 @@ export const ROWS: readonly Row[] = [
   ...hints,
   ...protection,
   ...vmxRows,
+  ...sseMoves,
+  ...sseIntegers,
+  ...sseFloats,
+  ...x87Rows,
   ...systemRows,
 ];
 

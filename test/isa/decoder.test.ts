@@ -210,6 +210,7 @@ function isUnknownToObjdump(code: Uint8Array, instruction: Instruction): boolean
   if (mnemonic === 'BSF' || mnemonic === 'BSR') return code.includes(0xf2);
   // Registers where prefetches have memory are hints like others; 66 and F2 change nothing.
   if (mnemonic === 'NOP') return code.includes(0x0d) || hasShortBounds(instruction);
+  if (mnemonic === 'FWAIT') return code[0] !== 0x9b || code.length > 1;
   return mnemonic.endsWith('FENCE') || ['WBINVD', 'SALC'].includes(mnemonic);
 }
 

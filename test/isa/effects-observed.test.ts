@@ -24,6 +24,8 @@ import {
   CODE,
   INTO_WINDOW,
   InstructionBench,
+  VECTORS_STATE,
+  VECTORS_STATE_END,
 } from '../support/instruction-bench.ts';
 import {
   contradictions,
@@ -138,6 +140,10 @@ const UNSEEN: ReadonlyMap<string, readonly string[]> = new Map([
   ['CLFLUSH', ['reads memory 0']], // only whether it may be read matters
   ['CLFLUSHOPT', ['reads memory 0']],
   ['CLWB', ['reads memory 0']],
+  ['FXRSTOR', ['reads memory 0']], // only whether the end may be read or written matters
+  ['FXRSTOR64', ['reads memory 0']],
+  ['FXSAVE', ['reads memory 1', 'writes memory 0']],
+  ['FXSAVE64', ['reads memory 1', 'writes memory 0']],
   ['INSB', ['reads memory 0']],
   ['INSD', ['reads memory 0']],
   ['INSW', ['reads memory 0']],
@@ -216,7 +222,7 @@ function controlComplaints({ effects, instruction }: Case, after: After): string
 /** Flip each declared input by itself and note which make a difference, and what changed. */
 function lookFor(one: Case, before: Before, after: After, tally: Tally): void {
   const { effects, instruction, code } = one;
-  const nothing: Part = { registers: [], flags: 0, window: [] };
+  const nothing: Part = { registers: [], flags: 0, window: [], xmm: [], mxcsr: 0 };
   const reading = (item: string, part: Partial<Part>) => {
     tally.declared.add(item);
     if (tally.observed.has(item)) return;
@@ -242,6 +248,7 @@ function lookFor(one: Case, before: Before, after: After, tally: Tally): void {
   for (const bit of bits(effects.flagsWritten | effects.flagsMaybeWritten)) {
     writing(`writes flag ${bit}`, (((before.rflags ^ after.rflags) >> bit) & 1) !== 0);
   }
+  lookForVectors(one, before, after, { reading, writing });
   effects.memory.forEach((effect, i) => {
     if (effect.width === 0) return; // Descriptor tables and the like lie outside the window.
     const range = rangeOf(effect, before, instruction);
@@ -251,6 +258,36 @@ function lookFor(one: Case, before: Before, after: After, tally: Tally): void {
     if (effect.kind === 'read') return;
     writing(`writes memory ${which}`, isChanged(before.window, after.window, range));
   });
+}
+
+interface Looking {
+  readonly reading: (item: string, part: Partial<Part>) => void;
+  readonly writing: (item: string, isSeen: boolean) => void;
+}
+
+/** XMM registers by their place among the operands, and MXCSR. */
+function lookForVectors(one: Case, before: Before, after: After, looking: Looking): void {
+  const { effects, instruction } = one;
+  const role = (number: number) => {
+    const places = instruction.operands.flatMap((operand, i) => {
+      const isIt = operand.kind === 'register' && operand.class === 'xmm';
+      return isIt && operand.number === number ? [i] : [];
+    });
+    return places.length > 1 ? null : `xmm ${places[0] ?? number}`;
+  };
+  const vectors = after.state.subarray(VECTORS_STATE, VECTORS_STATE_END);
+  for (const register of effects.xmmRead) {
+    const name = role(register.number);
+    if (name !== null) looking.reading(`reads ${name}`, { xmm: [register] });
+  }
+  for (const { number } of [...effects.xmmWritten, ...effects.xmmMaybeWritten]) {
+    const name = role(number);
+    const isSeen = isChanged(before.vectors, vectors, [16 * number, 16 * number + 16]);
+    if (name !== null) looking.writing(`writes ${name}`, isSeen);
+  }
+  if (effects.mxcsrRead !== 0) looking.reading('reads mxcsr', { mxcsr: effects.mxcsrRead });
+  if ((effects.mxcsrWritten | effects.mxcsrMaybeWritten) === 0) return;
+  looking.writing('writes mxcsr', isChanged(before.vectors, vectors, [256, 258]));
 }
 
 /** Which part a register plays in the instruction, or null if more than one. */

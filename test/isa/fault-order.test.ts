@@ -22,8 +22,11 @@ type Value = null;
 type OrderDomain = Domain<Value, Value>;
 
 /** Verbs that may fault, besides accesses to memory operands. */
-const FAULTING = ['load', 'loadForWrite', 'divide', 'divideSigned', 'raise', 'call', 'jump'];
-const FLAG_WRITES = ['setFlag', 'flagsOfAdd', 'flagsOfSub', 'flagsOfLogic'];
+const FAULTING = [
+  ...['load', 'loadForWrite', 'divide', 'divideSigned', 'raise', 'call', 'jump', 'align'],
+  'settleFloats',
+];
+const CHANGES = ['setFlag', 'flagsOfAdd', 'flagsOfSub', 'flagsOfLogic', 'setXmm'];
 
 /** Verbs of the meaning that may fault although something is already changed. */
 function lateFaults(instruction: Instruction): string[] {
@@ -66,6 +69,11 @@ function lateFaults(instruction: Instruction): string[] {
       if (number !== Gpr.RSP) change('setRegister');
     },
     store,
+    loadWide: () => {
+      mayFault('loadWide');
+      return { low: null, high: null };
+    },
+    storeWide: store,
     when: (_condition, then, otherwise) => {
       const before = changed;
       then();
@@ -80,7 +88,7 @@ function lateFaults(instruction: Instruction): string[] {
       if (name in target) return target[name];
       return () => {
         if (FAULTING.includes(name)) mayFault(name);
-        if (FLAG_WRITES.includes(name)) change(name);
+        if (CHANGES.includes(name)) change(name);
         return null;
       };
     },
@@ -92,15 +100,18 @@ function lateFaults(instruction: Instruction): string[] {
 }
 
 /**
- * The parts that CMPXCHG16B, SGDT and SIDT store have been loaded for writing before. What ENTER and
- * PUSHA have pushed when they fault stays in memory, as on hardware: it lies below the stack
- * pointer.
+ * The parts that CMPXCHG16B, SGDT and SIDT, FXSAVE and MASKMOVDQU store have been loaded for
+ * writing before. What ENTER and PUSHA have pushed when they fault stays in memory, as on hardware:
+ * it lies below the stack pointer.
  */
 const KNOWN = [
   'CMPXCHG16B: store after store',
   'ENTER: load after store',
   'ENTER: loadForWrite after store',
   'ENTER: store after store',
+  'FXSAVE64: store after store',
+  'FXSAVE: store after store',
+  'MASKMOVDQU: store after store',
   'PUSHAD: store after store',
   'PUSHAW: store after store',
   'SGDT: store after store',

@@ -33,12 +33,15 @@ function linesOf(path: string): Line[] | null {
   const lines = conformanceLines(path);
   if (lines === null) return null;
   return lines
-    .filter((text) => text !== '' && !text.startsWith('#'))
+    .filter((text) => text !== '' && !text.startsWith('#') && !WAITING.test(text))
     .map((text) => {
       const [bytes = '', ...fields] = text.split(',').map((field) => field.trim());
       return { text, code: Buffer.from(bytes.replaceAll(' ', ''), 'hex'), fields };
     });
 }
+
+/** FWAIT and an instruction of the FPU, which iced takes for one. */
+const WAITING = /^9B [^,]/;
 
 /** iced's name of an encoding starts with its name of the instruction. */
 const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
@@ -63,6 +66,7 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
   ['sysexitq', 'sysexit'],
   ['sysretd', 'sysret'],
   ['sysretq', 'sysret'],
+  ['wait', 'fwait'],
   ['xlat', 'xlatb'],
 ]);
 
@@ -219,6 +223,10 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['CMPXCHG16B', ['memory']], // one access of 16 bytes
   ['CRC32', ['registers']], // 32 bits of a 64-bit destination do not matter
   ['ENTER', ['memory', 'registers']], // iced leaves out that the new top must be writable
+  ['FXRSTOR', ['memory', 'registers']], // field by field; iced leaves out the registers
+  ['FXRSTOR64', ['memory', 'registers']],
+  ['FXSAVE', ['memory', 'registers']],
+  ['FXSAVE64', ['memory', 'registers']],
   ['INSB', ['memory']], // whether it may be written is tried before the port is read
   ['INSD', ['memory']],
   ['INSW', ['memory']],
@@ -236,6 +244,7 @@ const DEPARTURES: ReadonlyMap<string, readonly string[]> = new Map([
   ['LGS', ['memory']],
   ['LIDT', ['memory']],
   ['LSS', ['memory']],
+  ['MASKMOVDQU', ['memory']], // byte by byte
   ['MONITOR', ['memory', 'registers']], // the hints in EDX do not matter, but the byte is read
   ['MWAIT', ['registers']],
   ['NOP', ['registers']], // what iced knows for a hint, with an address or a result
@@ -312,6 +321,34 @@ function byteMasks(lists: readonly string[]): number[] {
   return masks;
 }
 
+/** Of `rax;xmm1;xmm4-xmm6` the XMM registers. */
+function xmmNames(list: string): string[] {
+  return list.split(';').flatMap((item) => {
+    const [, first, last = first] = /^xmm(\d+)(?:-xmm(\d+))?$/.exec(item) ?? [];
+    if (first === undefined) return [];
+    const count = Number(last) - Number(first) + 1;
+    return Array.from({ length: count }, (_, i) => `xmm${Number(first) + i}`);
+  });
+}
+
+function xmmDifferences(effects: Effects, line: Line): string[] {
+  const { xmmRead, xmmWritten, xmmMaybeWritten } = effects;
+  const found: string[] = [];
+  const compare = (what: string, ours: Effects['xmmRead'], keys: string[], loose: string[]) => {
+    const mine = new Set(ours.map(({ number }) => `xmm${number}`));
+    const theirs = new Set(listed(line, ...keys).flatMap(xmmNames));
+    const isMerged = new Set(listed(line, ...loose).flatMap(xmmNames));
+    const more = [...mine].filter((name) => !theirs.has(name));
+    const less = [...theirs].filter((name) => !mine.has(name) && !isMerged.has(name));
+    if (more.length + less.length > 0) found.push(`${what} ${[...mine]}`);
+  };
+  // What keeps a part of a register reads it, says iced.
+  compare('reads', xmmRead, ['r', 'rw', 'cr', 'rcw', 'crw'], ['rw']);
+  const written = [...xmmWritten, ...xmmMaybeWritten];
+  compare('writes', written, ['w', 'rw', 'cw', 'rcw', 'crw'], []);
+  return found;
+}
+
 function registerDifferences(effects: Effects, line: Line): string[] {
   const { registersRead, registersWritten, registersMaybeWritten } = effects;
   const read = byteMasks(listed(line, 'r', 'rw', 'cr', 'rcw', 'crw'));
@@ -327,6 +364,7 @@ function registerDifferences(effects: Effects, line: Line): string[] {
   };
   compare('reads', registersRead, read);
   compare('writes', [...registersWritten, ...registersMaybeWritten], written);
+  found.push(...xmmDifferences(effects, line));
   return found;
 }
 

@@ -13,6 +13,7 @@ import {
   type Operand,
   type RaisedVector,
   type SystemFunction,
+  type Wide,
   type Width,
 } from '../../src/isa/index.ts';
 import { FunctionBody, Op, Type } from '../support/wasm-module.ts';
@@ -382,7 +383,7 @@ class WasmDomain implements Domain<V, B>, Arithmetic {
   read(operand: Operand): V {
     switch (operand.kind) {
       case 'register':
-        if (!operand.high) return this.register(operand.width, operand.number);
+        if (!operand.high) return this.register(operand.width as Width, operand.number);
         return this.truncate(8, this.shiftRight(this.register(16, operand.number), EIGHT));
       case 'immediate':
         return constant(operand.width, toBigInt(operand.value));
@@ -405,7 +406,7 @@ class WasmDomain implements Domain<V, B>, Arithmetic {
     } else if (operand.kind !== 'register') {
       throw new TypeError(`cannot write to a ${operand.kind} operand`);
     } else if (operand.high) this.setPart(operand.number, 8, 8, value);
-    else this.setRegister(operand.width, operand.number, value);
+    else this.setRegister(operand.width as Width, operand.number, value);
   }
 
   address(operand: Operand): V {
@@ -440,6 +441,36 @@ class WasmDomain implements Domain<V, B>, Arithmetic {
     const part = this.shiftLeft(64, this.truncate(width, value), this.constant(8, at));
     this.push(this.or(kept, part));
     this.body.set(this.frame.register(of));
+  }
+
+  // SSE is left to the interpreter
+
+  xmm(): V {
+    throw new Declined();
+  }
+
+  setXmm(): void {
+    throw new Declined();
+  }
+
+  lanes(): V {
+    throw new Declined();
+  }
+
+  float(): V {
+    throw new Declined();
+  }
+
+  settleFloats(): void {
+    throw new Declined();
+  }
+
+  loadWide(): Wide<V> {
+    throw new Declined();
+  }
+
+  storeWide(): void {
+    throw new Declined();
   }
 
   // Memory

@@ -3,6 +3,7 @@
 import { hasErrorCode, VECTOR_NAMES, Word } from '../../src/cpu/index.ts';
 import { GPR_NAMES, Gpr, type Instruction } from '../../src/isa/index.ts';
 import { DEPARTURES, type Departure } from './departures.ts';
+import { IMAGE_PARTS, partText, XMM_END } from './fxsave-image.ts';
 import { CPU_NUMBER, type Interpreter, type Result, trapName } from './interpreter.ts';
 import { type Case, COMPLETED, codeSizeOf, Mode, type Outcome, PAGE } from './protocol.ts';
 import { codeOffset } from './segments.ts';
@@ -77,6 +78,7 @@ export class Comparison {
     this.compareRegisters(one, instruction, known, outcome, differs);
     this.compareFlags(one, instruction, known, outcome, differs);
     if ((one.mode & Mode.SEGMENTS) !== 0) this.compareSegments(outcome, differs);
+    if (outcome.vectors !== null) this.compareVectors(outcome.vectors, differs);
     const isMemoryKnown = known.some(({ memory }) => memory === true);
     this.compareMemory(outcome, isMemoryKnown ? [] : found);
     return found;
@@ -150,6 +152,15 @@ export class Comparison {
     const flags = this.interpreter.words[Word.RFLAGS] & ~ignored;
     const wanted = outcome.rflags & ~ignored;
     if (flags !== wanted) differs('rflags', flags.toString(16), wanted.toString(16));
+  }
+
+  private compareVectors(theirs: Uint8Array, differs: Differs): void {
+    const ours = this.interpreter.image();
+    if (Buffer.compare(ours.subarray(0, XMM_END), theirs.subarray(0, XMM_END)) === 0) return;
+    for (const [name, from, to] of IMAGE_PARTS) {
+      const [mine, other] = [ours, theirs].map((image) => partText(image, from, to));
+      if (mine !== other) differs(name, mine, other);
+    }
   }
 
   private compareSegments(outcome: Outcome, differs: Differs): void {

@@ -12,6 +12,7 @@ import {
 import { Prng } from '../../src/sim/index.ts';
 import { randomEncoding } from '../support/row-encodings.ts';
 import { Comparison } from './comparison.ts';
+import { IMAGE_PARTS, partText } from './fxsave-image.ts';
 import { Interpreter } from './interpreter.ts';
 import {
   type Batch,
@@ -191,6 +192,16 @@ function newBatch(prng: Prng): Filling {
   return { batch: { data: randomData(prng), cases: [] }, rows: [], instructions: [] };
 }
 
+/** MXCSR, and the XMM registers that operands name. */
+function namedVectors(image: Uint8Array, { operands }: Instruction): string {
+  const named = operands.flatMap((operand) =>
+    operand.kind === 'register' && operand.class === 'xmm' ? [`xmm${operand.number}`] : [],
+  );
+  return IMAGE_PARTS.filter(([name]) => name === 'mxcsr' || named.includes(name))
+    .map(([name, from, to]) => `${name} ${partText(image, from, to)}`)
+    .join(', ');
+}
+
 /** The case as a reader wants it: instruction, bytes, registers and flags before. */
 function inWords(one: Case, instruction: Instruction): string {
   const registers = new BigUint64Array(one.registers.slice().buffer);
@@ -203,5 +214,6 @@ function inWords(one: Case, instruction: Instruction): string {
     `rax to r15 ${values}`,
     `rflags ${one.rflags.toString(16)}, fs ${one.fsBase}, gs ${one.gsBase}`,
     ...(pokes.length === 0 ? [] : [`data at ${pokes.join(', ')}`]),
+    ...(one.vectors === null ? [] : [namedVectors(one.vectors, instruction)]),
   ].join('\n    ');
 }

@@ -13,6 +13,7 @@ import {
 import type { CodeSize } from '../../src/isa/index.ts';
 import { PAGE_SIZE } from '../../src/memory/index.ts';
 import { TestMachine } from '../support/test-processor.ts';
+import { imageOf, setImage } from './fxsave-image.ts';
 import { type Case, CODE, COMPLETED, codeSizeOf, DATA, ESP_UPPER_HALF, Mode } from './protocol.ts';
 import { codeOffset, LOCAL_SEGMENTS, SEGMENTS_BEFORE } from './segments.ts';
 
@@ -155,6 +156,7 @@ export class Interpreter {
     words[Word.RFLAGS] = one.rflags | FIXED_AND_IF | (isStepped ? TF : 0);
     words[FS_BASE] = one.fsBase | 0;
     words[GS_BASE] = one.gsBase | 0;
+    if (one.vectors !== null) setImage(this.machine.processor.state, one.vectors);
     const codeSize = codeSizeOf(one.mode);
     if (codeSize !== 64) this.setSegments(codeSize);
     this.machine.processor.updateMode();
@@ -193,6 +195,11 @@ export class Interpreter {
 
   rip(): bigint {
     return this.machine.processor.state.get64(Word.RIP).toUnsigned().toBigInt();
+  }
+
+  /** Registers of FPU and SSE, as FXSAVE64 would store them. */
+  image(): Uint8Array {
+    return imageOf(this.machine.processor.state);
   }
 
   get codeSelector(): number {

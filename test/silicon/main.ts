@@ -15,7 +15,7 @@ const USAGE = `npm run silicon -- [--cases N] [--fuzz N] [--seed N] [--row MNEMO
   --cases  cases of rows, spread evenly; at least 2,000 a row unless 0 (default 10000000)
   --fuzz   inputs to the decoder (default 10000000; 0 with --row)
   --seed   where chance begins (default 1)
-  --row    only the rows of this mnemonic
+  --row    only the rows of this mnemonic, in which * stands for anything
   --code   only code of this size (default all, a third of everything each)`;
 
 const LEAST_CASES_PER_ROW = 2000;
@@ -64,7 +64,8 @@ async function compareRows(
   codeSize: CodeSize,
 ): Promise<boolean> {
   const features = processorFlags();
-  const wanted = decodableRows(codeSize).filter(({ mnemonic }) => row === null || mnemonic === row);
+  const named = new RegExp(`^${row?.replaceAll('*', '.*') ?? '.*'}$`);
+  const wanted = decodableRows(codeSize).filter(({ mnemonic }) => named.test(mnemonic));
   console.log(`code of ${codeSize} bits: ${wanted.length} rows`);
   const left = new Map(wanted.map((each) => [each, whyLeftOut(each, features)]));
   const rows = wanted.filter((each) => left.get(each) === null);

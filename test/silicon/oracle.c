@@ -59,10 +59,9 @@ struct batch {
   uint8_t data[DATA_PAGES * PAGE];
 };
 
+/* Registers of FPU and SSE, and MXCSR, as FXSAVE64 stores them. */
 struct vectors {
-  uint8_t ymm[16][32];
-  uint32_t mxcsr;
-  uint32_t reserved;
+  uint8_t image[512];
 };
 
 /* Followed by pokes, and by vectors if it says so. */
@@ -312,29 +311,11 @@ static void flush(void) {
 
 static void load_vectors(const struct vectors *from) {
   vectors = *from;
-  __asm__ volatile(
-      "vmovdqu (%0), %%ymm0\n  vmovdqu 32(%0), %%ymm1\n  vmovdqu 64(%0), %%ymm2\n"
-      "vmovdqu 96(%0), %%ymm3\n  vmovdqu 128(%0), %%ymm4\n  vmovdqu 160(%0), %%ymm5\n"
-      "vmovdqu 192(%0), %%ymm6\n  vmovdqu 224(%0), %%ymm7\n  vmovdqu 256(%0), %%ymm8\n"
-      "vmovdqu 288(%0), %%ymm9\n  vmovdqu 320(%0), %%ymm10\n  vmovdqu 352(%0), %%ymm11\n"
-      "vmovdqu 384(%0), %%ymm12\n  vmovdqu 416(%0), %%ymm13\n  vmovdqu 448(%0), %%ymm14\n"
-      "vmovdqu 480(%0), %%ymm15\n  ldmxcsr 512(%0)\n"
-      :
-      : "r"(&vectors)
-      : "memory");
+  __asm__ volatile("fxrstor64 %0" : : "m"(vectors));
 }
 
 static void store_vectors(void) {
-  __asm__ volatile(
-      "vmovdqu %%ymm0, (%0)\n  vmovdqu %%ymm1, 32(%0)\n  vmovdqu %%ymm2, 64(%0)\n"
-      "vmovdqu %%ymm3, 96(%0)\n  vmovdqu %%ymm4, 128(%0)\n  vmovdqu %%ymm5, 160(%0)\n"
-      "vmovdqu %%ymm6, 192(%0)\n  vmovdqu %%ymm7, 224(%0)\n  vmovdqu %%ymm8, 256(%0)\n"
-      "vmovdqu %%ymm9, 288(%0)\n  vmovdqu %%ymm10, 320(%0)\n  vmovdqu %%ymm11, 352(%0)\n"
-      "vmovdqu %%ymm12, 384(%0)\n  vmovdqu %%ymm13, 416(%0)\n  vmovdqu %%ymm14, 448(%0)\n"
-      "vmovdqu %%ymm15, 480(%0)\n  stmxcsr 512(%0)\n"
-      :
-      : "r"(&vectors)
-      : "memory");
+  __asm__ volatile("fxsave64 %0" : "=m"(vectors));
 }
 
 static void set_legacy_segments(unsigned data) {

@@ -23,7 +23,7 @@ export const Mode = {
   SINGLE_STEP: 1,
   /** The code ends where its page does, and nothing follows. */
   AT_PAGE_END: 2,
-  /** Vector registers are part of the case. */
+  /** Registers of FPU and SSE are part of the case. */
   VECTORS: 4,
   /** Segment registers and bases are part of the outcome. */
   SEGMENTS: 8,
@@ -44,8 +44,8 @@ export function modeFor(codeSize: CodeSize): number {
 /** In 16-bit code the upper half of ESP is what the program on the processor left there. */
 export const ESP_UPPER_HALF = 0x33440000;
 
-/** Sixteen YMM registers and MXCSR, with four bytes of padding. */
-export const VECTOR_BYTES = 16 * 32 + 8;
+/** An image as FXSAVE64 stores it. */
+export const VECTOR_BYTES = 512;
 
 /** An instruction and the state before it. */
 export interface Case {

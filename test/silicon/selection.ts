@@ -81,7 +81,10 @@ export function modeOf(row: Row, codeSize: CodeSize): number {
   const names = row.operands.map(({ registerClass, text }) => `${registerClass} ${text}`);
   const hasSegment =
     names.some((name) => /segment/.test(name)) || /[FG]SBASE$|^L[DEFGS]S$/.test(row.mnemonic);
-  const own = (isStepped ? Mode.SINGLE_STEP : 0) | (hasSegment ? Mode.SEGMENTS : 0);
+  const own =
+    (isStepped ? Mode.SINGLE_STEP : 0) |
+    (hasSegment ? Mode.SEGMENTS : 0) |
+    (row.unit === undefined ? 0 : Mode.VECTORS);
   return own | modeFor(codeSize);
 }
 

@@ -10,9 +10,19 @@ import {
 } from '../../src/isa/index.ts';
 import type { Prng } from '../../src/sim/index.ts';
 import type { FixedAddresses } from '../support/row-encodings.ts';
-import { type Case, CODE, codeSizeOf, DATA, DATA_BYTES, ESP_UPPER_HALF, PAGE } from './protocol.ts';
+import {
+  type Case,
+  CODE,
+  codeSizeOf,
+  DATA,
+  DATA_BYTES,
+  ESP_UPPER_HALF,
+  Mode,
+  PAGE,
+} from './protocol.ts';
 import { basesOf, CODE_SELECTORS } from './segments.ts';
 import { isFarBranch } from './selection.ts';
+import { vectorsFor } from './vector-states.ts';
 
 /** Displacements with which absolute and RIP-relative operands reach the data. */
 export const INTO_DATA: Readonly<Record<CodeSize, FixedAddresses>> = {
@@ -82,7 +92,7 @@ export function stateFor(scene: Scene, prng: Prng): Case {
     fsBase: bases[Segment.FS],
     gsBase: bases[Segment.GS],
     pokes: aim.pokes,
-    vectors: null,
+    vectors: (scene.mode & Mode.VECTORS) === 0 ? null : aim.vectors(),
   };
 }
 
@@ -113,6 +123,8 @@ class Aim {
   private readonly bases: readonly number[];
   private readonly prng: Prng;
   private readonly isLocked: boolean;
+  /** Operands of 128 bits and more fault where they are not aligned. */
+  private readonly wantsAlignment: boolean;
 
   constructor(scene: Scene, registers: BigUint64Array, bases: readonly number[], prng: Prng) {
     this.scene = scene;
@@ -121,6 +133,9 @@ class Aim {
     this.prng = prng;
     const { lock, row } = scene.instruction;
     this.isLocked = lock || row.alwaysLocked === true;
+    this.wantsAlignment = row.operands.some(({ memoryWidth }) => {
+      return row.unit !== undefined && (memoryWidth === 128 || memoryWidth === 0);
+    });
   }
 
   all(): void {
@@ -134,6 +149,9 @@ class Aim {
     if (row.repeat !== undefined) this.string();
     if (/^J.?CXZ$|^LOOP/.test(row.mnemonic) && prng.below(2) === 0) {
       this.set(Gpr.RCX, BigInt(prng.below(3)), instruction.addressWidth);
+    }
+    if (row.mnemonic === 'MASKMOVDQU') {
+      this.set(Gpr.RDI, this.target(this.source()), instruction.addressWidth);
     }
     if (row.mnemonic === 'XLATB') {
       this.set(Gpr.RBX, this.target(this.source()), instruction.addressWidth);
@@ -158,6 +176,21 @@ class Aim {
     if (row.mnemonic.startsWith('CMPXCHG') && prng.below(2) === 0) this.makeEqual();
   }
 
+  /** Registers of FPU and SSE, and an operand in memory that goes with them. */
+  vectors(): Uint8Array {
+    const { prng } = this;
+    const { instruction } = this.scene;
+    const memory = instruction.operands.find((operand) => operand.kind === 'memory');
+    const start = memory === undefined ? -1 : Number(this.linear(memory)) - DATA;
+    return vectorsFor(instruction, prng, {
+      edge: () => edgeValue(prng),
+      place: (offset, value) => {
+        const at = start + offset;
+        if (start >= 0 && at % 8 === 0 && at <= PAGE - 8) this.poke(at, value);
+      },
+    });
+  }
+
   private source(): number {
     const { segmentOverride } = this.scene.instruction;
     return segmentOverride < 0 ? Segment.DS : segmentOverride;
@@ -165,7 +198,8 @@ class Aim {
 
   /** An offset in the segment, at which something may be. */
   private target(segment: number): bigint {
-    const linear = this.isLocked ? this.alignedAddress() : this.address();
+    const isAligned = this.isLocked || (this.wantsAlignment && this.prng.below(4) !== 0);
+    const linear = isAligned ? this.alignedAddress() : this.address();
     return BigInt.asUintN(64, linear - BigInt(this.bases[segment]));
   }
 

@@ -39,6 +39,10 @@ export interface Before {
   readonly fsBase: number;
   readonly gsBase: number;
   readonly window: Uint8Array;
+  /** 16 XMM registers, 16 bytes each, and MXCSR. */
+  readonly vectors: Uint8Array;
+  /** CR0.TS is 0, which the FPU and SSE want. */
+  readonly hasUnits: boolean;
 }
 
 /** What came of it. */
@@ -162,6 +166,8 @@ export class InstructionBench {
     processor.clock = 1000;
     this.stateBytes.set(this.pristine);
     this.stateBytes.set(before.registers);
+    this.stateBytes.set(before.vectors, VECTORS_STATE);
+    if (before.hasUnits) state.words[Word.CR0] &= ~Cr0.TS;
     state.words[Word.RFLAGS] = before.rflags;
     state.set('fsBase', Long.fromNumber(before.fsBase));
     state.set('gsBase', Long.fromNumber(before.gsBase));
@@ -203,3 +209,8 @@ function talkative(outside: string[]): Platform {
 
 /** In {@link After.state}: general registers, RIP and RFLAGS come before this. */
 export const OTHER_STATE = wordOf('cr0') * 4;
+
+/** XMM registers and MXCSR lie next to each other. */
+export const VECTORS_STATE = wordOf('xmm0Low') * 4;
+export const MXCSR_STATE = wordOf('mxcsr') * 4;
+export const VECTORS_STATE_END = MXCSR_STATE + 4;

@@ -13,6 +13,7 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   ['xlat', 'xlatb'],
 ]);
 
+const COMPARISON = /^cmp(?:eq|lt|le|unord|neq|nlt|nle|ord)([ps][sd])$/;
 /** Instructions that objdump names by their operand size only where it is not the usual one. */
 const SIZED =
   /^(call|enter|iret|jmp|leave|lgdt|lidt|pop|popa|popf|push|pusha|pushf|ret|retf|sgdt|sidt)[wdq]?$/;
@@ -25,6 +26,8 @@ export function isSameMnemonic(mnemonic: string, text: string): boolean {
   const ourStem = ours.replace(/^(movs|cmps|stos|lods|scas|ins|outs)[bwdq]$/, '$1');
   if (SIZED.test(ours) && ours.replace(SIZED, '$1') === name.replace(SIZED, '$1')) return true;
   if (ourStem === name || ours === (NAMES.get(name) ?? name)) return true;
+  // The predicate is part of its name.
+  if (name.replace(COMPARISON, 'cmp$1') === ours) return true;
   if (ours === 'sal') return name === 'shl';
   // Hints of processors that have them, nothing to others.
   if (ours === 'nop' && /^(prefetch\w*|bnd\w+|cldemote|rdssp[dq])$/.test(name)) return true;

@@ -102,6 +102,7 @@ const UNKNOWN_TO_NASM = [
   'MOVSXD r16, r/m16',
   'MOVSXD r32, r/m32',
   'MOVZX r16, r/m16',
+  'PMOVMSKB r64, xmm2',
   'SLDT r64',
 ];
 
@@ -115,10 +116,12 @@ const RELATIVE = /^((?:[oa]\d\d )*(?:j\w+|call|loop\w*)(?: short| near d?word)?)
 /**
  * NASM takes a bare number for an absolute address; this makes it one in the section. Of two
  * registers that are exchanged, it encodes the first as ModRM.reg, which disassemblers name second.
+ * It refuses the size that the memory of CMPSD has.
  */
 export function forNasm(text: string): string {
   return text
     .replace(/\[rel ((?:[fg]s:)?)/, '[rel $1$$$$+')
     .replace(RELATIVE, '$1 $$$$+$2')
+    .replace(/^(cmpsd xmm\w+, )qword /, '$1')
     .replace(/^xchg (\w+), (\w+)$/, 'xchg $2, $1');
 }

@@ -7,6 +7,7 @@ import {
   enterLongMode,
   type InstructionCosts,
   type Platform,
+  PROCESSOR_BYTES,
   Processor,
   unvirtualized,
 } from '../../src/cpu/index.ts';
@@ -31,7 +32,7 @@ export class TestMachine {
   /** @param buffer storage of the memory, if it must be a particular one */
   constructor(pageCount = 256, platform: Platform = EMPTY_PLATFORM, buffer?: ArrayBuffer) {
     this.memory = new PhysicalMemory(pageCount * PAGE_SIZE, buffer);
-    const stateHpa = this.memory.allocatePages(1);
+    const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     this.cr3 = this.memory.allocatePages(1);
     this.processor = new Processor({
       memory: this.memory,

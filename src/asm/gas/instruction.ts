@@ -42,13 +42,16 @@ export function parseGasInstruction(
 ): InstructionBody | null {
   const name = cursor.keyword();
   const { place } = cursor;
-  const known = gasMnemonic(name, context.intel);
+  const named = gasMnemonic(name, context.intel);
   const string = stringMnemonic(name);
-  if (known === null && string === null) return unknownName(cursor, context, name);
+  if (named === null && string === null) return unknownName(cursor, context, name);
   cursor.take();
-  const isBranch = known !== null && branchForms(known.mnemonic) !== null;
-  const operands = parseOperands(cursor, context, known, isBranch);
+  const isBranch = named !== null && branchForms(named.mnemonic) !== null;
+  const operands = parseOperands(cursor, context, named, isBranch);
   if (operands === null) return null;
+  // Without an XMM register MOVQ is MOV with a suffix.
+  const isGeneral = name === 'movq' && !operands.some(isXmm);
+  const known: GasMnemonic | null = isGeneral ? { mnemonic: 'MOV', suffix: 64 } : named;
   const { codeSize } = context.session;
   if (string !== null && isString(operands)) {
     return stringBody(string, operands, { prefixes, codeSize }, cursor, place);
@@ -301,7 +304,7 @@ function sizedOperand(
   const isWide = first?.kind === 'register' && first.register.width === 64;
   const isMove = mnemonic === 'MOV' && index === 1 && first?.kind === 'register';
   if (operand.kind !== 'number' || !isMove) return operand;
-  if (absolute) return { ...operand, width: first.register.width, strict: true };
+  if (absolute) return { ...operand, width: first.register.width as Width, strict: true };
   return isWide && first.register.class === 'general' ? moveNumber(operand, context) : operand;
 }
 
@@ -322,9 +325,14 @@ function moveNumber(operand: NumberOperandText, { session }: GasContext): Number
   return isNarrow ? { ...operand, width: 32 } : { ...operand, width: 64, strict: true };
 }
 
+function isXmm({ operand }: GasOperand): boolean {
+  return operand.kind === 'register' && operand.register.class === 'xmm';
+}
+
 /** `movsb` with operands is a string instruction if they are memory, else an extension. */
 function isString(operands: readonly GasOperand[]): boolean {
   if (operands.length === 0) return true;
+  if (operands.some(isXmm)) return false;
   const memories = operands.filter(({ operand }) => operand.kind === 'memory');
   const isAccumulator = operands.some(
     ({ operand }) =>
@@ -387,7 +395,7 @@ function stringPrefixes(
 ): Partial<Prefixes> {
   const isSource = base.number !== Gpr.RDI;
   const isOverridden = isSource && segment >= 0 && segment !== Segment.DS;
-  const addressWidth = base.width === codeSize ? 0 : base.width;
+  const addressWidth = base.width === codeSize ? 0 : (base.width as Width);
   return { addressWidth, ...(isOverridden ? { segment } : {}) };
 }
 
