@@ -286,18 +286,28 @@ export class Processor {
       (words[Word.RFLAGS] & Rflags.RF) !== 0 ||
       (words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0;
     if (isHeldOff) return;
-    const is64Bit = this.codeSize === 64;
-    const rip = words[Word.RIP];
-    const low = is64Bit ? rip : this.evaluator.segmentation.unchecked(Segment.CS, rip);
-    const met = this.breakpoints.atInstruction(low, is64Bit ? words[Word.RIP + 1] : 0);
+    const met = this.breakpoints.atInstruction(...this.nextInstruction);
     if (met !== 0) throw new GuestFault(Vector.DB, null, met);
+  }
+
+  /** Breakpoints on the instruction that comes next: the trap before it reports them as well. */
+  private metAhead(): number {
+    return this.breakpoints.armed ? this.breakpoints.atInstruction(...this.nextInstruction) : 0;
+  }
+
+  /** Linear address of the instruction at RIP, lower and upper half. */
+  private get nextInstruction(): [low: number, high: number] {
+    const { words } = this.state;
+    const rip = words[Word.RIP];
+    if (this.codeSize === 64) return [rip, words[Word.RIP + 1]];
+    return [this.evaluator.segmentation.unchecked(Segment.CS, rip), 0];
   }
 
   private endStep(): void {
     const { words } = this.state;
     const met = this.breakpoints.take();
     if (met !== 0) words[Word.PENDING_DEBUG] |= met | PendingDebug.ENABLED_BREAKPOINT;
-    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS | this.metAhead();
     // A trap between two iterations of a string instruction does not end it.
     if (this.evaluator.unfinished && (met !== 0 || this.stepping)) words[Word.RFLAGS] |= Rflags.RF;
     this.stepping = false;

@@ -1,5 +1,5 @@
 // Instructions for comparing assemblers and disassemblers: every row in every code that can contain
-// it, with all forms of its operands and the prefixes that go with it, encoded here and decoded again.
+// it, with all forms of its operands and the prefixes that go with it, encoded and decoded again.
 
 import Long from 'long';
 import {

@@ -72,8 +72,8 @@ function theirText(instruction: Theirs): string {
 }
 
 /**
- * Where the two tell the same differently: which of two exchanged registers comes first, and how much
- * of a register goes to a selector.
+ * Where the two tell the same differently: which of two exchanged registers comes first, and how
+ * much of a register goes to a selector.
  */
 function arranged(mnemonic: string, operands: readonly string[]): string[] {
   if (mnemonic === 'XCHG') return [...operands].sort();
