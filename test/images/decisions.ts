@@ -1,6 +1,6 @@
-// Where QEMU's TCG and Bochs disagree about an image: who is right, and which section of the SDM says
-// so. A decision that nothing needs any more fails. Sections are those of volume 3 unless they are pages
-// of instructions, which are in volume 2.
+// Where QEMU's TCG and Bochs disagree about an image, or agree and are known to be wrong: who is
+// right, and which section of the SDM says so. A decision that nothing needs any more fails.
+// Sections are those of volume 3 unless they are pages of instructions, which are in volume 2.
 
 /** What is known of QEMU 7.2 and Bochs 2.7 and shows in several images. */
 const NO_LIMITS = 'TCG checks neither limits nor types of segments, nor that they are null';
