@@ -267,6 +267,12 @@ const SEGMENTS: readonly Decision[] = [
   bochs('call-gates-32', /^landed/, 'the RPL of CS is the CPL', 'CALL—Call Procedure'),
   bochs('real-interrupts', /offset/, NO_LIMITS, 'Limit Checking'),
   bochs('unreal-mode', /#GP/, NO_LIMITS, 'Limit Checking'),
+  bochs(
+    'virtual-8086-extensions',
+    /./,
+    'TCG has neither of the extensions',
+    'Interrupt and Exception Handling in Virtual-8086 Mode',
+  ),
   bochs('virtual-8086', /#GP/, NO_LIMITS, 'Limit Checking'),
   bochs('compatibility-mode', /limits|null/, NO_LIMITS, 'Limit Checking'),
   bochs(
@@ -350,6 +356,20 @@ const EVENTS: readonly Decision[] = [
     /^rsp=/,
     'an IRET of 64-bit mode always pops SS and RSP, whatever its operand size',
     'IRET/IRETD/IRETQ—Interrupt Return',
+  ),
+  bochs('far-transfers-64', /not canonical/, LATE_FAULT, 'JMP—Jump'),
+  bochs('far-transfers-64', /^L and D/, 'L with D is reserved', 'JMP—Jump'),
+  bochs(
+    'far-transfers-64',
+    /^lfs|^rbx/,
+    'with REX.W the offset in memory has 64 bits',
+    'LDS/LES/LFS/LGS/LSS—Load Far Pointer',
+  ),
+  bochs(
+    'far-transfers-64',
+    /^lss, null/,
+    'a null selector in SS has to have the CPL as its RPL',
+    'LDS/LES/LFS/LGS/LSS—Load Far Pointer',
   ),
   bochs('iret-64-canonical', /./, LATE_FAULT, 'IRET/IRETD/IRETQ—Interrupt Return'),
   bochs(

@@ -107,8 +107,8 @@ async function runBochs(setting: Setting, image: Uint8Array, processors: number)
 }
 
 /**
- * The display is a VNC server that waits for nobody. The word that an image writes to port 8900H is a
- * panic, which ends Bochs.
+ * The display is a VNC server that waits for nobody. The word that an image writes to port 8900H
+ * is a panic, which ends Bochs.
  */
 function bochsConfiguration(processors: number): string {
   const without = ['speaker', 'biosdev', 'iodebug', 'parallel', 'gameport', 'extfpuirq'];
