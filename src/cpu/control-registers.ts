@@ -1,6 +1,6 @@
-// MOV to and from CR0, CR2, CR3, CR4 and CR8, LMSW and CLTS, and the changes of mode that they make.
-// SDM 3, "Control Registers", "Mode Switching" and "Initializing IA-32e Mode"; SDM 2, "MOV - Move
-// to/from Control Registers".
+// MOV to and from CR0, CR2, CR3, CR4 and CR8, LMSW and CLTS, and the changes of mode that they
+// make. SDM 3, "Control Registers", "Mode Switching" and "Initializing IA-32e Mode"; SDM 2, "MOV -
+// Move to/from Control Registers".
 
 import Long from 'long';
 import { GuestFault, Vector } from './exceptions.ts';

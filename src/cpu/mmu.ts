@@ -1,4 +1,5 @@
-// Linear addresses to memory: paging in all its modes with a software TLB in front. SDM 3, "Paging".
+// Linear addresses to memory: paging in all its modes with a software TLB in front. SDM 3,
+// "Paging".
 // The TLB is coherent: a store to a paging-structure entry that a translation was derived from
 // drops the translations, on every processor. Hardware may keep them until invalidated, and may
 // also drop them at any time; so that a run does not depend on the size of a cache, here they never

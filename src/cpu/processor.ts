@@ -449,14 +449,10 @@ export class Processor {
     return this.fetchSlowly(low, high, hpa, UNLIMITED);
   }
 
-  /**
-   * The same outside 64-bit mode: EIP wraps around at 4 GiB, and no byte of an
-   * instruction lies beyond the limit of CS.
-   */
+  /** The same outside 64-bit mode, where no byte of an instruction lies beyond the limit of CS. */
   private fetchSegmented(): Block {
     const { words } = this.state;
     const { segmentation } = this.evaluator;
-    words[Word.RIP + 1] = 0;
     const available = segmentation.codeBytes(words[Word.RIP]);
     if (available === 0) throw new GuestFault(Vector.GP, 0);
     const low = segmentation.unchecked(Segment.CS, words[Word.RIP]);

@@ -1,6 +1,6 @@
 // Cached translations, by privilege and by CR3: so that a guest that switches between a few address
-// spaces finds those of each again. They are never older than the entries that they come from,
-// which is why nothing has to be invalidated when CR3 is loaded; see docs/decisions/coherent-tlb.md.
+// spaces finds those of each again. They are never older than the entries that they come from, so
+// nothing has to be invalidated when CR3 is loaded; see docs/decisions/coherent-tlb.md.
 
 const ENTRY_COUNT = 1024;
 

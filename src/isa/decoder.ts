@@ -385,6 +385,8 @@ class Decoder {
   private operationWidth(row: Row): Width {
     const first = row.operands[0];
     if (first !== undefined && row.width === 0) {
+      // In halves.
+      if (first.registerClass === 'xmm') return 64;
       if (first.fixed?.class === 'general') return first.fixed.width as Width;
       if (first.registerClass === 'general' && first.registerWidth !== 0)
         return first.registerWidth as Width;

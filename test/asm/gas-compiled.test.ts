@@ -63,6 +63,41 @@ const PROGRAMS: Readonly<Record<string, string>> = {
     void clear(char *p, long n) { while (n-- > 0) *p++ = 0; }`,
 };
 
+/** Arithmetic and loops that gcc makes SSE2 of. */
+const FLOATING_POINT = `
+  typedef long i64; typedef unsigned long u64; typedef unsigned char u8;
+  typedef struct { double a[4]; float b[4]; int c[8]; } S;
+  double dot(const double *a, const double *b, int n) {
+    double s = 0; for (int i = 0; i < n; i++) s += a[i] * b[i]; return s;
+  }
+  void copy(S *d, const S *s) { *d = *s; }
+  int total(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }
+  void mix(u8 *a, const u8 *b, int n) { for (int i = 0; i < n; i++) a[i] += b[i] * 3; }
+  double from(i64 x, u64 y, int z, unsigned w, float f) { return (double)x + y + z + w + f; }
+  i64 to(double d, float f) { return (i64)d + (u64)d + (int)f + (unsigned)d; }
+  int compare(double a, double b) {
+    return (a < b) + (a <= b) * 2 + (a == b) * 4 + (a != b) * 8 + __builtin_isnan(a) * 16;
+  }
+  double larger(double a, double b) { return a > b ? a : b; }
+  double root(double a, double b) { return __builtin_copysign(__builtin_sqrt(a), b); }
+  void scale(float *a, int n, float k) {
+    for (int i = 0; i < n; i++) a[i] = a[i] * k + 1.0f / a[i];
+  }
+  void widen(double *d, const int *a, int n) { for (int i = 0; i < n; i++) d[i] = a[i] * 0.5; }
+  void narrow(int *d, const float *a, int n) { for (int i = 0; i < n; i++) d[i] = a[i]; }
+  int above(const unsigned short *a, int n) {
+    int c = 0; for (int i = 0; i < n; i++) c += a[i] > 100; return c;
+  }
+  int distance(const u8 *a, const u8 *b, int n) {
+    int s = 0; for (int i = 0; i < n; i++) s += __builtin_abs(a[i] - b[i]); return s;
+  }
+  void most(short *a, const short *b, int n) {
+    for (int i = 0; i < n; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+  }
+  u64 products(const unsigned *a, const unsigned *b, int n) {
+    u64 s = 0; for (int i = 0; i < n; i++) s += (u64)a[i] * b[i]; return s;
+  }`;
+
 const OPTIONS = [
   '-O2',
   '-O0',
@@ -90,26 +125,38 @@ describe('gcc -S', () => {
   });
 
   test.each([...OPTIONS, ...OPTIONS_32])('with %s', (options) => {
-    const flags = ['-mgeneral-regs-only', '-ffreestanding', '-fno-stack-protector'];
-    // Nothing in what gcc writes says that it is for 32-bit code.
-    const head = options.startsWith('-m32') ? '.code32\n' : '';
-    const sources = Object.values(PROGRAMS).map(
-      (input) =>
-        head +
-        execFileSync('gcc', ['-S', '-xc', ...options.split(' '), ...flags, '-o', '-', '-'], {
-          input,
-          encoding: 'utf8',
-        }),
-    );
-    const results = runGnu(sources.map((source) => [source]));
-    for (const [i, name] of Object.keys(PROGRAMS).entries()) {
-      const assembled = assemble({ name: `${name}.s`, text: sources[i] as string });
-      const errors = assembled.kind === 'errors' ? assembled.errors.map(formatDiagnostic) : [];
-      expect(errors.join('\n')).toBe('');
-      const bytes = assembled.kind === 'ok' ? hex(assembled.bytes) : '';
-      expect(`${name}: ${bytes}`).toBe(
-        `${name}: ${hex(results[i]?.bytes ?? new Uint8Array(0))}${results[i]?.messages}`,
-      );
-    }
+    compare(PROGRAMS, ['-mgeneral-regs-only', ...options.split(' ')]);
   });
+
+  test.each(['-O0', '-O2', '-O3', '-Os', '-O0 -masm=intel', '-O3 -masm=intel'])(
+    'of floating point with %s',
+    (options) => {
+      const flags = ['-fno-math-errno', '-ffp-contract=off'];
+      compare({ 'floating point': FLOATING_POINT }, [...flags, ...options.split(' ')]);
+    },
+  );
 });
+
+function compare(programs: Readonly<Record<string, string>>, options: readonly string[]): void {
+  const flags = ['-ffreestanding', '-fno-stack-protector'];
+  // Nothing in what gcc writes says that it is for 32-bit code.
+  const head = options.includes('-m32') ? '.code32\n' : '';
+  const sources = Object.values(programs).map(
+    (input) =>
+      head +
+      execFileSync('gcc', ['-S', '-xc', ...options, ...flags, '-o', '-', '-'], {
+        input,
+        encoding: 'utf8',
+      }),
+  );
+  const results = runGnu(sources.map((source) => [source]));
+  for (const [i, name] of Object.keys(programs).entries()) {
+    const assembled = assemble({ name: `${name}.s`, text: sources[i] as string });
+    const errors = assembled.kind === 'errors' ? assembled.errors.map(formatDiagnostic) : [];
+    expect(errors.join('\n')).toBe('');
+    const bytes = assembled.kind === 'ok' ? hex(assembled.bytes) : '';
+    expect(`${name}: ${bytes}`).toBe(
+      `${name}: ${hex(results[i]?.bytes ?? new Uint8Array(0))}${results[i]?.messages}`,
+    );
+  }
+}

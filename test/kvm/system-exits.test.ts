@@ -80,6 +80,30 @@ test('INT1 is a trap: its handler finds the address behind it, and DR6 as it was
   expect(bench.lines('kvm_inj_exception')).toEqual(['kvm_inj_exception: #DB']);
 });
 
+test('a single step over an instruction that exits traps behind it', () => {
+  const bench = new KvmBench(`
+      xor r10, r10
+      pushfq
+      or qword [rsp], 0x100
+      popfq
+    first: cpuid
+    second: cpuid
+    third: finish
+      on_1: mov rax, [rsp]
+      inc r10
+      cmp r10, 2
+      je twice
+      mov result(0), rax
+      iretq
+    twice: mov result(1), rax
+      mov rax, dr6
+      mov result(2), rax
+      and qword [rsp + 16], ~0x100
+      iretq`).finish();
+  const labels = ['second', 'third'].map((name) => BigInt(bench.label(name)));
+  expect(bench.results(3)).toEqual([...labels, 0xffff4ff0n]);
+});
+
 describe('TF', () => {
   const step = (source: string) =>
     new KvmBench(`

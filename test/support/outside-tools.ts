@@ -37,14 +37,18 @@ export function slotOf(bytes: Uint8Array): Uint8Array {
 export function assembleWithNasm(lines: readonly string[], codeSize: CodeSize = 64): Uint8Array[] {
   const padTo = (end: number) => `times ${end}-($-$$) db ${INT3}`;
   const body = lines.flatMap((line, i) => [line, padTo((i + 1) * SLOT_BYTES)]);
-  const source = [`bits ${codeSize}`, ...body].join('\n');
-  const bytes = inScratchFolder((folder) => {
-    writeFileSync(join(folder, 'in.asm'), `${source}\n`);
+  const bytes = assembleSourceWithNasm([`bits ${codeSize}`, ...body, ''].join('\n'));
+  return lines.map((_, i) => bytes.subarray(i * SLOT_BYTES, (i + 1) * SLOT_BYTES));
+}
+
+/** What NASM makes of a source, warnings aside. */
+export function assembleSourceWithNasm(source: string): Uint8Array {
+  return inScratchFolder((folder) => {
+    writeFileSync(join(folder, 'in.asm'), source);
     const options = ['-w-all', '-f', 'bin', '-o', join(folder, 'out.bin'), join(folder, 'in.asm')];
     execFileSync('nasm', options, { stdio: 'pipe' });
     return readFileSync(join(folder, 'out.bin'));
   });
-  return lines.map((_, i) => bytes.subarray(i * SLOT_BYTES, (i + 1) * SLOT_BYTES));
 }
 
 const MACHINES = { 16: 'i8086', 32: 'i386', 64: 'i386:x86-64' } as const;

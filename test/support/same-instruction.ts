@@ -4,12 +4,12 @@
 import Long from 'long';
 import {
   type AssemblyOperand,
-  Gpr,
+  addressWidthOf,
+  type CodeSize,
   type Instruction,
   type MemoryOperand,
   type Operand,
   type Row,
-  Segment,
   syntax,
 } from '../../src/isa/index.ts';
 
@@ -30,18 +30,19 @@ export function operandText(operand: Operand, end: Long): string {
 }
 
 /** An operand as an assembler states it, in the same form; `width` is that of the operation. */
-export function askedText(asked: AssemblyOperand, decoded: Operand): string {
+export function askedText(
+  asked: AssemblyOperand,
+  decoded: Operand,
+  codeSize: CodeSize = 64,
+): string {
   if (asked.kind === 'register') return operandText({ ...asked, ...asked.register }, Long.ZERO);
   if (asked.kind === 'number') {
     if (decoded.kind === 'relative') return `target ${asked.value.toUnsigned()}`;
     return `number ${modulo(asked.value, decoded.kind === 'immediate' ? decoded.width : 64)}`;
   }
   if (asked.kind === 'pointer') return `pointer ${asked.selector}:${asked.offset}`;
-  const { base, index, scale, width, displacement } = asked;
-  if (decoded.kind !== 'memory') return 'memory';
-  const addressWidth = ((base ?? index)?.width ?? decoded.addressWidth) as 16 | 32 | 64;
-  // Which segment is usual follows from what became the base.
-  const segment = asked.segment < 0 ? usualSegment(decoded.base) : asked.segment;
+  const { base, index, scale, width, segment, displacement } = asked;
+  const addressWidth = addressWidthOf(asked, 0, codeSize) as CodeSize;
   const memory: MemoryOperand = {
     ...{ kind: 'memory', width, segment, displacement, addressWidth, ripRelative: false },
     base: base?.number ?? -1,
@@ -49,10 +50,6 @@ export function askedText(asked: AssemblyOperand, decoded: Operand): string {
     scale: Math.log2(scale),
   };
   return memoryText(memory, Long.ZERO);
-}
-
-function usualSegment(base: number): number {
-  return base === Gpr.RSP || base === Gpr.RBP ? Segment.SS : Segment.DS;
 }
 
 /** The address as a sum: which register is called base and which index does not matter. */
@@ -66,9 +63,7 @@ function memoryText(memory: MemoryOperand, end: Long): string {
     .map(([number, factor]) => `${factor}*${number}`);
   const constant = memory.ripRelative ? displacement.add(end) : displacement;
   const sum = [...terms, modulo(constant, addressWidth)].join('+');
-  // In 64-bit mode, with addresses of 64 bits mostly, ES to DS are all the same.
-  const isNamed = segment >= 4 || addressWidth !== 64;
-  return `memory:${width} ${isNamed ? segment : ''}[${sum}]a${addressWidth}`;
+  return `memory:${width} ${segment >= 4 ? segment : ''}[${sum}]a${addressWidth}`;
 }
 
 function modulo(value: Long, width: number): string {

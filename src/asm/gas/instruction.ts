@@ -42,13 +42,16 @@ export function parseGasInstruction(
 ): InstructionBody | null {
   const name = cursor.keyword();
   const { place } = cursor;
-  const known = gasMnemonic(name);
+  const named = gasMnemonic(name, context.intel);
   const string = stringMnemonic(name);
-  if (known === null && string === null) return unknownName(cursor, context, name);
+  if (named === null && string === null) return unknownName(cursor, context, name);
   cursor.take();
-  const isBranch = known !== null && branchForms(known.mnemonic) !== null;
-  const operands = parseOperands(cursor, context, known, isBranch);
+  const isBranch = named !== null && branchForms(named.mnemonic) !== null;
+  const operands = parseOperands(cursor, context, named, isBranch);
   if (operands === null) return null;
+  // Without an XMM register MOVQ is MOV with a suffix.
+  const isGeneral = name === 'movq' && !operands.some(isXmm);
+  const known: GasMnemonic | null = isGeneral ? { mnemonic: 'MOV', suffix: 64 } : named;
   const { codeSize } = context.session;
   if (string !== null && isString(operands)) {
     return stringBody(string, operands, { prefixes, codeSize }, cursor, place);
@@ -275,7 +278,7 @@ function numberText(number: number, place: Place): NumberOperandText {
 
 /** Instructions whose memory has no size, whatever a text says. */
 const SIZELESS =
-  /^(PREFETCH\w*|CLFLUSH\w*|CLWB|INVLPG|LEA|[LS][GI]DT|L[SFG]S|VMXON|VMCLEAR|VMPTR(LD|ST))$/;
+  /^(PREFETCH\w*|CLFLUSH\w*|CLWB|INVLPG|LEA|[LS][GI]DT|L[SFGED]S|BOUND|VMXON|VMCLEAR|VMPTR(LD|ST))$/;
 
 /** An operand with the width that the mnemonic or its kind gives it. */
 function sizedOperand(
@@ -322,9 +325,14 @@ function moveNumber(operand: NumberOperandText, { session }: GasContext): Number
   return isNarrow ? { ...operand, width: 32 } : { ...operand, width: 64, strict: true };
 }
 
+function isXmm({ operand }: GasOperand): boolean {
+  return operand.kind === 'register' && operand.register.class === 'xmm';
+}
+
 /** `movsb` with operands is a string instruction if they are memory, else an extension. */
 function isString(operands: readonly GasOperand[]): boolean {
   if (operands.length === 0) return true;
+  if (operands.some(isXmm)) return false;
   const memories = operands.filter(({ operand }) => operand.kind === 'memory');
   const isAccumulator = operands.some(
     ({ operand }) =>

@@ -12,8 +12,6 @@ const F = {
   INTR_INFO: fieldIndex('VM_EXIT_INTR_INFO'),
   ERROR_CODE: fieldIndex('VM_EXIT_INTR_ERROR_CODE'),
   QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
-  INTERRUPTIBILITY: fieldIndex('GUEST_INTERRUPTIBILITY_INFO'),
-  PENDING_DEBUG: fieldIndex('GUEST_PENDING_DBG_EXCEPTIONS'),
 } as const;
 
 const ERROR_CODE_VALID = 1 << 11;
@@ -31,8 +29,8 @@ export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   const vector = information & 0xff;
   if (vector === Vector.UD && patchHypercall(vcpu)) return 'resume';
   if (vector === Vector.DB) {
-    if (((information >> 8) & 7) === INT1) vcpu.passInstruction();
-    else keepStepPending(vcpu);
+    if (((information >> 8) & 7) === INT1) vcpu.advance();
+    else keepPendingStep(vcpu);
     vcpu.queueDebugException(vmcs.get32(F.QUALIFICATION));
     return 'resume';
   }
@@ -42,15 +40,14 @@ export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
 };
 
 /**
- * The exit of a debug trap leaves event blocking as it was, and with TF the next entry insists on a
- * single step that is pending. The trap that is injected takes its place.
+ * VM entry wants a single step to be pending with TF under blocking by STI or MOV SS, though it is
+ * the trap of that very step that goes back to the guest, and takes its place.
  */
-function keepStepPending(vcpu: Vcpu): void {
-  const { vmcs, processor } = vcpu.virtual;
-  const isStepping = (processor.state.words[Word.RFLAGS] & Rflags.TF) !== 0;
-  const isBlocking = (vmcs.get32(F.INTERRUPTIBILITY) & (Blocking.STI | Blocking.MOV_SS)) !== 0;
-  if (!isStepping || !isBlocking) return;
-  vmcs.set32(F.PENDING_DEBUG, vmcs.get32(F.PENDING_DEBUG) | PendingDebug.BS);
+function keepPendingStep({ virtual }: Vcpu): void {
+  const { words } = virtual.processor.state;
+  const isShadowed = (words[Word.INTERRUPTIBILITY] & (Blocking.STI | Blocking.MOV_SS)) !== 0;
+  const isStepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
+  if (isShadowed && isStepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
 }
 
 /** VMMCALL becomes VMCALL where it stands, to be executed again. */
