@@ -92,8 +92,8 @@ function lateFaults(instruction: Instruction): string[] {
 }
 
 /**
- * The parts that CMPXCHG16B, SGDT and SIDT store have been loaded for writing before. What ENTER and
- * PUSHA have pushed when they fault stays in memory, as on hardware: it lies below the stack
+ * The parts that CMPXCHG16B, SGDT and SIDT store have been loaded for writing before. What ENTER
+ * and PUSHA have pushed when they fault stays in memory, as on hardware: it lies below the stack
  * pointer.
  */
 const KNOWN = [
