@@ -63,7 +63,8 @@ function theirText(instruction: Theirs): string {
   const name = `${MNEMONICS.get(mnemonic) ?? mnemonic.toUpperCase()}${width}`;
   const operands: string[] = [];
   for (let i = 0; !IMPLIED.test(name) && i < instruction.opCount; i++) {
-    operands.push(theirOperand(instruction, i));
+    // What a string or MASKMOVQ stores to is not written.
+    if (!IMPLIED_MEMORY.has(instruction.opKind(i))) operands.push(theirOperand(instruction, i));
   }
   const isString = instruction.isStringInstruction;
   const repeat = instruction.hasRepnePrefix ? 'repne' : instruction.hasRepPrefix ? 'rep' : 'none';
@@ -96,6 +97,7 @@ const MNEMONICS: ReadonlyMap<string, string> = new Map([
   ['Popf', 'POPFW'],
   ['Pusha', 'PUSHAW'],
   ['Popa', 'POPAW'],
+  ['Wait', 'FWAIT'],
 ]);
 
 function theirOperand(instruction: Theirs, i: number): string {
@@ -118,6 +120,12 @@ function theirOperand(instruction: Theirs, i: number): string {
     }
   }
 }
+
+const IMPLIED_MEMORY: ReadonlySet<OpKind> = new Set([
+  OpKind.MemorySegDI,
+  OpKind.MemorySegEDI,
+  OpKind.MemorySegRDI,
+]);
 
 const IMMEDIATE_BITS: ReadonlyMap<OpKind, number> = new Map([
   [OpKind.Immediate16, 16],
