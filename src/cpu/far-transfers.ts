@@ -73,8 +73,8 @@ export function farCall(
 }
 
 /**
- * Without a change of privilege. A call from compatibility mode to 64-bit code pushes as 64-bit mode
- * does, without the stack segment; the SDM does not say so, but Intel's processors do it.
+ * Without a change of privilege. A call from compatibility mode to 64-bit code pushes as 64-bit
+ * mode does, without the stack segment; the SDM does not say so, but Intel's processors do it.
  */
 function call(processor: Processor, target: Descriptor, offset: Long, lengthBytes: number): void {
   const stack = isLong(processor, target.rights)
