@@ -1,6 +1,6 @@
 // Alignment checking at CPL 3. SDM 3, "Interrupt 17 - Alignment Check Exception (#AC)". What the
-// manual leaves open was looked up on an Intel processor: #AC comes after a fault for an address that
-// is not canonical and before page faults, and accesses of 128 bits have rules of their own.
+// manual leaves open was looked up on an Intel processor: #AC comes after a fault for an address
+// that is not canonical and before page faults, and accesses of 128 bits have rules of their own.
 
 import { describe, expect, test } from 'vitest';
 import { BareMachine } from '../support/bare-machine.ts';
