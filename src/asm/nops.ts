@@ -1,6 +1,6 @@
 // Bytes that do nothing, as the GNU assembler pads code: in 64-bit code the recommended multi-byte
-// NOPs (SDM 2, "NOP"), up to eleven bytes with more prefixes; elsewhere, as processors without those
-// are to run it, LEAs of a register into itself, with a jump over more than a few of them.
+// NOPs (SDM 2, "NOP"), up to eleven bytes with more prefixes; elsewhere LEAs of a register into
+// itself, which older processors have, too, with a jump over more than a few of them.
 
 import type { CodeSize } from '../isa/index.ts';
 

@@ -1,6 +1,6 @@
 // Sections, and where they come to stand in a flat binary. NASM manual, "bin: Flat-Form Binary
-// Output" and "Multisection Support for the bin Format": .text first, then what has bytes in order of
-// appearance, then what has none. A section may be loaded at one address and run at another.
+// Output" and "Multisection Support for the bin Format": .text first, then what has bytes in order
+// of appearance, then what has none. A section may be loaded at one address and run at another.
 
 import Long from 'long';
 import type { Place } from './source.ts';

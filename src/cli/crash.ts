@@ -48,7 +48,6 @@ function replayable({ scenario, programs, modules }: RunUnderWay, error: Error):
     },
     vms: scenario.vms.map((vm, i) => ({
       ...vm,
-      program: '',
       image: base64(programs[i]),
       module_images: modules[i].map(base64),
     })),

@@ -38,7 +38,7 @@ interface Line {
 /** What is to be printed: stretches of code, and names for addresses. */
 interface Program {
   readonly code: readonly ElfCode[];
-  readonly codeSize: CodeSize;
+  readonly codeSizeAt: (address: Long) => CodeSize;
   readonly symbols: SymbolMap;
 }
 
@@ -46,7 +46,8 @@ interface Program {
 const MAX_BYTES = 2 ** 22;
 
 export function disasmCommand(options: DisasmOptions): number {
-  const { code, codeSize, symbols } = load(options);
+  const { code, codeSizeAt, symbols } = load(options);
+  const { bits } = options;
   const { skip } = options;
   const length = code.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const end = Math.min(length, skip + options.length);
@@ -62,7 +63,7 @@ export function disasmCommand(options: DisasmOptions): number {
     );
   }
   const lines = part(code, skip, end).flatMap((piece) =>
-    disassemble(piece, options.bits ?? codeSize, symbols),
+    disassemble(piece, bits === undefined ? codeSizeAt : () => bits, symbols),
   );
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ schemaVersion: 1, instructions: lines }, null, 2)}\n`);
@@ -87,12 +88,13 @@ function load(options: DisasmOptions): Program {
       throw new Failure(`--origin: ${file} is an ELF file, which says itself where it lies`);
     }
     const image = elfImage(file, readBytes(file));
-    return { code: codeOf(image), codeSize: image.bits, symbols: SymbolMap.ofElf(image) };
+    const codeSizeAt = () => image.bits;
+    return { code: codeOf(image), codeSizeAt, symbols: SymbolMap.ofElf(image) };
   }
   if (!isSource(file)) {
     const bytes = readBytes(file);
     const code = [{ address: origin ?? Long.fromNumber(LOAD_ADDRESS), bytes }];
-    return { code, codeSize: usualSize(bytes), symbols: SymbolMap.EMPTY };
+    return { code, codeSizeAt: () => usualSize(bytes), symbols: SymbolMap.EMPTY };
   }
   const assembled = assembleFile(file, options);
   const address = origin ?? assembled.origin;
@@ -100,7 +102,17 @@ function load(options: DisasmOptions): Program {
   const isMoved = !address.eq(assembled.origin);
   const symbols = isMoved ? SymbolMap.EMPTY : SymbolMap.ofAssembly(assembled);
   const { bytes } = assembled;
-  return { code: [{ address, bytes }], codeSize: usualSize(bytes), symbols };
+  const moved = address.sub(assembled.origin);
+  const usual = usualSize(bytes);
+  const others = assembled.lineMap.filter(({ codeSize }) => (codeSize ?? usual) !== usual);
+  const codeSizeAt = (at: Long) => {
+    const original = at.sub(moved);
+    const entry = others.find(
+      (one) => original.ge(one.address) && original.lt(one.address.add(one.lengthBytes)),
+    );
+    return entry?.codeSize ?? usual;
+  };
+  return { code: [{ address, bytes }], codeSizeAt, symbols };
 }
 
 /** Multiboot programs begin in 32-bit code, others in 64-bit code. */
@@ -123,7 +135,7 @@ function part(code: readonly ElfCode[], from: number, to: number): ElfCode[] {
 
 function disassemble(
   { address: start, bytes }: ElfCode,
-  codeSize: CodeSize,
+  codeSizeAt: (address: Long) => CodeSize,
   symbols: SymbolMap,
 ): Line[] {
   const lines: Line[] = [];
@@ -132,7 +144,7 @@ function disassemble(
     const address = start.add(at);
     // No instruction goes on beyond a label: what stands before may be data.
     const end = Math.min(bytes.length, at + symbols.bytesToNext(address));
-    const decoded = decode(bytes, at, end, codeSize);
+    const decoded = decode(bytes, at, end, codeSizeAt(address));
     // What is not an instruction is data, a byte at a time.
     const instruction = decoded.kind === 'instruction' ? decoded.instruction : null;
     const lengthBytes = instruction?.lengthBytes ?? 1;

@@ -177,6 +177,8 @@ function check(
 
 interface LoadedProgram {
   readonly bytes: Uint8Array;
+  /** How a flat program has to start, if its source says. */
+  readonly start?: 'protected';
   readonly symbols: SymbolMap | null;
   readonly warnings: readonly Diagnostic[];
 }
@@ -189,13 +191,14 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
       return readBytes(inFolder(folder, moduleFile(text)));
     });
     const loaded = { ...programOf(vm, folder, options), modules };
-    const name = vm.image === '' ? inFolder(folder, vm.program) : 'image';
+    const name = vm.program === '' ? 'image' : inFolder(folder, vm.program);
     const problem = loadProblem(loaded.bytes, bootRequestOf(vm, modules), vm.memory);
     if (problem !== null) throw new Failure(`${name}: ${problem}`);
     return loaded;
   });
+  const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));
   return {
-    scenario,
+    scenario: { ...scenario, vms },
     programs: programs.map(({ bytes }) => bytes),
     modules: programs.map(({ modules }) => modules),
     symbols: programs.map(({ symbols }) => symbols),
@@ -223,7 +226,23 @@ function programOf(vm: VmScenario, folder: string, options: InputOptions): Loade
     checkOrigin(path, origin);
     checkFits(path, endOf(assembled), vm.memory);
   }
-  return { bytes, symbols: SymbolMap.ofAssembly(assembled), warnings };
+  const start = vm.start === 'auto' && isPlain(bytes) ? startOf(path, assembled) : {};
+  return { bytes, symbols: SymbolMap.ofAssembly(assembled), warnings, ...start };
+}
+
+/** A source for 32 bits starts in 32-bit protected mode. */
+function startOf(path: string, { lineMap }: AssembledOk): Pick<LoadedProgram, 'start'> {
+  switch (lineMap.find(({ codeSize }) => codeSize !== null)?.codeSize) {
+    case 16:
+      throw new Failure(
+        `${path}: begins with 16-bit code, but programs start in 64-bit mode, or after 'bits 32' ` +
+          'in 32-bit protected mode',
+      );
+    case 32:
+      return { start: 'protected' };
+    default:
+      return {};
+  }
 }
 
 /** True for a flat binary, which says nothing of where it goes. */

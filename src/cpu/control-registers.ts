@@ -1,6 +1,6 @@
-// MOV to and from CR0, CR2, CR3, CR4 and CR8, LMSW and CLTS, and the changes of mode that they make.
-// SDM 3, "Control Registers", "Mode Switching" and "Initializing IA-32e Mode"; SDM 2, "MOV - Move
-// to/from Control Registers".
+// MOV to and from CR0, CR2, CR3, CR4 and CR8, LMSW and CLTS, and the changes of mode that they
+// make. SDM 3, "Control Registers", "Mode Switching" and "Initializing IA-32e Mode"; SDM 2, "MOV -
+// Move to/from Control Registers".
 
 import Long from 'long';
 import { GuestFault, Vector } from './exceptions.ts';
@@ -212,8 +212,11 @@ function translationChanged(processor: Processor, number: number, old: ControlCo
   const changed =
     ((words[Word.CR0] ^ old.cr0) & TRANSLATION_CR0) |
     ((words[Word.CR4] ^ old.cr4) & TRANSLATION_CR4);
-  if (changed !== 0 || !state.get64(Word.CR3).eq(old.cr3)) mmu.flush();
-  if (number === 3) return;
+  if (changed !== 0) mmu.flush();
+  if (number === 3) {
+    mmu.updatePrivilege();
+    return;
+  }
   if (((words[Word.CR4] ^ old.cr4) & Cr4.DE) !== 0) processor.updateBreakpoints();
   processor.updateMode();
   processor.requestAttention();

@@ -1,5 +1,5 @@
-// The debug registers: MOV to and from them, breakpoints on instructions, data and ports, and what a
-// debug exception leaves in them. SDM 3, "Debug Registers", "Debug Exceptions"; SDM 2, "MOV - Move
+// The debug registers: MOV to and from them, breakpoints on instructions, data and ports, and what
+// a debug exception leaves in them. SDM 3, "Debug Registers", "Debug Exceptions"; SDM 2, "MOV - Move
 // to/from Debug Registers".
 
 import Long from 'long';
@@ -59,7 +59,7 @@ export function recordDebugException({ words }: ProcessorState, conditions: numb
   words[Word.DR7] &= ~Dr7.GD;
 }
 
-/** True for the one debug exception that is a fault with RF as it was: an instruction breakpoint. */
+/** True for the one debug exception that is a fault with RF as it was. */
 export function isInstructionBreakpoint(fault: GuestFault): boolean {
   return fault.vector === Vector.DB && (fault.linearLow & PendingDebug.BREAKPOINTS) !== 0;
 }

@@ -76,8 +76,8 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
     const low = this.words[Word.RIP];
     const sum = (low >>> 0) + lengthBytes;
     this.nextLow = sum | 0;
-    this.nextHigh =
-      sum > 0xffffffff ? (this.words[Word.RIP + 1] + 1) | 0 : this.words[Word.RIP + 1];
+    this.nextHigh = this.words[Word.RIP + 1];
+    if (sum > 0xffffffff && this.firstSegmented !== Segment.ES) this.nextHigh++;
   }
 
   /** The instruction is complete: continue at what it said comes next. */

@@ -9,6 +9,7 @@ import {
   dplOf,
   isCode,
   isConforming,
+  isLong,
   isLongAndWide,
   isPresent,
   isSystem,
@@ -71,15 +72,20 @@ export function farCall(
   }
 }
 
-/** Without a change of privilege. */
+/**
+ * Without a change of privilege. A call from compatibility mode to 64-bit code pushes as 64-bit
+ * mode does, without the stack segment; the SDM does not say so, but Intel's processors do it.
+ */
 function call(processor: Processor, target: Descriptor, offset: Long, lengthBytes: number): void {
-  const stack = currentStack(processor);
+  const stack = isLong(processor, target.rights)
+    ? new FrameStack(processor, null, processor.state.get64(Word.RSP), 0)
+    : currentStack(processor);
   stack.requireRoom(2 * lengthBytes);
   const arrival = requireTarget(processor, target, offset);
   stack.pushAll(returnFrame(processor), lengthBytes);
   const code = setAccessed(processor, target);
-  setStackPointer(processor, stack.top);
   setCodeSegment(processor, code, processor.state.cpl);
+  setStackPointer(processor, stack.top);
   processor.state.set64(Word.RIP, arrival);
 }
 
@@ -129,7 +135,7 @@ interface CallGate {
   readonly offset: Long;
   /** Of what it pushes: 2, 4 or 8. */
   readonly lengthBytes: number;
-  /** Items to copy from stack to stack; none in IA-32e mode. */
+  /** Items to copy from stack to stack; IA-32e mode does not look at it. */
   readonly parameterCount: number;
 }
 
@@ -158,7 +164,7 @@ function readCallGate(processor: Processor, descriptor: Descriptor): CallGate {
     selector: raw.low >>> 16,
     offset: Long.fromBits(low, upper.low),
     lengthBytes: isWide ? 8 : isNarrow ? 2 : 4,
-    parameterCount: isWide ? 0 : raw.high & 31,
+    parameterCount: raw.high & 31,
   };
 }
 

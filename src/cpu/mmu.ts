@@ -1,4 +1,5 @@
-// Linear addresses to memory: paging in all its modes with a software TLB in front. SDM 3, "Paging".
+// Linear addresses to memory: paging in all its modes with a software TLB in front. SDM 3,
+// "Paging".
 // The TLB is coherent: a store to a paging-structure entry that a translation was derived from
 // drops the translations, on every processor. Hardware may keep them until invalidated, and may
 // also drop them at any time; so that a run does not depend on the size of a cache, here they never
@@ -19,6 +20,7 @@ import {
   tableGpa,
 } from './page-tables.ts';
 import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Word } from './state.ts';
+import { INDEX_MASK, LINEAR_HIGH, NO_TAG, PAGE_HPA, STRIDE, Tlb, View } from './tlb.ts';
 import {
   Access,
   type AccessKind,
@@ -27,29 +29,8 @@ import {
   type Virtualization,
 } from './virtualization.ts';
 
-const ENTRY_COUNT = 1024;
-/** Words of a TLB entry: tags for read, write and execute, linear high half, hpa of the page. */
-const STRIDE = 8;
-const LINEAR_HIGH = 3;
-const PAGE_HPA = 4;
-/** No page address is odd. */
-const NO_TAG = 1;
-
 /** Bits of a page-fault error code. */
 const PF = { P: 1, W: 2, U: 4, RSVD: 8, ID: 16 } as const;
-
-/** Translations at one privilege. */
-class View {
-  readonly entries = new Int32Array(ENTRY_COUNT * STRIDE);
-  readonly isUser: boolean;
-  /** Data in user pages are out of reach: SMAP. */
-  readonly isGuarded: boolean;
-
-  constructor(isUser: boolean, isGuarded: boolean) {
-    this.isUser = isUser;
-    this.isGuarded = isGuarded;
-  }
-}
 
 /** The memory management unit of one processor. */
 export class Mmu {
@@ -57,16 +38,18 @@ export class Mmu {
   deviceGpa = 0;
   private readonly memory: PhysicalMemory;
   private readonly state: ProcessorState;
-  private readonly views = {
-    user: new View(true, false),
-    supervisor: new View(false, false),
-    guarded: new View(false, true),
-  } as const;
-  private view = this.views.supervisor;
+  /** Asked of a misaligned access under alignment checking; set by whoever executes. */
+  mayBeMisaligned: () => boolean = () => false;
+  private readonly tlb = new Tlb();
+  private view = this.tlb.current.supervisor;
+  /**
+   * In place of the user's view under alignment checking. It never holds a translation, so that
+   * each access is looked at; then the user's view is asked.
+   */
+  private readonly alignedView = new View({ isUser: true, isGuarded: false });
   /** Accesses are made by the processor for itself, not by an instruction. */
   private isImplicit = false;
   private readonly breakpoints: Breakpoints;
-  private empty = false;
   virtualization: Virtualization;
   platform: Platform;
 
@@ -82,28 +65,34 @@ export class Mmu {
     this.state = state;
     this.virtualization = virtualization;
     this.platform = platform;
-    this.flush();
     memory.onLineWritten(Watch.TRANSLATION, () => this.flush());
   }
 
   /** Forget all translations. */
   flush(): void {
-    if (this.empty) return;
-    for (const { entries } of Object.values(this.views)) entries.fill(NO_TAG);
-    this.empty = true;
+    this.tlb.flush();
   }
 
-  /** To be called when CPL, RFLAGS.AC or CR4.SMAP may have changed. */
+  /** To be called when CPL, RFLAGS.AC, CR0.AM, CR3 or CR4.SMAP may have changed. */
   updatePrivilege(): void {
-    const isOpen = (this.state.words[Word.RFLAGS] & Rflags.AC) !== 0;
-    if (this.state.cpl === 3) this.view = this.views.user;
-    else this.view = isOpen ? this.views.supervisor : this.implicitView;
+    const { words, cpl } = this.state;
+    this.tlb.select(words[Word.CR3], words[Word.CR3 + 1]);
+    const hasAc = (words[Word.RFLAGS] & Rflags.AC) !== 0;
+    if (cpl === 3) {
+      const isChecked = hasAc && (words[Word.CR0] & Cr0.AM) !== 0;
+      this.view = isChecked ? this.alignedView : this.tlb.current.user;
+    } else this.view = hasAc ? this.tlb.current.supervisor : this.implicitView;
+  }
+
+  /** Where translations for the accesses of instructions are kept. */
+  private get ownView(): View {
+    return this.view === this.alignedView ? this.tlb.current.user : this.view;
   }
 
   /** Of accesses to descriptor tables, task state and stacks, which AC does not open. */
   private get implicitView(): View {
     const isGuarded = (this.state.words[Word.CR4] & Cr4.SMAP) !== 0;
-    return isGuarded ? this.views.guarded : this.views.supervisor;
+    return isGuarded ? this.tlb.current.guarded : this.tlb.current.supervisor;
   }
 
   /**
@@ -117,7 +106,7 @@ export class Mmu {
     access: AccessKind,
     stack: boolean,
   ): number {
-    const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
+    const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
     const { entries } = this.view;
     const offset = low & 0xfff;
     if (
@@ -131,14 +120,23 @@ export class Mmu {
     if (this.breakpoints.hasData && access !== Access.EXECUTE && !this.isImplicit) {
       this.breakpoints.noteData(low, high, lengthBytes, access === Access.WRITE);
     }
+    if (this.view === this.alignedView && access !== Access.EXECUTE) {
+      this.checkAlignment(low, lengthBytes);
+    }
     if (offset + lengthBytes > 4096) return SPLIT;
-    return this.locateInPage(low, high, access, this.view);
+    return this.locateInPage(low, high, access, this.ownView);
+  }
+
+  /** SDM 3, "Interrupt 17 - Alignment Check Exception (#AC)". It comes before page faults. */
+  private checkAlignment(low: number, lengthBytes: number): void {
+    if ((low & (lengthBytes - 1)) === 0 || this.mayBeMisaligned()) return;
+    throw new GuestFault(Vector.AC, 0);
   }
 
   /** As {@link locate}, for accesses within a page, at a given privilege. */
   private locateInPage(low: number, high: number, access: AccessKind, view: View): number {
     const { entries } = view;
-    const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
+    const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
     const tag = low & PAGE_MASK;
     if (entries[at + access] === tag && entries[at + LINEAR_HIGH] === high) {
       return (entries[at + PAGE_HPA] >>> 0) + (low & 0xfff);
@@ -163,7 +161,7 @@ export class Mmu {
     // Data in a page with a breakpoint come here each time.
     const isWatched = this.breakpoints.hasData && this.breakpoints.watchesPage(low, high);
     if (access === Access.EXECUTE || !isWatched) entries[at + access] = tag;
-    this.empty = false;
+    view.isUsed = true;
     return hpa;
   }
 
@@ -268,7 +266,7 @@ export class Mmu {
   }
 
   private readPiece(low: number, high: number, lengthBytes: number): Long {
-    const hpa = this.locateInPage(low, high, Access.READ, this.view);
+    const hpa = this.locateInPage(low, high, Access.READ, this.ownView);
     if (hpa === DEVICE) return this.platform.deviceRead(this.deviceGpa, lengthBytes);
     return this.readMemory(hpa, lengthBytes);
   }
@@ -293,9 +291,9 @@ export class Mmu {
     }
     const first = 4096 - (low & 0xfff);
     const next = this.nextPage(low, high);
-    const headHpa = this.locateInPage(low, high, Access.WRITE, this.view);
+    const headHpa = this.locateInPage(low, high, Access.WRITE, this.ownView);
     const headGpa = this.deviceGpa;
-    const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE, this.view);
+    const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE, this.ownView);
     this.writeMemory(headHpa, headGpa, first, value);
     this.writeMemory(tailHpa, this.deviceGpa, lengthBytes - first, value.shru(8 * first));
   }
@@ -321,8 +319,8 @@ export class Mmu {
   probeWrite(low: number, high: number, lengthBytes: number, stack: boolean): void {
     if (this.locate(low, high, lengthBytes, Access.WRITE, stack) !== SPLIT) return;
     const next = this.nextPage(low, high);
-    this.locateInPage(low, high, Access.WRITE, this.view);
-    this.locateInPage(next.low, next.high, Access.WRITE, this.view);
+    this.locateInPage(low, high, Access.WRITE, this.ownView);
+    this.locateInPage(next.low, next.high, Access.WRITE, this.ownView);
   }
 
   /** Run `work` with supervisor privilege: descriptor tables, task state, stacks of handlers. */
@@ -332,7 +330,7 @@ export class Mmu {
 
   /** Run `work` with supervisor privilege that SMAP does not narrow: on behalf of a host. */
   asHost<T>(work: () => T): T {
-    return this.under(this.views.supervisor, work);
+    return this.under(this.tlb.current.supervisor, work);
   }
 
   private under<T>(view: View, work: () => T): T {

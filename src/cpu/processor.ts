@@ -9,6 +9,7 @@ import {
   Gpr,
   type Instruction,
   MAX_INSTRUCTION_BYTES,
+  type Operand,
   Segment,
 } from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
@@ -103,6 +104,7 @@ export class Processor {
       parts.platform,
       this.breakpoints,
     );
+    this.mmu.mayBeMisaligned = () => this.evaluator.instruction.operands.some(isWide);
     // A store to a paging structure may have remapped the code that is being executed.
     parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
@@ -284,18 +286,28 @@ export class Processor {
       (words[Word.RFLAGS] & Rflags.RF) !== 0 ||
       (words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0;
     if (isHeldOff) return;
-    const is64Bit = this.codeSize === 64;
-    const rip = words[Word.RIP];
-    const low = is64Bit ? rip : this.evaluator.segmentation.unchecked(Segment.CS, rip);
-    const met = this.breakpoints.atInstruction(low, is64Bit ? words[Word.RIP + 1] : 0);
+    const met = this.breakpoints.atInstruction(...this.nextInstruction);
     if (met !== 0) throw new GuestFault(Vector.DB, null, met);
+  }
+
+  /** Breakpoints on the instruction that comes next: the trap before it reports them as well. */
+  private metAhead(): number {
+    return this.breakpoints.armed ? this.breakpoints.atInstruction(...this.nextInstruction) : 0;
+  }
+
+  /** Linear address of the instruction at RIP, lower and upper half. */
+  private get nextInstruction(): [low: number, high: number] {
+    const { words } = this.state;
+    const rip = words[Word.RIP];
+    if (this.codeSize === 64) return [rip, words[Word.RIP + 1]];
+    return [this.evaluator.segmentation.unchecked(Segment.CS, rip), 0];
   }
 
   private endStep(): void {
     const { words } = this.state;
     const met = this.breakpoints.take();
     if (met !== 0) words[Word.PENDING_DEBUG] |= met | PendingDebug.ENABLED_BREAKPOINT;
-    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS | this.metAhead();
     // A trap between two iterations of a string instruction does not end it.
     if (this.evaluator.unfinished && (met !== 0 || this.stepping)) words[Word.RFLAGS] |= Rflags.RF;
     this.stepping = false;
@@ -437,14 +449,10 @@ export class Processor {
     return this.fetchSlowly(low, high, hpa, UNLIMITED);
   }
 
-  /**
-   * The same outside 64-bit mode: EIP wraps around at 4 GiB, and no byte of an
-   * instruction lies beyond the limit of CS.
-   */
+  /** The same outside 64-bit mode, where no byte of an instruction lies beyond the limit of CS. */
   private fetchSegmented(): Block {
     const { words } = this.state;
     const { segmentation } = this.evaluator;
-    words[Word.RIP + 1] = 0;
     const available = segmentation.codeBytes(words[Word.RIP]);
     if (available === 0) throw new GuestFault(Vector.GP, 0);
     const low = segmentation.unchecked(Segment.CS, words[Word.RIP]);
@@ -537,6 +545,9 @@ export class Processor {
     deliver(this, event);
   }
 }
+
+/** Memory operands of 128 bits are checked by the instruction itself, if at all. */
+const isWide = (operand: Operand) => operand.kind === 'memory' && operand.width === 128;
 
 /** More bytes of code than any instruction has. */
 const UNLIMITED = 2 ** 32;

@@ -101,14 +101,17 @@ function returnByDescriptor(processor: Processor, lengthBytes: number): void {
     returnToVirtual(processor, stack, frame);
     return;
   }
-  // 64-bit mode pops the stack pointer whatever the privilege level, and looks at RIP first.
-  if (mode === '64-bit' && !isCanonical(frame.rip.high)) throw new GuestFault(Vector.GP, 0);
+  // 64-bit mode pops the stack pointer whatever the privilege level. RIP is looked at before SS; of
+  // it compatibility mode takes 32 bits.
   const popped = mode === '64-bit' ? popStackPointer(stack, lengthBytes) : null;
   const target = returnTarget(processor, frame.codeSelector);
+  if (isLong(processor, target.rights) && !isCanonical(frame.rip.high)) {
+    throw new GuestFault(Vector.GP, 0);
+  }
   const isOutward = (frame.codeSelector & 3) > cpl;
   const outer = popped ?? (isOutward ? popStackPointer(stack, lengthBytes) : null);
   if (outer === null) returnLevel(processor, target, frame.rip, stack);
-  else returnWithStack(processor, target, frame.rip, outer);
+  else returnWithStack(processor, target, frame.rip, outer, Vector.NP);
   const virtual = cpl === 0 ? Rflags.VIF | Rflags.VIP : 0;
   writeFlags(processor, frame.flags, mask, { cpl, virtual });
 }
@@ -130,14 +133,18 @@ export function farReturn(processor: Processor, lengthBytes: number, releasedByt
     return;
   }
   const target = returnTarget(processor, selector);
-  stack.skip(releasedBytes);
   if ((selector & 3) === processor.state.cpl) {
     returnLevel(processor, target, rip, stack);
+    // By now as wide as the code returned to has it.
+    const released = currentStack(processor);
+    released.skip(releasedBytes);
+    setStackPointer(processor, released.top);
     return;
   }
+  stack.skip(releasedBytes);
   const outer = popStackPointer(stack, lengthBytes);
   const pointer = outer.pointer.add(releasedBytes);
-  returnWithStack(processor, target, rip, { ...outer, pointer });
+  returnWithStack(processor, target, rip, { ...outer, pointer }, Vector.SS);
 }
 
 interface StackPointer {
@@ -160,18 +167,24 @@ function returnLevel(processor: Processor, target: Descriptor, rip: Long, stack:
   processor.requestAttention();
 }
 
-/** To another stack, and perhaps to a lower privilege. */
+/**
+ * To another stack, and perhaps to a lower privilege.
+ * @param absent what a stack segment faults with that is not present
+ */
 function returnWithStack(
   processor: Processor,
   target: Descriptor,
   rip: Long,
   { pointer, selector }: StackPointer,
+  absent: number,
 ): void {
   const { state } = processor;
   const before = state.cpl;
   const cpl = target.selector & 3;
-  const isNullable = isLong(processor, target.rights);
-  const checked = checkStackSegment(processor, selector, cpl, { vector: Vector.GP, isNullable });
+  // 64-bit code of CPL 0 to 2 may have a null SS, with whatever RPL.
+  const isNull = (selector & 0xfffc) === 0 && isLong(processor, target.rights) && cpl < 3;
+  const rules = { vector: Vector.GP, isNullable: false, absent };
+  const checked = isNull ? null : checkStackSegment(processor, selector, cpl, rules);
   const arrival = requireTarget(processor, target, rip);
   const code = setAccessed(processor, target);
   const stack = checked === null ? null : setAccessed(processor, checked);

@@ -77,9 +77,10 @@ export class Segmentation {
     return offset >>> 0 <= this.words[CODE.limit] >>> 0;
   }
 
-  /** Bytes of code from an offset on, up to the limit of CS; 0 if it lies beyond. */
+  /** Bytes of code from an offset on, up to the limit of CS if it has one; 0 if it lies beyond. */
   codeBytes(offset: number): number {
     const limit = this.words[CODE.limit] >>> 0;
+    if (limit === FLAT_LIMIT) return FLAT_LIMIT;
     return Math.max(0, limit - (offset >>> 0) + 1);
   }
 }

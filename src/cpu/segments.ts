@@ -126,19 +126,26 @@ export function setStackSegment(
   fill(processor, Segment.SS, { selector, base: 0, limit: 0, rights });
 }
 
+/** What a stack segment is checked for. */
+export interface StackRules {
+  /** #GP, or #TS for what comes from a TSS. */
+  readonly vector: number;
+  /** A null selector is allowed. */
+  readonly isNullable: boolean;
+  /** What a segment faults with that is not present; #SS if left out. */
+  readonly absent?: number;
+  /** Bit 0 of error codes. */
+  readonly external?: number;
+}
+
 /**
  * Check a selector for SS at a privilege level; null if it is null and may be (not at CPL 3).
- * @param vector #GP, or #TS for what comes from a TSS
  */
 export function checkStackSegment(
   processor: Processor,
   selector: number,
   cpl: number,
-  {
-    vector,
-    isNullable,
-    external = 0,
-  }: { readonly vector: number; readonly isNullable: boolean; readonly external?: number },
+  { vector, isNullable, absent = Vector.SS, external = 0 }: StackRules,
 ): Descriptor | null {
   if ((selector & 0xfffc) === 0) {
     if (!isNullable || cpl === 3 || (selector & 3) !== cpl) throw new GuestFault(vector, external);
@@ -150,7 +157,7 @@ export function checkStackSegment(
   if (!isWritableData(rights) || (selector & 3) !== cpl || dplOf(rights) !== cpl) {
     throw new GuestFault(vector, code);
   }
-  if (!isPresent(rights)) throw new GuestFault(Vector.SS, code);
+  if (!isPresent(rights)) throw new GuestFault(absent, code);
   return descriptor;
 }
 

@@ -111,6 +111,16 @@ function loadTable(base: number, limit: number): Implementation {
   };
 }
 
+/**
+ * A load of SS holds events until the next instruction has loaded the stack pointer, unless an
+ * instruction before has done so already. LSS loads it too and needs no such help.
+ */
+function holdEvents(processor: Processor): void {
+  const isHeld = (processor.state.words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0;
+  const isAlone = processor.evaluator.instruction.row.mnemonic !== 'LSS';
+  if (isAlone && !isHeld) processor.block(Blocking.MOV_SS);
+}
+
 /** Bits that IN or OUT transfers. */
 function portWidth(processor: Processor): number {
   const { evaluator, state } = processor;
@@ -191,9 +201,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   loadSegment: (processor, args) => {
     const number = first(args).low;
     loadSegment(processor, number, second(args).low);
-    // LSS loads the stack pointer too and needs no such help.
-    const isAlone = processor.evaluator.instruction.row.mnemonic !== 'LSS';
-    if (number === Segment.SS && isAlone) processor.block(Blocking.MOV_SS);
+    if (number === Segment.SS) holdEvents(processor);
     return undefined;
   },
   loadTaskRegister: returnsNothing((processor, args) =>

@@ -291,7 +291,8 @@ class Decoder {
         return immediate(spec.unsigned ? spec.immediateWidth || 8 : width, value);
       }
       case 'pointer': {
-        const offset = zeroExtend(32, this.signed((spec.immediateWidth || 8) / 8)).toNumber();
+        const offsetWidth = spec.immediateWidth || 8;
+        const offset = zeroExtend(offsetWidth, this.signed(offsetWidth / 8)).toNumber();
         return { kind: 'pointer', selector: this.signed(2).low & 0xffff, offset };
       }
       case 'moffs':

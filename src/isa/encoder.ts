@@ -4,7 +4,13 @@
 import Long from 'long';
 import { type AssemblyOperand, fits } from './assembly-operand.ts';
 import { type CodePlace, encodeRow, isRex } from './encoding.ts';
-import { type CodeSize, type RegisterName, registerName, type Width } from './registers.ts';
+import {
+  CODE_SIZES,
+  type CodeSize,
+  type RegisterName,
+  registerName,
+  type Width,
+} from './registers.ts';
 import { existsIn, type Row, syntax } from './row.ts';
 import { rowsByMnemonic } from './table.ts';
 
@@ -271,10 +277,10 @@ function explain(known: readonly Row[], rows: readonly Row[], asked: Asked): Enc
     const what = prefixes.suffix === undefined ? 'a prefix' : 'the suffix';
     return failure(`${what} does not go with these operands`, []);
   }
-  const elsewhere = known.filter((row) => !rows.includes(row) && matches(row, asked));
-  if (elsewhere.length > 0) {
-    return failure(`this form does not exist in ${codeSize}-bit code`, forms(rows));
-  }
+  const isElsewhere = CODE_SIZES.some((other) =>
+    known.some((row) => existsIn(row, other) && matches(row, { ...asked, codeSize: other })),
+  );
+  if (isElsewhere) return failure(`this form does not exist in ${codeSize}-bit code`, []);
   const sameCount = rows.filter((row) => row.operands.length === operands.length);
   const outOfRange = sameCount.filter((row) => fitsButForNumbers(row, asked));
   if (outOfRange.length > 0) return failure('number does not fit the operand', forms(outOfRange));

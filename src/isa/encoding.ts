@@ -1,5 +1,5 @@
-// One row and operands that fit it, written out as bytes: prefixes, opcode, ModR/M, displacement and
-// immediates. SDM 2, "Instruction Format"; of several ways to encode an address, NASM's.
+// One row and operands that fit it, written out as bytes: prefixes, opcode, ModR/M, displacement
+// and immediates. SDM 2, "Instruction Format"; of several ways to encode an address, NASM's.
 
 import Long from 'long';
 import type { AssemblyMemory, AssemblyOperand } from './assembly-operand.ts';

@@ -4,6 +4,7 @@ import Long from 'long';
 import { zeroExtend } from './decoder.ts';
 import type { Instruction, MemoryOperand, Operand, PointerOperand } from './instruction.ts';
 import {
+  type CodeSize,
   GPR_NAMES,
   Gpr,
   type MemoryWidth,
@@ -35,7 +36,8 @@ export function format(instruction: Instruction, address: Long): string {
     const spec = row.operands[i];
     if (operand.kind === 'memory') {
       const isWide = spec?.place === 'moffs' && operand.addressWidth === 64;
-      const text = memory(operand, end, isSized(instruction, operand), isWide);
+      const segment = segmentText(operand, instruction.codeSize);
+      const text = memory(operand, end, isSized(instruction, operand), isWide, segment);
       return spec?.far === true ? `far ${text}` : text;
     }
     if (operand.kind === 'register') return registerName(operand);
@@ -139,12 +141,27 @@ function isWithoutRegisters(operand: Operand): boolean {
   return operand.kind === 'memory' && operand.base < 0 && operand.index < 0;
 }
 
+/**
+ * The segment as far as it must be said. NASM makes a lone index the base (and of twice one both),
+ * and of EBP as base it concludes SS.
+ */
+function segmentText({ segment, base, index, scale }: MemoryOperand, codeSize: CodeSize): string {
+  const assumed = base < 0 && scale <= 1 ? index : base;
+  const isStack = assumed === Gpr.RSP || assumed === Gpr.RBP;
+  const isUsual =
+    codeSize === 64 ? segment < Segment.FS : segment === (isStack ? Segment.SS : Segment.DS);
+  return isUsual ? '' : `${SEGMENT_NAMES[segment]}:`;
+}
+
 /** @param isWide the offset has 64 bits in the encoding, which NASM wants to be told */
-function memory(operand: MemoryOperand, end: Long, sized: boolean, isWide: boolean): string {
+function memory(
+  operand: MemoryOperand,
+  end: Long,
+  sized: boolean,
+  isWide: boolean,
+  segment: string,
+): string {
   const size = operand.width === 0 || sized ? '' : `${SIZE_KEYWORDS[operand.width]} `;
-  const isStack = operand.base === Gpr.RSP || operand.base === Gpr.RBP;
-  const isUsual = operand.segment === (isStack ? Segment.SS : Segment.DS);
-  const segment = isUsual ? '' : `${SEGMENT_NAMES[operand.segment]}:`;
   const parts: string[] = [];
   if (operand.ripRelative) return `${size}[rel ${segment}${hex(end.add(operand.displacement))}]`;
   if (operand.base >= 0) parts.push(addressRegister(operand.base, operand.addressWidth));
@@ -195,7 +212,9 @@ function hex(value: Long): string {
 /** The text of an operand alone, for messages. */
 export function formatOperand(operand: Operand): string {
   if (operand.kind === 'register') return registerName(operand);
-  if (operand.kind === 'memory') return memory(operand, Long.ZERO, true, false);
+  if (operand.kind === 'memory') {
+    return memory(operand, Long.ZERO, true, false, segmentText(operand, operand.addressWidth));
+  }
   if (operand.kind === 'immediate') return number(operand.value, operand.width);
   if (operand.kind === 'pointer') return pointer(operand);
   return `$${operand.displacement < 0 ? '' : '+'}${operand.displacement}`;

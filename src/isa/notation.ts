@@ -4,14 +4,16 @@
 //   ['r/m16|32|64, imm16|32|32', '81 /0 iw|id|id']
 //
 // and selects the operand size (66, nothing, REX.W). Operands: r8 r16 r32 r64, r/m8.., m8.. (memory
-// only), m (address only), m16:16.. (far pointer in memory), ptr16:16.. (in the instruction), imm8.. (sign-extended to the operand size),
-// uimm8.. (not), rel8 rel16 rel32, moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16`
-// is a register of 32 bits or memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS.
-// Opcodes: o16 o32 o64 (the operand size, where no group says it), a16 a32 a64 (the address size, where
-// it selects the row), NP NFx 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed
-// ModR/M byte or a range E8-EF of them, ib iw id io cb cw cd cp mo. `VEX.LZ.F2.0F38.W0|W1 F5 /r` as in
-// the SDM, where `v32` in the syntax is the register in VEX.vvvv. xmm1 is the XMM register in
-// ModRM.reg, xmm2 the one in ModRM.rm; xmm2/m64 may be memory. A byte behind /r is an immediate.
+// only), m (address only), m16:16.. (far pointer in memory), ptr16:16.. (in the instruction),
+// imm8.. (sign-extended to the operand size), uimm8.. (not), rel8 rel16 rel32, moffs8.., Sreg, CRn,
+// DRn, 1, and register names in capitals. `r32/m16` is a register of 32 bits or memory of 16.
+// `r32-EAX` is any but EAX, `Sreg-CS` any but CS.
+// Opcodes: o16 o32 o64 (the operand size, where no group says it), a16 a32 a64 (the address size,
+// where it selects the row), NP NFx 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a
+// fixed ModR/M byte or a range E8-EF of them, ib iw id io cb cw cd cp mo. As in the SDM
+// `VEX.LZ.F2.0F38.W0|W1 F5 /r`, where `v32` in the syntax is the register in VEX.vvvv. xmm1 is the
+// XMM register in ModRM.reg, xmm2 the one in ModRM.rm; xmm2/m64 may be memory. A byte behind /r is
+// an immediate.
 
 import type { Meaning } from './domain.ts';
 import { type MemoryWidth, REGISTERS, type Width } from './registers.ts';

@@ -207,6 +207,11 @@ export function existsIn(row: Row, codeSize: CodeSize): boolean {
     return operandSize !== 'default64' || width !== 32;
   }
   if (row.only64 || width === 64 || addressWidth === 64) return false;
+  const isWide = row.operands.some(
+    ({ registerClass, registerWidth, fixed }) =>
+      registerClass === 'general' && (registerWidth === 64 || fixed?.width === 64),
+  );
+  if (isWide) return false;
   return operandSize !== 'native' || width !== 16;
 }
 

@@ -1,5 +1,6 @@
-// Encodings that no processor defines, or not in 64-bit mode, or only there: they raise #UD. Whatever is neither here nor
-// in the instruction table exists on hardware but not yet here, and stops the run instead.
+// Encodings that no processor defines, or not in 64-bit mode, or only there: they raise #UD.
+// Whatever is neither here nor in the instruction table exists on hardware but not yet here, and
+// stops the run instead.
 // SDM 2, "Opcode Map", and its notes on reserved ModR/M extensions.
 
 import type { CodeSize } from './registers.ts';

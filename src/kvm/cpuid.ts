@@ -14,7 +14,10 @@ const LINEAR_ADDRESS_BITS = 48;
 
 const bits = (...numbers: number[]) => numbers.reduce((mask, bit) => mask | (1 << bit), 0);
 
-/** ECX: CMPXCHG16B 13, PCID 17, x2APIC 21, MOVBE 22, POPCNT 23, TSC deadline 24, RDRAND 30, hypervisor 31. */
+/**
+ * ECX: CMPXCHG16B 13, PCID 17, x2APIC 21, MOVBE 22, POPCNT 23, TSC deadline 24, RDRAND 30,
+ * hypervisor 31.
+ */
 const FEATURES_ECX = bits(13, 17, 21, 22, 23, 24, 30, 31);
 /**
  * EDX: FPU 0, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, CMPXCHG8B 8, SYSENTER 11, PGE 13, CMOV 15, PAT 16,

@@ -7,6 +7,7 @@ import {
   Blocking,
   type Mode,
   modeOf,
+  PendingDebug,
   Rflags,
   recordDebugException,
   Vector,
@@ -197,8 +198,18 @@ export class Vcpu {
     return this.virtual.timeStamp(now);
   }
 
-  /** Go past the instruction that exited; what it blocked is over with it. */
+  /**
+   * The instruction that exited is done: go past it, with the trap if it was a single step. Linux
+   * kvm_skip_emulated_instruction.
+   */
   skipInstruction(): void {
+    this.advance();
+    const isStepping = (this.virtual.vmcs.get32(GUEST_RFLAGS) & Rflags.TF) !== 0;
+    if (isStepping) this.queueDebugException(PendingDebug.BS);
+  }
+
+  /** Go past the instruction that exited; what blocked events for it is over. */
+  advance(): void {
     const { vmcs } = this.virtual;
     const next = this.rip.add(vmcs.get32(EXIT_LENGTH));
     vmcs.set64(GUEST_RIP, this.in64BitMode ? next : Long.fromBits(next.low, 0));

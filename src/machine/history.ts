@@ -8,9 +8,9 @@ import { readGuestBytes, type Vcpu } from '../kvm/index.ts';
 const SHOWN = 8;
 
 /**
- * Linear addresses and text of the last instructions that were completed, faulted or left to the host,
- * oldest first, and of the one at RIP. Taken from the blocks that the processor entered last; where
- * their code has changed since, or is not mapped any more, the text says so.
+ * Linear addresses and text of the last instructions that were completed, faulted or left to the
+ * host, oldest first, and of the one at RIP. Taken from the blocks that the processor entered last;
+ * where their code has changed since, or is not mapped any more, the text says so.
  */
 export function recentInstructions(vcpu: Vcpu): string[] {
   const lines: string[] = [];

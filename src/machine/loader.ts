@@ -1,10 +1,10 @@
 // How a guest starts. A multiboot image is loaded as boot loaders do: the first vCPU in protected
 // mode at its entry point, the others waiting for INIT and a start-up IPI.
 //
-// Everything else is a toy guest: a flat program at 1 MiB, or an ELF image where its program headers
-// say; all vCPUs at its first byte or entry point, a stack for each, in 64-bit mode with RAM
-// identity-mapped, or, if it is an ELF32 image, in 32-bit protected mode without paging. The low
-// megabyte holds what that needs:
+// Everything else is a toy guest: a flat program at 1 MiB, or an ELF image where its program
+// headers say; all vCPUs at its first byte or entry point, a stack for each, in 64-bit mode with
+// RAM identity-mapped; an ELF32 image, or source for 32 bits, in 32-bit protected mode without
+// paging. The low megabyte holds what that needs:
 //
 //   00001000  PML4            00002000  PDPT            00003000  four page directories
 //   00007000  GDT             00010000  stacks, 8 KiB for each vCPU, growing down
@@ -28,6 +28,8 @@ import { type ElfImage, type ElfProblem, isElf, readElf } from './elf.ts';
 import { type MultibootImage, multibootOf } from './multiboot.ts';
 import { MAX_VCPUS, type Scenario } from './scenario.ts';
 import { printSize } from './schema.ts';
+
+type VmScenario = Scenario['vms'][number];
 
 /** Guest-physical address at which flat programs are loaded, and ELF images that ask for none. */
 export const LOAD_ADDRESS = 0x100000;
@@ -131,7 +133,12 @@ function hex(value: number | Long): string {
  * if it is an image that cannot be loaded, or gets a command line or modules and is no multiboot
  * image.
  */
-export function loadProgram(vm: Vm, program: Uint8Array, request: BootRequest): void {
+export function loadProgram(
+  vm: Vm,
+  program: Uint8Array,
+  request: BootRequest,
+  start: VmScenario['start'],
+): void {
   const problem = loadProblem(program, request, vm.ramBytes);
   if (problem !== null) throw new RangeError(`program: ${problem}`);
   const multiboot = multibootOf(program);
@@ -141,18 +148,18 @@ export function loadProgram(vm: Vm, program: Uint8Array, request: BootRequest): 
   }
   const image = elfOf(program);
   const elf = image?.kind === 'image' ? image : null;
-  const bits = elf?.bits ?? 64;
+  const bits = elf?.bits ?? (start === 'protected' ? 32 : 64);
   const entry = elf === null ? loadFlat(vm, program) : loadElf(vm, elf);
   writeTables(vm, bits);
   for (const vcpu of vm.vcpus) startVcpu(vcpu, bits, entry);
 }
 
 /**
- * What a virtual machine's configuration asks of a multiboot loader. Throws if there are not as many
- * files as modules.
+ * What a virtual machine's configuration asks of a multiboot loader. Throws if there are not as
+ * many files as modules.
  */
 export function bootRequestOf(
-  { program, append, modules }: Pick<Scenario['vms'][number], 'program' | 'append' | 'modules'>,
+  { program, append, modules }: Pick<VmScenario, 'program' | 'append' | 'modules'>,
   files: readonly Uint8Array[],
 ): BootRequest {
   if (files.length !== modules.length) throw new RangeError(`${modules.length} modules expected`);

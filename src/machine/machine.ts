@@ -26,13 +26,13 @@ import { SymbolMap } from './symbol-map.ts';
 
 export interface MachineOptions {
   /**
-   * The bytes of each virtual machine's program, in the order of the scenario: multiboot images, ELF
-   * images, or flat binaries.
+   * The bytes of each virtual machine's program, in the order of the scenario: multiboot images,
+   * ELF images, or flat binaries.
    */
   readonly programs: readonly Uint8Array[];
   /**
-   * For each virtual machine the bytes of its modules, in the order of the scenario's `modules`; may
-   * be left out if there are none.
+   * For each virtual machine the bytes of its modules, in the order of the scenario's `modules`;
+   * may be left out if there are none.
    */
   readonly modules?: readonly (readonly Uint8Array[])[];
   /** Names for reports, in the same order; an ELF image brings its own. */
@@ -100,7 +100,8 @@ export class Machine {
     this.vms = scenario.vms.map((_, i) => this.createVm(i));
     this.vms.forEach((vm, i) => {
       const modules = options.modules?.[i] ?? [];
-      loadProgram(vm, options.programs[i], bootRequestOf(scenario.vms[i], modules));
+      const config = scenario.vms[i];
+      loadProgram(vm, options.programs[i], bootRequestOf(config, modules), config.start);
     });
     this.symbols = options.programs.map((program, i) => {
       const image = elfOf(program);

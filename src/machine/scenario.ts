@@ -26,6 +26,9 @@ export const MAX_PCPUS = 256;
 /** More than any program asks for. */
 const MAX_MODULES = 64;
 
+/** Modes of toy guests that say nothing themselves. */
+const START_MODES = ['auto', '64-bit', 'protected'] as const;
+
 const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
 
 const UINT32 = 4294967295;
@@ -71,7 +74,7 @@ const VM = object('A virtual machine', {
     fallback: '',
   }),
   image: text({
-    summary: 'multiboot image, ELF image or flat binary in base64, instead of a program',
+    summary: 'contents of the program in base64, instead of its file: an image or a flat binary',
     fallback: '',
   }),
   vcpus: integer(1, MAX_VCPUS, { summary: 'virtual CPUs', fallback: 1, flag: 'vcpus' }),
@@ -83,6 +86,10 @@ const VM = object('A virtual machine', {
     'pCPUs that the vCPUs may run on',
   ),
   nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
+  start: choice(START_MODES, {
+    summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
+    fallback: 'auto',
+  }),
   append: text({
     summary: 'command line of a multiboot program, behind its name',
     fallback: '',
@@ -189,8 +196,8 @@ function* nameIssues({ vms }: Scenario): Iterable<Issue> {
 
 function* programIssues(scenario: Scenario): Iterable<Issue> {
   for (const [i, vm] of scenario.vms.entries()) {
-    if ((vm.program === '') !== (vm.image === '')) continue;
-    const message = vm.program === '' ? 'missing; expected a program or an image' : 'given twice';
+    if (vm.program !== '' || vm.image !== '') continue;
+    const message = 'missing; expected a program or an image';
     yield { path: ['vms', i, 'program'], message };
   }
 }

@@ -22,7 +22,7 @@ test.each([
   ['.code32\nmovl x(%rip), %eax', '2:8: addresses relative to RIP exist in 64-bit mode only'],
   ['.code32\nmovabs $5, %eax', "2:1: 'movabs' does not exist in 32-bit code (mov)"],
   ['.code32\njmpl x', '2:1: a jump to a place has no suffix'],
-  ['.code32\ndata32 nop', "2:8: prefix 'data32' says what 32-bit code is"],
+  ['.code32\ndata32 nop', "2:1: prefix 'data32' says what 32-bit code is"],
   ['.code32\nrex nop', '2:5: REX exists in 64-bit mode only'],
   [
     '.code16\nmovw (%bx,%bp), %ax',

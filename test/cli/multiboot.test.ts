@@ -45,6 +45,9 @@ print:
 const FILES = {
   'echo.asm': ECHO,
   'plain.asm': 'bits 64\ncli\nhlt\n',
+  'narrow.asm':
+    'bits 32\ninc eax\nmov ecx, cs\nmov ebx, edi\nbits 64\ncli\nbits 16\nmov ax, [si]\n',
+  'real.asm': 'bits 16\ncli\nhlt\n',
   'nowhere.asm': 'bits 32\ndd 0x1badb002, 0, -0x1badb002\nhlt\n',
   one: 'first\0',
   'two.txt': 'second\0',
@@ -109,13 +112,30 @@ const CASES: readonly (readonly [words: string[], status: number, out: string, e
     ['run', 'long.yaml'],
     2,
     '',
-    'long.yaml:1:41: error: vms[0].modules[1]: expected a file, not \'\'\nvms: [{ program: echo.asm, modules: [7, ""] }]\n                                        ^\n',
+    [
+      "long.yaml:1:41: error: vms[0].modules[1]: expected a file, not ''",
+      'vms: [{ program: echo.asm, modules: [7, ""] }]',
+      `${' '.repeat(40)}^`,
+      '',
+    ].join('\n'),
   ],
   [
     ['disasm', 'echo.asm', '--bits', '16', '--skip', '32', '--length', '5'],
     0,
     '00200020 <start>:\n00200020  BC0000                mov sp, 0\n00200023  0800                  or [bx+si], al\n',
     '',
+  ],
+  [
+    ['disasm', 'narrow.asm'],
+    0,
+    '00100000  40                    inc eax\n00100001  8CC9                  mov ecx, cs\n00100003  89FB                  mov ebx, edi\n00100005  FA                    cli\n00100006  8B04                  mov ax, [si]\n',
+    '',
+  ],
+  [
+    ['run', 'real.asm'],
+    2,
+    '',
+    "vmxlab: real.asm: begins with 16-bit code, but programs start in 64-bit mode, or after 'bits 32' in 32-bit protected mode\n",
   ],
   [['disasm', 'echo.asm', '--bits', '8'], 2, '', "vmxlab: --bits: expected 16, 32, 64, not '8'\n"],
 ];

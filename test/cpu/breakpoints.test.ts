@@ -119,6 +119,12 @@ describe('an instruction breakpoint', () => {
     expect(bare.get('rcx')).toBe(0);
   });
 
+  test('a single-step trap before the instruction reports it as well', () => {
+    const bare = machine({ at, dr7 });
+    bare.set('rflags', TF | 2);
+    expect(outcome(bare, source)).toEqual([DB, 2, BS + 1]);
+  });
+
   test('a load of SS holds it off behind itself', () => {
     const move = 'mov eax, ss\nmov ss, eax\nhere: nop\nhlt';
     const bare = machine({ at: [0], dr7 });

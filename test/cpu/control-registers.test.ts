@@ -261,6 +261,19 @@ describe('what writes mean for translations', () => {
     expect(seen).toEqual([0x1000, 0x2000, 0x1000, 0x2000]);
   });
 
+  test('however many there are, and in whichever order', () => {
+    const bench = new Bench(PAGED);
+    const directories = [0, 1, 2, 3, 4, 5].map((i) => 0x10000 + 0x2000 * i);
+    directories.forEach((directory, i) => {
+      bench.paging.entry32(directory, (directory + 0x1000) | 7);
+      bench.paging.entry32(directory + 0x1000, (0x20000 + 0x1000 * i) | 7);
+    });
+    for (const i of [0, 1, 0, 2, 3, 1, 4, 5, 0, 3, 3, 2, 5, 4]) {
+      bench.write(3, directories[i] ?? 0);
+      expect(bench.paging.access('read', 0)).toBe(0x20000 + 0x1000 * i);
+    }
+  });
+
   test('a store to a table counts for the CR3 that is not in use as well', () => {
     const bench = twoSpaces();
     bench.paging.access('read', 0);

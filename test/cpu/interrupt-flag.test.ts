@@ -69,6 +69,25 @@ describe('CLI and STI', () => {
   });
 });
 
+describe('loads of SS hold events for one instruction', () => {
+  test.each([
+    // [instructions, blocking after each]
+    ['mov ss, eax', [2]],
+    ['mov ss, eax\nnop', [2, 0]],
+    // Only the first of several.
+    ['mov ss, eax\nmov ss, eax\nmov ss, eax', [2, 0, 2]],
+    ['sti\nnop', [1, 0]],
+  ])('%s', (source, expected) => {
+    const bench = new ModeBench({ mode: 'real' });
+    bench.place(source);
+    const seen = expected.map(() => {
+      expect(bench.processor.step()).toBe(null);
+      return bench.get('interruptibility');
+    });
+    expect(seen).toEqual(expected);
+  });
+});
+
 describe('PUSHF and POPF in virtual-8086 mode', () => {
   test.each<[number, number, string, number | string]>([
     // [flags, CR4, instruction, what is pushed or fault]
@@ -125,6 +144,11 @@ describe('IRET in virtual-8086 mode with VME', () => {
       expect(bench.values('rip', 'csBase', 'rsp')).toEqual([0x1234, 0x56780, Place.STACK + 6]);
     }
   });
+});
+
+test('IRETD in virtual-8086 mode is not for VME', () => {
+  expect(withFlags(VIRTUAL, 0, VME).execute('iretd')).toBe('#GP(0)');
+  expect(withFlags(VIRTUAL, IOPL_3, VME).execute('iretd')).toBe('');
 });
 
 describe('INT n in virtual-8086 mode with VME', () => {

@@ -53,6 +53,7 @@ describe('real and virtual-8086 mode', () => {
     for (const source of ['jmp dword 0x5678:0x10000', 'call dword 0x5678:0x10000']) {
       expect(bench.execute(source)).toBe('#GP');
       expect(bench.values('csSelector', 'rsp')).toEqual([0, Place.STACK]);
+      expect(bench.read(Place.STACK - 8, 4)).toBe(0);
     }
     bench.set('rsp', 2);
     expect(bench.execute('call 0x5678:0')).toBe('#SS');

@@ -226,6 +226,15 @@ describe('protected mode, inward', () => {
     bench.write(Place.TSS + 8, 2, Sel.OWN);
   }
 
+  test('room on the stack is looked at before the offset', () => {
+    const bench = withGate(USER, { selector: Sel.OWN });
+    bench.describe(Sel.OWN, { long: false, db: true, granular: false, limit: 9 });
+    expect(bench.execute(INT)).toBe('#GP(0)');
+    bench.describe(Sel.OWN_STACK, { type: Type.WRITABLE, granular: false, limit: 0xcfeb });
+    bench.write(Place.TSS + 8, 2, Sel.OWN_STACK);
+    expect(bench.execute(INT)).toBe('#SS(68)');
+  });
+
   test('faults of an event from outside have EXT set', () => {
     const bench = new ModeBench(USER);
     bench.gate(6);

@@ -146,6 +146,16 @@ describe('instructions across a page boundary', () => {
     expect(bench.get('rax')).toBe(0x12345678);
   });
 
+  test('are fetched from both ends of 4 GiB', () => {
+    const bench = new ModeBench(PROTECTED);
+    bench.place('nop');
+    bench.writeAll(Place.TOP + 0xffe, 2, [0x78b8]);
+    bench.write(0, 4, 0x00123456);
+    bench.set('rip', 0xfffffffe);
+    expect(bench.processor.step()).toBe(null);
+    expect(bench.values('rip', 'rax')).toEqual([3, 0x12345678]);
+  });
+
   test('end at the limit all the same', () => {
     const bench = new ModeBench(PROTECTED);
     place(bench);

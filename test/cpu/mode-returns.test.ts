@@ -147,7 +147,8 @@ describe.each(BOTH)('outward, $mode mode', (start) => {
     ['RPL', Sel.OWN, {}, '#GP(60)'],
     ['DPL', Sel.DATA_32 + 3, {}, '#GP(10)'],
     ['read-only', Sel.OWN + 3, { type: Type.READ_ONLY }, '#GP(60)'],
-    ['not present', Sel.OWN + 3, { present: false }, '#SS(60)'],
+    // Unlike all other loads of SS, and RETF; SDM 2, "IRET", Protected Mode Exceptions.
+    ['not present', Sel.OWN + 3, { present: false }, '#NP(60)'],
     ['beyond the GDT', 0x83, {}, '#GP(80)'],
   ])('SS: %s', (_what, selector, descriptor, fault) => {
     const bench = new ModeBench(start);

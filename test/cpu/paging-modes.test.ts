@@ -3,6 +3,7 @@
 // Rights", "Page-Fault Exceptions").
 
 import { describe, expect, test } from 'vitest';
+import { BareMachine } from '../support/bare-machine.ts';
 import { LegacyPaging, type PagingOptions, Table } from '../support/legacy-paging.ts';
 
 const P = 1;
@@ -266,14 +267,14 @@ describe('PAE paging', () => {
 
   test('the table of PDPTEs is aligned to 32 bytes; bits 4:0 of CR3 do not count', () => {
     const paging = mapped({});
-    paging.entry64(Table.TOP + 0x20, Table.MIDDLE | P);
+    paging.entry64(Table.TOP + 0x20, Table.LOW | P);
     paging.set('cr3', 0);
     paging.machine.processor.evaluator.call(
       'writeControl',
       paging.machine.processor.evaluator.constant(8, 3),
       paging.machine.processor.evaluator.constant(64, Table.TOP + 0x3f),
     );
-    expect([paging.get('pdpte0'), paging.get('pdpte1')]).toEqual([Table.MIDDLE | P, 0]);
+    expect([paging.get('pdpte0'), paging.get('pdpte1')]).toEqual([Table.LOW | P, 0]);
     expect(paging.get('cr3')).toBe(Table.TOP + 0x3f);
   });
 });
@@ -288,5 +289,20 @@ describe('an access at the end of the 32-bit address space', () => {
     paging.machine.memory.write(Table.PAGE + 0xffe, Uint8Array.of(0x11, 0x22));
     paging.machine.memory.write(0, Uint8Array.of(0x33, 0x44));
     expect(paging.mmu.read(0xfffffffe | 0, 0, 4).low).toBe(0x44332211);
+  });
+
+  test('also in compatibility mode, and not in 64-bit mode', () => {
+    const bare = new BareMachine();
+    const { machine } = bare;
+    const last = machine.map(0xfffff000, 1);
+    const beyond = machine.map(2 ** 32, 1);
+    machine.memory.write(last + 0xffe, Uint8Array.of(0x11, 0x22));
+    machine.memory.write(beyond, Uint8Array.of(0x55, 0x66));
+    machine.memory.write(bare.hpa(0), Uint8Array.of(0x33, 0x44));
+    const read = () => machine.processor.mmu.read(0xfffffffe | 0, 0, 4).low;
+    expect(read()).toBe(0x66552211);
+    bare.set('csRights', 0xc09b);
+    machine.processor.stateChanged();
+    expect(read()).toBe(0x44332211);
   });
 });

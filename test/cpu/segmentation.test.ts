@@ -173,6 +173,17 @@ describe.each<[string, ModeStart, boolean]>([
   });
 });
 
+test('an access wraps around at 4 GiB, as the segment does', () => {
+  const bench = new ModeBench(PROTECTED);
+  bench.write(Place.TOP + 0xffe, 2, 0x5678);
+  bench.write(0, 2, 0x1234);
+  expect(bench.execute('mov eax, [0xfffffffe]')).toBe('');
+  expect(bench.get('rax')).toBe(0x12345678);
+  bench.set('rcx', 0x87654321);
+  expect(bench.execute('mov [0xffffffff], ecx')).toBe('');
+  expect([bench.read(Place.TOP + 0xfff, 1), bench.read(0, 4)]).toEqual([0x21, 0x876543]);
+});
+
 test('unreal mode: a limit from protected mode stays in real mode', () => {
   const bench = new ModeBench({ mode: 'real' });
   bench.load('ds', { limit: 0xffffffff, rights: 0xcf93 });

@@ -5,17 +5,19 @@
 %include "protected.inc"
 %include "apic.inc"
 
+; Bit 11 of IA32_APIC_BASE, and what CPUID says about it.
 %macro enabled_bit 1
     mov ecx, APIC_BASE_MSR
     rdmsr
     shr eax, 11
     and eax, 1
-    show %1, eax
+    mov esi, eax
     mov eax, 1
     cpuid
-    shr edx, 9
-    and edx, 1
-    show "CPUID says", edx
+    shr edx, 5
+    and edx, 0x10
+    or esi, edx
+    show %1, esi
 %endmacro
 
 main:

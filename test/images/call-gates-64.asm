@@ -22,7 +22,7 @@
     attempt %1
     mov dword [landed], 0
     mov dword [pointer + 4], GATE + (%2)
-    call far [pointer]
+    call far dword [pointer]
     outcome
     show "landed with", [landed]
 %endmacro
@@ -32,7 +32,7 @@
     mov dword [landed], 0
     mov dword [pointer + 4], GATE + (%2)
     user
-    call far [pointer]
+    call far dword [pointer]
     kernel
     outcome
     show "landed with", [landed]
@@ -76,7 +76,7 @@ main:
     mov qword [landed], 0
     mov eax, landing
     mov [gdt + GATE], ax
-    jmp far [pointer]
+    jmp far dword [pointer]
     outcome
     show "landed with", [landed]
     finish
@@ -95,7 +95,7 @@ target:
     mov rax, [rsp + 8 + 8]
     mov [landed + 32], rax
     pop rax
-    o64 retf
+    retfq
 landing:
     mov [landed], cs
     int LEAVE_VECTOR

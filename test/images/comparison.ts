@@ -23,11 +23,11 @@ export function expectation(
   const used = new Set<Decision>();
   for (let i = 0; i < Math.max(qemu.length, bochs.length); i++) {
     const [ofQemu, ofBochs] = [qemu[i] ?? null, bochs[i] ?? null];
-    if (ofQemu === ofBochs && ofQemu !== null) {
-      lines.push(ofQemu);
+    const decision = decisions.find((one) => decides(one, ofQemu, ofBochs));
+    if (ofQemu === ofBochs && decision === undefined) {
+      lines.push(ofBochs ?? '');
       continue;
     }
-    const decision = decisions.find((one) => decides(one, ofQemu, ofBochs));
     const decided = decision === undefined ? null : decidedLine(decision, ofQemu, ofBochs);
     if (decision !== undefined && decided !== null) used.add(decision);
     else
@@ -39,12 +39,16 @@ export function expectation(
   return { lines, undecided, used };
 }
 
-/** Where one has stopped, only a decision that says so counts. */
+/**
+ * Where one has stopped, only a decision that says so counts; and where both say the same, one that
+ * says that both are wrong.
+ */
 function decides(decision: Decision, ofQemu: string | null, ofBochs: string | null): boolean {
   if (ofQemu === null || ofBochs === null) {
     return decision.stops !== undefined && (decision.stops === 'qemu') === (ofQemu === null);
   }
-  return decision.lines?.test(ofBochs) ?? false;
+  const matches = decision.lines?.test(ofBochs) ?? false;
+  return matches && (ofQemu !== ofBochs || decision.right === 'neither');
 }
 
 function decidedLine(
@@ -52,7 +56,6 @@ function decidedLine(
   ofQemu: string | null,
   ofBochs: string | null,
 ): string | null {
-  if (decision.stops !== undefined) return decision.stops === 'qemu' ? ofBochs : ofQemu;
   if (decision.right === 'neither') return decision.ours?.(ofBochs ?? '') ?? null;
   return decision.right === 'qemu' ? ofQemu : ofBochs;
 }

@@ -9,7 +9,7 @@
     push qword CODE32
     mov eax, %%there
     push rax
-    o64 retf
+    retfq
 bits 32
 %%there:
     mov eax, DATA

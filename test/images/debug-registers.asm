@@ -61,12 +61,6 @@ main:
     mov eax, 0x400
     mov dr7, eax
     outcome_where
-    attempt "user: GD: mov from DR0"
-    mov eax, 0x2400
-    mov dr7, eax
-    user
-    mov eax, dr0
-    outcome
     mov eax, 0x400
     mov dr7, eax
     finish

@@ -17,8 +17,10 @@ const PROGRAMS: Readonly<Record<Emulator, string>> = {
   bochs: 'bochs',
 };
 
-/** Some images hang one of them, which is then no answer; see decisions.ts. */
-const TIME_LIMIT_MS = 8_000;
+/** Far more than an image takes, on a machine that has much else to do. */
+const TIME_LIMIT_MS = 40_000;
+/** For the few that hang an emulator, and are known for it (decisions.ts). */
+const HANGING_LIMIT_MS = 6_000;
 
 /** Why images cannot run there, or null if they can. Throws on a CI machine. */
 export function missingEmulator(emulator: Emulator): string | null {
@@ -51,12 +53,15 @@ export function assembleImageWithNasm(source: string, defines: readonly string[]
 export async function runUnder(
   emulator: Emulator,
   image: Uint8Array,
-  processors: number,
+  { processors, hangs }: { readonly processors: number; readonly hangs: boolean },
 ): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'vmxlab-image-'));
+  const limitMs = hangs ? HANGING_LIMIT_MS : TIME_LIMIT_MS;
   try {
     const run = emulator === 'qemu' ? runQemu : runBochs;
-    return observations(await run(folder, image, processors));
+    const output = await run({ folder, limitMs }, image, processors);
+    if (!output.includes('@begin')) throw new Error(`${emulator} printed nothing: ${output}`);
+    return observations(output);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -70,19 +75,27 @@ export function observations(output: string): string[] {
   return end >= 0 ? lines.slice(0, end) : lines.slice(0, -1).filter((line) => !/^\(0\)/.test(line));
 }
 
-async function runQemu(folder: string, image: Uint8Array, processors: number): Promise<string> {
+interface Setting {
+  readonly folder: string;
+  readonly limitMs: number;
+}
+
+async function runQemu(setting: Setting, image: Uint8Array, processors: number): Promise<string> {
+  const { folder } = setting;
   writeFileSync(join(folder, 'image.bin'), image);
   // Broadwell as Bochs's and ours, but for what TCG does not have.
   const cpu = 'Broadwell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid';
-  await execute(folder, PROGRAMS.qemu, [
+  const messages = await execute(setting, PROGRAMS.qemu, [
     ...['-kernel', 'image.bin', '-accel', 'tcg', '-cpu', cpu, '-smp', `${processors}`, '-m', '32'],
     ...['-display', 'none', '-nodefaults', '-no-reboot', '-debugcon', 'file:output.txt'],
     ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=4'],
   ]);
-  return readFileSync(join(folder, 'output.txt'), 'latin1');
+  const output = readFileSync(join(folder, 'output.txt'), 'latin1');
+  return output === '' ? messages : output;
 }
 
-async function runBochs(folder: string, image: Uint8Array, processors: number): Promise<string> {
+async function runBochs(setting: Setting, image: Uint8Array, processors: number): Promise<string> {
+  const { folder } = setting;
   writeFileSync(join(folder, 'image.bin'), image);
   const define = `IMAGE='${join(folder, 'image.bin')}'`;
   const rom = assembleImageWithNasm(join(LIBRARY, 'bochs-rom.asm'), [define]);
@@ -92,7 +105,7 @@ async function runBochs(folder: string, image: Uint8Array, processors: number): 
   writeFileSync(join(folder, 'vga.bin'), vga);
   writeFileSync(join(folder, 'commands'), 'c\n');
   writeFileSync(join(folder, 'bochsrc'), bochsConfiguration(processors));
-  return execute(folder, PROGRAMS.bochs, ['-q', '-f', 'bochsrc', '-rc', 'commands']);
+  return execute(setting, PROGRAMS.bochs, ['-q', '-f', 'bochsrc', '-rc', 'commands']);
 }
 
 /** The display is a VNC server that waits for nobody; the word on port 8900H is a panic, which ends it. */
@@ -104,7 +117,8 @@ function bochsConfiguration(processors: number): string {
     'display_library: rfb, options="timeout=0"',
     'romimage: file=rom.bin',
     'vgaromimage: file=vga.bin',
-    `cpu: model=broadwell_ult, count=${processors}, ips=100000000, reset_on_triple_fault=0`,
+    `cpu: model=broadwell_ult, count=${processors}, ips=100000000`,
+    'cpu: reset_on_triple_fault=0, ignore_bad_msrs=0',
     'megs: 32',
     'log: log.txt',
     'port_e9_hack: enabled=1',
@@ -117,17 +131,23 @@ function bochsConfiguration(processors: number): string {
   ].join('\n');
 }
 
-/** Standard output of a program, however it ends. */
-function execute(folder: string, program: string, options: readonly string[]): Promise<string> {
+/** What a program prints, however it ends; if that is nothing, why. */
+function execute(
+  { folder, limitMs }: Setting,
+  program: string,
+  options: readonly string[],
+): Promise<string> {
   return new Promise((resolve) => {
     const settings = {
       cwd: folder,
-      timeout: TIME_LIMIT_MS,
+      timeout: limitMs,
       killSignal: 'SIGKILL',
       maxBuffer: 2 ** 24,
       encoding: 'latin1',
     } as const;
-    const child = execFile(program, options, settings, (_, output) => resolve(output));
+    const child = execFile(program, options, settings, (error, output, errors) => {
+      resolve(output.includes('@begin') ? output : `${output}${errors}${error?.signal ?? ''}`);
+    });
     child.stdin?.end();
   });
 }

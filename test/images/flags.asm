@@ -48,7 +48,7 @@ main:
     push dword 0x00240002
     popfd
     push word 0x08d7
-    popf
+    popfw
     pushfd
     pop ebx
     push dword 2
@@ -57,7 +57,7 @@ main:
     show "flags", ebx
     attempt "pushf of 16 bits"
     mov ebx, esp
-    pushf
+    pushfw
     sub ebx, esp
     add esp, 2
     outcome

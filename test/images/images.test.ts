@@ -9,22 +9,12 @@ import { missing } from '../support/outside-tools.ts';
 import { expectation } from './comparison.ts';
 import { DECISIONS } from './decisions.ts';
 import { assembleImageWithNasm, missingEmulator, runUnder } from './emulators.ts';
+import { runUnderOurs } from './ours.ts';
+import { assembleImage, IMAGES, processorsOf, sourceFile } from './sources.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 
-const IMAGES = readdirSync(FOLDER)
-  .filter((file) => file.endsWith('.asm'))
-  .map((file) => file.replace('.asm', ''));
-
 const goldenFile = (name: string) => join(FOLDER, 'golden', `${name}.txt`);
-
-/** How many processors an image asks for in its opening comment; otherwise one. */
-function processorsOf(name: string): number {
-  const opening = readFileSync(join(FOLDER, `${name}.asm`), 'utf8').split('\n\n', 1)[0];
-  const words = ['Two processors.', 'Three processors.', 'Four processors.'];
-  const found = words.findIndex((word) => opening.includes(word));
-  return found < 0 ? 1 : found + 2;
-}
 
 const reasons = [missing('nasm'), missingEmulator('qemu'), missingEmulator('bochs')];
 const reason = reasons.find((one) => one !== null) ?? null;
@@ -32,17 +22,37 @@ if (reason !== null) console.log(`images are compared with golden files only: ${
 
 describe.skipIf(reason !== null).concurrent('QEMU and Bochs', () => {
   test.each(IMAGES)('%s', async (name) => {
-    const image = assembleImageWithNasm(join(FOLDER, `${name}.asm`));
+    const image = assembleImageWithNasm(sourceFile(name));
     const processors = processorsOf(name);
     const decisions = DECISIONS.filter((decision) => decision.image === name);
-    const qemu = await runUnder('qemu', image, processors);
-    const bochs = await runUnder('bochs', image, processors);
+    const hangs = decisions.some(({ stops }) => stops !== undefined);
+    const qemu = await runUnder('qemu', image, { processors, hangs });
+    const bochs = await runUnder('bochs', image, { processors, hangs });
     const { lines, undecided, used } = expectation(decisions, qemu, bochs);
     expect(undecided.join('\n')).toBe('');
     expect(decisions.filter((decision) => !used.has(decision))).toEqual([]);
     const text = `${lines.join('\n')}\n`;
     if (process.env.VMXLAB_UPDATE_GOLDEN === '1') writeFileSync(goldenFile(name), text);
     expect(text).toBe(readFileSync(goldenFile(name), 'utf8'));
+  });
+});
+
+describe.skipIf(missing('nasm') !== null)('ours', () => {
+  test.each(IMAGES)('%s', (name) => {
+    const image = assembleImageWithNasm(sourceFile(name));
+    const { lines, status, message } = runUnderOurs(image, processorsOf(name));
+    expect({ text: `${lines.join('\n')}\n`, ending: status === 'exited' ? '' : message }).toEqual({
+      text: readFileSync(goldenFile(name), 'utf8'),
+      ending: '',
+    });
+  });
+});
+
+describe.skipIf(missing('nasm') !== null)('NASM makes the same bytes of', () => {
+  test.each(IMAGES)('%s', (name) => {
+    const ours = Buffer.from(assembleImage(name));
+    const theirs = Buffer.from(assembleImageWithNasm(sourceFile(name)));
+    expect(ours.equals(theirs) ? -1 : ours.findIndex((byte, i) => byte !== theirs[i])).toBe(-1);
   });
 });
 

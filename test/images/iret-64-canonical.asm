@@ -37,7 +37,7 @@ main:
     attempt "retf, RIP"
     push qword CODE64
     push rbx
-    o64 retf
+    retfq
     outcome_where
     attempt "iretq, RSP is not checked"
     push qword DATA64

@@ -16,8 +16,12 @@
     mov rax, %2
     push rax
     iretq
-    outcome
-    show "landed with", [landed]
+    outcome_so_far
+    say ", cs "
+    mov rax, [landed]
+    mov ecx, 4
+    call print_ecx_digits_64
+    say 10
 %endmacro
 
 main:

@@ -90,7 +90,7 @@ back_to_32:
     pop rbx
     push qword CODE32
     push rbx
-    o64 retf
+    retfq
 bits 32
 main_32:
     mov eax, cr0
@@ -141,7 +141,7 @@ back_to_32_again:
     push qword CODE32
     mov ebx, main_32_again
     push rbx
-    o64 retf
+    retfq
 bits 32
 main_32_again:
     mov eax, 0x11

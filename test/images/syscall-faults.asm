@@ -13,7 +13,7 @@ main:
     attempt "sysret, RCX"
     mov rcx, 0x0000800000000000
     mov r11d, 2
-    o64 sysret
+    SYSRET_64
     outcome
     show "cs", [caught64_cs]
     attempt "sysexit with SYSENTER_CS of 0"
@@ -38,13 +38,13 @@ main:
     attempt "sysexit, RDX"
     mov rdx, 0x0000800000000000
     mov ecx, USER_STACK
-    o64 sysexit
+    SYSEXIT_64
     outcome
     show "cs", [caught64_cs]
     attempt "sysexit, RCX"
     mov edx, main
     mov rcx, 0x0000800000000000
-    o64 sysexit
+    SYSEXIT_64
     outcome
     show "cs", [caught64_cs]
     observe_user "user: sysexit", sysexit

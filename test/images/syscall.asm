@@ -15,7 +15,7 @@ main:
     long_setup
     msr 0xc0000081, 0, 0x001b0038
     msr 0xc0000082, arrival, 0
-    msr 0xc0000083, 0x123456, 0
+    msr 0xc0000083, arrival, 0
     msr 0xc0000084, 0x40700, 0
     attempt "user: syscall"
     user
@@ -44,7 +44,7 @@ main:
     mov ecx, sysret_there
     mov r11, 0x0000000000247ad7
     mov rsp, USER_STACK
-    o64 sysret
+    SYSRET_64
 sysret_there:
     mov r13, cs
     mov r14, ss
@@ -71,7 +71,7 @@ bits 64
     show "saved cs", [caught64_cs]
     attempt "user: sysret"
     user
-    o64 sysret
+    SYSRET_64
     outcome
     attempt "compatibility mode: syscall"
     push qword UDATA
@@ -83,7 +83,7 @@ bits 64
     iretq
 bits 32
 compat_there:
-    syscall
+    db 0x0f, 0x05               ; SYSCALL, which this mode has not
     ud2
 bits 64
     outcome
@@ -92,7 +92,7 @@ bits 64
     and eax, ~1
     wrmsr
     observe_user "SCE=0: user: syscall", syscall
-    observe "SCE=0: sysret", o64 sysret
+    observe "SCE=0: sysret", SYSRET_64
     finish
 
 bits 64

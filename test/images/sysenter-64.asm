@@ -42,7 +42,7 @@ bits 64
     attempt "sysexit to 64-bit mode"
     mov edx, sysexit_there
     mov ecx, USER_STACK
-    o64 sysexit
+    SYSEXIT_64
 sysexit_there:
     mov ebx, cs
     mov esi, ss

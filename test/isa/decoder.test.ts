@@ -1,6 +1,5 @@
 // The decoder on encodings that no assembler chooses, and on noise.
 
-import Long from 'long';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   CODE_SIZES,
@@ -16,11 +15,11 @@ import {
 import { Prng } from '../../src/sim/index.ts';
 import { isSameMnemonic } from '../support/objdump-names.ts';
 import {
-  assembleWithNasm,
+  assembleInChunks,
   type Disassembled,
   disassembleWithObjdump,
   missing,
-  SLOT_BYTES,
+  slotAddress,
 } from '../support/outside-tools.ts';
 import { ANYWHERE, randomEncoding } from '../support/row-encodings.ts';
 import { forNasm, instructionText, isKnownToNasm } from '../support/same-instruction.ts';
@@ -83,9 +82,9 @@ describe.each(CODE_SIZES)('encodings made from the opcode patterns, %i bits', (c
     if (reason !== null) context.skip(reason);
     const chosen = samples.filter(({ row }) => isKnownToNasm(row));
     const texts = chosen.map(({ instruction }, i) => textOf(instruction, i));
-    const different = assembledInChunks(texts.map(forNasm), codeSize).flatMap((code, i) => {
+    const different = assembleInChunks(texts.map(forNasm), codeSize).flatMap((code, i) => {
       const decoded = decode(code, 0, code.length, codeSize);
-      const address = addressOf(i);
+      const address = slotAddress(i);
       const wanted = instructionText(chosen[i].instruction, address);
       const got =
         decoded.kind === 'instruction'
@@ -236,26 +235,8 @@ function isUndefinedOnIntel(text: string): boolean {
   return others.test(text) || padlock.test(text) || /\bmov.*([cdt]r\d|[?]|cs,)/.test(text);
 }
 
-/** So many slots fit a segment of 64 KiB; the first of them stay empty, so that no target wraps. */
-const CHUNK_SLOTS = 1024;
-const EMPTY_SLOTS = 16;
-
-function addressOf(i: number): Long {
-  return Long.fromNumber(((i % CHUNK_SLOTS) + EMPTY_SLOTS) * SLOT_BYTES);
-}
-
-function assembledInChunks(lines: readonly string[], codeSize: CodeSize): Uint8Array[] {
-  const empty = new Array<string>(EMPTY_SLOTS).fill('');
-  const found: Uint8Array[] = [];
-  for (let from = 0; from < lines.length; from += CHUNK_SLOTS) {
-    const chunk = lines.slice(from, from + CHUNK_SLOTS);
-    found.push(...assembleWithNasm([...empty, ...chunk], codeSize).slice(EMPTY_SLOTS));
-  }
-  return found;
-}
-
 function textOf(instruction: Instruction, i = 0): string {
-  return format(instruction, addressOf(i));
+  return format(instruction, slotAddress(i));
 }
 
 function hex(code: Uint8Array): string {

@@ -3,6 +3,8 @@
 
 import { describe, expect, test } from 'vitest';
 import {
+  CODE_SIZES,
+  type CodeSize,
   type Domain,
   decode,
   Gpr,
@@ -98,8 +100,9 @@ function lateFaults(instruction: Instruction): string[] {
 }
 
 /**
- * The parts that CMPXCHG16B, SGDT and SIDT, FXSAVE and MASKMOVDQU store have been loaded for writing before. What ENTER
- * has pushed when it faults stays in memory, as on hardware: it lies below the stack pointer.
+ * The parts that CMPXCHG16B, SGDT and SIDT, FXSAVE and MASKMOVDQU store have been loaded for
+ * writing before. What ENTER and PUSHA have pushed when they fault stays in memory, as on hardware:
+ * it lies below the stack pointer.
  */
 const KNOWN = [
   'CMPXCHG16B: store after store',
@@ -109,6 +112,8 @@ const KNOWN = [
   'FXSAVE64: store after store',
   'FXSAVE: store after store',
   'MASKMOVDQU: store after store',
+  'PUSHAD: store after store',
+  'PUSHAW: store after store',
   'SGDT: store after store',
   'SIDT: store after store',
 ];
@@ -116,17 +121,19 @@ const KNOWN = [
 describe('until the last thing that may fault, nothing but RSP changes', () => {
   test('in every row', () => {
     const prng = new Prng(11);
-    const late = rowsIn(64)
-      .filter(({ encodeOnly }) => !encodeOnly)
-      .flatMap((row) => lateIn(row, prng));
+    const late = CODE_SIZES.flatMap((codeSize) =>
+      rowsIn(codeSize)
+        .filter(({ encodeOnly }) => !encodeOnly)
+        .flatMap((row) => lateIn(row, codeSize, prng)),
+    );
     expect([...new Set(late)].sort()).toEqual(KNOWN);
   });
 });
 
-function lateIn(row: Row, prng: Prng): string[] {
+function lateIn(row: Row, codeSize: CodeSize, prng: Prng): string[] {
   return Array.from({ length: 6 }, () => {
-    const code = randomEncoding(row, prng, ANYWHERE);
-    const decoded = decode(code, 0, code.length, 64);
+    const code = randomEncoding(row, prng, ANYWHERE, codeSize);
+    const decoded = decode(code, 0, code.length, codeSize);
     if (decoded.kind !== 'instruction') throw new Error(`${syntax(row)}: ${decoded.kind}`);
     return lateFaults(decoded.instruction).map((late) => `${row.mnemonic}: ${late}`);
   }).flat();

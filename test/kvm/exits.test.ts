@@ -194,8 +194,8 @@ describe('port I/O', () => {
   test.each([
     ['al', 0x80, 0xff],
     ['ax', 0x80, 0xffff],
-    ['eax', 0x70, 0xffffffff],
-    ['eax', 0xf4, 0xffffffff],
+    ['eax', 0x72, 0xffffffff],
+    ['eax', 0xf8, 0xffffffff],
   ])('in %s from port %i, where nobody is, gives all ones', (register, port, value) => {
     const width = { al: 1, ax: 2, eax: 4 }[register] ?? 0;
     const source = `

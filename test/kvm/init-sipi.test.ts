@@ -111,6 +111,9 @@ describe('starting', () => {
     send(machine, SIPI | 8, 1);
     const [, vcpu] = machine.vcpus;
     vcpu.state.mpState = 'halted';
+    vcpu.state.eventRequested = false;
+    writeXapic(machine.vcpus[0], APIC + 0x300, Long.fromInt(SIPI | 9), machine.pcpu);
+    expect([vcpu.hasWakeCondition, vcpu.state.eventRequested]).toEqual([false, false]);
     send(machine, SIPI | 9, 1);
     expect([vcpu.isRunnable, vcpu.state.mpState]).toEqual([false, 'halted']);
     expect(registers(vcpu, 'csBase')).toEqual(['8000']);

@@ -1,7 +1,8 @@
 // The devices around a guest, a register at a time. Scripts of accesses give what data sheets say,
 // and the same under QEMU, where the device is the same; what differs there has a test of its own.
 //
-// A script is words: i3fd=60 reads port 3FDH and expects 60H, o3fc=0b writes, w510=0005 writes a word.
+// A script is words: i3fd=60 reads port 3FDH and expects 60H, o3fc=0b writes a byte, w510=0005
+// writes two.
 
 import { describe, expect, test } from 'vitest';
 import { Devices } from '../../src/machine/devices/devices.ts';

@@ -63,6 +63,18 @@ describe('a loaded image', () => {
   });
 });
 
+test('a flat program can start in the same way', () => {
+  const program = assembleText('bits 32\ninc eax\nmov ecx, cs\ncli\nhlt');
+  const { report } = runGuest(program, { vm: { start: 'protected' } });
+  expect(report.vcpus[0].registers).toMatchObject({
+    rax: '1',
+    rcx: '8',
+    rip: '100005',
+    cs: '8',
+    ds: '10',
+  });
+});
+
 const second = (field: number) => field + Phdr32.NEXT;
 const END = `0x${IMAGE.length.toString(16)}`;
 

@@ -46,6 +46,7 @@ describe('fallbacks', () => {
           memory: 16 * 2 ** 20,
           pin: [],
           nice: 0,
+          start: 'auto',
           append: '',
           modules: [],
           module_images: [],
@@ -123,7 +124,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, append, modules, module_images, defines, kvm';
+  'name, program, image, vcpus, memory, pin, nice, start, append, modules, module_images, defines, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
@@ -142,7 +143,6 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
     { vms: [{ ...VM, modules: ['a', 'b'], module_images: ['9A=='] }] },
     'vms[0].module_images: expected one for each of 2 modules, not 1',
   ],
-  ['two programs', { vms: [{ ...VM, image: '9A==' }] }, 'vms[0].program: given twice'],
   ['an unknown key', { vms: [VM], sede: 3 }, "sede: unknown key 'sede'; did you mean 'seed'?"],
   [
     'an unknown key inside',

@@ -8,10 +8,14 @@ import { COMPLETED } from './protocol.ts';
 export interface Departure {
   readonly reason: string;
   readonly applies: (instruction: Instruction, ours: number, theirs: number) => boolean;
+  /** Bits of RFLAGS. */
+  readonly flags?: number;
   /** General registers of which only the low half counts. */
   readonly upperHalves?: readonly number[];
   /** All general registers. */
   readonly registers?: true;
+  /** General registers of which only the lowest 16 bits count. */
+  readonly upperParts?: readonly number[];
   /** Which exception, with which error code and address, and what memory holds. */
   readonly exception?: true;
   readonly memory?: true;
@@ -20,6 +24,26 @@ export interface Departure {
 const isFault = (trap: number) => trap !== COMPLETED;
 
 export const DEPARTURES: readonly Departure[] = [
+  {
+    reason:
+      'a far RET from a 16-bit stack to 64-bit code releases memory with or without a carry out of ' +
+      'SP, by rules of its own',
+    applies: ({ row, codeSize }) =>
+      codeSize === 16 && row.mnemonic.startsWith('RETF') && row.operands.length > 0,
+    upperParts: [Gpr.RSP],
+  },
+  {
+    reason: 'a processor may have no random number ready, and say so in CF',
+    applies: ({ row }) => /^RD(RAND|SEED)$/.test(row.mnemonic),
+    flags: 1,
+  },
+  {
+    reason:
+      'a far JMP to compatibility mode leaves the upper half of RSP alone here; the processor does ' +
+      'not keep it, and the SDM says that it is undefined there',
+    applies: ({ row, codeSize }) => codeSize === 64 && row.mnemonic === 'JMP',
+    upperHalves: [Gpr.RSP],
+  },
   {
     reason:
       'POPA writes each register as it pops it, so that after a fault the first of them have ' +

@@ -28,8 +28,8 @@
 #define DATA_PAGES 2
 /* What IRETQ pops; a return to a 16-bit stack leaves the upper half of ESP as it is there. */
 #define FRAME 0x33440000ul
-/* In the page of code: the way from code of 16 or 32 bits back to us. */
-#define WAY_BACK 0x900
+/* The way from code of 16 or 32 bits back to us. */
+#define WAY_BACK 0x33441000ul
 #define MAGIC 0x314f4c49u
 #define WINDOW_WORDS (PAGE / 8)
 #define MAX_POKES 16
@@ -267,9 +267,11 @@ static void map_memory(void) {
   const long writable = PROT_READ | PROT_WRITE;
   check(call(__NR_mmap, DATA, DATA_PAGES * PAGE, writable, anonymous, -1, 0), 6);
   check(call(__NR_mmap, FRAME, PAGE, writable, anonymous, -1, 0), 6);
+  check(call(__NR_mmap, WAY_BACK, PAGE, writable, anonymous, -1, 0), 6);
   const uint64_t back = (uint64_t)leave;
-  memcpy(code_alias + WAY_BACK, jump_through, sizeof jump_through);
-  memcpy(code_alias + WAY_BACK + sizeof jump_through, &back, sizeof back);
+  memcpy((uint8_t *)WAY_BACK, jump_through, sizeof jump_through);
+  memcpy((uint8_t *)WAY_BACK + sizeof jump_through, &back, sizeof back);
+  check(call(__NR_mprotect, WAY_BACK, PAGE, PROT_READ | PROT_EXEC, 0, 0, 0), 6);
 }
 
 #define DATA_CONTENTS 0
@@ -340,7 +342,7 @@ static void get_segments(struct response *response) {
 
 /* A far jump to 64-bit code at the way back. */
 static unsigned place_far_jump(uint8_t *at, unsigned mode) {
-  const uint32_t target = CODE + WAY_BACK;
+  const uint32_t target = WAY_BACK;
   uint8_t *start = at;
   if (mode & CODE16) *at++ = 0x66;
   *at++ = 0xea;
@@ -362,7 +364,7 @@ static uint64_t place(const struct request *request) {
   if (request->mode & (CODE16 | CODE32)) {
     end += place_far_jump(code_alias + bytes, request->mode);
   } else {
-    memcpy(code_alias + bytes, code_alias + WAY_BACK, 14);
+    memcpy(code_alias + bytes, (const uint8_t *)WAY_BACK, 14);
     end += 14;
   }
   memset(code_alias + end, 0xcc, 48 - end);

@@ -89,7 +89,8 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
   const hasUnits = row.unit !== undefined;
   const state = { registers: packed(registers), rflags, fsBase, gsBase, window, vectors, hasUnits };
   if (/^(VER[RW]|LAR|LSL)$/.test(row.mnemonic)) state.window = withSelector(instruction, state);
-  if (row.operands.some(({ far }) => far)) state.window = withPointer(instruction, state);
+  if (row.operands.some(({ far, place }) => far && place === 'rm'))
+    state.window = withPointer(instruction, state);
   if (row.mnemonic === 'CMPXCHG' && prng.below(2) === 0) makeEqual(instruction, state);
   if (/^CMPXCHG\d/.test(row.mnemonic) && prng.below(2) === 0) makePairEqual(instruction, state);
   return state;

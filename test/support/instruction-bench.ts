@@ -84,8 +84,11 @@ export class InstructionBench {
   private readonly pristine: Uint8Array;
   private fault: string | null = null;
 
-  /** @param buffer storage of its memory ({@link BENCH_BYTES}), if it must be a particular one */
-  constructor(buffer?: ArrayBuffer) {
+  /**
+   * @param buffer storage of its memory ({@link BENCH_BYTES}), if it must be a particular one
+   * @param codeSize of 32 bits in compatibility mode
+   */
+  constructor(buffer?: ArrayBuffer, codeSize: 32 | 64 = 64) {
     this.machine = new TestMachine(BENCH_BYTES / PAGE_SIZE, talkative(this.outside), buffer);
     const { memory, processor } = this.machine;
     this.codeHpa = this.machine.map(CODE, 1);
@@ -107,6 +110,7 @@ export class InstructionBench {
     state.set('sysenterEip', Long.fromNumber(CODE + 0x400));
     state.set('sysenterEsp', Long.fromNumber(WINDOW + 0x800));
     state.set('cr0', state.get('cr0').or(Cr0.TS));
+    if (codeSize === 32) enterCode32(processor);
     const { words } = state;
     this.stateBytes = new Uint8Array(words.buffer, words.byteOffset, STATE_BYTES);
     this.pristine = this.stateBytes.slice();
@@ -172,6 +176,14 @@ export class InstructionBench {
     memory.write64(this.tablesHpa + Selector.DATA, 0xffff, 0x00cf9300);
     memory.write64(this.tablesHpa + Selector.TASK, 0x67, 0x00008900);
     processor.stateChanged();
+  }
+}
+
+/** Flat segments of 4 GiB, in compatibility mode. */
+function enterCode32({ state }: Processor): void {
+  for (const name of ['cs', 'ss', 'ds', 'es', 'fs', 'gs']) {
+    state.set(`${name}Limit`, Long.fromInt(-1));
+    state.set(`${name}Rights`, Long.fromNumber(name === 'cs' ? 0xc09b : 0xc093));
   }
 }
 

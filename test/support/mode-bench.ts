@@ -28,6 +28,7 @@ import { type Descriptor, descriptorHalves, Type } from './protection-bench.ts';
 import { UNIT_COSTS } from './test-processor.ts';
 
 const RAM_BYTES = 0x100000;
+const TOP_PAGE = 0xfffff000;
 
 /** Linear addresses of what the bench puts into memory; code segments of 16 bits reach CODE. */
 export const Place = {
@@ -42,6 +43,8 @@ export const Place = {
   /** Top of the stack of CPL 0 in the TSS. */
   STACK_0: 0xd000,
   DATA: 0xe000,
+  /** What the last page below 4 GiB shows. */
+  TOP: 0xff000,
 } as const;
 
 /** Selectors of the GDT, with RPL 0. */
@@ -112,7 +115,10 @@ export class ModeBench {
       costs: UNIT_COSTS,
       virtualization: {
         ...unvirtualized(memory),
-        translate: (gpa) => (gpa < RAM_BYTES ? this.ramHpa + gpa : -1),
+        translate: (gpa) => {
+          if (gpa >= TOP_PAGE) return this.ramHpa + Place.TOP + (gpa - TOP_PAGE);
+          return gpa < RAM_BYTES ? this.ramHpa + gpa : -1;
+        },
         exception: ({ vector, type, errorCode }) => {
           if (!this.catching || returnsBehind(type)) return;
           const code = errorCode === null ? '' : `(${errorCode.toString(16)})`;

@@ -181,8 +181,10 @@ export function contradictions(
   found.push(...vectorContradictions(effects, runs));
   if (effects.calls.length === 0 && !isSameOther(a1.initial, a1.state)) found.push('other state');
   if (!isSameOther(a1.state, a2.state)) found.push('other state');
-  // What ENTER has pushed before a fault stays there, below the stack pointer.
-  const mayLeave = instruction.row.mnemonic === 'ENTER' ? effects.memory.map(uncertain) : [];
+  // What ENTER and PUSHA have pushed before a fault stays there, below the stack pointer.
+  const mayLeave = /^(ENTER|PUSHA)/.test(instruction.row.mnemonic)
+    ? effects.memory.map(uncertain)
+    : [];
   found.push(...windowContradictions(faulted ? mayLeave : effects.memory, instruction, runs));
   return found;
 }

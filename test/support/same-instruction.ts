@@ -4,6 +4,8 @@
 import Long from 'long';
 import {
   type AssemblyOperand,
+  addressWidthOf,
+  type CodeSize,
   type Instruction,
   type MemoryOperand,
   type Operand,
@@ -28,14 +30,19 @@ export function operandText(operand: Operand, end: Long): string {
 }
 
 /** An operand as an assembler states it, in the same form; `width` is that of the operation. */
-export function askedText(asked: AssemblyOperand, decoded: Operand): string {
+export function askedText(
+  asked: AssemblyOperand,
+  decoded: Operand,
+  codeSize: CodeSize = 64,
+): string {
   if (asked.kind === 'register') return operandText({ ...asked, ...asked.register }, Long.ZERO);
   if (asked.kind === 'number') {
     if (decoded.kind === 'relative') return `target ${asked.value.toUnsigned()}`;
     return `number ${modulo(asked.value, decoded.kind === 'immediate' ? decoded.width : 64)}`;
   }
+  if (asked.kind === 'pointer') return `pointer ${asked.selector}:${asked.offset}`;
   const { base, index, scale, width, segment, displacement } = asked;
-  const addressWidth = (base ?? index)?.width === 32 ? 32 : 64;
+  const addressWidth = addressWidthOf(asked, 0, codeSize) as CodeSize;
   const memory: MemoryOperand = {
     ...{ kind: 'memory', width, segment, displacement, addressWidth, ripRelative: false },
     base: base?.number ?? -1,

@@ -42,7 +42,7 @@ export function parseGasInstruction(
 ): InstructionBody | null {
   const name = cursor.keyword();
   const { place } = cursor;
-  const named = gasMnemonic(name);
+  const named = gasMnemonic(name, context.intel);
   const string = stringMnemonic(name);
   if (named === null && string === null) return unknownName(cursor, context, name);
   cursor.take();
@@ -278,7 +278,7 @@ function numberText(number: number, place: Place): NumberOperandText {
 
 /** Instructions whose memory has no size, whatever a text says. */
 const SIZELESS =
-  /^(PREFETCH\w*|CLFLUSH\w*|CLWB|INVLPG|LEA|[LS][GI]DT|L[SFG]S|VMXON|VMCLEAR|VMPTR(LD|ST))$/;
+  /^(PREFETCH\w*|CLFLUSH\w*|CLWB|INVLPG|LEA|[LS][GI]DT|L[SFGED]S|BOUND|VMXON|VMCLEAR|VMPTR(LD|ST))$/;
 
 /** An operand with the width that the mnemonic or its kind gives it. */
 function sizedOperand(

@@ -96,8 +96,8 @@ function loadFar(number: number): Meaning {
 }
 
 /**
- * The requested privilege level of the first is raised to that of the second. What is high enough is
- * not written, so that it may lie in a page that cannot be.
+ * The requested privilege level of the first is raised to that of the second. What is high enough
+ * is not written, so that it may lie in a page that cannot be.
  */
 const arpl: Meaning = (d, dst, src) => {
   const x = d.read(dst);

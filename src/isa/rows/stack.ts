@@ -78,7 +78,7 @@ const popFlags: Meaning = (d) => {
 const stack = { operandSize: 'default64' } as const;
 const stackSystem = { operandSize: 'default64', cost: 'system' } as const;
 
-/** PUSHA and POPA: the general registers in the order of their numbers, but for the stack pointer. */
+/** PUSHA and POPA: the general registers by number. POPA leaves the stack pointer out. */
 const pushAll: Meaning = (d) => {
   const w = d.instruction.width;
   const values = ALL_GPRS.map((number) => d.register(w, number));

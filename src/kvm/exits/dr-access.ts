@@ -1,5 +1,5 @@
-// MOV to or from a debug register: the first one gives them to the guest, until the next exit. Linux
-// arch/x86/kvm/vmx/vmx.c, handle_dr and vmx_sync_dirty_debug_regs.
+// MOV to or from a debug register: the first one gives them to the guest, until the next exit.
+// Linux arch/x86/kvm/vmx/vmx.c, handle_dr and vmx_sync_dirty_debug_regs.
 
 import { Cr4, Dr7, Vector, Word } from '../../cpu/index.ts';
 import { fieldIndex, Primary } from '../../vmx/index.ts';
