@@ -180,7 +180,7 @@ export class FloatUnit {
     this.exactly((exact) => exact.squareRoot(DOUBLE, x));
   }
 
-  /** Of singles: as numbers, whose sums, products and quotients the engine rounds only once more. */
+  /** Of singles: as numbers, whose sums, products and quotients need only be rounded once more. */
   private takeSingles(x: number, y: number): boolean {
     if (!(this.isUsual && isOrdinarySingle(x) && isOrdinarySingle(y))) return false;
     singleWords[0] = x;
@@ -363,7 +363,7 @@ function isOrdinarySingle(bits: number): boolean {
   return exponent !== 0x7f800000;
 }
 
-/** What rounding a sum has lost, if nothing overflows (Knuth, "The Art of Computer Programming"). */
+/** What rounding a sum has lost, if nothing overflows (Knuth, "Seminumerical Algorithms"). */
 function errorOfSum(x: number, y: number, sum: number): number {
   const part = sum - x;
   return x - (sum - part) + (y - part);

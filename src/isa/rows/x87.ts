@@ -8,7 +8,7 @@ import { instruction } from '../notation.ts';
 const FPU_QUADWORDS = 20;
 const XMM_START = 160;
 const AREA_BYTES = 512;
-/** Of the image, what has to lie in its segment before alignment counts, on the processors at hand. */
+/** What of it has to lie in its segment before alignment counts, on the processors at hand. */
 const SEGMENT_CHECK_BYTES = 4;
 
 /** Only 64-bit code reaches, and saves, the upper eight. */
