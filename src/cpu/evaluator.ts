@@ -165,7 +165,13 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
     return Long.fromBits(this.linearLow, this.linearHigh);
   }
 
-  align(operand: Operand, bytes: number): void {
+  align(operand: Operand, bytes: number, span = 0): void {
+    if (span > 0 && operand.kind === 'memory') {
+      this.linear(operand.segment, this.effective(operand), span, Access.READ);
+      if (this.firstSegmented !== Segment.ES && !isCanonical(this.linearHigh)) {
+        throw new GuestFault(operand.segment === Segment.SS ? Vector.SS : Vector.GP, 0);
+      }
+    }
     if ((this.linearAddress(operand).low & (bytes - 1)) !== 0) throw new GuestFault(Vector.GP, 0);
   }
 

@@ -163,8 +163,11 @@ export interface Domain<V, B> {
   write(operand: Operand, value: V): void;
   /** The effective address (offset in its segment) of a memory operand. */
   address(operand: Operand): V;
-  /** #GP(0) unless the linear address of a memory operand is a multiple of `bytes`. */
-  align(operand: Operand, bytes: number): void;
+  /**
+   * #GP(0) unless the linear address of a memory operand is a multiple of `bytes`. With a `span`,
+   * look first whether that many bytes lie in the segment, or the address is canonical.
+   */
+  align(operand: Operand, bytes: number, span?: number): void;
   /** A general-purpose register by number. */
   register(width: Width, number: number): V;
   setRegister(width: Width, number: number, value: V): void;

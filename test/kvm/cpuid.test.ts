@@ -45,8 +45,18 @@ describe('CPUID', () => {
     ['CLFLUSH', 3, 19, 1],
     ['CMOV', 3, 15, 1],
     ['PAT', 3, 16, 1],
-    ['no FPU', 3, 0, 0],
-    ['no SSE2', 3, 26, 0],
+    ['an FPU', 3, 0, 1],
+    ['VME', 3, 1, 1],
+    ['DE', 3, 2, 1],
+    ['PSE', 3, 3, 1],
+    ['PGE', 3, 13, 1],
+    ['PSE-36', 3, 17, 1],
+    ['PCID', 2, 17, 1],
+    ['no MMX', 3, 23, 0],
+    ['FXSAVE', 3, 24, 1],
+    ['SSE', 3, 25, 1],
+    ['SSE2', 3, 26, 1],
+    ['no SSE3', 2, 0, 0],
   ])('leaf 1 offers %s', (_, register, number, value) => {
     expect(bit(number)(cpuid(1)[register] ?? 0n)).toBe(value);
   });

@@ -258,17 +258,17 @@ describe('MOV to a control register', () => {
   });
 
   // The guest starts with PAE and PGE, and does not see VMXE.
-  const CR4 = 0xa0n;
+  const CR4 = 0x6a0n;
   test.each([
     ['nothing changed', 'nop', -1, CR4],
-    ['PGE cleared', 'btr rax, 7', -1, 0x20n],
-    ['TSD set', 'bts rax, 2', -1, 0xa4n],
-    ['PSE set', 'bts rax, 4', -1, 0xb0n],
+    ['PGE cleared', 'btr rax, 7', -1, 0x620n],
+    ['TSD set', 'bts rax, 2', -1, 0x6a4n],
+    ['PSE set', 'bts rax, 4', -1, 0x6b0n],
     ['VMXE set: VMX is not offered', 'bts rax, 13', 13, CR4],
     ['PAE cleared in 64-bit mode', 'btr rax, 5', 13, CR4],
     ['reserved bit 15 set', 'bts rax, 15', 13, CR4],
-    ['PCIDE set', 'bts rax, 17', -1, 0x200a0n],
-    ['UMIP set', 'bts rax, 11', -1, 0x8a0n],
+    ['PCIDE set', 'bts rax, 17', -1, 0x206a0n],
+    ['UMIP set', 'bts rax, 11', -1, 0xea0n],
     ['OSXSAVE set, which is not offered', 'bts rax, 18', 13, CR4],
     ['bit 63 set', 'bts rax, 63', 13, CR4],
   ])('CR4, %s', (_, operation, vector, value) => {

@@ -12,6 +12,7 @@ import {
   ROWS,
   type Row,
   syntax,
+  type Unit,
 } from '../../src/isa/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import { ANYWHERE, randomEncoding } from './row-encodings.ts';
@@ -43,6 +44,12 @@ const PRIVILEGES: Readonly<Record<Privilege, string>> = {
   pmc: '#GP(0) if CR4.PCE is 0 and CPL is not 0',
   umip: '#GP(0) if CR4.UMIP is 1 and CPL is not 0',
   hidden: '#UD unless CPL is 0',
+};
+
+const UNITS: Readonly<Record<Unit, string>> = {
+  sse: '#UD if CR0.EM is 1 or CR4.OSFXSR is 0, #NM if CR0.TS is 1',
+  fpu: '#NM if CR0.EM or CR0.TS is 1',
+  wait: '#NM if CR0.MP and CR0.TS are 1',
 };
 
 /** The whole page. */
@@ -110,6 +117,7 @@ function faults(row: Row, effects: Effects): string[] {
   const accesses = effects.memory.length > 0 || row.operands.some((spec) => spec.memoryWidth > 0);
   return [
     ...(row.protectedOnly ? ['#UD in real and virtual-8086 mode'] : []),
+    ...(row.unit === undefined ? [] : [UNITS[row.unit]]),
     ...(row.privilege === undefined ? [] : [PRIVILEGES[row.privilege]]),
     ...effects.raises.map((vector) => `may raise #${vector}`),
     ...(accesses ? ['memory may raise #GP #SS #PF'] : []),

@@ -32,6 +32,7 @@ export function randomEncoding(
   }
   if (pattern.modrm !== 'none') placeModrm(parts);
   for (const bytes of pattern.immediateBytes) parts.tail.push(...immediate(parts, bytes));
+  if (pattern.suffix >= 0) parts.tail.push(pattern.suffix);
   // A REX that says nothing else makes SPL to DIL of AH to BH. Branches would reach less far.
   const isBranch = row.operands[0]?.place === 'relative';
   const mayTakeRex = codeSize === 64 && !pattern.vex && !isBranch;

@@ -8,6 +8,8 @@ import { instruction } from '../notation.ts';
 const FPU_QUADWORDS = 20;
 const XMM_START = 160;
 const AREA_BYTES = 512;
+/** Of the image, what has to lie in its segment before alignment counts, on the processors at hand. */
+const SEGMENT_CHECK_BYTES = 4;
 
 /** Only 64-bit code reaches, and saves, the upper eight. */
 function xmmCount<V, B>(d: Domain<V, B>): number {
@@ -22,7 +24,7 @@ function within<V, B>(d: Domain<V, B>, start: V, bytes: number): V {
 
 const save: Meaning = (d, dst) => {
   const { segment } = asMemory(dst);
-  d.align(dst, 16);
+  d.align(dst, 16, SEGMENT_CHECK_BYTES);
   const start = d.address(dst);
   const at = (bytes: number) => within(d, start, bytes);
   // It may lie in two pages: all is stored, or nothing. Processors look at the end first.
@@ -41,7 +43,7 @@ const save: Meaning = (d, dst) => {
 
 const restore: Meaning = (d, src) => {
   const { segment } = asMemory(src);
-  d.align(src, 16);
+  d.align(src, 16, SEGMENT_CHECK_BYTES);
   const start = d.address(src);
   const load = (bytes: number) => d.load(64, segment, within(d, start, bytes));
   d.load(8, segment, within(d, start, AREA_BYTES - 1));
