@@ -205,6 +205,17 @@ const REGISTERS: readonly Decision[] = [
     'of several loads of SS only the first is sure to have a shadow',
     'Masking Exceptions and Interrupts When Switching Stacks',
   ),
+  qemu(
+    'debug-64',
+    /sysret|syscall/,
+    'SYSCALL and SYSRET trap by TF as they leave it',
+    'Single-Step Exception Condition',
+  ),
+  qemuStops(
+    'debug-real',
+    'QEMU crashes at a breakpoint on an instruction of real mode',
+    'Instruction-Breakpoint Exception Condition',
+  ),
   bochs(
     'debug-single-step',
     /^sti/,
