@@ -244,7 +244,9 @@ function complete(
   }
   // They always use the same registers.
   if (mnemonic === 'MONITOR' || mnemonic === 'MWAIT') return [];
-  if (mnemonic === 'STR' && first.kind === 'register') return [narrowed(first, 32)];
+  if (/^(STR|P?MOVMSK\w+)$/.test(mnemonic) && first.kind === 'register') {
+    return [narrowed(first, 32), ...operands.slice(1)];
+  }
   if (operands.length === 1) {
     const accumulator = REGISTERS.get({ 8: 'al', 16: 'ax', 32: 'eax', 64: '' }[suffix ?? 64]);
     if (SHIFTS.test(mnemonic)) return [first, numberText(1, place)];
