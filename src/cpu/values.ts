@@ -186,7 +186,7 @@ export class Values {
   }
 
   truncate(width: Width, x: Slot): Slot {
-    return this.cut(width, this.words[x], this.words[x + 1]);
+    return width === 64 ? x : this.cut(width, this.words[x], this.words[x + 1]);
   }
 
   lowestBit(x: Slot): Slot {
