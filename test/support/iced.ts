@@ -63,7 +63,7 @@ function theirText(instruction: Theirs): string {
   const name = `${MNEMONICS.get(mnemonic) ?? mnemonic.toUpperCase()}${width}`;
   const operands: string[] = [];
   for (let i = 0; !IMPLIED.test(name) && i < instruction.opCount; i++) {
-    operands.push(theirOperand(instruction, i));
+    if (!POINTERS.has(instruction.opKind(i))) operands.push(theirOperand(instruction, i));
   }
   const isString = instruction.isStringInstruction;
   const repeat = instruction.hasRepnePrefix ? 'repne' : instruction.hasRepPrefix ? 'rep' : 'none';
@@ -96,6 +96,7 @@ const MNEMONICS: ReadonlyMap<string, string> = new Map([
   ['Popf', 'POPFW'],
   ['Pusha', 'PUSHAW'],
   ['Popa', 'POPAW'],
+  ['Wait', 'FWAIT'],
 ]);
 
 function theirOperand(instruction: Theirs, i: number): string {
@@ -118,6 +119,13 @@ function theirOperand(instruction: Theirs, i: number): string {
     }
   }
 }
+
+/** What MASKMOVDQU writes to, which its text does not say. */
+const POINTERS: ReadonlySet<OpKind> = new Set([
+  OpKind.MemorySegDI,
+  OpKind.MemorySegEDI,
+  OpKind.MemorySegRDI,
+]);
 
 const IMMEDIATE_BITS: ReadonlyMap<OpKind, number> = new Map([
   [OpKind.Immediate16, 16],

@@ -122,6 +122,6 @@ export function forNasm(text: string): string {
   return text
     .replace(/\[rel ((?:[fg]s:)?)/, '[rel $1$$$$+')
     .replace(RELATIVE, '$1 $$$$+$2')
-    .replace(/^(cmpsd xmm\w+, )qword /, '$1')
+    .replace(/^((?:a\d\d )?cmpsd xmm\w+, )qword /, '$1')
     .replace(/^xchg (\w+), (\w+)$/, 'xchg $2, $1');
 }
