@@ -32,11 +32,11 @@ export const ROWS: readonly Row[] = [
   ...hints,
   ...protection,
   ...vmxRows,
+  ...systemRows,
   ...sseMoves,
   ...sseIntegers,
   ...sseFloats,
   ...x87Rows,
-  ...systemRows,
 ];
 
 /** Rows for the decoder alone: what no other row takes of some opcodes. */
