@@ -1,6 +1,6 @@
 // The debug registers: MOV to and from them, breakpoints on instructions, data and ports, and what
-// a debug exception leaves in them. SDM 3, "Debug Registers", "Debug Exceptions"; SDM 2, "MOV - Move
-// to/from Debug Registers".
+// a debug exception leaves in them. SDM 3, "Debug Registers", "Debug Exceptions"; SDM 2, "MOV -
+// Move to/from Debug Registers".
 
 import Long from 'long';
 import { GuestFault, Vector } from './exceptions.ts';

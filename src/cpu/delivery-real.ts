@@ -42,7 +42,7 @@ export function enterVirtualHandler(processor: Processor, event: DeliveredEvent)
   }
   const image = isRestricted ? virtualImage(flags) : flags;
   enterByVector(processor, event.vector, words[Word.RIP] + event.instructionLengthBytes, image, 0);
-  words[Word.RFLAGS] &= ~(Rflags.TF | Rflags.NT | (isRestricted ? Rflags.VIF : Rflags.IF));
+  words[Word.RFLAGS] &= ~(Rflags.TF | (isRestricted ? Rflags.VIF : Rflags.IF));
   return true;
 }
 

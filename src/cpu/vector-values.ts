@@ -1,5 +1,5 @@
-// XMM registers, packed integers and floating-point numbers of the domain of concrete values.
-// SDM 1, "Programming with Intel SSE" and "Programming with Intel SSE2".
+// XMM registers, packed integers and floating-point numbers of the domain of concrete values. SDM
+// 1, "Programming with Intel SSE" and "Programming with Intel SSE2".
 
 import type { FloatFunction, LaneFunction } from '../isa/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';

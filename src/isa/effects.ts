@@ -38,8 +38,8 @@ export interface MemoryEffect {
 /**
  * What one execution (one iteration under REP) does. Flags are masks of RFLAGS bits. A register or
  * flag counts as read only if its incoming value makes a difference to what is written, accessed or
- * decided. Not listed: registers of other kinds, which only the system functions in `calls` reach; and
- * the faults that come with privilege, memory and jumps.
+ * decided. Not listed: registers of other kinds, which only the system functions in `calls` reach;
+ * and the faults that come with privilege, memory and jumps.
  */
 export interface Effects {
   readonly registersRead: readonly RegisterBytes[];

@@ -192,7 +192,8 @@ function isExtended(row: Row, index: number): boolean {
 function takesOperandWidth(row: Row, width: Width): boolean {
   // What is 64 bits wide without REX.W would get one all the same.
   if (row.width !== 0) {
-    const isWide = row.width === 64 && row.operandSize !== undefined;
+    const isDefault = row.operandSize !== undefined && row.operandSize !== 'dword';
+    const isWide = row.width === 64 && isDefault;
     return row.width === width && (!isWide || row.operands.length > 0);
   }
   if (width === 64) return row.operands.length === 0;

@@ -1,6 +1,6 @@
 // The guest's CR0, CR4 and EFER.LMA, as opposed to what the processor runs with: VMX operation
-// needs bits set that the guest does not see. Linux arch/x86/kvm/x86.c, kvm_set_cr0 and kvm_set_cr4, and
-// vmx/vmx.c, vmx_set_cr0, vmx_set_cr4, vmx_set_efer, enter_lmode and exit_lmode.
+// needs bits set that the guest does not see. Linux arch/x86/kvm/x86.c, kvm_set_cr0 and
+// kvm_set_cr4, and vmx/vmx.c, vmx_set_cr0, vmx_set_cr4, vmx_set_efer, enter_lmode and exit_lmode.
 
 import Long from 'long';
 import {

@@ -20,10 +20,10 @@ const bits = (...numbers: number[]) => numbers.reduce((mask, bit) => mask | (1 <
  */
 const FEATURES_ECX = bits(13, 17, 21, 22, 23, 24, 30, 31);
 /**
- * EDX: FPU 0, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, CMPXCHG8B 8, SYSENTER 11, PGE 13, CMOV 15, PAT 16,
- * PSE-36 17, CLFLUSH 19, FXSR 24, SSE 25, SSE2 26.
+ * EDX: FPU 0, VME 1, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, CMPXCHG8B 8, SYSENTER 11, PGE 13, CMOV 15,
+ * PAT 16, PSE-36 17, CLFLUSH 19, FXSR 24, SSE 25, SSE2 26.
  */
-const FEATURES_EDX = bits(0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19, 24, 25, 26);
+const FEATURES_EDX = bits(0, 1, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19, 24, 25, 26);
 /** EDX: an APIC that is not switched off in IA32_APIC_BASE. */
 const APIC_FEATURE = bits(9);
 /**

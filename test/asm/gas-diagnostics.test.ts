@@ -40,7 +40,7 @@ test.each([
     'movl %rax, %ebx',
     '1:1: invalid combination of instruction and operands (MOV r/m32, r32, MOV r32, r/m32, MOV r32, imm32, MOV r/m32, imm32, MOV r32, Sreg)',
   ],
-  ['mov %xmm0, %rax', "1:5: register 'xmm0' is not supported here"],
+  ['mov %ymm0, %rax', "1:5: register 'ymm0' is not supported here"],
   ['mov %foo, %rax', "1:5: there is no register 'foo'"],
   [
     'mov (%rax,%rsp), %eax',

@@ -97,7 +97,8 @@ describe.skipIf(noTools !== null).each(BUILDS)(
       const { stdout } = await vmxlab(folder, ['disasm', file]);
       const all = (text: string, pattern: RegExp) =>
         [...text.matchAll(pattern)].map(([, address, rest]) => `${address} ${rest}`);
-      const labels = all(printed, /^0*([\da-f]+) <(\S+)>:$/gm);
+      // What stands before the first symbol, a multiboot header, has no name of its own.
+      const labels = all(printed, /^0*([\da-f]+) <([^\s-]+)>:$/gm);
       expect(all(stdout, /^0*([\da-f]+) <(\S+)>:$/gm)).toEqual(labels);
       expect(labels.length).toBeGreaterThan(5);
       const instructions = all(printed, /^ *([\da-f]+):\t((?:[\da-f]{2} )+)/gm).map((line) => {

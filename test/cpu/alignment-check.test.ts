@@ -1,6 +1,6 @@
 // Alignment checking at CPL 3. SDM 3, "Interrupt 17 - Alignment Check Exception (#AC)". What the
-// manual leaves open was looked up on an Intel processor: #AC comes after a fault for an address that
-// is not canonical and before page faults, and accesses of 128 bits have rules of their own.
+// manual leaves open was looked up on an Intel processor: #AC comes after a fault for an address
+// that is not canonical and before page faults, and accesses of 128 bits have rules of their own.
 
 import { describe, expect, test } from 'vitest';
 import { BareMachine } from '../support/bare-machine.ts';
@@ -9,6 +9,7 @@ import { At } from '../support/vmx-bench.ts';
 const AM = 0x40000;
 const AC = 0x40000;
 const RF = 0x10000;
+const OSFXSR = 0x200;
 const DATA = At.DATA;
 
 interface Setting {
@@ -20,6 +21,7 @@ interface Setting {
 function machine({ cpl = 3, am, ac }: Setting = {}): BareMachine {
   const bare = new BareMachine(cpl);
   if (am !== false) bare.set('cr0', bare.get('cr0') + AM);
+  bare.set('cr4', bare.get('cr4') | OSFXSR);
   if (ac !== false) bare.set('rflags', 2 + AC);
   bare.machine.processor.stateChanged();
   return bare;
@@ -67,6 +69,16 @@ test.each<[string, number]>([
   [`lgs ebx, [${DATA + 2}]`, CHECKED],
   [`lgs bx, [${DATA + 2}]`, DONE],
   [`verr [${DATA + 1}]`, CHECKED],
+  // Accesses of 128 bits are exempt, smaller ones of the same instructions are not.
+  [`movdqu xmm0, [${DATA + 1}]`, DONE],
+  [`movups [${DATA + 1}], xmm0`, DONE],
+  [`movdqu xmm0, [${DATA + 0xff9}]`, DONE],
+  [`movdqa xmm0, [${DATA + 8}]`, 13],
+  [`movq xmm0, [${DATA + 4}]`, CHECKED],
+  [`movsd xmm0, [${DATA + 4}]`, CHECKED],
+  [`addss xmm0, [${DATA + 2}]`, CHECKED],
+  [`stmxcsr [${DATA + 2}]`, CHECKED],
+  [`fnstcw [${DATA + 1}]`, CHECKED],
   // Without an access to data.
   [`prefetcht0 [${DATA + 1}]`, DONE],
   [`clflush [${DATA + 1}]`, DONE],

@@ -1,7 +1,7 @@
 // Breakpoints in the debug registers, general detect, and what a debug exception leaves in DR6, DR7
 // and on the stack. SDM 3, "Debug Exceptions" ("Instruction-Breakpoint Exception Condition", "Data
-// Memory and I/O Breakpoint Exception Conditions", "General-Detect Exception Condition"), "Breakpoint
-// Field Recognition" and "Masking Instruction Breakpoints".
+// Memory and I/O Breakpoint Exception Conditions", "General-Detect Exception Condition"),
+// "Breakpoint Field Recognition" and "Masking Instruction Breakpoints".
 
 import { describe, expect, test } from 'vitest';
 import { BareMachine } from '../support/bare-machine.ts';

@@ -1,5 +1,5 @@
-// What ours has to print for an image: what both emulators print where they agree, and elsewhere what
-// decisions.ts says.
+// What ours has to print for an image: what both emulators print where they agree, and elsewhere
+// what decisions.ts says.
 
 import type { Decision } from './decisions.ts';
 
@@ -28,13 +28,13 @@ export function expectation(
       lines.push(ofBochs ?? '');
       continue;
     }
-    const decided = decision === undefined ? null : decidedLine(decision, ofQemu, ofBochs);
-    if (decision !== undefined && decided !== null) used.add(decision);
-    else
-      undecided.push(
-        `line ${i + 1}\n  QEMU:  ${ofQemu ?? '(nothing)'}\n  Bochs: ${ofBochs ?? '(nothing)'}`,
-      );
-    lines.push(decided ?? ofBochs ?? ofQemu ?? '');
+    if (decision === undefined) {
+      const [left, right] = [ofQemu, ofBochs].map((line) => line ?? '(nothing)');
+      undecided.push(`line ${i + 1}\n  QEMU:  ${left}\n  Bochs: ${right}`);
+      continue;
+    }
+    used.add(decision);
+    lines.push(decidedLine(decision, ofQemu ?? '', ofBochs ?? ''));
   }
   return { lines, undecided, used };
 }
@@ -51,11 +51,7 @@ function decides(decision: Decision, ofQemu: string | null, ofBochs: string | nu
   return matches && (ofQemu !== ofBochs || decision.right === 'neither');
 }
 
-function decidedLine(
-  decision: Decision,
-  ofQemu: string | null,
-  ofBochs: string | null,
-): string | null {
-  if (decision.right === 'neither') return decision.ours?.(ofBochs ?? '') ?? null;
+function decidedLine(decision: Decision, ofQemu: string, ofBochs: string): string {
+  if (decision.right === 'neither') return decision.ours?.(ofBochs) ?? ofBochs;
   return decision.right === 'qemu' ? ofQemu : ofBochs;
 }

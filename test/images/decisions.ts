@@ -1,6 +1,6 @@
-// Where QEMU's TCG and Bochs disagree about an image: who is right, and which section of the SDM says
-// so. A decision that nothing needs any more fails. Sections are those of volume 3 unless they are pages
-// of instructions, which are in volume 2.
+// Where QEMU's TCG and Bochs disagree about an image, or agree and are known to be wrong: who is
+// right, and which section of the SDM says so. A decision that nothing needs any more fails.
+// Sections are those of volume 3 unless they are pages of instructions, which are in volume 2.
 
 /** What is known of QEMU 7.2 and Bochs 2.7 and shows in several images. */
 const NO_LIMITS = 'TCG checks neither limits nor types of segments, nor that they are null';
@@ -205,6 +205,17 @@ const REGISTERS: readonly Decision[] = [
     'of several loads of SS only the first is sure to have a shadow',
     'Masking Exceptions and Interrupts When Switching Stacks',
   ),
+  qemu(
+    'debug-64',
+    /sysret|syscall/,
+    'SYSCALL and SYSRET trap by TF as they leave it',
+    'Single-Step Exception Condition',
+  ),
+  qemuStops(
+    'debug-real',
+    'QEMU crashes at a breakpoint on an instruction of real mode',
+    'Instruction-Breakpoint Exception Condition',
+  ),
   bochs(
     'debug-single-step',
     /^sti/,
@@ -267,6 +278,12 @@ const SEGMENTS: readonly Decision[] = [
   bochs('call-gates-32', /^landed/, 'the RPL of CS is the CPL', 'CALL—Call Procedure'),
   bochs('real-interrupts', /offset/, NO_LIMITS, 'Limit Checking'),
   bochs('unreal-mode', /#GP/, NO_LIMITS, 'Limit Checking'),
+  bochs(
+    'virtual-8086-extensions',
+    /./,
+    'TCG has neither of the extensions',
+    'Interrupt and Exception Handling in Virtual-8086 Mode',
+  ),
   bochs('virtual-8086', /#GP/, NO_LIMITS, 'Limit Checking'),
   bochs('compatibility-mode', /limits|null/, NO_LIMITS, 'Limit Checking'),
   bochs(
@@ -350,6 +367,20 @@ const EVENTS: readonly Decision[] = [
     /^rsp=/,
     'an IRET of 64-bit mode always pops SS and RSP, whatever its operand size',
     'IRET/IRETD/IRETQ—Interrupt Return',
+  ),
+  bochs('far-transfers-64', /not canonical/, LATE_FAULT, 'JMP—Jump'),
+  bochs('far-transfers-64', /^L and D/, 'L with D is reserved', 'JMP—Jump'),
+  bochs(
+    'far-transfers-64',
+    /^lfs|^rbx/,
+    'with REX.W the offset in memory has 64 bits',
+    'LDS/LES/LFS/LGS/LSS—Load Far Pointer',
+  ),
+  bochs(
+    'far-transfers-64',
+    /^lss, null/,
+    'a null selector in SS has to have the CPL as its RPL',
+    'LDS/LES/LFS/LGS/LSS—Load Far Pointer',
   ),
   bochs('iret-64-canonical', /./, LATE_FAULT, 'IRET/IRETD/IRETQ—Interrupt Return'),
   bochs(

@@ -1,16 +1,14 @@
-// The other side of the images: QEMU's TCG and Debian's Bochs, each run in a folder of its own. QEMU is
-// the multiboot loader by itself; Bochs gets a ROM in the place of its BIOS (lib/bochs-rom.asm), which
-// contains the image. What an image prints goes to port E9H.
+// The other side of the images: QEMU's TCG and Debian's Bochs, each run in a folder of its own.
+// QEMU is a multiboot loader itself; Bochs gets a ROM in the place of its BIOS, which contains the
+// image (lib/bochs-rom.asm). What an image prints goes to port E9H.
 
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { LIBRARY } from './sources.ts';
 
 export type Emulator = 'qemu' | 'bochs';
-
-const LIBRARY = fileURLToPath(new URL('lib/', import.meta.url));
 
 const PROGRAMS: Readonly<Record<Emulator, string>> = {
   qemu: 'qemu-system-x86_64',
@@ -108,7 +106,10 @@ async function runBochs(setting: Setting, image: Uint8Array, processors: number)
   return execute(setting, PROGRAMS.bochs, ['-q', '-f', 'bochsrc', '-rc', 'commands']);
 }
 
-/** The display is a VNC server that waits for nobody; the word on port 8900H is a panic, which ends it. */
+/**
+ * The display is a VNC server that waits for nobody. The word that an image writes to port 8900H
+ * is a panic, which ends Bochs.
+ */
 function bochsConfiguration(processors: number): string {
   const without = ['speaker', 'biosdev', 'iodebug', 'parallel', 'gameport', 'extfpuirq'];
   return [

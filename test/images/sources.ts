@@ -25,17 +25,19 @@ export function processorsOf(name: string): number {
   return found < 0 ? 1 : found + 2;
 }
 
-/** Assemble an image or a file of the library. Throws the errors. */
-export function assembleImage(
-  name: string,
-  defines: Readonly<Record<string, string>> = {},
-): Uint8Array {
+const assembledImages = new Map<string, Uint8Array>();
+
+/** An image as our assembler makes it, once. Throws its errors. */
+export function assembleImage(name: string): Uint8Array {
+  const known = assembledImages.get(name);
+  if (known !== undefined) return known;
   const text = readFileSync(sourceFile(name), 'utf8');
   const readFile = (path: string) => {
     const file = join(LIBRARY, path);
     return existsSync(file) ? readFileSync(file, 'utf8') : null;
   };
-  const assembled = assemble({ name: `${name}.asm`, text }, { readFile, defines });
-  if (assembled.kind === 'ok') return assembled.bytes;
-  throw new Error(assembled.errors.map(formatDiagnostic).join('\n'));
+  const assembled = assemble({ name: `${name}.asm`, text }, { readFile });
+  if (assembled.kind !== 'ok') throw new Error(assembled.errors.map(formatDiagnostic).join('\n'));
+  assembledImages.set(name, assembled.bytes);
+  return assembled.bytes;
 }

@@ -143,7 +143,8 @@ function differences(chunk: readonly Sample[], codeSize: CodeSize): string[] {
   if (assembled.kind === 'errors') {
     return assembled.errors.map(({ sourceLine, message }) => `${sourceLine}: ${message}`);
   }
-  const theirs = assembleSourceWithNasm(source);
+  const theirs = nasmOf(source);
+  if (typeof theirs === 'string') return [theirs];
   return chunk.flatMap((sample, i) => {
     if (lines[i] === '') return [];
     const at = (i + EMPTY_SLOTS) * SLOT_BYTES;
@@ -153,6 +154,17 @@ function differences(chunk: readonly Sample[], codeSize: CodeSize): string[] {
     const [nasm, ours] = made.map((slot) => Buffer.from(slot).toString('hex'));
     return [`${describeSample(sample)} => ${lines[i]}: NASM ${nasm}, ours ${ours}`];
   });
+}
+
+/** The bytes, or the lines that NASM refuses. */
+function nasmOf(source: string): Uint8Array | string {
+  try {
+    return assembleSourceWithNasm(source);
+  } catch (thrown) {
+    const written = source.split('\n');
+    const lines = [...String(thrown).matchAll(/asm:(\d+): error/g)];
+    return `NASM refuses ${lines.map(([, line]) => written[Number(line) - 1]).join('; ')}`;
+  }
 }
 
 /** 0F 1A and 0F 1B with 16-bit addresses, which MPX excludes, and objdump garbles. */

@@ -26,8 +26,8 @@ const isFault = (trap: number) => trap !== COMPLETED;
 export const DEPARTURES: readonly Departure[] = [
   {
     reason:
-      'a far RET from a 16-bit stack to 64-bit code releases memory with or without a carry out of ' +
-      'SP, by rules of its own',
+      'a far RET from a 16-bit stack to 64-bit code releases memory with or without a carry out ' +
+      'of SP, by rules of its own',
     applies: ({ row, codeSize }) =>
       codeSize === 16 && row.mnemonic.startsWith('RETF') && row.operands.length > 0,
     upperParts: [Gpr.RSP],
@@ -39,8 +39,8 @@ export const DEPARTURES: readonly Departure[] = [
   },
   {
     reason:
-      'a far JMP to compatibility mode leaves the upper half of RSP alone here; the processor does ' +
-      'not keep it, and the SDM says that it is undefined there',
+      'a far JMP to compatibility mode leaves the upper half of RSP alone here; the processor ' +
+      'does not keep it, and the SDM says that it is undefined there',
     applies: ({ row, codeSize }) => codeSize === 64 && row.mnemonic === 'JMP',
     upperHalves: [Gpr.RSP],
   },

@@ -63,7 +63,8 @@ function theirText(instruction: Theirs): string {
   const name = `${MNEMONICS.get(mnemonic) ?? mnemonic.toUpperCase()}${width}`;
   const operands: string[] = [];
   for (let i = 0; !IMPLIED.test(name) && i < instruction.opCount; i++) {
-    if (!POINTERS.has(instruction.opKind(i))) operands.push(theirOperand(instruction, i));
+    // What a string or MASKMOVQ stores to is not written.
+    if (!IMPLIED_MEMORY.has(instruction.opKind(i))) operands.push(theirOperand(instruction, i));
   }
   const isString = instruction.isStringInstruction;
   const repeat = instruction.hasRepnePrefix ? 'repne' : instruction.hasRepPrefix ? 'rep' : 'none';
@@ -120,8 +121,7 @@ function theirOperand(instruction: Theirs, i: number): string {
   }
 }
 
-/** What MASKMOVDQU writes to, which its text does not say. */
-const POINTERS: ReadonlySet<OpKind> = new Set([
+const IMPLIED_MEMORY: ReadonlySet<OpKind> = new Set([
   OpKind.MemorySegDI,
   OpKind.MemorySegEDI,
   OpKind.MemorySegRDI,
