@@ -4,8 +4,7 @@
 //     -o hello.elf guest-programs/hello.c
 //   npx vmxlab run hello.elf --vcpus 4
 //
-// Guests have neither a C library nor floating point nor SSE; docs/guest-programs.md says what they
-// have.
+// Guests have no C library; docs/guest-programs.md says what they have.
 
 typedef unsigned long u64;
 
