@@ -10,6 +10,7 @@ import {
   type Operand,
 } from '../isa/index.ts';
 import { PAGE_SHIFT, PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import type { Region } from './compiled/compiler.ts';
 
 /** Cycles that instructions take. */
 export interface InstructionCosts {
@@ -39,6 +40,21 @@ export interface Block {
   readonly instructions: readonly Prepared[];
   /** Cleared when the bytes of any of them have changed. */
   valid: boolean;
+  /** What was made of it, and is cleared with it. */
+  readonly dependents: Region[];
+  /** How often it was entered since compiled code was made of it last. */
+  heat: number;
+  /** What was made of it as an entry. */
+  region: Region | null;
+}
+
+export function newBlock(instructions: readonly Prepared[]): Block {
+  return { instructions, valid: true, dependents: [], heat: 0, region: null };
+}
+
+function invalidate(block: Block): void {
+  block.valid = false;
+  for (const dependent of block.dependents) dependent.valid = false;
 }
 
 /** Stands in for operands that an instruction does not have. */
@@ -90,7 +106,7 @@ export class CodeCache {
       at += decoded.instruction.lengthBytes;
       if (endsBlock(decoded.instruction)) break;
     }
-    const block = { instructions, valid: true };
+    const block = newBlock(instructions);
     this.enter(hpa, at - hpa, block);
     return block;
   }
@@ -98,7 +114,7 @@ export class CodeCache {
   /** Forget everything. */
   clear(): void {
     for (const page of this.pages) {
-      for (const block of page?.blocks ?? []) if (block !== undefined) block.valid = false;
+      for (const block of page?.blocks ?? []) if (block !== undefined) invalidate(block);
     }
     this.pages.length = 0;
   }
@@ -142,7 +158,7 @@ export class CodeCache {
     const dropped = page?.byLine[(hpa & (PAGE_SIZE - 1)) / LINE_BYTES];
     if (page === undefined || dropped === undefined) return;
     for (const block of dropped) {
-      block.valid = false;
+      invalidate(block);
       page.blocks[page.blocks.indexOf(block)] = undefined;
     }
     dropped.clear();

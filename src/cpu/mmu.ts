@@ -20,10 +20,14 @@ import {
 export const PHYSICAL_ADDRESS_BITS = 46;
 
 const ENTRY_COUNT = 1024;
-/** Words of a TLB entry: tags for read, write and execute, linear high half, hpa of the page. */
+/**
+ * Words of a TLB entry: tags for read, write and execute, each the linear address of the page in two
+ * halves; and what the low half of a linear address has to be added to, to give the hpa.
+ */
 const STRIDE = 8;
-const LINEAR_HIGH = 3;
-const PAGE_HPA = 4;
+const TAG_WORDS = 2;
+const ADDEND = 6;
+const TAGS = [0, 1, 2].map((access) => access * TAG_WORDS);
 /** No page address is odd. */
 const NO_TAG = 1;
 
@@ -41,16 +45,30 @@ const NX_HIGH = 1 << 31;
 
 /** Translations at one privilege. */
 class View {
-  readonly entries = new Int32Array(ENTRY_COUNT * STRIDE);
+  readonly entries: Int32Array;
   readonly isUser: boolean;
   /** Data in user pages are out of reach: SMAP. */
   readonly isGuarded: boolean;
 
-  constructor(isUser: boolean, isGuarded: boolean) {
+  constructor(memory: PhysicalMemory, isUser: boolean, isGuarded: boolean) {
+    this.entries = memory.beside(VIEW_BYTES);
     this.isUser = isUser;
     this.isGuarded = isGuarded;
   }
 }
+
+const VIEW_BYTES = ENTRY_COUNT * STRIDE * 4;
+
+/** Bytes that the views of one processor take beside the memory. */
+export const MMU_BYTES = 3 * VIEW_BYTES;
+
+/** How compiled code finds and reads an entry: offsets in bytes. */
+export const TLB_LAYOUT = {
+  strideShift: Math.log2(STRIDE * 4),
+  entryMask: ENTRY_COUNT - 1,
+  tags: [0, 1, 2].map((access) => access * TAG_WORDS * 4),
+  addend: ADDEND * 4,
+} as const;
 
 /** The memory management unit of one processor. */
 export class Mmu {
@@ -58,12 +76,8 @@ export class Mmu {
   deviceGpa = 0;
   private readonly memory: PhysicalMemory;
   private readonly state: ProcessorState;
-  private readonly views = {
-    user: new View(true, false),
-    supervisor: new View(false, false),
-    guarded: new View(false, true),
-  } as const;
-  private view = this.views.supervisor;
+  private readonly views: Readonly<Record<'user' | 'supervisor' | 'guarded', View>>;
+  private view: View;
   private empty = false;
   virtualization: Virtualization;
   platform: Platform;
@@ -78,6 +92,12 @@ export class Mmu {
     this.state = state;
     this.virtualization = virtualization;
     this.platform = platform;
+    this.views = {
+      user: new View(memory, true, false),
+      supervisor: new View(memory, false, false),
+      guarded: new View(memory, false, true),
+    };
+    this.view = this.views.supervisor;
     this.flush();
     memory.onLineWritten(Watch.TRANSLATION, () => this.flush());
   }
@@ -87,6 +107,11 @@ export class Mmu {
     if (this.empty) return;
     for (const { entries } of Object.values(this.views)) entries.fill(NO_TAG);
     this.empty = true;
+  }
+
+  /** Where the entries in effect lie in the buffer. */
+  get tlbOffset(): number {
+    return this.view.entries.byteOffset;
   }
 
   /** To be called when CPL, RFLAGS.AC or CR4.SMAP may have changed. */
@@ -116,12 +141,13 @@ export class Mmu {
     const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
     const { entries } = this.view;
     const offset = low & 0xfff;
+    const tag = at + TAG_WORDS * access;
     if (
-      entries[at + access] === (low & PAGE_MASK) &&
-      entries[at + LINEAR_HIGH] === high &&
+      entries[tag] === (low & PAGE_MASK) &&
+      entries[tag + 1] === high &&
       offset + lengthBytes <= 4096
     ) {
-      return (entries[at + PAGE_HPA] >>> 0) + offset;
+      return (entries[at + ADDEND] + low) >>> 0;
     }
     checkCanonical(low, high, lengthBytes, stack);
     if (offset + lengthBytes > 4096) return SPLIT;
@@ -132,9 +158,10 @@ export class Mmu {
   private locateInPage(low: number, high: number, access: AccessKind, view: View): number {
     const { entries } = view;
     const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
-    const tag = low & PAGE_MASK;
-    if (entries[at + access] === tag && entries[at + LINEAR_HIGH] === high) {
-      return (entries[at + PAGE_HPA] >>> 0) + (low & 0xfff);
+    const page = low & PAGE_MASK;
+    const tag = at + TAG_WORDS * access;
+    if (entries[tag] === page && entries[tag + 1] === high) {
+      return (entries[at + ADDEND] + low) >>> 0;
     }
     const gpa = this.walk(low, high, access, view) + (low & 0xfff);
     const hpa = this.virtualization.translate(gpa, access, 'final', low, high);
@@ -143,17 +170,16 @@ export class Mmu {
       return DEVICE;
     }
     if (access === Access.WRITE) this.memory.touched[hpa >>> 12] = 1;
-    const pageHpa = hpa - (hpa & 0xfff);
+    const addend = (hpa - low) | 0;
     const isSamePage =
-      entries[at + LINEAR_HIGH] === high &&
-      entries[at + PAGE_HPA] === (pageHpa | 0) &&
-      [0, 1, 2].some((kind) => entries[at + kind] === tag);
+      entries[at + ADDEND] === addend &&
+      TAGS.some((other) => entries[at + other] === page && entries[at + other + 1] === high);
     if (!isSamePage) {
-      entries.fill(NO_TAG, at, at + LINEAR_HIGH);
-      entries[at + LINEAR_HIGH] = high;
-      entries[at + PAGE_HPA] = pageHpa;
+      entries.fill(NO_TAG, at, at + ADDEND);
+      entries[at + ADDEND] = addend;
     }
-    entries[at + access] = tag;
+    entries[tag] = page;
+    entries[tag + 1] = high;
     this.empty = false;
     return hpa;
   }

@@ -5,7 +5,16 @@ import Long from 'long';
 import { type Decoded, decode, type Instruction, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
-import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
+import {
+  type Block,
+  type CodeCache,
+  type InstructionCosts,
+  newBlock,
+  type Prepared,
+} from './code-cache.ts';
+import type { Compiler } from './compiled/compiler.ts';
+import { CompiledEngine } from './compiled/engine.ts';
+import { Left } from './compiled/region-emitter.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
@@ -45,6 +54,8 @@ export interface ProcessorParts {
   readonly costs: InstructionCosts;
   readonly virtualization: Virtualization;
   readonly platform: Platform;
+  /** Makes compiled code of what is hot; without one, everything is interpreted. */
+  readonly compiler?: Compiler | undefined;
 }
 
 export class Processor {
@@ -63,12 +74,15 @@ export class Processor {
   nmisUnblocked = false;
   private attention = true;
   private newBlocking = 0;
+  /** Where the code that was fetched last lies. */
+  private codeHpa = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
   private readonly blockLog: BlockLog;
   private readonly memory: PhysicalMemory;
   private readonly codeCache: CodeCache;
   private readonly costs: InstructionCosts;
+  private readonly compiled: CompiledEngine | null;
   private readonly straddling = new Uint8Array(2 * MAX_INSTRUCTION_BYTES);
 
   constructor(parts: ProcessorParts) {
@@ -85,6 +99,9 @@ export class Processor {
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
       callSystem(this, name, args),
     );
+    const { compiler } = parts;
+    this.compiled =
+      compiler === undefined ? null : new CompiledEngine(compiler, this.state, this.mmu);
   }
 
   /** Something may be due at the next instruction boundary: look before going on. */
@@ -256,7 +273,17 @@ export class Processor {
   /** A block, for as long as nothing wants to come between its instructions. */
   private executeBlock(limit: number): void {
     this.blockLog.enter(this.instructions);
-    const block = this.fetch();
+    let block = this.fetch();
+    if (this.compiled !== null) {
+      const reason = this.compiled.run(block, this.codeHpa, limit - this.clock);
+      if (reason >= 0) {
+        this.clock += this.compiled.cycles;
+        this.instructions += this.compiled.instructions;
+        if (reason === Left.CHAIN || this.clock >= limit) return;
+        this.blockLog.enter(this.instructions);
+        block = this.fetch();
+      }
+    }
     const { instructions } = block;
     for (let i = 0; i < instructions.length; i++) {
       this.execute(instructions[i]);
@@ -353,6 +380,7 @@ export class Processor {
     const low = words[Word.RIP];
     const high = words[Word.RIP + 1];
     const hpa = this.mmu.locate(low, high, 1, Access.EXECUTE, false);
+    this.codeHpa = hpa;
     if (hpa >= 0) {
       const cached = this.codeCache.at(hpa);
       if (cached !== undefined) return cached;
@@ -372,7 +400,7 @@ export class Processor {
         : built;
     switch (decoded.kind) {
       case 'instruction':
-        return { instructions: [this.codeCache.prepare(decoded.instruction)], valid: true };
+        return newBlock([this.codeCache.prepare(decoded.instruction)]);
       case 'undefined':
         throw new GuestFault(Vector.UD);
       case 'tooLong':

@@ -23,6 +23,8 @@ import {
 export const MAX_VCPUS = 64;
 export const MAX_PCPUS = 256;
 
+const ENGINES = ['interpreter', 'compiled'] as const;
+
 const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
 
 const UINT32 = 4294967295;
@@ -104,6 +106,11 @@ export const SCENARIO = object('A vmxlab scenario', {
     summary: 'seed of everything that is left to chance',
     fallback: 1,
     flag: 'seed',
+  }),
+  engine: choice(ENGINES, {
+    summary: 'how guest code runs; without effect on what it does',
+    fallback: 'interpreter',
+    flag: 'engine',
   }),
   host: object('The emulated host', {
     pcpus: integer(1, MAX_PCPUS, { summary: 'physical CPUs', fallback: 1, flag: 'pcpus' }),

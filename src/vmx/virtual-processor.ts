@@ -8,6 +8,7 @@ import {
   type AccessKind,
   Blocking,
   type CodeCache,
+  type Compiler,
   DEVICE,
   type DeliveredEvent,
   EMPTY_PLATFORM,
@@ -91,6 +92,7 @@ export interface VirtualProcessorParts {
   /** Where the VMCS lies; one page. */
   readonly vmcsHpa: number;
   readonly codeCache: CodeCache;
+  readonly compiler?: Compiler | undefined;
   readonly instructionCosts: InstructionCosts;
   readonly costs: VmxCosts;
   /** What the guest reaches by accesses that do not exit. */
@@ -157,6 +159,7 @@ export class VirtualProcessor implements Virtualization {
       memory: parts.memory,
       stateHpa: parts.stateHpa,
       codeCache: parts.codeCache,
+      compiler: parts.compiler,
       costs: parts.instructionCosts,
       virtualization: this,
       platform: parts.platform ?? EMPTY_PLATFORM,
