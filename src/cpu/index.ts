@@ -39,7 +39,13 @@ export { enterLongMode, type LongModeStart } from './long-mode.ts';
 export { isCanonical, PHYSICAL_ADDRESS_BITS } from './mmu.ts';
 export { isPatValid, Msr, readMsr, writeMsr } from './msrs.ts';
 export { type PortAccess, portAccess } from './port-access.ts';
-export { Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
+export {
+  ENGINES,
+  type Engine,
+  Processor,
+  type ProcessorParts,
+  type ProcessorStop,
+} from './processor.ts';
 export {
   Activity,
   Blocking,

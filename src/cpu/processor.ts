@@ -46,6 +46,11 @@ const LIMIT: ProcessorStop = { kind: 'limit' };
 const OWNER: ProcessorStop = { kind: 'owner' };
 const INACTIVE: ProcessorStop = { kind: 'inactive' };
 
+/** How guest code runs; it makes no difference to what it does. */
+export const ENGINES = ['interpreter', 'compiled'] as const;
+
+export type Engine = (typeof ENGINES)[number];
+
 export interface ProcessorParts {
   readonly memory: PhysicalMemory;
   /** Where the processor's state lies in memory. */
@@ -68,6 +73,8 @@ export class Processor {
   clock = 0;
   /** Instructions completed; a repeated string instruction counts once. */
   instructions = 0;
+  /** Of these, what compiled code has completed; not state. */
+  compiledInstructions = 0;
   /** The event being delivered right now, or null. */
   delivering: DeliveredEvent | null = null;
   /** IRET, being executed right now, has ended the blocking of NMIs. */
@@ -82,6 +89,8 @@ export class Processor {
   private readonly memory: PhysicalMemory;
   private readonly codeCache: CodeCache;
   private readonly costs: InstructionCosts;
+  /** Without a compiler there is only the interpreter. */
+  engine: Engine;
   private readonly compiled: CompiledEngine | null;
   private readonly straddling = new Uint8Array(2 * MAX_INSTRUCTION_BYTES);
 
@@ -102,6 +111,7 @@ export class Processor {
     const { compiler } = parts;
     this.compiled =
       compiler === undefined ? null : new CompiledEngine(compiler, this.state, this.mmu);
+    this.engine = compiler === undefined ? 'interpreter' : 'compiled';
   }
 
   /** Something may be due at the next instruction boundary: look before going on. */
@@ -274,11 +284,12 @@ export class Processor {
   private executeBlock(limit: number): void {
     this.blockLog.enter(this.instructions);
     let block = this.fetch();
-    if (this.compiled !== null) {
+    if (this.engine !== 'interpreter' && this.compiled !== null) {
       const reason = this.compiled.run(block, this.codeHpa, limit - this.clock);
       if (reason >= 0) {
         this.clock += this.compiled.cycles;
         this.instructions += this.compiled.instructions;
+        this.compiledInstructions += this.compiled.instructions;
         if (reason === Left.CHAIN || this.clock >= limit) return;
         this.blockLog.enter(this.instructions);
         block = this.fetch();

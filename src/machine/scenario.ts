@@ -2,6 +2,7 @@
 // are declared here and nowhere else; checks, help text, JSON schema and reference page follow from
 // them.
 
+import { ENGINES } from '../cpu/index.ts';
 import { DEFAULT_PARAMETERS } from '../kvm/index.ts';
 import { parseCpuList } from './cpu-list.ts';
 import { COST_PRESETS, type CostPresetName } from './presets.ts';
@@ -22,8 +23,6 @@ import {
 
 export const MAX_VCPUS = 64;
 export const MAX_PCPUS = 256;
-
-const ENGINES = ['interpreter', 'compiled'] as const;
 
 const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
 

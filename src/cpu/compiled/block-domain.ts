@@ -478,7 +478,7 @@ export class BlockDomain implements Domain<Node, Node> {
       return joined;
     };
     if (branches) {
-      outer.push({ kind: 'if', condition, then: a.effects, otherwise: b.effects });
+      outer.push({ kind: 'if', condition, whenTrue: a.effects, whenFalse: b.effects });
     }
     this.registers = a.registers.map((x, number) => join(x, b.registers[number]));
     this.continuation = join(a.continuation, b.continuation);

@@ -46,6 +46,8 @@ export function compilableMemory(sizeBytes: number, processorCount: number): Web
 export class Compiler {
   /** Regions made, and blocks whose first instruction was declined, by the reason. */
   readonly statistics = { regions: 0, instructions: 0, declined: new Map<string, number>() };
+  /** A block is compiled when it is entered so often. */
+  threshold = 16;
   private readonly storage: WebAssembly.Memory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;

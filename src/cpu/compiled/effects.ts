@@ -46,8 +46,8 @@ export type Effect =
   | {
       readonly kind: 'if';
       readonly condition: Node;
-      readonly then: readonly Effect[];
-      readonly otherwise: readonly Effect[];
+      readonly whenTrue: readonly Effect[];
+      readonly whenFalse: readonly Effect[];
     }
   /** Give a result its value, in both arms of an `if`. */
   | { readonly kind: 'assign'; readonly result: Node; readonly value: Node }

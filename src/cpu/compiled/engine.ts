@@ -9,9 +9,6 @@ import type { Compiler } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
 import { CompiledOffset } from './region-emitter.ts';
 
-/** A block is compiled when it is entered so often. */
-const THRESHOLD = 16;
-
 /** At most so many cycles at once. */
 const MOST_CYCLES = 2 ** 30;
 
@@ -43,7 +40,7 @@ export class CompiledEngine {
     const { words } = this;
     let { region } = block;
     if (region === null || !region.valid) {
-      if (++block.heat < THRESHOLD) return -1;
+      if (++block.heat < this.compiler.threshold) return -1;
       block.heat = 0;
       region = this.compiler.compile(block, words[Word.RIP], words[Word.RIP + 1], hpa);
       block.region = region;

@@ -400,12 +400,13 @@ class RegionEmitter {
 
   private emitIf(effect: Extract<Effect, { kind: 'if' }>, jumpIf: (exit: Exit) => void): void {
     const { body, expressions } = this;
-    for (const inner of effect.then) if (inner.kind === 'assign') expressions.reserve(inner.result);
+    for (const inner of effect.whenTrue)
+      if (inner.kind === 'assign') expressions.reserve(inner.result);
     expressions.push(effect.condition);
     body.open(Op.if);
-    expressions.within(() => this.emitEffects(effect.then, jumpIf));
+    expressions.within(() => this.emitEffects(effect.whenTrue, jumpIf));
     body.op(Op.else);
-    expressions.within(() => this.emitEffects(effect.otherwise, jumpIf));
+    expressions.within(() => this.emitEffects(effect.whenFalse, jumpIf));
     body.close();
   }
 
@@ -479,8 +480,8 @@ function forEachEffect(effects: readonly Effect[], work: (effect: Effect) => voi
   for (const effect of effects) {
     work(effect);
     if (effect.kind !== 'if') continue;
-    forEachEffect(effect.then, work);
-    forEachEffect(effect.otherwise, work);
+    forEachEffect(effect.whenTrue, work);
+    forEachEffect(effect.whenFalse, work);
   }
 }
 
