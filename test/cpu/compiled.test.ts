@@ -67,7 +67,8 @@ function run(
   const compiled = processor.compiledInstructions;
   const after = bench.run(code, before, () => {
     for (let at = WINDOW; at < WINDOW + WINDOW_BYTES; at += 4096) {
-      for (const access of [Access.READ, Access.WRITE]) processor.mmu.locate(at, 0, 1, access, false);
+      for (const access of [Access.READ, Access.WRITE])
+        processor.mmu.locate(at, 0, 1, access, false);
     }
     const stop = processor.run(processor.clock + cycles);
     return stop.kind === 'limit' ? null : stop;

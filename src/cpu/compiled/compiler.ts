@@ -79,11 +79,10 @@ export class Compiler {
         return 'instructions' in built ? built : null;
       },
     });
-    const first = discovered.blocks.get(entry);
     const { statistics } = this;
     let run: RegionFunction | null = null;
-    if (first === undefined || first.instructions === 0) {
-      const reason = first?.declined ?? 'no code';
+    if (!discovered.blocks.has(entry)) {
+      const reason = discovered.declined ?? 'no code';
       statistics.declined.set(reason, (statistics.declined.get(reason) ?? 0) + 1);
     } else {
       const body = emitRegion(discovered, this.layout);

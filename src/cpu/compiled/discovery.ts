@@ -35,8 +35,10 @@ export interface CodeSource {
 }
 
 export interface Discovered {
-  /** By address; the entry first. */
+  /** By address; the entry first, unless it was declined. */
   readonly blocks: ReadonlyMap<bigint, RegionBlock>;
+  /** Why the entry was declined, if it was and is code. */
+  readonly declined: string | null;
   /** Addresses behind calls within the region, which returns may lead to. */
   readonly returnSites: ReadonlySet<bigint>;
   /** All code it was made from. */
@@ -61,8 +63,11 @@ class Discovery {
   private readonly returnSites = new Set<bigint>();
   private readonly sources = new Set<Block>();
   private instructions = 0;
+  private declined: string | null = null;
+  private readonly entry: bigint;
 
   constructor(entry: bigint, source: CodeSource) {
+    this.entry = entry;
     this.page = entry - (entry % BigInt(PAGE_SIZE));
     this.source = source;
     this.waiting = [entry];
@@ -75,12 +80,17 @@ class Discovery {
       const isFull = this.blocks.size >= MAX_BLOCKS || this.instructions >= MAX_INSTRUCTIONS;
       if (start === undefined || isFull) break;
       const block = this.build(start);
+      // Where nothing can be compiled there is no block: branches to it leave the region.
+      if (block.instructions === 0) {
+        if (start === this.entry) this.declined = block.declined;
+        continue;
+      }
       this.instructions += block.instructions;
       this.blocks.set(start, block);
       for (const target of directTargets(block.continuation)) this.reach(target);
     }
-    const { blocks, returnSites, sources } = this;
-    return { blocks, returnSites, sources };
+    const { blocks, declined, returnSites, sources } = this;
+    return { blocks, declined, returnSites, sources };
   }
 
   private isInPage(address: bigint): boolean {
