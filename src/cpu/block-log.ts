@@ -11,7 +11,17 @@ const NEXT = LOG_WORD;
 const ENTRIES = LOG_WORD + 1;
 /** Words of an entry after the two of the address: instructions completed before, and 0 or 1. */
 const COMPLETED = 2;
-const CUT_SHORT = 3;
+/** 1 if cut short; or, if compiled code ran, {@link COMPILED} and what it did of its last block. */
+const OUTCOME = 3;
+const COMPILED = 2;
+const PARTIAL_SHIFT = 2;
+
+/** A path names this many blocks at most, the last in the lowest bits; 0 is none. */
+const PATH_BITS = 6n;
+const PATH_MASK = (1n << PATH_BITS) - 1n;
+
+/** What is known of compiled code: its blocks, as paths number them from 1. */
+export type LoggedCode = readonly { readonly start: bigint; readonly instructions: number }[];
 
 /** A block that was entered. */
 export interface LoggedBlock {
@@ -24,6 +34,8 @@ export interface LoggedBlock {
 
 export class BlockLog {
   private readonly words: Int32Array;
+  /** By entry, for those of compiled code. */
+  private readonly codes: LoggedCode[] = [];
 
   constructor(state: ProcessorState) {
     this.words = state.words;
@@ -39,21 +51,36 @@ export class BlockLog {
     const high = words[Word.RIP + 1];
     const last = this.last;
     const isSame = words[last] === low && words[last + 1] === high;
-    if (isSame && words[last + COMPLETED] === (completed | 0)) {
-      words[last + CUT_SHORT] = 0;
+    const isTried = isSame && words[last + COMPLETED] === (completed | 0);
+    if (isTried && (words[last + OUTCOME] & COMPILED) === 0) {
+      words[last + OUTCOME] = 0;
       return;
     }
     const at = ENTRIES + LOG_STRIDE * words[NEXT];
     words[at] = low;
     words[at + 1] = high;
     words[at + COMPLETED] = completed | 0;
-    words[at + CUT_SHORT] = 0;
+    words[at + OUTCOME] = 0;
     words[NEXT] = (words[NEXT] + 1) % LOG_ENTRIES;
   }
 
   /** The block that was entered last ends with an instruction that does not complete. */
   cutShort(): void {
-    this.words[this.last + CUT_SHORT] = 1;
+    this.words[this.last + OUTCOME] = 1;
+  }
+
+  /**
+   * From the block that was entered last on, compiled code ran: it went through the blocks that a
+   * path names.
+   * @param partial instructions of the last of them, or -1 if it was completed
+   */
+  ranCompiled(code: LoggedCode, pathLow: number, pathHigh: number, partial: number): void {
+    const { words } = this;
+    const at = this.last;
+    words[at] = pathLow;
+    words[at + 1] = pathHigh;
+    words[at + OUTCOME] = COMPILED | ((partial + 1) << PARTIAL_SHIFT);
+    this.codes[at] = code;
   }
 
   private get last(): number {
@@ -68,14 +95,56 @@ export class BlockLog {
       (_, i) => ENTRIES + LOG_STRIDE * ((words[NEXT] + i) % LOG_ENTRIES),
     );
     return places
-      .map((at, i) => ({
-        address: Long.fromBits(words[at], words[at + 1]),
-        completed:
-          ((i + 1 < places.length ? words[places[i + 1] + COMPLETED] : completed) -
-            words[at + COMPLETED]) |
-          0,
-        cutShort: words[at + CUT_SHORT] !== 0,
-      }))
+      .flatMap((at, i) => {
+        const next = i + 1 < places.length ? words[places[i + 1] + COMPLETED] : completed;
+        if ((words[at + OUTCOME] & COMPILED) !== 0) return this.compiledBlocks(at);
+        return {
+          address: Long.fromBits(words[at], words[at + 1]),
+          completed: (next - words[at + COMPLETED]) | 0,
+          cutShort: words[at + OUTCOME] !== 0,
+        };
+      })
       .filter(({ address }) => !address.isZero());
+  }
+
+  private compiledBlocks(at: number): LoggedBlock[] {
+    const { words } = this;
+    const blocks: LoggedBlock[] = [];
+    let partial = (words[at + OUTCOME] >> PARTIAL_SHIFT) - 1;
+    let path = (BigInt(words[at + 1] >>> 0) << 32n) | BigInt(words[at] >>> 0);
+    for (; path !== 0n; path >>= PATH_BITS) {
+      const block = this.codes[at][Number(path & PATH_MASK) - 1];
+      // The upper end of a long path is cut off.
+      if (block === undefined) break;
+      const address = Long.fromString(BigInt.asIntN(64, block.start).toString());
+      blocks.unshift({
+        address,
+        completed: partial < 0 ? block.instructions : partial,
+        cutShort: false,
+      });
+      partial = -1;
+    }
+    return blocks;
+  }
+
+  /**
+   * Write what compiled code did as if it had been interpreted, so that the log can be saved.
+   * @param completed instructions completed by now
+   */
+  settle(completed: number): void {
+    const { words } = this;
+    const blocks = this.blocks(completed).slice(-LOG_ENTRIES);
+    let before = completed;
+    words.fill(0, ENTRIES, ENTRIES + LOG_STRIDE * LOG_ENTRIES);
+    words[NEXT] = 0;
+    for (let i = blocks.length - 1; i >= 0; i--) {
+      const block = blocks[i];
+      const at = ENTRIES + LOG_STRIDE * (LOG_ENTRIES - blocks.length + i);
+      before -= block.completed;
+      words[at] = block.address.low;
+      words[at + 1] = block.address.high;
+      words[at + COMPLETED] = before | 0;
+      words[at + OUTCOME] = block.cutShort ? 1 : 0;
+    }
   }
 }

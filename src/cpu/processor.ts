@@ -110,7 +110,9 @@ export class Processor {
     );
     const { compiler } = parts;
     this.compiled =
-      compiler === undefined ? null : new CompiledEngine(compiler, this.state, this.mmu);
+      compiler === undefined
+        ? null
+        : new CompiledEngine(compiler, this.state, this.mmu, this.blockLog);
     this.engine = compiler === undefined ? 'interpreter' : 'compiled';
   }
 
@@ -278,6 +280,11 @@ export class Processor {
   /** The blocks that were entered last, oldest first; for reports, not state. */
   get recentBlocks(): readonly LoggedBlock[] {
     return this.blockLog.blocks(this.instructions);
+  }
+
+  /** To be called before memory is saved: the log in it must not need compiled code. */
+  settleLog(): void {
+    if (this.compiled !== null) this.blockLog.settle(this.instructions);
   }
 
   /** A block, for as long as nothing wants to come between its instructions. */

@@ -178,6 +178,7 @@ export class VirtualProcessor implements Virtualization {
   }
 
   get state(): VirtualProcessorState {
+    this.processor.settleLog();
     return {
       clock: this.processor.clock,
       instructions: this.processor.instructions,

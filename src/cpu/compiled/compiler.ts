@@ -2,6 +2,7 @@
 // the host-physical address of its entry, and goes when any of its bytes changes.
 
 import { PAGE_SIZE, PhysicalMemory } from '../../memory/index.ts';
+import type { LoggedCode } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
 import { MMU_BYTES, TLB_LAYOUT } from '../mmu.ts';
 import { discover } from './discovery.ts';
@@ -21,6 +22,7 @@ export interface Region {
   readonly high: number;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
+  readonly blocks: LoggedCode;
   valid: boolean;
 }
 
@@ -90,7 +92,11 @@ export class Compiler {
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       statistics.regions++;
     }
-    const region: Region = { low, high, run, valid: true };
+    const blocks = [...discovered.blocks.values()].map((each) => ({
+      start: each.start,
+      instructions: each.instructions,
+    }));
+    const region: Region = { low, high, run, blocks, valid: true };
     for (const source of [block, ...discovered.sources]) source.dependents.push(region);
     return region;
   }

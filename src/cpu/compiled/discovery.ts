@@ -45,7 +45,8 @@ export interface Discovered {
   readonly sources: ReadonlySet<Block>;
 }
 
-const MAX_BLOCKS = 64;
+/** A path has 6 bits for each. */
+const MAX_BLOCKS = 63;
 const MAX_INSTRUCTIONS = 512;
 const MAX_BLOCK_INSTRUCTIONS = 48;
 

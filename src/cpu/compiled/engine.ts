@@ -1,13 +1,14 @@
 // One processor's way into compiled code: which blocks are hot, what a region is given, and what it
 // leaves behind.
 
+import type { BlockLog } from '../block-log.ts';
 import type { Block } from '../code-cache.ts';
 import type { Mmu } from '../mmu.ts';
 import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
 import type { Compiler } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
-import { CompiledOffset } from './region-emitter.ts';
+import { CompiledOffset, Left, PARTIAL_SHIFT } from './region-emitter.ts';
 
 /** At most so many cycles at once. */
 const MOST_CYCLES = 2 ** 30;
@@ -24,7 +25,10 @@ export class CompiledEngine {
   private readonly stateOffset: number;
   private readonly mmu: Mmu;
 
-  constructor(compiler: Compiler, state: ProcessorState, mmu: Mmu) {
+  private readonly log: BlockLog;
+
+  constructor(compiler: Compiler, state: ProcessorState, mmu: Mmu, log: BlockLog) {
+    this.log = log;
     this.compiler = compiler;
     this.words = state.words;
     this.stateOffset = state.words.byteOffset;
@@ -51,7 +55,10 @@ export class CompiledEngine {
     const most = Math.min(MOST_CYCLES, Math.ceil(cyclesLeft));
     words[COMPILED_WORD] = ALL_GIVEN;
     words[COMPILED_WORD + 1] = words[Word.RFLAGS];
-    const reason = run(this.stateOffset, this.mmu.tlbOffset, most);
+    const left = run(this.stateOffset, this.mmu.tlbOffset, most);
+    const reason = left & REASON_MASK;
+    const partial = reason === Left.INTERPRET ? left >> PARTIAL_SHIFT : -1;
+    this.log.ranCompiled(region.blocks, words[PATH], words[PATH + 1], partial);
     this.cycles = most - words[LEFT];
     this.instructions = words[INSTRUCTIONS];
     this.settleFlags();
@@ -82,6 +89,8 @@ export class CompiledEngine {
   }
 }
 
+const REASON_MASK = (1 << PARTIAL_SHIFT) - 1;
+const PATH = CompiledOffset.PATH / 4;
 const X = CompiledOffset.X / 4;
 const Y = CompiledOffset.Y / 4;
 const RESULT = CompiledOffset.RESULT / 4;

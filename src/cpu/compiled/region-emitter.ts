@@ -20,9 +20,17 @@ export const Left = {
   CHAIN: 0,
   /** The next block does not fit into the cycles left. */
   BUDGET: 1,
-  /** The next instruction is one for the interpreter. */
+  /**
+   * The next instruction is one for the interpreter. With it comes, from bit {@link PARTIAL_SHIFT}
+   * on, how many instructions of the block were completed.
+   */
   INTERPRET: 2,
 } as const;
+
+export const PARTIAL_SHIFT = 2;
+
+/** Bits by which a path, the numbers of the blocks that were entered last, grows with each. */
+const PATH_BITS = 6n;
 
 /** Offsets in bytes from the state. */
 export const CompiledOffset = {
@@ -33,6 +41,7 @@ export const CompiledOffset = {
   RESULT: 4 * COMPILED_WORD + 24,
   LEFT: 4 * COMPILED_WORD + 32,
   INSTRUCTIONS: 4 * COMPILED_WORD + 36,
+  PATH: 4 * COMPILED_WORD + 40,
 } as const;
 
 const SLOT_OFFSETS: ReadonlyMap<number, number> = new Map([
@@ -84,6 +93,7 @@ class RegionEmitter {
   private readonly rip: number;
   private readonly instructions: number;
   private readonly reason: number;
+  private readonly path: number;
   private readonly condition: number;
   private leave = 0;
   /** Labels of loops and of blocks that end before a merge, by the number of the block. */
@@ -106,6 +116,7 @@ class RegionEmitter {
     this.rip = body.local(Type.I64);
     this.instructions = body.local(Type.I32);
     this.reason = body.local(Type.I32);
+    this.path = body.local(Type.I64);
     this.condition = body.local(Type.I32);
     this.expressions = new ExpressionEmitter(body, this.slots, STATUS_FUNCTION);
   }
@@ -179,6 +190,9 @@ class RegionEmitter {
     body.get(Parameter.STATE);
     body.get(this.instructions);
     body.memory(Op.i32Store, CompiledOffset.INSTRUCTIONS);
+    body.get(Parameter.STATE);
+    body.get(this.path);
+    body.memory(Op.i64Store, CompiledOffset.PATH);
     body.get(this.reason);
     return body;
   }
@@ -256,6 +270,12 @@ class RegionEmitter {
     body.op(Op.i32LeS);
     body.branch(tooLong, Op.brIf);
     this.spend(block.cycles, block.instructions);
+    body.get(this.path);
+    body.i64(PATH_BITS);
+    body.op(Op.i64Shl);
+    body.i64(BigInt(number + 1));
+    body.op(Op.i64Or);
+    body.set(this.path);
     const points = new Map<Exit, Point>();
     this.countUses(block);
     const jumpIf = (exit: Exit) => {
@@ -294,7 +314,7 @@ class RegionEmitter {
     this.spend(exit.cycles - block.cycles, exit.instructions - block.instructions);
     body.i64(block.start + BigInt(exit.offset));
     body.set(this.rip);
-    this.leaveFor(Left.INTERPRET);
+    this.leaveFor(Left.INTERPRET | (exit.instructions << PARTIAL_SHIFT));
   }
 
   private assignSlots(state: Pick<Exit, 'registers' | 'flags'>): void {
@@ -329,7 +349,7 @@ class RegionEmitter {
     if (block.declined !== null) {
       body.i64(continuation.value);
       body.set(this.rip);
-      this.leaveFor(Left.INTERPRET);
+      this.leaveFor(Left.INTERPRET | (block.instructions << PARTIAL_SHIFT));
     } else if (targets.length === 0) {
       if (this.returnSites.length > 0) this.followTo(number, this.dispatch);
       else this.leaveFor(Left.CHAIN);
