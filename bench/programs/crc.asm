@@ -12,7 +12,7 @@ DATA    equ 0x201000
 
 start:
     xor ecx, ecx
-entry:
+table:
     mov eax, ecx
     mov edx, 8
 bits8:
@@ -25,7 +25,7 @@ clear:
     mov [TABLE + rcx * 4], eax
     inc ecx
     cmp ecx, 256
-    jb entry
+    jb table
     xor ecx, ecx
 fill:
     imul eax, ecx, 0x9e3779b1

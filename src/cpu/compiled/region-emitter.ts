@@ -351,8 +351,10 @@ class RegionEmitter {
       body.set(this.rip);
       this.leaveFor(Left.INTERPRET | (block.instructions << PARTIAL_SHIFT));
     } else if (targets.length === 0) {
-      if (this.returnSites.length > 0) this.followTo(number, this.dispatch);
-      else this.leaveFor(Left.CHAIN);
+      const isInside = this.returnSites.length > 0;
+      if (isInside && this.shape.edge(number, this.dispatch) !== 'cut') {
+        this.followTo(number, this.dispatch);
+      } else this.leaveFor(Left.CHAIN);
     } else {
       if (targets.length === 2) this.emitBranch(number, targets[0]);
       this.follow(number, targets[targets.length - 1]);
