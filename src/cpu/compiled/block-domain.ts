@@ -36,6 +36,7 @@ import {
   cut,
   equal,
   extend,
+  FALSE,
   int,
   isZero,
   lessUnsigned,
@@ -93,6 +94,8 @@ export class BlockDomain implements Domain<Node, Node> {
   effects: Effect[] = [];
   /** RIP after the instruction. */
   continuation: Node = ZERO;
+  /** The instruction is to be executed again (REP). */
+  repeats: Node = FALSE;
   /** The meaning asked where the next instruction is: it is a call. */
   askedNext = false;
   private readonly start: bigint;
@@ -129,6 +132,7 @@ export class BlockDomain implements Domain<Node, Node> {
     this.initial = { registers, flags };
     this.hasStored = false;
     this.askedNext = false;
+    this.repeats = FALSE;
     this.located = [];
     this.addresses = [];
     this.operations.clear();
@@ -137,6 +141,8 @@ export class BlockDomain implements Domain<Node, Node> {
     const [first = NO_OPERAND, second = NO_OPERAND, third = NO_OPERAND] = instruction.operands;
     try {
       instruction.row.meaning(this, first, second, third);
+      const here = long(this.start + BigInt(at.offset));
+      this.continuation = choose(this.repeats, here, this.continuation);
       effects.push(...this.effects);
     } catch (thrown) {
       this.registers = registers;
@@ -443,11 +449,13 @@ export class BlockDomain implements Domain<Node, Node> {
     }
     const outer = this.effects;
     const { registers, flags, continuation, located, addresses, hasStored } = this;
+    if (this.repeats !== FALSE) throw new Declined('goes on after repeating');
     const arm = (work: () => void) => {
       this.effects = [];
       this.registers = [...registers];
       this.flags = flags;
       this.continuation = continuation;
+      this.repeats = FALSE;
       this.located = [...located];
       this.addresses = [...addresses];
       this.hasStored = hasStored;
@@ -460,6 +468,7 @@ export class BlockDomain implements Domain<Node, Node> {
         flags: this.flags.packed(),
         record: this.flags,
         continuation: this.continuation,
+        repeats: this.repeats,
         hasStored: this.hasStored,
       };
     };
@@ -482,6 +491,7 @@ export class BlockDomain implements Domain<Node, Node> {
     }
     this.registers = a.registers.map((x, number) => join(x, b.registers[number]));
     this.continuation = join(a.continuation, b.continuation);
+    this.repeats = join(a.repeats, b.repeats);
     if (a.record === b.record) this.flags = a.record;
     else if (!branches) this.flags = FlagRecord.either(condition, a.record, b.record);
     else {
@@ -511,7 +521,7 @@ export class BlockDomain implements Domain<Node, Node> {
   }
 
   again(): void {
-    throw new Declined('repeats');
+    this.repeats = TRUE;
   }
 
   raise(_vector: RaisedVector): void {

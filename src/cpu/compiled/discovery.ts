@@ -8,7 +8,7 @@ import { BlockDomain, Declined } from './block-domain.ts';
 import type { Effect } from './effects.ts';
 import type { FlagRecord } from './flag-record.ts';
 import { Op } from './module.ts';
-import type { Node } from './nodes.ts';
+import { FALSE, type Node } from './nodes.ts';
 
 /** A block of a region. */
 export interface RegionBlock {
@@ -26,6 +26,8 @@ export interface RegionBlock {
   /** Of all but its last instruction: no more than these may have to fit. */
   readonly cyclesButLast: number;
   readonly instructions: number;
+  /** One instruction, which counts when it is not repeated any more. */
+  readonly repeats: boolean;
 }
 
 /** Where the code of a region comes from. */
@@ -111,8 +113,14 @@ class Discovery {
     let cyclesButLast = 0;
     let instructions = 0;
     let declined: string | null = null;
+    let repeats = false;
     for (const prepared of this.codeFrom(start)) {
       const { instruction } = prepared;
+      // What may be repeated is a block by itself, so that it can be entered again.
+      if (instruction.repeat !== 'none' && instructions > 0) {
+        this.reach(start + BigInt(offset));
+        break;
+      }
       declined =
         reasonAgainst(prepared) ?? append(domain, instruction, { offset, cycles, instructions });
       if (declined !== null) break;
@@ -120,6 +128,7 @@ class Discovery {
       cyclesButLast = cycles;
       cycles += prepared.cycles;
       instructions++;
+      repeats = domain.repeats !== FALSE;
       if (domain.hasJumped) break;
       if (instructions >= MAX_BLOCK_INSTRUCTIONS) this.reach(start + BigInt(offset));
       if (this.leaders.has(start + BigInt(offset))) break;
@@ -128,7 +137,7 @@ class Discovery {
     if (domain.askedNext && declined === null) this.noteCall(start + BigInt(offset), continuation);
     return {
       ...{ start, effects, registers, flags, continuation, declined },
-      ...{ cycles, cyclesButLast, instructions },
+      ...{ cycles, cyclesButLast, instructions, repeats },
     };
   }
 

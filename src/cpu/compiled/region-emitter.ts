@@ -269,13 +269,8 @@ class RegionEmitter {
     body.i32(block.cyclesButLast);
     body.op(Op.i32LeS);
     body.branch(tooLong, Op.brIf);
-    this.spend(block.cycles, block.instructions);
-    body.get(this.path);
-    body.i64(PATH_BITS);
-    body.op(Op.i64Shl);
-    body.i64(BigInt(number + 1));
-    body.op(Op.i64Or);
-    body.set(this.path);
+    this.spend(block.cycles, counted(block));
+    this.lengthenPath(number, block);
     const points = new Map<Exit, Point>();
     this.countUses(block);
     const jumpIf = (exit: Exit) => {
@@ -295,6 +290,26 @@ class RegionEmitter {
     }
   }
 
+  /** Another iteration of the same instruction is no step further. */
+  private lengthenPath(number: number, { repeats }: RegionBlock): void {
+    const { body } = this;
+    body.get(this.path);
+    body.i64(PATH_BITS);
+    body.op(Op.i64Shl);
+    body.i64(BigInt(number + 1));
+    body.op(Op.i64Or);
+    if (repeats) {
+      body.get(this.path);
+      body.get(this.path);
+      body.i64((1n << PATH_BITS) - 1n);
+      body.op(Op.i64And);
+      body.i64(BigInt(number + 1));
+      body.op(Op.i64Ne);
+      body.op(Op.select);
+    }
+    body.set(this.path);
+  }
+
   /** Take cycles and instructions into account; negative ones give some back. */
   private spend(cycles: number, instructions: number): void {
     const { body } = this;
@@ -311,7 +326,7 @@ class RegionEmitter {
   private emitExit(block: RegionBlock, exit: Exit): void {
     const { body } = this;
     this.assignSlots(exit);
-    this.spend(exit.cycles - block.cycles, exit.instructions - block.instructions);
+    this.spend(exit.cycles - block.cycles, exit.instructions - counted(block));
     body.i64(block.start + BigInt(exit.offset));
     body.set(this.rip);
     this.leaveFor(Left.INTERPRET | (exit.instructions << PARTIAL_SHIFT));
@@ -357,6 +372,7 @@ class RegionEmitter {
       } else this.leaveFor(Left.CHAIN);
     } else {
       if (targets.length === 2) this.emitBranch(number, targets[0]);
+      if (block.repeats) this.spend(0, 1);
       this.follow(number, targets[targets.length - 1]);
     }
   }
@@ -486,6 +502,11 @@ class RegionEmitter {
     }
     jumpIf(exit);
   }
+}
+
+/** Instructions that are counted at the start of a block. */
+function counted({ instructions, repeats }: RegionBlock): number {
+  return repeats ? 0 : instructions;
 }
 
 /** New values of the slots, where they change. */
