@@ -30,7 +30,8 @@ export const Left = {
 export const PARTIAL_SHIFT = 2;
 
 /** Bits by which a path, the numbers of the blocks that were entered last, grows with each. */
-const PATH_BITS = 6n;
+const PATH_BITS = 6;
+const PATH_MASK = (1n << BigInt(PATH_BITS)) - 1n;
 
 /** Offsets in bytes from the state. */
 export const CompiledOffset = {
@@ -173,7 +174,7 @@ class RegionEmitter {
       body.set(local);
     });
     this.leave = body.open(Op.block);
-    this.tree(0);
+    this.tree(0, NOTHING_OWED);
     body.close();
     this.slots.forEach((local, slot) => {
       if (!this.written[slot]) return;
@@ -197,38 +198,46 @@ class RegionEmitter {
     return body;
   }
 
-  /** A node and everything that it dominates. */
-  private tree(node: number): void {
+  /**
+   * A node and everything that it dominates.
+   * @param owed what came before and is not taken into account yet
+   */
+  private tree(node: number, owed: Account): void {
     const { body, shape } = this;
     if (shape.isLoopHeader[node]) this.loops.set(node, body.open(Op.loop));
     const merging = shape.children[node]
       .filter((child) => shape.isMerge[child])
       .sort((a, b) => shape.order[a] - shape.order[b]);
     for (const child of [...merging].reverse()) this.merges.set(child, body.open(Op.block));
-    if (node === this.dispatch) this.emitDispatch();
-    else this.emitBlock(node);
+    if (node === this.dispatch) this.emitDispatch(owed);
+    else this.emitBlock(node, owed);
     for (const child of merging) {
       body.close();
-      this.tree(child);
+      this.tree(child, NOTHING_OWED);
     }
     if (shape.isLoopHeader[node]) body.close();
   }
 
   /** Go on at a block of the region, or leave. */
-  private follow(from: number, target: bigint): void {
+  private follow(from: number, target: bigint, owed: Account): void {
     const to = this.numbers.get(target);
-    if (to !== undefined && this.shape.edge(from, to) !== 'cut') this.followTo(from, to);
+    if (to !== undefined && this.shape.edge(from, to) !== 'cut') this.followTo(from, to, owed);
     else {
       this.body.i64(target);
       this.body.set(this.rip);
-      this.leaveFor(Left.CHAIN);
+      this.leaveFor(Left.CHAIN, owed);
     }
   }
 
-  private followTo(from: number, to: number): void {
+  /** Where the block follows right here, it takes over what is owed; other ways may meet it. */
+  private followTo(from: number, to: number, owed: Account): void {
     const label = this.labelOf(from, to);
-    if (label !== undefined) this.body.branch(label);
-    else this.tree(to);
+    if (label === undefined) {
+      this.tree(to, this.shape.isLoopHeader[to] ? this.settle(owed) : owed);
+      return;
+    }
+    this.settle(owed);
+    this.body.branch(label);
   }
 
   /** Where an edge branches to, unless the block follows right here. */
@@ -236,14 +245,15 @@ class RegionEmitter {
     return this.shape.edge(from, to) === 'back' ? this.loops.get(to) : this.merges.get(to);
   }
 
-  private leaveFor(reason: number): void {
+  private leaveFor(reason: number, owed: Account): void {
+    this.settle(owed);
     this.body.i32(reason);
     this.body.set(this.reason);
     this.body.branch(this.leave);
   }
 
   /** RIP is a place to return to, or elsewhere. */
-  private emitDispatch(): void {
+  private emitDispatch(owed: Account): void {
     const { body } = this;
     for (const site of this.returnSites) {
       if (this.shape.edge(this.dispatch, site) === 'cut') continue;
@@ -251,13 +261,13 @@ class RegionEmitter {
       body.i64(this.blocks[site].start);
       body.op(Op.i64Eq);
       body.open(Op.if);
-      this.followTo(this.dispatch, site);
+      this.followTo(this.dispatch, site, owed);
       body.close();
     }
-    this.leaveFor(Left.CHAIN);
+    this.leaveFor(Left.CHAIN, owed);
   }
 
-  private emitBlock(number: number): void {
+  private emitBlock(number: number, owed: Account): void {
     const { body, expressions } = this;
     const block = this.blocks[number];
     const exits = exitsOf(block.effects);
@@ -266,11 +276,9 @@ class RegionEmitter {
     const tooLong = body.open(Op.block);
     expressions.begin();
     body.get(Parameter.LEFT);
-    body.i32(block.cyclesButLast);
+    body.i32(owed.cycles + block.cyclesButLast);
     body.op(Op.i32LeS);
     body.branch(tooLong, Op.brIf);
-    this.spend(block.cycles, counted(block));
-    this.lengthenPath(number, block);
     const points = new Map<Exit, Point>();
     this.countUses(block);
     const jumpIf = (exit: Exit) => {
@@ -278,58 +286,65 @@ class RegionEmitter {
       body.branch(labels.get(exit) as number, Op.brIf);
     };
     this.emitEffects(block.effects, jumpIf);
-    this.emitEnd(number, block);
+    this.emitEnd(number, block, withBlock(owed, block, number));
     body.close();
     body.i64(block.start);
     body.set(this.rip);
-    this.leaveFor(Left.BUDGET);
+    this.leaveFor(Left.BUDGET, owed);
     for (const exit of exits) {
       body.close();
       const point = points.get(exit) as Point;
-      expressions.outOfLine(point, () => this.emitExit(block, exit));
+      const done = withBlock(owed, exit, number);
+      expressions.outOfLine(point, () => this.emitExit(block, exit, done));
     }
   }
 
-  /** Another iteration of the same instruction is no step further. */
-  private lengthenPath(number: number, { repeats }: RegionBlock): void {
+  /** Take what is owed into account. */
+  private settle({ cycles, instructions, path, pathBits, isRepeat }: Account): Account {
+    if (pathBits === 0) return NOTHING_OWED;
     const { body } = this;
-    body.get(this.path);
-    body.i64(PATH_BITS);
-    body.op(Op.i64Shl);
-    body.i64(BigInt(number + 1));
-    body.op(Op.i64Or);
-    if (repeats) {
+    body.get(Parameter.LEFT);
+    body.i32(cycles);
+    body.op(Op.i32Sub);
+    body.set(Parameter.LEFT);
+    if (instructions !== 0) {
+      body.get(this.instructions);
+      body.i32(instructions);
+      body.op(Op.i32Add);
+      body.set(this.instructions);
+    }
+    this.lengthenPath(path, pathBits, isRepeat);
+    return NOTHING_OWED;
+  }
+
+  /** Another iteration of the same instruction is no step further. */
+  private lengthenPath(path: bigint, bits: number, isRepeat: boolean): void {
+    const { body } = this;
+    if (bits < 64) {
+      body.get(this.path);
+      body.i64(BigInt(bits));
+      body.op(Op.i64Shl);
+      body.i64(path);
+      body.op(Op.i64Or);
+    } else body.i64(path);
+    if (isRepeat) {
       body.get(this.path);
       body.get(this.path);
-      body.i64((1n << PATH_BITS) - 1n);
+      body.i64(PATH_MASK);
       body.op(Op.i64And);
-      body.i64(BigInt(number + 1));
+      body.i64(path);
       body.op(Op.i64Ne);
       body.op(Op.select);
     }
     body.set(this.path);
   }
 
-  /** Take cycles and instructions into account; negative ones give some back. */
-  private spend(cycles: number, instructions: number): void {
-    const { body } = this;
-    body.get(Parameter.LEFT);
-    body.i32(cycles);
-    body.op(Op.i32Sub);
-    body.set(Parameter.LEFT);
-    body.get(this.instructions);
-    body.i32(instructions);
-    body.op(Op.i32Add);
-    body.set(this.instructions);
-  }
-
-  private emitExit(block: RegionBlock, exit: Exit): void {
+  private emitExit(block: RegionBlock, exit: Exit, owed: Account): void {
     const { body } = this;
     this.assignSlots(exit);
-    this.spend(exit.cycles - block.cycles, exit.instructions - counted(block));
     body.i64(block.start + BigInt(exit.offset));
     body.set(this.rip);
-    this.leaveFor(Left.INTERPRET | (exit.instructions << PARTIAL_SHIFT));
+    this.leaveFor(Left.INTERPRET | (exit.instructions << PARTIAL_SHIFT), owed);
   }
 
   private assignSlots(state: Pick<Exit, 'registers' | 'flags'>): void {
@@ -349,7 +364,7 @@ class RegionEmitter {
     else if (!continuation.isConstant) expressions.count(continuation.operands[2]);
   }
 
-  private emitEnd(number: number, block: RegionBlock): void {
+  private emitEnd(number: number, block: RegionBlock, owed: Account): void {
     const { body, expressions } = this;
     const { continuation } = block;
     const targets = directTargets(continuation);
@@ -364,31 +379,24 @@ class RegionEmitter {
     if (block.declined !== null) {
       body.i64(continuation.value);
       body.set(this.rip);
-      this.leaveFor(Left.INTERPRET | (block.instructions << PARTIAL_SHIFT));
+      this.leaveFor(Left.INTERPRET | (block.instructions << PARTIAL_SHIFT), owed);
     } else if (targets.length === 0) {
       const isInside = this.returnSites.length > 0;
       if (isInside && this.shape.edge(number, this.dispatch) !== 'cut') {
-        this.followTo(number, this.dispatch);
-      } else this.leaveFor(Left.CHAIN);
+        this.followTo(number, this.dispatch, owed);
+      } else this.leaveFor(Left.CHAIN, owed);
     } else {
-      if (targets.length === 2) this.emitBranch(number, targets[0]);
-      if (block.repeats) this.spend(0, 1);
-      this.follow(number, targets[targets.length - 1]);
+      if (targets.length === 2) this.emitBranch(number, targets[0], owed);
+      const counted = block.repeats ? { ...owed, instructions: owed.instructions + 1 } : owed;
+      this.follow(number, targets[targets.length - 1], counted);
     }
   }
 
-  private emitBranch(from: number, target: bigint): void {
+  private emitBranch(from: number, target: bigint, owed: Account): void {
     const { body } = this;
-    const to = this.numbers.get(target);
-    const isInside = to !== undefined && this.shape.edge(from, to) !== 'cut';
-    const label = isInside ? this.labelOf(from, to) : undefined;
     body.get(this.condition);
-    if (label !== undefined) {
-      body.branch(label, Op.brIf);
-      return;
-    }
     body.open(Op.if);
-    this.follow(from, target);
+    this.follow(from, target, owed);
     body.close();
   }
 
@@ -504,9 +512,42 @@ class RegionEmitter {
   }
 }
 
-/** Instructions that are counted at the start of a block. */
-function counted({ instructions, repeats }: RegionBlock): number {
-  return repeats ? 0 : instructions;
+/**
+ * What blocks have done that the locals do not say yet: on a way that nothing else joins it is known
+ * when compiling.
+ */
+interface Account {
+  readonly cycles: number;
+  readonly instructions: number;
+  /** Numbers of the blocks, the last in the lowest bits. */
+  readonly path: bigint;
+  readonly pathBits: number;
+  /** It ends with a block that repeats. */
+  readonly isRepeat: boolean;
+}
+
+const NOTHING_OWED: Account = {
+  cycles: 0,
+  instructions: 0,
+  path: 0n,
+  pathBits: 0,
+  isRepeat: false,
+};
+
+/** And what a block has done, or a part of it. */
+function withBlock(
+  owed: Account,
+  done: Pick<RegionBlock, 'cycles' | 'instructions'> & { readonly repeats?: boolean },
+  number: number,
+): Account {
+  const isRepeat = done.repeats === true;
+  return {
+    cycles: owed.cycles + done.cycles,
+    instructions: owed.instructions + (isRepeat ? 0 : done.instructions),
+    path: BigInt.asUintN(64, (owed.path << BigInt(PATH_BITS)) | BigInt(number + 1)),
+    pathBits: owed.pathBits + PATH_BITS,
+    isRepeat,
+  };
 }
 
 /** New values of the slots, where they change. */
