@@ -19,6 +19,7 @@
 //   cpu.state.get('rax').toNumber(); // 1
 
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
+export { EngineDifference } from './compiled/check.ts';
 export { Compiler, compilableMemory } from './compiled/compiler.ts';
 export { CR4_ALLOWED, isControlValueLegal } from './control-registers.ts';
 export { deliver } from './delivery.ts';

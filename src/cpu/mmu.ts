@@ -114,6 +114,17 @@ export class Mmu {
     return this.view.entries.byteOffset;
   }
 
+  /** The pages, by hpa, that a store finds without a walk. */
+  writablePages(): number[] {
+    const { entries } = this.view;
+    const pages = new Set<number>();
+    for (let at = 0; at < entries.length; at += STRIDE) {
+      const page = entries[at + TAGS[Access.WRITE]];
+      if (page !== NO_TAG) pages.add((entries[at + ADDEND] + page) >>> 0);
+    }
+    return [...pages];
+  }
+
   /** To be called when CPL, RFLAGS.AC or CR4.SMAP may have changed. */
   updatePrivilege(): void {
     const isOpen = (this.state.words[Word.RFLAGS] & Rflags.AC) !== 0;

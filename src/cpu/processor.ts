@@ -12,6 +12,7 @@ import {
   newBlock,
   type Prepared,
 } from './code-cache.ts';
+import { Checkpoint, EngineDifference } from './compiled/check.ts';
 import type { Compiler } from './compiled/compiler.ts';
 import { CompiledEngine } from './compiled/engine.ts';
 import { Left } from './compiled/region-emitter.ts';
@@ -47,7 +48,7 @@ const OWNER: ProcessorStop = { kind: 'owner' };
 const INACTIVE: ProcessorStop = { kind: 'inactive' };
 
 /** How guest code runs; it makes no difference to what it does. */
-export const ENGINES = ['interpreter', 'compiled'] as const;
+export const ENGINES = ['interpreter', 'compiled', 'check'] as const;
 
 export type Engine = (typeof ENGINES)[number];
 
@@ -290,24 +291,64 @@ export class Processor {
   /** A block, for as long as nothing wants to come between its instructions. */
   private executeBlock(limit: number): void {
     this.blockLog.enter(this.instructions);
-    let block = this.fetch();
-    if (this.engine !== 'interpreter' && this.compiled !== null) {
-      const reason = this.compiled.run(block, this.codeHpa, limit - this.clock);
-      if (reason >= 0) {
-        this.clock += this.compiled.cycles;
-        this.instructions += this.compiled.instructions;
-        this.compiledInstructions += this.compiled.instructions;
-        if (reason === Left.CHAIN || this.clock >= limit) return;
-        this.blockLog.enter(this.instructions);
-        block = this.fetch();
-      }
-    }
+    const block = this.fetch();
+    if (this.engine === 'interpreter' || this.compiled === null) this.interpret(block, limit);
+    else this.executeCompiled(this.compiled, block, limit);
+  }
+
+  private interpret(block: Block, limit: number): void {
     const { instructions } = block;
     for (let i = 0; i < instructions.length; i++) {
       this.execute(instructions[i]);
       if (this.clock >= limit || this.attention || !block.valid || this.evaluator.unfinished)
         return;
     }
+  }
+
+  /** By compiled code as far as it gets; the interpreter does what it leaves. */
+  private executeCompiled(compiled: CompiledEngine, block: Block, limit: number): void {
+    const before =
+      this.engine === 'check'
+        ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
+        : null;
+    const reason = compiled.run(block, this.codeHpa, limit - this.clock);
+    if (reason < 0) {
+      this.interpret(block, limit);
+      return;
+    }
+    if (before !== null) this.repeatInterpreted(compiled, before);
+    else {
+      this.clock += compiled.cycles;
+      this.instructions += compiled.instructions;
+    }
+    this.compiledInstructions += compiled.instructions;
+    if (reason === Left.CHAIN || this.clock >= limit) return;
+    this.blockLog.enter(this.instructions);
+    this.interpret(this.fetch(), limit);
+  }
+
+  /** Do again what compiled code did, and compare. */
+  private repeatInterpreted(compiled: CompiledEngine, before: Checkpoint): void {
+    const got = before.now();
+    const start = { clock: this.clock, instructions: this.instructions };
+    const end = this.clock + compiled.cycles;
+    before.restore();
+    try {
+      while (this.clock < end) {
+        this.interpret(this.fetch(), end);
+        this.blockLog.enter(this.instructions);
+      }
+    } catch (thrown) {
+      throw new EngineDifference(`from ${before.rip}: only the interpreter stops: ${thrown}`);
+    }
+    const found =
+      this.clock !== end
+        ? `${compiled.cycles} cycles, not ${this.clock - start.clock}`
+        : this.instructions - start.instructions !== compiled.instructions
+          ? `${compiled.instructions} instructions, not ${this.instructions - start.instructions}`
+          : before.now().difference(got);
+    if (found === null) return;
+    throw new EngineDifference(`compiled code from ${before.rip} to ${got.rip}: ${found}`);
   }
 
   private execute(prepared: Prepared): void {

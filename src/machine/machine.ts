@@ -124,7 +124,8 @@ export class Machine {
     });
     for (let i = 0; i < config.vcpus; i++) {
       const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
-      vm.createVcpu(affinityOf(pin, this.scenario.host.pcpus), config.nice);
+      const vcpu = vm.createVcpu(affinityOf(pin, this.scenario.host.pcpus), config.nice);
+      vcpu.virtual.processor.engine = this.scenario.engine;
     }
     return vm;
   }

@@ -29,6 +29,9 @@ export const Left = {
 
 export const PARTIAL_SHIFT = 2;
 
+/** A path goes back at least so many instructions, or to where the region was entered. */
+const LOGGED_INSTRUCTIONS = 9;
+
 /** Bits by which a path, the numbers of the blocks that were entered last, grows with each. */
 const PATH_BITS = 6;
 const PATH_MASK = (1n << BigInt(PATH_BITS)) - 1n;
@@ -313,7 +316,8 @@ class RegionEmitter {
       body.op(Op.i32Add);
       body.set(this.instructions);
     }
-    this.lengthenPath(path, pathBits, isRepeat);
+    // Of a path, what is older than the instructions that are of interest is left out.
+    this.lengthenPath(path, instructions < LOGGED_INSTRUCTIONS ? pathBits : 64, isRepeat);
     return NOTHING_OWED;
   }
 
