@@ -21,10 +21,11 @@ export const PHYSICAL_ADDRESS_BITS = 46;
 
 const ENTRY_COUNT = 1024;
 /**
- * Words of a TLB entry: tags for read, write and execute, each the linear address of the page in two
- * halves; and what the low half of a linear address has to be added to, to give the hpa.
+ * Words of a TLB entry: tags for read, write and execute, each the linear address of the page in
+ * two halves; and what the low half of a linear address has to be added to, to give the hpa.
  */
-const STRIDE = 8;
+const STRIDE_SHIFT = 3;
+const STRIDE = 1 << STRIDE_SHIFT;
 const TAG_WORDS = 2;
 const ADDEND = 6;
 const TAGS = [0, 1, 2].map((access) => access * TAG_WORDS);
@@ -64,7 +65,7 @@ export const MMU_BYTES = 3 * VIEW_BYTES;
 
 /** How compiled code finds and reads an entry: offsets in bytes. */
 export const TLB_LAYOUT = {
-  strideShift: Math.log2(STRIDE * 4),
+  strideShift: STRIDE_SHIFT + 2,
   entryMask: ENTRY_COUNT - 1,
   tags: [0, 1, 2].map((access) => access * TAG_WORDS * 4),
   addend: ADDEND * 4,

@@ -15,7 +15,7 @@ import {
 import { Checkpoint, EngineDifference } from './compiled/check.ts';
 import type { Compiler } from './compiled/compiler.ts';
 import { CompiledEngine } from './compiled/engine.ts';
-import { Left } from './compiled/region-emitter.ts';
+import { Left } from './compiled/left-behind.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {

@@ -54,3 +54,42 @@ export type Effect =
   /** A part of the processor's state that is not in a local, by its offset in bytes. */
   | { readonly kind: 'loadState'; readonly offset: number; readonly result: Node }
   | { readonly kind: 'storeState'; readonly offset: number; readonly value: Node };
+
+/** Every effect, those in the arms of others too. */
+export function forEachEffect(effects: readonly Effect[], work: (effect: Effect) => void): void {
+  for (const effect of effects) {
+    work(effect);
+    if (effect.kind !== 'if') continue;
+    forEachEffect(effect.whenTrue, work);
+    forEachEffect(effect.whenFalse, work);
+  }
+}
+
+/** Ways out in the order in which they are first taken. */
+export function exitsOf(effects: readonly Effect[]): Exit[] {
+  const exits = new Set<Exit>();
+  forEachEffect(effects, (effect) => {
+    if (effect.kind === 'locate' || effect.kind === 'guard') exits.add(effect.exit);
+  });
+  return [...exits];
+}
+
+/** What an effect pushes, as often as it does. */
+export function valuesOf(effect: Effect): readonly Node[] {
+  switch (effect.kind) {
+    case 'locate':
+      return [effect.linear, effect.linear];
+    case 'load':
+      return [effect.hpa];
+    case 'store':
+      return [effect.hpa, effect.value];
+    case 'guard':
+    case 'if':
+      return [effect.condition];
+    case 'assign':
+    case 'storeState':
+      return [effect.value];
+    case 'loadState':
+      return [];
+  }
+}

@@ -8,7 +8,7 @@ import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
 import type { Compiler } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
-import { CompiledOffset, Left, PARTIAL_SHIFT } from './region-emitter.ts';
+import { CompiledOffset, Left, PARTIAL_SHIFT } from './left-behind.ts';
 
 /** At most so many cycles at once. */
 const MOST_CYCLES = 2 ** 30;
@@ -36,8 +36,8 @@ export class CompiledEngine {
   }
 
   /**
-   * Run from RIP, where a block begins, for at most so many cycles. Returns a `Left`, or -1 if there
-   * is no compiled code.
+   * Run from RIP, where a block begins, for at most so many cycles. Returns a `Left`, or -1 if
+   * there is no compiled code.
    * @param hpa where the code lies
    */
   run(block: Block, hpa: number, cyclesLeft: number): number {

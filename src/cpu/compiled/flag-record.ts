@@ -61,7 +61,7 @@ export function recordWidth(op: number): Width {
 }
 
 export function recordWord(kind: RecordKind, width: Width): number {
-  return (kind << KIND_SHIFT) | (Math.log2(width / 8) << WIDTH_SHIFT);
+  return (kind << KIND_SHIFT) | ((28 - Math.clz32(width)) << WIDTH_SHIFT);
 }
 
 /** The five parts of a record as nodes; null where the kind has no use for one. */

@@ -3,62 +3,26 @@
 // words at COMPILED_WORD. The budget is looked at when a block is entered: if all of it but its last
 // instruction fits, it runs as a whole, else the interpreter does the rest, to the same boundary.
 
-import { COMPILED_WORD, Word } from '../state.ts';
+import { Word } from '../state.ts';
 import { Access } from '../virtualization.ts';
+import { type Account, NOTHING_OWED, withBlock } from './account.ts';
 import type { Discovered, RegionBlock } from './discovery.ts';
 import { directTargets } from './discovery.ts';
-import type { Effect, Exit } from './effects.ts';
+import { type Effect, type Exit, exitsOf, forEachEffect, valuesOf } from './effects.ts';
 import { ExpressionEmitter, type Point } from './expression.ts';
-import { LOCALS, Slot, slotType } from './locals.ts';
+import {
+  CompiledOffset,
+  Left,
+  LOGGED_INSTRUCTIONS,
+  PARTIAL_SHIFT,
+  PATH_MASK,
+  slotOffset,
+} from './left-behind.ts';
+import { LOCALS, slotType } from './locals.ts';
 import { FunctionBody, Op, Type } from './module.ts';
 import { type Node, Pseudo } from './nodes.ts';
 import { type Shape, shapeOf } from './shape.ts';
-
-/** Why a region was left. */
-export const Left = {
-  /** RIP is at code that is not part of it. */
-  CHAIN: 0,
-  /** The next block does not fit into the cycles left. */
-  BUDGET: 1,
-  /**
-   * The next instruction is one for the interpreter. With it comes, from bit {@link PARTIAL_SHIFT}
-   * on, how many instructions of the block were completed.
-   */
-  INTERPRET: 2,
-} as const;
-
-export const PARTIAL_SHIFT = 2;
-
-/** A path goes back at least so many instructions, or to where the region was entered. */
-const LOGGED_INSTRUCTIONS = 9;
-
-/** Bits by which a path, the numbers of the blocks that were entered last, grows with each. */
-const PATH_BITS = 6;
-const PATH_MASK = (1n << BigInt(PATH_BITS)) - 1n;
-
-/** Offsets in bytes from the state. */
-export const CompiledOffset = {
-  OPERATION: 4 * COMPILED_WORD,
-  GIVEN: 4 * COMPILED_WORD + 4,
-  X: 4 * COMPILED_WORD + 8,
-  Y: 4 * COMPILED_WORD + 16,
-  RESULT: 4 * COMPILED_WORD + 24,
-  LEFT: 4 * COMPILED_WORD + 32,
-  INSTRUCTIONS: 4 * COMPILED_WORD + 36,
-  PATH: 4 * COMPILED_WORD + 40,
-} as const;
-
-const SLOT_OFFSETS: ReadonlyMap<number, number> = new Map([
-  [Slot.OPERATION, CompiledOffset.OPERATION],
-  [Slot.GIVEN, CompiledOffset.GIVEN],
-  [Slot.X, CompiledOffset.X],
-  [Slot.Y, CompiledOffset.Y],
-  [Slot.RESULT, CompiledOffset.RESULT],
-]);
-
-function slotOffset(slot: number): number {
-  return SLOT_OFFSETS.get(slot) ?? 8 * slot;
-}
+import { changes } from './slot-changes.ts';
 
 /** Where things lie beside the state. */
 export interface MemoryLayout {
@@ -513,92 +477,6 @@ class RegionEmitter {
       body.op(Op.i32Or);
     }
     jumpIf(exit);
-  }
-}
-
-/**
- * What blocks have done that the locals do not say yet: on a way that nothing else joins it is known
- * when compiling.
- */
-interface Account {
-  readonly cycles: number;
-  readonly instructions: number;
-  /** Numbers of the blocks, the last in the lowest bits. */
-  readonly path: bigint;
-  readonly pathBits: number;
-  /** It ends with a block that repeats. */
-  readonly isRepeat: boolean;
-}
-
-const NOTHING_OWED: Account = {
-  cycles: 0,
-  instructions: 0,
-  path: 0n,
-  pathBits: 0,
-  isRepeat: false,
-};
-
-/** And what a block has done, or a part of it. */
-function withBlock(
-  owed: Account,
-  done: Pick<RegionBlock, 'cycles' | 'instructions'> & { readonly repeats?: boolean },
-  number: number,
-): Account {
-  const isRepeat = done.repeats === true;
-  return {
-    cycles: owed.cycles + done.cycles,
-    instructions: owed.instructions + (isRepeat ? 0 : done.instructions),
-    path: BigInt.asUintN(64, (owed.path << BigInt(PATH_BITS)) | BigInt(number + 1)),
-    pathBits: owed.pathBits + PATH_BITS,
-    isRepeat,
-  };
-}
-
-/** New values of the slots, where they change. */
-function changes({ registers, flags }: Pick<Exit, 'registers' | 'flags'>): [number, Node][] {
-  const { op, c, x, y, r } = flags.packed();
-  const all = [...registers, op, c, x, y, r];
-  return all.flatMap((value, slot): [number, Node][] =>
-    value === null || value === LOCALS[slot] ? [] : [[slot, value]],
-  );
-}
-
-/** Every effect, those in the arms of others too. */
-function forEachEffect(effects: readonly Effect[], work: (effect: Effect) => void): void {
-  for (const effect of effects) {
-    work(effect);
-    if (effect.kind !== 'if') continue;
-    forEachEffect(effect.whenTrue, work);
-    forEachEffect(effect.whenFalse, work);
-  }
-}
-
-/** Ways out in the order in which they are first taken. */
-function exitsOf(effects: readonly Effect[]): Exit[] {
-  const exits = new Set<Exit>();
-  forEachEffect(effects, (effect) => {
-    if (effect.kind === 'locate' || effect.kind === 'guard') exits.add(effect.exit);
-  });
-  return [...exits];
-}
-
-/** What an effect pushes, as often as it does. */
-function valuesOf(effect: Effect): readonly Node[] {
-  switch (effect.kind) {
-    case 'locate':
-      return [effect.linear, effect.linear];
-    case 'load':
-      return [effect.hpa];
-    case 'store':
-      return [effect.hpa, effect.value];
-    case 'guard':
-    case 'if':
-      return [effect.condition];
-    case 'assign':
-    case 'storeState':
-      return [effect.value];
-    case 'loadState':
-      return [];
   }
 }
 
