@@ -1,8 +1,9 @@
 // `npm run bench`: guest instructions a second, of both engines and of QEMU's emulator (TCG), same
-// programs in the same run, alternating. Prints medians, their spread and the ratio, as a Markdown
+// programs in the same run, alternating. Prints medians, their spread and the ratio as a Markdown
 // table. Instructions are those that the interpreter counts in a round; start-up, ours and QEMU's,
-// is measured with a single round and taken off. Names on the command line select workloads. Without qemu-system-x86_64 only our own figures appear. Then the time that
-// starting the command takes.
+// is measured with a single round and taken off. Names on the command line select workloads.
+// Without qemu-system-x86_64 only our own figures appear. Then the time that starting the command
+// takes.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

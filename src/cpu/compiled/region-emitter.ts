@@ -1,7 +1,8 @@
 // Emits a region as one function. Its parameters are where the processor's state and its TLB view
 // lie, and the cycles that are left; it returns why it was left, and leaves everything else in the
-// words at COMPILED_WORD. The budget is looked at when a block is entered: if all of it but its last
-// instruction fits, it runs as a whole, else the interpreter does the rest, to the same boundary.
+// words at COMPILED_WORD. The budget is looked at when a block is entered: if all of it but its
+// last instruction fits, it runs as a whole, else the interpreter does the rest, to the same
+// boundary.
 
 import { Word } from '../state.ts';
 import { Access } from '../virtualization.ts';
