@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { reference, SCENARIO } from '../src/machine/index.ts';
+import { PORT_RANGES, reference, SCENARIO } from '../src/machine/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
 import { instructionPage } from './support/instruction-page.ts';
 
@@ -90,6 +90,15 @@ function keyTable(): string {
   ].join('\n');
 }
 
+function portTable(): string {
+  const hex = (port: number) => `0x${port.toString(16).toUpperCase()}`;
+  const rows = PORT_RANGES.map(({ first, last, summary }) => {
+    const ports = first === last ? hex(first) : `${hex(first)} to ${hex(last)}`;
+    return `| ${ports} | ${summary} |`;
+  });
+  return ['| port | device |', '| --- | --- |', ...rows].join('\n');
+}
+
 /** What `npm start` prints, without the state, which says nothing to a reader. */
 function mainJob(): string {
   const { stdout } = spawnSync('node', [MAIN, 'run', 'guest-programs/lock-ticket-pv.asm'], {
@@ -105,6 +114,7 @@ function mainJob(): string {
 const GENERATED = [
   ['README.md', 'output', mainJob],
   ['docs/scenario.md', 'keys', keyTable],
+  ['docs/guest-programs.md', 'ports', portTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;
 

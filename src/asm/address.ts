@@ -4,14 +4,17 @@
 import Long from 'long';
 import {
   type AssemblyMemory,
+  addressWidthOf,
+  type CodeSize,
   Gpr,
   type RegisterName,
   registerName,
   Segment,
+  type Width,
 } from '../isa/index.ts';
 import { type BaseHint, type EvaluationContext, evaluate } from './evaluate.ts';
 import type { Section } from './sections.ts';
-import type { MemoryOperandText } from './statement.ts';
+import type { InstructionBody, MemoryOperandText } from './statement.ts';
 import { isSection, isUnknown, type Value } from './value.ts';
 
 /** Registers of an address, as the encoder wants them. */
@@ -38,6 +41,7 @@ export interface MemoryAddress {
 /** The operand for the encoder, or null after reporting an error. */
 export function memoryOperand(
   text: MemoryOperandText,
+  body: InstructionBody,
   context: EvaluationContext,
 ): MemoryAddress | null {
   const hint: BaseHint = { register: null, multiplied: false, summed: false };
@@ -47,7 +51,7 @@ export function memoryOperand(
     context.reporter?.error(text.address.place, message, expected);
     return null;
   };
-  const registers = text.registers ?? chooseRegisters(value, hint, fail);
+  const registers = text.registers ?? chooseRegisters(value, hint, body.codeSize, fail);
   if (registers === null) return null;
   const unknown = isUnknown(value);
   const sections = unknown ? [] : value.terms.filter(({ of }) => isSection(of));
@@ -56,19 +60,26 @@ export function memoryOperand(
     return fail('this is neither an address nor a difference of addresses of one section');
   }
   const start = section !== undefined && isSection(section.of) ? section.of : null;
-  const operand = assemble(text, value, registers, start, context, fail);
+  const operand = assemble(text, value, registers, { start, body, context, fail });
   return operand === null ? null : { operand, section: start, unknown };
+}
+
+interface Around {
+  /** The section that the address is in, or null. */
+  readonly start: Section | null;
+  readonly body: InstructionBody;
+  readonly context: EvaluationContext;
+  readonly fail: Fail;
 }
 
 function assemble(
   text: MemoryOperandText,
   value: Value,
   registers: Registers,
-  section: Section | null,
-  context: EvaluationContext,
-  fail: Fail,
+  { start: section, body, context, fail }: Around,
 ): AssemblyMemory | null {
   const { displacementWidth, addressing } = text;
+  const { codeSize } = body;
   const hasRegister = registers.base !== null || registers.index !== null;
   const relocatable = section !== null || isUnknown(value);
   if (text.registers !== undefined && value.terms.some(({ of }) => !isSection(of))) {
@@ -83,7 +94,8 @@ function assemble(
   if (displacementWidth === 8 && (!hasRegister || section !== null)) {
     return fail('only a number beside a register fits one byte');
   }
-  if (addressing === 'rel' && !relocatable && text.registers === undefined) {
+  const isWarned = addressing === 'rel' && codeSize === 64 && text.registers === undefined;
+  if (isWarned && !relocatable) {
     const message = 'a plain number is no address; it stays absolute';
     context.reporter?.warn(text.address.place, message, ['a label']);
   }
@@ -92,13 +104,9 @@ function assemble(
   if (displacementWidth === 8 && (displacement.lt(-128) || displacement.gt(127))) {
     return fail(`displacement ${displacement} does not fit one byte`, ['-128 to 127']);
   }
-  const isNarrow = (registers.base ?? registers.index)?.width === 32;
-  const isWide = displacementWidth === 64;
-  if (!relocatable && !isWide && !fitsDisplacement(displacement, isNarrow)) {
-    const hex = `0x${displacement.toUnsigned().toString(16)}`;
-    return fail(`displacement ${hex} does not fit 32 bits`);
-  }
-  return {
+  // NASM guesses that what it does not know is no address.
+  const isByName = section !== null && !hasRegister && isRelative(text);
+  const operand = {
     kind: 'memory',
     width: text.width,
     far: text.far,
@@ -108,15 +116,26 @@ function assemble(
     displacementWidth,
     relocatable,
     ...(text.registers === undefined
-      ? // NASM guesses that what it does not know is no address.
-        { ripRelative: section !== null && !hasRegister && isRelative(text) }
-      : { ripRelative: addressing === 'rel', exact: true }),
-  };
+      ? { ripRelative: codeSize === 64 && isByName }
+      : { ripRelative: addressing === 'rel', exact: true as const }),
+  } as const;
+  const width = addressWidthOf(operand, body.prefixes.addressWidth, codeSize);
+  if (codeSize !== 64 && hasRegister && displacementWidth > 8 && displacementWidth !== width) {
+    const name = registerName((registers.base ?? registers.index) as RegisterName);
+    return fail(`a displacement beside '${name}' has ${width} bits`);
+  }
+  if (!relocatable && displacementWidth !== 64 && !fitsDisplacement(displacement, width)) {
+    const hex = `0x${displacement.toUnsigned().toString(16)}`;
+    return fail(`displacement ${hex} does not fit ${Math.min(width, 32)} bits`);
+  }
+  return operand;
 }
 
-/** 32 bits, sign-extended to 64 unless addresses have 32 bits themselves. */
-function fitsDisplacement(value: Long, isNarrow: boolean): boolean {
-  return value.ge(-0x80000000) && value.lt(isNarrow ? 0x100000000 : 0x80000000);
+/** 32 bits sign-extended to 64, or as many bits as the address has. */
+function fitsDisplacement(value: Long, addressWidth: Width): boolean {
+  const field = Math.min(addressWidth, 32);
+  const limit = addressWidth === 64 ? 2 ** 31 : 2 ** field;
+  return value.ge(-(2 ** (field - 1))) && value.lt(limit);
 }
 
 /** FS and GS have bases of their own, so that `default rel` leaves addresses in them alone. */
@@ -124,22 +143,29 @@ function isRelative({ addressing, segment }: MemoryOperandText): boolean {
   return addressing === 'rel' || (addressing === 'default rel' && segment < Segment.FS);
 }
 
-function chooseRegisters(value: Value, hint: BaseHint, fail: Fail): Registers | null {
+function chooseRegisters(
+  value: Value,
+  hint: BaseHint,
+  codeSize: CodeSize,
+  fail: Fail,
+): Registers | null {
   const terms: { register: RegisterName; times: number }[] = [];
   for (const { of, times } of value.terms) {
     if (isSection(of)) continue;
-    if (of.class !== 'general' || of.width < 32) {
-      return fail(`'${registerName(of)}' cannot be part of an address`, ['a 64-bit register']);
+    if (of.class !== 'general' || of.width < (codeSize === 64 ? 32 : 16)) {
+      const expected = `a ${codeSize}-bit register`;
+      return fail(`'${registerName(of)}' cannot be part of an address`, [expected]);
     }
     terms.push({ register: of, times: times.gt(0) && times.le(9) ? times.toNumber() : 0 });
   }
   const [first, second] = terms;
   if (first === undefined) return NO_REGISTERS;
   if (terms.length > 2) return fail('an address has at most two registers');
+  if (terms.some(({ register }) => register.width === 16)) return choose16(terms, fail);
   if (second === undefined) return single(first.register, first.times, fail);
   const [base, index] = order(first, second, hint);
   if (base.register.width !== index.register.width) {
-    return fail('the registers of an address must both have 64 or both 32 bits');
+    return fail('the registers of an address must have the same width');
   }
   if (isStackPointer(index.register) && (index.times > 1 || isStackPointer(base.register))) {
     return fail(`'${registerName(index.register)}' cannot be an index`);
@@ -147,6 +173,26 @@ function chooseRegisters(value: Value, hint: BaseHint, fail: Fail): Registers | 
   if (base.times !== 1) return fail('only one of two registers can be multiplied');
   if (![1, 2, 4, 8].includes(index.times)) return badScale(index.register, fail);
   return { base: base.register, index: index.register, scale: index.times as 1 | 2 | 4 | 8 };
+}
+
+/** What 16-bit addresses can have: BX or BP, SI or DI, or one of each. */
+function choose16(
+  terms: readonly { register: RegisterName; times: number }[],
+  fail: Fail,
+): Registers | null {
+  if (terms.some(({ register }) => register.width !== 16)) {
+    return fail('the registers of an address must have the same width');
+  }
+  const find = (...numbers: number[]) =>
+    terms.filter(({ register, times }) => times === 1 && numbers.includes(register.number));
+  const bases = find(Gpr.RBX, Gpr.RBP);
+  const indexes = find(Gpr.RSI, Gpr.RDI);
+  const isPair = bases.length <= 1 && indexes.length <= 1;
+  if (!isPair || bases.length + indexes.length !== terms.length) {
+    return fail('this is no 16-bit address', ['bx or bp, si or di, or one of each']);
+  }
+  const [base, index] = [...bases, ...indexes].map(({ register }) => register);
+  return { base: base as RegisterName, index: index ?? null, scale: 1 };
 }
 
 /** Three, five and nine times a register is the register plus 2, 4 or 8 times itself. */

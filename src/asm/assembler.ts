@@ -35,7 +35,10 @@ export interface AssembledSymbol {
 
 export interface AssembledSection {
   readonly name: string;
+  /** Where its labels count from: where it runs. */
   readonly address: Long;
+  /** Where it is loaded, which is the same unless the source says something else. */
+  readonly loadAddress: Long;
   readonly lengthBytes: number;
   /** `nobits` sections are not part of the bytes; whoever loads them must clear their memory. */
   readonly kind: 'progbits' | 'nobits';
@@ -84,7 +87,7 @@ export function assembleFiles(
     return read(source, session, options.defines ?? {});
   });
   const statements = link(files, session);
-  const origin = session.origin ?? options.origin ?? Long.ZERO;
+  const origin = session.origin ?? session.sections.ownOrigin ?? options.origin ?? Long.ZERO;
   const bytes = new Layout(session, statements).run(origin);
   if (bytes === null || reporter.errors.length > 0) {
     return { kind: 'errors', errors: reporter.inOrder(), warnings };
@@ -97,7 +100,13 @@ export function assembleFiles(
     symbols: symbolsOf(session),
     sections: session.sections.all
       .filter((section) => section.size > 0)
-      .map(({ name, vstart, size, kind }) => ({ name, address: vstart, lengthBytes: size, kind })),
+      .map(({ name, start, vstart, size, kind }) => ({
+        name,
+        address: vstart,
+        loadAddress: start,
+        lengthBytes: size,
+        kind,
+      })),
     lineMap: lineMap(statements),
     listing: () => listing(lines, bytes, origin),
     warnings,
@@ -168,7 +177,13 @@ function symbolsOf(session: Session): AssembledSymbol[] {
   const symbols: AssembledSymbol[] = [];
   for (const { name, kind, value, global } of session.allSymbols()) {
     // Labels of macro calls have names that nobody wrote.
-    if ((kind !== 'label' && kind !== 'equ') || value === null || /^\.\.@\d/.test(name)) continue;
+    if (
+      (kind !== 'label' && kind !== 'equ') ||
+      value === null ||
+      /^\.\.@\d|^section\./.test(name)
+    ) {
+      continue;
+    }
     const section = sectionOf(value);
     const address = section === null ? value.number : value.number.add(section.vstart);
     symbols.push({ name, value: address, kind, section: section?.name ?? null, global });

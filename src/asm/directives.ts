@@ -1,11 +1,12 @@
 // Directives that set something for the lines after them. NASM manual, "Assembler Directives".
 
 import type Long from 'long';
+import type { CodeSize } from '../isa/index.ts';
 import { nearest } from '../sim/index.ts';
 import type { Cursor } from './cursor.ts';
 import { parseExpression } from './expression.ts';
 import type { Token } from './lexer.ts';
-import type { Section } from './sections.ts';
+import type { Placing, Section } from './sections.ts';
 import type { Session } from './session.ts';
 import type { Place } from './source.ts';
 import { DIRECTIVES } from './vocabulary.ts';
@@ -61,7 +62,7 @@ export class Directives {
 
   /** An address without registers that is neither `rel` nor `abs`. */
   noticeAddress(): void {
-    if (!this.defaultGiven) this.earlyAddress = true;
+    if (!this.defaultGiven && this.session.codeSize === 64) this.earlyAddress = true;
   }
 
   /** Check what can be told only when all lines have been read. */
@@ -82,9 +83,12 @@ export class Directives {
     switch (word) {
       case 'bits':
         return this.bits(cursor);
+      case 'use16':
+      case 'use32':
       case 'use64':
-        this.bitsGiven = true;
-        return true;
+        return this.setBits(Number(word.slice(3)) as CodeSize);
+      case 'cpu':
+        return this.cpu(cursor);
       case 'org':
         return this.org(cursor);
       case 'default':
@@ -107,10 +111,25 @@ export class Directives {
     const number = this.number(cursor);
     if (number === null) return null;
     this.bitsGiven = true;
-    if (number.eq(64)) return true;
-    return number.eq(16) || number.eq(32)
-      ? cursor.error(place, `${number}-bit code is not supported`, ['64'])
-      : cursor.error(place, `there is no ${number}-bit code`, ['64']);
+    if (number.eq(16)) return this.setBits(16);
+    if (number.eq(32)) return this.setBits(32);
+    if (number.eq(64)) return this.setBits(64);
+    return cursor.error(place, `there is no ${number}-bit code`, ['16', '32', '64']);
+  }
+
+  private setBits(codeSize: CodeSize): true {
+    this.bitsGiven = true;
+    this.session.codeSize = codeSize;
+    return true;
+  }
+
+  /** The processor that the source is for: any instruction of the table is accepted all the same. */
+  private cpu(cursor: Cursor): true | null {
+    const { place } = cursor;
+    let name = '';
+    while (!cursor.atEnd && !cursor.at(']')) name += cursor.take()?.text.toLowerCase();
+    if (CPUS.has(name)) return true;
+    return cursor.error(place, `there is no processor '${name}'`, ['386', '686', 'x64']);
   }
 
   private org(cursor: Cursor): true | null {
@@ -165,27 +184,79 @@ export class Directives {
       return cursor.error(cursor.placeOf(token), `section ${name} is already ${section.kind}`);
     }
     this.raiseAlignment(attributes.align);
+    return this.setPlacing(section, attributes.placing, cursor, token);
+  }
+
+  /** What is said about a section's place goes with what has been said before. */
+  private setPlacing(
+    section: Section,
+    given: Partial<Placing>,
+    cursor: Cursor,
+    token: Token,
+  ): true | null {
+    const { placing } = section;
+    const place = cursor.placeOf(token);
+    for (const key of ['start', 'vstart'] as const) {
+      const [before, now] = [placing[key], given[key] ?? null];
+      if (before !== null && now !== null && !before.eq(now)) {
+        return cursor.error(place, `section ${section.name} has another ${key} already`);
+      }
+    }
+    Object.assign(placing, given);
+    if (Object.keys(given).length > 0) placing.place ??= place;
+    const isTwice = (a: unknown, b: unknown) => a !== null && b !== null;
+    if (isTwice(placing.start, placing.follows)) {
+      return cursor.error(place, "'start' and 'follows' say the same thing", ['one of them']);
+    }
+    if (isTwice(placing.vstart, placing.vfollows)) {
+      return cursor.error(place, "'vstart' and 'vfollows' say the same thing", ['one of them']);
+    }
     return true;
   }
 
   private attributes(cursor: Cursor): SectionAttributes | null {
     let kind: Section['kind'] | null = null;
     let align = 0;
+    let placing: Partial<Placing> = {};
     for (let token = cursor.peek(); token?.kind === 'name'; token = cursor.peek()) {
       const word = cursor.keyword();
+      const hasValue = cursor.at('=', 1);
       if (word === 'nobits' || word === 'progbits') {
         cursor.take();
         kind = word;
-      } else if (word === 'align' && cursor.at('=', 1)) {
+      } else if (word === 'align' && hasValue) {
         const given = this.sectionAlign(cursor, token);
         if (given === null) return null;
         align = Math.max(align, given);
+      } else if (hasValue && PLACING.includes(word)) {
+        const given = this.placing(cursor, token, word);
+        if (given === null) return null;
+        placing = { ...placing, ...given };
       } else {
         const message = `unknown section attribute '${token.text}'`;
-        return cursor.error(cursor.placeOf(token), message, ['align=N', 'nobits', 'progbits']);
+        const expected = ['align=N', 'nobits', 'progbits', ...PLACING.map((name) => `${name}=`)];
+        return cursor.error(cursor.placeOf(token), message, expected);
       }
     }
-    return { kind, align };
+    return { kind, align, placing };
+  }
+
+  private placing(cursor: Cursor, token: Token, word: string): Partial<Placing> | null {
+    if (word === 'valign') {
+      const valign = this.sectionAlign(cursor, token);
+      return valign === null ? null : { valign };
+    }
+    cursor.take();
+    cursor.take();
+    if (word === 'start' || word === 'vstart') {
+      const number = this.number(cursor);
+      return number === null ? null : { [word]: number };
+    }
+    const named = cursor.peek();
+    const section = named?.kind === 'name' ? this.session.sections.find(named.text) : undefined;
+    if (section === undefined) return cursor.fail(['a section that stands above']);
+    cursor.take();
+    return word === 'follows' ? { follows: section } : { vfollows: section };
   }
 
   private sectionAlign(cursor: Cursor, token: Token): number | null {
@@ -203,4 +274,16 @@ export class Directives {
 interface SectionAttributes {
   readonly kind: Section['kind'] | null;
   readonly align: number;
+  readonly placing: Partial<Placing>;
 }
+
+/** Attributes that say where a section lies, or runs. */
+const PLACING: readonly string[] = ['start', 'vstart', 'follows', 'vfollows', 'valign'];
+
+/** What NASM knows by a name. */
+const CPUS: ReadonlySet<string> = new Set([
+  ...['8086', '186', '286', '386', '486', '586', 'pentium', '686', 'p6', 'ppro', 'pentiumpro'],
+  ...['p2', 'p3', 'katmai', 'p4', 'willamette', 'prescott', 'x64', 'x86-64', 'ia64', 'itanium'],
+  ...['itanic', 'merced', 'nehalem', 'westmere', 'sandybridge', 'any', 'all', 'default'],
+  ...['vex', 'evex', 'latevex'],
+]);

@@ -57,7 +57,7 @@ export class Emission {
         this.repeat(statement, body.bytes);
         break;
       case 'nops':
-        this.output.set(longNops(statement.lengthBytes), this.offset(statement));
+        this.output.set(longNops(statement.lengthBytes, body.codeSize), this.offset(statement));
         break;
       case 'reserve':
         this.checkCount(body.count, context);
@@ -99,7 +99,7 @@ export class Emission {
 
   /** Offset of a statement into the output. */
   private offset({ section, offset }: Statement): number {
-    return section.vstart.sub(this.origin).toNumber() + offset;
+    return section.start.sub(this.origin).toNumber() + offset;
   }
 
   private repeat(statement: Statement, bytes: Uint8Array): void {

@@ -6,6 +6,9 @@ import {
   type AssemblyMemory,
   type AssemblyNumber,
   type AssemblyOperand,
+  type AssemblyPointer,
+  type AssemblyRegister,
+  addressWidthOf,
   type Encoded,
   encode,
   type Row,
@@ -22,6 +25,7 @@ import type {
   InstructionBody,
   MemoryOperandText,
   NumberOperandText,
+  PointerOperandText,
 } from './statement.ts';
 import { isJustUnknown, isNumber, isUnknown, sectionOf, type Value } from './value.ts';
 
@@ -102,14 +106,14 @@ export class EvaluatedInstruction {
     const operands = this.operands.map(({ operand }, i) =>
       i === index && operand.kind === 'number' ? { ...operand, value } : operand,
     );
-    return encode(this.body.mnemonic, operands, this.body.prefixes, address);
+    return this.encoded(operands, address);
   }
 
   /** Whether it takes as many bytes as another evaluation of the same text, wherever it stands. */
   isAsLongAs({ operands }: EvaluatedInstruction): boolean {
     return this.operands.every(({ operand, unknown }, i) => {
       const other = operands[i];
-      if (operand.kind === 'register' || other === undefined) return true;
+      if (!hasValue(operand) || other === undefined) return true;
       return unknown === other.unknown && hasSameField(operand, other.operand);
     });
   }
@@ -135,39 +139,39 @@ export class EvaluatedInstruction {
   }
 
   branchLengths(): BranchLengths {
-    const { prefixes, mnemonic } = this.body;
     const length = (distance: 'short' | 'near') => {
       const operands = this.operands.map(({ operand }) =>
         operand.kind === 'number' ? { ...operand, value: Long.ZERO, distance } : operand,
       );
-      const encoded = encode(mnemonic, operands, prefixes, Long.ZERO);
+      const encoded = this.encoded(operands, Long.ZERO);
       return encoded.kind === 'bytes' ? encoded.bytes.length : 0;
     };
     return { short: length('short'), near: length('near') };
   }
 
   /** The parts of the encoding that depend on where sections stand. */
-  fields({ bytes, row }: Encoding): readonly AddressField[] {
-    if (this.operands.every(({ section }) => section === null)) return [];
-    const immediateBytes = row.pattern.immediateBytes.reduce((sum, count) => sum + count, 0);
+  fields({ row, fields: encoded }: Encoding): readonly AddressField[] {
     const fields: AddressField[] = [];
     this.operands.forEach(({ operand, section }, i) => {
-      if (section === null || operand.kind === 'register') return;
+      const field = encoded[i];
+      if (section === null || operand.kind === 'register' || !field) return;
       const isMemory = operand.kind === 'memory';
       const relative = isMemory ? operand.ripRelative : row.operands[i]?.place === 'relative';
       if (relative && section === this.context.section) return;
-      const isOffset = row.operands[i]?.place === 'moffs';
-      const lengthBytes = isMemory && !isOffset ? 4 : immediateBytes;
-      const at = bytes.length - lengthBytes - (isMemory && !isOffset ? immediateBytes : 0);
-      const value = isMemory ? operand.displacement : operand.value;
-      fields.push({ at, lengthBytes, relative, shown: value.sub(section.vstart) });
+      const value = addressIn(operand);
+      fields.push({ ...field, relative, shown: value.sub(section.vstart) });
     });
     return fields;
   }
 
   private attempt(address: Long): Encoded {
     const operands = this.operands.map(({ operand }) => operand);
-    return encode(this.body.mnemonic, operands, this.body.prefixes, address);
+    return this.encoded(operands, address);
+  }
+
+  private encoded(operands: readonly AssemblyOperand[], address: Long): Encoded {
+    const { mnemonic, prefixes, codeSize } = this.body;
+    return encode(mnemonic, operands, prefixes, address, codeSize);
   }
 
   /** Things that the encoder lets pass: addresses that are cut off, a LOCK that is undefined. */
@@ -188,6 +192,10 @@ export class EvaluatedInstruction {
     for (const [i, { operand, section }] of this.operands.entries()) {
       const spec = row.operands[i];
       if (spec === undefined || operand.kind === 'register') continue;
+      if (operand.kind === 'pointer') {
+        if (fitsField(operand.offset, spec.immediateWidth, false)) continue;
+        return this.cutOff(operand.offset, spec.immediateWidth);
+      }
       if (operand.kind === 'memory' && !this.checkSize(operand.width, spec.memoryWidth))
         return false;
       if (section === null && !operand.relocatable) continue;
@@ -198,9 +206,11 @@ export class EvaluatedInstruction {
         }
       }
       if (operand.kind === 'memory' && !operand.ripRelative && spec.place === 'rm') {
-        const wide = (operand.base ?? operand.index)?.width !== 32;
-        if (!fitsField(operand.displacement, 32, wide)) {
-          return this.cutOff(operand.displacement, 32);
+        const { prefixes, codeSize } = this.body;
+        const width = addressWidthOf(operand, prefixes.addressWidth, codeSize);
+        const field = Math.min(32, width);
+        if (!fitsField(operand.displacement, field, width === 64)) {
+          return this.cutOff(operand.displacement, field);
         }
       }
     }
@@ -239,7 +249,9 @@ export function evaluateInstruction(
     const evaluated =
       text.kind === 'memory'
         ? evaluateMemory(text, body, context)
-        : evaluateNumber(text, body, context);
+        : text.kind === 'pointer'
+          ? evaluatePointer(text, context)
+          : evaluateNumber(text, body, context);
     if (evaluated === null) return null;
     operands.push(evaluated);
   }
@@ -251,20 +263,48 @@ function evaluateMemory(
   body: InstructionBody,
   context: InstructionContext,
 ): EvaluatedOperand | null {
-  const address = memoryOperand(text, context);
+  const address = memoryOperand(text, body, context);
   if (address === null) return null;
   if (body.prefixes.segment >= 0 && text.segment >= 0) {
     context.reporter?.error(text.place, 'two segments for one address');
     return null;
   }
   const { addressWidth } = body.prefixes;
-  const width = (address.operand.base ?? address.operand.index)?.width ?? 64;
+  const width = addressWidthOf(address.operand, addressWidth, body.codeSize);
   if (addressWidth !== 0 && addressWidth !== width) {
     const message = `prefix a${addressWidth} does not go with this address`;
     context.reporter?.error(text.place, message);
     return null;
   }
   return { ...address, place: text.place };
+}
+
+/** `selector:offset`: the selector is a plain number, the offset may be an address. */
+function evaluatePointer(
+  text: PointerOperandText,
+  context: InstructionContext,
+): EvaluatedOperand | null {
+  const { place } = text.offset;
+  const selector = evaluate(text.selector, context);
+  const offset = evaluate(text.offset, context);
+  if (selector === null || offset === null) return null;
+  const section = isUnknown(offset) ? null : sectionOf(offset);
+  const isAddress = section !== null || isNumber(offset) || isUnknown(offset);
+  if (!isAddress || !(isNumber(selector) || isUnknown(selector))) {
+    const at = isAddress ? text.selector.place : place;
+    const what = isAddress ? 'a selector is a plain number' : 'this is no address';
+    context.reporter?.error(at, what);
+    return null;
+  }
+  const known = isUnknown(offset) ? Long.ZERO : offset.number;
+  const operand: AssemblyPointer = {
+    kind: 'pointer',
+    selector: isUnknown(selector) ? Long.ZERO : selector.number,
+    offset: known.add(section?.vstart ?? Long.ZERO),
+    width: text.width,
+    relocatable: section !== null,
+  };
+  return { operand, section, place, unknown: isJustUnknown(offset) };
 }
 
 function evaluateNumber(
@@ -293,7 +333,7 @@ function evaluateNumber(
   const known = unknown ? Long.ZERO : value.number;
   const number = known.add(section?.vstart ?? Long.ZERO);
   const { branch } = body;
-  if (branch !== null && width !== 0) {
+  if (branch !== null && width !== 0 && !isBranchSize(text, body)) {
     context.reporter?.error(place, 'a branch target has no size', ["'short'", "'near'"]);
     return null;
   }
@@ -313,6 +353,12 @@ function evaluateNumber(
   return { operand, section, place, unknown: isJustUnknown(value) };
 }
 
+/** Outside 64-bit mode a size before the target of a long branch is the operand size. */
+function isBranchSize({ width, distance }: NumberOperandText, body: InstructionBody): boolean {
+  if (body.codeSize === 64 || body.branch?.near !== true || distance === 'short') return false;
+  return width >= 16 && width <= 32 && (distance === 'near' || !body.branch.conditional);
+}
+
 /** NASM counts on a short branch only within a section, whose distances it knows. */
 function branchDistance(
   text: NumberOperandText,
@@ -321,6 +367,7 @@ function branchDistance(
   context: InstructionContext,
 ): AssemblyNumber['distance'] {
   if (text.distance !== null || !branch.near) return text.distance;
+  if (text.width !== 0) return 'near';
   if (isJustUnknown(value) && !context.preferNear) return null;
   // What another file defines could be anywhere to those who assemble file by file.
   const isForeign = text.value.steps.some(
@@ -330,11 +377,21 @@ function branchDistance(
   return text.strict || context.preferNear || !isWithin ? 'near' : null;
 }
 
+/** Whether the value of an operand could decide about the length of the instruction. */
+function hasValue(operand: AssemblyOperand): operand is AssemblyNumber | AssemblyMemory {
+  return operand.kind === 'number' || operand.kind === 'memory';
+}
+
+/** The number, displacement or offset that an operand is. */
+function addressIn(operand: Exclude<AssemblyOperand, AssemblyRegister>): Long {
+  if (operand.kind === 'memory') return operand.displacement;
+  return operand.kind === 'pointer' ? operand.offset : operand.value;
+}
+
 /** An address has a field of one width whatever it is; a number, one that depends on it. */
 function hasSameField(a: AssemblyNumber | AssemblyMemory, b: AssemblyOperand): boolean {
-  if (a.kind !== b.kind || a.relocatable !== b.relocatable) return false;
-  if (a.kind === 'number') return a.relocatable || (b.kind === 'number' && a.value.eq(b.value));
-  return a.relocatable || (b.kind === 'memory' && a.displacement.eq(b.displacement));
+  if (a.kind !== b.kind || !hasValue(b) || a.relocatable !== b.relocatable) return false;
+  return a.relocatable || addressIn(a).eq(addressIn(b));
 }
 
 /** A number for a message: small ones in decimal. */

@@ -69,7 +69,15 @@ export class Layout {
       this.measureAll();
       if (this.stopped) return null;
     } while (this.changed);
-    const lengthBytes = session.sections.place(origin);
+    const placed = session.sections.place(origin);
+    if (typeof placed !== 'number') {
+      const { section, message } = placed;
+      const first = statements.find((statement) => statement.section === section);
+      const place = section.placing.place ?? first?.place;
+      if (place !== undefined) session.reporter.error(place, message);
+      return null;
+    }
+    const lengthBytes = placed;
     if (lengthBytes > MAX_OUTPUT_BYTES) return this.tooLarge(statements.at(-1));
     const output = new Uint8Array(lengthBytes);
     const emission = new Emission(session, statements, output, origin);

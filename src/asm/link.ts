@@ -2,13 +2,14 @@
 // the padding between what files put into the same section.
 
 import Long from 'long';
+import type { Expression } from './expression.ts';
 import type { ListedLine } from './listing.ts';
-import type { Section } from './sections.ts';
+import { loadedSection, type Section } from './sections.ts';
 import type { Session } from './session.ts';
 import type { Place } from './source.ts';
 import { type Body, createStatement, type Statement } from './statement.ts';
 import type { AssemblerSymbol, SymbolTable } from './symbols.ts';
-import { numberValue } from './value.ts';
+import { numberValue, termValue, type Value } from './value.ts';
 
 /** Space that belongs to a symbol unless some file defines it. */
 export interface CommonSymbol {
@@ -36,6 +37,7 @@ export function link(files: readonly FileOfProgram[], session: Session): readonl
     ...(i === 0 ? [] : padding(file)),
     ...file.statements,
   ]);
+  statements.unshift(...sectionStarts(files, session));
   const globals = findGlobals(files, session);
   for (const { commons } of files) {
     for (const common of commons) statements.push(...place(common, files, globals, session));
@@ -52,6 +54,27 @@ export function link(files: readonly FileOfProgram[], session: Session): readonl
   }
   return statements;
 }
+
+/** Definitions of what NASM calls `section.NAME.start` and `section.NAME.vstart`. */
+function sectionStarts(files: readonly FileOfProgram[], { sections }: Session): Statement[] {
+  const statements: Statement[] = [];
+  for (const { symbols, statements: own } of files) {
+    for (const symbol of symbols.all) {
+      const [, name = '', which] = SECTION_START.exec(symbol.name) ?? [];
+      const section = sections.find(name);
+      const place = own[0]?.place;
+      if (symbol.kind !== 'undefined' || section === undefined || place === undefined) continue;
+      symbol.kind = 'equ';
+      const of = termValue(which === 'start' ? loadedSection(section) : section);
+      const value = constant(of, place);
+      const body = { kind: 'equ', symbol, value } as const;
+      statements.push(unlisted({ label: null, body, section, place }));
+    }
+  }
+  return statements;
+}
+
+const SECTION_START = /^section\.(.+)\.(v?start)$/;
 
 /** The definitions that all files see. Reports what two files define. */
 function findGlobals(
@@ -88,7 +111,7 @@ function alignment(section: Section, boundary: number, place: Place): Statement 
     section.kind === 'nobits'
       ? reserve(1, place)
       : section.name.startsWith('.text')
-        ? { kind: 'nops' }
+        ? { kind: 'nops', codeSize: 64 }
         : { kind: 'data', itemBytes: 1, items: [{ kind: 'string', bytes: new Uint8Array(1) }] };
   const body = { kind: 'align', boundary, filler } as const;
   return unlisted({ label: null, body, section, place });
@@ -118,9 +141,12 @@ function place(
 }
 
 function reserve(lengthBytes: number, place: Place): Body {
-  const value = numberValue(Long.fromNumber(lengthBytes));
-  const count = { steps: [{ kind: 'value', value, at: place.at }], place, fixed: true } as const;
+  const count = constant(numberValue(Long.fromNumber(lengthBytes)), place);
   return { kind: 'reserve', itemBytes: 1, count };
+}
+
+function constant(value: Value, place: Place): Expression {
+  return { steps: [{ kind: 'value', value, at: place.at }], place, fixed: true };
 }
 
 function unlisted(given: Pick<Statement, 'label' | 'body' | 'section' | 'place'>): Statement {

@@ -94,7 +94,7 @@ function bodyPieces(
   const { section, offset, fields } = statement;
   const isUninitialized = body.kind === 'data' && section.kind === 'nobits';
   if (isUninitialized) return reservedPieces(offset, lengthBytes);
-  const start = section.vstart.sub(origin).toNumber() + offset;
+  const start = section.start.sub(origin).toNumber() + offset;
   const pieces: Piece[] = [];
   for (let at = 0; at < lengthBytes; ) {
     const field = fields.find((candidate) => candidate.at === at);

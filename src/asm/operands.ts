@@ -1,9 +1,15 @@
 // Operands of instructions as text: registers, numbers and memory, with their keywords. NASM
 // manual, "Effective Addresses" and "STRICT: Inhibiting Optimization".
 
-import { type MemoryWidth, REGISTERS, type RegisterName, type Width } from '../isa/index.ts';
+import {
+  type CodeSize,
+  type MemoryWidth,
+  REGISTERS,
+  type RegisterName,
+  type Width,
+} from '../isa/index.ts';
 import type { Cursor } from './cursor.ts';
-import { parseExpression } from './expression.ts';
+import { type Expression, parseExpression } from './expression.ts';
 import type { Place } from './source.ts';
 import type { MemoryOperandText, OperandText } from './statement.ts';
 import type { SymbolTable } from './symbols.ts';
@@ -12,6 +18,7 @@ import { MEMORY_SIZES, SIZES } from './vocabulary.ts';
 /** What operands depend on besides their text. */
 export interface OperandContext {
   readonly symbols: SymbolTable;
+  readonly codeSize: CodeSize;
   /** `default rel` is in force. */
   readonly relative: boolean;
   /** The instruction is a branch, before whose target `short` or `near` may stand. */
@@ -70,7 +77,30 @@ function parseOperand(cursor: Cursor, context: OperandContext): OperandText | nu
   if (next?.kind === 'operator' && !/^[-+~!($]/.test(next.text))
     return cursor.fail(OPERAND_EXPECTED);
   const value = parseExpression(cursor, context.symbols);
-  return value === null ? null : { kind: 'number', value, width, strict, distance };
+  if (value === null) return null;
+  if (!cursor.accept(':')) return { kind: 'number', value, width, strict, distance };
+  if (strict || distance !== null) {
+    return cursor.error(place, `'${strict ? 'strict' : distance}' does not go with a far address`);
+  }
+  return parsePointer(cursor, context, value, width);
+}
+
+/** The offset of `selector:offset`; the cursor stands behind the colon. */
+function parsePointer(
+  cursor: Cursor,
+  { symbols }: OperandContext,
+  selector: Expression,
+  before: Width | 0,
+): OperandText | null {
+  const { place } = cursor;
+  const after = SIZES.get(cursor.keyword()) ?? 0;
+  if (after !== 0) cursor.take();
+  const width = before || after;
+  if ((before !== 0 && after !== 0) || (width !== 0 && width !== 16 && width !== 32)) {
+    return cursor.error(place, 'the offset of a far address has one size', ['word', 'dword']);
+  }
+  const offset = parseExpression(cursor, symbols);
+  return offset === null ? null : { kind: 'pointer', selector, offset, width };
 }
 
 function parseKeywords(cursor: Cursor): Keywords | null {
@@ -134,7 +164,7 @@ function parseMemory(
 ): Omit<MemoryOperandText, 'far'> | null {
   const { place } = cursor;
   if (!cursor.accept('[')) return cursor.fail(["'['"]);
-  const inside = parseInside(cursor, segmentBefore);
+  const inside = parseInside(cursor, segmentBefore, context.codeSize);
   if (inside === null) return null;
   const address = parseExpression(cursor, context.symbols, { registers: true });
   if (address === null) return null;
@@ -144,14 +174,17 @@ function parseMemory(
   return { kind: 'memory', address, width, segment, displacementWidth, addressing, place };
 }
 
-function parseInside(cursor: Cursor, segmentBefore: number): Inside | null {
+function parseInside(cursor: Cursor, segmentBefore: number, codeSize: CodeSize): Inside | null {
   const inside: Inside = { displacementWidth: 0, addressing: null, segment: segmentBefore };
   for (;;) {
     const word = cursor.keyword();
     const width = SIZES.get(word);
     if (width !== undefined) {
-      if (width === 16) {
+      if (width === 16 && codeSize === 64) {
         return cursor.error(cursor.place, '16-bit addresses do not exist in 64-bit mode');
+      }
+      if (width === 64 && codeSize !== 64) {
+        return cursor.error(cursor.place, '64-bit addresses exist in 64-bit mode only');
       }
       inside.displacementWidth = width;
       cursor.take();

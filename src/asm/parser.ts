@@ -3,7 +3,7 @@
 // directives.ts, data and reservations in data.ts.
 
 import Long from 'long';
-import { SEGMENT_NAMES, Segment } from '../isa/index.ts';
+import { type CodeSize, SEGMENT_NAMES, Segment } from '../isa/index.ts';
 import { nearest } from '../sim/index.ts';
 import { Cursor, tokenName } from './cursor.ts';
 import { parseBinary, parseData, parseReserve } from './data.ts';
@@ -229,10 +229,10 @@ export class Parser {
   private parseInstruction(cursor: Cursor, word: string, prefixes: Prefixes): Body | null {
     this.directives.noticeInstruction(cursor);
     cursor.take();
-    const { symbols } = this.session;
+    const { symbols, codeSize } = this.session;
     const { relative } = this.directives;
     const forms = branchForms(word.toUpperCase());
-    const written = parseOperands(cursor, { symbols, relative, branch: forms !== null });
+    const written = parseOperands(cursor, { symbols, codeSize, relative, branch: forms !== null });
     if (written === null) return null;
     for (const operand of written) {
       if (operand.kind === 'memory' && isByDefault(operand)) this.directives.noticeAddress();
@@ -240,7 +240,7 @@ export class Parser {
     const { mnemonic, operands } = tableSpelling(word.toUpperCase(), written);
     const branch = operands[0]?.kind === 'number' ? forms : null;
     const fixed = branch === null && operands.every(isFixed);
-    return { kind: 'instruction', mnemonic, prefixes, operands, branch, fixed };
+    return { kind: 'instruction', mnemonic, codeSize, prefixes, operands, branch, fixed };
   }
 
   private parseAlign(cursor: Cursor, word: 'align' | 'alignb'): Body | null {
@@ -258,7 +258,9 @@ export class Parser {
     if (/^alignb?$/.test(cursor.keyword())) {
       return cursor.error(cursor.place, 'an alignment cannot fill another');
     }
-    const filler = cursor.atEnd ? defaultFiller(word, place) : this.parseBody(cursor, NO_PREFIXES);
+    const filler = cursor.atEnd
+      ? defaultFiller(word, place, this.session.codeSize)
+      : this.parseBody(cursor, NO_PREFIXES);
     if (filler === null) return null;
     return { kind: 'align', boundary, filler };
   }
@@ -325,15 +327,17 @@ function isByDefault({ addressing, segment, address }: MemoryOperandText): boole
 
 function isFixed(operand: OperandText): boolean {
   if (operand.kind === 'register') return true;
+  if (operand.kind === 'pointer') return operand.selector.fixed && operand.offset.fixed;
   if (operand.kind === 'number') return operand.value.fixed;
   return operand.address.fixed;
 }
 
-function defaultFiller(word: 'align' | 'alignb', place: Place): Body {
+function defaultFiller(word: 'align' | 'alignb', place: Place, codeSize: CodeSize): Body {
   if (word === 'align') {
     const operands: OperandText[] = [];
     const prefixes = NO_PREFIXES;
-    return { kind: 'instruction', mnemonic: 'NOP', prefixes, operands, branch: null, fixed: true };
+    const rest = { operands, branch: null, fixed: true };
+    return { kind: 'instruction', mnemonic: 'NOP', codeSize, prefixes, ...rest };
   }
   const one = { kind: 'value', value: numberValue(Long.ONE), at: place.at } as const;
   return { kind: 'reserve', itemBytes: 1, count: { steps: [one], place, fixed: true } };

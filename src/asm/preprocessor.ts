@@ -62,7 +62,7 @@ export class Preprocessor {
   private expandedLines = 0;
 
   constructor(session: Session) {
-    const singleLine = new SingleLineMacros(session.reporter);
+    const singleLine = new SingleLineMacros(session);
     this.session = session;
     this.context = { session, singleLine, multiLine: new MultiLineMacros() };
     this.directives = new PreprocessorDirectives(this);

@@ -2,6 +2,7 @@
 // and the evaluation of expressions that must have a value while the source is still being read.
 
 import type Long from 'long';
+import type { CodeSize } from '../isa/index.ts';
 import { nearest } from '../sim/index.ts';
 import { Reporter } from './diagnostics.ts';
 import { type EvaluationContext, evaluate } from './evaluate.ts';
@@ -30,6 +31,8 @@ export class Session {
   readonly tables: SymbolTable[] = [this.symbols];
   readonly sections = new SectionTable();
   readonly readFile: ReadFile;
+  /** What code is being read: 64-bit until the file says something else. */
+  codeSize: CodeSize = 64;
   /** From `org`, or null. */
   origin: Long | null = null;
   /** Macros whose definition has an error: their calls are not reported again. */
@@ -46,6 +49,7 @@ export class Session {
     this.symbols = new SymbolTable();
     this.tables.push(this.symbols);
     this.failedMacros.clear();
+    this.codeSize = 64;
   }
 
   /** The symbols of all files. */

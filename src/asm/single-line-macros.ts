@@ -4,6 +4,7 @@
 
 import type { Reporter } from './diagnostics.ts';
 import { lexText, type Token } from './lexer.ts';
+import type { Session } from './session.ts';
 import type { Origin, Place } from './source.ts';
 
 /** A token of a macro's body, or the place of one of its parameters. */
@@ -30,10 +31,12 @@ interface EndOf {
 
 export class SingleLineMacros {
   private readonly macros = new Map<string, SingleLineMacro[]>();
+  private readonly session: Session;
   private readonly reporter: Reporter;
 
-  constructor(reporter: Reporter) {
-    this.reporter = reporter;
+  constructor(session: Session) {
+    this.session = session;
+    this.reporter = session.reporter;
   }
 
   /** Define a macro; one of the same name and number of parameters is replaced. */
@@ -79,7 +82,7 @@ export class SingleLineMacros {
     if (!tokens.some((token) => this.mayExpand(token))) return tokens;
     let current = tokens;
     for (let round = 0; round < 100; round++) {
-      const expanded = new Expansion(this, this.reporter, origin).run(current);
+      const expanded = new Expansion(this, this.session, origin).run(current);
       if (expanded === null || !expanded.some(isPaste)) return expanded;
       const pasted = this.paste(expanded, origin);
       if (pasted === null) return null;
@@ -168,15 +171,17 @@ function builtIn(name: string): 'line' | 'file' | 'bits' | null {
 /** One expansion of one line: tokens wait on a stack, and macros push their bodies back onto it. */
 class Expansion {
   private readonly macros: SingleLineMacros;
+  private readonly session: Session;
   private readonly reporter: Reporter;
   private readonly origin: Origin;
   private readonly waiting: (Token | EndOf)[] = [];
   private readonly active = new Set<SingleLineMacro>();
   private steps = 0;
 
-  constructor(macros: SingleLineMacros, reporter: Reporter, origin: Origin) {
+  constructor(macros: SingleLineMacros, session: Session, origin: Origin) {
     this.macros = macros;
-    this.reporter = reporter;
+    this.session = session;
+    this.reporter = session.reporter;
     this.origin = origin;
   }
 
@@ -295,7 +300,7 @@ class Expansion {
       case 'file':
         return { ...token, kind: 'string', text: `'${source.name.replaceAll("'", '')}'` };
       case 'bits':
-        return { ...token, kind: 'number', text: '64' };
+        return { ...token, kind: 'number', text: String(this.session.codeSize) };
       default:
         return token;
     }

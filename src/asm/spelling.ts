@@ -35,7 +35,9 @@ export function branchForms(mnemonic: string): BranchForms | null {
     .map(({ operands }) => operands[0])
     .filter((spec) => spec?.place === 'relative');
   const has = (width: Width) => targets.some((spec) => spec?.immediateWidth === width);
-  return targets.length === 0 ? null : { short: has(8), near: has(32) };
+  return targets.length === 0
+    ? null
+    : { short: has(8), near: has(32), conditional: /^J(?!MP)/.test(mnemonic) };
 }
 
 /** Bits of an operand as it is written, 0 if that does not say. */

@@ -1,7 +1,7 @@
 // What the parser makes of a line, and what layout and listing add to it.
 
 import type Long from 'long';
-import type { MemoryWidth, RegisterName, Width } from '../isa/index.ts';
+import type { CodeSize, MemoryWidth, RegisterName, Width } from '../isa/index.ts';
 import type { Expression } from './expression.ts';
 import type { ListedLine } from './listing.ts';
 import type { Section } from './sections.ts';
@@ -57,7 +57,20 @@ export interface MemoryOperandText {
   readonly place: Place;
 }
 
-export type OperandText = RegisterOperandText | NumberOperandText | MemoryOperandText;
+/** `selector:offset` */
+export interface PointerOperandText {
+  readonly kind: 'pointer';
+  readonly selector: Expression;
+  readonly offset: Expression;
+  /** A size keyword before either, or 0. */
+  readonly width: Width | 0;
+}
+
+export type OperandText =
+  | RegisterOperandText
+  | NumberOperandText
+  | MemoryOperandText
+  | PointerOperandText;
 
 /** One item of DB and kin. */
 export type DataItem =
@@ -69,12 +82,16 @@ export type DataItem =
 export interface BranchForms {
   readonly short: boolean;
   readonly near: boolean;
+  /** Jcc, before whose sized target `near` has to stand. */
+  readonly conditional: boolean;
 }
 
 export interface InstructionBody {
   readonly kind: 'instruction';
   /** In upper case. */
   readonly mnemonic: string;
+  /** What code it is part of. */
+  readonly codeSize: CodeSize;
   readonly prefixes: Prefixes;
   readonly operands: readonly OperandText[];
   /** The first operand is a place to go to, in which forms; null for all but branches. */
@@ -111,7 +128,7 @@ export type Body =
   | { readonly kind: 'binary'; readonly bytes: Uint8Array }
   | AlignBody
   /** A byte of instructions that do nothing: as many as there are, they become few and long. */
-  | { readonly kind: 'nops' }
+  | { readonly kind: 'nops'; readonly codeSize: CodeSize }
   | { readonly kind: 'equ'; readonly symbol: AssemblerSymbol; readonly value: Expression };
 
 /** A piece of a statement's bytes that depends on where a section stands, for the listing. */

@@ -39,7 +39,8 @@ export const RESERVE: ReadonlyMap<string, number> = new Map([
 
 /** Directives that no label stands before. */
 export const DIRECTIVES: readonly string[] = [
-  ...['bits', 'use64', 'org', 'default', 'section', 'segment', 'global', 'extern'],
+  ...['bits', 'use16', 'use32', 'use64', 'org', 'default', 'cpu'],
+  ...['section', 'segment', 'global', 'extern'],
 ];
 
 /** Directives that take up space, so that a label may stand before. */
@@ -47,8 +48,8 @@ const PLACED_DIRECTIVES: readonly string[] = ['align', 'alignb', 'incbin', 'time
 
 /** What NASM has and this assembler has not: worth another message than "unknown". */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
-  ...['use16', 'use32', 'absolute', 'common', 'static', 'struc', 'endstruc', 'istruc', 'at'],
-  ...['iend', 'cpu', 'float', 'dt', 'do', 'dy', 'dz', 'rest', 'reso', 'resy', 'resz', 'group'],
+  ...['absolute', 'common', 'static', 'struc', 'endstruc', 'istruc', 'at'],
+  ...['iend', 'float', 'dt', 'do', 'dy', 'dz', 'rest', 'reso', 'resy', 'resz', 'group'],
   ...['sectalign', 'required', 'uppercase', 'warning', 'list', 'pragma'],
 ]);
 
@@ -67,13 +68,14 @@ export const OPERAND_PREFIXES: ReadonlyMap<string, Width> = new Map([
 ]);
 
 export const ADDRESS_PREFIXES: ReadonlyMap<string, Width> = new Map([
+  ['a16', 16],
   ['a32', 32],
   ['a64', 64],
 ]);
 
 const OTHER_RESERVED: readonly string[] = [
   ...['strict', 'short', 'near', 'far', 'to', 'rel', 'abs', 'nosplit', 'seg', 'wrt'],
-  ...['tword', 'yword', 'zword', 'ptr', 'lock', 'a16', 'bnd', 'nobnd', 'wait'],
+  ...['tword', 'yword', 'zword', 'ptr', 'lock', 'bnd', 'nobnd', 'wait'],
   ...['xacquire', 'xrelease'],
 ];
 
@@ -122,7 +124,7 @@ const DIRECTIVE_NAMES: ReadonlySet<string> = new Set([...DIRECTIVES, ...PLACED_D
 
 /** Everything that can stand where an instruction is expected, for suggestions. */
 export function* instructionWords(): Generator<string> {
-  for (const mnemonic of mnemonics()) yield mnemonic.toLowerCase();
+  for (const mnemonic of mnemonics(64)) yield mnemonic.toLowerCase();
   yield* DATA.keys();
   yield* RESERVE.keys();
   yield* DIRECTIVE_NAMES;

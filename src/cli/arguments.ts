@@ -2,10 +2,11 @@
 
 import Long from 'long';
 import type { Syntax } from '../asm/index.ts';
-import { SETTINGS } from '../machine/index.ts';
+import { CODE_SIZES, type CodeSize } from '../isa/index.ts';
+import { type GivenSetting, SETTINGS } from '../machine/index.ts';
 import type { Flags } from './command-line.ts';
 import { Failure } from './failure.ts';
-import type { AssemblyOptions, FlagSetting } from './program.ts';
+import type { AssemblyOptions } from './program.ts';
 
 export type Arguments = Readonly<Record<string, unknown>>;
 
@@ -35,6 +36,14 @@ export function address(args: Arguments, name: string): Long | undefined {
   if (hex !== undefined) return Long.fromString(hex, true, 16).toSigned();
   if (decimal !== undefined) return Long.fromString(decimal);
   throw new Failure(`--${name}: expected an address such as 0x100000, not '${text}'`);
+}
+
+/** `--bits`, or undefined. */
+export function codeSize(args: Arguments): CodeSize | undefined {
+  const text = once(args, 'bits');
+  const size = CODE_SIZES.find((candidate) => String(candidate) === text);
+  if (text === undefined || size !== undefined) return size;
+  throw new Failure(`--bits: expected ${CODE_SIZES.join(', ')}, not '${text}'`);
 }
 
 /** The file that the command works on. */
@@ -84,8 +93,12 @@ function definesOf(given: readonly string[]): Record<string, string> {
 }
 
 /** The scenario's settings that are given as flags. */
-export function flagSettings(args: Arguments): FlagSetting[] {
+export function flagSettings(args: Arguments): GivenSetting[] {
   return SETTINGS.flatMap((setting) => {
+    if (setting.isRepeatable) {
+      const values = (args[setting.flag] as readonly string[] | undefined) ?? [];
+      return values.map((value) => ({ setting, value: String(value) }));
+    }
     const value = once(args, setting.flag);
     return value === undefined ? [] : [{ setting, value }];
   });
@@ -125,10 +138,11 @@ export const ASSEMBLY_FLAGS: Flags = {
 
 /** A flag for every setting of a scenario that has one. */
 export const SETTING_FLAGS: Flags = Object.fromEntries(
-  SETTINGS.map(({ key, flag, summary, expected, fallback }) => {
+  SETTINGS.map(({ key, flag, summary, expected, fallback, isRepeatable }) => {
     // The default of a list's entry is not what holds if the list is empty.
     const without = key.startsWith('hogs[]') ? '0' : fallback;
     const describe = `${summary}: ${expected}${without === '' ? '' : ` (default ${without})`}`;
-    return [flag, { type: 'string', group: 'Scenario:', describe }];
+    const times = isRepeatable ? { array: true, nargs: 1 } : {};
+    return [flag, { type: 'string', group: 'Scenario:', describe, ...times }];
   }),
 );

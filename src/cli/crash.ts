@@ -8,6 +8,7 @@ import { VERSION } from './version.ts';
 export interface RunUnderWay {
   readonly scenario: Scenario;
   readonly programs: readonly Uint8Array[];
+  readonly modules: readonly (readonly Uint8Array[])[];
 }
 
 let underWay: RunUnderWay | null = null;
@@ -37,7 +38,7 @@ export function crashLines(thrown: unknown): string[] {
 }
 
 /** A scenario that contains its programs. */
-function replayable({ scenario, programs }: RunUnderWay, error: Error): object {
+function replayable({ scenario, programs, modules }: RunUnderWay, error: Error): object {
   return {
     ...scenario,
     note: `vmxlab ${VERSION}, Node ${process.version}: ${error.stack ?? error.message}`,
@@ -47,8 +48,12 @@ function replayable({ scenario, programs }: RunUnderWay, error: Error): object {
     },
     vms: scenario.vms.map((vm, i) => ({
       ...vm,
-      program: '',
-      image: Buffer.from(programs[i]).toString('base64'),
+      image: base64(programs[i]),
+      module_images: modules[i].map(base64),
     })),
   };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }

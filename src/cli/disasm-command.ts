@@ -2,8 +2,14 @@
 // with the names of addresses where there are some.
 
 import Long from 'long';
-import { decode, format, type Instruction } from '../isa/index.ts';
-import { codeOf, type ElfCode, LOAD_ADDRESS, SymbolMap } from '../machine/index.ts';
+import { type CodeSize, decode, format, type Instruction } from '../isa/index.ts';
+import {
+  codeOf,
+  type ElfCode,
+  hasMultibootHeader,
+  LOAD_ADDRESS,
+  SymbolMap,
+} from '../machine/index.ts';
 import { Failure } from './failure.ts';
 import { gibibytes, readBytes } from './files.ts';
 import { type AssemblyOptions, assembleFile, elfImage, isElfFile, isSource } from './program.ts';
@@ -12,6 +18,8 @@ export interface DisasmOptions extends AssemblyOptions {
   readonly file: string;
   /** Address of the first byte, if it is not the usual one. */
   readonly origin: Long | undefined;
+  /** Code size, if it is not what the file says or lets expect. */
+  readonly bits: CodeSize | undefined;
   /** Bytes of code to pass over, and to print at most. */
   readonly skip: number;
   readonly length: number;
@@ -30,6 +38,7 @@ interface Line {
 /** What is to be printed: stretches of code, and names for addresses. */
 interface Program {
   readonly code: readonly ElfCode[];
+  readonly codeSizeAt: (address: Long) => CodeSize;
   readonly symbols: SymbolMap;
 }
 
@@ -37,7 +46,8 @@ interface Program {
 const MAX_BYTES = 2 ** 22;
 
 export function disasmCommand(options: DisasmOptions): number {
-  const { code, symbols } = load(options);
+  const { code, codeSizeAt, symbols } = load(options);
+  const { bits } = options;
   const { skip } = options;
   const length = code.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const end = Math.min(length, skip + options.length);
@@ -52,7 +62,9 @@ export function disasmCommand(options: DisasmOptions): number {
         `take a part of up to ${gibibytes(MAX_BYTES)} with --skip and --length`,
     );
   }
-  const lines = part(code, skip, end).flatMap((piece) => disassemble(piece, symbols));
+  const lines = part(code, skip, end).flatMap((piece) =>
+    disassemble(piece, bits === undefined ? codeSizeAt : () => bits, symbols),
+  );
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ schemaVersion: 1, instructions: lines }, null, 2)}\n`);
     return 0;
@@ -76,18 +88,36 @@ function load(options: DisasmOptions): Program {
       throw new Failure(`--origin: ${file} is an ELF file, which says itself where it lies`);
     }
     const image = elfImage(file, readBytes(file));
-    return { code: codeOf(image), symbols: SymbolMap.ofElf(image) };
+    const codeSizeAt = () => image.bits;
+    return { code: codeOf(image), codeSizeAt, symbols: SymbolMap.ofElf(image) };
   }
   if (!isSource(file)) {
-    const code = [{ address: origin ?? Long.fromNumber(LOAD_ADDRESS), bytes: readBytes(file) }];
-    return { code, symbols: SymbolMap.EMPTY };
+    const bytes = readBytes(file);
+    const code = [{ address: origin ?? Long.fromNumber(LOAD_ADDRESS), bytes }];
+    return { code, codeSizeAt: () => usualSize(bytes), symbols: SymbolMap.EMPTY };
   }
   const assembled = assembleFile(file, options);
   const address = origin ?? assembled.origin;
   // Elsewhere its labels would be wrong.
   const isMoved = !address.eq(assembled.origin);
   const symbols = isMoved ? SymbolMap.EMPTY : SymbolMap.ofAssembly(assembled);
-  return { code: [{ address, bytes: assembled.bytes }], symbols };
+  const { bytes } = assembled;
+  const moved = address.sub(assembled.origin);
+  const usual = usualSize(bytes);
+  const others = assembled.lineMap.filter(({ codeSize }) => (codeSize ?? usual) !== usual);
+  const codeSizeAt = (at: Long) => {
+    const original = at.sub(moved);
+    const entry = others.find(
+      (one) => original.ge(one.address) && original.lt(one.address.add(one.lengthBytes)),
+    );
+    return entry?.codeSize ?? usual;
+  };
+  return { code: [{ address, bytes }], codeSizeAt, symbols };
+}
+
+/** Multiboot programs begin in 32-bit code, others in 64-bit code. */
+function usualSize(program: Uint8Array): CodeSize {
+  return hasMultibootHeader(program) ? 32 : 64;
 }
 
 /** The code from one byte to another, counted over all stretches. */
@@ -103,14 +133,18 @@ function part(code: readonly ElfCode[], from: number, to: number): ElfCode[] {
   });
 }
 
-function disassemble({ address: start, bytes }: ElfCode, symbols: SymbolMap): Line[] {
+function disassemble(
+  { address: start, bytes }: ElfCode,
+  codeSizeAt: (address: Long) => CodeSize,
+  symbols: SymbolMap,
+): Line[] {
   const lines: Line[] = [];
   let at = 0;
   while (at < bytes.length) {
     const address = start.add(at);
     // No instruction goes on beyond a label: what stands before may be data.
     const end = Math.min(bytes.length, at + symbols.bytesToNext(address));
-    const decoded = decode(bytes, at, end);
+    const decoded = decode(bytes, at, end, codeSizeAt(address));
     // What is not an instruction is data, a byte at a time.
     const instruction = decoded.kind === 'instruction' ? decoded.instruction : null;
     const lengthBytes = instruction?.lengthBytes ?? 1;

@@ -19,7 +19,7 @@ export class GuestOutput {
   /** Print what is new; at the end of the run, lines without an end too. */
   pass(isLast: boolean): void {
     for (const [id, { state }] of this.machine.devices.entries()) {
-      const news = state.console.slice(this.passed[id]);
+      const news = state.console.output.slice(this.passed[id]);
       if (news.length === 0) continue;
       if (this.machine.vms.length === 1) this.passed[id] += this.print(news);
       else this.passed[id] += this.printLines(this.machine.vms[id].name, news, isLast);
@@ -29,7 +29,9 @@ export class GuestOutput {
 
   /** True if {@link pass} would print something now. */
   get hasNews(): boolean {
-    return this.machine.devices.some(({ state }, id) => state.console.length > this.passed[id]);
+    return this.machine.devices.some(
+      ({ state }, id) => state.console.output.length > this.passed[id],
+    );
   }
 
   private printLines(name: string, news: number[], isLast: boolean): number {

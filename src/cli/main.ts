@@ -8,6 +8,7 @@ import {
   ASSEMBLY_FLAGS,
   address,
   assemblyOptions,
+  codeSize,
   count,
   fileOf,
   filesOf,
@@ -129,6 +130,11 @@ const disasm: Command = {
       type: 'string',
       describe: "address of a flat binary's first byte (default: the source's, or 0x100000)",
     },
+    bits: {
+      type: 'string',
+      describe:
+        'code size, 16, 32 or 64 (default: that of an ELF image; 32 for multiboot; else 64)',
+    },
     skip: { type: 'string', describe: 'bytes of code to pass over (default 0)' },
     length: { type: 'string', describe: 'bytes to look at (default all)' },
   },
@@ -137,6 +143,7 @@ const disasm: Command = {
     disasmCommand({
       file: fileOf(args),
       origin: address(args, 'origin'),
+      bits: codeSize(args),
       skip: count(args, 'skip', 0),
       length: count(args, 'length', Number.MAX_SAFE_INTEGER),
       ...assemblyOptions(args),

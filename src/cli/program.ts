@@ -15,38 +15,36 @@ import {
   type Syntax,
 } from '../asm/index.ts';
 import {
-  applySetting,
+  applySettings,
+  bootRequestOf,
   checkScenario,
   type ElfImage,
-  EXIT_CODES,
   elfOf,
+  type GivenSetting,
+  hasMultibootHeader,
   type Issue,
   isElf,
   LOAD_ADDRESS,
+  loadProblem,
+  moduleFile,
   type Path,
   parseScenarioText,
-  placeProblem,
   printSize,
   readHeader,
   roomForProgram,
   type Scenario,
   type ScenarioDocument,
   SETTINGS,
-  type Setting,
   SymbolMap,
 } from '../machine/index.ts';
 import { Failure } from './failure.ts';
 import { firstBytes, gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
 
-/** A setting given on the command line. */
-export interface FlagSetting {
-  readonly setting: Setting;
-  readonly value: string;
-}
-
 export interface Input {
   readonly scenario: Scenario;
   readonly programs: readonly Uint8Array[];
+  /** The files of each program's modules. */
+  readonly modules: readonly (readonly Uint8Array[])[];
   /** Names for the addresses of each program, if a source gave some. */
   readonly symbols: readonly (SymbolMap | null)[];
   /** Warnings of the assembler, to be shown. */
@@ -66,7 +64,7 @@ export interface AssemblyOptions {
 }
 
 export interface InputOptions extends AssemblyOptions {
-  readonly flags: readonly FlagSetting[];
+  readonly flags: readonly GivenSetting[];
 }
 
 const SCENARIO_EXTENSIONS = ['.yaml', '.yml', '.json'];
@@ -122,7 +120,7 @@ function loadProgram(path: string, options: InputOptions): Input {
     const text = readText(path, 'source');
     const { settings, problems } = readHeader(text);
     if (problems.length > 0) throw new Failure(problems.map((p) => pointAt(path, text, p)));
-    for (const { setting, value } of settings) document = applySetting(document, setting, value);
+    document = applySettings(document, settings);
     const plain = describe;
     describe = (issue) => {
       const given = settings.findLast(({ setting }) => setting.key === keyOf(issue.path));
@@ -167,13 +165,8 @@ function check(
   options: InputOptions,
   describe: (issue: Issue) => string,
 ): Scenario {
-  let changed = document;
-  const flagKeys = new Map<string, string>();
-  for (const { setting, value } of options.flags) {
-    changed = applySetting(changed, setting, value);
-    flagKeys.set(setting.key, `--${setting.flag}`);
-  }
-  const checked = checkScenario(changed);
+  const flagKeys = new Map(options.flags.map(({ setting: { key, flag } }) => [key, `--${flag}`]));
+  const checked = checkScenario(applySettings(document, options.flags));
   if ('scenario' in checked) return checked.scenario;
   const lines = checked.issues.map((issue) => {
     const flag = flagKeys.get(keyOf(issue.path));
@@ -184,35 +177,77 @@ function check(
 
 interface LoadedProgram {
   readonly bytes: Uint8Array;
+  /** How a flat program has to start, if its source says. */
+  readonly start?: 'protected';
   readonly symbols: SymbolMap | null;
   readonly warnings: readonly Diagnostic[];
 }
 
 function withPrograms(scenario: Scenario, folder: string, options: InputOptions): Input {
-  const programs = scenario.vms.map((vm): LoadedProgram => {
-    if (vm.image !== '') {
-      const bytes = Buffer.from(vm.image, 'base64');
-      checkProgram('image', bytes, bytes.length, vm.memory);
-      return { bytes, symbols: null, warnings: [] };
-    }
-    const path = inFolder(folder, vm.program);
-    if (!isSource(path) || isElfFile(path)) {
-      return { bytes: readImage(path, vm.memory), symbols: null, warnings: [] };
-    }
-    const defines = { ...vm.defines, ...options.defines };
-    const assembled = assembleFile(path, { ...options, defines });
-    if (assembled.bytes.length === 0) throw new Failure(`${path}: has no instructions to run`);
-    if (!isElf(assembled.bytes)) checkOrigin(path, assembled.origin);
-    checkProgram(path, assembled.bytes, endOf(assembled), vm.memory);
-    const { bytes, warnings } = assembled;
-    return { bytes, symbols: SymbolMap.ofAssembly(assembled), warnings };
+  const programs = scenario.vms.map((vm) => {
+    const modules = vm.modules.map((text, i) => {
+      const image = vm.module_images[i];
+      if (image !== undefined) return Buffer.from(image, 'base64');
+      return readBytes(inFolder(folder, moduleFile(text)));
+    });
+    const loaded = { ...programOf(vm, folder, options), modules };
+    const name = vm.program === '' ? 'image' : inFolder(folder, vm.program);
+    const problem = loadProblem(loaded.bytes, bootRequestOf(vm, modules), vm.memory);
+    if (problem !== null) throw new Failure(`${name}: ${problem}`);
+    return loaded;
   });
+  const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));
   return {
-    scenario,
+    scenario: { ...scenario, vms },
     programs: programs.map(({ bytes }) => bytes),
+    modules: programs.map(({ modules }) => modules),
     symbols: programs.map(({ symbols }) => symbols),
     warnings: programs.flatMap(({ warnings }) => warnings.map(formatDiagnostic)),
   };
+}
+
+type VmScenario = Scenario['vms'][number];
+
+function programOf(vm: VmScenario, folder: string, options: InputOptions): LoadedProgram {
+  if (vm.image !== '') {
+    const bytes = Buffer.from(vm.image, 'base64');
+    if (isPlain(bytes)) checkFits('image', bytes.length, vm.memory);
+    return { bytes, symbols: null, warnings: [] };
+  }
+  const path = inFolder(folder, vm.program);
+  if (!isSource(path) || isElfFile(path)) {
+    return { bytes: readImage(path, vm.memory), symbols: null, warnings: [] };
+  }
+  const defines = { ...vm.defines, ...options.defines };
+  const assembled = assembleFile(path, { ...options, defines });
+  const { bytes, origin, warnings } = assembled;
+  if (bytes.length === 0) throw new Failure(`${path}: has no instructions to run`);
+  if (isPlain(bytes)) {
+    checkOrigin(path, origin);
+    checkFits(path, endOf(assembled), vm.memory);
+  }
+  const start = vm.start === 'auto' && isPlain(bytes) ? startOf(path, assembled) : {};
+  return { bytes, symbols: SymbolMap.ofAssembly(assembled), warnings, ...start };
+}
+
+/** A source for 32 bits starts in 32-bit protected mode. */
+function startOf(path: string, { lineMap }: AssembledOk): Pick<LoadedProgram, 'start'> {
+  switch (lineMap.find(({ codeSize }) => codeSize !== null)?.codeSize) {
+    case 16:
+      throw new Failure(
+        `${path}: begins with 16-bit code, but programs start in 64-bit mode, or after 'bits 32' ` +
+          'in 32-bit protected mode',
+      );
+    case 32:
+      return { start: 'protected' };
+    default:
+      return {};
+  }
+}
+
+/** True for a flat binary, which says nothing of where it goes. */
+function isPlain(program: Uint8Array): boolean {
+  return !isElf(program) && !hasMultibootHeader(program);
 }
 
 /** Relative paths of a scenario are relative to it. */
@@ -284,23 +319,11 @@ function checkOrigin(path: string, origin: Long): void {
   );
 }
 
-/** @param lengthBytes what it takes of memory if it is a flat binary */
-function checkProgram(name: string, bytes: Uint8Array, lengthBytes: number, memory: number): void {
-  if (!isElf(bytes)) {
-    checkFits(name, lengthBytes, memory);
-    return;
-  }
-  const problem = placeProblem(elfImage(name, bytes), memory);
-  if (problem !== null) throw new Failure(`${name}: ${problem}`);
-}
-
-/** The image in the bytes of an ELF file. Throws {@link Failure} if it cannot be run. */
+/** The image in the bytes of an ELF file. Throws {@link Failure} if it is none. */
 export function elfImage(name: string, bytes: Uint8Array): ElfImage {
   const image = elfOf(bytes);
   if (image?.kind === 'image') return image;
-  const message = image?.message ?? 'is no ELF file';
-  if (image?.isNotImplemented !== true) throw new Failure(`${name}: ${message}`);
-  throw new Failure([`vmxlab: ${name}: ${message}`], EXIT_CODES.notImplemented);
+  throw new Failure(`${name}: ${image?.message ?? 'is no ELF file'}`);
 }
 
 function checkFits(path: string, lengthBytes: number, memory: number): void {
@@ -313,11 +336,14 @@ function checkFits(path: string, lengthBytes: number, memory: number): void {
   );
 }
 
+/** Bytes of a file in which a multiboot header is looked for. */
+const HEADER_SEARCH_BYTES = 8192;
+
 function readImage(path: string, memory: number): Uint8Array {
   // A flat binary that is too large is not read at all.
-  if (!isElfFile(path)) checkFits(path, sizeOf(path), memory);
+  const isFlat = isPlain(firstBytes(path, HEADER_SEARCH_BYTES));
+  if (isFlat) checkFits(path, sizeOf(path), memory);
   const bytes = readBytes(path);
   if (bytes.length === 0) throw new Failure(`${path}: is empty`);
-  checkProgram(path, bytes, bytes.length, memory);
   return bytes;
 }

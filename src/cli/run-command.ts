@@ -36,6 +36,7 @@ export async function runCommand(options: RunOptions): Promise<number> {
   setRunUnderWay(input);
   const machine = new Machine(input.scenario, {
     programs: input.programs,
+    modules: input.modules,
     symbols: input.symbols,
     ...(trace === null ? {} : { sink: trace }),
   });

@@ -4,15 +4,25 @@
 // on it.
 
 import Long from 'long';
-import { LOG_ENTRIES, LOG_STRIDE, LOG_WORD, type ProcessorState, Word } from './state.ts';
+import { type CodeSize, Segment } from '../isa/index.ts';
+import {
+  LOG_ENTRIES,
+  LOG_STRIDE,
+  LOG_WORD,
+  type ProcessorState,
+  SEGMENT_WORDS,
+  Word,
+} from './state.ts';
 
 /** Word index of the number of the entry to be written next. */
 const NEXT = LOG_WORD;
 const ENTRIES = LOG_WORD + 1;
-/** Words of an entry after the two of the address: instructions completed before, and 0 or 1. */
+/** Words of an entry after the two of the address: instructions completed before, and the kind. */
 const COMPLETED = 2;
-/** 1 if cut short; or, if compiled code ran, {@link COMPILED} and what it did of its last block. */
-const OUTCOME = 3;
+/** The code size, which is even, and {@link CUT_SHORT}; or {@link COMPILED} and so on. */
+const KIND = 3;
+const CUT_SHORT = 1;
+/** Compiled code ran; from {@link PARTIAL_SHIFT} on, what it did of its last block. */
 const COMPILED = 2;
 const PARTIAL_SHIFT = 2;
 
@@ -23,9 +33,13 @@ const PATH_MASK = (1n << PATH_BITS) - 1n;
 /** What is known of compiled code: its blocks, as paths number them from 1. */
 export type LoggedCode = readonly { readonly start: bigint; readonly instructions: number }[];
 
+const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
+
 /** A block that was entered. */
 export interface LoggedBlock {
+  /** Linear. */
   readonly address: Long;
+  readonly codeSize: CodeSize;
   /** Instructions of it that were completed. */
   readonly completed: number;
   /** The instruction after those was begun, but faulted or left to the owner. */
@@ -33,6 +47,8 @@ export interface LoggedBlock {
 }
 
 export class BlockLog {
+  /** Of the code that is entered next. */
+  codeSize: CodeSize = 64;
   private readonly words: Int32Array;
   /** By entry, for those of compiled code. */
   private readonly codes: LoggedCode[] = [];
@@ -46,27 +62,28 @@ export class BlockLog {
    * left to the owner, is entered once: `completed`, the count of instructions, has not grown.
    */
   enter(completed: number): void {
-    const { words } = this;
-    const low = words[Word.RIP];
-    const high = words[Word.RIP + 1];
+    const { words, codeSize } = this;
+    const isWide = codeSize === 64;
+    const low = isWide ? words[Word.RIP] : (words[CS_BASE] + words[Word.RIP]) | 0;
+    const high = isWide ? words[Word.RIP + 1] : 0;
     const last = this.last;
     const isSame = words[last] === low && words[last + 1] === high;
     const isTried = isSame && words[last + COMPLETED] === (completed | 0);
-    if (isTried && (words[last + OUTCOME] & COMPILED) === 0) {
-      words[last + OUTCOME] = 0;
+    if (isTried && (words[last + KIND] & COMPILED) === 0) {
+      words[last + KIND] = codeSize;
       return;
     }
     const at = ENTRIES + LOG_STRIDE * words[NEXT];
     words[at] = low;
     words[at + 1] = high;
     words[at + COMPLETED] = completed | 0;
-    words[at + OUTCOME] = 0;
+    words[at + KIND] = codeSize;
     words[NEXT] = (words[NEXT] + 1) % LOG_ENTRIES;
   }
 
   /** The block that was entered last ends with an instruction that does not complete. */
   cutShort(): void {
-    this.words[this.last + OUTCOME] = 1;
+    this.words[this.last + KIND] |= CUT_SHORT;
   }
 
   /**
@@ -79,7 +96,7 @@ export class BlockLog {
     const at = this.last;
     words[at] = pathLow;
     words[at + 1] = pathHigh;
-    words[at + OUTCOME] = COMPILED | ((partial + 1) << PARTIAL_SHIFT);
+    words[at + KIND] = COMPILED | ((partial + 1) << PARTIAL_SHIFT);
     this.codes[at] = code;
   }
 
@@ -97,11 +114,13 @@ export class BlockLog {
     return places
       .flatMap((at, i) => {
         const next = i + 1 < places.length ? words[places[i + 1] + COMPLETED] : completed;
-        if ((words[at + OUTCOME] & COMPILED) !== 0) return this.compiledBlocks(at);
+        const kind = words[at + KIND];
+        if ((kind & COMPILED) !== 0) return this.compiledBlocks(at);
         return {
           address: Long.fromBits(words[at], words[at + 1]),
           completed: (next - words[at + COMPLETED]) | 0,
-          cutShort: words[at + OUTCOME] !== 0,
+          codeSize: (kind & ~CUT_SHORT) as CodeSize,
+          cutShort: (kind & CUT_SHORT) !== 0,
         };
       })
       .filter(({ address }) => !address.isZero());
@@ -110,7 +129,7 @@ export class BlockLog {
   private compiledBlocks(at: number): LoggedBlock[] {
     const { words } = this;
     const blocks: LoggedBlock[] = [];
-    let partial = (words[at + OUTCOME] >> PARTIAL_SHIFT) - 1;
+    let partial = (words[at + KIND] >> PARTIAL_SHIFT) - 1;
     let path = (BigInt(words[at + 1] >>> 0) << 32n) | BigInt(words[at] >>> 0);
     for (; path !== 0n; path >>= PATH_BITS) {
       const block = this.codes[at][Number(path & PATH_MASK) - 1];
@@ -120,6 +139,7 @@ export class BlockLog {
       blocks.unshift({
         address,
         completed: partial < 0 ? block.instructions : partial,
+        codeSize: 64,
         cutShort: false,
       });
       partial = -1;
@@ -144,7 +164,7 @@ export class BlockLog {
       words[at] = block.address.low;
       words[at + 1] = block.address.high;
       words[at + COMPLETED] = before | 0;
-      words[at + OUTCOME] = block.cutShort ? 1 : 0;
+      words[at + KIND] = block.codeSize | (block.cutShort ? CUT_SHORT : 0);
     }
   }
 }

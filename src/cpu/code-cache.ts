@@ -1,7 +1,9 @@
-// Decoded code by host-physical address, in blocks, shared by all processors of one memory. A
-// cache: dropping any part of it changes nothing but speed.
+// Decoded code by code size and host-physical address, in blocks, shared by all processors of one
+// memory. A cache: dropping any part of it changes nothing but speed.
 
 import {
+  CODE_SIZES,
+  type CodeSize,
   type CostClass,
   type Decoded,
   decode,
@@ -38,6 +40,7 @@ export interface Prepared {
 /** Instructions that follow each other in memory, up to a branch or the end of the page. */
 export interface Block {
   readonly instructions: readonly Prepared[];
+  readonly lengthBytes: number;
   /** Cleared when the bytes of any of them have changed. */
   valid: boolean;
   /** What was made of it, and is cleared with it. */
@@ -48,8 +51,8 @@ export interface Block {
   region: Region | null;
 }
 
-export function newBlock(instructions: readonly Prepared[]): Block {
-  return { instructions, valid: true, dependents: [], heat: 0, region: null };
+export function newBlock(instructions: readonly Prepared[], lengthBytes: number): Block {
+  return { instructions, lengthBytes, valid: true, dependents: [], heat: 0, region: null };
 }
 
 function invalidate(block: Block): void {
@@ -75,7 +78,12 @@ interface CodePage {
 export class CodeCache {
   private readonly memory: PhysicalMemory;
   private readonly costs: InstructionCosts;
-  private readonly pages: (CodePage | undefined)[] = [];
+  /** By code size, and in it by page number. */
+  private readonly pages: Readonly<Record<CodeSize, (CodePage | undefined)[]>> = {
+    16: [],
+    32: [],
+    64: [],
+  };
 
   constructor(memory: PhysicalMemory, costs: InstructionCosts) {
     this.memory = memory;
@@ -83,8 +91,8 @@ export class CodeCache {
     memory.onLineWritten(Watch.CODE, (hpa) => this.dropLine(hpa));
   }
 
-  at(hpa: number): Block | undefined {
-    const page = this.pages[hpa >>> PAGE_SHIFT];
+  at(hpa: number, codeSize: CodeSize): Block | undefined {
+    const page = this.pages[codeSize][hpa >>> PAGE_SHIFT];
     return page === undefined ? undefined : page.blocks[hpa & (PAGE_SIZE - 1)];
   }
 
@@ -92,12 +100,12 @@ export class CodeCache {
    * Decode the block that starts at `hpa`, remember it and watch its bytes. What is returned
    * instead says why there is not even one instruction within the page.
    */
-  build(hpa: number): Block | Exclude<Decoded, { kind: 'instruction' }> {
+  build(hpa: number, codeSize: CodeSize): Block | Exclude<Decoded, { kind: 'instruction' }> {
     const pageEnd = hpa - (hpa & (PAGE_SIZE - 1)) + PAGE_SIZE;
     const instructions: Prepared[] = [];
     let at = hpa;
     while (instructions.length < MAX_BLOCK_INSTRUCTIONS && at < pageEnd) {
-      const decoded = decode(this.memory.bytes, at, pageEnd);
+      const decoded = decode(this.memory.bytes, at, pageEnd, codeSize);
       if (decoded.kind !== 'instruction') {
         if (instructions.length === 0) return decoded;
         break;
@@ -106,17 +114,20 @@ export class CodeCache {
       at += decoded.instruction.lengthBytes;
       if (endsBlock(decoded.instruction)) break;
     }
-    const block = newBlock(instructions);
-    this.enter(hpa, at - hpa, block);
+    const block = newBlock(instructions, at - hpa);
+    this.enter(hpa, codeSize, block);
     return block;
   }
 
   /** Forget everything. */
   clear(): void {
-    for (const page of this.pages) {
-      for (const block of page?.blocks ?? []) if (block !== undefined) invalidate(block);
+    for (const codeSize of CODE_SIZES) {
+      const pages = this.pages[codeSize];
+      for (const page of pages) {
+        for (const block of page?.blocks ?? []) if (block !== undefined) invalidate(block);
+      }
+      pages.length = 0;
     }
-    this.pages.length = 0;
   }
 
   prepare(instruction: Instruction): Prepared {
@@ -134,15 +145,21 @@ export class CodeCache {
         this.costs.classes[row.cost] +
         (memory ? this.costs.memory : 0) +
         (locked ? this.costs.locked : 0),
-      guarded: row.privilege !== undefined || row.intercept !== undefined,
+      guarded:
+        row.privilege !== undefined ||
+        row.intercept !== undefined ||
+        row.unit !== undefined ||
+        row.protectedOnly === true,
     };
   }
 
-  private enter(hpa: number, lengthBytes: number, block: Block): void {
-    const number = hpa >>> PAGE_SHIFT;
+  private enter(hpa: number, codeSize: CodeSize, block: Block): void {
+    const { lengthBytes } = block;
     const offset = hpa & (PAGE_SIZE - 1);
-    this.pages[number] ??= { blocks: new Array(PAGE_SIZE).fill(undefined), byLine: [] };
-    const page = this.pages[number];
+    const pages = this.pages[codeSize];
+    const number = hpa >>> PAGE_SHIFT;
+    pages[number] ??= { blocks: new Array(PAGE_SIZE).fill(undefined), byLine: [] };
+    const page = pages[number];
     page.blocks[offset] = block;
     const lastLine = Math.floor((offset + lengthBytes - 1) / LINE_BYTES);
     for (let line = Math.floor(offset / LINE_BYTES); line <= lastLine; line++) {
@@ -154,14 +171,16 @@ export class CodeCache {
 
   /** Drop the blocks that overlap a line. */
   private dropLine(hpa: number): void {
-    const page = this.pages[hpa >>> PAGE_SHIFT];
-    const dropped = page?.byLine[(hpa & (PAGE_SIZE - 1)) / LINE_BYTES];
-    if (page === undefined || dropped === undefined) return;
-    for (const block of dropped) {
-      invalidate(block);
-      page.blocks[page.blocks.indexOf(block)] = undefined;
+    for (const codeSize of CODE_SIZES) {
+      const page = this.pages[codeSize][hpa >>> PAGE_SHIFT];
+      const dropped = page?.byLine[(hpa & (PAGE_SIZE - 1)) / LINE_BYTES];
+      if (page === undefined || dropped === undefined) continue;
+      for (const block of dropped) {
+        invalidate(block);
+        page.blocks[page.blocks.indexOf(block)] = undefined;
+      }
+      dropped.clear();
     }
-    dropped.clear();
   }
 }
 

@@ -1,43 +1,34 @@
-// The domain of concrete values: evaluating an instruction's meaning here executes it. A value is
-// the index of two words, low and high half, in the scratch room behind the processor's state;
-// indexes are handed out in order and all taken back when the next instruction begins, so nothing
-// is allocated. A truth value is a boolean.
+// The domain of concrete values: evaluating an instruction's meaning here executes it.
 
 import Long from 'long';
 import type {
-  Division,
   Domain,
-  Flag,
   Instruction,
   MemoryOperand,
   Operand,
   RaisedVector,
   SystemFunction,
+  Wide,
   Width,
 } from '../isa/index.ts';
 import { Segment } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
-import { countOnes } from './bit-loops.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical, type Mmu } from './mmu.ts';
-import { type ProcessorState, Rflags, SCRATCH_WORD, SEGMENT_WORDS, Word } from './state.ts';
-import {
-  carryOfAdd,
-  carryOfSub,
-  conditionHolds,
-  flagsOfResult,
-  STATUS_FLAGS,
-} from './status-flags.ts';
-import { Access } from './virtualization.ts';
-import { divide, multiply64, multiply64Signed, toBigInt, type WidePair } from './wide.ts';
-
-type Slot = number;
+import type { Mode } from './mode.ts';
+import { Segmentation } from './segmentation.ts';
+import { type ProcessorState, SCRATCH_WORD, SEGMENT_WORDS, Word } from './state.ts';
+import type { Slot } from './values.ts';
+import { VectorValues } from './vector-values.ts';
+import { Access, type AccessKind } from './virtualization.ts';
 
 /** What {@link Evaluator.call} reaches: the system functions of the processor. */
 export type SystemCall = (name: SystemFunction, args: readonly Long[]) => Long;
 
-export class Evaluator implements Domain<Slot, boolean> {
-  readonly stackWidth: Width = 64;
+export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
+  stackWidth: Width = 64;
+  /** Applies outside 64-bit mode. */
+  readonly segmentation: Segmentation;
   instruction!: Instruction;
   /** Where execution continues, as two halves. */
   nextLow = 0;
@@ -45,12 +36,12 @@ export class Evaluator implements Domain<Slot, boolean> {
   /** Set when the meaning said `again`. */
   unfinished = false;
   private inFlight = false;
-  private used = SCRATCH_WORD;
   private rspLow = 0;
   private rspHigh = 0;
+  /** Segments below have neither base nor limit: ES to DS in 64-bit mode, none elsewhere. */
+  private firstSegmented = 0;
   private linearLow = 0;
   private linearHigh = 0;
-  private readonly words: Int32Array;
   private readonly view: DataView;
   private readonly watchedLines: Uint8Array;
   private readonly memory: PhysicalMemory;
@@ -58,12 +49,20 @@ export class Evaluator implements Domain<Slot, boolean> {
   private readonly system: SystemCall;
 
   constructor(memory: PhysicalMemory, state: ProcessorState, mmu: Mmu, system: SystemCall) {
+    super(state);
     this.memory = memory;
     this.view = memory.view;
     this.watchedLines = memory.watchedLines;
-    this.words = state.words;
     this.mmu = mmu;
     this.system = system;
+    this.segmentation = new Segmentation(state);
+  }
+
+  /** Take over what a mode changes. */
+  setMode(mode: Mode, stackWidth: Width): void {
+    this.stackWidth = stackWidth;
+    this.firstSegmented = mode === '64-bit' ? Segment.FS : Segment.ES;
+    this.segmentation.mode = mode;
   }
 
   /** Get ready for an instruction at the current RIP. */
@@ -77,8 +76,8 @@ export class Evaluator implements Domain<Slot, boolean> {
     const low = this.words[Word.RIP];
     const sum = (low >>> 0) + lengthBytes;
     this.nextLow = sum | 0;
-    this.nextHigh =
-      sum > 0xffffffff ? (this.words[Word.RIP + 1] + 1) | 0 : this.words[Word.RIP + 1];
+    this.nextHigh = this.words[Word.RIP + 1];
+    if (sum > 0xffffffff && this.firstSegmented !== Segment.ES) this.nextHigh++;
   }
 
   /** The instruction is complete: continue at what it said comes next. */
@@ -106,286 +105,13 @@ export class Evaluator implements Domain<Slot, boolean> {
     this.nextHigh = this.words[Word.RIP + 1];
   }
 
-  private make(low: number, high: number): Slot {
-    const slot = this.used;
-    this.used = slot + 2;
-    this.words[slot] = low;
-    this.words[slot + 1] = high;
-    return slot;
-  }
-
-  /** A value cut to `width` bits. */
-  private cut(width: Width, low: number, high: number): Slot {
-    const slot = this.used;
-    this.used = slot + 2;
-    if (width === 64) {
-      this.words[slot] = low;
-      this.words[slot + 1] = high;
-    } else {
-      this.words[slot] = width === 32 ? low : low & ((1 << width) - 1);
-      this.words[slot + 1] = 0;
-    }
-    return slot;
-  }
-
-  private fromLong(value: Long): Slot {
-    return this.make(value.low, value.high);
-  }
-
-  private toLong(x: Slot): Long {
-    return Long.fromBits(this.words[x], this.words[x + 1]);
-  }
-
-  // Values
-
-  constant(width: Width, value: number): Slot {
-    return this.cut(width, value | 0, value < 0 ? -1 : Math.floor(value / 2 ** 32) | 0);
-  }
-
-  add(width: Width, x: Slot, y: Slot): Slot {
-    const xl = this.words[x];
-    const yl = this.words[y];
-    if (width !== 64) return this.cut(width, (xl + yl) | 0, 0);
-    const sum = (xl >>> 0) + (yl >>> 0);
-    const carry = sum > 0xffffffff ? 1 : 0;
-    return this.make(sum | 0, (this.words[x + 1] + this.words[y + 1] + carry) | 0);
-  }
-
-  sub(width: Width, x: Slot, y: Slot): Slot {
-    const xl = this.words[x];
-    const yl = this.words[y];
-    if (width !== 64) return this.cut(width, (xl - yl) | 0, 0);
-    const borrow = xl >>> 0 < yl >>> 0 ? 1 : 0;
-    return this.make((xl - yl) | 0, (this.words[x + 1] - this.words[y + 1] - borrow) | 0);
-  }
-
-  multiply(width: Width, x: Slot, y: Slot): Slot {
-    if (width !== 64) {
-      return this.cut(width, Math.imul(this.words[x], this.words[y]), 0);
-    }
-    const { first } = this.product(x, y);
-    return this.make(first.low, first.high);
-  }
-
-  multiplyHigh(width: Width, x: Slot, y: Slot): Slot {
-    const { first, second } = this.product(x, y);
-    if (width === 64) return this.make(second.low, second.high);
-    if (width === 32) return this.make(first.high, 0);
-    return this.cut(width, first.low >>> width, 0);
-  }
-
-  multiplyHighSigned(width: Width, x: Slot, y: Slot): Slot {
-    const a = this.signExtend(width, 64, x);
-    const b = this.signExtend(width, 64, y);
-    const { first, second } = multiply64Signed(
-      this.words[a],
-      this.words[a + 1],
-      this.words[b],
-      this.words[b + 1],
-    );
-    if (width === 64) return this.make(second.low, second.high);
-    if (width === 32) return this.make(first.high, 0);
-    return this.cut(width, first.low >> width, 0);
-  }
-
-  private product(x: Slot, y: Slot): WidePair {
-    return multiply64(this.words[x], this.words[x + 1], this.words[y], this.words[y + 1]);
-  }
-
-  divide(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
-    return this.quotient(width, false, [high, low, divisor]);
-  }
-
-  divideSigned(width: Width, high: Slot, low: Slot, divisor: Slot): Division<Slot> {
-    return this.quotient(width, true, [high, low, divisor]);
-  }
-
-  private quotient(width: Width, signed: boolean, slots: readonly Slot[]): Division<Slot> {
-    const [high, low, divisor] = slots.map((x) => toBigInt(this.words[x], this.words[x + 1]));
-    const pair = divide(width, signed, high, low, divisor);
-    if (pair === null) throw new GuestFault(Vector.DE);
-    return {
-      quotient: this.make(pair.first.low, pair.first.high),
-      remainder: this.make(pair.second.low, pair.second.high),
-    };
-  }
-
-  and(x: Slot, y: Slot): Slot {
-    return this.make(this.words[x] & this.words[y], this.words[x + 1] & this.words[y + 1]);
-  }
-
-  or(x: Slot, y: Slot): Slot {
-    return this.make(this.words[x] | this.words[y], this.words[x + 1] | this.words[y + 1]);
-  }
-
-  xor(x: Slot, y: Slot): Slot {
-    return this.make(this.words[x] ^ this.words[y], this.words[x + 1] ^ this.words[y + 1]);
-  }
-
-  not(width: Width, x: Slot): Slot {
-    return this.cut(width, ~this.words[x], ~this.words[x + 1]);
-  }
-
-  shiftLeft(width: Width, x: Slot, count: Slot): Slot {
-    const n = this.words[count];
-    if (n >>> 0 >= width) return this.make(0, 0);
-    const low = this.words[x];
-    if (width !== 64) return this.cut(width, low << n, 0);
-    const high = this.words[x + 1];
-    if (n >= 32) return this.make(0, low << (n - 32));
-    return n === 0 ? this.make(low, high) : this.make(low << n, (high << n) | (low >>> (32 - n)));
-  }
-
-  shiftRight(x: Slot, count: Slot): Slot {
-    const n = this.words[count];
-    if (n >>> 0 >= 64) return this.make(0, 0);
-    const low = this.words[x];
-    const high = this.words[x + 1];
-    if (n >= 32) return this.make(high >>> (n - 32), 0);
-    return n === 0 ? this.make(low, high) : this.make((low >>> n) | (high << (32 - n)), high >>> n);
-  }
-
-  shiftRightSigned(width: Width, x: Slot, count: Slot): Slot {
-    const wide = this.signExtend(width, 64, x);
-    const n = Math.min(this.words[count] >>> 0, 63);
-    const low = this.words[wide];
-    const high = this.words[wide + 1];
-    if (n >= 32) return this.cut(width, high >> (n - 32), high >> 31);
-    if (n === 0) return this.cut(width, low, high);
-    return this.cut(width, (low >>> n) | (high << (32 - n)), high >> n);
-  }
-
-  signExtend(from: Width, to: Width, x: Slot): Slot {
-    const low = this.words[x];
-    if (from === 64) return this.cut(to, low, this.words[x + 1]);
-    const extended = from === 32 ? low : (low << (32 - from)) >> (32 - from);
-    return this.cut(to, extended, extended >> 31);
-  }
-
-  truncate(width: Width, x: Slot): Slot {
-    return this.cut(width, this.words[x], this.words[x + 1]);
-  }
-
-  lowestBit(x: Slot): Slot {
-    const low = this.words[x];
-    const high = this.words[x + 1];
-    if (low !== 0) return this.make(31 - Math.clz32(low & -low), 0);
-    return this.make(63 - Math.clz32(high & -high), 0);
-  }
-
-  highestBit(x: Slot): Slot {
-    const high = this.words[x + 1];
-    if (high !== 0) return this.make(63 - Math.clz32(high), 0);
-    return this.make(31 - Math.clz32(this.words[x]), 0);
-  }
-
-  countOnes(x: Slot): Slot {
-    return this.make(countOnes(this.words[x]) + countOnes(this.words[x + 1]), 0);
-  }
-
-  select(condition: boolean, whenTrue: Slot, whenFalse: Slot): Slot {
-    return condition ? whenTrue : whenFalse;
-  }
-
-  fromCondition(condition: boolean): Slot {
-    return this.make(condition ? 1 : 0, 0);
-  }
-
-  // Truth values
-
-  isZero(x: Slot): boolean {
-    return this.words[x] === 0 && this.words[x + 1] === 0;
-  }
-
-  equal(x: Slot, y: Slot): boolean {
-    return this.words[x] === this.words[y] && this.words[x + 1] === this.words[y + 1];
-  }
-
-  lessUnsigned(x: Slot, y: Slot): boolean {
-    const xh = this.words[x + 1] >>> 0;
-    const yh = this.words[y + 1] >>> 0;
-    if (xh !== yh) return xh < yh;
-    return this.words[x] >>> 0 < this.words[y] >>> 0;
-  }
-
-  bit(x: Slot, index: number): boolean {
-    const half = index < 32 ? this.words[x] : this.words[x + 1];
-    return ((half >>> (index & 31)) & 1) !== 0;
-  }
-
-  negate(x: boolean): boolean {
-    return !x;
-  }
-
-  both(x: boolean, y: boolean): boolean {
-    return x && y;
-  }
-
-  either(x: boolean, y: boolean): boolean {
-    return x || y;
-  }
-
-  differ(x: boolean, y: boolean): boolean {
-    return x !== y;
-  }
-
-  // Flags
-
-  flag(name: Flag): boolean {
-    return (this.words[Word.RFLAGS] & (1 << name)) !== 0;
-  }
-
-  setFlag(name: Flag, value: boolean): void {
-    if (value) this.words[Word.RFLAGS] |= 1 << name;
-    else this.words[Word.RFLAGS] &= ~(1 << name);
-  }
-
-  flagsOfAdd(width: Width, x: Slot, y: Slot, sum: Slot): void {
-    const { words } = this;
-    const upper = width === 64 ? 1 : 0;
-    const a = words[x + upper];
-    const b = words[y + upper];
-    const r = words[sum + upper];
-    this.setStatus(width, x, y, sum, carryOfAdd(a, b, r, width === 64 ? 31 : width - 1));
-  }
-
-  flagsOfSub(width: Width, x: Slot, y: Slot, difference: Slot): void {
-    const { words } = this;
-    const upper = width === 64 ? 1 : 0;
-    const a = words[x + upper];
-    const b = words[y + upper];
-    const r = words[difference + upper];
-    this.setStatus(width, x, y, difference, carryOfSub(a, b, r, width === 64 ? 31 : width - 1));
-  }
-
-  /** AF from the operands, ZF, SF and PF from the result, CF and OF as given. */
-  private setStatus(width: Width, x: Slot, y: Slot, result: Slot, carryAndOverflow: number): void {
-    const low = this.words[result];
-    const auxiliary = (this.words[x] ^ this.words[y] ^ low) & Rflags.AF;
-    this.words[Word.RFLAGS] =
-      (this.words[Word.RFLAGS] & ~STATUS_FLAGS) |
-      carryAndOverflow |
-      auxiliary |
-      flagsOfResult(width, low, this.words[result + 1]);
-  }
-
-  flagsOfLogic(width: Width, result: Slot): void {
-    this.words[Word.RFLAGS] =
-      (this.words[Word.RFLAGS] & ~STATUS_FLAGS) |
-      flagsOfResult(width, this.words[result], this.words[result + 1]);
-  }
-
-  condition(code: number): boolean {
-    return conditionHolds(this.words[Word.RFLAGS], code);
-  }
-
   // Operands and registers
 
   read(operand: Operand): Slot {
     switch (operand.kind) {
       case 'register':
         if (operand.high) return this.make((this.words[2 * operand.number] >> 8) & 255, 0);
-        return this.register(operand.width, operand.number);
+        return this.register(operand.width as Width, operand.number);
       case 'immediate':
         return this.fromLong(operand.value);
       case 'memory':
@@ -394,6 +120,8 @@ export class Evaluator implements Domain<Slot, boolean> {
         const sum = (this.nextLow >>> 0) + operand.displacement;
         return this.make(sum | 0, (this.nextHigh + Math.floor(sum / 2 ** 32)) | 0);
       }
+      case 'pointer':
+        throw new TypeError('a pointer is read in parts');
     }
   }
 
@@ -405,7 +133,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   write(operand: Operand, value: Slot): void {
     if (operand.kind === 'register') {
       if (!operand.high) {
-        this.setRegister(operand.width, operand.number, value);
+        this.setRegister(operand.width as Width, operand.number, value);
         return;
       }
       const at = 2 * operand.number;
@@ -422,18 +150,28 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   /** What an operand of the current instruction holds. */
-  valueOf(operand: Operand): Long {
+  operandValue(operand: Operand): Long {
     return this.toLong(this.read(operand));
   }
 
-  /** The linear address that a memory operand of the current instruction names. */
+  /** The linear address that a memory operand of the current instruction names, unchecked. */
   linearAddress(operand: Operand): Long {
     const offset = this.address(operand);
-    this.linear(operand.kind === 'memory' ? operand.segment : Segment.DS, offset);
+    const segment = operand.kind === 'memory' ? operand.segment : Segment.DS;
+    if (this.firstSegmented === Segment.ES) {
+      return Long.fromBits(this.segmentation.unchecked(segment, this.words[offset]), 0);
+    }
+    this.linear(segment, offset, 1, Access.READ);
     return Long.fromBits(this.linearLow, this.linearHigh);
   }
 
-  align(operand: Operand, bytes: number): void {
+  align(operand: Operand, bytes: number, span = 0): void {
+    if (span > 0 && operand.kind === 'memory') {
+      this.linear(operand.segment, this.effective(operand), span, Access.READ);
+      if (this.firstSegmented !== Segment.ES && !isCanonical(this.linearHigh)) {
+        throw new GuestFault(operand.segment === Segment.SS ? Vector.SS : Vector.GP, 0);
+      }
+    }
     if ((this.linearAddress(operand).low & (bytes - 1)) !== 0) throw new GuestFault(Vector.GP, 0);
   }
 
@@ -457,7 +195,8 @@ export class Evaluator implements Domain<Slot, boolean> {
       high += ((indexHigh << scale) | spilled) + (sum > 0xffffffff ? 1 : 0);
       low = sum | 0;
     }
-    return this.make(low, operand.addressWidth === 32 ? 0 : high);
+    if (operand.addressWidth === 64) return this.make(low, high);
+    return this.make(operand.addressWidth === 32 ? low : low & 0xffff, 0);
   }
 
   register(width: Width, number: number): Slot {
@@ -490,7 +229,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   private loadAs(width: Width, segment: number, offset: Slot, access: 0 | 1): Slot {
-    this.linear(segment, offset);
+    this.linear(segment, offset, width >> 3, access);
     const low = this.linearLow;
     const high = this.linearHigh;
     const stack = segment === Segment.SS;
@@ -512,10 +251,10 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   store(width: Width, segment: number, offset: Slot, value: Slot): void {
-    this.linear(segment, offset);
+    const bytes = width >> 3;
+    this.linear(segment, offset, bytes, Access.WRITE);
     const low = this.linearLow;
     const high = this.linearHigh;
-    const bytes = width >> 3;
     const hpa = this.mmu.locate(low, high, bytes, Access.WRITE, segment === Segment.SS);
     if (hpa < 0) {
       this.mmu.write(low, high, bytes, this.toLong(value), segment === Segment.SS);
@@ -542,19 +281,60 @@ export class Evaluator implements Domain<Slot, boolean> {
     }
   }
 
-  /** Add the segment base: in 64-bit mode only FS and GS have one. */
-  private linear(segment: number, offset: Slot): void {
-    const low = this.words[offset];
-    const high = this.words[offset + 1];
-    if (segment < Segment.FS) {
-      this.linearLow = low;
-      this.linearHigh = high;
+  loadWide(segment: number, offset: Slot): Wide<Slot> {
+    this.linear(segment, offset, WIDE_BYTES, Access.READ);
+    const { linearLow, linearHigh, view } = this;
+    const stack = segment === Segment.SS;
+    const hpa = this.mmu.locate(linearLow, linearHigh, WIDE_BYTES, Access.READ, stack);
+    if (hpa >= 0) {
+      const low = this.make(view.getInt32(hpa, true), view.getInt32(hpa + 4, true));
+      return { low, high: this.make(view.getInt32(hpa + 8, true), view.getInt32(hpa + 12, true)) };
+    }
+    const low = this.fromLong(this.mmu.read(linearLow, linearHigh, 8, stack));
+    const upper = Long.fromBits(linearLow, linearHigh).add(8);
+    return { low, high: this.fromLong(this.mmu.read(upper.low, upper.high, 8, stack)) };
+  }
+
+  storeWide(segment: number, offset: Slot, low: Slot, high: Slot): void {
+    this.linear(segment, offset, WIDE_BYTES, Access.WRITE);
+    const { linearLow, linearHigh, words, view } = this;
+    const stack = segment === Segment.SS;
+    const hpa = this.mmu.locate(linearLow, linearHigh, WIDE_BYTES, Access.WRITE, stack);
+    if (hpa < 0) {
+      this.mmu.probeWrite(linearLow, linearHigh, WIDE_BYTES, stack);
+      this.mmu.write(linearLow, linearHigh, 8, this.toLong(low), stack);
+      const upper = Long.fromBits(linearLow, linearHigh).add(8);
+      this.mmu.write(upper.low, upper.high, 8, this.toLong(high), stack);
       return;
     }
+    view.setInt32(hpa, words[low], true);
+    view.setInt32(hpa + 4, words[low + 1], true);
+    view.setInt32(hpa + 8, words[high], true);
+    view.setInt32(hpa + 12, words[high + 1], true);
+    const watched = this.watchedLines;
+    if ((watched[hpa >>> 6] | watched[(hpa + 15) >>> 6]) !== 0) {
+      this.memory.tellWatchers(hpa, WIDE_BYTES);
+    }
+  }
+
+  /** Put the linear address of an access into {@link linearLow} and {@link linearHigh}. */
+  private linear(segment: number, offset: Slot, bytes: number, access: AccessKind): void {
+    if (segment < this.firstSegmented) {
+      this.linearLow = this.words[offset];
+      this.linearHigh = this.words[offset + 1];
+    } else if (this.firstSegmented === Segment.ES) {
+      this.linearLow = this.segmentation.linear(segment, this.words[offset], bytes, access);
+      this.linearHigh = 0;
+    } else this.addWideBase(segment, offset);
+  }
+
+  /** In 64-bit mode only FS and GS have a base. */
+  private addWideBase(segment: number, offset: Slot): void {
     const base = segment === Segment.FS ? FS_BASE : GS_BASE;
-    const sum = (low >>> 0) + (this.words[base] >>> 0);
+    const sum = (this.words[offset] >>> 0) + (this.words[base] >>> 0);
+    const carry = sum > 0xffffffff ? 1 : 0;
     this.linearLow = sum | 0;
-    this.linearHigh = (high + this.words[base + 1] + (sum > 0xffffffff ? 1 : 0)) | 0;
+    this.linearHigh = (this.words[offset + 1] + this.words[base + 1] + carry) | 0;
   }
 
   // Control
@@ -569,9 +349,12 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 
   jump(target: Slot): void {
+    const low = this.words[target];
     const high = this.words[target + 1];
-    if (!isCanonical(high)) throw new GuestFault(Vector.GP, 0);
-    this.nextLow = this.words[target];
+    if (this.firstSegmented === Segment.ES ? !this.segmentation.hasCode(low) : !isCanonical(high)) {
+      throw new GuestFault(Vector.GP, 0);
+    }
+    this.nextLow = low;
     this.nextHigh = high;
   }
 
@@ -595,5 +378,7 @@ export class Evaluator implements Domain<Slot, boolean> {
   }
 }
 
+/** Bytes of an XMM register. */
+const WIDE_BYTES = 16;
 const FS_BASE = SEGMENT_WORDS[Segment.FS].base;
 const GS_BASE = SEGMENT_WORDS[Segment.GS].base;

@@ -89,7 +89,7 @@ export function returnsBehind(type: EventType): boolean {
 export class GuestFault {
   readonly vector: number;
   readonly errorCode: number | null;
-  /** For #PF: the linear address, as two halves. */
+  /** For #PF: the linear address, as two halves; for #DB: the conditions, in DR6's layout. */
   readonly linearLow: number;
   readonly linearHigh: number;
 

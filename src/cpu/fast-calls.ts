@@ -1,10 +1,11 @@
-// SYSCALL, SYSRET, SYSENTER and SYSEXIT in 64-bit mode: between privilege levels without looking at
-// descriptors. SDM 2, the instructions' pages; SDM 3, "Performing Fast Calls to System Procedures".
+// SYSCALL, SYSRET, SYSENTER and SYSEXIT: between privilege levels without looking at descriptors.
+// SDM 2, the pages of the instructions; SDM 3, "Performing Fast Calls to System Procedures".
 
 import Long from 'long';
 import { Gpr } from '../isa/index.ts';
-import { GuestFault, NotImplemented, Vector } from './exceptions.ts';
+import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical } from './mmu.ts';
+import { isIa32e } from './mode.ts';
 import type { Processor } from './processor.ts';
 import { loadFlatSegments } from './segments.ts';
 import { Efer, Rflags, Word, wordOf } from './state.ts';
@@ -34,7 +35,7 @@ function requireKernel(processor: Processor): void {
 function arrive(processor: Processor, rip: Long): void {
   processor.state.set64(Word.RIP, rip);
   processor.evaluator.continueAtRip();
-  processor.mmu.updatePrivilege();
+  processor.updateMode();
   processor.requestAttention();
 }
 
@@ -45,7 +46,7 @@ export function systemCall(processor: Processor): void {
   state.set64(register(Gpr.RCX), Long.fromBits(evaluator.nextLow, evaluator.nextHigh));
   state.set64(register(Gpr.R11), Long.fromInt(words[Word.RFLAGS], true));
   words[Word.RFLAGS] = (words[Word.RFLAGS] & ~words[SFMASK]) | Rflags.FIXED;
-  loadFlatSegments(processor, words[STAR + 1], 8, 0);
+  loadFlatSegments(processor, words[STAR + 1], 8, { cpl: 0, isWide: true });
   arrive(processor, state.get64(LSTAR));
   processor.stepByNewFlags();
 }
@@ -53,47 +54,53 @@ export function systemCall(processor: Processor): void {
 export function systemReturn(processor: Processor): void {
   requireSyscall(processor);
   requireKernel(processor);
-  if (processor.evaluator.instruction.width !== 64) {
-    throw new NotImplemented('SYSRET to compatibility mode');
-  }
   const { state } = processor;
-  const target = state.get64(register(Gpr.RCX));
-  if (!isCanonical(target.high)) throw new GuestFault(Vector.GP, 0);
+  const isWide = processor.evaluator.instruction.width === 64;
+  const target = operand(processor, Gpr.RCX, isWide);
   const flags = state.words[register(Gpr.R11)];
   state.words[Word.RFLAGS] = (flags & RETURNED_FLAGS) | Rflags.FIXED;
   const base = state.words[STAR + 1] >>> 16;
-  loadFlatSegments(processor, base + 16, -8, 3);
+  if (isWide) loadFlatSegments(processor, base + 16, -8, { cpl: 3, isWide });
+  else loadFlatSegments(processor, base, 8, { cpl: 3, isWide });
   arrive(processor, target);
   processor.stepByNewFlags();
+}
+
+/** An address in a register: canonical, or of 32 bits for compatibility and protected mode. */
+function operand({ state }: Processor, number: number, isWide: boolean): Long {
+  const value = state.get64(register(number));
+  if (!isWide) return Long.fromBits(value.low, 0);
+  if (!isCanonical(value.high)) throw new GuestFault(Vector.GP, 0);
+  return value;
 }
 
 /** The selector that SYSENTER and SYSEXIT count from; 0 makes them fault. */
 function entrySelector(processor: Processor): number {
   const selector = processor.state.words[SYSENTER_CS] & 0xfffc;
-  if (selector === 0) throw new GuestFault(Vector.GP, 0);
+  if (selector === 0 || processor.mode === 'real') throw new GuestFault(Vector.GP, 0);
   return selector;
 }
 
 export function systemEnter(processor: Processor): void {
   const selector = entrySelector(processor);
   const { state } = processor;
+  const isWide = isIa32e(processor.mode);
+  const addressIn = (word: number) =>
+    isWide ? state.get64(word) : Long.fromBits(state.words[word], 0);
   state.words[Word.RFLAGS] &= ~(Rflags.VM | Rflags.IF);
-  loadFlatSegments(processor, selector, 8, 0);
-  state.set64(Word.RSP, state.get64(SYSENTER_ESP));
-  arrive(processor, state.get64(SYSENTER_EIP));
+  loadFlatSegments(processor, selector, 8, { cpl: 0, isWide });
+  state.set64(Word.RSP, addressIn(SYSENTER_ESP));
+  arrive(processor, addressIn(SYSENTER_EIP));
 }
 
 export function systemExit(processor: Processor): void {
   const selector = entrySelector(processor);
   requireKernel(processor);
-  if (processor.evaluator.instruction.width !== 64) {
-    throw new NotImplemented('SYSEXIT to compatibility mode');
-  }
   const { state } = processor;
-  const target = state.get64(register(Gpr.RDX));
-  const stack = state.get64(register(Gpr.RCX));
-  if (!isCanonical(target.high) || !isCanonical(stack.high)) throw new GuestFault(Vector.GP, 0);
-  loadFlatSegments(processor, selector + 32, 8, 3);
+  const isWide = processor.evaluator.instruction.width === 64;
+  const target = operand(processor, Gpr.RDX, isWide);
+  const stack = operand(processor, Gpr.RCX, isWide);
+  loadFlatSegments(processor, selector + (isWide ? 32 : 16), 8, { cpl: 3, isWide });
   state.set64(Word.RSP, stack);
   arrive(processor, target);
 }

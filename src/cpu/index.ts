@@ -1,4 +1,4 @@
-// cpu: one logical processor in 64-bit mode. Knows nothing of who owns it, nor of VMX.
+// cpu: one logical processor. Knows nothing of who owns it, nor of VMX.
 //
 //   import { CodeCache, EMPTY_PLATFORM } from 'vmxlab/cpu';
 //   import { enterLongMode, Processor, unvirtualized } from 'vmxlab/cpu';
@@ -15,13 +15,23 @@
 //   const cpu = new Processor({ ...parts, platform: EMPTY_PLATFORM });
 //   const segments = { codeSelector: 8, dataSelector: 16, gdtBase: 0, gdtLimit: 0, cpl: 0 };
 //   enterLongMode(cpu.state, { cr3: 0x10000, rip: 0x20000, rsp: 0x30000, ...segments });
+//   cpu.stateChanged();
 //   cpu.run(1000).kind; // 'inactive'
 //   cpu.state.get('rax').toNumber(); // 1
 
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { Compiler, compilableMemory } from './compiled/compiler.ts';
-export { CR4_ALLOWED, isControlValueLegal } from './control-registers.ts';
+export {
+  type ControlContext,
+  CR4_ALLOWED,
+  controlContext,
+  followPaging,
+  isControlValueLegal,
+  loadPdptes,
+  loadsPdptes,
+} from './control-registers.ts';
+export { Dr7, recordDebugException } from './debug-registers.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,
@@ -37,8 +47,15 @@ export {
   Vector,
 } from './exceptions.ts';
 export { enterLongMode, type LongModeStart } from './long-mode.ts';
-export { isCanonical, PHYSICAL_ADDRESS_BITS } from './mmu.ts';
+export { isCanonical, type Mmu } from './mmu.ts';
+export { codeSizeOf, isIa32e, type Mode, modeOf, stackWidthOf } from './mode.ts';
 export { isPatValid, Msr, readMsr, writeMsr } from './msrs.ts';
+export {
+  isPdpteLegal,
+  type PagingMode,
+  PHYSICAL_ADDRESS_BITS,
+  pagingModeOf,
+} from './page-tables.ts';
 export { type PortAccess, portAccess } from './port-access.ts';
 export {
   ENGINES,
@@ -47,6 +64,13 @@ export {
   type ProcessorParts,
   type ProcessorStop,
 } from './processor.ts';
+export {
+  enterProtectedMode,
+  initState,
+  type ProtectedModeStart,
+  resetState,
+  startAtSipiVector,
+} from './reset.ts';
 export {
   Activity,
   Blocking,
@@ -70,5 +94,6 @@ export {
   type AccessKind,
   DEVICE,
   type Platform,
+  type TranslationPurpose,
   type Virtualization,
 } from './virtualization.ts';

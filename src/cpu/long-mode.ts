@@ -2,6 +2,8 @@
 
 import Long from 'long';
 import { Segment } from '../isa/index.ts';
+import { startFloats } from './fpu.ts';
+import { DR6_RESET, DR7_RESET, PAT_RESET } from './reset.ts';
 import {
   Cr0,
   Cr4,
@@ -35,21 +37,19 @@ const BUSY_TSS_RIGHTS = 0xb | Rights.P;
 const LDT = 6;
 const TR = 7;
 
-/** PAT after reset. */
-const PAT_RESET = Long.fromBits(0x00070406, 0x00070406);
-
 /** Set control, segment and table registers; interrupts off, general registers untouched. */
 export function enterLongMode(state: ProcessorState, start: LongModeStart): void {
   const { words } = state;
   words[Word.CR0] = Cr0.PE | Cr0.MP | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.PG;
-  words[Word.CR4] = Cr4.PAE | Cr4.PGE;
+  words[Word.CR4] = Cr4.PAE | Cr4.PGE | Cr4.OSFXSR | Cr4.OSXMMEXCPT;
+  startFloats(state);
   words[Word.EFER] = Efer.LME | Efer.LMA | Efer.NXE | Efer.SCE;
   state.set64(Word.CR3, Long.fromNumber(start.cr3));
   state.set64(Word.RIP, Long.fromNumber(start.rip));
   state.set64(Word.RSP, Long.fromNumber(start.rsp));
   words[Word.RFLAGS] = Rflags.FIXED;
-  words[Word.DR6] = 0xffff0ff0 | 0;
-  words[Word.DR7] = 0x400;
+  words[Word.DR6] = DR6_RESET;
+  words[Word.DR7] = DR7_RESET;
   state.set64(wordOf('pat'), PAT_RESET);
   const dpl = start.cpl << Rights.DPL_SHIFT;
   const set = (number: number, selector: number, rights: number, limit: number) => {

@@ -1,4 +1,5 @@
-// Linear addresses to memory: 4-level paging with a software TLB in front. SDM 3, "Paging".
+// Linear addresses to memory: paging in all its modes with a software TLB in front. SDM 3,
+// "Paging".
 // The TLB is coherent: a store to a paging-structure entry that a translation was derived from
 // drops the translations, on every processor. Hardware may keep them until invalidated, and may
 // also drop them at any time; so that a run does not depend on the size of a cache, here they never
@@ -6,8 +7,20 @@
 
 import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
+import { Breakpoints } from './debug-registers.ts';
 import { GuestFault, Vector } from './exceptions.ts';
+import { modeOf } from './mode.ts';
+import {
+  ENTRY_FORMATS,
+  Entry,
+  type EntryFormat,
+  isPdpteLegal,
+  PAGE_MASK,
+  pagingModeOf,
+  tableGpa,
+} from './page-tables.ts';
 import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Word } from './state.ts';
+import { ADDEND, INDEX_MASK, NO_TAG, STRIDE, TAG_WORDS, TAGS, Tlb, View } from './tlb.ts';
 import {
   Access,
   type AccessKind,
@@ -16,60 +29,8 @@ import {
   type Virtualization,
 } from './virtualization.ts';
 
-/** Width of physical addresses, as CPUID 80000008H reports it. */
-export const PHYSICAL_ADDRESS_BITS = 46;
-
-const ENTRY_COUNT = 1024;
-/**
- * Words of a TLB entry: tags for read, write and execute, each the linear address of the page in
- * two halves; and what the low half of a linear address has to be added to, to give the hpa.
- */
-const STRIDE_SHIFT = 3;
-const STRIDE = 1 << STRIDE_SHIFT;
-const TAG_WORDS = 2;
-const ADDEND = 6;
-const TAGS = [0, 1, 2].map((access) => access * TAG_WORDS);
-/** No page address is odd. */
-const NO_TAG = 1;
-
-const PAGE_MASK = ~0xfff;
-
 /** Bits of a page-fault error code. */
 const PF = { P: 1, W: 2, U: 4, RSVD: 8, ID: 16 } as const;
-
-/** Bits of a paging-structure entry, low word. */
-const Entry = { P: 1, RW: 2, US: 4, A: 32, D: 64, PS: 128 } as const;
-
-/** Bits 51:46 of an entry, in its high word: reserved. */
-const RESERVED_HIGH = 0x000fc000;
-const NX_HIGH = 1 << 31;
-
-/** Translations at one privilege. */
-class View {
-  readonly entries: Int32Array;
-  readonly isUser: boolean;
-  /** Data in user pages are out of reach: SMAP. */
-  readonly isGuarded: boolean;
-
-  constructor(memory: PhysicalMemory, isUser: boolean, isGuarded: boolean) {
-    this.entries = memory.beside(VIEW_BYTES);
-    this.isUser = isUser;
-    this.isGuarded = isGuarded;
-  }
-}
-
-const VIEW_BYTES = ENTRY_COUNT * STRIDE * 4;
-
-/** Bytes that the views of one processor take beside the memory. */
-export const MMU_BYTES = 3 * VIEW_BYTES;
-
-/** How compiled code finds and reads an entry: offsets in bytes. */
-export const TLB_LAYOUT = {
-  strideShift: STRIDE_SHIFT + 2,
-  entryMask: ENTRY_COUNT - 1,
-  tags: [0, 1, 2].map((access) => access * TAG_WORDS * 4),
-  addend: ADDEND * 4,
-} as const;
 
 /** The memory management unit of one processor. */
 export class Mmu {
@@ -77,9 +38,18 @@ export class Mmu {
   deviceGpa = 0;
   private readonly memory: PhysicalMemory;
   private readonly state: ProcessorState;
-  private readonly views: Readonly<Record<'user' | 'supervisor' | 'guarded', View>>;
+  /** Asked of a misaligned access under alignment checking; set by whoever executes. */
+  mayBeMisaligned: () => boolean = () => false;
+  private readonly tlb: Tlb;
   private view: View;
-  private empty = false;
+  /**
+   * In place of the user's view under alignment checking. It never holds a translation, so that
+   * each access is looked at; then the user's view is asked.
+   */
+  private readonly alignedView: View;
+  /** Accesses are made by the processor for itself, not by an instruction. */
+  private isImplicit = false;
+  private readonly breakpoints: Breakpoints;
   virtualization: Virtualization;
   platform: Platform;
 
@@ -88,26 +58,22 @@ export class Mmu {
     state: ProcessorState,
     virtualization: Virtualization,
     platform: Platform,
+    breakpoints = new Breakpoints(),
   ) {
+    this.breakpoints = breakpoints;
     this.memory = memory;
     this.state = state;
     this.virtualization = virtualization;
     this.platform = platform;
-    this.views = {
-      user: new View(memory, true, false),
-      supervisor: new View(memory, false, false),
-      guarded: new View(memory, false, true),
-    };
-    this.view = this.views.supervisor;
-    this.flush();
+    this.tlb = new Tlb(memory);
+    this.view = this.tlb.current.supervisor;
+    this.alignedView = new View(memory, { isUser: true, isGuarded: false });
     memory.onLineWritten(Watch.TRANSLATION, () => this.flush());
   }
 
   /** Forget all translations. */
   flush(): void {
-    if (this.empty) return;
-    for (const { entries } of Object.values(this.views)) entries.fill(NO_TAG);
-    this.empty = true;
+    this.tlb.flush();
   }
 
   /** Where the entries in effect lie in the buffer. */
@@ -117,7 +83,7 @@ export class Mmu {
 
   /** The pages, by hpa, that a store finds without a walk. */
   writablePages(): number[] {
-    const { entries } = this.view;
+    const { entries } = this.ownView;
     const pages = new Set<number>();
     for (let at = 0; at < entries.length; at += STRIDE) {
       const page = entries[at + TAGS[Access.WRITE]];
@@ -126,17 +92,26 @@ export class Mmu {
     return [...pages];
   }
 
-  /** To be called when CPL, RFLAGS.AC or CR4.SMAP may have changed. */
+  /** To be called when CPL, RFLAGS.AC, CR0.AM, CR3 or CR4.SMAP may have changed. */
   updatePrivilege(): void {
-    const isOpen = (this.state.words[Word.RFLAGS] & Rflags.AC) !== 0;
-    if (this.state.cpl === 3) this.view = this.views.user;
-    else this.view = isOpen ? this.views.supervisor : this.implicitView;
+    const { words, cpl } = this.state;
+    this.tlb.select(words[Word.CR3], words[Word.CR3 + 1]);
+    const hasAc = (words[Word.RFLAGS] & Rflags.AC) !== 0;
+    if (cpl === 3) {
+      const isChecked = hasAc && (words[Word.CR0] & Cr0.AM) !== 0;
+      this.view = isChecked ? this.alignedView : this.tlb.current.user;
+    } else this.view = hasAc ? this.tlb.current.supervisor : this.implicitView;
+  }
+
+  /** Where translations for the accesses of instructions are kept. */
+  private get ownView(): View {
+    return this.view === this.alignedView ? this.tlb.current.user : this.view;
   }
 
   /** Of accesses to descriptor tables, task state and stacks, which AC does not open. */
   private get implicitView(): View {
     const isGuarded = (this.state.words[Word.CR4] & Cr4.SMAP) !== 0;
-    return isGuarded ? this.views.guarded : this.views.supervisor;
+    return isGuarded ? this.tlb.current.guarded : this.tlb.current.supervisor;
   }
 
   /**
@@ -150,7 +125,7 @@ export class Mmu {
     access: AccessKind,
     stack: boolean,
   ): number {
-    const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
+    const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
     const { entries } = this.view;
     const offset = low & 0xfff;
     const tag = at + TAG_WORDS * access;
@@ -162,14 +137,26 @@ export class Mmu {
       return (entries[at + ADDEND] + low) >>> 0;
     }
     checkCanonical(low, high, lengthBytes, stack);
+    if (this.breakpoints.hasData && access !== Access.EXECUTE && !this.isImplicit) {
+      this.breakpoints.noteData(low, high, lengthBytes, access === Access.WRITE);
+    }
+    if (this.view === this.alignedView && access !== Access.EXECUTE) {
+      this.checkAlignment(low, lengthBytes);
+    }
     if (offset + lengthBytes > 4096) return SPLIT;
-    return this.locateInPage(low, high, access, this.view);
+    return this.locateInPage(low, high, access, this.ownView);
+  }
+
+  /** SDM 3, "Interrupt 17 - Alignment Check Exception (#AC)". It comes before page faults. */
+  private checkAlignment(low: number, lengthBytes: number): void {
+    if ((low & (lengthBytes - 1)) === 0 || this.mayBeMisaligned()) return;
+    throw new GuestFault(Vector.AC, 0);
   }
 
   /** As {@link locate}, for accesses within a page, at a given privilege. */
   private locateInPage(low: number, high: number, access: AccessKind, view: View): number {
     const { entries } = view;
-    const at = ((low >>> 12) & (ENTRY_COUNT - 1)) * STRIDE;
+    const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
     const page = low & PAGE_MASK;
     const tag = at + TAG_WORDS * access;
     if (entries[tag] === page && entries[tag + 1] === high) {
@@ -190,9 +177,13 @@ export class Mmu {
       entries.fill(NO_TAG, at, at + ADDEND);
       entries[at + ADDEND] = addend;
     }
-    entries[tag] = page;
-    entries[tag + 1] = high;
-    this.empty = false;
+    // Data in a page with a breakpoint come here each time.
+    const isWatched = this.breakpoints.hasData && this.breakpoints.watchesPage(low, high);
+    if (access === Access.EXECUTE || !isWatched) {
+      entries[tag] = page;
+      entries[tag + 1] = high;
+    }
+    view.isUsed = true;
     return hpa;
   }
 
@@ -201,26 +192,31 @@ export class Mmu {
    * flags, watches every entry it used.
    */
   private walk(low: number, high: number, access: AccessKind, view: View): number {
-    const words = this.state.words;
-    const noExecuteOn = (words[Word.EFER] & Efer.NXE) !== 0;
-    const tellsFetches = noExecuteOn || (words[Word.CR4] & Cr4.SMEP) !== 0;
+    const { words } = this.state;
+    const mode = pagingModeOf(words);
+    if (mode === 'none') return (low & PAGE_MASK) >>> 0;
+    const format = ENTRY_FORMATS[mode];
+    const cr4 = words[Word.CR4];
+    const noExecuteOn = (words[Word.EFER] & Efer.NXE) !== 0 && mode !== '32-bit';
+    const tellsFetches = noExecuteOn || (cr4 & Cr4.SMEP) !== 0;
     const fault = (bits: number) => {
       const write = access === Access.WRITE ? PF.W : 0;
       const fetch = access === Access.EXECUTE && tellsFetches ? PF.ID : 0;
       return new GuestFault(Vector.PF, bits | write | fetch | (view.isUser ? PF.U : 0), low, high);
     };
-    let table = tableGpa(words[Word.CR3], words[Word.CR3 + 1]);
+    const root = mode === 'PAE' ? Word.PDPTE0 + 2 * (low >>> 30) : Word.CR3;
+    if (mode === 'PAE' && (words[root] & Entry.P) === 0) throw fault(0);
+    let table = tableGpa(words[root], mode === '32-bit' ? 0 : words[root + 1]);
     let rights = Entry.RW | Entry.US;
     let noExecute = false;
-    for (let level = 4; ; level--) {
-      const index = levelIndex(low, high, level);
-      const gpa = table + index * 8;
-      const hpa = this.entryHpa(gpa, low, high);
+    for (let level = format.topLevel; ; level--) {
+      const gpa = table + format.index(low, high, level) * format.entryBytes;
+      const hpa = this.entryHpa(gpa, format, low, high);
       const entryLow = this.memory.view.getInt32(hpa, true);
-      const entryHigh = this.memory.view.getInt32(hpa + 4, true);
+      const entryHigh = format.entryBytes === 8 ? this.memory.view.getInt32(hpa + 4, true) : 0;
       if ((entryLow & Entry.P) === 0) throw fault(0);
-      const isLeaf = level === 1 || ((entryLow & Entry.PS) !== 0 && level <= 3);
-      if (hasReservedBits(entryLow, entryHigh, level, isLeaf, noExecuteOn)) {
+      const isLeaf = format.isLeaf(entryLow, level, cr4);
+      if (format.hasReservedBits(entryLow, entryHigh, level, isLeaf, noExecuteOn)) {
         throw fault(PF.P | PF.RSVD);
       }
       rights &= entryLow;
@@ -233,7 +229,7 @@ export class Mmu {
       if (!this.permits(rights, noExecute, access, view)) throw fault(PF.P);
       const flags = access === Access.WRITE ? Entry.A | Entry.D : Entry.A;
       if ((entryLow & flags) !== flags) this.setFlags(gpa, entryLow | flags, low, high);
-      return leafGpa(entryLow, entryHigh, level, low);
+      return format.leafGpa(entryLow, entryHigh, level, low);
     }
   }
 
@@ -249,12 +245,27 @@ export class Mmu {
     return !view.isUser && (this.state.words[Word.CR0] & Cr0.WP) === 0;
   }
 
-  private entryHpa(gpa: number, low: number, high: number): number {
+  private entryHpa(gpa: number, format: EntryFormat, low: number, high: number): number {
     const hpa = this.virtualization.translate(gpa, Access.READ, 'walk', low, high);
     // A table in device memory reads as all ones on hardware: present, with reserved bits set.
     if (hpa === DEVICE) throw new GuestFault(Vector.PF, PF.P | PF.RSVD, low, high);
-    this.memory.watch(Watch.TRANSLATION, hpa, 8);
+    this.memory.watch(Watch.TRANSLATION, hpa, format.entryBytes);
     return hpa;
+  }
+
+  /**
+   * The four PDPTEs that CR3 of PAE paging points to, as eight halves: what MOV to CR3 loads. Null
+   * if one that is present has reserved bits set, which faults.
+   */
+  readPdptes(cr3Low: number): Int32Array | null {
+    const halves = new Int32Array(8);
+    const gpa = (cr3Low & ~31) >>> 0;
+    const hpa = this.virtualization.translate(gpa, Access.READ, 'pdptes', 0, 0);
+    // Device memory reads as all ones: present, with reserved bits set.
+    if (hpa === DEVICE) return null;
+    for (let i = 0; i < 8; i++) halves[i] = this.memory.view.getInt32(hpa + 4 * i, true);
+    const areLegal = [0, 2, 4, 6].every((i) => isPdpteLegal(halves[i], halves[i + 1]));
+    return areLegal ? halves : null;
   }
 
   /** Write the low word of an entry of which the high word does not change. */
@@ -271,13 +282,13 @@ export class Mmu {
     if (hpa !== SPLIT) return this.readMemory(hpa, lengthBytes);
     const first = 4096 - (low & 0xfff);
     const head = this.readPiece(low, high, first);
-    const next = Long.fromBits(low, high).add(first);
+    const next = this.nextPage(low, high);
     const tail = this.readPiece(next.low, next.high, lengthBytes - first);
     return head.or(tail.shl(8 * first));
   }
 
   private readPiece(low: number, high: number, lengthBytes: number): Long {
-    const hpa = this.locateInPage(low, high, Access.READ, this.view);
+    const hpa = this.locateInPage(low, high, Access.READ, this.ownView);
     if (hpa === DEVICE) return this.platform.deviceRead(this.deviceGpa, lengthBytes);
     return this.readMemory(hpa, lengthBytes);
   }
@@ -301,10 +312,10 @@ export class Mmu {
       return;
     }
     const first = 4096 - (low & 0xfff);
-    const next = Long.fromBits(low, high).add(first);
-    const headHpa = this.locateInPage(low, high, Access.WRITE, this.view);
+    const next = this.nextPage(low, high);
+    const headHpa = this.locateInPage(low, high, Access.WRITE, this.ownView);
     const headGpa = this.deviceGpa;
-    const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE, this.view);
+    const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE, this.ownView);
     this.writeMemory(headHpa, headGpa, first, value);
     this.writeMemory(tailHpa, this.deviceGpa, lengthBytes - first, value.shru(8 * first));
   }
@@ -320,12 +331,18 @@ export class Mmu {
     this.memory.noteWrite(hpa, lengthBytes);
   }
 
+  /** Where the page behind an address begins; linear addresses of 32 bits wrap around. */
+  private nextPage(low: number, high: number): Long {
+    const next = Long.fromBits(low, high).add(4096 - (low & 0xfff));
+    return high !== 0 || modeOf(this.state) === '64-bit' ? next : Long.fromBits(next.low, 0);
+  }
+
   /** Check that bytes may be written, in both pages if they lie in two, without writing. */
   probeWrite(low: number, high: number, lengthBytes: number, stack: boolean): void {
     if (this.locate(low, high, lengthBytes, Access.WRITE, stack) !== SPLIT) return;
-    const next = Long.fromBits(low, high).add(4096 - (low & 0xfff));
-    this.locateInPage(low, high, Access.WRITE, this.view);
-    this.locateInPage(next.low, next.high, Access.WRITE, this.view);
+    const next = this.nextPage(low, high);
+    this.locateInPage(low, high, Access.WRITE, this.ownView);
+    this.locateInPage(next.low, next.high, Access.WRITE, this.ownView);
   }
 
   /** Run `work` with supervisor privilege: descriptor tables, task state, stacks of handlers. */
@@ -335,16 +352,19 @@ export class Mmu {
 
   /** Run `work` with supervisor privilege that SMAP does not narrow: on behalf of a host. */
   asHost<T>(work: () => T): T {
-    return this.under(this.views.supervisor, work);
+    return this.under(this.tlb.current.supervisor, work);
   }
 
   private under<T>(view: View, work: () => T): T {
     const own = this.view;
+    const wasImplicit = this.isImplicit;
     this.view = view;
+    this.isImplicit = true;
     try {
       return work();
     } finally {
       this.view = own;
+      this.isImplicit = wasImplicit;
     }
   }
 }
@@ -362,39 +382,4 @@ function checkCanonical(low: number, high: number, lengthBytes: number, stack: b
   const endHigh = end > 0xffffffff ? (high + 1) | 0 : high;
   if (isCanonical(high) && isCanonical(endHigh)) return;
   throw new GuestFault(stack ? Vector.SS : Vector.GP, 0);
-}
-
-function levelIndex(low: number, high: number, level: number): number {
-  if (level === 1) return (low >>> 12) & 511;
-  if (level === 2) return (low >>> 21) & 511;
-  if (level === 3) return ((low >>> 30) | (high << 2)) & 511;
-  return (high >>> 7) & 511;
-}
-
-/** Bits 45:12 of CR3 or an entry. */
-function tableGpa(low: number, high: number): number {
-  return (high & ~(RESERVED_HIGH | 0xfff00000)) * 2 ** 32 + ((low & PAGE_MASK) >>> 0);
-}
-
-function leafGpa(entryLow: number, entryHigh: number, level: number, low: number): number {
-  const base = tableGpa(entryLow, entryHigh);
-  if (level === 1) return base;
-  const size = level === 2 ? 2 ** 21 : 2 ** 30;
-  const within = (low & PAGE_MASK & (size - 1)) >>> 0;
-  return Math.floor(base / size) * size + within;
-}
-
-function hasReservedBits(
-  low: number,
-  high: number,
-  level: number,
-  isLeaf: boolean,
-  noExecuteOn: boolean,
-): boolean {
-  if ((high & RESERVED_HIGH) !== 0) return true;
-  if (!noExecuteOn && (high & NX_HIGH) !== 0) return true;
-  if (level === 4) return (low & Entry.PS) !== 0;
-  if (!isLeaf || level === 1) return false;
-  // Bit 12 of a large page is PAT; the address bits below the page size are reserved.
-  return (low & (level === 2 ? 0x1fe000 : 0x3fffe000)) !== 0;
 }

@@ -99,7 +99,7 @@ function writeEfer(processor: Processor, value: Long): boolean {
   if (paging && ((value.low ^ old) & Efer.LME) !== 0) return false;
   // LMA follows CR0.PG and LME; writing it has no effect.
   state.words[Word.EFER] = (value.low & ~Efer.LMA) | (old & Efer.LMA);
-  processor.mmu.flush();
+  if (((value.low ^ old) & Efer.NXE) !== 0) processor.mmu.flush();
   return true;
 }
 

@@ -1,8 +1,17 @@
-// One logical processor in 64-bit mode: fetches, checks, executes, delivers events, and stops when
+// One logical processor: fetches, checks, executes, delivers events, and stops when
 // its clock reaches a limit or its owner wants it to. Knows nothing of who owns it.
 
 import Long from 'long';
-import { type Decoded, decode, type Instruction, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';
+import {
+  type CodeSize,
+  type Decoded,
+  decode,
+  Gpr,
+  type Instruction,
+  MAX_INSTRUCTION_BYTES,
+  type Operand,
+  Segment,
+} from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
 import {
@@ -16,6 +25,7 @@ import { Checkpoint, EngineDifference } from './compiled/check.ts';
 import type { Compiler } from './compiled/compiler.ts';
 import { CompiledEngine } from './compiled/engine.ts';
 import { Left } from './compiled/left-behind.ts';
+import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
@@ -26,10 +36,14 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { checkUnit } from './fpu.ts';
+import { hasVirtualInterruptFlag } from './interrupt-flag.ts';
 import { Mmu, SPLIT } from './mmu.ts';
+import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
 import { portAccess } from './port-access.ts';
 import { Activity, Blocking, Cr4, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
+import { mayUsePort } from './task-state.ts';
 import { Access, DEVICE, type Platform, type Virtualization } from './virtualization.ts';
 
 /** Why {@link Processor.run} returned. */
@@ -80,12 +94,16 @@ export class Processor {
   delivering: DeliveredEvent | null = null;
   /** IRET, being executed right now, has ended the blocking of NMIs. */
   nmisUnblocked = false;
+  /** What is in effect; kept by {@link updateMode}. */
+  mode: Mode = 'real';
+  codeSize: CodeSize = 16;
   private attention = true;
   private newBlocking = 0;
   /** Where the code that was fetched last lies. */
   private codeHpa = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
+  private readonly breakpoints = new Breakpoints();
   private readonly blockLog: BlockLog;
   private readonly memory: PhysicalMemory;
   private readonly codeCache: CodeCache;
@@ -103,7 +121,14 @@ export class Processor {
     this.platform = parts.platform;
     this.state = new ProcessorState(parts.memory, parts.stateHpa);
     this.blockLog = new BlockLog(this.state);
-    this.mmu = new Mmu(parts.memory, this.state, parts.virtualization, parts.platform);
+    this.mmu = new Mmu(
+      parts.memory,
+      this.state,
+      parts.virtualization,
+      parts.platform,
+      this.breakpoints,
+    );
+    this.mmu.mayBeMisaligned = () => this.evaluator.instruction.operands.some(isWide);
     // A store to a paging structure may have remapped the code that is being executed.
     parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
@@ -115,6 +140,7 @@ export class Processor {
         ? null
         : new CompiledEngine(compiler, this.state, this.mmu, this.blockLog);
     this.engine = compiler === undefined ? 'interpreter' : 'compiled';
+    this.updateMode();
   }
 
   /** Something may be due at the next instruction boundary: look before going on. */
@@ -151,9 +177,28 @@ export class Processor {
 
   /** To be called after the state was changed from outside. */
   stateChanged(): void {
-    this.mmu.flush();
-    this.mmu.updatePrivilege();
+    this.updateBreakpoints();
+    this.updateMode();
     this.attention = true;
+  }
+
+  /** To be called when DR0 to DR3, DR7 or CR4.DE may have changed. */
+  updateBreakpoints(): void {
+    this.breakpoints.update(this.state);
+    this.mmu.flush();
+    this.attention = true;
+  }
+
+  /**
+   * To be called whenever CR0.PE, EFER.LMA, RFLAGS.VM or AC, or the access rights of CS or SS may
+   * have changed: what is derived from them is kept at hand.
+   */
+  updateMode(): void {
+    this.mode = modeOf(this.state);
+    this.codeSize = codeSizeOf(this.state);
+    this.blockLog.codeSize = this.codeSize;
+    this.evaluator.setMode(this.mode, stackWidthOf(this.state));
+    this.mmu.updatePrivilege();
   }
 
   /**
@@ -245,20 +290,56 @@ export class Processor {
   private get needsCare(): boolean {
     const { words } = this.state;
     const isBlocking = (words[Word.INTERRUPTIBILITY] & SHADOWS) !== 0;
-    return isBlocking || (words[Word.RFLAGS] & (Rflags.TF | Rflags.RF)) !== 0;
+    const isFlagged = (words[Word.RFLAGS] & (Rflags.TF | Rflags.RF)) !== 0;
+    return isBlocking || isFlagged || this.breakpoints.armed;
   }
 
-  /** One instruction under event blocking or single-stepping, or at which RF is set. */
+  /**
+   * One instruction under event blocking or single-stepping, or at which RF is set, or while a
+   * breakpoint is enabled.
+   */
   private executeCarefully(): void {
     const { words } = this.state;
     this.attention = true;
     this.stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
+    if (this.breakpoints.armed) this.breakAtInstruction();
     this.executeUnderBlocking();
     this.endStep();
   }
 
+  /** The fault of an instruction breakpoint, which RF holds off, and MOV SS before it. */
+  private breakAtInstruction(): void {
+    const { words } = this.state;
+    // What an instruction met that did not complete does not count.
+    this.breakpoints.take();
+    const isHeldOff =
+      (words[Word.RFLAGS] & Rflags.RF) !== 0 ||
+      (words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0;
+    if (isHeldOff) return;
+    const met = this.breakpoints.atInstruction(...this.nextInstruction);
+    if (met !== 0) throw new GuestFault(Vector.DB, null, met);
+  }
+
+  /** Breakpoints on the instruction that comes next: the trap before it reports them as well. */
+  private metAhead(): number {
+    return this.breakpoints.armed ? this.breakpoints.atInstruction(...this.nextInstruction) : 0;
+  }
+
+  /** Linear address of the instruction at RIP, lower and upper half. */
+  private get nextInstruction(): [low: number, high: number] {
+    const { words } = this.state;
+    const rip = words[Word.RIP];
+    if (this.codeSize === 64) return [rip, words[Word.RIP + 1]];
+    return [this.evaluator.segmentation.unchecked(Segment.CS, rip), 0];
+  }
+
   private endStep(): void {
-    if (this.stepping) this.state.words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+    const { words } = this.state;
+    const met = this.breakpoints.take();
+    if (met !== 0) words[Word.PENDING_DEBUG] |= met | PendingDebug.ENABLED_BREAKPOINT;
+    if (this.stepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS | this.metAhead();
+    // A trap between two iterations of a string instruction does not end it.
+    if (this.evaluator.unfinished && (met !== 0 || this.stepping)) words[Word.RFLAGS] |= Rflags.RF;
     this.stepping = false;
     this.trap();
   }
@@ -273,9 +354,24 @@ export class Processor {
 
   private executeOne(): void {
     // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
-    this.state.words[Word.RFLAGS] &= ~Rflags.RF;
+    const { words } = this.state;
+    const resume = words[Word.RFLAGS] & Rflags.RF;
+    words[Word.RFLAGS] &= ~Rflags.RF;
     this.blockLog.enter(this.instructions);
-    this.execute(this.fetch().instructions[0]);
+    const prepared = this.fetch().instructions[0];
+    if (this.breakpoints.hasPorts) this.notePorts(prepared.instruction);
+    this.execute(prepared);
+    if (this.evaluator.unfinished) words[Word.RFLAGS] |= resume;
+  }
+
+  /** I/O breakpoints: the ports of IN, OUT, INS and OUTS. */
+  private notePorts(instruction: Instruction): void {
+    if (instruction.row.intercept !== 'IO') return;
+    const { words } = this.state;
+    const mask = instruction.addressWidth === 16 ? 0xffff : -1;
+    const isOver = instruction.repeat !== 'none' && (words[2 * Gpr.RCX] & mask) === 0;
+    const { port, lengthBytes } = portAccess(instruction, words);
+    if (!isOver) this.breakpoints.notePort(port, lengthBytes);
   }
 
   /** The blocks that were entered last, oldest first; for reports, not state. */
@@ -292,8 +388,10 @@ export class Processor {
   private executeBlock(limit: number): void {
     this.blockLog.enter(this.instructions);
     const block = this.fetch();
-    if (this.engine === 'interpreter' || this.compiled === null) this.interpret(block, limit);
-    else this.executeCompiled(this.compiled, block, limit);
+    const { compiled } = this;
+    const isCompiled = this.engine !== 'interpreter' && this.codeSize === 64;
+    if (!isCompiled || compiled === null) this.interpret(block, limit);
+    else this.executeCompiled(compiled, block, limit);
   }
 
   private interpret(block: Block, limit: number): void {
@@ -376,7 +474,7 @@ export class Processor {
     };
     const conditions = pending & (PendingDebug.BS | PendingDebug.BREAKPOINTS);
     this.virtualization.exception(event, Long.fromInt(conditions));
-    words[Word.DR6] |= conditions;
+    recordDebugException(this.state, conditions);
     this.clock += this.costs.classes.interrupt;
     deliver(this, event);
     this.attention = true;
@@ -386,7 +484,9 @@ export class Processor {
    * Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits".
    */
   private guard(instruction: Instruction): void {
-    const { privilege, intercept } = instruction.row;
+    const { privilege, intercept, protectedOnly, unit } = instruction.row;
+    if (unit !== undefined) checkUnit(this.state, unit);
+    if (protectedOnly === true && hasParagraphs(this.mode)) throw new GuestFault(Vector.UD);
     if (privilege !== undefined) {
       if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);
       if (!this.isPrivileged(instruction)) {
@@ -408,58 +508,71 @@ export class Processor {
         return (words[Word.CR4] & Cr4.PCE) !== 0;
       case 'tsc':
         return (words[Word.CR4] & Cr4.TSD) === 0;
+      case 'umip':
+        return (words[Word.CR4] & Cr4.UMIP) === 0;
       case 'iopl':
-        return cpl <= iopl;
-      case 'io':
-        return cpl <= iopl || this.taskMayUsePort(instruction);
+        return cpl <= iopl || hasVirtualInterruptFlag(this);
+      case 'io': {
+        // Virtual-8086 mode does not look at IOPL.
+        if (cpl <= iopl && this.mode !== 'virtual8086') return true;
+        const { port, lengthBytes } = portAccess(instruction, words);
+        return mayUsePort(this, port, lengthBytes);
+      }
       default:
         return true;
     }
   }
 
-  /** The I/O permission bitmap of the TSS. SDM 1, "I/O Permission Bit Map". */
-  private taskMayUsePort(instruction: Instruction): boolean {
-    const { words } = this.state;
-    const limit = words[Word.TR_LIMIT] >>> 0;
-    const base = this.state.get64(Word.TR_BASE);
-    const { port, lengthBytes } = portAccess(instruction, words);
-    const readTss = (offset: number) => {
-      if (offset + 1 > limit) return null;
-      const at = base.add(offset);
-      return this.mmu.asSupervisor(() => this.mmu.read(at.low, at.high, 2)).low;
-    };
-    const bitmap = readTss(TSS_IO_BASE);
-    const bits = bitmap === null ? null : readTss(bitmap + (port >> 3));
-    return bits !== null && ((bits >> (port & 7)) & ((1 << lengthBytes) - 1)) === 0;
-  }
-
   /** The code at RIP, from the cache if its bytes have not changed; at least one instruction. */
   private fetch(): Block {
     const { words } = this.state;
+    if (this.codeSize !== 64) return this.fetchSegmented();
     const low = words[Word.RIP];
     const high = words[Word.RIP + 1];
     const hpa = this.mmu.locate(low, high, 1, Access.EXECUTE, false);
     this.codeHpa = hpa;
     if (hpa >= 0) {
-      const cached = this.codeCache.at(hpa);
+      const cached = this.codeCache.at(hpa, 64);
       if (cached !== undefined) return cached;
     }
-    return this.fetchSlowly(low, high, hpa);
+    return this.fetchSlowly(low, high, hpa, UNLIMITED);
   }
 
-  private fetchSlowly(low: number, high: number, hpa: number): Block {
+  /** The same outside 64-bit mode, where no byte of an instruction lies beyond the limit of CS. */
+  private fetchSegmented(): Block {
+    const { words } = this.state;
+    const { segmentation } = this.evaluator;
+    const available = segmentation.codeBytes(words[Word.RIP]);
+    if (available === 0) throw new GuestFault(Vector.GP, 0);
+    const low = segmentation.unchecked(Segment.CS, words[Word.RIP]);
+    const hpa = this.mmu.locate(low, 0, 1, Access.EXECUTE, false);
+    if (hpa >= 0) {
+      const cached = this.codeCache.at(hpa, this.codeSize);
+      if (cached !== undefined && cached.lengthBytes <= available) return cached;
+    }
+    return this.fetchSlowly(low, 0, hpa, available);
+  }
+
+  /** @param available bytes of code up to the limit of CS */
+  private fetchSlowly(low: number, high: number, hpa: number, available: number): Block {
     if (hpa === DEVICE) throw new NotImplemented('instruction fetch from device memory');
-    const built = this.codeCache.build(hpa);
-    if ('instructions' in built) return built;
     const inPage = PAGE_SIZE - (hpa & (PAGE_SIZE - 1));
+    // Of a block that goes on beyond the limit of CS, one instruction, which is not cached.
+    const built =
+      available < inPage
+        ? decode(this.memory.bytes, hpa, hpa + available, this.codeSize)
+        : this.codeCache.build(hpa, this.codeSize);
+    if ('instructions' in built) return built;
     // An instruction across a page boundary depends on two translations, so it is not cached.
     const decoded =
-      built.kind === 'truncated' && inPage < MAX_INSTRUCTION_BYTES
-        ? this.decodeAcross(low, high, hpa, inPage)
+      built.kind === 'truncated' && inPage < Math.min(MAX_INSTRUCTION_BYTES, available)
+        ? this.decodeAcross(low, high, hpa, available)
         : built;
     switch (decoded.kind) {
-      case 'instruction':
-        return newBlock([this.codeCache.prepare(decoded.instruction)]);
+      case 'instruction': {
+        const prepared = this.codeCache.prepare(decoded.instruction);
+        return newBlock([prepared], prepared.lengthBytes);
+      }
       case 'undefined':
         throw new GuestFault(Vector.UD);
       case 'tooLong':
@@ -470,16 +583,19 @@ export class Processor {
     }
   }
 
-  private decodeAcross(low: number, high: number, hpa: number, inPage: number): Decoded {
+  private decodeAcross(low: number, high: number, hpa: number, available: number): Decoded {
+    const inPage = PAGE_SIZE - (hpa & (PAGE_SIZE - 1));
     const next = Long.fromBits(low, high).add(inPage);
-    const nextHpa = this.mmu.locate(next.low, next.high, 1, Access.EXECUTE, false);
+    const nextHigh = this.codeSize === 64 ? next.high : 0;
+    const nextHpa = this.mmu.locate(next.low, nextHigh, 1, Access.EXECUTE, false);
     if (nextHpa === DEVICE || nextHpa === SPLIT) {
       throw new NotImplemented('instruction fetch from device memory');
     }
     this.straddling.set(this.memory.bytes.subarray(hpa, hpa + inPage));
     const rest = this.memory.bytes.subarray(nextHpa, nextHpa + MAX_INSTRUCTION_BYTES - inPage);
     this.straddling.set(rest, inPage);
-    return decode(this.straddling, 0, MAX_INSTRUCTION_BYTES);
+    const end = Math.min(MAX_INSTRUCTION_BYTES, available);
+    return decode(this.straddling, 0, end, this.codeSize);
   }
 
   /** Deal with what cut an instruction short; null to go on. */
@@ -507,16 +623,21 @@ export class Processor {
   }
 
   private deliverFault(fault: GuestFault): void {
-    const event = eventOf(fault);
+    const event = eventOf(this, fault);
     const linear = Long.fromBits(fault.linearLow, fault.linearHigh);
     this.attention = true;
-    this.state.words[Word.RFLAGS] |= Rflags.RF;
+    if (!isInstructionBreakpoint(fault)) this.state.words[Word.RFLAGS] |= Rflags.RF;
     this.virtualization.exception(event, linear);
     if (fault.vector === Vector.PF) this.state.set64(Word.CR2, linear);
+    if (fault.vector === Vector.DB) recordDebugException(this.state, fault.linearLow);
     this.clock += this.costs.classes.interrupt;
     deliver(this, event);
   }
 }
 
-const TSS_IO_BASE = 0x66;
+/** Memory operands of 128 bits are checked by the instruction itself, if at all. */
+const isWide = (operand: Operand) => operand.kind === 'memory' && operand.width === 128;
+
+/** More bytes of code than any instruction has. */
+const UNLIMITED = 2 ** 32;
 const SHADOWS = Blocking.STI | Blocking.MOV_SS;

@@ -41,6 +41,10 @@ const DECLARATION: readonly (readonly [name: string, width: 32 | 64])[] = [
   ['pat', 64],
   ['debugctl', 64],
   ['tscAdjust', 64],
+  ['pdpte0', 64],
+  ['pdpte1', 64],
+  ['pdpte2', 64],
+  ['pdpte3', 64],
   ...SEGMENT_REGISTERS.flatMap((name) => [
     [`${name}Base`, 64] as const,
     [`${name}Selector`, 32] as const,
@@ -57,6 +61,22 @@ const DECLARATION: readonly (readonly [name: string, width: 32 | 64])[] = [
   ['pendingDebug', 64],
   // What RDRAND and RDSEED go on from; not on hardware.
   ['entropy', 64],
+  ...[...GENERAL.keys()].flatMap((number) => [
+    [`xmm${number}Low`, 64] as const,
+    [`xmm${number}High`, 64] as const,
+  ]),
+  ['mxcsr', 32],
+  // Of the x87 FPU. The tag word has a bit for each register that is not empty, as FXSAVE saves it.
+  ['fcw', 32],
+  ['fsw', 32],
+  ['ftw', 32],
+  ['fop', 32],
+  ['fip', 64],
+  ['fdp', 64],
+  ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((number) => [
+    [`fpr${number}Significand`, 64] as const,
+    [`fpr${number}Exponent`, 32] as const,
+  ]),
 ];
 
 /** Names of all items of the state. */
@@ -105,6 +125,8 @@ export const Word = {
   DR6: wordOf('dr6'),
   DR7: wordOf('dr7'),
   EFER: wordOf('efer'),
+  /** Of four registers, two words each. */
+  PDPTE0: wordOf('pdpte0'),
   CS_SELECTOR: wordOf('csSelector'),
   CS_RIGHTS: wordOf('csRights'),
   SS_SELECTOR: wordOf('ssSelector'),
@@ -120,6 +142,9 @@ export const Word = {
   INTERRUPTIBILITY: wordOf('interruptibility'),
   ACTIVITY: wordOf('activity'),
   PENDING_DEBUG: wordOf('pendingDebug'),
+  /** Four words for each XMM register. */
+  XMM: wordOf('xmm0Low'),
+  MXCSR: wordOf('mxcsr'),
 } as const;
 
 /** Word indexes of a segment register's parts, by its number (ES 0 to GS 5, LDTR 6, TR 7). */

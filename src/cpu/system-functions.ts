@@ -5,23 +5,38 @@ import { SEGMENT_LOOKS, Segment, type SystemFunction } from '../isa/index.ts';
 import { crc32, depositBits, extractBits } from './bit-loops.ts';
 import {
   clearTaskSwitched,
+  invalidateContext,
   readControl,
-  readDebug,
   writeControl,
-  writeDebug,
   writeMachineStatus,
 } from './control-registers.ts';
+import { readDebug, writeDebug } from './debug-registers.ts';
 import { deliver } from './delivery.ts';
+import { enterVirtualHandler } from './delivery-real.ts';
+import { visibleDescriptor } from './descriptor-views.ts';
 import { type EventType, EventTypes, GuestFault, Vector } from './exceptions.ts';
 import { farCall, farJump } from './far-transfers.ts';
 import { swapGs, systemCall, systemEnter, systemExit, systemReturn } from './fast-calls.ts';
+import {
+  clearFpuExceptions,
+  emptyFpu,
+  initializeFpu,
+  loadFpuControl,
+  loadFpuImage,
+  loadMxcsr,
+  readFpuControl,
+  readFpuImage,
+  readFpuStatus,
+  verifyFpu,
+} from './fpu.ts';
+import { clearInterruptFlag, popFlags, pushFlags, setInterruptFlag } from './interrupt-flag.ts';
 import { isCanonical } from './mmu.ts';
 import { EAX, EBX, ECX, EDX, executeReadMsr, executeWriteMsr, setPair } from './msrs.ts';
 import { portAccess } from './port-access.ts';
 import type { Processor } from './processor.ts';
 import { nextRandom } from './random.ts';
-import { farReturn, interruptReturn, writeFlags } from './returns.ts';
-import { loadLocalTable, loadSegment, loadTaskRegister, visibleDescriptor } from './segments.ts';
+import { farReturn, interruptReturn } from './returns.ts';
+import { loadLocalTable, loadSegment, loadTaskRegister } from './segments.ts';
 import { Activity, Blocking, Cr4, Rflags, Rights, SEGMENT_WORDS, Word, wordOf } from './state.ts';
 
 type Implementation = (processor: Processor, args: readonly Long[]) => Long | undefined;
@@ -30,14 +45,6 @@ const TSC_AUX = wordOf('tscAux');
 
 const first = (args: readonly Long[]) => args[0];
 const second = (args: readonly Long[]) => args[1];
-
-function setIf(processor: Processor): undefined {
-  const { words } = processor.state;
-  if ((words[Word.RFLAGS] & Rflags.IF) === 0) {
-    words[Word.RFLAGS] |= Rflags.IF;
-    processor.block(Blocking.STI);
-  }
-}
 
 function cpuid(processor: Processor): undefined {
   const { words } = processor.state;
@@ -58,6 +65,7 @@ function halt(processor: Processor): undefined {
 const INTERRUPT_TYPES: ReadonlyMap<string, EventType> = new Map([
   ['INT1', EventTypes.PRIVILEGED_SOFTWARE_EXCEPTION],
   ['INT3', EventTypes.SOFTWARE_EXCEPTION],
+  ['INTO', EventTypes.SOFTWARE_EXCEPTION],
 ]);
 
 function interrupt(processor: Processor, args: readonly Long[]): undefined {
@@ -69,10 +77,10 @@ function interrupt(processor: Processor, args: readonly Long[]): undefined {
     errorCode: null,
     instructionLengthBytes: lengthBytes,
   };
-  if (event.type !== EventTypes.SOFTWARE_INTERRUPT) {
-    processor.virtualization.exception(event, Long.ZERO);
-  }
-  deliver(processor, event);
+  const isPlain = event.type === EventTypes.SOFTWARE_INTERRUPT;
+  if (!isPlain) processor.virtualization.exception(event, Long.ZERO);
+  const isVirtual = processor.mode === 'virtual8086' && isPlain;
+  if (!isVirtual || !enterVirtualHandler(processor, event)) deliver(processor, event);
   processor.evaluator.continueAtRip();
   processor.requestAttention();
 }
@@ -103,14 +111,14 @@ function loadTable(base: number, limit: number): Implementation {
   };
 }
 
-function popFlags(processor: Processor, args: readonly Long[]): undefined {
-  const mask = processor.evaluator.instruction.width === 16 ? 0xffff : ~0;
-  writeFlags(processor, first(args).low & ~Rflags.RF, mask, processor.state.cpl);
-}
-
-/** RF and VM read as 0. */
-function pushFlags(processor: Processor): Long {
-  return Long.fromInt(processor.state.words[Word.RFLAGS] & ~(Rflags.RF | Rflags.VM));
+/**
+ * A load of SS holds events until the next instruction has loaded the stack pointer, unless an
+ * instruction before has done so already. LSS loads it too and needs no such help.
+ */
+function holdEvents(processor: Processor): void {
+  const isHeld = (processor.state.words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0;
+  const isAlone = processor.evaluator.instruction.row.mnemonic !== 'LSS';
+  if (isAlone && !isHeld) processor.block(Blocking.MOV_SS);
 }
 
 /** Bits that IN or OUT transfers. */
@@ -157,12 +165,12 @@ function returnsNothing(
 const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   accessRights: (processor, [selector]) => accessRights(processor, selector.low),
   clearTaskSwitched: returnsNothing(clearTaskSwitched),
-  clearInterruptFlag: returnsNothing(({ state }) => {
-    state.words[Word.RFLAGS] &= ~Rflags.IF;
-  }),
+  clearFpuExceptions: returnsNothing(({ state }) => clearFpuExceptions(state)),
+  clearInterruptFlag: returnsNothing(clearInterruptFlag),
   cpuid,
   crc32: (_, [sum, data, bits]) => Long.fromInt(crc32(sum.low, data, bits.low), true),
   depositBits: (_, [value, mask]) => depositBits(value, mask),
+  emptyFpu: returnsNothing(({ state }) => emptyFpu(state)),
   extractBits: (_, [value, mask]) => extractBits(value, mask),
   farCall: farBranch(farCall),
   farJump: farBranch(farJump),
@@ -174,9 +182,17 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   halt,
   in: (processor, args) =>
     Long.fromInt(processor.platform.portIn(first(args).low & 0xffff, portWidth(processor)), true),
+  initializeFpu: returnsNothing(({ state }) => initializeFpu(state)),
   interrupt,
-  invalidatePage: returnsNothing((processor) => processor.mmu.flush()),
+  invalidateContext: returnsNothing(invalidateContext),
+  // Translations here are never older than the entries that they come from.
+  invalidatePage: () => undefined,
   iret,
+  loadFpuControl: returnsNothing(({ state }, [value]) => loadFpuControl(state, value.low)),
+  loadFpuImage: returnsNothing((processor, image) =>
+    loadFpuImage(processor.state, image, widthBytes(processor) === 8),
+  ),
+  loadMxcsr: returnsNothing(({ state }, [value]) => loadMxcsr(state, value.low)),
   loadGdtr: loadTable(Word.GDTR_BASE, Word.GDTR_LIMIT),
   loadIdtr: loadTable(Word.IDTR_BASE, Word.IDTR_LIMIT),
   loadLocalTable: returnsNothing((processor, [selector]) =>
@@ -185,9 +201,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
   loadSegment: (processor, args) => {
     const number = first(args).low;
     loadSegment(processor, number, second(args).low);
-    // LSS loads the stack pointer too and needs no such help.
-    const isAlone = processor.evaluator.instruction.row.mnemonic !== 'LSS';
-    if (number === Segment.SS && isAlone) processor.block(Blocking.MOV_SS);
+    if (number === Segment.SS) holdEvents(processor);
     return undefined;
   },
   loadTaskRegister: returnsNothing((processor, args) =>
@@ -198,7 +212,7 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     processor.platform.portOut(first(args).low & 0xffff, portWidth(processor), value);
     return undefined;
   },
-  popFlags,
+  popFlags: returnsNothing((processor, [image]) => popFlags(processor, image.low)),
   pushFlags,
   random: ({ state }) => nextRandom(state),
   readControl: (processor, args) => readControl(processor, first(args).low),
@@ -207,6 +221,11 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     throw new GuestFault(Vector.GP, 0);
   },
   readDebug: (processor, args) => readDebug(processor, first(args).low),
+  readFpuControl: ({ state }) => readFpuControl(state),
+  readFpuImage: (processor, [index]) =>
+    readFpuImage(processor.state, index.low, widthBytes(processor) === 8),
+  readFpuStatus: ({ state }) => readFpuStatus(state),
+  readMxcsr: ({ state }) => Long.fromInt(state.words[Word.MXCSR]),
   readGdtrBase: ({ state }) => state.get64(Word.GDTR_BASE),
   readGdtrLimit: ({ state }) => Long.fromInt(state.words[Word.GDTR_LIMIT]),
   readIdtrBase: ({ state }) => state.get64(Word.IDTR_BASE),
@@ -226,18 +245,20 @@ const IMPLEMENTATIONS: Readonly<Record<SystemFunction, Implementation>> = {
     const limit = visibleDescriptor(processor, selector.low, 'segmentLimit')?.limit ?? 0;
     return Long.fromInt(limit, true);
   },
-  setAccessControl: ({ state, mmu }, [value]) => {
+  setAccessControl: (processor, [value]) => {
+    const { state } = processor;
     state.words[Word.RFLAGS] &= ~Rflags.AC;
     if (!value.isZero()) state.words[Word.RFLAGS] |= Rflags.AC;
-    mmu.updatePrivilege();
+    processor.mmu.updatePrivilege();
     return undefined;
   },
-  setInterruptFlag: (processor) => setIf(processor),
+  setInterruptFlag: returnsNothing(setInterruptFlag),
   swapGs: returnsNothing(swapGs),
   systemCall: returnsNothing(systemCall),
   systemEnter: returnsNothing(systemEnter),
   systemExit: returnsNothing(systemExit),
   systemReturn: returnsNothing(systemReturn),
+  verifyFpu: returnsNothing(verifyFpu),
   verifySegment: (processor, [selector, which]) => {
     const found = visibleDescriptor(processor, selector.low, SEGMENT_LOOKS[which.low]);
     return Long.fromInt(found === null ? 0 : 1);

@@ -13,6 +13,8 @@ export type AccessKind = (typeof Access)[keyof typeof Access];
 /** Answer of {@link Virtualization.translate} for an address that belongs to a device. */
 export const DEVICE = -1;
 
+export type TranslationPurpose = 'final' | 'walk' | 'pdptes';
+
 /**
  * Every method may throw `OWNER_STOP`; the processor then stops with its state as it was at the
  * start of the instruction (or in the middle of the delivery that was under way).
@@ -31,13 +33,14 @@ export interface Virtualization {
   tripleFault(): void;
   /**
    * From guest-physical to host-physical, or {@link DEVICE}.
-   * @param purpose whether it is the address accessed or a paging structure on the way to it
+   * @param purpose whether it is the address accessed, a paging structure on the way to it, or the
+   * PDPTEs being loaded, for no linear address
    * @param linearLow the linear address being accessed, low half
    */
   translate(
     gpa: number,
     access: AccessKind,
-    purpose: 'final' | 'walk',
+    purpose: TranslationPurpose,
     linearLow: number,
     linearHigh: number,
   ): number;

@@ -3,7 +3,7 @@
 // a number takes the shortest field that holds it unless it is `strict` or an address.
 
 import type Long from 'long';
-import type { MemoryWidth, RegisterName, Width } from './registers.ts';
+import type { CodeSize, MemoryWidth, RegisterName, Width } from './registers.ts';
 import type { OperandSpec } from './row.ts';
 
 export interface AssemblyRegister {
@@ -14,7 +14,7 @@ export interface AssemblyRegister {
 export interface AssemblyNumber {
   readonly kind: 'number';
   readonly value: Long;
-  /** A size keyword before the number, or 0. */
+  /** A size keyword before the number, or 0; of a branch target the operand size. */
   readonly width: Width | 0;
   /** `strict`: encode in just that width. */
   readonly strict: boolean;
@@ -48,15 +48,33 @@ export interface AssemblyMemory {
   readonly exact?: true;
 }
 
-export type AssemblyOperand = AssemblyRegister | AssemblyNumber | AssemblyMemory;
+/** `selector:offset`, a far address in the instruction. */
+export interface AssemblyPointer {
+  readonly kind: 'pointer';
+  readonly selector: Long;
+  readonly offset: Long;
+  /** A size keyword for the offset, or 0. */
+  readonly width: Width | 0;
+  /** The offset is an address that the origin decides. */
+  readonly relocatable: boolean;
+}
+
+export type AssemblyOperand = AssemblyRegister | AssemblyNumber | AssemblyMemory | AssemblyPointer;
 
 /** Whether the operand can stand where the row wants `spec`; `operation` is the row's width. */
-export function fits(operand: AssemblyOperand, spec: OperandSpec, operation: Width): boolean {
+export function fits(
+  operand: AssemblyOperand,
+  spec: OperandSpec,
+  operation: Width,
+  codeSize: CodeSize,
+): boolean {
   switch (operand.kind) {
     case 'register':
       return fitsRegister(operand.register, spec);
     case 'memory':
-      return fitsMemory(operand, spec);
+      return fitsMemory(operand, spec, codeSize);
+    case 'pointer':
+      return spec.place === 'pointer' && fitsPointer(operand, spec);
     case 'number':
       return fitsNumber(operand, spec, operation);
   }
@@ -78,11 +96,19 @@ function sameRegister(a: RegisterName, b: RegisterName): boolean {
   return a.class === b.class && a.number === b.number && a.width === b.width && a.high === b.high;
 }
 
-function fitsMemory(memory: AssemblyMemory, spec: OperandSpec): boolean {
+function fitsPointer(pointer: AssemblyPointer, spec: OperandSpec): boolean {
+  const { selector, offset, relocatable } = pointer;
+  if (spec.immediateWidth === 0 || !fitsUnsigned(selector, 16)) return false;
+  if (relocatable) return true;
+  return spec.immediateWidth === 16 ? fitsUnsigned(offset, 16) : wrap(offset, 32) !== null;
+}
+
+function fitsMemory(memory: AssemblyMemory, spec: OperandSpec, codeSize: CodeSize): boolean {
   if (spec.memoryWidth === -1 || memory.far !== spec.far) return false;
   if (spec.place === 'moffs') {
-    if (memory.displacementWidth !== 64 || memory.base !== null || memory.index !== null)
-      return false;
+    if (memory.base !== null || memory.index !== null) return false;
+    // In 64-bit code only an address of 64 bits is worth a form of its own.
+    if (codeSize === 64 && memory.displacementWidth !== 64) return false;
   } else if (spec.place !== 'rm' || memory.displacementWidth === 64) return false;
   return memory.width === 0 || spec.memoryWidth === 0 || memory.width === spec.memoryWidth;
 }
@@ -94,7 +120,7 @@ function fitsNumber(number: AssemblyNumber, spec: OperandSpec, operation: Width)
   }
   if (spec.place === 'relative') {
     if (number.distance === 'short') return spec.immediateWidth === 8;
-    if (number.distance === 'near') return spec.immediateWidth === 32;
+    if (number.distance === 'near' || number.width !== 0) return spec.immediateWidth > 8;
     return true;
   }
   if (spec.place !== 'immediate' || spec.immediateWidth === 0) return false;

@@ -1,9 +1,10 @@
-// From bytes to an instruction, for 64-bit mode, by the rows of the table.
+// From bytes to an instruction, by the rows of the table.
 // SDM 2, "Instruction Format". Does not fetch: the caller hands over bytes that it may read.
 
 import Long from 'long';
 import type { Instruction, MemoryOperand, Operand, Repeat } from './instruction.ts';
 import {
+  type CodeSize,
   Gpr,
   type MemoryWidth,
   type RegisterClass,
@@ -62,12 +63,12 @@ const VEX_PREFIXES = [0, 0x66, 0xf3, 0xf2];
 
 /**
  * Decode the instruction that starts at `bytes[start]`; bytes from `end` on may not be looked at.
- * The result depends on the bytes only.
+ * The result depends on the bytes and the code size only.
  */
-export function decode(bytes: Uint8Array, start: number, end: number): Decoded {
+export function decode(bytes: Uint8Array, start: number, end: number, codeSize: CodeSize): Decoded {
   const limit = Math.min(end, start + MAX_INSTRUCTION_BYTES);
   try {
-    return new Decoder(bytes, start, limit).decode();
+    return new Decoder(bytes, start, limit, codeSize).decode();
   } catch (thrown) {
     if (thrown !== OUT_OF_BYTES) throw thrown;
     return limit === start + MAX_INSTRUCTION_BYTES ? { kind: 'tooLong' } : OUT_OF_BYTES;
@@ -78,6 +79,7 @@ class Decoder {
   private readonly bytes: Uint8Array;
   private readonly start: number;
   private readonly end: number;
+  private readonly codeSize: CodeSize;
   private at: number;
   private readonly prefixes: Prefixes = {
     operandSize: false,
@@ -90,16 +92,17 @@ class Decoder {
   };
   private modrm = -1;
 
-  constructor(bytes: Uint8Array, start: number, end: number) {
+  constructor(bytes: Uint8Array, start: number, end: number, codeSize: CodeSize) {
     this.bytes = bytes;
     this.start = start;
     this.at = start;
     this.end = end;
+    this.codeSize = codeSize;
   }
 
   decode(): Decoded {
     let opcode = this.readPrefixes();
-    if (opcode === 0xc4 || opcode === 0xc5) return this.decodeVex(opcode);
+    if ((opcode === 0xc4 || opcode === 0xc5) && this.isVex()) return this.decodeVex(opcode);
     let map = 0;
     if (opcode === 0x0f) {
       opcode = this.byte();
@@ -109,15 +112,24 @@ class Decoder {
         opcode = this.byte();
       }
     }
-    const candidates = rowsByOpcode(map, opcode);
+    const candidates = rowsByOpcode(this.codeSize, map, opcode);
     const row = candidates.find((candidate) => this.matches(candidate, opcode));
     if (row === undefined) return this.unmatched(map, opcode);
     return this.assemble(row, opcode);
   }
 
-  /** A VEX prefix takes the place of 66, F2, F3 and REX, which may not stand before it. */
+  /** Outside 64-bit mode C4 and C5 are LES and LDS if what follows is a ModR/M with memory. */
+  private isVex(): boolean {
+    return this.codeSize === 64 || this.peek() >= 0xc0;
+  }
+
+  /**
+   * A VEX prefix takes the place of 66, F2, F3 and REX, which may not stand before it. Outside
+   * 64-bit mode B, W and the highest bit of vvvv do not count; R and X are what makes it VEX.
+   */
   private decodeVex(first: number): Decoded {
     const { prefixes } = this;
+    const isWide = this.codeSize === 64;
     const second = this.byte();
     const map = first === 0xc4 ? second & 31 : 1;
     if (map < 1 || map > 3) return UNDEFINED;
@@ -126,14 +138,15 @@ class Decoder {
     const isVoid = prefixes.operandSize || prefixes.lock || prefixes.repeat !== 0;
     if (isVoid || prefixes.rex !== 0) return UNDEFINED;
     const inverted = ~(first === 0xc4 ? second : second | 0x60);
-    prefixes.rex = 0x40 | ((inverted >> 5) & 7) | (first === 0xc4 ? (third >> 4) & 8 : 0);
+    const rex = 0x40 | ((inverted >> 5) & 7) | (first === 0xc4 ? (third >> 4) & 8 : 0);
+    prefixes.rex = isWide ? rex : 0;
     prefixes.vex = {
       map,
       mandatoryPrefix: VEX_PREFIXES[third & 3],
-      register: (~third >> 3) & 15,
+      register: (~third >> 3) & (isWide ? 15 : 7),
       isLong: (third & 4) !== 0,
     };
-    const candidates = rowsByOpcode(map, opcode, true);
+    const candidates = rowsByOpcode(this.codeSize, map, opcode, true);
     const row = candidates.find((candidate) => this.matches(candidate, opcode));
     if (row !== undefined) return this.assemble(row, opcode);
     // Rows that have the opcode leave nothing of it for other instructions.
@@ -145,7 +158,7 @@ class Decoder {
     const prefixes = this.prefixes;
     for (;;) {
       const byte = this.byte();
-      if (byte >= 0x40 && byte <= 0x4f) {
+      if (byte >= 0x40 && byte <= 0x4f && this.codeSize === 64) {
         prefixes.rex = byte;
         const next = this.byte();
         if (!isLegacyPrefix(next) && (next < 0x40 || next > 0x4f)) return next;
@@ -159,7 +172,8 @@ class Decoder {
       else if (byte === 0xf0) prefixes.lock = true;
       else if (byte >= 0xf2) prefixes.repeat = byte;
       else if (byte >= 0x64) prefixes.segment = byte === 0x64 ? Segment.FS : Segment.GS;
-      // 26, 2E, 36 and 3E are ignored in 64-bit mode; an FS or GS override before them stays.
+      // In 64-bit mode 26, 2E, 36 and 3E are ignored; an FS or GS override before them stays.
+      else if (this.codeSize !== 64) prefixes.segment = (byte >> 3) & 3;
     }
   }
 
@@ -187,7 +201,7 @@ class Decoder {
 
   private matchesModrm(row: Row): boolean {
     const { modrm, modrmValue, modrmLast } = row.pattern;
-    const byte = this.peekModrm();
+    const byte = this.peek();
     if (modrm === 'fixed') return byte >= modrmValue && byte <= modrmLast;
     return modrm === 'register' || ((byte >> 3) & 7) === modrmValue;
   }
@@ -197,7 +211,7 @@ class Decoder {
     if (spec.place === 'opcode') return this.opcodeRegister(opcode) !== spec.excluded;
     if (spec.place === 'reg') return this.admitsRegField(spec);
     if (spec.place !== 'rm') return true;
-    const isRegister = this.peekModrm() >= 0xc0;
+    const isRegister = this.peek() >= 0xc0;
     if (spec.memoryWidth === -1) return isRegister || ignoresMod(row);
     return isRegister ? spec.registerWidth !== 0 : true;
   }
@@ -208,10 +222,11 @@ class Decoder {
   }
 
   private unmatched(map: number, opcode: number): Decoded {
-    if (isUndefinedOpcode(map, opcode)) return UNDEFINED;
-    const known = rowsByOpcode(map, opcode);
-    const modrm = this.at < this.end ? this.peekModrm() : 0;
-    if (isUndefinedExtension(map, opcode, modrm, this.prefixes.repeat)) return UNDEFINED;
+    const { codeSize } = this;
+    if (isUndefinedOpcode(codeSize, map, opcode)) return UNDEFINED;
+    const known = rowsByOpcode(this.codeSize, map, opcode);
+    const modrm = this.at < this.end ? this.peek() : 0;
+    if (isUndefinedExtension(codeSize, map, opcode, modrm, this.prefixes.repeat)) return UNDEFINED;
     // A register that does not exist (CR1, segment 6) or may not be used here (MOV CS) is too.
     const badRegister = known.some((row) =>
       row.operands.some((spec) => spec.place === 'reg' && !this.admitsRegField(spec)),
@@ -232,6 +247,7 @@ class Decoder {
       kind: 'instruction',
       instruction: {
         row,
+        codeSize: this.codeSize,
         lengthBytes,
         width,
         addressWidth: this.addressWidth,
@@ -274,6 +290,11 @@ class Decoder {
         const value = this.signed((spec.immediateWidth || 8) / 8);
         return immediate(spec.unsigned ? spec.immediateWidth || 8 : width, value);
       }
+      case 'pointer': {
+        const offsetWidth = spec.immediateWidth || 8;
+        const offset = zeroExtend(offsetWidth, this.signed(offsetWidth / 8)).toNumber();
+        return { kind: 'pointer', selector: this.signed(2).low & 0xffff, offset };
+      }
       case 'moffs':
         return this.absolute(spec);
     }
@@ -291,14 +312,15 @@ class Decoder {
   }
 
   private absolute(spec: OperandSpec): MemoryOperand {
-    const wide = this.addressWidth === 64;
-    const displacement = wide ? this.signed(8) : zeroExtend(32, this.signed(4));
+    const { addressWidth } = this;
+    const displacement = zeroExtend(addressWidth, this.signed(addressWidth / 8));
     return this.memory(spec.memoryWidth, -1, -1, 0, displacement, false);
   }
 
   private memoryOperand(row: Row): MemoryOperand {
     const spec = row.operands.find((operand) => operand.place === 'rm');
     const width = spec === undefined || spec.memoryWidth === -1 ? 0 : spec.memoryWidth;
+    if (this.addressWidth === 16) return this.shortMemoryOperand(width);
     const mod = this.modrm >> 6;
     const rm = this.modrm & 7;
     const { rex } = this.prefixes;
@@ -319,11 +341,21 @@ class Decoder {
       }
     } else if (rm === 5 && mod === 0) {
       base = -1;
-      ripRelative = true;
+      ripRelative = this.codeSize === 64;
       displacementBytes = 4;
     }
     const displacement = displacementBytes === 0 ? Long.ZERO : this.signed(displacementBytes);
     return this.memory(width, base, index, scale, displacement, ripRelative);
+  }
+
+  /** SDM 2, "16-Bit Addressing Forms with the ModR/M Byte". */
+  private shortMemoryOperand(width: MemoryWidth | 0): MemoryOperand {
+    const mod = this.modrm >> 6;
+    const rm = this.modrm & 7;
+    if (mod === 0 && rm === 6) return this.memory(width, -1, -1, 0, this.signed(2), false);
+    const [base, index] = SHORT_ADDRESSES[rm];
+    const displacement = mod === 0 ? Long.ZERO : this.signed(mod);
+    return this.memory(width, base, index, 0, displacement, false);
   }
 
   private memory(
@@ -334,6 +366,7 @@ class Decoder {
     displacement: Long,
     ripRelative: boolean,
   ): MemoryOperand {
+    const isAbsolute = base < 0 && index < 0 && this.codeSize !== 64;
     const fallback = base === Gpr.RSP || base === Gpr.RBP ? Segment.SS : Segment.DS;
     return {
       kind: 'memory',
@@ -342,7 +375,7 @@ class Decoder {
       base,
       index,
       scale,
-      displacement,
+      displacement: isAbsolute ? zeroExtend(this.addressWidth, displacement) : displacement,
       ripRelative,
       addressWidth: this.addressWidth,
     };
@@ -352,26 +385,36 @@ class Decoder {
   private operationWidth(row: Row): Width {
     const first = row.operands[0];
     if (first !== undefined && row.width === 0) {
-      if (first.fixed?.class === 'general') return first.fixed.width;
+      // In halves.
+      if (first.registerClass === 'xmm') return 64;
+      if (first.fixed?.class === 'general') return first.fixed.width as Width;
       if (first.registerClass === 'general' && first.registerWidth !== 0)
-        return first.registerWidth;
-      if (first.memoryWidth > 0) return first.memoryWidth as Width;
+        return first.registerWidth as Width;
+      if (first.memoryWidth > 0 && first.memoryWidth < 128) return first.memoryWidth as Width;
     }
     return this.operandSize(row);
   }
 
   private operandSize(row: Row): Width {
-    if ((this.prefixes.rex & 8) !== 0) return 64;
-    if (this.prefixes.operandSize && row.pattern.mandatoryPrefix !== 0x66) return 16;
-    return row.default64 ? 64 : 32;
+    const { operandSize: rule, pattern } = row;
+    const isPlain = rule !== 'dword' && pattern.mandatoryPrefix !== 0x66 && !pattern.vex;
+    if (this.codeSize !== 64) {
+      if (rule === 'native' || !isPlain) return 32;
+      return this.prefixes.operandSize === (this.codeSize === 16) ? 32 : 16;
+    }
+    if (rule === 'forced64' || rule === 'native' || (this.prefixes.rex & 8) !== 0) return 64;
+    if (this.prefixes.operandSize && isPlain) return 16;
+    return rule === 'default64' ? 64 : 32;
   }
 
-  private get addressWidth(): 32 | 64 {
-    return this.prefixes.addressSize ? 32 : 64;
+  private get addressWidth(): 16 | 32 | 64 {
+    const { addressSize } = this.prefixes;
+    if (this.codeSize === 64) return addressSize ? 32 : 64;
+    return addressSize === (this.codeSize === 16) ? 32 : 16;
   }
 
   private get regField(): number {
-    const modrm = this.modrm >= 0 ? this.modrm : this.peekModrm();
+    const modrm = this.modrm >= 0 ? this.modrm : this.peek();
     return ((modrm >> 3) & 7) | ((this.prefixes.rex & 4) << 1);
   }
 
@@ -379,7 +422,7 @@ class Decoder {
     return (opcode & 7) | ((this.prefixes.rex & 1) << 3);
   }
 
-  private peekModrm(): number {
+  private peek(): number {
     if (this.at >= this.end) throw OUT_OF_BYTES;
     return this.bytes[this.at];
   }
@@ -402,6 +445,18 @@ class Decoder {
     return lengthBytes === 8 ? Long.fromBits(low, high) : Long.fromInt(low);
   }
 }
+
+/** Base and index by ModR/M.rm, with addresses of 16 bits. */
+const SHORT_ADDRESSES: readonly (readonly [base: number, index: number])[] = [
+  [Gpr.RBX, Gpr.RSI],
+  [Gpr.RBX, Gpr.RDI],
+  [Gpr.RBP, Gpr.RSI],
+  [Gpr.RBP, Gpr.RDI],
+  [Gpr.RSI, -1],
+  [Gpr.RDI, -1],
+  [Gpr.RBP, -1],
+  [Gpr.RBX, -1],
+];
 
 function isLegacyPrefix(byte: number): boolean {
   return (
@@ -436,6 +491,8 @@ function registerExists(of: RegisterClass, number: number): boolean {
       return CONTROL_REGISTERS.includes(number);
     case 'debug':
       return number < 8;
+    case 'xmm':
+      return true;
   }
 }
 

@@ -5,8 +5,9 @@
 // into a V or B. Until the last verb that may fault (accesses, divisions, `jump`, `raise`, `call`)
 // a meaning changes nothing but RSP, for engines undo no more than that. Widths are in bits.
 
-import type { Instruction, MemoryOperand, Operand } from './instruction.ts';
+import type { Instruction, MemoryOperand, Operand, PointerOperand } from './instruction.ts';
 import type { Width } from './registers.ts';
+import type { FloatFunction, LaneFunction } from './vector-functions.ts';
 
 /** The status flags and DF, which meanings read and write one by one; bit numbers in RFLAGS. */
 export const Flag = { CF: 0, PF: 2, AF: 4, ZF: 6, SF: 7, DF: 10, OF: 11 } as const;
@@ -21,23 +22,30 @@ export type Flag = (typeof Flag)[keyof typeof Flag];
  */
 export type SystemFunction =
   | 'accessRights' // LAR: (selector) -> rights
+  | 'clearFpuExceptions' // FNCLEX
   | 'clearInterruptFlag' // CLI
   | 'clearTaskSwitched' // CLTS
   | 'cpuid' // CPUID
   | 'crc32' // CRC32: (sum, data, bits of data) -> sum
   | 'depositBits' // PDEP: (value, mask) -> result
+  | 'emptyFpu' // EMMS
   | 'extractBits' // PEXT: (value, mask) -> result
-  | 'farCall' // CALL m16:16: (selector, offset)
-  | 'farJump' // JMP m16:16: (selector, offset)
+  | 'farCall' // CALL m16:16, ptr16:16: (selector, offset)
+  | 'farJump' // JMP m16:16, ptr16:16: (selector, offset)
   | 'farReturn' // far RET by operand size: (bytes to release)
   | 'halt' // HLT
   | 'in' // IN: (port) -> value of the operand size
-  | 'interrupt' // INT n, INT3: (vector)
+  | 'initializeFpu' // FNINIT
+  | 'interrupt' // INT n, INT3, INTO: (vector)
+  | 'invalidateContext' // INVPCID: (type, low and high half of the descriptor)
   | 'invalidatePage' // INVLPG: (linear address)
   | 'iret' // IRET, IRETD, IRETQ by operand size
+  | 'loadFpuControl' // FLDCW: (control word)
+  | 'loadFpuImage' // FXRSTOR: (twenty quadwords)
   | 'loadGdtr' // LGDT: (limit, base)
   | 'loadIdtr' // LIDT: (limit, base)
   | 'loadLocalTable' // LLDT: (selector)
+  | 'loadMxcsr' // LDMXCSR: (value)
   | 'loadSegment' // MOV Sreg: (number, selector)
   | 'loadTaskRegister' // LTR: (selector)
   | 'out' // OUT: (port, value)
@@ -47,11 +55,15 @@ export type SystemFunction =
   | 'readControl' // MOV r, CRn: (number) -> value
   | 'readCounter' // RDPMC
   | 'readDebug' // MOV r, DRn: (number) -> value
+  | 'readFpuControl' // FNSTCW: () -> control word
+  | 'readFpuImage' // FXSAVE: (number of the quadword) -> value
+  | 'readFpuStatus' // FNSTSW: () -> status word
   | 'readGdtrBase' // SGDT: () -> base
   | 'readGdtrLimit' // SGDT: () -> limit
   | 'readIdtrBase' // SIDT: () -> base
   | 'readIdtrLimit' // SIDT: () -> limit
   | 'readMsr' // RDMSR
+  | 'readMxcsr' // STMXCSR: () -> value
   | 'readProcessorId' // RDPID: () -> IA32_TSC_AUX
   | 'readSegment' // MOV r/m, Sreg: (number) -> selector
   | 'readSegmentBase' // RDFSBASE: (number) -> base
@@ -65,6 +77,7 @@ export type SystemFunction =
   | 'systemEnter' // SYSENTER
   | 'systemExit' // SYSEXIT by operand size
   | 'systemReturn' // SYSRET by operand size
+  | 'verifyFpu' // FWAIT, FLDCW: #MF if an exception is pending
   | 'verifySegment' // VERR, VERW, LAR, LSL: (selector, which) -> 1 or 0
   | 'writeControl' // MOV CRn, r: (number, value)
   | 'writeDebug' // MOV DRn, r: (number, value)
@@ -78,7 +91,7 @@ export const SEGMENT_LOOKS = ['read', 'write', 'accessRights', 'segmentLimit'] a
 export type SegmentLook = (typeof SEGMENT_LOOKS)[number];
 
 /** Vectors of the exceptions that meanings raise by themselves. */
-export type RaisedVector = 'DE' | 'UD' | 'GP';
+export type RaisedVector = 'DE' | 'BR' | 'UD' | 'GP' | 'XM';
 
 export interface Domain<V, B> {
   /** The instruction whose meaning is being asked for. */
@@ -150,16 +163,36 @@ export interface Domain<V, B> {
   write(operand: Operand, value: V): void;
   /** The effective address (offset in its segment) of a memory operand. */
   address(operand: Operand): V;
-  /** #GP(0) unless the linear address of a memory operand is a multiple of `bytes`. */
-  align(operand: Operand, bytes: number): void;
+  /**
+   * #GP(0) unless the linear address of a memory operand is a multiple of `bytes`. With a `span`,
+   * look first whether that many bytes lie in the segment, or the address is canonical.
+   */
+  align(operand: Operand, bytes: number, span?: number): void;
   /** A general-purpose register by number. */
   register(width: Width, number: number): V;
   setRegister(width: Width, number: number, value: V): void;
+
+  // XMM registers, lane by lane, of 32 or 64 bits; and what is computed in lanes
+  xmm(width: 32 | 64, number: number, lane: number): V;
+  setXmm(width: 32 | 64, number: number, lane: number, value: V): void;
+  /** A packed function of both 32-bit halves. */
+  lanes(name: LaneFunction, x: V, y: V): V;
+  /**
+   * A floating-point result as it is with all exceptions masked. What it signals is collected, and
+   * has to be settled before anything is written. `int32ToDouble` is always exact.
+   */
+  float(name: FloatFunction, x: V, y: V): V;
+  /** Put what was signalled into MXCSR; #XM if it is not masked (#UD if CR4.OSXMMEXCPT is 0). */
+  settleFloats(): void;
 
   // Memory at an offset in a segment (numbers of `Segment`)
   load(width: Width, segment: number, offset: V): V;
   loadForWrite(width: Width, segment: number, offset: V): V;
   store(width: Width, segment: number, offset: V, value: V): void;
+  /** Load 128 bits in one access. */
+  loadWide(segment: number, offset: V): Wide<V>;
+  /** Store 128 bits: all of them, or none if it faults. */
+  storeWide(segment: number, offset: V, low: V, high: V): void;
 
   // Control
   /** Do one or the other. Values made inside stay inside. */
@@ -180,6 +213,12 @@ export interface Domain<V, B> {
   call(name: SystemFunction, ...args: V[]): V;
 }
 
+/** 128 bits, in halves of 64. */
+export interface Wide<V> {
+  readonly low: V;
+  readonly high: V;
+}
+
 export interface Division<V> {
   readonly quotient: V;
   readonly remainder: V;
@@ -196,5 +235,11 @@ export type Meaning = <V, B>(
 /** The operand as memory; for rows whose syntax admits nothing else. */
 export function asMemory(operand: Operand): MemoryOperand {
   if (operand.kind !== 'memory') throw new TypeError('row admits a non-memory operand');
+  return operand;
+}
+
+/** The operand as a far pointer; for rows whose syntax admits nothing else. */
+export function asPointer(operand: Operand): PointerOperand {
+  if (operand.kind !== 'pointer') throw new TypeError('row admits an operand that is no pointer');
   return operand;
 }

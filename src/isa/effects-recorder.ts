@@ -3,11 +3,11 @@
 // use, not when it is asked for: INC looks at CF only to leave it alone.
 
 import Long from 'long';
-import type { Division, Domain, RaisedVector, SystemFunction } from './domain.ts';
+import type { Division, Domain, RaisedVector, SystemFunction, Wide } from './domain.ts';
 import { Flag } from './domain.ts';
 import type { Effects, MemoryEffect, RegisterBytes } from './effects.ts';
 import type { Instruction, Operand } from './instruction.ts';
-import type { Width } from './registers.ts';
+import type { MemoryWidth, Width } from './registers.ts';
 import {
   addScaled,
   bytesOf,
@@ -18,8 +18,10 @@ import {
   fork,
   type Inputs,
   incoming,
+  incomingLane,
   isSame,
   join,
+  MXCSR,
   NEXT,
   NO_INPUTS,
   opaque,
@@ -30,8 +32,10 @@ import {
   truth,
   UNTOUCHED,
   union,
+  XMM,
 } from './symbolic.ts';
 import { SYSTEM_EFFECTS } from './system-effects.ts';
+import type { FloatFunction, LaneFunction } from './vector-functions.ts';
 
 const STATUS =
   (1 << Flag.CF) |
@@ -53,6 +57,10 @@ const CONDITION_FLAGS: readonly (readonly Flag[])[] = [
   [Flag.SF, Flag.OF, Flag.ZF],
 ];
 
+/** Bits of MXCSR: masks, rounding and the treatment of denormals; and what exceptions set. */
+const MXCSR_CONTROL = 0xffc0;
+const MXCSR_FLAGS = 0x3f;
+
 /** An access, with its address as a value to compare others with. */
 interface Access {
   readonly effect: MemoryEffect;
@@ -64,7 +72,7 @@ type B = SymbolicTruth;
 
 export class Recorder implements Domain<V, B> {
   readonly instruction: Instruction;
-  readonly stackWidth: Width = 64;
+  readonly stackWidth: Width;
   private path: SymbolicPath = fork(UNTOUCHED);
   private reads: Inputs = NO_INPUTS;
   private readonly accesses: Access[] = [];
@@ -73,9 +81,13 @@ export class Recorder implements Domain<V, B> {
   private mayJump = false;
   private repeats = false;
   private depth = 0;
+  private readonly xmmValues = new Map<string, V>();
+  /** What decides about the exceptions that are not settled yet. */
+  private signals: Inputs = NO_INPUTS;
 
-  constructor(instruction: Instruction) {
+  constructor(instruction: Instruction, stackWidth: Width) {
     this.instruction = instruction;
+    this.stackWidth = stackWidth;
   }
 
   effects(): Effects {
@@ -88,6 +100,12 @@ export class Recorder implements Domain<V, B> {
       flagsRead: this.reads[FLAGS],
       flagsWritten: written[FLAGS],
       flagsMaybeWritten: maybe[FLAGS],
+      xmmRead: xmmList(this.reads),
+      xmmWritten: xmmList(written),
+      xmmMaybeWritten: xmmList(maybe),
+      mxcsrRead: this.reads[MXCSR],
+      mxcsrWritten: written[MXCSR],
+      mxcsrMaybeWritten: maybe[MXCSR],
       memory: this.accesses.map(({ effect }) => effect),
       jumps: jumped ? 'always' : this.mayJump ? 'sometimes' : 'never',
       repeats: this.repeats,
@@ -117,6 +135,7 @@ export class Recorder implements Domain<V, B> {
   }
 
   sub(width: Width, x: V, y: V): V {
+    if (x === y) return constant(width, Long.ZERO);
     return addScaled(width, x, y, -1);
   }
 
@@ -281,13 +300,15 @@ export class Recorder implements Domain<V, B> {
     switch (operand.kind) {
       case 'register':
         if (operand.high) return this.highByte(operand.number);
-        return this.register(operand.width, operand.number);
+        return this.register(operand.width as Width, operand.number);
       case 'immediate':
         return constant(operand.width, operand.value);
       case 'memory':
         return this.load(operand.width as Width, operand.segment, this.address(operand));
       case 'relative':
         return this.next();
+      case 'pointer':
+        throw new TypeError('a pointer is read in parts');
     }
   }
 
@@ -307,7 +328,7 @@ export class Recorder implements Domain<V, B> {
     } else if (operand.kind !== 'register') {
       throw new TypeError(`cannot write to a ${operand.kind} operand`);
     } else if (operand.high) this.setPart(operand.number, 2, value);
-    else this.setRegister(operand.width, operand.number, value);
+    else this.setRegister(operand.width as Width, operand.number, value);
   }
 
   address(operand: Operand): V {
@@ -347,6 +368,48 @@ export class Recorder implements Domain<V, B> {
     this.noteWritten(number, bytes);
   }
 
+  // XMM registers
+
+  xmm(width: 32 | 64, number: number, lane: number): V {
+    const places = this.lanesOf(width, number, lane);
+    const inputs = places.map((at) => this.path.lanes[at] ?? incomingLane(at)).reduce(union);
+    // One object for one value, so that XORPS of a register with itself depends on nothing.
+    const key = `${width} ${inputs}`;
+    const known = this.xmmValues.get(key) ?? opaque(width, inputs);
+    if (places.every((at) => this.path.lanes[at] === undefined)) this.xmmValues.set(key, known);
+    return known;
+  }
+
+  setXmm(width: 32 | 64, number: number, lane: number, value: V): void {
+    this.use(value.inputs);
+    for (const at of this.lanesOf(width, number, lane)) {
+      this.path.lanes[at] = value.inputs;
+      this.noteWritten(XMM + number, 15 << (4 * (at & 3)));
+    }
+  }
+
+  private lanesOf(width: 32 | 64, number: number, lane: number): number[] {
+    return width === 32 ? [4 * number + lane] : [4 * number + 2 * lane, 4 * number + 2 * lane + 1];
+  }
+
+  lanes(name: LaneFunction, x: V, y: V): V {
+    if (x === y && name.startsWith('subtract')) return constant(64, Long.ZERO);
+    return mix(64, x, y);
+  }
+
+  float(name: FloatFunction, x: V, y: V): V {
+    if (name === 'int32ToDouble') return opaque(64, x.inputs);
+    const inputs = union(NO_INPUTS.with(MXCSR, MXCSR_CONTROL), union(x.inputs, y.inputs));
+    this.signals = union(this.signals, inputs);
+    return opaque(64, inputs);
+  }
+
+  settleFloats(): void {
+    this.use(this.signals);
+    this.raises.add('XM');
+    this.path.touched[MXCSR] = this.path.touched[MXCSR] | MXCSR_FLAGS;
+  }
+
   // Memory
 
   load(width: Width, segment: number, offset: V): V {
@@ -362,12 +425,23 @@ export class Recorder implements Domain<V, B> {
   store(width: Width, segment: number, offset: V, value: V): void {
     this.use(value.inputs);
     const isModified = this.accesses.some(
-      ({ effect, offset: other }) => effect.kind === 'modify' && isSame(offset, other),
+      ({ effect, offset: other }) =>
+        effect.kind === 'modify' && effect.width === width && isSame(offset, other),
     );
     if (!isModified) this.access('write', width, segment, offset);
   }
 
-  private access(kind: MemoryEffect['kind'], width: Width, segment: number, offset: V): void {
+  loadWide(segment: number, offset: V): Wide<V> {
+    this.access('read', 128, segment, offset);
+    return { low: opaque(64, NO_INPUTS), high: opaque(64, NO_INPUTS) };
+  }
+
+  storeWide(segment: number, offset: V, low: V, high: V): void {
+    this.use(low.inputs, high.inputs);
+    this.access('write', 128, segment, offset);
+  }
+
+  private access(kind: MemoryEffect['kind'], width: MemoryWidth, segment: number, offset: V): void {
     this.use(offset.inputs);
     const address = expression(offset);
     const effect = { kind, width, segment, address, certain: this.depth === 0 };
@@ -424,6 +498,8 @@ export class Recorder implements Domain<V, B> {
       this.setRegister(64, number, opaque(64, NO_INPUTS));
     }
     this.setFlags(own.flagsWritten ?? 0, NO_INPUTS);
+    this.use(NO_INPUTS.with(MXCSR, own.mxcsrRead ?? 0));
+    this.noteWritten(MXCSR, own.mxcsrWritten ?? 0);
     this.path.touched[FLAGS] = this.path.touched[FLAGS] | (own.flagsMaybeWritten ?? 0);
     if (own.memory !== undefined) {
       const effect = { kind: own.memory, width: 0, segment: -1, address: 'unknown' } as const;
@@ -445,6 +521,13 @@ function mixTruth(x: B, y: B): B {
 function registerList(masks: readonly number[]): RegisterBytes[] {
   return masks
     .slice(0, FLAGS)
+    .map((bytes, number) => ({ number, bytes }))
+    .filter(({ bytes }) => bytes !== 0);
+}
+
+function xmmList(masks: readonly number[]): RegisterBytes[] {
+  return masks
+    .slice(XMM, MXCSR)
     .map((bytes, number) => ({ number, bytes }))
     .filter(({ bytes }) => bytes !== 0);
 }

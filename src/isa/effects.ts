@@ -6,7 +6,7 @@ import type Long from 'long';
 import type { RaisedVector, SystemFunction } from './domain.ts';
 import { Recorder } from './effects-recorder.ts';
 import type { Instruction, Operand } from './instruction.ts';
-import type { Width } from './registers.ts';
+import type { MemoryWidth, Width } from './registers.ts';
 
 /** Bytes of a general-purpose register: bit n of `bytes` is byte n (AL 1, AH 2, AX 3, EAX 15). */
 export interface RegisterBytes {
@@ -27,7 +27,7 @@ export interface MemoryEffect {
   /** `modify` reads, and then writes in the same place. */
   readonly kind: 'read' | 'write' | 'modify';
   /** Bits; 0 for what a system function does to descriptor tables, task state and stacks. */
-  readonly width: Width | 0;
+  readonly width: MemoryWidth | 0;
   /** Number of the segment register whose base is added; -1 for linear addresses. */
   readonly segment: number;
   readonly address: AddressExpression | 'unknown';
@@ -38,8 +38,8 @@ export interface MemoryEffect {
 /**
  * What one execution (one iteration under REP) does. Flags are masks of RFLAGS bits. A register or
  * flag counts as read only if its incoming value makes a difference to what is written, accessed or
- * decided. Not listed: registers that are neither general nor RFLAGS, which only the system
- * functions in `calls` reach; and the faults that come with privilege, memory and jumps.
+ * decided. Not listed: registers of other kinds, which only the system functions in `calls` reach;
+ * and the faults that come with privilege, memory and jumps.
  */
 export interface Effects {
   readonly registersRead: readonly RegisterBytes[];
@@ -50,6 +50,14 @@ export interface Effects {
   readonly flagsRead: number;
   readonly flagsWritten: number;
   readonly flagsMaybeWritten: number;
+  /** As those of general registers; `bytes` has 16 bits. */
+  readonly xmmRead: readonly RegisterBytes[];
+  readonly xmmWritten: readonly RegisterBytes[];
+  readonly xmmMaybeWritten: readonly RegisterBytes[];
+  /** Masks of bits of MXCSR. */
+  readonly mxcsrRead: number;
+  readonly mxcsrWritten: number;
+  readonly mxcsrMaybeWritten: number;
   readonly memory: readonly MemoryEffect[];
   readonly jumps: 'never' | 'sometimes' | 'always';
   /** It may ask to be executed again (REP). */
@@ -59,10 +67,16 @@ export interface Effects {
   readonly calls: readonly SystemFunction[];
 }
 
-/** What the instruction reads and writes. Depends on nothing but the instruction. */
-export function effectsOf(instruction: Instruction): Effects {
+/**
+ * What the instruction reads and writes. Depends on nothing but the instruction, and outside 64-bit
+ * mode on the width of the stack pointer in use, which is the code size unless said otherwise.
+ */
+export function effectsOf(
+  instruction: Instruction,
+  stackWidth: Width = instruction.codeSize,
+): Effects {
   const { row, operands } = instruction;
-  const recorder = new Recorder(instruction);
+  const recorder = new Recorder(instruction, stackWidth);
   const [first = NO_OPERAND, second = NO_OPERAND, third = NO_OPERAND] = operands;
   row.meaning(recorder, first, second, third);
   return recorder.effects();

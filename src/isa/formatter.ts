@@ -1,13 +1,17 @@
 // From an instruction to NASM syntax that assembles to the same instruction.
 
 import Long from 'long';
-import type { Instruction, MemoryOperand, Operand } from './instruction.ts';
+import { zeroExtend } from './decoder.ts';
+import type { Instruction, MemoryOperand, Operand, PointerOperand } from './instruction.ts';
 import {
+  type CodeSize,
   GPR_NAMES,
+  Gpr,
   type MemoryWidth,
   REGISTERS,
   registerName,
   SEGMENT_NAMES,
+  Segment,
   type Width,
 } from './registers.ts';
 import type { Row } from './row.ts';
@@ -32,13 +36,19 @@ export function format(instruction: Instruction, address: Long): string {
     const spec = row.operands[i];
     if (operand.kind === 'memory') {
       const isWide = spec?.place === 'moffs' && operand.addressWidth === 64;
-      const text = memory(operand, end, isSized(instruction, operand), isWide);
+      const segment = segmentText(operand, instruction.codeSize);
+      const text = memory(operand, end, isSized(instruction, operand), isWide, segment);
       return spec?.far === true ? `far ${text}` : text;
     }
-    if (operand.kind === 'relative') return hex(end.add(operand.displacement));
-    if (operand.kind !== 'immediate') return registerName(operand);
-    const size = isShortened(instruction) && spec?.unsigned === false ? 'word ' : '';
-    return size + number(operand.value, operand.width, spec?.unsigned);
+    if (operand.kind === 'register') return registerName(operand);
+    const size = hasOtherSize(instruction) ? `${SIZE_KEYWORDS[instruction.width]} ` : '';
+    if (operand.kind === 'pointer') return size + pointer(operand);
+    if (operand.kind === 'relative') {
+      const target = zeroExtend(instruction.width, end.add(operand.displacement));
+      return (size === '' ? '' : distance(instruction)) + hex(target);
+    }
+    const isOpen = instruction.row.operandSize === 'default64' && spec?.unsigned === false;
+    return (isOpen ? size : '') + number(operand.value, operand.width, spec?.unsigned);
   });
   return [prefixes(instruction) + row.mnemonic.toLowerCase(), text.join(', ')].join(' ').trim();
 }
@@ -58,14 +68,25 @@ function isSized({ row, operands }: Instruction, { width }: MemoryOperand): bool
   );
 }
 
-/** PUSH, POP and kin with 16 bits where 64 are usual. */
-function isShortened({ row, width }: Instruction): boolean {
-  return row.default64 === true && width === 16;
+/** PUSH, branches and kin of another size than is usual in the code around them. */
+function hasOtherSize({ row, width, codeSize }: Instruction): boolean {
+  const isOpen = row.operandSize === 'default64' || row.operandSize === 'forced64';
+  return (isOpen || takesPointer(row)) && width !== codeSize;
+}
+
+function takesPointer(row: Row): boolean {
+  return row.operands[0]?.place === 'pointer';
+}
+
+/** How NASM wants to be told of a branch whose target has another size than is usual. */
+function distance({ row, width }: Instruction): string {
+  if (row.operands[0]?.immediateWidth !== 8) return `near ${SIZE_KEYWORDS[width]} `;
+  return row.mnemonic.startsWith('LOOP') || row.mnemonic.endsWith('CXZ') ? '' : 'short ';
 }
 
 /** The mnemonic stands for several operand sizes, and nothing else shows which (SYSRET). */
 function isWidthOpen(row: Row): boolean {
-  if (row.default64) return false;
+  if (row.operandSize !== undefined && row.operandSize !== 'dword') return false;
   return rowsByMnemonic(row.mnemonic).some(({ width }) => width !== 0 && width < row.width);
 }
 
@@ -82,15 +103,13 @@ function takesOtherWidths(row: Row): boolean {
 }
 
 function prefixes(instruction: Instruction): string {
-  const { row, lock, repeat, addressWidth, segmentOverride, operands, width } = instruction;
+  const { row, lock, repeat, addressWidth, codeSize, segmentOverride, operands, width } =
+    instruction;
   let text = '';
-  // LEAVE, PUSH FS and kin have no operand that would show their size; PUSHFW says it by name.
-  const showsSize = operands.some((operand, i) =>
-    operand.kind === 'immediate'
-      ? !row.operands[i].unsigned
-      : operand.kind !== 'register' || operand.class === 'general',
-  );
-  if (isShortened(instruction) && !showsSize && !row.mnemonic.endsWith('FW')) text += 'o16 ';
+  if (hasOtherSize(instruction) && !showsSize(instruction)) text += `o${width} `;
+  if (TABLE_LOADS.includes(row.mnemonic) && codeSize !== 64 && width !== codeSize) {
+    text += `o${width} `;
+  }
   if (operands.length === 0 && width === 64 && isWidthOpen(row)) text += 'o64 ';
   if (lock) text += 'lock ';
   if (repeat === 'repne') text += 'repne ';
@@ -98,9 +117,23 @@ function prefixes(instruction: Instruction): string {
   const accessesImplicitly = row.repeat !== undefined || row.mnemonic === 'XLATB';
   const addressesImplicitly =
     accessesImplicitly || row.mnemonic.startsWith('LOOP') || operands.some(isWithoutRegisters);
-  if (addressesImplicitly && addressWidth === 32) text += 'a32 ';
+  if (addressesImplicitly && addressWidth !== codeSize) text += `a${addressWidth} `;
   if (accessesImplicitly && segmentOverride >= 0) text += `${SEGMENT_NAMES[segmentOverride]} `;
   return text;
+}
+
+/** With a 16-bit operand size they take fewer bits of the base. */
+const TABLE_LOADS: readonly string[] = ['LGDT', 'LIDT'];
+
+/** LEAVE, PUSH FS and kin have no operand that would show their size; PUSHFW says it by name. */
+function showsSize({ row, operands }: Instruction): boolean {
+  if (row.width !== 0 && row.operands.length === 0 && /F[WD]$/.test(row.mnemonic)) return true;
+  return operands.some((operand, i) => {
+    const spec = row.operands[i];
+    if (operand.kind === 'immediate') return !spec.unsigned;
+    if (operand.kind === 'relative') return spec.immediateWidth !== 8;
+    return operand.kind !== 'register' || operand.class === 'general';
+  });
 }
 
 /** No register in the address shows how wide it is. */
@@ -108,10 +141,27 @@ function isWithoutRegisters(operand: Operand): boolean {
   return operand.kind === 'memory' && operand.base < 0 && operand.index < 0;
 }
 
+/**
+ * The segment as far as it must be said. NASM makes a lone index the base (and of twice one both),
+ * and of EBP as base it concludes SS.
+ */
+function segmentText({ segment, base, index, scale }: MemoryOperand, codeSize: CodeSize): string {
+  const assumed = base < 0 && scale <= 1 ? index : base;
+  const isStack = assumed === Gpr.RSP || assumed === Gpr.RBP;
+  const isUsual =
+    codeSize === 64 ? segment < Segment.FS : segment === (isStack ? Segment.SS : Segment.DS);
+  return isUsual ? '' : `${SEGMENT_NAMES[segment]}:`;
+}
+
 /** @param isWide the offset has 64 bits in the encoding, which NASM wants to be told */
-function memory(operand: MemoryOperand, end: Long, sized: boolean, isWide: boolean): string {
+function memory(
+  operand: MemoryOperand,
+  end: Long,
+  sized: boolean,
+  isWide: boolean,
+  segment: string,
+): string {
   const size = operand.width === 0 || sized ? '' : `${SIZE_KEYWORDS[operand.width]} `;
-  const segment = operand.segment >= 4 ? `${SEGMENT_NAMES[operand.segment]}:` : '';
   const parts: string[] = [];
   if (operand.ripRelative) return `${size}[rel ${segment}${hex(end.add(operand.displacement))}]`;
   if (operand.base >= 0) parts.push(addressRegister(operand.base, operand.addressWidth));
@@ -140,6 +190,10 @@ function addressRegister(numberOf: number, width: 16 | 32 | 64): string {
   return name;
 }
 
+function pointer({ selector, offset }: PointerOperand): string {
+  return `${hex(Long.fromNumber(selector))}:${hex(Long.fromNumber(offset))}`;
+}
+
 function number(value: Long, width: Width, unsigned = false): string {
   const signed = unsigned ? value : signExtend(value, width);
   return signed.ge(-128) && signed.isNegative() ? `-${hex(signed.neg())}` : hex(value);
@@ -158,7 +212,10 @@ function hex(value: Long): string {
 /** The text of an operand alone, for messages. */
 export function formatOperand(operand: Operand): string {
   if (operand.kind === 'register') return registerName(operand);
-  if (operand.kind === 'memory') return memory(operand, Long.ZERO, true, false);
+  if (operand.kind === 'memory') {
+    return memory(operand, Long.ZERO, true, false, segmentText(operand, operand.addressWidth));
+  }
   if (operand.kind === 'immediate') return number(operand.value, operand.width);
+  if (operand.kind === 'pointer') return pointer(operand);
   return `$${operand.displacement < 0 ? '' : '+'}${operand.displacement}`;
 }

@@ -2,7 +2,7 @@
 // and both engines read. Widths are in bits.
 
 import type Long from 'long';
-import type { MemoryWidth, RegisterClass, Width } from './registers.ts';
+import type { CodeSize, MemoryWidth, RegisterClass, Width } from './registers.ts';
 import type { Row } from './row.ts';
 
 /** A register named by the instruction. */
@@ -10,7 +10,7 @@ export interface RegisterOperand {
   readonly kind: 'register';
   readonly class: RegisterClass;
   readonly number: number;
-  readonly width: Width;
+  readonly width: MemoryWidth;
   /** True for AH, CH, DH, BH. */
   readonly high: boolean;
 }
@@ -49,7 +49,20 @@ export interface RelativeOperand {
   readonly displacement: number;
 }
 
-export type Operand = RegisterOperand | MemoryOperand | ImmediateOperand | RelativeOperand;
+/** A far pointer in the instruction: `ptr16:16` or `ptr16:32`. */
+export interface PointerOperand {
+  readonly kind: 'pointer';
+  readonly selector: number;
+  /** Unsigned. */
+  readonly offset: number;
+}
+
+export type Operand =
+  | RegisterOperand
+  | MemoryOperand
+  | ImmediateOperand
+  | RelativeOperand
+  | PointerOperand;
 
 /** The repeat prefix in effect. For MOVS, STOS, LODS, INS and OUTS `repne` acts as `rep`. */
 export type Repeat = 'none' | 'rep' | 'repne';
@@ -57,8 +70,10 @@ export type Repeat = 'none' | 'rep' | 'repne';
 /** One decoded instruction. Its address is not part of it, so that it can be cached by bytes. */
 export interface Instruction {
   readonly row: Row;
+  /** The code size that it was decoded for. */
+  readonly codeSize: CodeSize;
   readonly lengthBytes: number;
-  /** Operand size in effect. */
+  /** Operand size in effect; of near branches in 64-bit mode always 64. */
   readonly width: Width;
   readonly addressWidth: 16 | 32 | 64;
   readonly lock: boolean;

@@ -4,16 +4,19 @@
 //   ['r/m16|32|64, imm16|32|32', '81 /0 iw|id|id']
 //
 // and selects the operand size (66, nothing, REX.W). Operands: r8 r16 r32 r64, r/m8.., m8.. (memory
-// only), m (address only), m16:16.. (far pointer), imm8.. (sign-extended to the operand size),
-// uimm8.. (not), rel8 rel32, moffs8.., Sreg, CRn, DRn, 1, and register names in capitals. `r32/m16`
-// is a register of 32 bits or memory of 16. `r32-EAX` is any but EAX, `Sreg-CS` any but CS.
-// Opcodes: o16 o32 o64 (the operand size, where no group says it), a32 a64 (the address size, where
-// it selects the row), NP NFx 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a fixed
-// ModR/M byte or a range E8-EF of them, ib iw id io cb cd mo. `VEX.LZ.F2.0F38.W0|W1 F5 /r` as in
-// the SDM, where `v32` in the syntax is the register in VEX.vvvv.
+// only), m (address only), m16:16.. (far pointer in memory), ptr16:16.. (in the instruction),
+// imm8.. (sign-extended to the operand size), uimm8.. (not), rel8 rel16 rel32, moffs8.., Sreg, CRn,
+// DRn, 1, and register names in capitals. `r32/m16` is a register of 32 bits or memory of 16.
+// `r32-EAX` is any but EAX, `Sreg-CS` any but CS.
+// Opcodes: o16 o32 o64 (the operand size, where no group says it), a16 a32 a64 (the address size,
+// where it selects the row), NP NFx 66 F2 F3, REX.B0 (not with REX.B), 0F.., +r, /r, /0 to /7, a
+// fixed ModR/M byte or a range E8-EF of them, ib iw id io cb cw cd cp mo. As in the SDM
+// `VEX.LZ.F2.0F38.W0|W1 F5 /r`, where `v32` in the syntax is the register in VEX.vvvv. xmm1 is the
+// XMM register in ModRM.reg, xmm2 the one in ModRM.rm; xmm2/m64 may be memory. A byte behind /r is
+// an immediate.
 
 import type { Meaning } from './domain.ts';
-import { REGISTERS, type Width } from './registers.ts';
+import { type MemoryWidth, REGISTERS, type Width } from './registers.ts';
 import type { Attributes, OpcodePattern, OperandSpec, Row } from './row.ts';
 
 /** Syntax of the operands, opcode, and what is special about this form. */
@@ -106,9 +109,9 @@ function operandSize(selecting: string, opcode: string): Width | 0 {
   return digits === null ? 0 : (Number(digits[1]) as Width);
 }
 
-function addressSize(opcode: string): 32 | 64 | 0 {
-  const match = /\ba(32|64)\b/.exec(opcode);
-  return match === null ? 0 : match[1] === '32' ? 32 : 64;
+function addressSize(opcode: string): 16 | 32 | 64 | 0 {
+  const match = /\ba(16|32|64)\b/.exec(opcode);
+  return match === null ? 0 : (Number(match[1]) as 16 | 32 | 64);
 }
 
 const NO_OPERAND: Omit<OperandSpec, 'text' | 'place'> = {
@@ -146,8 +149,14 @@ function parseOperand(text: string): OperandSpec {
   if (far !== null) {
     return { ...base, place: 'rm', memoryWidth: Number(far[1]) as Width, far: true };
   }
+  const pointer = /^ptr16:(16|32)$/.exec(text);
+  if (pointer !== null) {
+    return { ...base, place: 'pointer', far: true, immediateWidth: Number(pointer[1]) as Width };
+  }
   if (text === 'm') return { ...base, place: 'rm', memoryWidth: 0 };
   if (text === 'm128') return { ...base, place: 'rm', memoryWidth: 128 };
+  const xmm = /^xmm([12])(?:\/m(32|64|128))?$/.exec(text);
+  if (xmm !== null) return parseXmm(base, xmm);
   const match = /^(r\/m|u?imm|rel|moffs|m|r|v)(8|16|32|64)(\/m(8|16|32|64)|-(\w+))?$/.exec(text);
   if (match === null) throw new SyntaxError(`unknown operand '${text}'`);
   const width = Number(match[2]) as Width;
@@ -175,6 +184,19 @@ function parseOperand(text: string): OperandSpec {
   }
 }
 
+function parseXmm(
+  base: Omit<OperandSpec, 'place'>,
+  [, place, memory]: readonly string[],
+): OperandSpec {
+  return {
+    ...base,
+    place: place === '1' ? 'reg' : 'rm',
+    registerClass: 'xmm',
+    registerWidth: 128,
+    memoryWidth: memory === undefined ? -1 : (Number(memory) as MemoryWidth),
+  };
+}
+
 function excludedNumber(name: string): number {
   const register = REGISTERS.get(name.toLowerCase());
   if (register === undefined) throw new SyntaxError(`unknown register '${name}'`);
@@ -187,7 +209,9 @@ const IMMEDIATE_BYTES: Readonly<Record<string, number>> = {
   id: 4,
   io: 8,
   cb: 1,
+  cw: 2,
   cd: 4,
+  cp: 6,
   mo: 8,
 };
 
@@ -211,6 +235,7 @@ function parseOpcode(text: string): OpcodePattern {
   let modrm: OpcodePattern['modrm'] = 'none';
   let modrmValue = 0;
   let modrmLast = 0;
+  let suffix = -1;
   const bytes: number[] = [];
   const immediateBytes: number[] = [];
   for (const token of text.split(' ')) {
@@ -227,6 +252,10 @@ function parseOpcode(text: string): OpcodePattern {
     } else if (immediate !== undefined) immediateBytes.push(immediate);
     else if (hex !== null) {
       const byte = Number.parseInt(hex[1], 16);
+      if (modrm === 'register') {
+        suffix = byte;
+        continue;
+      }
       if (bytes.length === 0 && (byte === 0xf2 || byte === 0xf3 || byte === 0x66)) {
         mandatoryPrefix = byte;
       } else bytes.push(byte);
@@ -253,6 +282,7 @@ function parseOpcode(text: string): OpcodePattern {
     modrmValue,
     modrmLast,
     noRexB,
+    suffix,
     immediateBytes,
   };
 }

@@ -3,6 +3,14 @@
 /** Widths of integer operands, in bits. */
 export type Width = 8 | 16 | 32 | 64;
 
+/**
+ * The default code size: 64 in 64-bit mode, else what CS.D says, in real and virtual-8086 mode 16.
+ * SDM 3, "Code Segment Descriptor in 64-bit Mode".
+ */
+export type CodeSize = 16 | 32 | 64;
+
+export const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
+
 /** Widths of memory operands, in bits; the widest are taken in halves. */
 export type MemoryWidth = Width | 128;
 
@@ -30,14 +38,14 @@ export const Gpr = {
 export const Segment = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5 } as const;
 
 /** The kinds of register that an operand can name. */
-export type RegisterClass = 'general' | 'segment' | 'control' | 'debug';
+export type RegisterClass = 'general' | 'segment' | 'control' | 'debug' | 'xmm';
 
 /** A register as assembly text names it. */
 export interface RegisterName {
   readonly class: RegisterClass;
   readonly number: number;
-  /** Bits; segment registers 16, control and debug registers 64. */
-  readonly width: Width;
+  /** Bits; segment registers 16, control and debug registers 64, XMM registers 128. */
+  readonly width: MemoryWidth;
   /** True for AH, CH, DH, BH. */
   readonly high: boolean;
 }
@@ -74,9 +82,11 @@ export function registerName(register: RegisterName): string {
       return `cr${register.number}`;
     case 'debug':
       return `dr${register.number}`;
+    case 'xmm':
+      return `xmm${register.number}`;
     case 'general':
       if (register.high) return HIGH_NAMES[register.number] ?? '?';
-      return NAMES_BY_WIDTH[register.width][register.number] ?? '?';
+      return NAMES_BY_WIDTH[register.width as Width][register.number] ?? '?';
   }
 }
 
@@ -102,6 +112,9 @@ function buildRegisters(): Map<string, RegisterName> {
   }
   for (let number = 0; number < 8; number++) {
     add({ class: 'debug', number, width: 64, high: false });
+  }
+  for (let number = 0; number < 16; number++) {
+    add({ class: 'xmm', number, width: 128, high: false });
   }
   return registers;
 }

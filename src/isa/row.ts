@@ -3,7 +3,7 @@
 // else.
 
 import type { Meaning } from './domain.ts';
-import type { MemoryWidth, RegisterName, Width } from './registers.ts';
+import type { CodeSize, MemoryWidth, RegisterName, Width } from './registers.ts';
 
 /**
  * What an instruction costs; a cost preset gives cycles for each. A row with a memory operand pays
@@ -52,6 +52,7 @@ export type Intercept =
   | 'HLT'
   | 'INVD'
   | 'INVLPG'
+  | 'INVPCID'
   | 'IO'
   | 'MACHINE_STATUS'
   | 'MONITOR'
@@ -70,9 +71,27 @@ export type Intercept =
 /**
  * Checked before the intercept: `supervisor` #GP(0) unless CPL is 0, `io` #GP(0) unless CPL <= IOPL
  * or the TSS bitmap allows the port, `iopl` #GP(0) unless CPL <= IOPL, `tsc` #GP(0) if CR4.TSD is 1
- * and CPL is not 0, `pmc` #GP(0) if CR4.PCE is 0 and CPL is not 0, `hidden` #UD unless CPL is 0.
+ * and CPL is not 0, `pmc` #GP(0) if CR4.PCE is 0 and CPL is not 0, `umip` #GP(0) if CR4.UMIP is 1
+ * and CPL is not 0, `hidden` #UD unless CPL is 0.
  */
-export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc' | 'pmc' | 'hidden';
+export type Privilege = 'supervisor' | 'io' | 'iopl' | 'tsc' | 'pmc' | 'umip' | 'hidden';
+
+/**
+ * How an instruction's operand size departs from the usual (code size 16 or 32, changed by 66; in
+ * 64-bit mode 32, 16 with 66 and 64 with REX.W):
+ * `default64` 64 instead of 32 in 64-bit mode (PUSH, POP);
+ * `forced64` 64 in 64-bit mode, whatever the prefixes say (near branches);
+ * `native` 64 in 64-bit mode and 32 elsewhere, whatever the prefixes say (MOV with CRn);
+ * `dword` 32, or 64 with REX.W, whatever else the prefixes and the code size say (ADOX).
+ */
+export type OperandSizeRule = 'default64' | 'forced64' | 'native' | 'dword';
+
+/**
+ * The unit that executes an instruction, which control registers may switch off. `sse`: #UD if
+ * CR0.EM is 1 or CR4.OSFXSR is 0, #NM if CR0.TS is 1. `fpu`: #NM if CR0.EM or CR0.TS is 1. `wait`:
+ * #NM if CR0.MP and CR0.TS are 1. SDM 3, "Control Registers".
+ */
+export type Unit = 'sse' | 'fpu' | 'wait';
 
 /** What is said once for all forms of an instruction. */
 export interface Attributes {
@@ -83,8 +102,14 @@ export interface Attributes {
   readonly cost?: CostClass;
   readonly intercept?: Intercept;
   readonly privilege?: Privilege;
-  /** The operand size is 64 without REX.W, and 32 cannot be encoded (PUSH, POP, near branches). */
-  readonly default64?: true;
+  readonly unit?: Unit;
+  readonly operandSize?: OperandSizeRule;
+  /** The form exists in 64-bit mode only. */
+  readonly only64?: true;
+  /** The form exists outside 64-bit mode only. */
+  readonly not64?: true;
+  /** #UD in real and virtual-8086 mode. */
+  readonly protectedOnly?: true;
   /** String instruction: REP (and REPNE) repeat it. `compare`: they also look at ZF. */
   readonly repeat?: 'plain' | 'compare';
 }
@@ -98,6 +123,8 @@ export type OperandPlace =
   | 'opcode'
   | 'immediate'
   | 'relative'
+  /** A far pointer in the instruction: an offset, and behind it a selector. */
+  | 'pointer'
   | 'moffs'
   | 'implied';
 
@@ -108,7 +135,7 @@ export interface OperandSpec {
   readonly place: OperandPlace;
   readonly registerClass: RegisterName['class'];
   /** Width as a register, or 0 if it may not be one. */
-  readonly registerWidth: Width | 0;
+  readonly registerWidth: MemoryWidth | 0;
   /** Width as memory; 0 if only the address counts; -1 if it may not be memory. */
   readonly memoryWidth: MemoryWidth | 0 | -1;
   /** A pointer in memory: an offset of `memoryWidth` and behind it a selector. */
@@ -149,6 +176,8 @@ export interface OpcodePattern {
   readonly modrmLast: number;
   /** Not matched when REX.B is 1 (90 is NOP, 41 90 is XCHG R8D, EAX). */
   readonly noRexB: boolean;
+  /** An immediate byte that is part of the opcode (CMPEQPS), or -1; not for the decoder. */
+  readonly suffix: number;
   /** Bytes after ModR/M and displacement: immediates, offsets, addresses. */
   readonly immediateBytes: readonly number[];
 }
@@ -162,11 +191,28 @@ export interface Row extends Attributes {
   /** The operand size that selects this row, or 0 if every size does. */
   readonly width: Width | 0;
   /** The address size that selects this row, or 0 if every size does. */
-  readonly addressWidth: 32 | 64 | 0;
+  readonly addressWidth: 16 | 32 | 64 | 0;
   /** The encoder may use the row, the decoder never reports it (another row has the same bytes). */
   readonly encodeOnly: boolean;
   readonly cost: CostClass;
   readonly meaning: Meaning;
+}
+
+/** Whether code of this size can contain the form at all. */
+export function existsIn(row: Row, codeSize: CodeSize): boolean {
+  const { width, addressWidth, operandSize } = row;
+  if (codeSize === 64) {
+    if (row.not64 || addressWidth === 16) return false;
+    if (operandSize === 'forced64' || operandSize === 'native') return width === 0 || width === 64;
+    return operandSize !== 'default64' || width !== 32;
+  }
+  if (row.only64 || width === 64 || addressWidth === 64) return false;
+  const isWide = row.operands.some(
+    ({ registerClass, registerWidth, fixed }) =>
+      registerClass === 'general' && (registerWidth === 64 || fixed?.width === 64),
+  );
+  if (isWide) return false;
+  return operandSize !== 'native' || width !== 16;
 }
 
 /** The syntax column: `ADD r/m32, imm8`. */

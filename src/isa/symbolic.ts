@@ -11,14 +11,17 @@ export const NEXT = 16;
 
 /**
  * What a value depends on, of the state before the instruction: a mask of bytes for each of the 16
- * general registers, then at {@link FLAGS} a mask of RFLAGS bits.
+ * general registers, then at {@link FLAGS} a mask of RFLAGS bits, from {@link XMM} on one of bytes
+ * for each XMM register, and at {@link MXCSR} one of its bits.
  */
 export type Inputs = readonly number[];
 
-/** Place of the flags in {@link Inputs}. */
+/** Places in {@link Inputs}. */
 export const FLAGS = 16;
+export const XMM = 17;
+export const MXCSR = XMM + 16;
 
-export const NO_INPUTS: Inputs = new Array<number>(FLAGS + 1).fill(0);
+export const NO_INPUTS: Inputs = new Array<number>(MXCSR + 1).fill(0);
 
 /** A sum of registers times factors, plus a constant, modulo 2 to the value's width. */
 export interface Linear {
@@ -82,9 +85,10 @@ function linearValue(width: Width, linear: Linear): SymbolicValue {
     const kept = zeroExtend(width, linear.constant);
     return { width, linear: { factors: NO_FACTORS, constant: kept }, inputs: NO_INPUTS };
   }
-  const inputs = linear.factors.map((factor) => (factor === 0 ? 0 : bytesOf(width)));
   // The address of the following instruction is fixed by where the instruction stands.
-  inputs[FLAGS] = 0;
+  const inputs = NO_INPUTS.map((_, i) =>
+    i < NEXT && linear.factors[i] !== 0 ? bytesOf(width) : 0,
+  );
   return { width, linear, inputs };
 }
 
@@ -132,6 +136,8 @@ export interface SymbolicPath {
   /** Present values by register number, and of flags by bit number; absent if still incoming. */
   readonly registers: (SymbolicValue | undefined)[];
   readonly flags: (SymbolicTruth | undefined)[];
+  /** Of XMM registers, four 32-bit lanes each. */
+  readonly lanes: (Inputs | undefined)[];
   /** Masks as in {@link Inputs}: written for sure, and at all. */
   readonly written: number[];
   readonly touched: number[];
@@ -142,6 +148,7 @@ export interface SymbolicPath {
 export const UNTOUCHED: SymbolicPath = {
   registers: [],
   flags: [],
+  lanes: [],
   written: [...NO_INPUTS],
   touched: [...NO_INPUTS],
   jumped: false,
@@ -154,6 +161,7 @@ export function fork(path: SymbolicPath): SymbolicPath {
   return {
     registers: [...path.registers],
     flags: [...path.flags],
+    lanes: [...path.lanes],
     written: [...path.written],
     touched: [...path.touched],
     jumped: path.jumped,
@@ -172,13 +180,26 @@ export function join(a: SymbolicPath, b: SymbolicPath): SymbolicPath {
     const mask = NO_INPUTS.with(FLAGS, 1 << name);
     return truth(union(x?.inputs ?? mask, y?.inputs ?? mask));
   });
+  const lanes = Array.from({ length: LANES }, (_, lane) => {
+    const [x, y] = [a.lanes[lane], b.lanes[lane]];
+    return x === y ? x : union(x ?? incomingLane(lane), y ?? incomingLane(lane));
+  });
   return {
     registers,
     flags,
+    lanes,
     written: a.written.map((mask, i) => mask & b.written[i]),
     touched: a.touched.map((mask, i) => mask | b.touched[i]),
     jumped: a.jumped && b.jumped,
   };
+}
+
+/** Lanes of 32 bits in all XMM registers. */
+const LANES = 64;
+
+/** The inputs that the incoming value of a lane is. */
+export function incomingLane(lane: number): Inputs {
+  return NO_INPUTS.with(XMM + (lane >> 2), 15 << (4 * (lane & 3)));
 }
 
 function mixed(x: SymbolicValue, y: SymbolicValue): SymbolicValue {

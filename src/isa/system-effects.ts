@@ -13,6 +13,9 @@ export interface SystemEffects {
   readonly flagsRead?: number;
   readonly flagsWritten?: number;
   readonly flagsMaybeWritten?: number;
+  /** Bits of MXCSR. */
+  readonly mxcsrRead?: number;
+  readonly mxcsrWritten?: number;
   /** Accesses to descriptor tables, task state and stacks. */
   readonly memory?: 'read' | 'write' | 'modify';
   readonly jumps?: true;
@@ -29,6 +32,8 @@ const AC = 1 << 18;
 const VIF = 1 << 19;
 const VIP = 1 << 20;
 const ID = 1 << 21;
+/** All that exists. */
+const MXCSR = 0xffff;
 
 const low = (...numbers: number[]): RegisterBytes[] =>
   numbers.map((number) => ({ number, bytes: 0x0f }));
@@ -48,11 +53,13 @@ const flagsFromStack = {
 
 export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
   accessRights: { memory: 'read' },
+  clearFpuExceptions: {},
   clearInterruptFlag: { flagsWritten: IF },
   clearTaskSwitched: {},
   cpuid: { registersRead: low(RAX, RCX), registersWritten: full(RAX, RCX, RDX, RBX) },
   crc32: {},
   depositBits: {},
+  emptyFpu: {},
   extractBits: {},
   farCall: { registersRead: full(RSP), registersWritten: full(RSP), memory: 'modify', jumps: true },
   farJump: { memory: 'read', jumps: true },
@@ -64,6 +71,7 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
   },
   halt: {},
   in: {},
+  initializeFpu: {},
   interrupt: {
     registersRead: full(RSP),
     registersWritten: full(RSP),
@@ -73,6 +81,7 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
     memory: 'modify',
     jumps: true,
   },
+  invalidateContext: {},
   invalidatePage: {},
   iret: {
     ...flagsFromStack,
@@ -82,9 +91,12 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
     memory: 'modify',
     jumps: true,
   },
+  loadFpuControl: {},
+  loadFpuImage: { mxcsrWritten: MXCSR },
   loadGdtr: {},
   loadIdtr: {},
   loadLocalTable: { memory: 'read' },
+  loadMxcsr: { mxcsrWritten: MXCSR },
   loadSegment: { memory: 'modify' },
   loadTaskRegister: { memory: 'modify' },
   out: {},
@@ -94,11 +106,15 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
   readControl: {},
   readCounter: { registersRead: low(RCX), registersWritten: full(RAX, RDX) },
   readDebug: {},
+  readFpuControl: {},
+  readFpuImage: { mxcsrRead: MXCSR },
+  readFpuStatus: {},
   readGdtrBase: {},
   readGdtrLimit: {},
   readIdtrBase: {},
   readIdtrLimit: {},
   readMsr: { registersRead: low(RCX), registersWritten: full(RAX, RDX) },
+  readMxcsr: { mxcsrRead: MXCSR },
   readProcessorId: {},
   readSegment: {},
   readSegmentBase: {},
@@ -125,6 +141,7 @@ export const SYSTEM_EFFECTS: Readonly<Record<SystemFunction, SystemEffects>> = {
     flagsWritten: ALL,
     jumps: true,
   },
+  verifyFpu: {},
   verifySegment: { memory: 'read' },
   writeControl: {},
   writeDebug: {},

@@ -1,17 +1,23 @@
 // The instruction table: every row, and the two indexes that decoder and encoder look into.
 
-import type { Row } from './row.ts';
+import type { CodeSize } from './registers.ts';
+import { existsIn, type Row } from './row.ts';
 import { arithmetic } from './rows/arithmetic.ts';
 import { bitFields } from './rows/bit-fields.ts';
 import { control } from './rows/control.ts';
+import { decimal } from './rows/decimal.ts';
 import { hints, reservedHints } from './rows/hints.ts';
 import { logicAndBits, testAliases } from './rows/logic.ts';
 import { protection } from './rows/protection.ts';
+import { sseFloats } from './rows/sse-floats.ts';
+import { sseIntegers } from './rows/sse-integers.ts';
+import { sseMoves } from './rows/sse-moves.ts';
 import { stackRows } from './rows/stack.ts';
-import { strings } from './rows/strings.ts';
+import { stringLeftovers, strings } from './rows/strings.ts';
 import { systemLeftovers, systemRows } from './rows/system.ts';
 import { transfer } from './rows/transfer.ts';
 import { vmxRows } from './rows/vmx.ts';
+import { x87Rows } from './rows/x87.ts';
 
 /** All rows, in the order in which the encoder prefers them among equally short encodings. */
 export const ROWS: readonly Row[] = [
@@ -22,41 +28,63 @@ export const ROWS: readonly Row[] = [
   ...stackRows,
   ...control,
   ...strings,
+  ...decimal,
   ...hints,
   ...protection,
   ...vmxRows,
   ...systemRows,
+  ...sseMoves,
+  ...sseIntegers,
+  ...sseFloats,
+  ...x87Rows,
 ];
 
 /** Rows for the decoder alone: what no other row takes of some opcodes. */
-const LEFTOVERS: readonly Row[] = [...reservedHints, ...systemLeftovers, ...testAliases];
+const LEFTOVERS: readonly Row[] = [
+  ...reservedHints,
+  ...systemLeftovers,
+  ...stringLeftovers,
+  ...testAliases,
+];
 
 /** Rows that an opcode byte of a map may begin, most specific first. */
-export function rowsByOpcode(map: number, opcode: number, vex = false): readonly Row[] {
-  return BY_OPCODE[opcodeKey(map, opcode, vex)] ?? [];
+export function rowsByOpcode(
+  codeSize: CodeSize,
+  map: number,
+  opcode: number,
+  vex = false,
+): readonly Row[] {
+  return BY_OPCODE[codeSize][opcodeKey(map, opcode, vex)] ?? [];
 }
 
 function opcodeKey(map: number, opcode: number, vex: boolean): number {
   return (vex ? 1 << 10 : 0) | (map << 8) | opcode;
 }
 
-/** Rows of a mnemonic, in upper case. */
-export function rowsByMnemonic(mnemonic: string): readonly Row[] {
-  return BY_MNEMONIC.get(mnemonic) ?? [];
+/** Rows of a mnemonic, in upper case: all, or those that code of one size can contain. */
+export function rowsByMnemonic(mnemonic: string, codeSize?: CodeSize): readonly Row[] {
+  const rows = BY_MNEMONIC.get(mnemonic) ?? [];
+  return codeSize === undefined ? rows : rows.filter((row) => existsIn(row, codeSize));
 }
 
-/** Every mnemonic, in upper case. */
-export function mnemonics(): IterableIterator<string> {
-  return BY_MNEMONIC.keys();
+/** The rows that code of this size can contain. */
+export function rowsIn(codeSize: CodeSize): readonly Row[] {
+  return ROWS.filter((row) => existsIn(row, codeSize));
 }
 
-const BY_OPCODE = indexByOpcode();
+/** Every mnemonic, in upper case: all, or those that code of one size can contain. */
+export function mnemonics(codeSize?: CodeSize): Iterable<string> {
+  if (codeSize === undefined) return BY_MNEMONIC.keys();
+  return [...BY_MNEMONIC.keys()].filter((name) => rowsByMnemonic(name, codeSize).length > 0);
+}
+
+const BY_OPCODE = { 16: indexByOpcode(16), 32: indexByOpcode(32), 64: indexByOpcode(64) };
 const BY_MNEMONIC = indexByMnemonic();
 
-function indexByOpcode(): Row[][] {
+function indexByOpcode(codeSize: CodeSize): Row[][] {
   const index: Row[][] = [];
   for (const row of [...ROWS, ...LEFTOVERS]) {
-    if (row.encodeOnly) continue;
+    if (row.encodeOnly || !existsIn(row, codeSize)) continue;
     const { map, opcode, plusRegister, vex } = row.pattern;
     for (let low = 0; low < (plusRegister ? 8 : 1); low++) {
       const key = opcodeKey(map, opcode + low, vex);

@@ -209,9 +209,10 @@ const BASE_FLAGS = ApicBase.BSP | ApicBase.X2APIC | ApicBase.ENABLE;
 
 /**
  * Write IA32_APIC_BASE; false for #GP: reserved bits, a move of the page (not offered), and the
- * transitions that SDM 3, "x2APIC State Transitions", forbids.
+ * transitions that SDM 3, "x2APIC State Transitions", forbids. What is allowed by way of the
+ * disabled state loses every register.
  */
-export function writeApicBase(vcpu: Vcpu, value: Long): boolean {
+export function writeApicBase(vcpu: Vcpu, value: Long, pcpu: Pcpu): boolean {
   const { lapic } = vcpu;
   const flags = value.low & BASE_FLAGS;
   if (!value.and(Long.fromInt(~BASE_FLAGS)).eq(APIC_DEFAULT_GPA)) return false;
@@ -220,7 +221,14 @@ export function writeApicBase(vcpu: Vcpu, value: Long): boolean {
   if (x2apic && !enable) return false;
   if (lapic.isX2apic && enable && !x2apic) return false;
   if (!lapic.isPresent && x2apic) return false;
+  if (enable !== lapic.isPresent) {
+    // Nothing but the id survives; until it is on again, CR8 is all that is left of it.
+    const { taskPriority } = lapic.state;
+    vcpu.timer.reset(pcpu);
+    lapic.reset();
+    if (!enable) lapic.state.taskPriority = taskPriority;
+    vcpu.requestEvent();
+  }
   lapic.state.base = flags;
-  if (!enable) lapic.writeSpurious(0xff);
   return true;
 }

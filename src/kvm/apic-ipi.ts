@@ -2,6 +2,7 @@
 // arch/x86/kvm/lapic.c, kvm_apic_send_ipi and kvm_irq_delivery_to_apic.
 
 import type { Pcpu } from '../host/index.ts';
+import { receiveInit, receiveSipi } from './apic-events.ts';
 import type { Lapic } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -133,11 +134,11 @@ export function deliver(
     case 'INIT':
       // INIT level de-assert only sets arbitration ids, which these processors do not have.
       if (levelTriggered && !event.assert) return;
-      target.state.notImplemented = 'INIT of a processor (every vCPU starts running here)';
+      receiveInit(target);
       break;
     case 'SIPI':
-      // A start-up IPI is ignored outside the wait-for-SIPI state, which does not occur here.
-      return;
+      if (!receiveSipi(target, vector)) return;
+      break;
     case 'SMI':
       target.state.notImplemented = 'system-management mode';
       break;

@@ -14,19 +14,25 @@ const LINEAR_ADDRESS_BITS = 48;
 
 const bits = (...numbers: number[]) => numbers.reduce((mask, bit) => mask | (1 << bit), 0);
 
-/** ECX: CMPXCHG16B 13, x2APIC 21, MOVBE 22, POPCNT 23, TSC deadline 24, RDRAND 30, hypervisor 31. */
-const FEATURES_ECX = bits(13, 21, 22, 23, 24, 30, 31);
 /**
- * EDX: DE 2, PSE 3, TSC 4, MSR 5, PAE 6, CMPXCHG8B 8, SYSENTER 11, PGE 13, CMOV 15, PAT 16,
- * CLFLUSH 19.
+ * ECX: CMPXCHG16B 13, PCID 17, x2APIC 21, MOVBE 22, POPCNT 23, TSC deadline 24, RDRAND 30,
+ * hypervisor 31.
  */
-const FEATURES_EDX = bits(2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19);
+const FEATURES_ECX = bits(13, 17, 21, 22, 23, 24, 30, 31);
+/**
+ * EDX: FPU 0, VME 1, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, CMPXCHG8B 8, SYSENTER 11, PGE 13, CMOV 15,
+ * PAT 16, PSE-36 17, CLFLUSH 19, FXSR 24, SSE 25, SSE2 26.
+ */
+const FEATURES_EDX = bits(0, 1, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19, 24, 25, 26);
 /** EDX: an APIC that is not switched off in IA32_APIC_BASE. */
 const APIC_FEATURE = bits(9);
-/** EBX: FSGSBASE 0, BMI1 3, SMEP 7, BMI2 8, RDSEED 18, ADX 19, SMAP 20, CLFLUSHOPT 23, CLWB 24. */
-const STRUCTURED_EBX = bits(0, 3, 7, 8, 18, 19, 20, 23, 24);
-/** ECX: RDPID 22. EDX: SERIALIZE 14. */
-const STRUCTURED_ECX = bits(22);
+/**
+ * EBX: FSGSBASE 0, BMI1 3, SMEP 7, BMI2 8, INVPCID 10, no FCS and FDS 13, RDSEED 18, ADX 19, SMAP
+ * 20, CLFLUSHOPT 23, CLWB 24.
+ */
+const STRUCTURED_EBX = bits(0, 3, 7, 8, 10, 13, 18, 19, 20, 23, 24);
+/** ECX: UMIP 2, RDPID 22. EDX: SERIALIZE 14. */
+const STRUCTURED_ECX = bits(2, 22);
 const STRUCTURED_EDX = bits(14);
 /**
  * ECX: LAHF in 64-bit mode 0, LZCNT 5, PREFETCHW 8. EDX: SYSCALL 11, NX 20, 1 GiB pages 26,

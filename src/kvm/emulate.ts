@@ -35,7 +35,7 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
     return null;
   }
   const what = stop.kind === 'notImplemented' ? stop.what : stop.kind;
-  const message = `emulating an access to a device: ${what}`;
+  const message = `emulating an access to a device: ${what}, ${vcpu.place}`;
   return { reason: 'INTERNAL_ERROR', suberror: InternalError.EMULATION, message };
 }
 

@@ -19,16 +19,16 @@ const EPERM = -1;
  */
 export function hypercall(vcpu: Vcpu, pcpu: Pcpu): boolean {
   const { state } = vcpu.virtual.processor;
-  const nr = state.get64(2 * Gpr.RAX);
-  const a0 = state.get64(2 * Gpr.RBX);
-  const a1 = state.get64(2 * Gpr.RCX);
-  const a2 = state.get64(2 * Gpr.RDX);
-  const a3 = state.get64(2 * Gpr.RSI);
+  const nr = vcpu.register(Gpr.RAX);
+  const a0 = vcpu.register(Gpr.RBX);
+  const a1 = vcpu.register(Gpr.RCX);
+  const a2 = vcpu.register(Gpr.RDX);
+  const a3 = vcpu.register(Gpr.RSI);
   if (pcpu.traced) pcpu.trace('kvm_hypercall', { nr, a0, a1, a2, a3 });
   vcpu.counters.hypercalls++;
   const { result, yields } =
     vcpu.cpl === 0 ? dispatch(vcpu, pcpu, nr, a0, a1) : { result: EPERM, yields: false };
-  state.set64(2 * Gpr.RAX, Long.fromInt(result));
+  state.set64(2 * Gpr.RAX, Long.fromInt(result, !vcpu.in64BitMode));
   return yields;
 }
 

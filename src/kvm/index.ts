@@ -5,6 +5,7 @@
 //   grownWindow(4096, DEFAULT_PARAMETERS); // 8192
 //   shrunkWindow(8192, DEFAULT_PARAMETERS); // 4096
 
+export { awaitInit } from './apic-events.ts';
 export type { KvmCosts } from './costs.ts';
 export type { ExitHandler, HandlerResult } from './exits/handler.ts';
 export { EXIT_HANDLERS, type ExitHandlers } from './exits/handlers.ts';

@@ -2,7 +2,7 @@
 // inject_pending_event: first what an exit interrupted, then a new exception, then an NMI, then the
 // APIC's best vector. What cannot go in now opens a window that exits as soon as it can.
 
-import { EventTypes, Rflags, VECTOR_NAMES, Vector, Word } from '../cpu/index.ts';
+import { EventTypes, modeOf, Rflags, VECTOR_NAMES, Vector, Word } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import { fieldIndex, Primary } from '../vmx/index.ts';
 import type { PendingEvent, Vcpu } from './vcpu.ts';
@@ -83,18 +83,21 @@ function setResumeFlag(vcpu: Vcpu, vector: number): void {
 }
 
 function inject(vcpu: Vcpu, pcpu: Pcpu, event: PendingEvent, reinjected: boolean): void {
-  const { vmcs } = vcpu.virtual;
-  vmcs.set32(F.INTR_INFO, event.information | VALID);
+  const { vmcs, processor } = vcpu.virtual;
+  // Real mode reports no error codes (kvm_inject_exception).
+  const isReal = modeOf(processor.state) === 'real';
+  const information = isReal ? event.information & ~ERROR_CODE_VALID : event.information;
+  vmcs.set32(F.INTR_INFO, information | VALID);
   vmcs.set32(F.ERROR_CODE, event.errorCode);
   vmcs.set32(F.LENGTH, event.instructionLengthBytes);
   if (!pcpu.traced) return;
-  const vector = event.information & 0xff;
-  const type = (event.information >> 8) & 7;
+  const vector = information & 0xff;
+  const type = (information >> 8) & 7;
   if (type === EventTypes.EXTERNAL_INTERRUPT || type === EventTypes.SOFTWARE_INTERRUPT) {
     const soft = type === EventTypes.SOFTWARE_INTERRUPT;
     pcpu.trace('kvm_inj_virq', { vector, soft, reinjected });
   } else if (type !== EventTypes.NMI) {
-    const hasError = (event.information & ERROR_CODE_VALID) !== 0;
+    const hasError = (information & ERROR_CODE_VALID) !== 0;
     const name = VECTOR_NAMES.get(vector) ?? `#${vector}`;
     pcpu.trace('kvm_inj_exception', {
       name,

@@ -161,6 +161,11 @@ export class LapicTimer {
     this.setDeadline(this.vcpu.guestTsc(pcpu.now).add(Math.max(0, cycles - pcpu.now)));
   }
 
+  /** The local APIC is reset: the timer stops, whatever its mode. */
+  reset(pcpu: Pcpu): void {
+    this.stop(pcpu);
+  }
+
   /** Forget the timer entirely. */
   private stop(pcpu: Pcpu): void {
     this.cancelHardware(pcpu);

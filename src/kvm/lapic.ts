@@ -86,6 +86,26 @@ const LVT_BITS: Readonly<Record<number, number>> = {
   [ApicRegister.LVTERR]: 0x000100ff,
 };
 
+/** Registers after power-up. SDM 3, "Local APIC State After Power-Up or Reset". */
+function initialState(base: number): LapicState {
+  return {
+    base,
+    irr: new Array(8).fill(0),
+    isr: new Array(8).fill(0),
+    tmr: new Array(8).fill(0),
+    taskPriority: 0,
+    spurious: 0xff,
+    errorStatus: 0,
+    logicalDestination: 0,
+    destinationFormat: 0xffffffff | 0,
+    icrLow: 0,
+    icrHigh: 0,
+    lvt: Object.fromEntries(LVT_OFFSETS.map((offset) => [offset, LVT_MASKED])),
+    initialCount: 0,
+    divideConfiguration: 0,
+  };
+}
+
 export class Lapic {
   /** Physical id; also the x2APIC id. */
   readonly id: number;
@@ -93,22 +113,15 @@ export class Lapic {
 
   constructor(id: number) {
     this.id = id;
-    this.state = {
-      base: ApicBase.ENABLE | (id === 0 ? ApicBase.BSP : 0),
-      irr: new Array(8).fill(0),
-      isr: new Array(8).fill(0),
-      tmr: new Array(8).fill(0),
-      taskPriority: 0,
-      spurious: 0xff,
-      errorStatus: 0,
-      logicalDestination: 0,
-      destinationFormat: 0xffffffff | 0,
-      icrLow: 0,
-      icrHigh: 0,
-      lvt: Object.fromEntries(LVT_OFFSETS.map((offset) => [offset, LVT_MASKED])),
-      initialCount: 0,
-      divideConfiguration: 0,
-    };
+    this.state = initialState(ApicBase.ENABLE | (id === 0 ? ApicBase.BSP : 0));
+  }
+
+  /**
+   * What INIT does, and being switched off and on again: every register but the id and
+   * IA32_APIC_BASE is as after power-up. SDM 3, "Local APIC State After It Has Been Reset by INIT".
+   */
+  reset(): void {
+    this.state = initialState(this.state.base);
   }
 
   get isX2apic(): boolean {

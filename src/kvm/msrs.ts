@@ -42,7 +42,7 @@ export function writeGuestMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu
       shiftTsc(vcpu, value.sub(vcpu.virtual.processor.state.get('tscAdjust')));
       return true;
     case Msr.APIC_BASE:
-      return writeApicBase(vcpu, value);
+      return writeApicBase(vcpu, value, pcpu);
     case Msr.TSC_DEADLINE:
       vcpu.timer.writeDeadline(value, pcpu);
       return true;

@@ -6,8 +6,10 @@ import Long from 'long';
 import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts';
+import { acceptApicEvents } from './apic-events.ts';
 import { endSpin } from './directed-yield.ts';
 import { emulateInstruction, tracePort } from './emulate.ts';
+import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import type { ExitHandlers } from './exits/handlers.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
@@ -82,7 +84,8 @@ export class VcpuThread implements ThreadBody {
       return null;
     }
     timer.injectPending(pcpu);
-    if (state.mpState === 'halted') {
+    if (vcpu.hasApicEvents) acceptApicEvents(vcpu, pcpu);
+    if (state.mpState !== 'runnable') {
       if (!vcpu.isRunnable) return this.block(pcpu);
       state.pvUnhalted = false;
       state.mpState = 'runnable';
@@ -168,10 +171,9 @@ export class VcpuThread implements ThreadBody {
 
   private describe(what: string): string {
     const { vcpu } = this;
-    const bytes = readGuestBytes(vcpu, vcpu.rip, 15) ?? new Uint8Array();
+    const bytes = readGuestBytes(vcpu, vcpu.linearRip, 15) ?? new Uint8Array();
     const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const rip = vcpu.rip.toUnsigned().toString(16);
-    return `${what}, at 0x${rip} in 64-bit mode, bytes ${hex}`;
+    return `${what}, ${vcpu.place}, bytes ${hex}`;
   }
 
   /** A VM exit: account for it, let the host have its interrupts, and handle it. */
@@ -183,6 +185,7 @@ export class VcpuThread implements ThreadBody {
     this.record(pcpu, reason);
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
+    takeDebugRegisters(vcpu);
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);

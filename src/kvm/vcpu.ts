@@ -3,15 +3,19 @@
 // Linux struct kvm_vcpu and struct kvm_vcpu_arch.
 
 import Long from 'long';
-import { Blocking, Rflags } from '../cpu/index.ts';
-import type { Pcpu, Thread } from '../host/index.ts';
 import {
-  CR0_FIXED_1,
-  CR4_FIXED_1,
-  fieldIndex,
-  type VirtualProcessor,
-  type VirtualProcessorState,
-} from '../vmx/index.ts';
+  Blocking,
+  type Mode,
+  modeOf,
+  PendingDebug,
+  Rflags,
+  recordDebugException,
+  Vector,
+  wordOf,
+} from '../cpu/index.ts';
+import type { Pcpu, Thread } from '../host/index.ts';
+import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
+import { adoptControlRegisters } from './control-registers.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { Lapic, type LapicState } from './lapic.ts';
 import { LapicTimer, type LapicTimerState } from './lapic-timer.ts';
@@ -49,7 +53,15 @@ export interface PendingEvent {
 /** Plain data, saved and hashed as it is. */
 export interface VcpuState {
   phase: Phase;
-  mpState: 'runnable' | 'halted';
+  /**
+   * KVM_MP_STATE_*: an uninitialized vCPU has not received an INIT yet, and one in `initReceived`
+   * waits for its start-up IPI.
+   */
+  mpState: 'runnable' | 'halted' | 'uninitialized' | 'initReceived';
+  /** An INIT that has not been acted on. */
+  initPending: boolean;
+  /** Vector of a start-up IPI that has not been acted on, or null. */
+  sipiVector: number | null;
   /** KVM_REQ_EVENT: events must be looked at before the next entry. */
   eventRequested: boolean;
   /** Kicked by a hypercall: the next HLT ends at once. */
@@ -94,6 +106,8 @@ const GUEST_RFLAGS = fieldIndex('GUEST_RFLAGS');
 const INTERRUPTIBILITY = fieldIndex('GUEST_INTERRUPTIBILITY_INFO');
 const EXIT_LENGTH = fieldIndex('VM_EXIT_INSTRUCTION_LEN');
 
+const CS_BASE = wordOf('csBase');
+
 const SHADOWS = Blocking.STI | Blocking.MOV_SS;
 
 export class Vcpu {
@@ -118,6 +132,8 @@ export class Vcpu {
     this.state = {
       phase: 'loop',
       mpState: 'runnable',
+      initPending: false,
+      sipiVector: null,
       eventRequested: true,
       pvUnhalted: false,
       nmiPending: false,
@@ -149,6 +165,30 @@ export class Vcpu {
     return this.virtual.vmcs.get64(GUEST_RIP);
   }
 
+  /** The guest executes 64-bit code. */
+  get in64BitMode(): boolean {
+    return modeOf(this.virtual.processor.state) === '64-bit';
+  }
+
+  /** The linear address of the instruction at RIP. */
+  get linearRip(): Long {
+    if (this.in64BitMode) return this.rip;
+    const { state } = this.virtual.processor;
+    return Long.fromBits(state.words[CS_BASE] + this.rip.low, 0);
+  }
+
+  /** Where it is, for messages. */
+  get place(): string {
+    const mode = MODE_NAMES[modeOf(this.virtual.processor.state)];
+    return `at 0x${this.linearRip.toUnsigned().toString(16)} in ${mode}`;
+  }
+
+  /** A general register, of which 32 bits count outside 64-bit mode. */
+  register(number: number): Long {
+    const value = this.virtual.processor.state.get64(2 * number);
+    return this.in64BitMode ? value : Long.fromBits(value.low, 0);
+  }
+
   get cpl(): number {
     return this.virtual.processor.state.cpl;
   }
@@ -158,10 +198,21 @@ export class Vcpu {
     return this.virtual.timeStamp(now);
   }
 
-  /** Go past the instruction that exited; what it blocked is over with it. */
+  /**
+   * The instruction that exited is done: go past it, with the trap if it was a single step. Linux
+   * kvm_skip_emulated_instruction.
+   */
   skipInstruction(): void {
+    this.advance();
+    const isStepping = (this.virtual.vmcs.get32(GUEST_RFLAGS) & Rflags.TF) !== 0;
+    if (isStepping) this.queueDebugException(PendingDebug.BS);
+  }
+
+  /** Go past the instruction that exited; what blocked events for it is over. */
+  advance(): void {
     const { vmcs } = this.virtual;
-    vmcs.set64(GUEST_RIP, this.rip.add(vmcs.get32(EXIT_LENGTH)));
+    const next = this.rip.add(vmcs.get32(EXIT_LENGTH));
+    vmcs.set64(GUEST_RIP, this.in64BitMode ? next : Long.fromBits(next.low, 0));
     vmcs.set32(INTERRUPTIBILITY, vmcs.get32(INTERRUPTIBILITY) & ~SHADOWS);
   }
 
@@ -189,9 +240,28 @@ export class Vcpu {
     this.requestEvent();
   }
 
-  /** Linux kvm_arch_vcpu_runnable: whether a halted vCPU has a reason to go on. */
+  /** Inject #DB for conditions in DR6's layout (kvm_queue_exception_p). */
+  queueDebugException(conditions: number): void {
+    recordDebugException(this.virtual.processor.state, conditions);
+    this.queueException(Vector.DB);
+  }
+
+  /** INIT or a start-up IPI waits to be acted on. */
+  get hasApicEvents(): boolean {
+    return this.state.initPending || this.state.sipiVector !== null;
+  }
+
+  /** False while nothing but INIT and a start-up IPI count. */
+  get isStarted(): boolean {
+    const { mpState } = this.state;
+    return mpState === 'runnable' || mpState === 'halted';
+  }
+
+  /** Linux kvm_arch_vcpu_runnable: whether a vCPU that sleeps has a reason to go on. */
   get isRunnable(): boolean {
     const { state } = this;
+    if (this.hasApicEvents) return true;
+    if (!this.isStarted) return false;
     if (state.mpState === 'runnable' || state.pvUnhalted || state.exception !== null) return true;
     if (state.nmiPending && this.nmiAllowed) return true;
     return this.interruptAllowed && this.lapic.deliverable >= 0;
@@ -199,14 +269,11 @@ export class Vcpu {
 
   /**
    * Make the control registers that the guest has been given its own view of them: VMX operation
-   * needs bits set that the guest does not see.
+   * needs bits set that the guest does not see. Protected mode and paging are not among them, as
+   * guests are unrestricted.
    */
   adoptControlRegisters(): void {
-    const { vmcs } = this.virtual;
-    vmcs.write('CR0_READ_SHADOW', vmcs.read('GUEST_CR0'));
-    vmcs.write('CR4_READ_SHADOW', vmcs.read('GUEST_CR4'));
-    vmcs.write('GUEST_CR0', vmcs.read('GUEST_CR0').or(Long.fromInt(CR0_FIXED_1, true)));
-    vmcs.write('GUEST_CR4', vmcs.read('GUEST_CR4').or(CR4_FIXED_1));
+    adoptControlRegisters(this);
   }
 
   /** What ends blocking: being runnable, or a timer that has to be turned into an interrupt. */
@@ -263,6 +330,14 @@ export class Vcpu {
     this.exits = saved.exits;
   }
 }
+
+const MODE_NAMES: Readonly<Record<Mode, string>> = {
+  real: 'real mode',
+  virtual8086: 'virtual-8086 mode',
+  protected: 'protected mode',
+  compatibility: 'compatibility mode',
+  '64-bit': '64-bit mode',
+};
 
 const HARDWARE_EXCEPTION = 3 << 8;
 const HAS_ERROR_CODE = 1 << 11;

@@ -71,6 +71,7 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Primary.USE_TSC_OFFSETTING |
       Primary.CR8_LOAD_EXITING |
       Primary.CR8_STORE_EXITING |
+      Primary.MOV_DR_EXITING |
       Primary.UNCOND_IO_EXITING |
       Primary.USE_MSR_BITMAPS |
       Primary.ACTIVATE_SECONDARY_CONTROLS,
@@ -78,7 +79,12 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   const pauseLoops = parameters.pleGap === 0 ? 0 : Secondary.PAUSE_LOOP_EXITING;
   set(
     'SECONDARY_VM_EXEC_CONTROL',
-    Secondary.ENABLE_EPT | Secondary.ENABLE_VPID | Secondary.ENABLE_RDTSCP | pauseLoops,
+    Secondary.ENABLE_EPT |
+      Secondary.ENABLE_VPID |
+      Secondary.ENABLE_RDTSCP |
+      Secondary.ENABLE_INVPCID |
+      Secondary.UNRESTRICTED_GUEST |
+      pauseLoops,
   );
   set(
     'VM_EXIT_CONTROLS',
@@ -87,10 +93,8 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       ExitControl.ACK_INTR_ON_EXIT |
       ExitControl.LOAD_IA32_EFER,
   );
-  set(
-    'VM_ENTRY_CONTROLS',
-    EntryControl.LOAD_DEBUG_CONTROLS | EntryControl.IA32E_MODE | EntryControl.LOAD_IA32_EFER,
-  );
+  // "IA-32e mode guest" comes with the guest's registers.
+  set('VM_ENTRY_CONTROLS', EntryControl.LOAD_DEBUG_CONTROLS | EntryControl.LOAD_IA32_EFER);
   vmcs.write('EXCEPTION_BITMAP', INTERCEPTED_EXCEPTIONS);
   vmcs.write('MSR_BITMAP', addresses.msrBitmap);
   vmcs.write('EPT_POINTER', addresses.eptPointer);

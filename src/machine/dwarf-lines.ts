@@ -279,7 +279,8 @@ class LineProgram {
         this.endSequence();
         return;
       case Extended.SET_ADDRESS: {
-        const address = operands.u64();
+        // As wide as an address of the program.
+        const address = lengthBytes > 5 ? operands.u64() : Long.fromNumber(operands.u32(), true);
         if (this.rows.length === 0) {
           this.start = address;
           this.address = 0;

@@ -1,9 +1,10 @@
-// The sections of an ELF64 file, and the symbols in them: gABI, "Sections", "String Table", "Symbol
+// The sections of an ELF file, and the symbols in them: gABI, "Sections", "String Table", "Symbol
 // Table". They are only there to give names and lines: what cannot be read is left out, and the
 // program runs without.
 
 import type Long from 'long';
 import { ByteReader } from './byte-reader.ts';
+import { type ElfFormat, readSymbol } from './elf-format.ts';
 
 /** An entry of the section header table. */
 export interface ElfSection {
@@ -49,12 +50,13 @@ const SHF_COMPRESSED = 0x800;
  */
 export function readSections(
   bytes: Uint8Array,
+  format: ElfFormat,
   table: ElfTable,
   names: number,
   bias: number,
 ): ElfSection[] {
   const raw = Array.from({ length: table.count }, (_, i) =>
-    rawSection(new ByteReader(bytes, table.offset + i * table.entryBytes), bias),
+    rawSection(new ByteReader(bytes, table.offset + i * table.entryBytes), format, bias),
   );
   const nameTable = raw[names]?.contents ?? new Uint8Array();
   return raw.map(({ nameOffset, ...section }) => ({
@@ -63,13 +65,13 @@ export function readSections(
   }));
 }
 
-function rawSection(reader: ByteReader, bias: number) {
+function rawSection(reader: ByteReader, { word }: ElfFormat, bias: number) {
   const nameOffset = reader.u32();
   const type = reader.u32();
-  const flags = reader.u64().getLowBitsUnsigned();
-  const address = reader.u64().add(bias);
-  const offset = reader.u64().toNumber();
-  const lengthBytes = reader.u64().toNumber();
+  const flags = word(reader).getLowBitsUnsigned();
+  const address = word(reader).add(bias);
+  const offset = word(reader).toNumber();
+  const lengthBytes = word(reader).toNumber();
   const link = reader.u32();
   const { bytes } = reader;
   const isThere = type !== SHT_NOBITS && offset + lengthBytes <= bytes.length;
@@ -84,7 +86,6 @@ export function sectionBytes(sections: readonly ElfSection[], name: string): Uin
   return section.contents.length === 0 ? null : section.contents;
 }
 
-const SYMBOL_BYTES = 24;
 const SHN_LORESERVE = 0xff00;
 
 /** st_info's types that name an address: none, object, function, indirect function. */
@@ -92,20 +93,20 @@ const STT_FUNC = 2;
 const NAMING_TYPES = [0, 1, STT_FUNC, 10];
 
 /** The symbols of .symtab that name an address; there is at most one such table. */
-export function readSymbols(sections: readonly ElfSection[], bias: number): ElfSymbol[] {
+export function readSymbols(
+  sections: readonly ElfSection[],
+  format: ElfFormat,
+  bias: number,
+): ElfSymbol[] {
   const table = sections.find(({ type }) => type === SHT_SYMTAB);
   const names = table === undefined ? undefined : sections[table.link]?.contents;
   if (table === undefined || names === undefined) return [];
-  const count = Math.floor(table.contents.length / SYMBOL_BYTES);
+  const count = Math.floor(table.contents.length / format.symbolBytes);
   const reader = new ByteReader(table.contents);
   const symbols: ElfSymbol[] = [];
   for (let i = 0; i < count; i++) {
-    const nameOffset = reader.u32();
-    const info = reader.u8();
-    reader.skip(1);
-    const sectionIndex = reader.u16();
-    const address = reader.u64().add(bias);
-    const lengthBytes = reader.u64().toNumber();
+    const { nameOffset, info, sectionIndex, value, lengthBytes } = readSymbol(reader, format);
+    const address = value.add(bias);
     const isNumber = sectionIndex === 0 || sectionIndex >= SHN_LORESERVE;
     if (isNumber || !NAMING_TYPES.includes(info & 15)) continue;
     const name = nameAt(names, nameOffset);

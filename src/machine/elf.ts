@@ -1,9 +1,18 @@
-// ELF64 images: what a loader, a disassembler and a report need of them. After the System V
-// Application Binary Interface (gABI), "Object Files" and "Program Loading and Dynamic Linking",
-// and its AMD64 supplement. Static images only: nothing here relocates or links.
+// ELF images, ELF64 for x86-64 and ELF32 for i386: what a loader, a disassembler and a report need
+// of them. After the System V Application Binary Interface (gABI), "Object Files" and "Program
+// Loading and Dynamic Linking", and its supplements for the two processors. Static images only:
+// nothing here relocates or links.
 
 import type Long from 'long';
 import { ByteReader, Malformed } from './byte-reader.ts';
+import {
+  ELF32,
+  ELF64,
+  type ElfFormat,
+  ElfMachine,
+  type ProgramHeader,
+  readProgramHeader,
+} from './elf-format.ts';
 import {
   type ElfSection,
   type ElfSymbol,
@@ -29,6 +38,8 @@ export interface ElfSegment {
 
 export interface ElfImage {
   readonly kind: 'image';
+  /** Of its class, and of the code in it. */
+  readonly bits: 32 | 64;
   /** e_entry, a physical address here. */
   readonly entry: Long;
   /** In the order of the file, which is that of virtual addresses. */
@@ -44,8 +55,6 @@ export interface ElfProblem {
   readonly kind: 'problem';
   /** To follow the file's name and a colon. */
   readonly message: string;
-  /** The file is in order, but vmxlab cannot run such programs yet. */
-  readonly isNotImplemented: boolean;
 }
 
 /** True if a file begins with the ELF magic (gABI, "ELF Identification"). */
@@ -53,15 +62,9 @@ export function isElf(bytes: Uint8Array): boolean {
   return bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
 }
 
-const HEADER_BYTES = 64;
-const PROGRAM_HEADER_BYTES = 56;
-const SECTION_HEADER_BYTES = 64;
-
 const ElfClass = { ELF32: 1, ELF64: 2 } as const;
 const LITTLE_ENDIAN = 1;
 const EV_CURRENT = 1;
-const EM_386 = 3;
-const EM_X86_64 = 62;
 const ET_EXEC = 2;
 const ET_DYN = 3;
 const PN_XNUM = 0xffff;
@@ -79,7 +82,8 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
 
 /** Names of e_machine that people are likely to have compilers for. */
 const MACHINES: Readonly<Record<number, string>> = {
-  [EM_386]: 'i386',
+  [ElfMachine.I386]: 'i386',
+  [ElfMachine.X86_64]: 'x86-64',
   8: 'MIPS',
   20: 'PowerPC',
   21: '64-bit PowerPC',
@@ -98,22 +102,8 @@ export function readElf(bytes: Uint8Array, base: number): ElfImage | ElfProblem 
   try {
     return new ElfFile(bytes).image(base);
   } catch (thrown) {
-    if (thrown instanceof NotImplemented) {
-      return { kind: 'problem', message: thrown.message, isNotImplemented: true };
-    }
-    if (thrown instanceof Malformed) {
-      return { kind: 'problem', message: thrown.message, isNotImplemented: false };
-    }
+    if (thrown instanceof Malformed) return { kind: 'problem', message: thrown.message };
     throw thrown;
-  }
-}
-
-/** Like {@link Malformed}, but the file is in order. */
-class NotImplemented {
-  readonly message: string;
-
-  constructor(message: string) {
-    this.message = message;
   }
 }
 
@@ -146,25 +136,14 @@ interface Header {
   readonly names: number;
 }
 
-/** An entry of the program header table, unjudged. */
-interface ProgramHeader {
-  readonly index: number;
-  readonly type: number;
-  readonly flags: number;
-  readonly offset: Long;
-  readonly virtual: Long;
-  readonly physical: Long;
-  readonly fileBytes: Long;
-  readonly memoryBytes: Long;
-  readonly align: Long;
-}
-
 /** One file while it is being read. Everything in it throws {@link Malformed}. */
 class ElfFile {
   private readonly bytes: Uint8Array;
+  private readonly format: ElfFormat;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
+    this.format = bytes[4] === ElfClass.ELF32 ? ELF32 : ELF64;
   }
 
   image(base: number): ElfImage {
@@ -177,32 +156,37 @@ class ElfFile {
     const bias = header.type === ET_DYN ? biasOf(loads, base) : 0;
     const segments = loads.map((load) => this.segment(load, bias));
     checkOverlap(segments);
-    const sections = readSections(this.bytes, header.sectionHeaders, header.names, bias);
-    const symbols = readSymbols(sections, bias);
+    const { bytes, format } = this;
+    const sections = readSections(bytes, format, header.sectionHeaders, header.names, bias);
+    const symbols = readSymbols(sections, format, bias);
     const entry = header.entry.add(bias);
-    return { kind: 'image', entry, segments, sections, symbols, bias };
+    return { kind: 'image', bits: format.bits, entry, segments, sections, symbols, bias };
   }
 
   private checkIdentification(): void {
-    const { bytes } = this;
+    const { bytes, format } = this;
+    const { headerBytes, machineName } = format;
     if (!isElf(bytes)) throw new Malformed('is no ELF file');
-    const machine = bytes.length < 20 ? EM_X86_64 : bytes[18] | (bytes[19] << 8);
-    if (bytes[4] === ElfClass.ELF32 && bytes[5] === LITTLE_ENDIAN) {
-      const isIntel = machine === EM_386 || machine === EM_X86_64;
-      if (isIntel)
-        throw new NotImplemented('is a 32-bit program (ELF32), which is not implemented');
-    }
-    if (bytes.length < HEADER_BYTES) {
-      const length = `${bytes.length} of ${HEADER_BYTES} bytes`;
+    if (bytes.length < headerBytes) {
+      const length = `${bytes.length} of ${headerBytes} bytes`;
       throw new Malformed(`is an ELF file that ends within its header (${length})`);
     }
-    if (bytes[5] === LITTLE_ENDIAN && machine !== EM_X86_64) {
+    const fileClass = bytes[4];
+    if (fileClass !== ElfClass.ELF32 && fileClass !== ElfClass.ELF64) {
+      const expected = `ELF32 (${ElfClass.ELF32}) or ELF64 (${ElfClass.ELF64})`;
+      throw new Malformed(`is an ELF file of class ${fileClass}; expected ${expected}`);
+    }
+    const machine = bytes[18] | (bytes[19] << 8);
+    if (fileClass === ElfClass.ELF32 && machine === ElfMachine.X86_64) {
+      throw new Malformed(
+        'is an x32 program (ELF32 for x86-64); expected ELF64, or ELF32 for i386',
+      );
+    }
+    if (bytes[5] === LITTLE_ENDIAN && machine !== format.machine) {
       const name = MACHINES[machine];
       const which = name === undefined ? `e_machine ${machine}` : `${name} (e_machine ${machine})`;
-      throw new Malformed(`is an ELF file for ${which}; expected x86-64 (${EM_X86_64})`);
-    }
-    if (bytes[4] !== ElfClass.ELF64) {
-      throw new Malformed(`is an ELF file of class ${bytes[4]}; expected ELF64 (2)`);
+      const expected = `${machineName} (${format.machine})`;
+      throw new Malformed(`is an ELF file for ${which}; expected ${expected}`);
     }
     if (bytes[5] !== LITTLE_ENDIAN) {
       throw new Malformed(
@@ -222,16 +206,17 @@ class ElfFile {
       throw new Malformed(`is an ELF file, but ${what}`);
     }
     reader.skip(6);
-    const entry = reader.u64();
-    const programOffset = reader.u64();
-    const sectionOffset = reader.u64();
+    const { headerBytes: expected, programHeaderBytes, sectionHeaderBytes, word } = this.format;
+    const entry = word(reader);
+    const programOffset = word(reader);
+    const sectionOffset = word(reader);
     reader.skip(4);
     const headerBytes = reader.u16();
-    if (headerBytes < HEADER_BYTES) {
-      throw new Malformed(`has an ELF header of ${headerBytes} bytes; expected ${HEADER_BYTES}`);
+    if (headerBytes < expected) {
+      throw new Malformed(`has an ELF header of ${headerBytes} bytes; expected ${expected}`);
     }
-    const programHeaders = this.table(reader, 'program', programOffset, PROGRAM_HEADER_BYTES);
-    const sectionHeaders = this.table(reader, 'section', sectionOffset, SECTION_HEADER_BYTES);
+    const programHeaders = this.table(reader, 'program', programOffset, programHeaderBytes);
+    const sectionHeaders = this.table(reader, 'section', sectionOffset, sectionHeaderBytes);
     return { type, entry, programHeaders, sectionHeaders, names: reader.u16() };
   }
 
@@ -250,7 +235,8 @@ class ElfFile {
       throw new Malformed(`has ${name} headers of ${entryBytes} bytes; expected ${leastBytes}`);
     }
     const where = `${name} headers at offset 0x${offset.toString(16)}`;
-    if (offset.lt(HEADER_BYTES)) throw new Malformed(`has ${where}, over the ELF header`);
+    if (offset.lt(this.format.headerBytes))
+      throw new Malformed(`has ${where}, over the ELF header`);
     const length = this.bytes.length;
     if (offset.gt(length) || offset.toNumber() + count * entryBytes > length) {
       const all = `${where}, ${count} of ${entryBytes} bytes`;
@@ -268,17 +254,7 @@ class ElfFile {
     }
     return Array.from({ length: table.count }, (_, index) => {
       const reader = new ByteReader(this.bytes, table.offset + index * table.entryBytes);
-      return {
-        index,
-        type: reader.u32(),
-        flags: reader.u32(),
-        offset: reader.u64(),
-        virtual: reader.u64(),
-        physical: reader.u64(),
-        fileBytes: reader.u64(),
-        memoryBytes: reader.u64(),
-        align: reader.u64(),
-      };
+      return readProgramHeader(reader, this.format, index);
     });
   }
 
@@ -294,16 +270,17 @@ class ElfFile {
     const dynamic = headers.find(({ type }) => type === PT_DYNAMIC);
     if (dynamic === undefined) return;
     const contents = this.contents(dynamic);
-    if (contents.length % DYNAMIC_BYTES !== 0) {
-      const expected = `a multiple of ${DYNAMIC_BYTES}`;
+    const { dynamicBytes, word } = this.format;
+    if (contents.length % dynamicBytes !== 0) {
+      const expected = `a multiple of ${dynamicBytes}`;
       throw new Malformed(
         `has a dynamic section of ${contents.length} bytes; expected ${expected}`,
       );
     }
     const reader = new ByteReader(contents);
     while (!reader.isAtEnd) {
-      const tag = reader.u64();
-      const value = reader.u64();
+      const tag = word(reader);
+      const value = word(reader);
       if (tag.eqz()) break;
       const problem = tag.lt(64) ? DYNAMIC_PROBLEMS[tag.toNumber()] : undefined;
       if (problem !== undefined && (!value.eqz() || tag.eq(DT_NEEDED))) {
@@ -351,9 +328,6 @@ class ElfFile {
 
 /** 4 GiB: more than any guest has. */
 const MAX_ADDRESS = 2 ** 32;
-
-/** An entry of the dynamic section: a tag and a value. */
-const DYNAMIC_BYTES = 16;
 
 const DT_NEEDED = 1;
 

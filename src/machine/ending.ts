@@ -16,6 +16,8 @@ export type EndingStatus =
   /** Whoever runs the machine has stopped it; the machine itself never ends so. */
   | 'interrupted'
   | 'tripleFault'
+  /** The guest asked for a reset of the machine. */
+  | 'reset'
   /** Some vCPU waits for an interrupt that can never come. */
   | 'deadlock'
   | 'notImplemented'
@@ -44,6 +46,7 @@ export const EXIT_CODES: Readonly<Record<OwnStatus, number>> = {
   notImplemented: 10,
   entryFailed: 12,
   kvmError: 14,
+  reset: 16,
 };
 
 function ending(status: OwnStatus, message: string, vcpu: Vcpu | null): MachineEnding {
@@ -62,6 +65,10 @@ export const Ending = {
   },
   tripleFault(vcpu: Vcpu): MachineEnding {
     return ending('tripleFault', `vCPU ${vcpu.index} met a triple fault`, vcpu);
+  },
+  reset(vcpu: Vcpu, port: number): MachineEnding {
+    const where = `port 0x${port.toString(16)}`;
+    return ending('reset', `vCPU ${vcpu.index} reset the machine, by ${where}`, vcpu);
   },
   notImplemented(vcpu: Vcpu, message: string): MachineEnding {
     return ending('notImplemented', `vCPU ${vcpu.index}: ${message}`, vcpu);
@@ -95,7 +102,9 @@ export function endingOfHalt(vm: Vm): MachineEnding {
       state.phase !== 'ended' && (virtual.vmcs.get32(RFLAGS) & Rflags.IF) !== 0,
   );
   if (waiting.length === 0) {
-    return ending('halted', 'every vCPU is halted with interrupts off', null);
+    const hasWaiting = vm.vcpus.some(({ isStarted }) => !isStarted);
+    const orWaits = hasWaiting ? ', or waits for INIT and a start-up IPI' : '';
+    return ending('halted', `every vCPU is halted with interrupts off${orWaits}`, null);
   }
   const list = waiting.map(waitOf).join('; ');
   return ending('deadlock', `nothing can happen any more: ${list}`, waiting[0]);

@@ -28,6 +28,9 @@ export interface Header {
 /** Lines that are looked at. */
 const SEARCHED_LINES = 20;
 
+/** A value with spaces stands in quotes. */
+const WORD = /(?:[^\s"]|"[^"]*")+/g;
+
 /** Read the settings in the header of an assembly source. */
 export function readHeader(source: string): Header {
   const settings: HeaderSetting[] = [];
@@ -35,9 +38,9 @@ export function readHeader(source: string): Header {
   source.split('\n', SEARCHED_LINES).forEach((text, i) => {
     const match = /^\s*[;#]\s*vmxlab:/.exec(text);
     if (match === null) return;
-    for (const word of text.slice(match[0].length).matchAll(/\S+/g)) {
+    for (const word of text.slice(match[0].length).matchAll(WORD)) {
       const place = { line: i + 1, column: match[0].length + word.index + 1 };
-      const read = readWord(word[0]);
+      const read = readWord(word[0].replaceAll('"', ''));
       if ('message' in read) problems.push({ ...place, ...read });
       else settings.push({ ...place, ...read });
     }

@@ -10,6 +10,7 @@
 //   ending.status; // 'halted'
 //   reportOf(machine, ending).exits[0].count; // 2
 
+export { PORT_RANGES, type PortRange } from './devices/ports.ts';
 export {
   codeOf,
   type ElfCode,
@@ -19,8 +20,16 @@ export {
 } from './elf.ts';
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
 export { type Header, type HeaderProblem, type HeaderSetting, readHeader } from './header.ts';
-export { elfOf, LOAD_ADDRESS, placeProblem, roomForProgram, Selector } from './loader.ts';
+export {
+  bootRequestOf,
+  elfOf,
+  LOAD_ADDRESS,
+  loadProblem,
+  roomForProgram,
+  Selector,
+} from './loader.ts';
 export { Machine, type MachineOptions, type MachineSnapshot } from './machine.ts';
+export { hasMultibootHeader } from './multiboot.ts';
 export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
 export {
   type ExitReport,
@@ -31,7 +40,7 @@ export {
   type VmReport,
 } from './report.ts';
 export { exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
-export { checkScenario, SCENARIO, type Scenario } from './scenario.ts';
+export { checkScenario, moduleFile, SCENARIO, type Scenario } from './scenario.ts';
 export { type ParsedDocument, parseScenarioText, type TextPlace } from './scenario-document.ts';
 export {
   type Issue,
@@ -41,5 +50,11 @@ export {
   type ReferenceLine,
   reference,
 } from './schema.ts';
-export { applySetting, type ScenarioDocument, SETTINGS, type Setting } from './settings.ts';
+export {
+  applySettings,
+  type GivenSetting,
+  type ScenarioDocument,
+  SETTINGS,
+  type Setting,
+} from './settings.ts';
 export { type AddressName, SymbolMap } from './symbol-map.ts';

@@ -16,19 +16,25 @@ import {
 import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
 import { Hash } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
-import { Devices, type DevicesState } from './devices.ts';
+import { Devices } from './devices/devices.ts';
+import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
-import { elfOf, loadProgram } from './loader.ts';
+import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
 import { SymbolMap } from './symbol-map.ts';
 
 export interface MachineOptions {
   /**
-   * The bytes of each virtual machine's program, in the order of the scenario: ELF images, or flat
-   * binaries.
+   * The bytes of each virtual machine's program, in the order of the scenario: multiboot images,
+   * ELF images, or flat binaries.
    */
   readonly programs: readonly Uint8Array[];
+  /**
+   * For each virtual machine the bytes of its modules, in the order of the scenario's `modules`;
+   * may be left out if there are none.
+   */
+  readonly modules?: readonly (readonly Uint8Array[])[];
   /** Names for reports, in the same order; an ELF image brings its own. */
   readonly symbols?: readonly (SymbolMap | null)[];
   /** Who listens to trace events. */
@@ -46,6 +52,8 @@ export interface MachineSnapshot {
   /** For each virtual machine, the pages that are not zero. */
   readonly memory: readonly (readonly SavedPage[])[];
 }
+
+type PortExit = Extract<KvmExit, { reason: 'IO' }>;
 
 interface SavedPage {
   readonly number: number;
@@ -91,7 +99,9 @@ export class Machine {
     this.endings = scenario.vms.map(() => null);
     this.vms = scenario.vms.map((_, i) => this.createVm(i));
     this.vms.forEach((vm, i) => {
-      loadProgram(vm, options.programs[i]);
+      const modules = options.modules?.[i] ?? [];
+      const config = scenario.vms[i];
+      loadProgram(vm, options.programs[i], bootRequestOf(config, modules), config.start);
     });
     this.symbols = options.programs.map((program, i) => {
       const image = elfOf(program);
@@ -151,14 +161,9 @@ export class Machine {
   }
 
   private handleExit(id: number, vcpu: Vcpu, exit: KvmExit): 'run' | 'stop' {
-    const devices = this.devices[id];
     switch (exit.reason) {
       case 'IO':
-        if (exit.direction === 'in') exit.data = devices.read(exit.port, exit.sizeBytes);
-        else if (devices.write(exit.port, exit.data)) {
-          return this.end(id, Ending.exited(vcpu, devices.state.exitValue));
-        }
-        return 'run';
+        return this.handlePort(id, vcpu, exit);
       case 'MMIO':
         // Nothing is there: reads give all ones, writes are lost.
         if (!exit.isWrite) exit.data = Long.NEG_ONE;
@@ -174,6 +179,33 @@ export class Machine {
           id,
           notImplemented ? Ending.notImplemented(vcpu, message) : Ending.kvmError(vcpu, message),
         );
+      }
+    }
+  }
+
+  private handlePort(id: number, vcpu: Vcpu, exit: PortExit): 'run' | 'stop' {
+    const devices = this.devices[id];
+    const around = {
+      nowNs: this.host.pcpus[vcpu.thread.state.pcpu].nowNs,
+      vcpuCount: vcpu.vm.vcpus.length,
+      ramBytes: vcpu.vm.ramBytes,
+    };
+    const { port, sizeBytes } = exit;
+    if (exit.direction === 'in') {
+      exit.data = devices.read(port, sizeBytes, around);
+      return 'run';
+    }
+    const request = devices.write(port, sizeBytes, exit.data, around);
+    switch (request?.kind) {
+      case undefined:
+        return 'run';
+      case 'exit':
+        return this.end(id, Ending.exited(vcpu, devices.state.exitPort.value));
+      case 'reset':
+        return this.end(id, Ending.reset(vcpu, port));
+      case 'notImplemented': {
+        const where = `port 0x${port.toString(16)}`;
+        return this.end(id, Ending.notImplemented(vcpu, `${request.what}, at ${where}`));
       }
     }
   }

@@ -37,6 +37,7 @@ const STATUS_TEXTS: Readonly<Record<RunReport['status'], string>> = {
   limit: 'Limit reached',
   interrupted: 'Interrupted',
   tripleFault: 'Triple fault',
+  reset: 'Reset',
   deadlock: 'Deadlock',
   notImplemented: 'Not implemented',
   entryFailed: 'VM entry failed',

@@ -2,7 +2,7 @@
 // report-text.ts makes a page of it. Same scenario, same bytes.
 
 import Long from 'long';
-import { STATE_ITEMS } from '../cpu/index.ts';
+import { modeOf, STATE_ITEMS } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import { addTimes, type ExitTimes, exitTimes, type Vcpu, type VcpuCounters } from '../kvm/index.ts';
 import { decodeUtf8 } from '../sim/index.ts';
@@ -32,10 +32,10 @@ export interface ExitReport {
 export interface VcpuReport {
   readonly vm: number;
   readonly index: number;
-  /** `halted`, `running`, `ended`: what it was doing at the end. */
+  /** `halted`, `notStarted`, `running`, `ended`: what it was doing at the end. */
   readonly status: string;
   readonly instructions: number;
-  /** Hexadecimal, by the SDM's names. */
+  /** Hexadecimal, by the SDM's names; outside 64-bit mode with the selectors of segments. */
   readonly registers: Readonly<Record<string, string>>;
   readonly exits: readonly ExitReport[];
   /** Under the names of kvm_stat, and two of our own for yields out of PAUSE loops. */
@@ -148,8 +148,8 @@ function vmReport(machine: Machine, id: number): VmReport {
     status: ending?.status ?? 'running',
     exitCode: ending?.exitCode ?? null,
     message: ending?.message ?? 'still running',
-    output: decodeUtf8(Uint8Array.from(state.console)),
-    serial: decodeUtf8(Uint8Array.from(state.serial)),
+    output: decodeUtf8(Uint8Array.from(state.console.output)),
+    serial: decodeUtf8(Uint8Array.from(state.com1.sent)),
   };
 }
 
@@ -215,7 +215,7 @@ function symbolsOf(
   instructions: readonly string[],
 ): Record<string, AddressName> {
   const shown = new Set([
-    `0x${hex(vcpu.rip)}`,
+    `0x${hex(vcpu.linearRip)}`,
     ...vcpu.exits.recent.map(({ rip }) => `0x${rip}`),
     ...instructions.map(addressOf),
   ]);
@@ -234,6 +234,7 @@ export function addressOf(instruction: string): string {
 
 function statusOf(vcpu: Vcpu): string {
   if (vcpu.state.mpState === 'halted') return 'halted';
+  if (!vcpu.isStarted) return 'notStarted';
   return vcpu.state.phase === 'ended' ? 'ended' : vcpu.thread.state.status;
 }
 
@@ -242,9 +243,16 @@ const SHOWN = STATE_ITEMS.filter(({ name }) =>
   /^(r[a-ds][xip]|r[sb]p|r[sd]i|r\d+|rip|rflags|cr[0234]|efer)$/.test(name),
 );
 
+/** Their selectors are shown as well where they matter to every access. */
+const SEGMENTS = ['cs', 'ss', 'ds', 'es', 'fs', 'gs'];
+
 function registersOf(vcpu: Vcpu): Record<string, string> {
   const { state } = vcpu.virtual.processor;
-  return Object.fromEntries(SHOWN.map(({ name }) => [name, hex(state.get(name))]));
+  const segments = modeOf(state) === '64-bit' ? [] : SEGMENTS;
+  return Object.fromEntries([
+    ...SHOWN.map(({ name }) => [name, hex(state.get(name))]),
+    ...segments.map((name) => [name, hex(state.get(`${name}Selector`))]),
+  ]);
 }
 
 function hex(value: Long): string {

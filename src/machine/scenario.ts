@@ -24,6 +24,12 @@ import {
 export const MAX_VCPUS = 64;
 export const MAX_PCPUS = 256;
 
+/** More than any program asks for. */
+const MAX_MODULES = 64;
+
+/** Modes of toy guests that say nothing themselves. */
+const START_MODES = ['auto', '64-bit', 'protected'] as const;
+
 const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
 
 const UINT32 = 4294967295;
@@ -65,11 +71,11 @@ const VM = object('A virtual machine', {
     fallback: '',
   }),
   program: text({
-    summary: 'assembly source, ELF image or flat binary, relative to the scenario',
+    summary: 'assembly source, multiboot image, ELF image or flat binary, relative to the scenario',
     fallback: '',
   }),
   image: text({
-    summary: 'ELF image or flat binary in base64, instead of a program',
+    summary: 'contents of the program in base64, instead of its file: an image or a flat binary',
     fallback: '',
   }),
   vcpus: integer(1, MAX_VCPUS, { summary: 'virtual CPUs', fallback: 1, flag: 'vcpus' }),
@@ -81,6 +87,30 @@ const VM = object('A virtual machine', {
     'pCPUs that the vCPUs may run on',
   ),
   nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
+  start: choice(START_MODES, {
+    summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
+    fallback: 'auto',
+  }),
+  append: text({
+    summary: 'command line of a multiboot program, behind its name',
+    fallback: '',
+    flag: 'append',
+  }),
+  modules: list(
+    text({
+      summary: 'file for a multiboot program, and what to tell about it, as "FILE words"',
+      flag: 'module',
+    }),
+    0,
+    MAX_MODULES,
+    'files that a multiboot program finds in memory',
+  ),
+  module_images: list(
+    text({ summary: 'contents of each module in base64, instead of its file', fallback: '' }),
+    0,
+    MAX_MODULES,
+    'contents of the modules',
+  ),
   defines: map(
     text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
     'macros for the assembler',
@@ -146,7 +176,12 @@ export function checkScenario(
   const checked = validate(SCENARIO, document);
   if ('issues' in checked) return checked;
   const scenario = withNames(checked.value);
-  const issues = [...nameIssues(scenario), ...programIssues(scenario), ...pinIssues(scenario)];
+  const issues = [
+    ...nameIssues(scenario),
+    ...programIssues(scenario),
+    ...moduleIssues(scenario),
+    ...pinIssues(scenario),
+  ];
   return issues.length > 0 ? { issues } : { scenario };
 }
 
@@ -167,10 +202,27 @@ function* nameIssues({ vms }: Scenario): Iterable<Issue> {
 
 function* programIssues(scenario: Scenario): Iterable<Issue> {
   for (const [i, vm] of scenario.vms.entries()) {
-    if ((vm.program === '') !== (vm.image === '')) continue;
-    const message = vm.program === '' ? 'missing; expected a program or an image' : 'given twice';
+    if (vm.program !== '' || vm.image !== '') continue;
+    const message = 'missing; expected a program or an image';
     yield { path: ['vms', i, 'program'], message };
   }
+}
+
+function* moduleIssues(scenario: Scenario): Iterable<Issue> {
+  for (const [i, { modules, module_images: images }] of scenario.vms.entries()) {
+    for (const [j, text] of modules.entries()) {
+      if (moduleFile(text) !== '') continue;
+      yield { path: ['vms', i, 'modules', j], message: `expected a file, not '${text}'` };
+    }
+    if (images.length === 0 || images.length === modules.length) continue;
+    const message = `expected one for each of ${modules.length} modules, not ${images.length}`;
+    yield { path: ['vms', i, 'module_images'], message };
+  }
+}
+
+/** The file in a module's text, which goes on behind the first space. */
+export function moduleFile(text: string): string {
+  return text.split(' ', 1)[0];
 }
 
 function* pinIssues(scenario: Scenario): Iterable<Issue> {

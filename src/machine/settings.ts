@@ -10,16 +10,40 @@ export type ScenarioDocument = Readonly<Record<string, unknown>>;
 export interface Setting extends ReferenceLine {
   /** `vcpus` for `--vcpus`. */
   readonly flag: string;
+  /** It may be given several times, for the entries of a list. */
+  readonly isRepeatable: boolean;
 }
+
+/** A setting, and what it is set to. */
+export interface GivenSetting {
+  readonly setting: Setting;
+  readonly value: string;
+}
+
+const LIST_SUFFIX = '[]';
 
 /** All settings, in the order of the scenario's declaration. */
 export const SETTINGS: readonly Setting[] = reference(SCENARIO).flatMap((line) =>
-  line.flag === null ? [] : [{ ...line, flag: line.flag }],
+  line.flag === null
+    ? []
+    : [{ ...line, flag: line.flag, isRepeatable: line.key.endsWith(LIST_SUFFIX) }],
 );
+
+/** A document with settings changed; of one that is given twice the last counts. */
+export function applySettings(
+  document: ScenarioDocument,
+  given: readonly GivenSetting[],
+): ScenarioDocument {
+  return SETTINGS.reduce((changed, setting) => {
+    const values = given.filter((one) => one.setting === setting).map(({ value }) => value);
+    if (values.length === 0) return changed;
+    return applySetting(changed, setting, setting.isRepeatable ? values : values.at(-1));
+  }, document);
+}
 
 /**
  * A document with a setting changed. In a list the setting holds for every entry; an empty list
- * gets one entry that has just the setting.
+ * gets one entry that has just the setting. The value of a setting that may be repeated is a list.
  */
 export function applySetting(
   document: ScenarioDocument,
@@ -33,9 +57,10 @@ function set(node: unknown, keys: readonly string[], value: unknown): unknown {
   const [key, ...rest] = keys;
   if (key === undefined) return value;
   const record = typeof node === 'object' && node !== null && !Array.isArray(node) ? node : {};
-  const name = key.replace('[]', '');
+  const name = key.replace(LIST_SUFFIX, '');
   const old = (record as Record<string, unknown>)[name];
-  if (!key.endsWith('[]')) return { ...record, [name]: set(old, rest, value) };
+  if (!key.endsWith(LIST_SUFFIX) || rest.length === 0)
+    return { ...record, [name]: set(old, rest, value) };
   const entries = Array.isArray(old) && old.length > 0 ? old : [{}];
   return { ...record, [name]: entries.map((entry) => set(entry, rest, value)) };
 }

@@ -1,8 +1,8 @@
 // What an entry check is, and the views of a VMCS that the checks share.
 
 import type Long from 'long';
-import { PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
-import { Primary } from './controls.ts';
+import { Cr0, PHYSICAL_ADDRESS_BITS, Rflags } from '../cpu/index.ts';
+import { EntryControl, Primary, Secondary } from './controls.ts';
 import { type CheckGroup, type FieldName, fieldIndex } from './fields.ts';
 import type { Vmcs } from './vmcs.ts';
 
@@ -47,6 +47,15 @@ export const csRights = word('GUEST_CS_AR_BYTES');
 /** The secondary controls, which count as 0 while they are not activated. */
 export const secondary = (vmcs: Vmcs) =>
   (primary(vmcs) & Primary.ACTIVATE_SECONDARY_CONTROLS) === 0 ? 0 : secondaryField(vmcs);
+
+export const guestCr0 = word('GUEST_CR0');
+
+export const isUnrestricted = (vmcs: Vmcs) =>
+  (secondary(vmcs) & Secondary.UNRESTRICTED_GUEST) !== 0;
+export const isLongModeGuest = (vmcs: Vmcs) =>
+  (entryControls(vmcs) & EntryControl.IA32E_MODE) !== 0;
+export const isVirtual8086Guest = (vmcs: Vmcs) => (rflags(vmcs) & Rflags.VM) !== 0;
+export const isPagingGuest = (vmcs: Vmcs) => (guestCr0(vmcs) & Cr0.PG) !== 0;
 
 export const implies = (condition: boolean, conclusion: boolean) => !condition || conclusion;
 

@@ -1,18 +1,20 @@
 // Checks on the control fields and on event injection. Controls that are not offered need no line:
 // a reserved bit fails first. SDM 3, "Checks on VMX Controls and Host-State Area".
 
-import { EventTypes, hasErrorCode, PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
+import { Cr0, EventTypes, hasErrorCode, PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
 import {
   check,
   type EntryCheck,
   eventType,
   eventVector,
   exitControls,
+  guestCr0,
   implies,
   injection,
   injectionError,
   injectionLength,
   isPageAligned,
+  isUnrestricted,
   isValid,
   pin,
   primary,
@@ -109,6 +111,13 @@ export const CONTROL_CHECKS: readonly EntryCheck[] = [
   check(
     'controls',
     CONTROLS_SECTION,
+    '"unrestricted guest" needs "enable EPT"',
+    ['SECONDARY_VM_EXEC_CONTROL'],
+    (v) => implies(isUnrestricted(v), (secondary(v) & Secondary.ENABLE_EPT) !== 0),
+  ),
+  check(
+    'controls',
+    CONTROLS_SECTION,
     'with "use TSC scaling", the multiplier is not 0',
     ['SECONDARY_VM_EXEC_CONTROL', 'TSC_MULTIPLIER'],
     (v) =>
@@ -156,13 +165,14 @@ export const INJECTION_CHECKS: readonly EntryCheck[] = [
   check(
     'injection',
     INJECTION_SECTION,
-    'an error code is delivered exactly with exceptions that have one',
-    INJECTION_FIELDS,
+    'an error code is delivered exactly with exceptions that have one, and not in real mode',
+    [...INJECTION_FIELDS, 'GUEST_CR0'],
     (v) => {
       if (!isValid(v)) return true;
       const delivers = (injection(v) & (1 << 11)) !== 0;
       const isException = eventType(v) === EventTypes.HARDWARE_EXCEPTION;
-      return delivers === (isException && hasErrorCode(eventVector(v)));
+      const isReal = isUnrestricted(v) && (guestCr0(v) & Cr0.PE) === 0;
+      return delivers === (isException && hasErrorCode(eventVector(v)) && !isReal);
     },
   ),
   check('injection', INJECTION_SECTION, 'bits 30:12 are 0', INJECTION_FIELDS, (v) =>

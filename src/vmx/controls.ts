@@ -81,9 +81,9 @@ export const SECONDARY = declare('SECONDARY_VM_EXEC_CONTROL', 0, 0, {
   VIRTUALIZE_X2APIC_MODE: [4, 'Virtualize x2APIC mode', NO],
   ENABLE_VPID: [5, 'Enable VPID', YES],
   WBINVD_EXITING: [6, 'WBINVD exiting', YES],
-  UNRESTRICTED_GUEST: [7, 'Unrestricted guest', NO],
+  UNRESTRICTED_GUEST: [7, 'Unrestricted guest', YES],
   PAUSE_LOOP_EXITING: [10, 'PAUSE-loop exiting', YES],
-  ENABLE_INVPCID: [12, 'Enable INVPCID', NO],
+  ENABLE_INVPCID: [12, 'Enable INVPCID', YES],
   TSC_SCALING: [25, 'Use TSC scaling', YES],
 });
 

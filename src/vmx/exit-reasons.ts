@@ -62,7 +62,7 @@ const LINES = [
   [54, 'WBINVD', 'the guest executed WBINVD', 'handled'],
   [55, 'XSETBV', 'the guest executed XSETBV'],
   [56, 'APIC_WRITE', 'the guest wrote to its virtual APIC page'],
-  [58, 'INVPCID', 'the guest executed INVPCID'],
+  [58, 'INVPCID', 'the guest executed INVPCID', 'handled'],
   [62, 'PML_FULL', 'the page-modification log is full'],
   [67, 'UMWAIT', 'the guest executed UMWAIT'],
   [68, 'TPAUSE', 'the guest executed TPAUSE'],

@@ -2,7 +2,7 @@
 // are made at every entry: hosts write these fields all the time, and guests change them.
 
 import Long from 'long';
-import { Activity, Blocking, EventTypes, PendingDebug, Rflags, Rights } from '../cpu/index.ts';
+import { Activity, Blocking, Cr0, EventTypes, PendingDebug, Rflags, Rights } from '../cpu/index.ts';
 import {
   activity,
   check,
@@ -10,15 +10,19 @@ import {
   type EntryCheck,
   eventType,
   eventVector,
+  guestCr0,
   implies,
   interruptibility,
+  isLongModeGuest,
   isValid,
+  isVirtual8086Guest,
   pin,
   rflags,
   ssRights,
   wide,
 } from './check.ts';
 import { Pin } from './controls.ts';
+import { VIRTUAL_8086_CHECKS } from './guest-segment-checks.ts';
 
 const RIP_SECTION = 'Checks on Guest RIP, RFLAGS, and SSP';
 const STATE_SECTION = 'Checks on Guest Non-Register State';
@@ -40,10 +44,10 @@ export const EVERY_ENTRY_CHECKS: readonly EntryCheck[] = [
     'guest',
     RIP_SECTION,
     'RIP[63:48] are equal (bit 47 may differ), and RIP[63:32] is 0 outside 64-bit mode',
-    ['GUEST_RIP', 'GUEST_CS_AR_BYTES'],
+    ['GUEST_RIP', 'GUEST_CS_AR_BYTES', 'VM_ENTRY_CONTROLS'],
     (v) => {
       const { high } = rip(v);
-      if ((csRights(v) & Rights.L) === 0) return high === 0;
+      if (!isLongModeGuest(v) || (csRights(v) & Rights.L) === 0) return high === 0;
       return high >> 16 === 0 || high >> 16 === -1;
     },
   ),
@@ -60,10 +64,11 @@ export const EVERY_ENTRY_CHECKS: readonly EntryCheck[] = [
   check(
     'guest',
     RIP_SECTION,
-    'RFLAGS.VM is 0 in IA-32e mode',
-    ['GUEST_RFLAGS'],
-    (v) => (rflags(v) & Rflags.VM) === 0,
+    'RFLAGS.VM is 0 in IA-32e mode and in real mode',
+    ['GUEST_RFLAGS', 'VM_ENTRY_CONTROLS', 'GUEST_CR0'],
+    (v) => implies(isVirtual8086Guest(v), !isLongModeGuest(v) && (guestCr0(v) & Cr0.PE) !== 0),
   ),
+  ...VIRTUAL_8086_CHECKS,
   check(
     'guest',
     RIP_SECTION,

@@ -3,14 +3,14 @@
 import { Cr4, Efer, isCanonical, isPatValid, PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
 import { check, type EntryCheck, exitControls, implies } from './check.ts';
 import { ExitControl } from './controls.ts';
-import { isCr0Supported, isCr4Supported, isEferDefined } from './fixed-bits.ts';
+import { CR0_FIXED_1, isCr0Supported, isCr4Supported, isEferDefined } from './fixed-bits.ts';
 
 const HOST_SECTION = 'Checks on Host Control Registers, MSRs, and Segment Registers';
 const SIZE_SECTION = 'Checks Related to Address-Space Size';
 
 export const HOST_CHECKS: readonly EntryCheck[] = [
   check('host', HOST_SECTION, 'CR0 has the fixed bits', ['HOST_CR0'], (v) =>
-    isCr0Supported(v.read('HOST_CR0')),
+    isCr0Supported(v.read('HOST_CR0'), CR0_FIXED_1),
   ),
   check('host', HOST_SECTION, 'CR4 has the fixed bits', ['HOST_CR4'], (v) =>
     isCr4Supported(v.read('HOST_CR4')),

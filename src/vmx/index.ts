@@ -33,7 +33,7 @@ export {
   exitReasonName,
 } from './exit-reasons.ts';
 export { FIELDS, type FieldDefinition, type FieldName, fieldIndex } from './fields.ts';
-export { CR0_FIXED_1, CR4_FIXED_1 } from './fixed-bits.ts';
+export { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits.ts';
 export { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 export { PauseLoopDetector } from './pause-loop.ts';
 export { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';

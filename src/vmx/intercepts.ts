@@ -124,13 +124,17 @@ function stringOperand(
   { addressWidth, segmentOverride }: Instruction,
   isIn: boolean,
 ): Pick<ExitDetails, 'guestLinearAddress' | 'instructionInformation'> {
-  const { state } = owner.processor;
+  const { state, mode } = owner.processor;
   const segment = isIn ? Segment.ES : segmentOverride < 0 ? Segment.DS : segmentOverride;
   const register = state.get64(2 * (isIn ? Gpr.RDI : Gpr.RSI));
-  const offset = addressWidth === 64 ? register : Long.fromBits(register.low, 0);
-  const base = segment < Segment.FS ? Long.ZERO : state.get64(SEGMENT_WORDS[segment].base);
+  const low = addressWidth === 16 ? register.low & 0xffff : register.low;
+  const offset = addressWidth === 64 ? register : Long.fromBits(low, 0);
+  const is64Bit = mode === '64-bit';
+  const hasBase = !is64Bit || segment >= Segment.FS;
+  const base = hasBase ? state.get64(SEGMENT_WORDS[segment].base) : Long.ZERO;
+  const linear = base.add(offset);
   return {
-    guestLinearAddress: base.add(offset),
+    guestLinearAddress: is64Bit ? linear : Long.fromBits(linear.low, 0),
     instructionInformation: addressSizeInformation(addressWidth) | (isIn ? 0 : segment << 15),
   };
 }
@@ -152,7 +156,7 @@ function moveParts(instruction: Instruction): {
 
 const crAccess: Decision = (owner, instruction) => {
   const { special, general, isWrite } = moveParts(instruction);
-  const value = owner.processor.state.get64(2 * general.number);
+  const value = owner.processor.evaluator.operandValue(general);
   if (!crExits(owner, special.number, isWrite, value)) return;
   const type = isWrite ? 0 : 1;
   const qualification = special.number | (type << 4) | (general.number << 8);
@@ -211,7 +215,7 @@ const machineStatus: Decision = (owner, instruction) => {
     return;
   }
   const { evaluator } = owner.processor;
-  const value = evaluator.valueOf(operand).low & 0xffff;
+  const value = evaluator.operandValue(operand).low & 0xffff;
   const kept = value | (shadow & Cr0.PE);
   if (((kept ^ shadow) & mask & STATUS_BITS) === 0) return;
   const isMemory = operand.kind === 'memory';
@@ -230,8 +234,9 @@ const invlpg: Decision = (owner, instruction) => {
   exit(owner, Exit.INVLPG, instruction, address);
 };
 
-const VMX_EXITS: Readonly<Record<string, number>> = {
+const OPERAND_EXITS: Readonly<Record<string, number>> = {
   INVEPT: Exit.INVEPT,
+  INVPCID: Exit.INVPCID,
   INVVPID: Exit.INVVPID,
   VMCLEAR: Exit.VMCLEAR,
   VMLAUNCH: Exit.VMLAUNCH,
@@ -244,12 +249,20 @@ const VMX_EXITS: Readonly<Record<string, number>> = {
   VMXON: Exit.VMON,
 };
 
-/** At any CPL, and before memory is looked at; the qualification is the displacement. */
+/** Compatibility mode does not know them, nor do real and virtual-8086 mode. */
 const vmxInstruction: Decision = (owner, instruction) => {
+  if (instruction.row.protectedOnly === true && owner.processor.mode === 'compatibility') {
+    throw new GuestFault(Vector.UD);
+  }
+  exitWithOperand(owner, instruction);
+};
+
+/** At any CPL, and before memory is looked at; the qualification is the displacement. */
+const exitWithOperand: Decision = (owner, instruction) => {
   const memory = instruction.operands.find((operand) => operand.kind === 'memory');
   const { nextLow, nextHigh } = owner.processor.evaluator;
   const from = memory?.ripRelative ? Long.fromBits(nextLow, nextHigh) : Long.ZERO;
-  owner.exit(VMX_EXITS[instruction.row.mnemonic], {
+  owner.exit(OPERAND_EXITS[instruction.row.mnemonic], {
     qualification: from.add(memory?.displacement ?? Long.ZERO),
     instructionLengthBytes: instruction.lengthBytes,
     instructionInformation: instructionInformation(instruction),
@@ -265,6 +278,9 @@ const DECISIONS: Readonly<Record<Intercept, Decision>> = {
   HLT: ifPrimary(Primary.HLT_EXITING, Exit.HLT),
   INVD: always(Exit.INVD),
   INVLPG: invlpg,
+  INVPCID: (owner, instruction) => {
+    if ((owner.primary & Primary.INVLPG_EXITING) !== 0) exitWithOperand(owner, instruction);
+  },
   IO: io,
   MACHINE_STATUS: machineStatus,
   MONITOR: ifPrimary(Primary.MONITOR_EXITING, Exit.MONITOR_INSTRUCTION),
@@ -288,6 +304,9 @@ const DECISIONS: Readonly<Record<Intercept, Decision>> = {
 /** What comes before the privilege check: #UD, and the exit of MOV DR, alone among exits. */
 const EARLY_DECISIONS: Readonly<Partial<Record<Intercept, Decision>>> = {
   DR_ACCESS: drAccess,
+  INVPCID: (owner) => {
+    if ((owner.secondary & Secondary.ENABLE_INVPCID) === 0) throw new GuestFault(Vector.UD);
+  },
   RDTSCP: rdtscpExists,
 };
 

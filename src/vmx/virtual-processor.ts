@@ -9,19 +9,23 @@ import {
   Blocking,
   type CodeCache,
   type Compiler,
+  Cr0,
   DEVICE,
   type DeliveredEvent,
+  Efer,
   EMPTY_PLATFORM,
   type EventType,
   EventTypes,
   GuestFault,
   type InstructionCosts,
+  loadPdptes,
   OWNER_STOP,
   type Platform,
   Processor,
   type ProcessorStop,
   Rflags,
   returnsBehind,
+  type TranslationPurpose,
   Vector,
   type Virtualization,
   Word,
@@ -29,12 +33,13 @@ import {
 import type { Instruction } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import type { EntryCheck } from './check.ts';
-import { ExitControl, Pin, Primary, Secondary } from './controls.ts';
+import { EntryControl, ExitControl, Pin, Primary, Secondary } from './controls.ts';
 import { ENTRY_CHECKS, failingCheck } from './entry-checks.ts';
 import { EptBit, type EptWalk, walkEpt } from './ept.ts';
 import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
-import { CR0_FIXED_1, CR4_FIXED_1 } from './fixed-bits.ts';
+import { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits.ts';
+import { PDPTES_IN_MEMORY, usesPaePaging } from './guest-register-checks.ts';
 import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 import { decide, decideEarly } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
@@ -112,6 +117,9 @@ const F = {
   PRIMARY: fieldIndex('CPU_BASED_VM_EXEC_CONTROL'),
   SECONDARY: fieldIndex('SECONDARY_VM_EXEC_CONTROL'),
   EXIT_CONTROLS: fieldIndex('VM_EXIT_CONTROLS'),
+  ENTRY_CONTROLS: fieldIndex('VM_ENTRY_CONTROLS'),
+  CR3: fieldIndex('GUEST_CR3'),
+  RFLAGS: fieldIndex('GUEST_RFLAGS'),
   EXCEPTION_BITMAP: fieldIndex('EXCEPTION_BITMAP'),
   PF_MASK: fieldIndex('PAGE_FAULT_ERROR_CODE_MASK'),
   PF_MATCH: fieldIndex('PAGE_FAULT_ERROR_CODE_MATCH'),
@@ -147,6 +155,8 @@ export class VirtualProcessor implements Virtualization {
   /** A physical interrupt waits at the processor this runs on; the host sets and clears it. */
   interruptPending = false;
   private nonRoot = false;
+  /** RFLAGS.VM when guest state was checked last. */
+  private checkedVirtual8086 = false;
   private deadline: number | null = null;
   private readonly costs: VmxCosts;
   /** What the injection at the last entry led to, if it did not complete. */
@@ -227,6 +237,7 @@ export class VirtualProcessor implements Virtualization {
     vmcs.launched = true;
     this.nonRoot = true;
     processor.clock = clock + this.costs.entry;
+    this.followLongMode();
     if (vmcs.stale.has('guest')) processor.stateChanged();
     else processor.mmu.updatePrivilege();
     vmcs.stale.clear();
@@ -295,15 +306,41 @@ export class VirtualProcessor implements Virtualization {
       const failed = failingCheck(ENTRY_CHECKS.host, vmcs);
       if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_HOST, failed);
     }
+    const isVirtual8086 = (vmcs.get32(F.RFLAGS) & Rflags.VM) !== 0;
+    // Segments that were legal may not be so in the other mode.
+    if (isVirtual8086 !== this.checkedVirtual8086) stale.add('guest');
+    this.checkedVirtual8086 = isVirtual8086;
     const failed =
       (stale.has('guest') || stale.has('controls')
         ? failingCheck(ENTRY_CHECKS.guest, vmcs)
-        : null) ?? failingCheck(EVERY_ENTRY_CHECKS, vmcs);
+        : null) ??
+      failingCheck(EVERY_ENTRY_CHECKS, vmcs) ??
+      this.loadPdptes();
     if (failed === null) return null;
     // Only reason and qualification are written; all other information fields stay.
     vmcs.set32(F.EXIT_REASON, Exit.INVALID_STATE | ENTRY_FAILURE);
     vmcs.set64(F.QUALIFICATION, Long.fromInt(failed.qualification));
     return { kind: 'entryFailure', check: failed };
+  }
+
+  /** Without EPT, entry loads the PDPTEs of PAE paging from memory; what fails then, or null. */
+  private loadPdptes(): EntryCheck | null {
+    const hasEpt = (this.secondary & Secondary.ENABLE_EPT) !== 0;
+    if (hasEpt || !usesPaePaging(this.vmcs)) return null;
+    return loadPdptes(this.processor, this.vmcs.get32(F.CR3)) ? null : PDPTES_IN_MEMORY;
+  }
+
+  /** EFER without "load IA32_EFER": LMA follows the guest's mode, LME too if paging is on. */
+  private followLongMode(): void {
+    const { words } = this.processor.state;
+    const controls = this.vmcs.get32(F.ENTRY_CONTROLS);
+    if ((controls & EntryControl.LOAD_IA32_EFER) !== 0) return;
+    const isPaging = (words[Word.CR0] & Cr0.PG) !== 0;
+    const followers = isPaging ? Efer.LMA | Efer.LME : Efer.LMA;
+    const old = words[Word.EFER];
+    const isLong = (controls & EntryControl.IA32E_MODE) !== 0;
+    words[Word.EFER] = isLong ? old | followers : old & ~followers;
+    if (words[Word.EFER] !== old) this.vmcs.stale.add('guest');
   }
 
   private failValid(error: number, check: EntryCheck | null): EntryOutcome {
@@ -338,6 +375,7 @@ export class VirtualProcessor implements Virtualization {
   private recordExit(reason: number, details: ExitDetails): void {
     const { vmcs, processor } = this;
     const { interruption } = details;
+    this.recordLongMode();
     vmcs.set32(F.EXIT_REASON, reason);
     vmcs.set64(F.QUALIFICATION, details.qualification ?? Long.ZERO);
     vmcs.set32(F.EXIT_INTR_INFO, interruption === undefined ? 0 : interruption.information | VALID);
@@ -354,6 +392,15 @@ export class VirtualProcessor implements Virtualization {
     }
     processor.delivering = null;
     vmcs.set32(F.ENTRY_INTR_INFO, vmcs.get32(F.ENTRY_INTR_INFO) & ~VALID);
+  }
+
+  /** Exits make "IA-32e mode guest" what EFER.LMA is. */
+  private recordLongMode(): void {
+    const { vmcs } = this;
+    const old = vmcs.get32(F.ENTRY_CONTROLS);
+    const isActive = (this.processor.state.words[Word.EFER] & Efer.LMA) !== 0;
+    const controls = isActive ? old | EntryControl.IA32E_MODE : old & ~EntryControl.IA32E_MODE;
+    if (controls !== old) vmcs.set32(F.ENTRY_CONTROLS, controls);
   }
 
   private isTimerExpired(): boolean {
@@ -413,7 +460,7 @@ export class VirtualProcessor implements Virtualization {
   translate(
     gpa: number,
     access: AccessKind,
-    purpose: 'final' | 'walk',
+    purpose: TranslationPurpose,
     linearLow: number,
     linearHigh: number,
   ): number {
@@ -430,7 +477,7 @@ export class VirtualProcessor implements Virtualization {
     walk: Exclude<EptWalk, { kind: 'mapped' }>,
     gpa: number,
     access: AccessKind,
-    purpose: 'final' | 'walk',
+    purpose: TranslationPurpose,
     linear: Long,
   ): never {
     // As a fault would push it; during delivery RF is already as the push would have had it.
@@ -439,8 +486,10 @@ export class VirtualProcessor implements Virtualization {
       this.exit(Exit.EPT_MISCONFIG, { guestPhysicalAddress: gpa });
     }
     const isFinal = purpose === 'final' ? 1 << 8 : 0;
+    // PDPTEs are loaded for no linear address.
+    const isLinear = purpose === 'pdptes' ? 0 : LINEAR_VALID;
     const qualification =
-      (1 << access) | (walk.rights << 3) | LINEAR_VALID | isFinal | this.nmiUnblocking;
+      (1 << access) | (walk.rights << 3) | isLinear | isFinal | this.nmiUnblocking;
     return this.exit(Exit.EPT_VIOLATION, {
       qualification: Long.fromInt(qualification),
       guestPhysicalAddress: gpa,
@@ -463,10 +512,15 @@ export class VirtualProcessor implements Virtualization {
   /** Host-owned bits keep their value; clearing a bit that VMX operation fixes to 1 faults. */
   writeControl(number: number, real: Long, written: Long): Long {
     const mask = this.vmcs.get64(number === 0 ? F.CR0_MASK : F.CR4_MASK);
-    const fixed = number === 0 ? CR0_FIXED_1 : CR4_FIXED_1;
+    const fixed = number === 0 ? this.fixedCr0 : CR4_FIXED_1;
     const result = real.and(mask).or(written.and(mask.not()));
     if ((result.low & fixed) !== fixed) throw new GuestFault(Vector.GP, 0);
     return result;
+  }
+
+  private get fixedCr0(): number {
+    const isFree = (this.secondary & Secondary.UNRESTRICTED_GUEST) !== 0;
+    return isFree ? UNRESTRICTED_CR0_FIXED_1 : CR0_FIXED_1;
   }
 
   timeStamp(clock: number): Long {

@@ -28,7 +28,7 @@ function lines(kind: string): (readonly [written: string, source: string])[] {
   const written = blocks(kind)
     .join('')
     .trimEnd()
-    .replace(/\n(?=%end)/g, '\\n');
+    .replace(/\n(?=%end)|(?<=^bits \d+)\n/gm, '\\n');
   return written
     .split('\n')
     .map((line) => [line, `bits 64\n${line.replace('\\n', '\n')}\nx:\ny equ 4\n`]);

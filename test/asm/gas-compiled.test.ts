@@ -31,7 +31,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
       __asm__ volatile("out{b %0, $0xe9| 0xe9, %0}" : : "a"(*text));
     }`,
   'data of all kinds': `
-    char a = 'x'; short b[3] = { 1, -2, 3 }; long c = 0x123456789abcdef; int zero[100];
+    char a = 'x'; short b[3] = { 1, -2, 3 }; long c = (long)0x123456789abcdef; int zero[100];
     static long hidden = 5; int uninitialized; const char text[] = "hello\\001\\377 world";
     struct { char c; long *p; int i; } s = { 1, &c, 7 };
     long sum(void) { return a + b[1] + c + zero[5] + hidden++ + uninitialized + s.i + text[2]; }`,
@@ -48,8 +48,12 @@ const PROGRAMS: Readonly<Record<string, string>> = {
     void halt(void) { for (;;) __asm__ volatile("cli; hlt"); }`,
   arithmetic: `
     unsigned long mix(unsigned long x, int s, short h, signed char b) {
-      x ^= x >> 33; x *= 0xff51afd7ed558ccdUL; x = (x << 13) | (x >> 51);
+      x ^= x >> 13; x *= (unsigned long)0xff51afd7ed558ccdULL; x = (x << 13) | (x >> 19);
+      #ifdef __x86_64__
       __int128 wide = (__int128)x * s; x += (unsigned long)(wide >> 64);
+      #else
+      long long wide = (long long)x * s; x += (unsigned long)(wide >> 32);
+      #endif
       return x / 10 + x % 3 + h * 5 + b + (x > 5 ? s : h) + (s / h);
     }
     int compare(const char *a, const char *b, int n) {
@@ -58,6 +62,41 @@ const PROGRAMS: Readonly<Record<string, string>> = {
     }
     void clear(char *p, long n) { while (n-- > 0) *p++ = 0; }`,
 };
+
+/** Arithmetic and loops that gcc makes SSE2 of. */
+const FLOATING_POINT = `
+  typedef long i64; typedef unsigned long u64; typedef unsigned char u8;
+  typedef struct { double a[4]; float b[4]; int c[8]; } S;
+  double dot(const double *a, const double *b, int n) {
+    double s = 0; for (int i = 0; i < n; i++) s += a[i] * b[i]; return s;
+  }
+  void copy(S *d, const S *s) { *d = *s; }
+  int total(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }
+  void mix(u8 *a, const u8 *b, int n) { for (int i = 0; i < n; i++) a[i] += b[i] * 3; }
+  double from(i64 x, u64 y, int z, unsigned w, float f) { return (double)x + y + z + w + f; }
+  i64 to(double d, float f) { return (i64)d + (u64)d + (int)f + (unsigned)d; }
+  int compare(double a, double b) {
+    return (a < b) + (a <= b) * 2 + (a == b) * 4 + (a != b) * 8 + __builtin_isnan(a) * 16;
+  }
+  double larger(double a, double b) { return a > b ? a : b; }
+  double root(double a, double b) { return __builtin_copysign(__builtin_sqrt(a), b); }
+  void scale(float *a, int n, float k) {
+    for (int i = 0; i < n; i++) a[i] = a[i] * k + 1.0f / a[i];
+  }
+  void widen(double *d, const int *a, int n) { for (int i = 0; i < n; i++) d[i] = a[i] * 0.5; }
+  void narrow(int *d, const float *a, int n) { for (int i = 0; i < n; i++) d[i] = a[i]; }
+  int above(const unsigned short *a, int n) {
+    int c = 0; for (int i = 0; i < n; i++) c += a[i] > 100; return c;
+  }
+  int distance(const u8 *a, const u8 *b, int n) {
+    int s = 0; for (int i = 0; i < n; i++) s += __builtin_abs(a[i] - b[i]); return s;
+  }
+  void most(short *a, const short *b, int n) {
+    for (int i = 0; i < n; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+  }
+  u64 products(const unsigned *a, const unsigned *b, int n) {
+    u64 s = 0; for (int i = 0; i < n; i++) s += (u64)a[i] * b[i]; return s;
+  }`;
 
 const OPTIONS = [
   '-O2',
@@ -69,28 +108,55 @@ const OPTIONS = [
   '-O3 -fcf-protection',
 ];
 
+/** The same for 32-bit code. */
+const OPTIONS_32 = [
+  '-O2',
+  '-O0',
+  '-Os',
+  '-O2 -masm=intel',
+  '-Os -masm=intel',
+  '-O3 -march=haswell',
+  '-O2 -g',
+].map((options) => `-m32 -fno-pic ${options}`);
+
 describe('gcc -S', () => {
   beforeEach((context) => {
     if (reason !== null) context.skip(reason);
   });
 
-  test.each(OPTIONS)('with %s', (options) => {
-    const flags = ['-mgeneral-regs-only', '-ffreestanding', '-fno-stack-protector'];
-    const sources = Object.values(PROGRAMS).map((input) =>
-      execFileSync('gcc', ['-S', '-xc', ...options.split(' '), ...flags, '-o', '-', '-'], {
+  test.each([...OPTIONS, ...OPTIONS_32])('with %s', (options) => {
+    compare(PROGRAMS, ['-mgeneral-regs-only', ...options.split(' ')]);
+  });
+
+  test.each(['-O0', '-O2', '-O3', '-Os', '-O0 -masm=intel', '-O3 -masm=intel'])(
+    'of floating point with %s',
+    (options) => {
+      const flags = ['-fno-math-errno', '-ffp-contract=off'];
+      compare({ 'floating point': FLOATING_POINT }, [...flags, ...options.split(' ')]);
+    },
+  );
+});
+
+function compare(programs: Readonly<Record<string, string>>, options: readonly string[]): void {
+  const flags = ['-ffreestanding', '-fno-stack-protector'];
+  // Nothing in what gcc writes says that it is for 32-bit code.
+  const head = options.includes('-m32') ? '.code32\n' : '';
+  const sources = Object.values(programs).map(
+    (input) =>
+      head +
+      execFileSync('gcc', ['-S', '-xc', ...options, ...flags, '-o', '-', '-'], {
         input,
         encoding: 'utf8',
       }),
+  );
+  const results = runGnu(sources.map((source) => [source]));
+  for (const [i, name] of Object.keys(programs).entries()) {
+    const assembled = assemble({ name: `${name}.s`, text: sources[i] as string });
+    const errors = assembled.kind === 'errors' ? assembled.errors.map(formatDiagnostic) : [];
+    expect(errors.join('\n')).toBe('');
+    const bytes = assembled.kind === 'ok' ? hex(assembled.bytes) : '';
+    expect(`${name}: ${bytes}`).toBe(
+      `${name}: ${hex(results[i]?.bytes ?? new Uint8Array(0))}${results[i]?.messages}`,
     );
-    const results = runGnu(sources.map((source) => [source]));
-    for (const [i, name] of Object.keys(PROGRAMS).entries()) {
-      const assembled = assemble({ name: `${name}.s`, text: sources[i] as string });
-      const errors = assembled.kind === 'errors' ? assembled.errors.map(formatDiagnostic) : [];
-      expect(errors.join('\n')).toBe('');
-      const bytes = assembled.kind === 'ok' ? hex(assembled.bytes) : '';
-      expect(`${name}: ${bytes}`).toBe(
-        `${name}: ${hex(results[i]?.bytes ?? new Uint8Array(0))}${results[i]?.messages}`,
-      );
-    }
-  });
-});
+  }
+}

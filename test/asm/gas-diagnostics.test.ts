@@ -18,8 +18,17 @@ function messages(text: string): string[] {
 test.each([
   ['nop\n  mvo %rax, %rbx', "2:3: unknown instruction 'mvo' (mov)"],
   ['movlq %eax, %rbx', "1:1: unknown instruction 'movlq' (movl)"],
-  ['.code32', '1:1: 32-bit code is not supported (.code64)'],
-  ['.code16', '1:1: 16-bit code is not supported (.code64)'],
+  ['.code32\nmovq $5, %rax', "2:1: register 'rax' exists in 64-bit mode only"],
+  ['.code32\nmovl x(%rip), %eax', '2:8: addresses relative to RIP exist in 64-bit mode only'],
+  ['.code32\nmovabs $5, %eax', "2:1: 'movabs' does not exist in 32-bit code (mov)"],
+  ['.code32\njmpl x', '2:1: a jump to a place has no suffix'],
+  ['.code32\ndata32 nop', "2:1: prefix 'data32' says what 32-bit code is"],
+  ['.code32\nrex nop', '2:5: REX exists in 64-bit mode only'],
+  [
+    '.code16\nmovw (%bx,%bp), %ax',
+    '2:11: this register cannot be the index of an address (%si or %di)',
+  ],
+  ['.code16\nmovw (%sp), %ax', '2:7: this register cannot be the base of an address (%bx or %bp)'],
   ['.uleb128 5', "1:1: '.uleb128' is not supported"],
   ['.altmacro', "1:1: '.altmacro' is not supported"],
   ['.aling 4', "1:1: unknown directive '.aling' (.align)"],
@@ -31,7 +40,7 @@ test.each([
     'movl %rax, %ebx',
     '1:1: invalid combination of instruction and operands (MOV r/m32, r32, MOV r32, r/m32, MOV r32, imm32, MOV r/m32, imm32, MOV r32, Sreg)',
   ],
-  ['mov %xmm0, %rax', "1:5: register 'xmm0' is not supported here"],
+  ['mov %ymm0, %rax', "1:5: register 'ymm0' is not supported here"],
   ['mov %foo, %rax', "1:5: there is no register 'foo'"],
   [
     'mov (%rax,%rsp), %eax',

@@ -33,6 +33,11 @@ function scriptFor(sources: readonly string[]): string {
   return ['SECTIONS {', '  . = 0;', ...lines, rest, '}', ''].join('\n');
 }
 
+/** A source that begins with 16- or 32-bit code is one for `as --32`. */
+function isNarrow(source: string): boolean {
+  return /^\s*\.code(16|32)/.test(source);
+}
+
 /** Assemble and link each program, which is one source or several. */
 export function runGnu(programs: readonly (readonly string[])[]): GnuResult[] {
   const folder = mkdtempSync(join(tmpdir(), 'vmxlab-gas-'));
@@ -44,9 +49,12 @@ export function runGnu(programs: readonly (readonly string[])[]): GnuResult[] {
         return `in${i}.${j}.o`;
       });
       writeFileSync(join(folder, `script${i}.ld`), scriptFor(sources));
+      const machine = sources.some(isNarrow) ? '-m elf_i386' : '';
       const steps = [
-        ...sources.map((_, j) => `as --64 -o in${i}.${j}.o in${i}.${j}.s`),
-        `ld -T script${i}.ld -e 0 --oformat binary -o out${i}.bin ${objects.join(' ')}`,
+        ...sources.map(
+          (source, j) => `as ${isNarrow(source) ? '--32' : '--64'} -o in${i}.${j}.o in${i}.${j}.s`,
+        ),
+        `ld ${machine} -T script${i}.ld -e 0 --oformat binary -o out${i}.bin ${objects.join(' ')}`,
       ];
       return `( ${steps.join(' && ')} ) 2> messages${i}.txt`;
     });

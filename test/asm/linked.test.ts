@@ -37,6 +37,19 @@ test.each([
   expect(bytesOf(files)).toBe('e801000000f401ffc3');
 });
 
+test('NASM in 32-bit code', () => {
+  const files = {
+    'a.asm': 'bits 32\nextern twice\ncall twice\njmp 8:twice\ndd twice',
+    'b.asm': `bits 32\n${NASM_LIBRARY}`,
+  };
+  // call +11 over the far jump and the number; both have the address 10h.
+  expect(bytesOf(files)).toBe('e80b000000ea100000000800' + '10000000' + '01ffc3');
+});
+
+test('code sizes end with their files', () => {
+  expect(bytesOf({ 'a.s': '.code16\nmov $1, %eax', 'b.s': 'push %rax' })).toBe('66b80100000050');
+});
+
 const LINKED: readonly (readonly [name: string, files: Readonly<Record<string, string>>])[] = [
   ['constants', { 'a.s': 'mov $five, %eax\n.byte five', 'b.s': '.globl five\nfive = 5' }],
   [
@@ -61,6 +74,20 @@ const LINKED: readonly (readonly [name: string, files: Readonly<Record<string, s
   [
     'a common symbol that is defined',
     { 'a.s': '.comm x, 4, 4\nmov x(%rip), %eax', 'b.s': '.data\n.globl x\nx: .long 5' },
+  ],
+  [
+    '32-bit code',
+    {
+      'a.s': '.code32\ncall f\nmov $x, %eax\nmov x, %ecx\n.long f, x\nljmp $8, $f',
+      'b.s': '.code32\n.globl f, x\nnop\nf: lea x(,%eax,4), %edx\njmp f\n.data\nx: .long f',
+    },
+  ],
+  [
+    '16-bit code',
+    {
+      'a.s': '.code16\ncall f\nmov $x, %ax\nmov x, %cx\n.word f, x\nljmpl $8, $f\nljmp $8, $f',
+      'b.s': '.code16\n.globl f, x\nnop\nf: lea x(%bx), %dx\njz f\njmp f\n.data\nx: .word f',
+    },
   ],
   [
     'three files',

@@ -32,6 +32,7 @@ vms:
     defines: { UNUSED: 5 }
     kvm: { ple_window: 8192, kick_yields: false }
   - { name: hello, program: guest-programs/hello.asm, pin: ["2"] }
+  - { name: boot, program: guest-programs/multiboot-hello.asm, append: a b, modules: [exit.asm c] }
 hogs: [{ count: 2, nice: 5, pin: "1" }]
 limits: { time: 2ms, instructions: 3M }
 `;
@@ -45,6 +46,7 @@ beforeAll(() => {
   folder = folderWith({
     'loop.asm': "bits 64\nmov al, 'x'\nout 0xe9, al\nspin: jmp spin\n",
     'pause.asm': 'bits 64\nspin: pause\njmp spin\n',
+    'reset.asm': 'bits 64\nmov al, 0xfe\nout 0x64, al\n',
     'exit.asm': 'bits 64\nmov al, VALUE\nout 0xf4, al\n',
     'asleep.asm': 'bits 64\nsti\nhlt\n',
     'missing.asm': 'bits 64\njmp $ + 0x4000000\n',
@@ -97,6 +99,7 @@ const CODES: readonly (readonly [
     'VM entry failed: vCPU 0: VM entry failed with 0x80000021',
     './no-entry.mjs',
   ],
+  [16, 'run reset.asm', 'Reset: vCPU 0 reset the machine, by port 0x64.', null],
   [14, 'run halt.asm', 'KVM internal error: vCPU 0: no.', './no-exit.mjs'],
   // (value << 1) | 1, as under QEMU's isa-debug-exit.
   [1, 'run exit.asm -DVALUE=0', 'Exited with 1: vCPU 0 wrote 0 to the exit port', null],

@@ -204,7 +204,7 @@ describe('help', () => {
 test('completion in bash', async () => {
   const cases: Readonly<Record<string, readonly string[]>> = {
     'vmxlab ': ['run', 'asm', 'disasm', 'exits', 'schema', 'completion'],
-    'vmxlab run --m': ['--machine', '--memory', '--max-instructions'],
+    'vmxlab run --m': ['--machine', '--memory', '--module', '--max-instructions'],
     // Nothing of ours: bash goes on with its own completion of file names.
     'vmxlab run tin': [],
   };

@@ -35,89 +35,95 @@ function imageOf(bytes: Uint8Array): ElfImage {
 const DWARF = ['-gdwarf-3', '-gdwarf-4', '-gdwarf-5'];
 
 /** Programs, each at another version of DWARF and another level. */
-const BUILDS = C_PROGRAMS.slice(0, 4).map(
-  (program, i) => [program, DWARF[i % 3], ['-O0', '-O2', '-Os', '-Og'][i]] as const,
+const BUILDS = ([64, 32] as const).flatMap((bits) =>
+  C_PROGRAMS.slice(0, bits === 64 ? 4 : 3).map(
+    (program, i) => [program, DWARF[i % 3], ['-O0', '-O2', '-Os', '-Og'][i], bits] as const,
+  ),
 );
 
-describe.skipIf(noTools !== null).each(BUILDS)('%s %s %s', (program, dwarf, level) => {
-  let file = '';
-  let symbols = SymbolMap.EMPTY;
-  let addresses: number[] = [];
+describe.skipIf(noTools !== null).each(BUILDS)(
+  '%s %s %s, %i bits',
+  (program, dwarf, level, bits) => {
+    let file = '';
+    let symbols = SymbolMap.EMPTY;
+    let addresses: number[] = [];
 
-  beforeAll(async () => {
-    file = await buildGuest(folder, program, [dwarf, level]);
-    const image = imageOf(readFileSync(file));
-    symbols = SymbolMap.ofElf(image);
-    addresses = codeOf(image).flatMap(({ address, bytes }) =>
-      Array.from(bytes, (_, i) => address.toNumber() + i),
-    );
-  });
-
-  const nameOf = (address: number) => symbols.nameOf(Long.fromNumber(address));
-
-  test('symbols with sizes are those of nm', async () => {
-    const printed = await printedBy('nm', ['-S', '--defined-only', file]);
-    const lines = [...printed.matchAll(/^([\da-f]{16}) ([\da-f]{16}) \w (\S+)$/gm)];
-    expect(lines.length).toBeGreaterThan(5);
-    for (const [, value, size, name] of lines) {
-      const start = Number.parseInt(value, 16);
-      const last = Number.parseInt(size, 16) - 1;
-      expect(nameOf(start)?.symbol).toBe(name);
-      if (last > 0) expect(nameOf(start + last)?.symbol).toBe(`${name}+0x${last.toString(16)}`);
-    }
-  });
-
-  test('lines are those of addr2line', () => {
-    const input = addresses.map((address) => `0x${address.toString(16)}\n`).join('');
-    const printed = execFileSync('addr2line', ['-e', file], { input, encoding: 'utf8' });
-    const theirs = printed
-      .trimEnd()
-      .split('\n')
-      .map((line) => line.replace(/ \(discriminator \d+\)$/, '').replace(/^.*\//, ''));
-    expect(theirs.filter((line) => /\.[ch]:\d+$/.test(line)).length).toBeGreaterThan(300);
-    const different = addresses.flatMap((address, i) => {
-      const name = nameOf(address);
-      // Between functions there are no names, and so no lines either.
-      if (name === null) return [];
-      const ours = name.source?.replace(/^.*\//, '') ?? null;
-      const expected = theirs[i].includes('?') ? null : theirs[i];
-      return ours === expected ? [] : [`${address.toString(16)}: ${ours}, not ${expected}`];
+    beforeAll(async () => {
+      file = await buildGuest(folder, program, [dwarf, level], bits);
+      const image = imageOf(readFileSync(file));
+      symbols = SymbolMap.ofElf(image);
+      addresses = codeOf(image).flatMap(({ address, bytes }) =>
+        Array.from(bytes, (_, i) => address.toNumber() + i),
+      );
     });
-    expect(different).toEqual([]);
-    const nameless = addresses.filter((address) => nameOf(address) === null);
-    expect(nameless.length).toBeLessThan(addresses.length / 5);
-  });
 
-  test('a disassembly has the labels and instructions of objdump', async () => {
-    const printed = await printedBy('objdump', ['-d', '--insn-width=15', file]);
-    const { stdout } = await vmxlab(folder, ['disasm', file]);
-    const all = (text: string, pattern: RegExp) =>
-      [...text.matchAll(pattern)].map(([, address, rest]) => `${address} ${rest}`);
-    const labels = all(printed, /^0*([\da-f]+) <(\S+)>:$/gm);
-    expect(all(stdout, /^0*([\da-f]+) <(\S+)>:$/gm)).toEqual(labels);
-    expect(labels.length).toBeGreaterThan(5);
-    const instructions = all(printed, /^ *([\da-f]+):\t((?:[\da-f]{2} )+)/gm).map((line) => {
-      const [address, ...bytes] = line.trim().split(' ');
-      return `${address} ${bytes.join('').toUpperCase()}`;
+    const nameOf = (address: number) => symbols.nameOf(Long.fromNumber(address));
+
+    test('symbols with sizes are those of nm', async () => {
+      const printed = await printedBy('nm', ['-S', '--defined-only', file]);
+      const lines = [...printed.matchAll(/^([\da-f]{8,16}) ([\da-f]{8,16}) \w (\S+)$/gm)];
+      expect(lines.length).toBeGreaterThan(5);
+      for (const [, value, size, name] of lines) {
+        const start = Number.parseInt(value, 16);
+        const last = Number.parseInt(size, 16) - 1;
+        expect(nameOf(start)?.symbol).toBe(name);
+        if (last > 0) expect(nameOf(start + last)?.symbol).toBe(`${name}+0x${last.toString(16)}`);
+      }
     });
-    expect(all(stdout, /^0*([\da-f]+) {2}([\dA-F]+) /gm)).toEqual(instructions);
-  });
 
-  test('broken debug information is no obstacle', () => {
-    const bytes = readFileSync(file);
-    const printed = execFileSync('readelf', ['-SW', file], { encoding: 'utf8' });
-    const range = /\.debug_line\s+PROGBITS\s+\w+ (\w+) (\w+)/.exec(printed) ?? [];
-    const [offset, size] = range.slice(1).map((digits) => Number.parseInt(digits, 16));
-    const chance = new Prng(1);
-    const [first] = addresses;
-    for (let i = 0; i < 100; i++) {
-      const copy = Uint8Array.from(bytes);
-      for (let j = 0; j < 3; j++) copy[offset + chance.below(size)] = chance.below(256);
-      const name = SymbolMap.ofElf(imageOf(copy)).nameOf(Long.fromNumber(first));
-      expect(name?.symbol).toBe(nameOf(first)?.symbol);
-    }
-  });
-});
+    test('lines are those of addr2line', () => {
+      const input = addresses.map((address) => `0x${address.toString(16)}\n`).join('');
+      const printed = execFileSync('addr2line', ['-e', file], { input, encoding: 'utf8' });
+      const theirs = printed
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.replace(/ \(discriminator \d+\)$/, '').replace(/^.*\//, ''));
+      expect(theirs.filter((line) => /\.[ch]:\d+$/.test(line)).length).toBeGreaterThan(300);
+      const different = addresses.flatMap((address, i) => {
+        const name = nameOf(address);
+        // Between functions there are no names, and so no lines either.
+        if (name === null) return [];
+        const ours = name.source?.replace(/^.*\//, '') ?? null;
+        const expected = theirs[i].includes('?') ? null : theirs[i];
+        return ours === expected ? [] : [`${address.toString(16)}: ${ours}, not ${expected}`];
+      });
+      expect(different).toEqual([]);
+      const nameless = addresses.filter((address) => nameOf(address) === null);
+      expect(nameless.length).toBeLessThan(addresses.length / 5);
+    });
+
+    test('a disassembly has the labels and instructions of objdump', async () => {
+      const printed = await printedBy('objdump', ['-d', '--insn-width=15', file]);
+      const { stdout } = await vmxlab(folder, ['disasm', file]);
+      const all = (text: string, pattern: RegExp) =>
+        [...text.matchAll(pattern)].map(([, address, rest]) => `${address} ${rest}`);
+      // What stands before the first symbol, a multiboot header, has no name of its own.
+      const labels = all(printed, /^0*([\da-f]+) <([^\s-]+)>:$/gm);
+      expect(all(stdout, /^0*([\da-f]+) <(\S+)>:$/gm)).toEqual(labels);
+      expect(labels.length).toBeGreaterThan(5);
+      const instructions = all(printed, /^ *([\da-f]+):\t((?:[\da-f]{2} )+)/gm).map((line) => {
+        const [address, ...bytes] = line.trim().split(' ');
+        return `${address} ${bytes.join('').toUpperCase()}`;
+      });
+      expect(all(stdout, /^0*([\da-f]+) {2}([\dA-F]+) /gm)).toEqual(instructions);
+    });
+
+    test('broken debug information is no obstacle', () => {
+      const bytes = readFileSync(file);
+      const printed = execFileSync('readelf', ['-SW', file], { encoding: 'utf8' });
+      const range = /\.debug_line\s+PROGBITS\s+\w+ (\w+) (\w+)/.exec(printed) ?? [];
+      const [offset, size] = range.slice(1).map((digits) => Number.parseInt(digits, 16));
+      const chance = new Prng(1);
+      const [first] = addresses;
+      for (let i = 0; i < 100; i++) {
+        const copy = Uint8Array.from(bytes);
+        for (let j = 0; j < 3; j++) copy[offset + chance.below(size)] = chance.below(256);
+        const name = SymbolMap.ofElf(imageOf(copy)).nameOf(Long.fromNumber(first));
+        expect(name?.symbol).toBe(nameOf(first)?.symbol);
+      }
+    });
+  },
+);
 
 const CRASH = `
 static const char *const words[] = {"one ", "two\\n"};

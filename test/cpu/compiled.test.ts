@@ -8,8 +8,8 @@ import {
   decode,
   effectsOf,
   type Instruction,
-  ROWS,
   type Row,
+  rowsIn,
   syntax,
 } from '../../src/isa/index.ts';
 import { Prng } from '../../src/sim/index.ts';
@@ -36,7 +36,7 @@ const STATES_PER_ENCODING = 6;
 function decodeAll(code: Uint8Array): Instruction[] {
   const instructions: Instruction[] = [];
   for (let at = 0; at < code.length; ) {
-    const decoded = decode(code, at, code.length);
+    const decoded = decode(code, at, code.length, 64);
     if (decoded.kind !== 'instruction') throw new Error(`${hex(code)}: ${decoded.kind}`);
     instructions.push(decoded.instruction);
     at += decoded.instruction.lengthBytes;
@@ -101,7 +101,7 @@ describe('every row', () => {
   const runs = { all: 0, compiled: 0 };
 
   beforeAll(() => {
-    const rows = ROWS.filter(({ encodeOnly }) => !encodeOnly);
+    const rows = rowsIn(64).filter(({ encodeOnly }) => !encodeOnly);
     for (const [seed, row] of rows.entries()) compare(row, new Prng(seed));
   });
 
@@ -110,7 +110,8 @@ describe('every row', () => {
       const code = randomEncoding(row, prng, INTO_WINDOW);
       const [instruction] = decodeAll(code) as [Instruction];
       const { calls, repeats, raises } = effectsOf(instruction);
-      const isGuarded = row.privilege !== undefined || row.intercept !== undefined;
+      const { privilege, intercept, unit } = row;
+      const isGuarded = (privilege ?? intercept ?? unit) !== undefined;
       const isSimple = calls.length + raises.length === 0 && !repeats && !isGuarded;
       let compiled = 0;
       for (let state = 0; state < STATES_PER_ENCODING; state++) {
@@ -216,7 +217,7 @@ describe('programs', () => {
 
   test('random straight lines', () => {
     const prng = new Prng(4);
-    const rows = ROWS.filter(({ encodeOnly, cost }) => !encodeOnly && cost !== 'branch');
+    const rows = rowsIn(64).filter(({ encodeOnly, cost }) => !encodeOnly && cost !== 'branch');
     const wrong: string[] = [];
     for (let n = 0; n < 150; n++) {
       const lines = Array.from({ length: 12 }, () =>

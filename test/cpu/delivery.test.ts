@@ -462,7 +462,7 @@ describe('IRETQ', () => {
     ['SS of DPL 0 for CPL 3', frame({ ...USER, ss: 0x13 }), 13, 0x10],
     ['SS with another RPL', frame({ ...USER, ss: 0x18 }), 13, 0x18],
     ['code in SS', frame({ ss: 8 }), 13, 8],
-    ['SS not present', frame({ ss: SPARE }), 12, SPARE],
+    ['SS not present', frame({ ss: SPARE }), 11, SPARE],
     ['a stack that is not mapped', `mov rsp, ${UNMAPPED}\nhere: iretq`, 14, 0],
     ['a stack that is not canonical', 'mov rsp, 1 << 47\nhere: iretq', 12, 0],
   ])('%s: vector %i, code %i', (_what, source, vector, errorCode) => {

@@ -13,6 +13,7 @@ const FLAT = 0xffffffff;
 /** Access rights: 64-bit code and data, flat, accessed, of DPL 0 and 3. */
 const KERNEL = { CS: 0xa09b, SS: 0xc093 };
 const USER = { CS: 0xa0fb, SS: 0xc0f3 };
+const COMPATIBLE_CODE = 0xc0fb;
 
 const hex = (digits: string) => Long.fromString(digits, true, 16);
 
@@ -143,7 +144,6 @@ describe('SYSRET to 64-bit mode', () => {
     ['a target that is not canonical', 0, SYSRET, '800000000000', '#GP(0)'],
     ['a target that is not canonical', 0, SYSRET, 'ffff7fffffffffff', '#GP(0)'],
     ['a target in the upper half', 0, SYSRET, 'ffff800000000000', ''],
-    ['to compatibility mode', 0, 'db 0x0f, 0x07', '1000', 'notImplemented'],
     ['to compatibility mode at CPL 3', 3, 'db 0x0f, 0x07', '1000', '#GP(0)'],
   ])('%s, CPL %i, %s, %s', (_what, cpl, source, rcx, outcome) => {
     const bench = fastBench(cpl, { rcx: hex(rcx) });
@@ -151,6 +151,15 @@ describe('SYSRET to 64-bit mode', () => {
     expect(bench.execute(source) ?? '').toBe(outcome);
     if (outcome !== '') expect(segments(bench)).toEqual(before);
   });
+});
+
+test('SYSRET to compatibility mode', () => {
+  const bench = fastBench(0, { rcx: hex('123400001000'), r11: Long.fromInt(0x246) });
+  expect(bench.execute('db 0x0f, 0x07')).toBe(null);
+  // 32 bits of RCX; CS is as STAR says, SS 8 above.
+  expect(bench.values('rip', 'rsp', 'rflags')).toEqual([0x1000, STACK, 0x246]);
+  expect(segments(bench)).toEqual([0x23, COMPATIBLE_CODE, 0x2b, USER.SS]);
+  expect(bench.cpl).toBe(3);
 });
 
 describe('SYSENTER', () => {
@@ -210,8 +219,12 @@ describe('SYSEXIT to 64-bit mode', () => {
     if (fault !== '') expect([...segments(bench), bench.bare.get('rsp')]).toEqual(before);
   });
 
-  test('to compatibility mode stops the run', () => {
-    expect(fastBench(0, canonical).execute('db 0x0f, 0x35')).toBe('notImplemented');
+  test('to compatibility mode', () => {
+    const bench = fastBench(0, canonical);
+    expect(bench.execute('db 0x0f, 0x35')).toBe(null);
+    expect(bench.values('rip', 'rsp')).toEqual([0x400000, 0xfffff000]);
+    // 16 and 24 above IA32_SYSENTER_CS.
+    expect(segments(bench)).toEqual([0x23, COMPATIBLE_CODE, 0x2b, USER.SS]);
   });
 });
 

@@ -61,7 +61,7 @@ describe('recorded silicon', () => {
 /** Class, disassembly and bytes of a case. */
 function nameOf({ c, d, b }: SiliconCase): string {
   const code = Buffer.from(b, 'hex');
-  const decoded = decode(code, 0, code.length);
+  const decoded = decode(code, 0, code.length, 64);
   const ours =
     decoded.kind === 'instruction' ? format(decoded.instruction, Long.ZERO) : decoded.kind;
   return `${c}: ${d ?? 'no instruction'} [${b}], here ${ours}`;

@@ -68,7 +68,7 @@ const CASES: readonly (readonly [bytes: string, text: string, effects: string])[
 describe('effectsOf', () => {
   test.each(CASES)('%s %s', (bytes, _text, expected) => {
     const code = Uint8Array.from(bytes.split(' '), (byte) => Number.parseInt(byte, 16));
-    const decoded = decode(code, 0, code.length);
+    const decoded = decode(code, 0, code.length, 64);
     if (decoded.kind !== 'instruction') throw new Error(decoded.kind);
     expect(textOf(effectsOf(decoded.instruction))).toBe(expected);
   });

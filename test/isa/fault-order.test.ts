@@ -3,13 +3,15 @@
 
 import { describe, expect, test } from 'vitest';
 import {
+  CODE_SIZES,
+  type CodeSize,
   type Domain,
   decode,
   Gpr,
   type Instruction,
   type Operand,
-  ROWS,
   type Row,
+  rowsIn,
   syntax,
   type Width,
 } from '../../src/isa/index.ts';
@@ -20,8 +22,11 @@ type Value = null;
 type OrderDomain = Domain<Value, Value>;
 
 /** Verbs that may fault, besides accesses to memory operands. */
-const FAULTING = ['load', 'loadForWrite', 'divide', 'divideSigned', 'raise', 'call', 'jump'];
-const FLAG_WRITES = ['setFlag', 'flagsOfAdd', 'flagsOfSub', 'flagsOfLogic'];
+const FAULTING = [
+  ...['load', 'loadForWrite', 'divide', 'divideSigned', 'raise', 'call', 'jump', 'align'],
+  'settleFloats',
+];
+const CHANGES = ['setFlag', 'flagsOfAdd', 'flagsOfSub', 'flagsOfLogic', 'setXmm'];
 
 /** Verbs of the meaning that may fault although something is already changed. */
 function lateFaults(instruction: Instruction): string[] {
@@ -64,6 +69,11 @@ function lateFaults(instruction: Instruction): string[] {
       if (number !== Gpr.RSP) change('setRegister');
     },
     store,
+    loadWide: () => {
+      mayFault('loadWide');
+      return { low: null, high: null };
+    },
+    storeWide: store,
     when: (_condition, then, otherwise) => {
       const before = changed;
       then();
@@ -78,7 +88,7 @@ function lateFaults(instruction: Instruction): string[] {
       if (name in target) return target[name];
       return () => {
         if (FAULTING.includes(name)) mayFault(name);
-        if (FLAG_WRITES.includes(name)) change(name);
+        if (CHANGES.includes(name)) change(name);
         return null;
       };
     },
@@ -90,14 +100,20 @@ function lateFaults(instruction: Instruction): string[] {
 }
 
 /**
- * The parts that CMPXCHG16B, SGDT and SIDT store have been loaded for writing before. What ENTER
- * has pushed when it faults stays in memory, as on hardware: it lies below the stack pointer.
+ * The parts that CMPXCHG16B, SGDT and SIDT, FXSAVE and MASKMOVDQU store have been loaded for
+ * writing before. What ENTER and PUSHA have pushed when they fault stays in memory, as on hardware:
+ * it lies below the stack pointer.
  */
 const KNOWN = [
   'CMPXCHG16B: store after store',
   'ENTER: load after store',
   'ENTER: loadForWrite after store',
   'ENTER: store after store',
+  'FXSAVE64: store after store',
+  'FXSAVE: store after store',
+  'MASKMOVDQU: store after store',
+  'PUSHAD: store after store',
+  'PUSHAW: store after store',
   'SGDT: store after store',
   'SIDT: store after store',
 ];
@@ -105,15 +121,19 @@ const KNOWN = [
 describe('until the last thing that may fault, nothing but RSP changes', () => {
   test('in every row', () => {
     const prng = new Prng(11);
-    const late = ROWS.filter(({ encodeOnly }) => !encodeOnly).flatMap((row) => lateIn(row, prng));
+    const late = CODE_SIZES.flatMap((codeSize) =>
+      rowsIn(codeSize)
+        .filter(({ encodeOnly }) => !encodeOnly)
+        .flatMap((row) => lateIn(row, codeSize, prng)),
+    );
     expect([...new Set(late)].sort()).toEqual(KNOWN);
   });
 });
 
-function lateIn(row: Row, prng: Prng): string[] {
+function lateIn(row: Row, codeSize: CodeSize, prng: Prng): string[] {
   return Array.from({ length: 6 }, () => {
-    const code = randomEncoding(row, prng, ANYWHERE);
-    const decoded = decode(code, 0, code.length);
+    const code = randomEncoding(row, prng, ANYWHERE, codeSize);
+    const decoded = decode(code, 0, code.length, codeSize);
     if (decoded.kind !== 'instruction') throw new Error(`${syntax(row)}: ${decoded.kind}`);
     return lateFaults(decoded.instruction).map((late) => `${row.mnemonic}: ${late}`);
   }).flat();

@@ -2,7 +2,7 @@
 // not by the decoder.
 
 import { describe, expect, test } from 'vitest';
-import { ROWS, type Row, syntax } from '../../src/isa/index.ts';
+import { CODE_SIZES, type CodeSize, ROWS, type Row, rowsIn, syntax } from '../../src/isa/index.ts';
 
 /** What of an encoding decides about its row. */
 interface Encoding {
@@ -42,7 +42,7 @@ function encodings(hasFixedModrm: boolean): Encoding[] {
 const SOME_ENCODINGS = encodings(false);
 const ALL_ENCODINGS = encodings(true);
 
-function matches(row: Row, encoding: Encoding): boolean {
+function matches(row: Row, encoding: Encoding, codeSize: CodeSize): boolean {
   const { pattern } = row;
   const { operandSize, addressSize, repeat, rex, opcodeLow, modrm } = encoding;
   if (!pattern.plusRegister && opcodeLow !== 0) return false;
@@ -52,11 +52,9 @@ function matches(row: Row, encoding: Encoding): boolean {
     if (!operandSize || repeat !== 0) return false;
   } else if (pattern.mandatoryPrefix > 0 && repeat !== pattern.mandatoryPrefix) return false;
   if (pattern.noRexB && (rex & 1) !== 0) return false;
-  const usual = row.default64 ? 64 : 32;
-  const isShort = operandSize && pattern.mandatoryPrefix !== 0x66;
-  const width = (rex & 8) !== 0 ? 64 : isShort ? 16 : usual;
-  if (row.width !== 0 && row.width !== width) return false;
-  if (row.addressWidth !== 0 && row.addressWidth !== (addressSize ? 32 : 64)) return false;
+  if (row.width !== 0 && row.width !== widthOf(row, encoding, codeSize)) return false;
+  const addressWidth = addressSize ? (codeSize === 32 ? 16 : 32) : codeSize;
+  if (row.addressWidth !== 0 && row.addressWidth !== addressWidth) return false;
   const reg = (modrm >> 3) & 7;
   if (pattern.modrm === 'digit' && reg !== pattern.modrmValue) return false;
   if (pattern.modrm === 'fixed' && (modrm < pattern.modrmValue || modrm > pattern.modrmLast)) {
@@ -70,11 +68,25 @@ function matches(row: Row, encoding: Encoding): boolean {
   });
 }
 
+/** Operand size in effect. */
+function widthOf({ pattern, operandSize: rule }: Row, encoding: Encoding, codeSize: CodeSize) {
+  const { operandSize, rex } = encoding;
+  const isFixed = pattern.mandatoryPrefix === 0x66 || rule === 'dword';
+  if (codeSize !== 64) {
+    const other = codeSize === 16 ? 32 : 16;
+    return isFixed || rule === 'native' ? 32 : operandSize ? other : codeSize;
+  }
+  if (rule === 'forced64' || rule === 'native' || (rex & 8) !== 0) return 64;
+  return operandSize && !isFixed ? 16 : rule === 'default64' ? 64 : 32;
+}
+
 /** Pairs that share encodings although neither is a special case of the other. */
-function overlapsAmong(rows: readonly Row[]): string[] {
+function overlapsAmong(rows: readonly Row[], codeSize: CodeSize): string[] {
   const hasFixed = rows.some(({ pattern }) => pattern.modrm === 'fixed');
-  const all = hasFixed ? ALL_ENCODINGS : SOME_ENCODINGS;
-  const sets = rows.map((row) => all.map((encoding) => matches(row, encoding)));
+  const all = (hasFixed ? ALL_ENCODINGS : SOME_ENCODINGS).filter(
+    ({ rex }) => rex === 0 || codeSize === 64,
+  );
+  const sets = rows.map((row) => all.map((encoding) => matches(row, encoding, codeSize)));
   return rows.flatMap((a, i) =>
     rows.slice(i + 1).flatMap((b, j) => {
       const [inA, inB] = [sets[i] as boolean[], sets[i + 1 + j] as boolean[]];
@@ -93,21 +105,28 @@ function isDecidedByPrefix({ pattern: a }: Row, { pattern: b }: Row): boolean {
 }
 
 /** 90 is NOP, unless REX.B makes it an exchange with R8. */
-const KNOWN_OVERLAPS = ['XCHG AX, r16 and NOP', 'XCHG RAX, r64 and NOP'];
+const KNOWN_OVERLAPS: Readonly<Record<CodeSize, readonly string[]>> = {
+  16: ['XCHG AX, r16 and NOP'],
+  32: ['XCHG AX, r16 and NOP'],
+  64: ['XCHG AX, r16 and NOP', 'XCHG RAX, r64 and NOP'],
+};
 
 describe('the instruction table', () => {
-  test('of two rows that match the same bytes, one is a special case of the other', () => {
-    const decodable = ROWS.filter(({ encodeOnly }) => !encodeOnly);
-    const byOpcode = new Map<number, Row[]>();
-    for (const row of decodable) {
-      const { map, opcode: byte, vex } = row.pattern;
-      // VEX is no prefix to these: its rows are told apart by the prefix that it names.
-      const opcode = vex ? -1 - row.pattern.mandatoryPrefix * 0x10000 - byte : (map << 8) | byte;
-      byOpcode.set(opcode, [...(byOpcode.get(opcode) ?? []), row]);
-    }
-    const overlaps = [...byOpcode.values()].flatMap(overlapsAmong);
-    expect(overlaps).toEqual(KNOWN_OVERLAPS);
-  });
+  test.each(CODE_SIZES)(
+    'of two rows that match the same bytes, one is a special case of the other: %i bits',
+    (codeSize) => {
+      const decodable = rowsIn(codeSize).filter(({ encodeOnly }) => !encodeOnly);
+      const byOpcode = new Map<number, Row[]>();
+      for (const row of decodable) {
+        const { map, opcode: byte, vex } = row.pattern;
+        // VEX is no prefix to these: its rows are told apart by the prefix that it names.
+        const opcode = vex ? -1 - row.pattern.mandatoryPrefix * 0x10000 - byte : (map << 8) | byte;
+        byOpcode.set(opcode, [...(byOpcode.get(opcode) ?? []), row]);
+      }
+      const overlaps = [...byOpcode.values()].flatMap((rows) => overlapsAmong(rows, codeSize));
+      expect(overlaps).toEqual(KNOWN_OVERLAPS[codeSize]);
+    },
+  );
 
   test('rows of a mnemonic differ in syntax, or in the operand size', () => {
     const seen = new Map<string, Row>();
@@ -129,14 +148,23 @@ describe('the instruction table', () => {
   test('privileges are those of the SDM', () => {
     const having = (wanted: string) => mnemonicsWith(({ privilege }) => privilege === wanted);
     expect(having('supervisor')).toBe(
-      'CLTS HLT INVD INVLPG LGDT LIDT LLDT LMSW LTR MOV RDMSR SWAPGS SYSEXIT WBINVD WBNOINVD WRMSR',
+      'CLTS HLT INVD INVLPG INVPCID LGDT LIDT LLDT LMSW LTR MOV RDMSR SWAPGS SYSEXIT WBINVD WBNOINVD WRMSR',
     );
     expect(having('iopl')).toBe('CLI STI');
+    expect(having('umip')).toBe('SGDT SIDT SLDT SMSW STR');
     expect(having('io')).toBe('IN INSB INSD INSW OUT OUTSB OUTSD OUTSW');
     expect(having('tsc')).toBe('RDTSC RDTSCP');
   });
 });
 
 function mnemonicsWith(chosen: (row: Row) => boolean): string {
-  return [...new Set(ROWS.filter(chosen).map(({ mnemonic }) => mnemonic))].sort().join(' ');
+  return [
+    ...new Set(
+      rowsIn(64)
+        .filter(chosen)
+        .map(({ mnemonic }) => mnemonic),
+    ),
+  ]
+    .sort()
+    .join(' ');
 }

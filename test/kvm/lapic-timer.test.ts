@@ -29,7 +29,7 @@ class IdleTimer {
   constructor(mode: number, now = 1000) {
     this.machine = idleVm(1);
     const [vcpu] = this.machine.vcpus;
-    writeApicBase(vcpu, Long.fromNumber(0xfee00d00));
+    writeApicBase(vcpu, Long.fromNumber(0xfee00d00), this.machine.pcpu);
     vcpu.lapic.writeSpurious(0x1ff);
     this.write(Register.LVT, mode | VECTOR);
     this.write(Register.DIVIDE, UNDIVIDED);

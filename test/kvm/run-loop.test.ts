@@ -352,10 +352,10 @@ describe('leaving KVM_RUN', () => {
   });
 
   test('for what is not implemented names the bytes', () => {
-    const bench = new KvmBench('here: db 0xdb, 0xe3').run();
+    const bench = new KvmBench('here: db 0xd9, 0xe8').run();
     const exit = bench.userExits.at(-1)?.exit;
     expect(exit).toMatchObject({ reason: 'INTERNAL_ERROR', suberror: 1 });
-    expect(exit?.reason === 'INTERNAL_ERROR' ? exit.message : '').toMatch(/bytes db e3 /);
+    expect(exit?.reason === 'INTERNAL_ERROR' ? exit.message : '').toMatch(/bytes d9 e8 /);
     expect(bench.lines('kvm_userspace_exit')).toEqual([
       'kvm_userspace_exit: reason KVM_EXIT_INTERNAL_ERROR (17)',
     ]);

@@ -80,6 +80,55 @@ test('INT1 is a trap: its handler finds the address behind it, and DR6 as it was
   expect(bench.lines('kvm_inj_exception')).toEqual(['kvm_inj_exception: #DB']);
 });
 
+test('a single step over an instruction that exits traps behind it', () => {
+  const bench = new KvmBench(`
+      xor r10, r10
+      pushfq
+      or qword [rsp], 0x100
+      popfq
+    first: cpuid
+    second: cpuid
+    third: finish
+      on_1: mov rax, [rsp]
+      inc r10
+      cmp r10, 2
+      je twice
+      mov result(0), rax
+      iretq
+    twice: mov result(1), rax
+      mov rax, dr6
+      mov result(2), rax
+      and qword [rsp + 16], ~0x100
+      iretq`).finish();
+  const labels = ['second', 'third'].map((name) => BigInt(bench.label(name)));
+  expect(bench.results(3)).toEqual([...labels, 0xffff4ff0n]);
+});
+
+describe('TF', () => {
+  const step = (source: string) =>
+    new KvmBench(`
+      pushfq
+      or qword [rsp], 0x100
+      ${source}
+      finish
+    on_1: mov rax, [rsp]
+      mov result(0), rax
+      mov rax, dr6
+      mov result(1), rax
+      finish`).finish();
+
+  test('the step behind an instruction that KVM has done is a trap', () => {
+    const bench = step('popfq\ncpuid\nbehind: nop');
+    expect(bench.results(2)).toEqual([BigInt(bench.label('behind')), 0xffff4ff0n]);
+    expect(bench.lines('kvm_inj_exception')).toEqual(['kvm_inj_exception: #DB']);
+  });
+
+  test('a step in the shadow of STI is injected', () => {
+    const bench = step('popfq\nsti\nbehind: nop');
+    expect(bench.results(2)).toEqual([BigInt(bench.label('behind')), 0xffff4ff0n]);
+  });
+});
+
 describe('RDPMC, without counters', () => {
   test.each([0, 1, 0x40000000, 0xffffffff])('of %i is #GP(0)', (counter) => {
     const bench = attempt('rdpmc', `mov ecx, ${counter}`);
@@ -230,7 +279,7 @@ describe('what CPUID offers', () => {
     ['MONITOR', 1, 'c', 3, '', false],
     ['VMX', 1, 'c', 5, 'vmxoff', false],
     ['SMX', 1, 'c', 6, 'getsec', false],
-    ['PCID', 1, 'c', 17, 'invpcid rax, [rbx]', false],
+    ['PCID', 1, 'c', 17, '', true],
     ['CMPXCHG16B', 1, 'c', 13, 'cmpxchg16b [0x9200]', true],
     ['MOVBE', 1, 'c', 22, 'movbe eax, [0x9200]', true],
     ['XSAVE', 1, 'c', 26, 'xgetbv', false],
@@ -240,7 +289,7 @@ describe('what CPUID offers', () => {
     ['FSGSBASE', 7, 'b', 0, '', true],
     ['BMI1', 7, 'b', 3, 'andn eax, ebx, ecx', true],
     ['BMI2', 7, 'b', 8, 'pext eax, ebx, ecx', true],
-    ['INVPCID', 7, 'b', 10, 'invpcid rax, [rbx]', false],
+    ['INVPCID', 7, 'b', 10, 'mov eax, 2\nmov qword [0x9200], 0\ninvpcid rax, [0x9200]', true],
     ['RDSEED', 7, 'b', 18, 'rdseed eax', true],
     ['ADX', 7, 'b', 19, 'adcx eax, ebx', true],
     ['RDPID', 7, 'c', 22, 'rdpid rax', true],

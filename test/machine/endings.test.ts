@@ -240,8 +240,8 @@ describe('limits', () => {
 });
 
 describe('what is not implemented', () => {
-  // MOVAPS xmm0, xmm1; VMOVAPS xmm0, xmm1.
-  test.each(['0f 28 c1', 'c5 f8 28 c1'])('%s stops the run and names bytes and place', (hex) => {
+  // RCPPS xmm0, xmm1; VMOVAPS xmm0, xmm1.
+  test.each(['0f 53 c1', 'c5 f8 28 c1'])('%s stops the run and names bytes and place', (hex) => {
     const bytes = hex.split(' ').map((byte) => `0x${byte}`);
     const { status, exitCode, message } = endingOf(`nop\ndb ${bytes.join(', ')}`);
     expect({ status, exitCode }).toEqual({ status: 'notImplemented', exitCode: 10 });

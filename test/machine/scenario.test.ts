@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
-  applySetting,
+  applySettings,
   COST_PRESETS,
   checkScenario,
   jsonSchema,
@@ -47,6 +47,10 @@ describe('fallbacks', () => {
           memory: 16 * 2 ** 20,
           pin: [],
           nice: 0,
+          start: 'auto',
+          append: '',
+          modules: [],
+          module_images: [],
           defines: {},
           kvm: {
             ple_gap: 128,
@@ -120,7 +124,8 @@ describe('values', () => {
 });
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
-const VM_KEYS = 'name, program, image, vcpus, memory, pin, nice, defines, kvm';
+const VM_KEYS =
+  'name, program, image, vcpus, memory, pin, nice, start, append, modules, module_images, defines, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
@@ -129,7 +134,16 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
   ['no list', { vms: { first: VM } }, 'vms: expected a list'],
   ['no keys', { vms: ['a.asm'] }, 'vms[0]: expected keys and values'],
   ['no program', { vms: [{}] }, NO_PROGRAM],
-  ['two programs', { vms: [{ ...VM, image: '9A==' }] }, 'vms[0].program: given twice'],
+  [
+    'a module without a file',
+    { vms: [{ ...VM, modules: ['a', ' b'] }] },
+    "vms[0].modules[1]: expected a file, not ' b'",
+  ],
+  [
+    'a module without contents',
+    { vms: [{ ...VM, modules: ['a', 'b'], module_images: ['9A=='] }] },
+    'vms[0].module_images: expected one for each of 2 modules, not 1',
+  ],
   ['an unknown key', { vms: [VM], sede: 3 }, "sede: unknown key 'sede'; did you mean 'seed'?"],
   [
     'an unknown key inside',
@@ -396,7 +410,7 @@ describe('settings', () => {
     return setting;
   };
   const apply = (document: ScenarioDocument, flag: string, value: string) =>
-    applySetting(document, settingNamed(flag), value);
+    applySettings(document, [{ setting: settingNamed(flag), value }]);
 
   /** Every flag, a value for it, and where it must arrive. */
   test.each<[string, string, (scenario: Scenario) => unknown, unknown]>([
@@ -406,6 +420,8 @@ describe('settings', () => {
     ['lookahead', '10', ({ host }) => host.lookahead, 10],
     ['vcpus', '5', ({ vms }) => vms.map(({ vcpus }) => vcpus), [5, 5]],
     ['memory', '4M', ({ vms }) => vms.map(({ memory }) => memory), [2 ** 22, 2 ** 22]],
+    ['append', 'a b', ({ vms }) => vms.map(({ append }) => append), ['a b', 'a b']],
+    ['module', 'f x', ({ vms }) => vms.map(({ modules }) => modules), [['f x'], ['f x']]],
     ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, pin: '' }]],
     ['until', '3ms', ({ limits }) => limits.time, 3e6],
     ['max-instructions', '5K', ({ limits }) => limits.instructions, 5000],
@@ -414,7 +430,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(10);
+    expect(SETTINGS).toHaveLength(12);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );
@@ -422,10 +438,7 @@ describe('settings', () => {
 
   test('what is applied later wins: header, then scenario, then flags', () => {
     const header = '; vmxlab: vcpus=4 pcpus=2 seed=5';
-    const fromHeader = readHeader(header).settings.reduce<ScenarioDocument>(
-      (document, { setting, value }) => applySetting(document, setting, value),
-      { vms: [VM] },
-    );
+    const fromHeader = applySettings({ vms: [VM] }, readHeader(header).settings);
     expect(checkedScenario(fromHeader)).toMatchObject({ seed: 5, host: { pcpus: 2 } });
     const changed = apply(apply(fromHeader, 'pcpus', '8'), 'vcpus', '2');
     expect(checkedScenario(changed)).toMatchObject({
@@ -433,6 +446,12 @@ describe('settings', () => {
       host: { pcpus: 8 },
       vms: [{ program: 'a.asm', vcpus: 2 }],
     });
+  });
+
+  test('values with spaces stand in quotes, and modules add up', () => {
+    const { settings } = readHeader('; vmxlab: append="a  b" module=c module="d e"');
+    const { vms } = checkedScenario(applySettings({ vms: [VM] }, settings));
+    expect(vms[0]).toMatchObject({ append: 'a  b', modules: ['c', 'd e'] });
   });
 
   test('leave the document as it was', () => {

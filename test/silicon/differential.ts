@@ -1,10 +1,18 @@
 // The differential test itself: cases of rows in batches, to the processor and to the interpreter.
 
 import Long from 'long';
-import { decode, format, type Instruction, type Row, syntax } from '../../src/isa/index.ts';
+import {
+  type CodeSize,
+  decode,
+  format,
+  type Instruction,
+  type Row,
+  syntax,
+} from '../../src/isa/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import { randomEncoding } from '../support/row-encodings.ts';
 import { Comparison } from './comparison.ts';
+import { IMAGE_PARTS, partText } from './fxsave-image.ts';
 import { Interpreter } from './interpreter.ts';
 import {
   type Batch,
@@ -15,8 +23,9 @@ import {
   type Oracle,
   type Outcome,
 } from './protocol.ts';
+import { CODE_SELECTORS } from './segments.ts';
 import { isForbidden, modeOf } from './selection.ts';
-import { INTO_DATA, randomData, stateFor } from './states.ts';
+import { anySelector, INTO_DATA, randomData, stateFor } from './states.ts';
 
 /** States for each encoding of a row. */
 const STATES_PER_ENCODING = 8;
@@ -50,13 +59,15 @@ interface Prepared {
 export class Differential {
   private readonly oracle: Oracle;
   private readonly rows: readonly Row[];
+  private readonly codeSize: CodeSize;
   private readonly interpreter = new Interpreter();
   private readonly followsFlags = followsUndefinedFlags();
   private readonly tallies: Tally[];
   private readonly messages: string[] = [];
 
-  constructor(oracle: Oracle, rows: readonly Row[]) {
+  constructor(oracle: Oracle, rows: readonly Row[], codeSize: CodeSize) {
     this.oracle = oracle;
+    this.codeSize = codeSize;
     this.rows = rows;
     this.tallies = rows.map((row) => ({
       row,
@@ -104,8 +115,8 @@ export class Differential {
 
   private fill({ batch, rows, instructions }: Filling, number: number, prng: Prng): void {
     const row = this.rows[number];
-    const { code, instruction } = encodingOf(row, prng);
-    const scene = { instruction, code, mode: modeOf(row), data: batch.data };
+    const { code, instruction } = encodingOf(row, this.codeSize, prng);
+    const scene = { instruction, code, mode: modeOf(row, this.codeSize), data: batch.data };
     for (let n = 0; n < STATES_PER_ENCODING; n++) {
       batch.cases.push(stateFor(scene, prng));
       rows.push(number);
@@ -150,14 +161,25 @@ export class Differential {
 }
 
 /** Bytes that are decoded to this row. Some of what a row allows belongs to a more specific one. */
-function encodingOf(row: Row, prng: Prng): { code: Uint8Array; instruction: Instruction } {
+function encodingOf(
+  row: Row,
+  codeSize: CodeSize,
+  prng: Prng,
+): { code: Uint8Array; instruction: Instruction } {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const code = randomEncoding(row, prng, INTO_DATA);
-    const decoded = decode(code, 0, code.length);
+    const code = randomEncoding(row, prng, INTO_DATA[codeSize], codeSize);
+    if (row.operands[0]?.place === 'pointer') setSelector(code, codeSize, prng);
+    const decoded = decode(code, 0, code.length, codeSize);
     const isRow = decoded.kind === 'instruction' && decoded.instruction.row === row;
     if (isRow && !isForbidden(row, code)) return { code, instruction: decoded.instruction };
   }
   throw new Error(`no machine code is decoded to ${syntax(row)}`);
+}
+
+/** Far pointers end in the selector. */
+function setSelector(code: Uint8Array, codeSize: CodeSize, prng: Prng): void {
+  const selector = anySelector(CODE_SELECTORS[codeSize], prng);
+  code.set([selector & 255, selector >> 8], code.length - 2);
 }
 
 interface Filling extends Prepared {
@@ -168,6 +190,16 @@ interface Filling extends Prepared {
 
 function newBatch(prng: Prng): Filling {
   return { batch: { data: randomData(prng), cases: [] }, rows: [], instructions: [] };
+}
+
+/** MXCSR, and the XMM registers that operands name. */
+function namedVectors(image: Uint8Array, { operands }: Instruction): string {
+  const named = operands.flatMap((operand) =>
+    operand.kind === 'register' && operand.class === 'xmm' ? [`xmm${operand.number}`] : [],
+  );
+  return IMAGE_PARTS.filter(([name]) => name === 'mxcsr' || named.includes(name))
+    .map(([name, from, to]) => `${name} ${partText(image, from, to)}`)
+    .join(', ');
 }
 
 /** The case as a reader wants it: instruction, bytes, registers and flags before. */
@@ -182,5 +214,6 @@ function inWords(one: Case, instruction: Instruction): string {
     `rax to r15 ${values}`,
     `rflags ${one.rflags.toString(16)}, fs ${one.fsBase}, gs ${one.gsBase}`,
     ...(pokes.length === 0 ? [] : [`data at ${pokes.join(', ')}`]),
+    ...(one.vectors === null ? [] : [namedVectors(one.vectors, instruction)]),
   ].join('\n    ');
 }

@@ -4,12 +4,32 @@
 // undefined must raise #UD. Its answer 'unimplemented' is no answer, and is counted.
 
 import Long from 'long';
-import { type Decoded, decode, format, type Row } from '../../src/isa/index.ts';
+import {
+  type CodeSize,
+  type Decoded,
+  decode,
+  format,
+  Gpr,
+  type Row,
+  Segment,
+} from '../../src/isa/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import { randomEncoding } from '../support/row-encodings.ts';
 import { Interpreter, trapName } from './interpreter.ts';
-import { type Case, CODE, DATA, Mode, type Oracle, type Outcome, PAGE } from './protocol.ts';
-import { DECODABLE_ROWS, isForbidden, modeOf, whyLeftOut } from './selection.ts';
+import {
+  type Case,
+  CODE,
+  codeSizeOf,
+  DATA,
+  ESP_UPPER_HALF,
+  Mode,
+  modeFor,
+  type Oracle,
+  type Outcome,
+  PAGE,
+} from './protocol.ts';
+import { basesOf, codeOffset } from './segments.ts';
+import { decodableRows, isForbidden, modeOf, whyLeftOut } from './selection.ts';
 import { INTO_DATA, randomData } from './states.ts';
 
 const MAX_BYTES = 15;
@@ -48,6 +68,8 @@ interface Question {
 export class Fuzz {
   private readonly oracle: Oracle;
   private readonly features: ReadonlySet<string>;
+  private readonly codeSize: CodeSize;
+  private readonly rows: readonly Row[];
   private readonly interpreter = new Interpreter();
   private readonly kinds = new Map<string, number>();
   private readonly unimplemented = new Map<string, number>();
@@ -58,8 +80,10 @@ export class Fuzz {
   private leftOut = 0;
   private mismatches = 0;
 
-  constructor(oracle: Oracle, features: ReadonlySet<string>) {
+  constructor(oracle: Oracle, features: ReadonlySet<string>, codeSize: CodeSize) {
     this.oracle = oracle;
+    this.codeSize = codeSize;
+    this.rows = decodableRows(codeSize);
     this.features = features;
     this.data = randomData(new Prng(1));
     this.interpreter.setData(this.data);
@@ -71,7 +95,7 @@ export class Fuzz {
     for (let done = 0; done < inputs; done += BATCH_INPUTS) {
       const count = Math.min(BATCH_INPUTS, inputs - done);
       const questions = Array.from({ length: count }, () =>
-        this.ask(randomBytes(prng), prng),
+        this.ask(this.randomBytes(prng), prng),
       ).flat();
       const cases = questions.map(({ one }) => one);
       const next = { questions, outcomes: this.oracle.run({ data: this.data, cases }) };
@@ -90,15 +114,15 @@ export class Fuzz {
 
   /** What to find out about some bytes. Nothing where an execution could do harm. */
   private ask(bytes: Uint8Array, prng: Prng): Question[] {
-    const decoded = decode(bytes, 0, bytes.length);
+    const decoded = decode(bytes, 0, bytes.length, this.codeSize);
     count(this.kinds, decoded.kind);
     const question = (length: number, expected: Question['expected'], mode: number) => {
-      const one = caseOf(bytes.slice(0, length), mode);
+      const one = caseOf(bytes.slice(0, length), mode | modeFor(this.codeSize));
       return { bytes, decoded, one, expected };
     };
     switch (decoded.kind) {
       case 'unimplemented':
-        count(this.unimplemented, opcodeOf(bytes));
+        count(this.unimplemented, opcodeOf(bytes, this.codeSize));
         return [];
       case 'truncated':
         return [question(bytes.length, 'fetchFault', Mode.SINGLE_STEP)];
@@ -109,12 +133,12 @@ export class Fuzz {
       case 'instruction': {
         const { row, lengthBytes } = decoded.instruction;
         if (!this.mayExecute(row, bytes.subarray(0, lengthBytes))) return [];
-        const mode = modeOf(row) & Mode.SINGLE_STEP;
+        const mode = modeOf(row, this.codeSize) & Mode.SINGLE_STEP;
         const whole = question(lengthBytes, 'complete', mode);
         if (lengthBytes === 1) return [whole];
         // Mostly one byte less, which is the sharpest question; sometimes any number less.
         const less = prng.below(4) === 0 ? 1 + prng.below(lengthBytes - 1) : lengthBytes - 1;
-        if (decode(bytes, 0, less).kind !== 'truncated') {
+        if (decode(bytes, 0, less, this.codeSize).kind !== 'truncated') {
           this.tell(bytes, decoded, `not truncated with ${less} bytes`);
         }
         return [whole, question(less, 'fetchFault', Mode.SINGLE_STEP)];
@@ -126,6 +150,29 @@ export class Fuzz {
     if (whyLeftOut(row, this.features) === null && !isForbidden(row, code)) return true;
     this.leftOut++;
     return false;
+  }
+
+  /** Random, mostly prefixes, or what is nearly an instruction of the table. */
+  private randomBytes(prng: Prng): Uint8Array {
+    const bytes = Uint8Array.from({ length: MAX_BYTES }, () => prng.below(256));
+    const kind = prng.below(10);
+    if (kind < 3) return bytes;
+    const prefixes: number[] = [];
+    while (prng.below(3) !== 0) prefixes.push(PREFIXES[prng.below(PREFIXES.length)]);
+    if (prng.below(200) === 0) {
+      for (let n = prng.below(16); n > 0; n--) prefixes.push(PREFIXES[prng.below(11)]);
+    }
+    if (kind < 5) bytes.set(prefixes.slice(0, MAX_BYTES));
+    else {
+      const row = this.rows[prng.below(this.rows.length)];
+      const code = [
+        ...prefixes,
+        ...randomEncoding(row, prng, INTO_DATA[this.codeSize], this.codeSize),
+      ];
+      bytes.set(code.slice(0, MAX_BYTES));
+      if (kind === 9) bytes[prng.below(Math.min(code.length, MAX_BYTES))] = prng.below(256);
+    }
+    return bytes;
   }
 
   private judgeAll(questions: readonly Question[], outcomes: readonly Outcome[]): void {
@@ -148,7 +195,7 @@ export class Fuzz {
       case 'fetchFault':
         return fetches && isAtStart && seen.cr2 === BigInt(CODE + PAGE);
       case 'undefined':
-        if (trap === GENERAL_PROTECTION) return mayBeTooLong(one.code);
+        if (trap === GENERAL_PROTECTION) return mayBeTooLong(one.code, this.codeSize);
         return trap === UNDEFINED_OPCODE && isAtStart;
       case 'protection':
         return trap === GENERAL_PROTECTION && isAtStart;
@@ -174,8 +221,8 @@ export class Fuzz {
   }
 }
 
-function startOf({ code }: Case): bigint {
-  return BigInt(CODE + PAGE - code.length);
+function startOf({ code, mode }: Case): bigint {
+  return BigInt(codeOffset(codeSizeOf(mode)) + PAGE - code.length);
 }
 
 function count(counts: Map<string, number>, key: string): void {
@@ -185,31 +232,15 @@ function count(counts: Map<string, number>, key: string): void {
 /** Every register points into the data, but the counter of loops and strings. */
 function caseOf(code: Uint8Array, mode: number): Case {
   const registers = new Int32Array(32);
+  const codeSize = codeSizeOf(mode);
+  const [base] = basesOf(codeSize, 0, 0);
   for (let number = 0; number < 16; number++) {
-    registers[2 * number] = number === 1 ? 3 : DATA + 0x600 + 64 * number;
+    registers[2 * number] = number === 1 ? 3 : DATA + 0x600 + 64 * number - base;
   }
-  const shared = { rflags: 2, fsBase: 0, gsBase: 0, pokes: [], vectors: null };
+  if (codeSize === 16) registers[2 * Gpr.RSP] |= ESP_UPPER_HALF;
+  const [fsBase, gsBase] = basesOf(codeSize, 0, 0).slice(Segment.FS);
+  const shared = { rflags: 2, fsBase, gsBase, pokes: [], vectors: null };
   return { code, mode: mode | Mode.AT_PAGE_END, registers, ...shared };
-}
-
-/** Random, mostly prefixes, or what is nearly an instruction of the table. */
-function randomBytes(prng: Prng): Uint8Array {
-  const bytes = Uint8Array.from({ length: MAX_BYTES }, () => prng.below(256));
-  const kind = prng.below(10);
-  if (kind < 3) return bytes;
-  const prefixes: number[] = [];
-  while (prng.below(3) !== 0) prefixes.push(PREFIXES[prng.below(PREFIXES.length)]);
-  if (prng.below(200) === 0) {
-    for (let n = prng.below(16); n > 0; n--) prefixes.push(PREFIXES[prng.below(11)]);
-  }
-  if (kind < 5) bytes.set(prefixes.slice(0, MAX_BYTES));
-  else {
-    const row = DECODABLE_ROWS[prng.below(DECODABLE_ROWS.length)];
-    const code = [...prefixes, ...randomEncoding(row, prng, INTO_DATA)];
-    bytes.set(code.slice(0, MAX_BYTES));
-    if (kind === 9) bytes[prng.below(Math.min(code.length, MAX_BYTES))] = prng.below(256);
-  }
-  return bytes;
 }
 
 /** Pairs of bytes that would call the kernel of this machine, or whoever virtualizes it. */
@@ -226,16 +257,16 @@ function isDangerous(bytes: Uint8Array): boolean {
  * than 15 bytes raises #GP; the decoder says #UD as soon as it knows. Without prefixes nothing is
  * longer than 11 bytes.
  */
-function mayBeTooLong(bytes: Uint8Array): boolean {
-  return bytes.findIndex((byte) => !isPrefix(byte)) + 11 > MAX_BYTES;
+function mayBeTooLong(bytes: Uint8Array, codeSize: CodeSize): boolean {
+  return bytes.findIndex((byte) => !isPrefix(byte, codeSize)) + 11 > MAX_BYTES;
 }
 
 /** Map and opcode, with the mandatory prefix, of bytes that the table does not have. */
-function opcodeOf(bytes: Uint8Array): string {
+function opcodeOf(bytes: Uint8Array, codeSize: CodeSize): string {
   const hex = (byte: number) => byte.toString(16).padStart(2, '0');
   let at = 0;
   let prefix = '';
-  while (at < bytes.length && isPrefix(bytes[at])) {
+  while (at < bytes.length && isPrefix(bytes[at], codeSize)) {
     if ([0x66, 0xf2, 0xf3].includes(bytes[at])) prefix = `${hex(bytes[at])} `;
     at++;
   }
@@ -248,6 +279,7 @@ function opcodeOf(bytes: Uint8Array): string {
   return `${prefix}0f ${hex(second)}${isLong ? ` ${hex(third)}` : ''}`;
 }
 
-function isPrefix(byte: number): boolean {
-  return PREFIXES.includes(byte) || (byte & 0xf0) === 0x40;
+function isPrefix(byte: number, codeSize: CodeSize): boolean {
+  if ((byte & 0xf0) === 0x40) return codeSize === 64;
+  return PREFIXES.includes(byte);
 }

@@ -2,10 +2,20 @@
 // finds it: code that cannot be written, data as in protocol.ts, selectors, GDT and IDT of Linux.
 
 import Long from 'long';
-import { Cr4, STATE_BYTES, VECTOR_NAMES, Word, wordOf } from '../../src/cpu/index.ts';
+import {
+  Cr4,
+  SEGMENT_WORDS,
+  STATE_BYTES,
+  VECTOR_NAMES,
+  Word,
+  wordOf,
+} from '../../src/cpu/index.ts';
+import type { CodeSize } from '../../src/isa/index.ts';
 import { PAGE_SIZE } from '../../src/memory/index.ts';
 import { TestMachine } from '../support/test-processor.ts';
-import { type Case, CODE, COMPLETED, DATA, Mode } from './protocol.ts';
+import { imageOf, setImage } from './fxsave-image.ts';
+import { type Case, CODE, COMPLETED, codeSizeOf, DATA, ESP_UPPER_HALF, Mode } from './protocol.ts';
+import { codeOffset, LOCAL_SEGMENTS, SEGMENTS_BEFORE } from './segments.ts';
 
 const USER_READ = 5;
 const USER_WRITE = 7;
@@ -32,6 +42,9 @@ const DESCRIPTORS: readonly (readonly [selector: number, high: number])[] = [
   [CPU_NUMBER_SELECTOR, 0x0040f500],
 ];
 const GDT_LIMIT = 0x7f;
+/** Behind the GDT in its page. */
+const LDT_OFFSET = 0x800;
+const LDT_RIGHTS = 0x82;
 const INTERRUPT_GATE = 0x8e00;
 
 const INT3 = 0xcc;
@@ -66,6 +79,8 @@ export class Interpreter {
   constructor() {
     const { memory, processor } = this.machine;
     this.machine.start(CODE, 0, 3);
+    // What lies there is not compared.
+    this.machine.map(ESP_UPPER_HALF, 1, USER_WRITE);
     this.setTables();
     const { state, words } = { state: processor.state, words: this.words };
     // Linux sets it where it exists; it is compared only there.
@@ -95,11 +110,20 @@ export class Interpreter {
     for (let vector = 0; vector < 256; vector++) {
       memory.write64(hpa + PAGE_SIZE + 16 * vector, 0x10 << 16, INTERRUPT_GATE);
     }
+    LOCAL_SEGMENTS.forEach(({ base, limit, rights }, i) => {
+      const low = (limit & 0xffff) | (base << 16);
+      const high = ((base >> 16) & 0xff) | (rights << 8) | (base & 0xff000000);
+      memory.write64(hpa + LDT_OFFSET + 8 * i, low, high);
+    });
     const base = Long.fromBits(TABLES | 0, (UPPER_HALF << 16) | (TABLES / 2 ** 32));
     state.set('gdtrBase', base);
     state.set('gdtrLimit', Long.fromNumber(GDT_LIMIT));
     state.set('idtrBase', base.add(PAGE_SIZE));
     state.set('idtrLimit', Long.fromNumber(0xfff));
+    state.set('ldtrSelector', Long.fromNumber(0x50));
+    state.set('ldtrBase', base.add(LDT_OFFSET));
+    state.set('ldtrLimit', Long.fromNumber(8 * LOCAL_SEGMENTS.length - 1));
+    state.set('ldtrRights', Long.fromNumber(LDT_RIGHTS));
     // Linux fills its map of ports with ones; a limit this low leaves no room for one.
     state.set('trLimit', Long.fromNumber(0x66));
   }
@@ -123,6 +147,7 @@ export class Interpreter {
     if (this.code !== one.code) {
       memory.write(this.codeHpa, new Uint8Array(32).fill(INT3));
       memory.write(this.codeHpa, one.code);
+      memory.write(this.codeHpa + one.code.length, whatFollows(codeSizeOf(one.mode)));
       this.code = one.code;
     }
     this.stateBytes.set(this.pristine);
@@ -131,8 +156,24 @@ export class Interpreter {
     words[Word.RFLAGS] = one.rflags | FIXED_AND_IF | (isStepped ? TF : 0);
     words[FS_BASE] = one.fsBase | 0;
     words[GS_BASE] = one.gsBase | 0;
+    if (one.vectors !== null) setImage(this.machine.processor.state, one.vectors);
+    const codeSize = codeSizeOf(one.mode);
+    if (codeSize !== 64) this.setSegments(codeSize);
+    this.machine.processor.updateMode();
     for (const [offset, low, high] of one.pokes) memory.write64(this.dataHpa + offset, low, high);
     return this.execute(isStepped);
+  }
+
+  private setSegments(codeSize: 16 | 32): void {
+    const { words } = this;
+    SEGMENTS_BEFORE[codeSize].forEach(({ selector, base, limit, rights }, number) => {
+      const register = SEGMENT_WORDS[number];
+      words[register.selector] = selector;
+      words[register.base] = base;
+      words[register.limit] = limit;
+      words[register.rights] = rights;
+    });
+    words[Word.RIP] = codeOffset(codeSize);
   }
 
   private execute(isStepped: boolean): Result {
@@ -156,6 +197,15 @@ export class Interpreter {
     return this.machine.processor.state.get64(Word.RIP).toUnsigned().toBigInt();
   }
 
+  /** Registers of FPU and SSE, as FXSAVE64 would store them. */
+  image(): Uint8Array {
+    return imageOf(this.machine.processor.state);
+  }
+
+  get codeSelector(): number {
+    return this.words[Word.CS_SELECTOR] & 0xffff;
+  }
+
   /** ES, DS, FS, GS. */
   selectors(): number[] {
     return SELECTORS.map((word) => this.words[word] & 0xffff);
@@ -170,6 +220,15 @@ export class Interpreter {
 const FS_BASE = wordOf('fsBase');
 const GS_BASE = wordOf('gsBase');
 const SELECTORS = ['es', 'ds', 'fs', 'gs'].map((name) => wordOf(`${name}Selector`));
+
+/**
+ * Code of 16 and 32 bits can read what oracle.c puts behind it, a far jump. In 64-bit mode that is
+ * an address that nobody knows here.
+ */
+function whatFollows(codeSize: CodeSize): Uint8Array {
+  const jump = [0xea, 0x00, 0x10, 0x44, 0x33, 0x33, 0x00];
+  return Uint8Array.from(codeSize === 64 ? [] : codeSize === 16 ? [0x66, ...jump] : jump);
+}
 
 export function trapName(trap: number | null): string {
   if (trap === null) return 'not implemented';

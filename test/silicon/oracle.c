@@ -10,6 +10,7 @@
  *        -Wl,-Ttext-segment=0x600000000000 -o oracle oracle.c
  */
 
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <asm/unistd.h>
 #include <linux/mman.h>
@@ -25,6 +26,10 @@
 #define DATA 0x26785000ul
 /* The second page of data is read-only. */
 #define DATA_PAGES 2
+/* What IRETQ pops; a return to a 16-bit stack leaves the upper half of ESP as it is there. */
+#define FRAME 0x33440000ul
+/* The way from code of 16 or 32 bits back to us. */
+#define WAY_BACK 0x33441000ul
 #define MAGIC 0x314f4c49u
 #define WINDOW_WORDS (PAGE / 8)
 #define MAX_POKES 16
@@ -34,6 +39,17 @@
 #define AT_PAGE_END 2
 #define VECTORS 4
 #define SEGMENTS 8
+/* In code of 32 bits, flat but for FS and GS, or of 16 bits with all segments over code and data. */
+#define CODE32 16
+#define CODE16 32
+
+#define USER_CODE32 0x23
+#define USER_DATA 0x2b
+#define LDT_SELECTOR(index) ((index) << 3 | 7)
+#define LDT_CODE16 LDT_SELECTOR(0)
+#define LDT_DATA16 LDT_SELECTOR(1)
+#define LDT_DOWN LDT_SELECTOR(2)
+#define LDT_READ_ONLY LDT_SELECTOR(3)
 
 struct batch {
   uint32_t magic;
@@ -43,10 +59,9 @@ struct batch {
   uint8_t data[DATA_PAGES * PAGE];
 };
 
+/* Registers of FPU and SSE, and MXCSR, as FXSAVE64 stores them. */
 struct vectors {
-  uint8_t ymm[16][32];
-  uint32_t mxcsr;
-  uint32_t reserved;
+  uint8_t image[512];
 };
 
 /* Followed by pokes, and by vectors if it says so. */
@@ -93,7 +108,6 @@ struct response {
 /* What the trampoline loads and stores; order of registers as in instructions. */
 struct exchange {
   uint64_t registers[16];
-  uint64_t frame[5]; /* RIP, CS, RFLAGS, RSP, SS for IRETQ */
   uint64_t rflags;
   uint64_t host_rsp;
 };
@@ -120,8 +134,8 @@ __asm__(
     ".globl enter, leave, resume, restore\n"
     "enter:\n"
     "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-    "  mov %rsp, " AT(176) "\n"
-    "  lea " AT(128) ", %rsp\n"
+    "  mov %rsp, " AT(136) "\n"
+    "  mov $0x33440000, %esp\n"
     "  mov " AT(0) ", %rax\n  mov " AT(8) ", %rcx\n  mov " AT(16) ", %rdx\n"
     "  mov " AT(24) ", %rbx\n  mov " AT(40) ", %rbp\n  mov " AT(48) ", %rsi\n"
     "  mov " AT(56) ", %rdi\n  mov " AT(64) ", %r8\n  mov " AT(72) ", %r9\n"
@@ -136,8 +150,9 @@ __asm__(
     "  mov %r9, " AT(72) "\n  mov %r10, " AT(80) "\n  mov %r11, " AT(88) "\n"
     "  mov %r12, " AT(96) "\n  mov %r13, " AT(104) "\n  mov %r14, " AT(112) "\n"
     "  mov %r15, " AT(120) "\n"
-    "  mov " AT(176) ", %rsp\n"
-    "  pushfq\n  popq " AT(168) "\n"
+    "  mov $0x2b, %eax\n  mov %eax, %ss\n"
+    "  mov " AT(136) ", %rsp\n"
+    "  pushfq\n  popq " AT(128) "\n"
     "  pushq $0x202\n  popfq\n"
     /* Reached from the signal handler. */
     "resume:\n"
@@ -234,6 +249,9 @@ static void catch_signals(void) {
   }
 }
 
+/* JMP to the address behind it. */
+static const uint8_t jump_through[6] = {0xff, 0x25, 0, 0, 0, 0};
+
 /* Code is written through another mapping, so that no instruction can write to it. */
 static void map_memory(void) {
   const long fixed = MAP_SHARED | MAP_FIXED_NOREPLACE;
@@ -248,6 +266,29 @@ static void map_memory(void) {
   const long anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   const long writable = PROT_READ | PROT_WRITE;
   check(call(__NR_mmap, DATA, DATA_PAGES * PAGE, writable, anonymous, -1, 0), 6);
+  check(call(__NR_mmap, FRAME, PAGE, writable, anonymous, -1, 0), 6);
+  check(call(__NR_mmap, WAY_BACK, PAGE, writable, anonymous, -1, 0), 6);
+  const uint64_t back = (uint64_t)leave;
+  memcpy((uint8_t *)WAY_BACK, jump_through, sizeof jump_through);
+  memcpy((uint8_t *)WAY_BACK + sizeof jump_through, &back, sizeof back);
+  check(call(__NR_mprotect, WAY_BACK, PAGE, PROT_READ | PROT_EXEC, 0, 0, 0), 6);
+}
+
+#define DATA_CONTENTS 0
+#define DOWN_CONTENTS 1
+#define CODE_CONTENTS 2
+
+/* test/silicon/interpreter.ts has the same descriptors. */
+static void describe_segments(void) {
+  const struct user_desc segments[] = {
+      {.entry_number = 0, .base_addr = CODE, .limit = 2 * PAGE - 1, .contents = CODE_CONTENTS},
+      {.entry_number = 1, .base_addr = DATA, .limit = DATA_PAGES * PAGE - 1},
+      {.entry_number = 2, .base_addr = DATA, .limit = 0x7ff, .contents = DOWN_CONTENTS},
+      {.entry_number = 3, .base_addr = DATA + 8, .limit = 0x3ff, .read_exec_only = 1},
+  };
+  for (size_t i = 0; i < sizeof segments / sizeof *segments; i++) {
+    check(call(__NR_modify_ldt, 0x11, (long)&segments[i], sizeof *segments, 0, 0, 0), 11);
+  }
 }
 
 static void read_fully(void *to, size_t bytes) {
@@ -270,29 +311,17 @@ static void flush(void) {
 
 static void load_vectors(const struct vectors *from) {
   vectors = *from;
-  __asm__ volatile(
-      "vmovdqu (%0), %%ymm0\n  vmovdqu 32(%0), %%ymm1\n  vmovdqu 64(%0), %%ymm2\n"
-      "vmovdqu 96(%0), %%ymm3\n  vmovdqu 128(%0), %%ymm4\n  vmovdqu 160(%0), %%ymm5\n"
-      "vmovdqu 192(%0), %%ymm6\n  vmovdqu 224(%0), %%ymm7\n  vmovdqu 256(%0), %%ymm8\n"
-      "vmovdqu 288(%0), %%ymm9\n  vmovdqu 320(%0), %%ymm10\n  vmovdqu 352(%0), %%ymm11\n"
-      "vmovdqu 384(%0), %%ymm12\n  vmovdqu 416(%0), %%ymm13\n  vmovdqu 448(%0), %%ymm14\n"
-      "vmovdqu 480(%0), %%ymm15\n  ldmxcsr 512(%0)\n"
-      :
-      : "r"(&vectors)
-      : "memory");
+  __asm__ volatile("fxrstor64 %0" : : "m"(vectors));
 }
 
 static void store_vectors(void) {
-  __asm__ volatile(
-      "vmovdqu %%ymm0, (%0)\n  vmovdqu %%ymm1, 32(%0)\n  vmovdqu %%ymm2, 64(%0)\n"
-      "vmovdqu %%ymm3, 96(%0)\n  vmovdqu %%ymm4, 128(%0)\n  vmovdqu %%ymm5, 160(%0)\n"
-      "vmovdqu %%ymm6, 192(%0)\n  vmovdqu %%ymm7, 224(%0)\n  vmovdqu %%ymm8, 256(%0)\n"
-      "vmovdqu %%ymm9, 288(%0)\n  vmovdqu %%ymm10, 320(%0)\n  vmovdqu %%ymm11, 352(%0)\n"
-      "vmovdqu %%ymm12, 384(%0)\n  vmovdqu %%ymm13, 416(%0)\n  vmovdqu %%ymm14, 448(%0)\n"
-      "vmovdqu %%ymm15, 480(%0)\n  stmxcsr 512(%0)\n"
-      :
-      : "r"(&vectors)
-      : "memory");
+  __asm__ volatile("fxsave64 %0" : "=m"(vectors));
+}
+
+static void set_legacy_segments(unsigned data) {
+  const unsigned down = LDT_DOWN, read_only = LDT_READ_ONLY;
+  __asm__ volatile("mov %0, %%ds\n  mov %0, %%es" : : "r"(data));
+  __asm__ volatile("mov %0, %%fs\n  mov %1, %%gs" : : "r"(down), "r"(read_only));
 }
 
 /* Selectors zero, bases as given: what 64-bit programs find. */
@@ -311,20 +340,34 @@ static void get_segments(struct response *response) {
   call(__NR_arch_prctl, ARCH_GET_GS, (long)&response->gs_base, 0, 0, 0, 0);
 }
 
+/* A far jump to 64-bit code at the way back. */
+static unsigned place_far_jump(uint8_t *at, unsigned mode) {
+  const uint32_t target = WAY_BACK;
+  uint8_t *start = at;
+  if (mode & CODE16) *at++ = 0x66;
+  *at++ = 0xea;
+  memcpy(at, &target, 4);
+  memcpy(at + 4, &host_cs, 2);
+  return (unsigned)(at + 6 - start);
+}
+
 /* Where the instruction starts. In the middle of things a jump back to us follows it. */
 static uint64_t place(const struct request *request) {
-  static const uint8_t jump[6] = {0xff, 0x25, 0, 0, 0, 0};
   const unsigned bytes = request->code_bytes;
   if (request->mode & AT_PAGE_END) {
     memset(code_alias + PAGE - 32, 0xcc, 32);
     memcpy(code_alias + PAGE - bytes, request->code, bytes);
     return CODE + PAGE - bytes;
   }
-  const uint64_t back = (uint64_t)leave;
   memcpy(code_alias, request->code, bytes);
-  memcpy(code_alias + bytes, jump, sizeof jump);
-  memcpy(code_alias + bytes + sizeof jump, &back, sizeof back);
-  memset(code_alias + bytes + 14, 0xcc, 48 - bytes - 14);
+  unsigned end = bytes;
+  if (request->mode & (CODE16 | CODE32)) {
+    end += place_far_jump(code_alias + bytes, request->mode);
+  } else {
+    memcpy(code_alias + bytes, (const uint8_t *)WAY_BACK, 14);
+    end += 14;
+  }
+  memset(code_alias + end, 0xcc, 48 - end);
   return CODE;
 }
 
@@ -336,12 +379,17 @@ static void execute(const struct request *request, const struct word *pokes,
   }
   memset(response, 0, sizeof *response);
   response->trap = NO_TRAP;
-  const uint64_t start = place(request);
+  const unsigned mode = request->mode;
+  const uint64_t start = place(request) - (mode & CODE16 ? CODE : 0);
+  const uint16_t cs = mode & CODE32 ? USER_CODE32 : mode & CODE16 ? LDT_CODE16 : host_cs;
+  const uint16_t ss = mode & CODE16 ? LDT_DATA16 : host_ss;
   for (int i = 0; i < 16; i++) exchange.registers[i] = request->registers[i];
   const uint64_t flags = request->rflags | (request->mode & SINGLE_STEP ? 0x100 : 0);
-  const uint64_t frame[5] = {start, host_cs, flags, request->registers[4], host_ss};
-  for (int i = 0; i < 5; i++) exchange.frame[i] = frame[i];
-  set_segments(request->fs_base, request->gs_base);
+  const uint64_t frame[5] = {start, cs, flags, request->registers[4], ss};
+  memcpy((void *)FRAME, frame, sizeof frame);
+  if (mode & CODE32) set_legacy_segments(USER_DATA);
+  else if (mode & CODE16) set_legacy_segments(LDT_DATA16);
+  else set_segments(request->fs_base, request->gs_base);
   if (before != NULL) load_vectors(before);
   pending = response;
   enter();
@@ -402,6 +450,7 @@ __attribute__((used)) void run(void) {
   static struct batch batch;
   __asm__("mov %%cs, %0\n  mov %%ss, %1" : "=r"(host_cs), "=r"(host_ss));
   map_memory();
+  describe_segments();
   catch_signals();
   for (;;) {
     read_fully(&batch, sizeof batch);

@@ -4,6 +4,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CodeSize } from '../../src/isa/index.ts';
 import { FOLLOWED_MODELS } from './undefined-flags.ts';
 
 /**
@@ -22,14 +23,29 @@ export const Mode = {
   SINGLE_STEP: 1,
   /** The code ends where its page does, and nothing follows. */
   AT_PAGE_END: 2,
-  /** Vector registers are part of the case. */
+  /** Registers of FPU and SSE are part of the case. */
   VECTORS: 4,
   /** Segment registers and bases are part of the outcome. */
   SEGMENTS: 8,
+  /** In compatibility mode, in code of 32 or of 16 bits. */
+  CODE32: 16,
+  CODE16: 32,
 } as const;
 
-/** Sixteen YMM registers and MXCSR, with four bytes of padding. */
-export const VECTOR_BYTES = 16 * 32 + 8;
+export function codeSizeOf(mode: number): CodeSize {
+  return (mode & Mode.CODE32) !== 0 ? 32 : (mode & Mode.CODE16) !== 0 ? 16 : 64;
+}
+
+/** The bits of {@link Case.mode} that ask for a code size. */
+export function modeFor(codeSize: CodeSize): number {
+  return { 16: Mode.CODE16, 32: Mode.CODE32, 64: 0 }[codeSize];
+}
+
+/** In 16-bit code the upper half of ESP is what the program on the processor left there. */
+export const ESP_UPPER_HALF = 0x33440000;
+
+/** An image as FXSAVE64 stores it. */
+export const VECTOR_BYTES = 512;
 
 /** An instruction and the state before it. */
 export interface Case {
@@ -107,9 +123,9 @@ export class Outcome {
     return [0, 1, 2, 3].map((i) => this.view.getUint16(this.start + 176 + 2 * i, true));
   }
 
-  /** The instruction led to code of 32 bits: Linux has one descriptor for it. */
-  get isCompatible(): boolean {
-    return this.view.getUint16(this.start + 184, true) === USER_CODE_OF_32_BITS;
+  /** CS where a signal found the processor, or 0. */
+  get codeSelector(): number {
+    return this.view.getUint16(this.start + 184, true);
   }
 
   /** Write the changed words over a copy of what the batch brought. */
@@ -122,7 +138,6 @@ export class Outcome {
   }
 }
 
-const USER_CODE_OF_32_BITS = 0x23;
 const MAGIC = 0x314f4c49;
 const HEADER_BYTES = 16 + DATA_BYTES;
 const REQUEST_BYTES = 176;

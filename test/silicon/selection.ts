@@ -1,8 +1,8 @@
 // Which rows of the instruction table are compared with the processor, how, and why not all of
 // them: a line for each exception, with its reason.
 
-import { ROWS, type Row } from '../../src/isa/index.ts';
-import { Mode } from './protocol.ts';
+import { type CodeSize, type Row, rowsIn } from '../../src/isa/index.ts';
+import { Mode, modeFor } from './protocol.ts';
 
 /** Rows that are not executed here, by mnemonic. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
@@ -58,8 +58,10 @@ export function whyLeftOut(row: Row, features: ReadonlySet<string>): string | nu
   return null;
 }
 
-/** Rows that machine code can be decoded to. */
-export const DECODABLE_ROWS: readonly Row[] = ROWS.filter(({ encodeOnly }) => !encodeOnly);
+/** Rows that machine code of this size can be decoded to. */
+export function decodableRows(codeSize: CodeSize): readonly Row[] {
+  return rowsIn(codeSize).filter(({ encodeOnly }) => !encodeOnly);
+}
 
 /**
  * Executions that must never happen, whatever the row: INT 80h calls the kernel. INT 3 and INT 4
@@ -69,18 +71,21 @@ export function isForbidden(row: Row, code: Uint8Array): boolean {
   return row.mnemonic === 'INT' && [0x80, 3, 4].includes(code[code.length - 1]);
 }
 
-/** Far branches and returns may lead to compatibility mode, which the interpreter does not have. */
-export function mayStop({ mnemonic, operands }: Row): boolean {
-  if (/^(IRET|RETF)/.test(mnemonic)) return true;
-  return /^(JMP|CALL)$/.test(mnemonic) && operands[0].text.startsWith('m16:');
+export function isFarBranch({ mnemonic, operands }: Row): boolean {
+  return /^(JMP|CALL)$/.test(mnemonic) && operands[0].far;
 }
 
-/** How cases of a row are executed. */
-export function modeOf(row: Row): number {
+/** How cases of a row are executed in code of this size. */
+export function modeOf(row: Row, codeSize: CodeSize): number {
   const isStepped = row.cost === 'branch' || /^(POPF|IRET|INT$)/.test(row.mnemonic);
   const names = row.operands.map(({ registerClass, text }) => `${registerClass} ${text}`);
-  const hasSegment = names.some((name) => /segment/.test(name)) || /[FG]SBASE$/.test(row.mnemonic);
-  return (isStepped ? Mode.SINGLE_STEP : 0) | (hasSegment ? Mode.SEGMENTS : 0);
+  const hasSegment =
+    names.some((name) => /segment/.test(name)) || /[FG]SBASE$|^L[DEFGS]S$/.test(row.mnemonic);
+  const own =
+    (isStepped ? Mode.SINGLE_STEP : 0) |
+    (hasSegment ? Mode.SEGMENTS : 0) |
+    (row.unit === undefined ? 0 : Mode.VECTORS);
+  return own | modeFor(codeSize);
 }
 
 /** Registers not to compare: those that the instruction fills with this machine's own answer. */

@@ -1,13 +1,35 @@
 // States to execute an instruction in: values at which widths and signs turn over, and addresses
 // that point into the data, across the ends of its pages, or nowhere. Everything from a seed.
 
-import { Gpr, type Instruction, type MemoryOperand, Segment } from '../../src/isa/index.ts';
+import {
+  type CodeSize,
+  Gpr,
+  type Instruction,
+  type MemoryOperand,
+  Segment,
+} from '../../src/isa/index.ts';
 import type { Prng } from '../../src/sim/index.ts';
-import { type Case, CODE, DATA, DATA_BYTES, PAGE } from './protocol.ts';
-import { mayStop } from './selection.ts';
+import type { FixedAddresses } from '../support/row-encodings.ts';
+import {
+  type Case,
+  CODE,
+  codeSizeOf,
+  DATA,
+  DATA_BYTES,
+  ESP_UPPER_HALF,
+  Mode,
+  PAGE,
+} from './protocol.ts';
+import { basesOf, CODE_SELECTORS } from './segments.ts';
+import { isFarBranch } from './selection.ts';
+import { vectorsFor } from './vector-states.ts';
 
 /** Displacements with which absolute and RIP-relative operands reach the data. */
-export const INTO_DATA = { absolute: DATA + 0x7f8, ripRelative: DATA + 0x7f8 - CODE - 8 };
+export const INTO_DATA: Readonly<Record<CodeSize, FixedAddresses>> = {
+  16: { absolute: 0x7f8, ripRelative: 0 },
+  32: { absolute: DATA + 0x7f8, ripRelative: 0 },
+  64: { absolute: DATA + 0x7f8, ripRelative: DATA + 0x7f8 - CODE - 8 },
+};
 
 const EDGES = [0, 1, 2, 7, 8, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000].map(BigInt);
 const STATUS_AND_DF = 0xcd5;
@@ -57,22 +79,42 @@ export function stateFor(scene: Scene, prng: Prng): Case {
   const registers = BigUint64Array.from({ length: 16 }, () => edgeValue(prng));
   const fsBase = 8 * prng.below(64);
   const gsBase = 8 * prng.below(64);
-  const aim = new Aim(scene, registers, [0, 0, 0, 0, fsBase, gsBase], prng);
+  const codeSize = codeSizeOf(scene.mode);
+  const bases = basesOf(codeSize, fsBase, gsBase);
+  const aim = new Aim(scene, registers, bases, prng);
   aim.all();
+  if (codeSize !== 64) cutRegisters(registers, codeSize);
   return {
     code: scene.code,
     mode: scene.mode,
     registers: new Int32Array(registers.buffer),
     rflags: 2 | (prng.next() & (STATUS_AND_DF | ID)),
-    fsBase,
-    gsBase,
+    fsBase: bases[Segment.FS],
+    gsBase: bases[Segment.GS],
     pokes: aim.pokes,
-    vectors: null,
+    vectors: (scene.mode & Mode.VECTORS) === 0 ? null : aim.vectors(),
   };
 }
 
-/** Selectors of Linux's GDT, of its gaps, and beyond it. */
-const SELECTORS = [0, 1, 2, 3, 8, 0x10, 0x18, 0x28, 0x2a, 0x2b, 0x33, 0x40, 0x43, 0x63, 0x7b, 0x83];
+/** Of the upper halves, code of 32 bits knows nothing. */
+function cutRegisters(registers: BigUint64Array, codeSize: 16 | 32): void {
+  for (let number = 0; number < 8; number++) {
+    registers[number] = BigInt.asUintN(32, registers[number]);
+  }
+  if (codeSize === 32) return;
+  registers[Gpr.RSP] = BigInt(ESP_UPPER_HALF) | (registers[Gpr.RSP] & 0xffffn);
+}
+
+/** Selectors of Linux's GDT, of its gaps, and beyond it; and of the local table. */
+const SELECTORS = [
+  ...[0, 1, 2, 3, 8, 0x10, 0x18, 0x28, 0x2a, 0x2b, 0x33, 0x40, 0x43, 0x63, 0x7b, 0x83],
+  ...[0x23, 0x07, 0x0f, 0x17, 0x1e, 0x1f, 0x27],
+];
+
+/** Mostly the given one. */
+export function anySelector(usual: number, prng: Prng): number {
+  return prng.below(4) === 0 ? SELECTORS[prng.below(SELECTORS.length)] : usual;
+}
 
 class Aim {
   readonly pokes: [number, number, number][] = [];
@@ -81,6 +123,8 @@ class Aim {
   private readonly bases: readonly number[];
   private readonly prng: Prng;
   private readonly isLocked: boolean;
+  /** Operands of 128 bits and more fault where they are not aligned. */
+  private readonly wantsAlignment: boolean;
 
   constructor(scene: Scene, registers: BigUint64Array, bases: readonly number[], prng: Prng) {
     this.scene = scene;
@@ -89,17 +133,25 @@ class Aim {
     this.prng = prng;
     const { lock, row } = scene.instruction;
     this.isLocked = lock || row.alwaysLocked === true;
+    this.wantsAlignment = row.operands.some(({ memoryWidth }) => {
+      return row.unit !== undefined && (memoryWidth === 128 || memoryWidth === 0);
+    });
   }
 
   all(): void {
-    const { registers, prng } = this;
+    const { prng } = this;
     const { instruction } = this.scene;
-    const { row, operands } = instruction;
-    registers[Gpr.RSP] = this.target(Segment.SS);
-    if (/^(LEAVE|ENTER)$/.test(row.mnemonic)) registers[Gpr.RBP] = this.target(Segment.SS);
+    const { row, operands, codeSize } = instruction;
+    this.set(Gpr.RSP, this.target(Segment.SS), codeSize);
+    if (/^(LEAVE|ENTER)$/.test(row.mnemonic)) {
+      this.set(Gpr.RBP, this.target(Segment.SS), codeSize);
+    }
     if (row.repeat !== undefined) this.string();
     if (/^J.?CXZ$|^LOOP/.test(row.mnemonic) && prng.below(2) === 0) {
       this.set(Gpr.RCX, BigInt(prng.below(3)), instruction.addressWidth);
+    }
+    if (row.mnemonic === 'MASKMOVDQU') {
+      this.set(Gpr.RDI, this.target(this.source()), instruction.addressWidth);
     }
     if (row.mnemonic === 'XLATB') {
       this.set(Gpr.RBX, this.target(this.source()), instruction.addressWidth);
@@ -114,10 +166,29 @@ class Aim {
     for (const operand of operands) if (operand.kind === 'memory') this.operand(operand);
     this.bitIndex();
     if (/^(IRET|RETF)/.test(row.mnemonic) && prng.below(8) !== 0) this.frame();
-    if (operands[0]?.kind === 'memory' && mayStop(row) && prng.below(8) !== 0) {
-      this.farPointer(operands[0]);
+    if (operands[0]?.kind === 'memory' && isFarBranch(row) && prng.below(8) !== 0) {
+      this.farPointer(operands[0], CODE_SELECTORS[codeSize]);
     }
+    if (operands[1]?.kind === 'memory' && /^L[DEFGS]S$/.test(row.mnemonic)) {
+      this.farPointer(operands[1], 0x2b);
+    }
+    if (row.mnemonic === 'BOUND' && operands[1]?.kind === 'memory') this.bounds(operands[1]);
     if (row.mnemonic.startsWith('CMPXCHG') && prng.below(2) === 0) this.makeEqual();
+  }
+
+  /** Registers of FPU and SSE, and an operand in memory that goes with them. */
+  vectors(): Uint8Array {
+    const { prng } = this;
+    const { instruction } = this.scene;
+    const memory = instruction.operands.find((operand) => operand.kind === 'memory');
+    const start = memory === undefined ? -1 : Number(this.linear(memory)) - DATA;
+    return vectorsFor(instruction, prng, {
+      edge: () => edgeValue(prng),
+      place: (offset, value) => {
+        const at = start + offset;
+        if (start >= 0 && at % 8 === 0 && at <= PAGE - 8) this.poke(at, value);
+      },
+    });
   }
 
   private source(): number {
@@ -127,7 +198,8 @@ class Aim {
 
   /** An offset in the segment, at which something may be. */
   private target(segment: number): bigint {
-    const linear = this.isLocked ? this.alignedAddress() : this.address();
+    const isAligned = this.isLocked || (this.wantsAlignment && this.prng.below(4) !== 0);
+    const linear = isAligned ? this.alignedAddress() : this.address();
     return BigInt.asUintN(64, linear - BigInt(this.bases[segment]));
   }
 
@@ -213,7 +285,7 @@ class Aim {
       this.set(number, BigInt(SELECTORS[prng.below(SELECTORS.length)]), 16);
     }
     if (this.scene.instruction.row.mnemonic !== 'POP') return;
-    const at = Number(registers[Gpr.RSP]) - DATA;
+    const at = this.stackOffset();
     if (at < 0 || at > PAGE - 8 || prng.below(4) === 0) return;
     registers[Gpr.RSP] &= ~7n;
     this.poke(at & ~7, BigInt(SELECTORS[prng.below(SELECTORS.length)]) | (edgeValue(prng) << 16n));
@@ -231,14 +303,31 @@ class Aim {
     this.set(second.number, BigInt(prng.below(4096)) - 2048n, width);
   }
 
+  /** Where in the data the stack pointer points. */
+  private stackOffset(): number {
+    const { codeSize } = this.scene.instruction;
+    const pointer = BigInt.asUintN(codeSize, this.registers[Gpr.RSP]);
+    return Number(pointer) + this.bases[Segment.SS] - DATA;
+  }
+
+  /** Bounds between which an index may be. */
+  private bounds(operand: MemoryOperand): void {
+    const { prng } = this;
+    const at = Number(this.linear(operand)) - DATA;
+    if (at < 0 || at > PAGE - 8 || at % 8 !== 0 || prng.below(4) === 0) return;
+    const lower = BigInt.asUintN(this.scene.instruction.width, -edgeValue(prng) >> 20n);
+    const upper = BigInt.asUintN(this.scene.instruction.width - 1, edgeValue(prng));
+    this.poke(at, BigInt.asUintN(64, (upper << BigInt(this.scene.instruction.width)) | lower));
+  }
+
   /** Something in memory that a far branch can go to: an offset, and a selector behind it. */
-  private farPointer(operand: MemoryOperand): void {
+  private farPointer(operand: MemoryOperand, usual: number): void {
     const { prng } = this;
     const linear = this.linear(operand);
     const at = Number(linear) - DATA;
     const { width } = this.scene.instruction;
     if (at < 0 || at > PAGE - 16 || at % 8 !== 0) return;
-    const selector = BigInt(prng.below(4) === 0 ? SELECTORS[prng.below(SELECTORS.length)] : 0x33);
+    const selector = BigInt(anySelector(usual, prng));
     const offset = BigInt.asUintN(width, edgeValue(prng));
     const pointer = (selector << BigInt(width)) | offset;
     this.poke(at, BigInt.asUintN(64, pointer));
@@ -248,9 +337,12 @@ class Aim {
   /** Something on the stack that IRET or RETF can return to. */
   private frame(): void {
     const { prng, registers } = this;
-    const bytes = this.scene.instruction.width / 8;
-    registers[Gpr.RSP] = BigInt(DATA + 0x400 + 8 * prng.below(0x100));
-    const code = prng.below(8) === 0 ? SELECTORS[prng.below(SELECTORS.length)] : 0x33;
+    const { codeSize, width } = this.scene.instruction;
+    const bytes = width / 8;
+    const top = DATA + 0x400 + 8 * prng.below(0x100) - this.bases[Segment.SS];
+    registers[Gpr.RSP] = BigInt(top);
+    const code =
+      prng.below(8) === 0 ? SELECTORS[prng.below(SELECTORS.length)] : CODE_SELECTORS[codeSize];
     const stack = prng.below(8) === 0 ? SELECTORS[prng.below(SELECTORS.length)] : 0x2b;
     const values = [edgeValue(prng), BigInt(code), edgeValue(prng), edgeValue(prng), BigInt(stack)];
     const image = new Uint8Array(40);
@@ -260,7 +352,7 @@ class Aim {
         view.setUint8(i * bytes + n, Number((value >> BigInt(8 * n)) & 0xffn));
       }
     });
-    const start = Number(registers[Gpr.RSP]) - DATA;
+    const start = this.stackOffset();
     for (let at = 0; at < 40; at += 8) this.poke(start + at, view.getBigUint64(at, true));
   }
 

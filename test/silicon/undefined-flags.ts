@@ -25,6 +25,9 @@ const UNDEFINED: readonly (readonly [mnemonics: RegExp, flags: number])[] = [
   [/^BT[CRS]?$/, OF | SF | AF | PF],
   [/^(ANDN|BLSI|BLSR|BLSMSK|BZHI)$/, AF | PF],
   [/^BEXTR$/, AF | SF | PF],
+  [/^DA[AS]$/, OF],
+  [/^AA[AS]$/, OF | SF | ZF | PF],
+  [/^AA[MD]$/, OF | AF | CF],
 ];
 
 /** Bits of RFLAGS that are undefined after an instruction. */

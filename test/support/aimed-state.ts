@@ -47,9 +47,10 @@ const TF_IF_NT_AC_ID = 0x244300;
 /** A state in which the instruction can do its work, more often than not. */
 export function aimedState(instruction: Instruction, prng: Prng): Before {
   const registers = Array.from({ length: 16 }, () => randomValue(prng));
+  const isWide = instruction.row.unit !== undefined;
   const fsBase = 8 * prng.below(64);
   const gsBase = 8 * prng.below(64);
-  const aim = new Aim(registers, [0, 0, 0, 0, fsBase, gsBase], prng);
+  const aim = new Aim(registers, [0, 0, 0, 0, fsBase, gsBase], prng, isWide);
   registers[Gpr.RSP] = aim.target(Segment.SS);
   const { row, addressWidth, operands, segmentOverride } = instruction;
   const source = segmentOverride < 0 ? Segment.DS : segmentOverride;
@@ -64,6 +65,7 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
     aim.set(Gpr.RAX, aim.target(source), addressWidth);
     if (prng.below(4) !== 0) registers[Gpr.RCX] = 0n;
   }
+  if (row.mnemonic === 'MASKMOVDQU') aim.set(Gpr.RDI, aim.target(source), addressWidth);
   if (row.mnemonic === 'XLATB') aim.set(Gpr.RBX, aim.target(source), addressWidth);
   if (row.mnemonic === 'LEAVE' || row.mnemonic === 'ENTER')
     registers[Gpr.RBP] = aim.target(Segment.SS);
@@ -83,12 +85,22 @@ export function aimedState(instruction: Instruction, prng: Prng): Before {
   if (/^(IRET|RETF)/.test(row.mnemonic) && prng.below(8) !== 0) {
     window = withFrame(window, registers[Gpr.RSP], instruction.width / 8, prng);
   }
-  const state = { registers: packed(registers), rflags, fsBase, gsBase, window };
+  const vectors = randomVectors(new Prng(Number(registers[0] & 0xffffffffn)));
+  const hasUnits = row.unit !== undefined;
+  const state = { registers: packed(registers), rflags, fsBase, gsBase, window, vectors, hasUnits };
   if (/^(VER[RW]|LAR|LSL)$/.test(row.mnemonic)) state.window = withSelector(instruction, state);
-  if (row.operands.some(({ far }) => far)) state.window = withPointer(instruction, state);
+  if (row.operands.some(({ far, place }) => far && place === 'rm'))
+    state.window = withPointer(instruction, state);
   if (row.mnemonic === 'CMPXCHG' && prng.below(2) === 0) makeEqual(instruction, state);
   if (/^CMPXCHG\d/.test(row.mnemonic) && prng.below(2) === 0) makePairEqual(instruction, state);
   return state;
+}
+
+/** Exceptions masked, more often than not. */
+function randomVectors(prng: Prng): Uint8Array {
+  const xmm = packed(Array.from({ length: 32 }, () => randomValue(prng)));
+  const mxcsr = prng.below(8) === 0 ? prng.next() & 0xffff : 0x1f80 | (prng.next() & 0xe07f);
+  return Uint8Array.from([...xmm, mxcsr & 255, mxcsr >> 8, 0, 0]);
 }
 
 /** Copy the accumulator to the first operand of CMPXCHG, so that the comparison succeeds. */
@@ -121,21 +133,26 @@ class Aim {
   private readonly registers: bigint[];
   private readonly bases: readonly number[];
   private readonly prng: Prng;
+  /** Operands of 128 bits and more have to be aligned. */
+  private readonly isWide: boolean;
 
-  constructor(registers: bigint[], bases: readonly number[], prng: Prng) {
+  constructor(registers: bigint[], bases: readonly number[], prng: Prng, isWide: boolean) {
     this.registers = registers;
     this.bases = bases;
     this.prng = prng;
+    this.isWide = isWide;
   }
 
   /** An offset in the segment that lies in the middle half of the window, a multiple of 8. */
   target(segment: number): bigint {
-    const within = WINDOW_BYTES / 4 + 8 * this.prng.below(WINDOW_BYTES / 16);
+    const step = this.isWide ? 16 : 8;
+    const within = WINDOW_BYTES / 4 + step * this.prng.below(WINDOW_BYTES / 2 / step);
     return BigInt(WINDOW + within - this.bases[segment]);
   }
 
   /** Half of the addresses are not multiples of 8. */
   private oddness(): bigint {
+    if (this.isWide) return 0n;
     return BigInt(Math.max(0, this.prng.below(16) - 8));
   }
 

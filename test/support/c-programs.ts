@@ -1,5 +1,5 @@
 // The C programs of test/compilers: built with the machine's gcc, as guests and for the machine
-// itself. Floating point and SSE do not exist in guests yet, so gcc is told to do without.
+// itself. 32-bit guests do without SSE, as gcc takes the x87 FPU for what they compute.
 
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -15,11 +15,17 @@ export const C_PROGRAMS: readonly string[] = readdirSync(join(HERE, 'programs'))
   .map((name) => name.replace(/\.c$/, ''))
   .sort();
 
+/** Those that compute with floating-point numbers. */
+export const FLOATING_PROGRAMS: readonly string[] = ['floats', 'vectors'];
+
 const LANGUAGE = ['-std=c11', '-Wall', '-Wextra', '-Werror', '-I', RUNTIME];
+
+/** Bits of the code that a guest consists of; 32 makes a multiboot image. */
+export type Bits = 32 | 64;
 
 /** What every C guest is built with, beside the level of optimisation. */
 const GUEST = [
-  ...['-ffreestanding', '-mno-red-zone', '-mgeneral-regs-only', '-fno-pic', '-no-pie'],
+  ...['-ffreestanding', '-mno-red-zone', '-fno-pic', '-no-pie', '-fno-math-errno'],
   ...['-fno-asynchronous-unwind-tables', '-fno-stack-protector', '-static', '-nostdlib'],
   ...['-T', join(RUNTIME, 'guest.ld'), '-Wl,--build-id=none'],
 ];
@@ -36,11 +42,14 @@ export async function buildGuest(
   folder: string,
   program: string,
   options: readonly string[],
+  bits: Bits = 64,
 ): Promise<string> {
-  const output = join(folder, `${program}${options.join('')}.elf`);
-  const sources = [join(HERE, 'programs', `${program}.c`), join(RUNTIME, 'guest.c')];
+  const output = join(folder, `${program}${bits}${options.join('')}.elf`);
+  const runtime = ['guest.c', `start${bits}.c`].map((name) => join(RUNTIME, name));
+  const sources = [join(HERE, 'programs', `${program}.c`), ...runtime];
   // Programs call libgcc for what the processor has no instruction for.
-  await execute('gcc', [...LANGUAGE, ...GUEST, ...options, ...sources, '-o', output, '-lgcc']);
+  const target = bits === 64 ? ['-lgcc'] : ['-m32', '-mgeneral-regs-only'];
+  await execute('gcc', [...LANGUAGE, ...GUEST, ...options, ...sources, '-o', output, ...target]);
   return output;
 }
 
@@ -48,6 +57,14 @@ export async function buildGuest(
 export async function nativeOutput(folder: string, program: string): Promise<string> {
   const output = join(folder, program);
   const sources = [join(HERE, 'programs', `${program}.c`), join(RUNTIME, 'native.c')];
-  await execute('gcc', [...LANGUAGE, '-O1', '-DREFERENCE', ...sources, '-o', output]);
+  await execute('gcc', [
+    ...LANGUAGE,
+    '-O1',
+    '-DREFERENCE',
+    '-fno-math-errno',
+    ...sources,
+    '-o',
+    output,
+  ]);
   return printedBy(output, []);
 }

@@ -1,4 +1,4 @@
-// ELF64 files made by hand, field by field after the gABI, for tests of what reads them: nothing
+// ELF files made by hand, field by field after the gABI, for tests of what reads them: nothing
 // here is shared with the reader. Two segments (code, data), symbols, and a line table if wanted.
 
 /** Offsets of fields in the ELF header (gABI, "ELF Header", Elf64_Ehdr). */
@@ -19,9 +19,31 @@ export const Ehdr = {
   SHSTRNDX: 62,
 } as const;
 
+/** The same in files of 32 bits (Elf32_Ehdr), where they are elsewhere. */
+export const Ehdr32 = {
+  ...{ CLASS: 4, DATA: 5, IDENT_VERSION: 6, TYPE: 16, MACHINE: 18 },
+  ...{ ENTRY: 24, PHOFF: 28, SHOFF: 32, EHSIZE: 40, PHENTSIZE: 42, PHNUM: 44 },
+  ...{ SHENTSIZE: 46, SHNUM: 48, SHSTRNDX: 50 },
+} as const;
+
 const EHDR_BYTES = 64;
 const PHDR_BYTES = 56;
 const SHDR_BYTES = 64;
+const EHDR32_BYTES = 52;
+const PHDR32_BYTES = 32;
+const SHDR32_BYTES = 40;
+
+/** Offsets of fields of the first program header in the file (Elf32_Phdr); the next is 32 further. */
+export const Phdr32 = {
+  TYPE: EHDR32_BYTES,
+  OFFSET: EHDR32_BYTES + 4,
+  VADDR: EHDR32_BYTES + 8,
+  PADDR: EHDR32_BYTES + 12,
+  FILESZ: EHDR32_BYTES + 16,
+  MEMSZ: EHDR32_BYTES + 20,
+  FLAGS: EHDR32_BYTES + 24,
+  NEXT: PHDR32_BYTES,
+} as const;
 
 /** Offsets of fields of the first program header in the file (Elf64_Phdr); the next is 56 further. */
 export const Phdr = {
@@ -86,23 +108,42 @@ interface Section {
   readonly link?: number;
 }
 
-/** An executable image: header, program headers, contents, section headers. */
+/** An executable image of 64 bits: header, program headers, contents, section headers. */
 export function elfImage(parts: ImageParts): Uint8Array {
+  return imageOf(parts, 64);
+}
+
+/** The same in 32 bits, for i386. */
+export function elf32Image(parts: ImageParts): Uint8Array {
+  return imageOf(parts, 32);
+}
+
+function imageOf(parts: ImageParts, bits: 32 | 64): Uint8Array {
+  const isWide = bits === 64;
+  const [ehdrBytes, phdrBytes, shdrBytes] = isWide
+    ? [EHDR_BYTES, PHDR_BYTES, SHDR_BYTES]
+    : [EHDR32_BYTES, PHDR32_BYTES, SHDR32_BYTES];
+  const word = (value: number) => little(value, bits / 8);
   const { code, codeAddress, data = new Uint8Array(), dataAddress = 0x300000 } = parts;
   const { dataMemory = data.length, symbols = [] } = parts;
   const names = strings(symbols.map(([name]) => name));
-  const symtab = symbols.flatMap(([name, offset, size, section = 1]) => [
-    // st_name, st_info (global function), st_other, st_shndx, st_value, st_size.
-    ...little(names.at.get(name) ?? 0, 4),
-    ...[0x12, 0, ...little(section, 2)],
-    ...little(codeAddress + offset, 8),
-    ...little(size, 8),
-  ]);
+  const symtab = symbols.flatMap(([name, offset, size, section = 1]) => {
+    // st_name; st_info (global function), st_other, st_shndx; st_value, st_size.
+    const place = [...word(codeAddress + offset), ...word(size)];
+    const kind = [0x12, 0, ...little(section, 2)];
+    const rest = isWide ? [...kind, ...place] : [...place, ...kind];
+    return [...little(names.at.get(name) ?? 0, 4), ...rest];
+  });
   const sections: Section[] = [
     { name: '', type: 0, contents: [] },
     { name: '.text', type: 1, flags: 6, address: codeAddress, contents: code },
     { name: '.data', type: 1, flags: 3, address: dataAddress, contents: data },
-    { name: '.symtab', type: 2, contents: [...Array(24).fill(0), ...symtab], link: 4 },
+    {
+      name: '.symtab',
+      type: 2,
+      contents: [...Array(isWide ? 24 : 16).fill(0), ...symtab],
+      link: 4,
+    },
     { name: '.strtab', type: 3, contents: names.bytes },
     ...Object.entries(parts.sections ?? {}).map(([name, contents]) => ({
       name,
@@ -112,7 +153,7 @@ export function elfImage(parts: ImageParts): Uint8Array {
   ];
   const sectionNames = strings([...sections.map(({ name }) => name), '.shstrtab']);
   sections.push({ name: '.shstrtab', type: 3, contents: sectionNames.bytes });
-  const start = EHDR_BYTES + 2 * PHDR_BYTES;
+  const start = ehdrBytes + 2 * phdrBytes;
   const contents: number[] = [];
   const offsets = sections.map((section) => {
     const offset = start + contents.length;
@@ -120,21 +161,22 @@ export function elfImage(parts: ImageParts): Uint8Array {
     return offset;
   });
   const segment = (flags: number, i: number, address: number, memory: number) => [
-    ...[...little(1, 4), ...little(flags, 4), ...little(offsets[i], 8)],
-    ...[...little(address, 8), ...little(address, 8)],
-    ...[...little(sections[i].contents.length, 8), ...little(memory, 8), ...little(0x1000, 8)],
+    ...[...little(1, 4), ...(isWide ? little(flags, 4) : []), ...word(offsets[i])],
+    ...[...word(address), ...word(address)],
+    ...[...word(sections[i].contents.length), ...word(memory)],
+    ...[...(isWide ? [] : little(flags, 4)), ...word(0x1000)],
   ];
   const sectionHeaders = sections.flatMap(({ name, type, flags = 0, address = 0, ...rest }, i) => [
-    ...[...little(sectionNames.at.get(name) ?? 0, 4), ...little(type, 4), ...little(flags, 8)],
-    ...[...little(address, 8), ...little(offsets[i], 8), ...little(rest.contents.length, 8)],
-    ...[...little(rest.link ?? 0, 4), ...little(0, 4), ...little(1, 8), ...little(0, 8)],
+    ...[...little(sectionNames.at.get(name) ?? 0, 4), ...little(type, 4), ...word(flags)],
+    ...[...word(address), ...word(offsets[i]), ...word(rest.contents.length)],
+    ...[...little(rest.link ?? 0, 4), ...little(0, 4), ...word(1), ...word(0)],
   ]);
   const header = [
-    ...[0x7f, ...text('ELF'), 2, 1, 1, 0, ...little(0, 8)],
-    ...[...little(2, 2), ...little(62, 2), ...little(1, 4), ...little(codeAddress, 8)],
-    ...[...little(EHDR_BYTES, 8), ...little(start + contents.length, 8), ...little(0, 4)],
-    ...[...little(EHDR_BYTES, 2), ...little(PHDR_BYTES, 2), ...little(2, 2)],
-    ...[...little(SHDR_BYTES, 2), ...little(sections.length, 2)],
+    ...[0x7f, ...text('ELF'), isWide ? 2 : 1, 1, 1, 0, ...little(0, 8)],
+    ...[...little(2, 2), ...little(isWide ? 62 : 3, 2), ...little(1, 4), ...word(codeAddress)],
+    ...[...word(ehdrBytes), ...word(start + contents.length), ...little(0, 4)],
+    ...[...little(ehdrBytes, 2), ...little(phdrBytes, 2), ...little(2, 2)],
+    ...[...little(shdrBytes, 2), ...little(sections.length, 2)],
     ...little(sections.length - 1, 2),
   ];
   return Uint8Array.from([

@@ -39,6 +39,10 @@ export interface Before {
   readonly fsBase: number;
   readonly gsBase: number;
   readonly window: Uint8Array;
+  /** 16 XMM registers, 16 bytes each, and MXCSR. */
+  readonly vectors: Uint8Array;
+  /** CR0.TS is 0, which the FPU and SSE want. */
+  readonly hasUnits: boolean;
 }
 
 /** What came of it. */
@@ -78,8 +82,11 @@ export class InstructionBench {
   private readonly pristine: Uint8Array;
   private fault: string | null = null;
 
-  /** @param storage of its memory ({@link BENCH_BYTES}), if hot code is to be compiled */
-  constructor(storage?: WebAssembly.Memory) {
+  /**
+   * @param storage of its memory ({@link BENCH_BYTES}), if hot code is to be compiled
+   * @param codeSize of 32 bits in compatibility mode
+   */
+  constructor(storage?: WebAssembly.Memory, codeSize: 32 | 64 = 64) {
     this.machine = new TestMachine(BENCH_BYTES / PAGE_SIZE, talkative(this.outside), storage);
     const { memory, processor } = this.machine;
     this.codeHpa = this.machine.map(CODE, 1);
@@ -101,6 +108,7 @@ export class InstructionBench {
     state.set('sysenterEip', Long.fromNumber(CODE + 0x400));
     state.set('sysenterEsp', Long.fromNumber(WINDOW + 0x800));
     state.set('cr0', state.get('cr0').or(Cr0.TS));
+    if (codeSize === 32) enterCode32(processor);
     const { words } = state;
     this.stateBytes = new Uint8Array(words.buffer, words.byteOffset, STATE_BYTES);
     this.pristine = this.stateBytes.slice();
@@ -165,6 +173,8 @@ export class InstructionBench {
     processor.clock = 1000;
     this.stateBytes.set(this.pristine);
     this.stateBytes.set(before.registers);
+    this.stateBytes.set(before.vectors, VECTORS_STATE);
+    if (before.hasUnits) state.words[Word.CR0] &= ~Cr0.TS;
     state.words[Word.RFLAGS] = before.rflags;
     state.set('fsBase', Long.fromNumber(before.fsBase));
     state.set('gsBase', Long.fromNumber(before.gsBase));
@@ -173,6 +183,14 @@ export class InstructionBench {
     memory.write64(this.tablesHpa + Selector.DATA, 0xffff, 0x00cf9300);
     memory.write64(this.tablesHpa + Selector.TASK, 0x67, 0x00008900);
     processor.stateChanged();
+  }
+}
+
+/** Flat segments of 4 GiB, in compatibility mode. */
+function enterCode32({ state }: Processor): void {
+  for (const name of ['cs', 'ss', 'ds', 'es', 'fs', 'gs']) {
+    state.set(`${name}Limit`, Long.fromInt(-1));
+    state.set(`${name}Rights`, Long.fromNumber(name === 'cs' ? 0xc09b : 0xc093));
   }
 }
 
@@ -198,3 +216,8 @@ function talkative(outside: string[]): Platform {
 
 /** In {@link After.state}: general registers, RIP and RFLAGS come before this. */
 export const OTHER_STATE = wordOf('cr0') * 4;
+
+/** XMM registers and MXCSR lie next to each other. */
+export const VECTORS_STATE = wordOf('xmm0Low') * 4;
+export const MXCSR_STATE = wordOf('mxcsr') * 4;
+export const VECTORS_STATE_END = MXCSR_STATE + 4;

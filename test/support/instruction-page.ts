@@ -2,14 +2,17 @@
 // instruction its flags, what it may raise, how it may leave to the host, and its cost class.
 
 import {
+  CODE_SIZES,
   decode,
   type Effects,
   effectsOf,
+  existsIn,
   Flag,
   type Privilege,
   ROWS,
   type Row,
   syntax,
+  type Unit,
 } from '../../src/isa/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import { ANYWHERE, randomEncoding } from './row-encodings.ts';
@@ -39,7 +42,14 @@ const PRIVILEGES: Readonly<Record<Privilege, string>> = {
   iopl: '#GP(0) unless CPL <= IOPL',
   tsc: '#GP(0) if CR4.TSD is 1 and CPL is not 0',
   pmc: '#GP(0) if CR4.PCE is 0 and CPL is not 0',
+  umip: '#GP(0) if CR4.UMIP is 1 and CPL is not 0',
   hidden: '#UD unless CPL is 0',
+};
+
+const UNITS: Readonly<Record<Unit, string>> = {
+  sse: '#UD if CR0.EM is 1 or CR4.OSFXSR is 0, #NM if CR0.TS is 1',
+  fpu: '#NM if CR0.EM or CR0.TS is 1',
+  wait: '#NM if CR0.MP and CR0.TS are 1',
 };
 
 /** The whole page. */
@@ -58,10 +68,17 @@ function entry(mnemonic: string): string {
     '',
     ...[...new Set(rows.map(facts))].map((line) => `- ${line}`),
     '',
-    '| form | bytes |',
-    '| --- | --- |',
-    ...rows.map((row) => `| \`${syntax(row)}\` | \`${row.pattern.text}\`${remark(row)} |`),
+    '| form | bytes | code |',
+    '| --- | --- | --- |',
+    ...rows.map(
+      (row) => `| \`${syntax(row)}\` | \`${row.pattern.text}\`${remark(row)} | ${modes(row)} |`,
+    ),
   ].join('\n');
+}
+
+/** The code sizes that can contain the row. */
+function modes(row: Row): string {
+  return CODE_SIZES.filter((codeSize) => existsIn(row, codeSize)).join(' ');
 }
 
 function remark(row: Row): string {
@@ -99,6 +116,8 @@ function named(verb: string, mask: number): string[] {
 function faults(row: Row, effects: Effects): string[] {
   const accesses = effects.memory.length > 0 || row.operands.some((spec) => spec.memoryWidth > 0);
   return [
+    ...(row.protectedOnly ? ['#UD in real and virtual-8086 mode'] : []),
+    ...(row.unit === undefined ? [] : [UNITS[row.unit]]),
     ...(row.privilege === undefined ? [] : [PRIVILEGES[row.privilege]]),
     ...effects.raises.map((vector) => `may raise #${vector}`),
     ...(accesses ? ['memory may raise #GP #SS #PF'] : []),
@@ -109,10 +128,11 @@ function faults(row: Row, effects: Effects): string[] {
 /** With memory where the row has a choice, for that is the form with more to say. */
 function sampleEffects(row: Row): Effects {
   const prng = new Prng(1);
+  const codeSize = existsIn(row, 64) ? 64 : 32;
   let found: Effects | null = null;
   for (let n = 0; n < 40; n++) {
-    const code = randomEncoding(row, prng, ANYWHERE);
-    const decoded = decode(code, 0, code.length);
+    const code = randomEncoding(row, prng, ANYWHERE, codeSize);
+    const decoded = decode(code, 0, code.length, codeSize);
     if (decoded.kind !== 'instruction') continue;
     const { instruction } = decoded;
     if (instruction.repeat !== 'none') continue;

@@ -12,7 +12,10 @@ import {
   type After,
   type Before,
   CODE,
+  MXCSR_STATE,
   OTHER_STATE,
+  VECTORS_STATE,
+  VECTORS_STATE_END,
   WINDOW,
   WINDOW_BYTES,
 } from './instruction-bench.ts';
@@ -25,6 +28,8 @@ export interface Part {
   readonly registers: readonly RegisterBytes[];
   readonly flags: number;
   readonly window: readonly Range[];
+  readonly xmm: readonly RegisterBytes[];
+  readonly mxcsr: number;
 }
 
 /** RFLAGS bits that are varied; VM, RF, VIF and VIP stay 0, bit 1 stays 1. */
@@ -56,6 +61,8 @@ export function partRead(effects: Effects, before: Before, instruction: Instruct
   return {
     registers: effects.registersRead,
     flags: effects.flagsRead,
+    xmm: effects.xmmRead,
+    mxcsr: effects.mxcsrRead,
     window: effects.memory
       .filter(({ kind }) => kind !== 'write')
       .map((effect) => rangeOf(effect, before, instruction)),
@@ -77,6 +84,7 @@ export function flippedInside(before: Before, part: Part): Before {
     registers: before.registers.map((byte, i) => byte ^ (mask[i] & FLIP)),
     rflags: before.rflags ^ (VARIED_FLAGS & part.flags),
     window,
+    vectors: flippedBy(before.vectors, vectorMask(part), FLIP),
   };
 }
 
@@ -90,7 +98,29 @@ export function flippedOutside(before: Before, part: Part): Before {
     registers: before.registers.map((byte, i) => byte ^ ~mask[i]),
     rflags: before.rflags ^ (VARIED_FLAGS & ~part.flags),
     window,
+    vectors: flippedBy(
+      before.vectors,
+      vectorMask(part).map((byte) => ~byte),
+      255,
+    ),
   };
+}
+
+const MXCSR_AT = MXCSR_STATE - VECTORS_STATE;
+
+/** Reserved bits of MXCSR stay 0. */
+function flippedBy(vectors: Uint8Array, mask: Uint8Array, flip: number): Uint8Array {
+  return vectors.map((byte, i) => (i < MXCSR_AT + 2 ? byte ^ (mask[i] & flip) : byte));
+}
+
+/** Bytes of XMM registers and bits of MXCSR, as they lie in the state. */
+function vectorMask({ xmm, mxcsr }: Pick<Part, 'xmm' | 'mxcsr'>): Uint8Array {
+  const mask = new Uint8Array(MXCSR_AT + 4);
+  for (const { number, bytes } of xmm) {
+    for (let i = 0; i < 16; i++) if ((bytes >> i) & 1) mask[16 * number + i] = 255;
+  }
+  mask.set([mxcsr & 255, (mxcsr >> 8) & 255], MXCSR_AT);
+  return mask;
 }
 
 function complement(bytes: Uint8Array): Uint8Array {
@@ -148,14 +178,50 @@ export function contradictions(
     const declared = faulted ? 'untouched' : declaredFlag(effects, bit);
     if (!agrees(declared, of(b1), of(a1), of(b2), of(a2))) found.push(`flag ${bit}`);
   }
-  if (effects.calls.length === 0 && !isSameFrom(OTHER_STATE, a1.initial, a1.state)) {
-    found.push('other state');
-  }
-  if (!isSameFrom(OTHER_STATE, a1.state, a2.state)) found.push('other state');
-  // What ENTER has pushed before a fault stays there, below the stack pointer.
-  const mayLeave = instruction.row.mnemonic === 'ENTER' ? effects.memory.map(uncertain) : [];
+  found.push(...vectorContradictions(effects, runs));
+  if (effects.calls.length === 0 && !isSameOther(a1.initial, a1.state)) found.push('other state');
+  if (!isSameOther(a1.state, a2.state)) found.push('other state');
+  // What ENTER and PUSHA have pushed before a fault stays there, below the stack pointer.
+  const mayLeave = /^(ENTER|PUSHA)/.test(instruction.row.mnemonic)
+    ? effects.memory.map(uncertain)
+    : [];
   found.push(...windowContradictions(faulted ? mayLeave : effects.memory, instruction, runs));
   return found;
+}
+
+/** Bit by bit. A floating-point exception that is not masked faults, and sets its flag. */
+function vectorContradictions(
+  effects: Effects,
+  [b1, a1, b2, a2]: readonly [Before, After, Before, After],
+): string[] {
+  const isFault = a1.fault !== null;
+  const none = { xmm: [], mxcsr: 0 };
+  const written = { xmm: effects.xmmWritten, mxcsr: effects.mxcsrWritten };
+  const maybe = { xmm: effects.xmmMaybeWritten, mxcsr: effects.mxcsrMaybeWritten };
+  const [surely, possibly] = [
+    vectorMask(isFault ? none : written),
+    vectorMask(isFault ? { xmm: [], mxcsr: maybe.mxcsr } : maybe),
+  ];
+  const found: string[] = [];
+  for (let i = 0; i < MXCSR_AT + 2; i++) {
+    for (let bit = 0; bit < 8; bit++) {
+      const of = (bytes: Uint8Array, at: number) => (bytes[at] >> bit) & 1;
+      const in1 = of(b1.vectors, i);
+      const in2 = of(b2.vectors, i);
+      const declared = of(surely, i) ? 'written' : of(possibly, i) ? 'maybe' : 'untouched';
+      const [out1, out2] = [of(a1.state, VECTORS_STATE + i), of(a2.state, VECTORS_STATE + i)];
+      if (agrees(declared, in1, out1, in2, out2)) continue;
+      found.push(i < MXCSR_AT ? `xmm${i >> 4} byte ${i & 15}` : 'mxcsr');
+      break;
+    }
+  }
+  return found;
+}
+
+/** Whether all is the same that is neither general, RFLAGS, XMM nor MXCSR. */
+function isSameOther(a: Uint8Array, b: Uint8Array): boolean {
+  const part = (state: Uint8Array) => state.subarray(OTHER_STATE, VECTORS_STATE);
+  return isSameFrom(0, part(a), part(b)) && isSameFrom(VECTORS_STATE_END, a, b);
 }
 
 function uncertain(effect: MemoryEffect): MemoryEffect {

@@ -2,7 +2,7 @@
 // reading of the SDM's notation, independent of the encoder, that also reaches the encodings which
 // the encoder never chooses. Choices (registers, address shapes, numbers) come from a seed.
 
-import type { Row } from '../../src/isa/index.ts';
+import type { CodeSize, Row } from '../../src/isa/index.ts';
 import type { Prng } from '../../src/sim/index.ts';
 
 /** Displacements for operands whose address no register can move. */
@@ -15,24 +15,28 @@ export interface FixedAddresses {
 
 export const ANYWHERE: FixedAddresses = { absolute: 0x12345678, ripRelative: 0x1234 };
 
-/** One encoding of the row with its parts chosen at random. */
-export function randomEncoding(row: Row, prng: Prng, fixed: FixedAddresses): Uint8Array {
-  const parts: Parts = { row, prng, fixed, rex: 0, tail: [] };
+/** One encoding of the row in code of this size with its parts chosen at random. */
+export function randomEncoding(
+  row: Row,
+  prng: Prng,
+  fixed: FixedAddresses,
+  codeSize: CodeSize = 64,
+): Uint8Array {
+  const parts: Parts = { row, prng, fixed, codeSize, addressWidth: codeSize, rex: 0, tail: [] };
   const { pattern } = row;
   const prefixes = legacyPrefixes(parts);
-  if (row.width === 64 && row.default64 === undefined) parts.rex |= 0x48;
+  if (row.width === 64 && (row.operandSize ?? 'dword') === 'dword') parts.rex |= 0x48;
   let opcodeLow = 0;
   if (pattern.plusRegister) {
     opcodeLow = extended(parts, pickRegister(parts, 'opcode'), 0x41);
   }
   if (pattern.modrm !== 'none') placeModrm(parts);
-  const isShort = prefixes.includes(0x67);
-  for (const bytes of pattern.immediateBytes) {
-    parts.tail.push(...immediate(parts, bytes, isShort));
-  }
+  for (const bytes of pattern.immediateBytes) parts.tail.push(...immediate(parts, bytes));
+  if (pattern.suffix >= 0) parts.tail.push(pattern.suffix);
   // A REX that says nothing else makes SPL to DIL of AH to BH. Branches would reach less far.
   const isBranch = row.operands[0]?.place === 'relative';
-  if (parts.rex === 0 && !pattern.vex && !isBranch && prng.below(4) === 0) parts.rex = 0x40;
+  const mayTakeRex = codeSize === 64 && !pattern.vex && !isBranch;
+  if (parts.rex === 0 && mayTakeRex && prng.below(4) === 0) parts.rex = 0x40;
   const first = pattern.modrm === 'none' ? undefined : row.operands[0];
   const isMemory = first?.place === 'rm' && parts.tail[0] < 0xc0;
   if (row.lock && isMemory && prng.below(4) === 0) prefixes.push(0xf0);
@@ -64,21 +68,27 @@ interface Parts {
   readonly row: Row;
   readonly prng: Prng;
   readonly fixed: FixedAddresses;
+  readonly codeSize: CodeSize;
+  addressWidth: CodeSize;
   rex: number;
   /** ModR/M and everything after it. */
   readonly tail: number[];
 }
 
-function legacyPrefixes({ row, prng }: Parts): number[] {
+function legacyPrefixes(parts: Parts): number[] {
+  const { row, prng, codeSize } = parts;
   const prefixes: number[] = [];
   const reachesMemory = row.operands.some(({ memoryWidth }) => memoryWidth !== -1);
-  if (row.width === 16) prefixes.push(0x66);
-  if (row.addressWidth === 32) prefixes.push(0x67);
-  else if (row.addressWidth === 0 && (reachesMemory || row.repeat) && prng.below(5) === 0) {
+  if (wantsOperandSize(parts)) prefixes.push(0x66);
+  const isOther = row.addressWidth !== 0 && row.addressWidth !== codeSize;
+  const mayBeOther = row.addressWidth === 0 && (reachesMemory || row.repeat !== undefined);
+  if (isOther || (mayBeOther && prng.below(5) === 0)) {
     prefixes.push(0x67);
+    parts.addressWidth = codeSize === 32 ? 16 : 32;
   }
   if ((reachesMemory || row.repeat) && prng.below(5) === 0) {
-    prefixes.push(prng.below(2) === 0 ? 0x64 : 0x65);
+    if (codeSize === 64) prefixes.push(prng.below(2) === 0 ? 0x64 : 0x65);
+    else prefixes.push([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65][prng.below(6)] as number);
   }
   if (row.repeat !== undefined && prng.below(2) === 0) {
     prefixes.push(row.repeat === 'compare' && prng.below(2) === 0 ? 0xf2 : 0xf3);
@@ -86,11 +96,24 @@ function legacyPrefixes({ row, prng }: Parts): number[] {
   return prefixes;
 }
 
+/** Whether 66 selects the row; where the size is open it may stand there too. */
+function wantsOperandSize({ row, prng, codeSize }: Parts): boolean {
+  if (codeSize === 64) return row.width === 16;
+  const { operandSize, pattern, width } = row;
+  if (operandSize === 'native' || operandSize === 'dword' || pattern.vex) return false;
+  if (pattern.mandatoryPrefix === 0x66) return false;
+  if (width !== 0) return width !== codeSize;
+  return operandSize !== undefined && prng.below(4) === 0;
+}
+
 /** A register for the operand in `place`, as a number in the encoding. */
-function pickRegister({ row, prng }: Parts, place: 'reg' | 'rm' | 'opcode' | 'vvvv'): number {
+function pickRegister(
+  { row, prng, codeSize }: Parts,
+  place: 'reg' | 'rm' | 'opcode' | 'vvvv',
+): number {
   const spec = row.operands.find((operand) => operand.place === place);
   for (;;) {
-    const number = prng.below(16);
+    const number = prng.below(codeSize === 64 ? 16 : 8);
     if (spec?.registerClass === 'segment' && (number >= 6 || number === spec.excluded)) continue;
     if (spec?.registerClass === 'control' && ![0, 2, 3, 4, 8].includes(number)) continue;
     if (spec?.registerClass === 'debug' && number >= 8) continue;
@@ -128,16 +151,24 @@ function placeModrm(parts: Parts): void {
 function placeMemory(parts: Parts, reg: number): void {
   const { prng, fixed, tail } = parts;
   const mod = prng.below(3);
-  const base = prng.below(16);
+  if (parts.addressWidth === 16) {
+    const rm = prng.below(8);
+    tail.push((mod << 6) | (reg << 3) | rm);
+    if (mod === 0 && rm === 6) tail.push(...littleEndian(fixed.absolute, 2));
+    else tail.push(...littleEndian(prng.next() & ~7, mod));
+    return;
+  }
+  const base = prng.below(parts.codeSize === 64 ? 16 : 8);
   const needsSib = (base & 7) === 4 || prng.below(2) === 0;
   const head = (mod << 6) | (reg << 3);
   if (mod === 0 && !needsSib && (base & 7) === 5) {
-    tail.push(head | 5, ...littleEndian(fixed.ripRelative, 4));
+    const isRelative = parts.codeSize === 64;
+    tail.push(head | 5, ...littleEndian(isRelative ? fixed.ripRelative : fixed.absolute, 4));
     return;
   }
   if (!needsSib) tail.push(head | extended(parts, base, 0x41));
   else {
-    const index = prng.below(16);
+    const index = prng.below(parts.codeSize === 64 ? 16 : 8);
     const scale = prng.below(4);
     tail.push(head | 4);
     const low = extended(parts, base, 0x41);
@@ -155,14 +186,14 @@ function placeMemory(parts: Parts, reg: number): void {
 /** Values at which widths and signs turn over. */
 const EDGES = [0, 1, 7, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0x7fffffff, 0x80000000, -1, -2];
 
-/** @param isShort the address size is 32 */
-function immediate({ row, prng, fixed }: Parts, bytes: number, isShort: boolean): number[] {
+function immediate({ row, prng, fixed, addressWidth }: Parts, bytes: number): number[] {
   if (row.operands.some(({ place }) => place === 'moffs')) {
-    return [...littleEndian(fixed.absolute, 4), ...(isShort ? [] : [0, 0, 0, 0])];
+    if (addressWidth === 16) return littleEndian(fixed.absolute, 2);
+    return [...littleEndian(fixed.absolute, 4), ...(addressWidth === 32 ? [] : [0, 0, 0, 0])];
   }
   const value = prng.below(2) === 0 ? prng.next() : EDGES[prng.below(EDGES.length)];
   const low = littleEndian(value, Math.min(bytes, 4));
-  return bytes === 8 ? [...low, ...littleEndian(prng.next(), 4)] : low;
+  return bytes > 4 ? [...low, ...littleEndian(prng.next(), bytes - 4)] : low;
 }
 
 function littleEndian(value: number, bytes: number): number[] {

@@ -4,6 +4,8 @@
 import Long from 'long';
 import {
   type AssemblyOperand,
+  addressWidthOf,
+  type CodeSize,
   type Instruction,
   type MemoryOperand,
   type Operand,
@@ -22,18 +24,25 @@ export function operandText(operand: Operand, end: Long): string {
       return `target ${end.add(operand.displacement).toUnsigned()}`;
     case 'memory':
       return memoryText(operand, end);
+    case 'pointer':
+      return `pointer ${operand.selector}:${operand.offset}`;
   }
 }
 
 /** An operand as an assembler states it, in the same form; `width` is that of the operation. */
-export function askedText(asked: AssemblyOperand, decoded: Operand): string {
+export function askedText(
+  asked: AssemblyOperand,
+  decoded: Operand,
+  codeSize: CodeSize = 64,
+): string {
   if (asked.kind === 'register') return operandText({ ...asked, ...asked.register }, Long.ZERO);
   if (asked.kind === 'number') {
     if (decoded.kind === 'relative') return `target ${asked.value.toUnsigned()}`;
     return `number ${modulo(asked.value, decoded.kind === 'immediate' ? decoded.width : 64)}`;
   }
+  if (asked.kind === 'pointer') return `pointer ${asked.selector}:${asked.offset}`;
   const { base, index, scale, width, segment, displacement } = asked;
-  const addressWidth = (base ?? index)?.width === 32 ? 32 : 64;
+  const addressWidth = addressWidthOf(asked, 0, codeSize) as CodeSize;
   const memory: MemoryOperand = {
     ...{ kind: 'memory', width, segment, displacement, addressWidth, ripRelative: false },
     base: base?.number ?? -1,
@@ -73,7 +82,11 @@ export function instructionText(instruction: Instruction, address: Long): string
   const isPlain = from?.kind === 'immediate' || (from?.kind === 'register' && from.width === 16);
   const widens = mnemonic === 'MOV' && to?.kind === 'register' && to.width === 32 && isPlain;
   const same = widens ? [{ ...to, width: 64 } as const, ...operands.slice(1)] : operands;
-  const texts = same.map((operand) => operandText(operand, end));
+  const texts = same.map((operand) =>
+    operand.kind === 'relative'
+      ? `target ${modulo(end.add(operand.displacement), instruction.width)}`
+      : operandText(operand, end),
+  );
   if (mnemonic === 'XCHG') texts.sort();
   return [
     ...[mnemonic, widens ? 64 : instruction.width, lock ? 'lock' : '', repeat],
@@ -89,6 +102,7 @@ const UNKNOWN_TO_NASM = [
   'MOVSXD r16, r/m16',
   'MOVSXD r32, r/m32',
   'MOVZX r16, r/m16',
+  'PMOVMSKB r64, xmm2',
   'SLDT r64',
 ];
 
@@ -97,13 +111,17 @@ export function isKnownToNasm(row: Row): boolean {
   return !UNKNOWN_TO_NASM.includes(syntax(row)) && row.mnemonic !== 'NOP';
 }
 
+const RELATIVE = /^((?:[oa]\d\d )*(?:j\w+|call|loop\w*)(?: short| near d?word)?) (0x\w+|\d+)$/;
+
 /**
  * NASM takes a bare number for an absolute address; this makes it one in the section. Of two
  * registers that are exchanged, it encodes the first as ModRM.reg, which disassemblers name second.
+ * It refuses the size that the memory of CMPSD has.
  */
 export function forNasm(text: string): string {
   return text
     .replace(/\[rel ((?:[fg]s:)?)/, '[rel $1$$$$+')
-    .replace(/^((?:a32 )?(?:j\w+|call|loop\w*)) (0x\w+|\d+)$/, '$1 $$$$+$2')
+    .replace(RELATIVE, '$1 $$$$+$2')
+    .replace(/^((?:a\d\d )?cmpsd xmm\w+, )qword /, '$1')
     .replace(/^xchg (\w+), (\w+)$/, 'xchg $2, $1');
 }

@@ -8,6 +8,7 @@ import {
   enterLongMode,
   type InstructionCosts,
   type Platform,
+  PROCESSOR_BYTES,
   Processor,
   unvirtualized,
 } from '../../src/cpu/index.ts';
@@ -41,7 +42,7 @@ export class TestMachine {
     const codeCache = new CodeCache(this.memory, costs);
     this.compiler =
       storage === undefined ? undefined : new Compiler(storage, this.memory, codeCache);
-    const stateHpa = this.memory.allocatePages(1);
+    const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     this.cr3 = this.memory.allocatePages(1);
     this.processor = new Processor({
       memory: this.memory,

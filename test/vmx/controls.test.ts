@@ -45,7 +45,7 @@ const WORDS: readonly Word[] = [
     field: 'SECONDARY_VM_EXEC_CONTROL',
     default1: 0,
     mustBe1: 0,
-    offered: [1, 3, 5, 6, 10, 25],
+    offered: [1, 3, 5, 6, 7, 10, 12, 25],
     msrs: [0x48b, 0x48b],
   },
   {

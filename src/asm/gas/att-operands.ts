@@ -1,12 +1,14 @@
 // Operands in AT&T syntax: `%rax`, `$5`, `%fs:8(%rbx,%rcx,4)`, `*%rax`. GNU as manual, "AT&T Syntax
 // versus Intel Syntax" and "Memory References".
 
+import type { CodeSize } from '../../isa/index.ts';
 import type { Cursor } from '../cursor.ts';
 import type { Place } from '../source.ts';
 import { type GasContext, parseGasExpression } from './expression.ts';
 import {
   type AddressRegisters,
   checkAddressRegister,
+  checkRelative,
   type GasOperand,
   memoryOperandText,
   NO_REGISTERS,
@@ -99,12 +101,15 @@ function takeRegister(cursor: Cursor) {
 function parseRegisters(cursor: Cursor, context: GasContext): AddressRegisters | null {
   const registers = { ...NO_REGISTERS };
   cursor.take();
-  if (cursor.peek()?.kind === 'register' && !takeBase(cursor, registers)) return null;
+  const { codeSize } = context.session;
+  if (cursor.peek()?.kind === 'register' && !takeBase(cursor, registers, codeSize)) return null;
   if (cursor.accept(',') && !cursor.at(')')) {
     const { place } = cursor;
     if (cursor.peek()?.kind === 'register') {
       const index = takeRegister(cursor);
-      if (index === null || !checkAddressRegister(index, 'index', cursor, place)) return null;
+      if (index === null || !checkAddressRegister(index, 'index', cursor, place, codeSize)) {
+        return null;
+      }
       registers.index = index;
     } else if (registers.base !== null || !cursor.at(',')) {
       return cursor.fail(['the register of the index']);
@@ -123,15 +128,16 @@ function parseRegisters(cursor: Cursor, context: GasContext): AddressRegisters |
   return registers;
 }
 
-function takeBase(cursor: Cursor, registers: AddressRegisters): boolean {
+function takeBase(cursor: Cursor, registers: AddressRegisters, codeSize: CodeSize): boolean {
   const { place } = cursor;
   if (cursor.peek()?.text.toLowerCase() === '%rip') {
+    if (!checkRelative(codeSize, cursor)) return false;
     cursor.take();
     registers.relative = true;
     return true;
   }
   const base = takeRegister(cursor);
-  if (base === null || !checkAddressRegister(base, 'base', cursor, place)) return false;
+  if (base === null || !checkAddressRegister(base, 'base', cursor, place, codeSize)) return false;
   registers.base = base;
   return true;
 }

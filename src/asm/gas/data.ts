@@ -165,7 +165,9 @@ export class GasData {
     if (this.sections.isNobits && isZero) {
       return { kind: 'reserve', itemBytes: 1, count: constantExpression(1, place) };
     }
-    if (isZero && this.sections.isCode) return { kind: 'nops' };
+    if (isZero && this.sections.isCode) {
+      return { kind: 'nops', codeSize: this.context.session.codeSize };
+    }
     const value = fill ?? constantExpression(0, place);
     return { kind: 'data', itemBytes: 1, items: [{ kind: 'expression', value }] };
   }

@@ -15,7 +15,7 @@ import type { GasSections } from './sections.ts';
 const IGNORED: ReadonlySet<string> = new Set([
   ...['.file', '.loc', '.ident', '.version', '.type', '.size', '.extern', '.local', '.line', '.ln'],
   ...['.hidden', '.internal', '.protected', '.addrsig', '.addrsig_sym', '.att_mnemonic'],
-  ...['.intel_mnemonic', '.arch', '.code64', '.eject', '.list', '.nolist', '.title', '.sbttl'],
+  ...['.intel_mnemonic', '.arch', '.eject', '.list', '.nolist', '.title', '.sbttl'],
   ...[
     '.psize',
     '.print',
@@ -32,27 +32,8 @@ const IGNORED: ReadonlySet<string> = new Set([
 /** What GNU as has and this has not. */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
   ...['.abort', '.altmacro', '.noaltmacro', '.balignw', '.balignl', '.p2alignw', '.p2alignl'],
-  ...[
-    '.bundle_align_mode',
-    '.bundle_lock',
-    '.bundle_unlock',
-    '.cfi_escape',
-    '.code16',
-    '.code16gcc',
-  ],
-  ...[
-    '.code32',
-    '.dc',
-    '.dc.a',
-    '.dc.b',
-    '.dc.l',
-    '.dc.w',
-    '.dcb',
-    '.ds',
-    '.double',
-    '.eqv',
-    '.float',
-  ],
+  ...['.bundle_align_mode', '.bundle_lock', '.bundle_unlock', '.cfi_escape'],
+  ...['.dc', '.dc.a', '.dc.b', '.dc.l', '.dc.w', '.dcb', '.ds', '.double', '.eqv', '.float'],
   ...['.func', '.endfunc', '.gnu_attribute', '.insn', '.linkonce', '.lto_discard', '.mri', '.nop'],
   ...[
     '.nops',
@@ -83,6 +64,7 @@ const SECTIONS: ReadonlySet<string> = new Set(['.text', '.data', '.bss']);
 const EVERYWHERE: ReadonlySet<string> = new Set([
   ...[...SECTIONS, '.section', '.pushsection', '.popsection', '.previous', '.globl', '.global'],
   ...['.weak', '.comm', '.lcomm', '.set', '.equ', '.equiv', '.intel_syntax', '.att_syntax', '.end'],
+  ...['.code16', '.code16gcc', '.code32', '.code64'],
 ]);
 
 /** What a directive asks the parser to do. */
@@ -134,6 +116,7 @@ export class GasDirectives {
       ['.att_syntax', (cursor) => this.syntax(cursor, false)],
       ...each(['.err', '.error', '.warning'], (cursor, word, at) => this.message(cursor, word, at)),
       ['.end', () => ({ kind: 'end' })],
+      ...each(['.code16', '.code16gcc', '.code32', '.code64'], (_, word) => this.code(word)),
       ...each(IGNORED, ignore),
     ]);
   }
@@ -173,10 +156,6 @@ export class GasDirectives {
 
   private unknown(cursor: Cursor, word: string): void {
     const { reporter } = this.context.session;
-    if (/^\.code(16|32)/.test(word)) {
-      cursor.error(cursor.place, `${word.slice(5, 7)}-bit code is not supported`, ['.code64']);
-      return;
-    }
     if (UNSUPPORTED.has(word)) {
       cursor.error(cursor.place, `'${word}' is not supported`);
       return;
@@ -273,6 +252,13 @@ export class GasDirectives {
       return cursor.error(cursor.place, 'AT&T syntax without percent signs is not supported');
     }
     this.context.intel = intel;
+    return DONE;
+  }
+
+  private code(word: string): Directed {
+    const { session } = this.context;
+    session.codeSize = word === '.code64' ? 64 : word === '.code32' ? 32 : 16;
+    this.context.wideStack = word === '.code16gcc';
     return DONE;
   }
 

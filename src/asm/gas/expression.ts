@@ -26,6 +26,8 @@ export interface GasContext {
   readonly symbols: GasSymbols;
   /** Bare names of registers are registers: `.intel_syntax noprefix`. */
   intel: boolean;
+  /** After `.code16gcc`: 16-bit code whose stack holds 32 bits. */
+  wideStack: boolean;
 }
 
 const PRECEDENCE: Readonly<Record<string, number>> = {

@@ -2,7 +2,13 @@
 // fs:[rbx+rcx*4+8]`, `table[rip]`, `offset table`. GNU as manual, "AT&T Syntax versus Intel
 // Syntax".
 
-import { type MemoryWidth, REGISTERS, type RegisterName } from '../../isa/index.ts';
+import {
+  type CodeSize,
+  Gpr,
+  type MemoryWidth,
+  REGISTERS,
+  type RegisterName,
+} from '../../isa/index.ts';
 import { Cursor } from '../cursor.ts';
 import type { Reporter } from '../diagnostics.ts';
 import type { Expression } from '../expression.ts';
@@ -12,6 +18,7 @@ import { type GasContext, parseGasExpression } from './expression.ts';
 import {
   type AddressRegisters,
   checkAddressRegister,
+  checkRelative,
   type GasOperand,
   memoryOperandText,
   NO_REGISTERS,
@@ -131,8 +138,9 @@ interface Around {
 }
 
 function parseRest(cursor: Cursor, context: GasContext, around: Around): GasOperand | null {
-  const { keywords, segment, isBranch, place } = around;
-  const tokens = takeOperand(cursor);
+  const { segment, isBranch, place } = around;
+  const keywords = { ...around.keywords };
+  const tokens = withoutSizes(takeOperand(cursor), keywords);
   const count = (mark: string) => tokens.filter((token) => isMark(token, mark)).length;
   if (count('[') > count(']')) return cursor.fail(["']'"]);
   const terms = new Terms(tokens, cursor, context);
@@ -141,6 +149,9 @@ function parseRest(cursor: Cursor, context: GasContext, around: Around): GasOper
   const hasBrackets = count('[') > 0;
   const displacement = terms.displacement(reporter);
   if (displacement === 'failed') return null;
+  if (isBranch && displacement !== null && !hasBrackets && !keywords.size && cursor.at(':')) {
+    return parseFar(cursor, context, displacement, place);
+  }
   const isPlain = !hasBrackets && segment < 0 && keywords.size === null && !terms.hasRegisters;
   if (isPlain && displacement !== null) {
     const isNumber = context.session.constantNow(displacement) !== null || !hasSymbol(displacement);
@@ -152,17 +163,34 @@ function parseRest(cursor: Cursor, context: GasContext, around: Around): GasOper
     }
   }
   const memory = memoryOperandText(displacement, registers, segment, place, context);
-  return { operand: { ...memory, ...sizeOf(keywords, isBranch) }, indirect: true, place };
+  const { codeSize } = context.session;
+  return { operand: { ...memory, ...sizeOf(keywords, isBranch, codeSize) }, indirect: true, place };
 }
 
-/** A branch through 32 bits means a far one, of 16 bits and a selector. */
+/** A branch through 32 bits means a far one, of 16 bits and a selector, where no near one is so. */
 function sizeOf(
   { size, far }: Keywords,
   isBranch: boolean,
+  codeSize: CodeSize,
 ): { readonly width: MemoryWidth | 0; readonly far: boolean } {
-  if (size === null) return { width: far ? 32 : 0, far };
-  if (!size.far && isBranch && (far || size.width === 32)) return { width: 16, far: true };
+  if (size === null) return { width: far ? (codeSize === 16 ? 16 : 32) : 0, far };
+  const isFar = far || (size.width === 32 && codeSize !== 32);
+  if (!size.far && isBranch && isFar) return { width: 16, far: true };
   return size;
+}
+
+/** The offset of `selector:offset`; the cursor stands at the colon. */
+function parseFar(
+  cursor: Cursor,
+  context: GasContext,
+  selector: Expression,
+  place: Place,
+): GasOperand | null {
+  cursor.take();
+  const offset = parseGasExpression(cursor, context);
+  if (offset === null) return null;
+  const operand = { kind: 'pointer', selector, offset, width: 0 } as const;
+  return { operand, indirect: false, place };
 }
 
 /** Whether an expression names an address or a symbol. */
@@ -182,12 +210,24 @@ function takeOperand(cursor: Cursor): Token[] {
     if (token.kind === 'operator') {
       if (token.text === '(' || token.text === '[') depth++;
       if (token.text === ')' || token.text === ']') depth--;
-      if (token.text === ',' && depth <= 0) return tokens;
+      if (/^[,:]$/.test(token.text) && depth <= 0) return tokens;
     }
     tokens.push(token);
     cursor.take();
   }
   return tokens;
+}
+
+/** gcc writes the size of what a jump finds its target in inside the brackets. */
+function withoutSizes(tokens: readonly Token[], keywords: Keywords): Token[] {
+  const word = (at: number) => {
+    const token = tokens[at];
+    return token?.kind === 'name' ? token.text.toLowerCase() : '';
+  };
+  const isSize = (at: number) => SIZES.has(word(at)) && word(at + 1) === 'ptr';
+  const at = tokens.findIndex((_, i) => isSize(i));
+  if (at >= 0) keywords.size ??= SIZES.get(word(at)) ?? null;
+  return tokens.filter((_, i) => !isSize(i) && !isSize(i - 1));
 }
 
 /** Takes an address apart: terms with a register in them, and the rest, which is a displacement. */
@@ -278,6 +318,7 @@ class Terms {
     const place = this.cursor.placeOf(token);
     const name = registerName(token) as string;
     if (name.toLowerCase() === 'rip') {
+      if (!checkRelative(this.context.session.codeSize, this.cursor)) return false;
       this.registers.relative = true;
       return term.length === 1 || this.cursor.error(place, 'RIP cannot be scaled') !== null;
     }
@@ -295,20 +336,23 @@ class Terms {
 
   private add(register: RegisterName, place: Place): boolean {
     const { registers, cursor } = this;
+    const { codeSize } = this.context.session;
     if (registers.base === null) {
       registers.base = register;
-      return checkAddressRegister(register, 'base', cursor, place);
+      return checkAddressRegister(register, 'base', cursor, place, codeSize);
     }
     if (registers.index !== null) return this.tooMany(place);
-    // The stack pointer cannot be an index, but a base.
-    const isStack = register.number === 4;
-    registers.index = isStack ? registers.base : register;
-    if (isStack) registers.base = register;
-    return checkAddressRegister(registers.index, 'index', cursor, place);
+    // The stack pointer cannot be an index, but a base; of 16 bits that holds for BX and BP.
+    const baseOnly: readonly number[] = register.width === 16 ? [Gpr.RBX, Gpr.RBP] : [Gpr.RSP];
+    const isBase = baseOnly.includes(register.number);
+    registers.index = isBase ? registers.base : register;
+    if (isBase) registers.base = register;
+    return checkAddressRegister(registers.index, 'index', cursor, place, codeSize);
   }
 
   private scale(register: RegisterName, factor: readonly Token[], place: Place): boolean {
     const { registers, cursor, context } = this;
+    const { codeSize } = context.session;
     if (registers.index !== null) return this.tooMany(place);
     const { origin } = cursor.line;
     const end = place.at + 1;
@@ -318,7 +362,7 @@ class Terms {
     if (scale === null) return false;
     registers.index = register;
     registers.scale = scale;
-    return checkAddressRegister(register, 'index', cursor, place);
+    return checkAddressRegister(register, 'index', cursor, place, codeSize);
   }
 
   private tooMany(place: Place): false {

@@ -1,7 +1,7 @@
 // What operands of both syntaxes have in common: numbers, displacements, and memory whose registers
 // are named one by one.
 
-import { Gpr, REGISTERS, type RegisterName, Segment } from '../../isa/index.ts';
+import { type CodeSize, Gpr, REGISTERS, type RegisterName, Segment } from '../../isa/index.ts';
 import type { Cursor } from '../cursor.ts';
 import type { Expression } from '../expression.ts';
 import type { Place } from '../source.ts';
@@ -50,13 +50,17 @@ export function memoryOperandText(
   const address = displacement ?? constantExpression(0, place);
   const isKnown = session.constantNow(address) !== null;
   const { base, index, scale, relative } = registers;
+  const register = base ?? index;
+  const width = register?.width ?? 32;
+  // Without a register, an address outside 64-bit mode is as wide as the code, or a prefix, says.
+  const isByPrefix = register === null && session.codeSize !== 64;
   return {
     kind: 'memory',
     address,
     width: 0,
     far: false,
     segment: segment === usualSegment(base) ? -1 : segment,
-    displacementWidth: isKnown ? 0 : 32,
+    displacementWidth: isKnown || isByPrefix ? 0 : width === 16 ? 16 : 32,
     addressing: relative ? 'rel' : 'abs',
     registers: { base, index, scale },
     place,
@@ -90,14 +94,32 @@ export function checkAddressRegister(
   role: 'base' | 'index',
   cursor: Cursor,
   place: Place,
+  codeSize: CodeSize,
 ): boolean {
-  const isFit = register.class === 'general' && register.width >= 32;
-  const isStack = role === 'index' && register.number === Gpr.RSP;
-  if (isFit && !isStack) return true;
-  const expected = isStack ? ['any other register'] : ['a 64-bit or a 32-bit register'];
+  const { width, number } = register;
+  const isFit = register.class === 'general' && width >= (codeSize === 64 ? 32 : 16);
+  const isShort = isFit && width === 16;
+  const isStack = role === 'index' && number === Gpr.RSP && !isShort;
+  if (isShort ? FORMS_16[role].includes(number) : isFit && !isStack) return true;
+  const narrow = { base: '%bx or %bp', index: '%si or %di' }[role];
+  const other = codeSize === 64 ? 'a 64-bit or a 32-bit register' : 'a 32-bit register';
+  const expected = isStack ? ['any other register'] : [isShort ? narrow : other];
   cursor.error(place, `this register cannot be the ${role} of an address`, expected);
   return false;
 }
+
+/** Whether there are addresses relative to RIP; reports if not. */
+export function checkRelative(codeSize: CodeSize, cursor: Cursor): boolean {
+  if (codeSize === 64) return true;
+  cursor.error(cursor.place, 'addresses relative to RIP exist in 64-bit mode only');
+  return false;
+}
+
+/** Registers of 16-bit addresses; a single SI or DI counts as the base. */
+const FORMS_16: Readonly<Record<'base' | 'index', readonly number[]>> = {
+  base: [Gpr.RBX, Gpr.RBP, Gpr.RSI, Gpr.RDI],
+  index: [Gpr.RSI, Gpr.RDI],
+};
 
 /** The scale of an index; null after reporting that it is none. */
 export function scaleOf(

@@ -38,8 +38,6 @@ const REPEATS: ReadonlyMap<string, 'rep' | 'repne'> = new Map([
 
 /** Prefixes that do not follow from operands, as they are encoded. */
 const BYTES: ReadonlyMap<string, number> = new Map([
-  ['data16', 0x66],
-  ['addr32', 0x67],
   ['es', 0x26],
   ['cs', 0x2e],
   ['ss', 0x36],
@@ -63,7 +61,7 @@ export class GasParser {
 
   constructor(source: SourceText, session: Session) {
     this.session = session;
-    this.context = { session, symbols: new GasSymbols(session), intel: false };
+    this.context = { session, symbols: new GasSymbols(session), intel: false, wideStack: false };
     this.sections = new GasSections(session);
     this.directives = new GasDirectives(this.context, this.sections);
     this.reader = new GasReader(source, this.context);
@@ -218,11 +216,15 @@ export class GasParser {
     let prefixes = NO_PREFIXES;
     const alone: number[] = [];
     const extra: number[] = [];
+    let redundant: string | null = null;
     for (; !cursor.atEnd; cursor.take()) {
       const word = cursor.keyword();
       const repeat = REPEATS.get(word);
-      const byte = BYTES.get(word) ?? rexByte(word);
-      if (word === 'lock') prefixes = { ...prefixes, lock: true };
+      const size = this.sizePrefix(word);
+      const byte = size?.byte ?? BYTES.get(word) ?? rexByte(word);
+      if (size?.width === this.session.codeSize) redundant = word;
+      if (size?.prefixes !== undefined) prefixes = { ...prefixes, ...size.prefixes };
+      else if (word === 'lock') prefixes = { ...prefixes, lock: true };
       else if (repeat !== undefined) prefixes = { ...prefixes, repeat };
       else if (byte !== null) extra.push(byte);
       else break;
@@ -230,11 +232,27 @@ export class GasParser {
     }
     if (extra.length > 0) prefixes = { ...prefixes, extra };
     if (cursor.atEnd) this.bytes(alone, line, place);
-    else {
+    else if (redundant !== null) {
+      cursor.error(place, `prefix '${redundant}' says what ${this.session.codeSize}-bit code is`);
+    } else {
       const at = cursor.place;
       const body = parseGasInstruction(cursor, this.context, prefixes);
       if (body !== null) this.add(line, at, { body });
     }
+  }
+
+  /** `data16`, `addr32` and so on: outside 64-bit mode they say how wide things are. */
+  private sizePrefix(word: string): SizePrefix | null {
+    const [, kind, digits] = /^(data|addr)(16|32)$/.exec(word) ?? [];
+    if (kind === undefined) return null;
+    const width: 16 | 32 = digits === '16' ? 16 : 32;
+    const byte = kind === 'data' ? 0x66 : 0x67;
+    if (this.session.codeSize === 64) {
+      return (kind === 'data') === (width === 16) ? { byte, width, prefixes: undefined } : null;
+    }
+    const prefixes: Partial<Prefixes> =
+      kind === 'data' ? { suffix: width } : { addressWidth: width };
+    return { byte, width, prefixes };
   }
 
   private bytes(bytes: readonly number[], line: GasStatement, place: Place): void {
@@ -242,6 +260,14 @@ export class GasParser {
     const items = [{ kind: 'string', bytes: Uint8Array.from(bytes) }] as const;
     this.add(line, place, { body: { kind: 'data', itemBytes: 1, items } });
   }
+}
+
+/** A prefix that changes the operand or the address size. */
+interface SizePrefix {
+  readonly byte: number;
+  readonly width: 16 | 32;
+  /** What it says about the instruction behind it, if it is not just written. */
+  readonly prefixes: Partial<Prefixes> | undefined;
 }
 
 /** `rex.wrxb` with any of its letters. */

@@ -29,13 +29,13 @@ const ALIASES: Readonly<Record<string, GasMnemonic>> = {
   cqto: { mnemonic: 'CQO' },
   lret: { mnemonic: 'RETF' },
   lretw: { mnemonic: 'RETFW' },
-  lretl: { mnemonic: 'RETF' },
+  lretl: { mnemonic: 'RETF', suffix: 32 },
   lretq: { mnemonic: 'RETFQ' },
   iretl: { mnemonic: 'IRETD' },
   sysretd: { mnemonic: 'SYSRET', suffix: 32 },
   sysexitd: { mnemonic: 'SYSEXIT', suffix: 32 },
-  ljmp: { mnemonic: 'JMP', far: true, suffix: 32 },
-  lcall: { mnemonic: 'CALL', far: true, suffix: 32 },
+  ljmp: { mnemonic: 'JMP', far: true },
+  lcall: { mnemonic: 'CALL', far: true },
   movabs: { mnemonic: 'MOV', absolute: true },
   movslq: { mnemonic: 'MOVSXD', source: 32, suffix: 64 },
   movsxd: { mnemonic: 'MOVSXD' },
@@ -65,8 +65,11 @@ export function stringMnemonic(name: string): StringMnemonic | null {
   return { stem: stem.toUpperCase(), suffix: letter === 'd' ? 32 : (SUFFIXES[letter] ?? 0) };
 }
 
-/** Read any other name, in lower case; null if there is no such instruction. */
-export function gasMnemonic(name: string): GasMnemonic | null {
+/**
+ * Read any other name, in lower case; null if there is no such instruction.
+ * @param intel Intel syntax, where a suffix may be `d`
+ */
+export function gasMnemonic(name: string, intel: boolean): GasMnemonic | null {
   const alias = ALIASES[name];
   if (alias !== undefined) return alias;
   // `movsb` is here only if its operands are not those of the string instruction.
@@ -74,7 +77,8 @@ export function gasMnemonic(name: string): GasMnemonic | null {
   if (extension !== null) return extension;
   const upper = name.toUpperCase();
   if (rowsByMnemonic(upper).length > 0) return { mnemonic: upper };
-  const suffix = SUFFIXES[name.at(-1) ?? ''];
+  const letter = name.at(-1) ?? '';
+  const suffix = intel && letter === 'd' ? 32 : SUFFIXES[letter];
   if (suffix === undefined) return null;
   const stem = name.slice(0, -1);
   const known = ALIASES[stem] ?? { mnemonic: stem.toUpperCase() };

@@ -11,6 +11,7 @@ import {
   type RaisedVector,
   Segment,
   type SystemFunction,
+  type Wide,
   type Width,
 } from '../../isa/index.ts';
 import { SEGMENT_WORDS, Word } from '../state.ts';
@@ -320,7 +321,7 @@ export class BlockDomain implements Domain<Node, Node> {
   read(operand: Operand): Node {
     switch (operand.kind) {
       case 'register':
-        if (!operand.high) return this.register(operand.width, operand.number);
+        if (!operand.high) return this.register(operand.width as Width, operand.number);
         return extend(and32(shr32(wrap(this.registers[operand.number]), int(8)), int(255)));
       case 'immediate':
         return cut(operand.width, long(toBigInt(operand.value)));
@@ -328,6 +329,8 @@ export class BlockDomain implements Domain<Node, Node> {
         return this.load(operand.width as Width, operand.segment, this.address(operand));
       case 'relative':
         return add64(this.following, long(BigInt(operand.displacement)));
+      case 'pointer':
+        throw new TypeError('a pointer is read in parts');
     }
   }
 
@@ -342,7 +345,7 @@ export class BlockDomain implements Domain<Node, Node> {
     } else if (operand.kind !== 'register') {
       throw new TypeError(`cannot write to a ${operand.kind} operand`);
     } else if (operand.high) this.setPart(operand.number, 8, 8, value);
-    else this.setRegister(operand.width, operand.number, value);
+    else this.setRegister(operand.width as Width, operand.number, value);
   }
 
   address(operand: Operand): Node {
@@ -375,6 +378,36 @@ export class BlockDomain implements Domain<Node, Node> {
     const mask = (1n << BigInt(width)) - 1n;
     const kept = and64(this.registers[number], long(~(mask << BigInt(at))));
     this.registers[number] = or64(kept, shl64(cut(width, value), long(BigInt(at))));
+  }
+
+  // XMM registers: not compiled
+
+  xmm(): Node {
+    throw new Declined('XMM');
+  }
+
+  setXmm(): void {
+    throw new Declined('XMM');
+  }
+
+  lanes(): Node {
+    throw new Declined('XMM');
+  }
+
+  float(): Node {
+    throw new Declined('floating point');
+  }
+
+  settleFloats(): void {
+    throw new Declined('floating point');
+  }
+
+  loadWide(): Wide<Node> {
+    throw new Declined('XMM');
+  }
+
+  storeWide(): void {
+    throw new Declined('XMM');
   }
 
   // Memory

@@ -4,7 +4,7 @@
 import { PAGE_SIZE, PhysicalMemory } from '../../memory/index.ts';
 import type { LoggedCode } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
-import { MMU_BYTES, TLB_LAYOUT } from '../mmu.ts';
+import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
 import { discover } from './discovery.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
@@ -40,7 +40,7 @@ const WASM_PAGE_BYTES = 65_536;
 
 /** A memory that compiled code reaches, with room for so many processors. */
 export function compilableMemory(sizeBytes: number, processorCount: number): WebAssembly.Memory {
-  const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * MMU_BYTES;
+  const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * TLB_BYTES;
   const pages = Math.ceil((sizeBytes + beside) / WASM_PAGE_BYTES);
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
 }
@@ -75,9 +75,9 @@ export class Compiler {
     const page = hpa - (hpa & (PAGE_SIZE - 1));
     const discovered = discover(entry, {
       blockAt: (offset) => {
-        const known = this.codeCache.at(page + offset);
+        const known = this.codeCache.at(page + offset, 64);
         if (known !== undefined) return known;
-        const built = this.codeCache.build(page + offset);
+        const built = this.codeCache.build(page + offset, 64);
         return 'instructions' in built ? built : null;
       },
     });

@@ -164,8 +164,10 @@ class Discovery {
 }
 
 /** Why an instruction is never compiled, or null. */
-function reasonAgainst({ guarded, instruction }: Prepared): string | null {
-  return guarded ? instruction.row.mnemonic : null;
+function reasonAgainst({ instruction }: Prepared): string | null {
+  const { privilege, intercept, unit, mnemonic } = instruction.row;
+  const isGuarded = privilege !== undefined || intercept !== undefined || unit !== undefined;
+  return isGuarded ? mnemonic : null;
 }
 
 function append(

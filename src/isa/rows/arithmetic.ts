@@ -241,8 +241,14 @@ export const arithmetic = [
   ...instruction('SBB', 'Subtract with borrow', { lock: true }, sbb, binaryForms(0x18)),
   ...instruction('SUB', 'Subtract', { lock: true }, sub, binaryForms(0x28)),
   ...instruction('CMP', 'Compare two operands', {}, cmp, binaryForms(0x38)),
-  ...instruction('INC', 'Increment by 1', { lock: true }, inc, unaryForms('FE', 'FF', 0)),
-  ...instruction('DEC', 'Decrement by 1', { lock: true }, dec, unaryForms('FE', 'FF', 1)),
+  ...instruction('INC', 'Increment by 1', { lock: true }, inc, [
+    ...unaryForms('FE', 'FF', 0),
+    ['r16|32', '40+r', { not64: true }],
+  ]),
+  ...instruction('DEC', 'Decrement by 1', { lock: true }, dec, [
+    ...unaryForms('FE', 'FF', 1),
+    ['r16|32', '48+r', { not64: true }],
+  ]),
   ...instruction(
     'NEG',
     "Two's complement negation",

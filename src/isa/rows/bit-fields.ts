@@ -122,7 +122,7 @@ const movbe: Meaning = (d, dst, src) =>
 
 /** The polynomial 11EDC6F41H over the low 32 bits of the destination and the source. */
 const crc32: Meaning = (d, dst, src) => {
-  const bits = src.kind === 'relative' ? 0 : src.width;
+  const bits = src.kind === 'relative' || src.kind === 'pointer' ? 0 : src.width;
   const crc = d.register(32, dst.kind === 'register' ? dst.number : 0);
   d.write(dst, d.call('crc32', crc, d.read(src), d.constant(8, bits)));
 };
@@ -142,41 +142,44 @@ function lowestBitForms(digit: number): Form[] {
 }
 
 const multiply = { cost: 'multiply' } as const;
+/** A VEX prefix is not one in real and virtual-8086 mode. */
+const vex = { protectedOnly: true } as const;
+const multiplyVex = { ...multiply, ...vex } as const;
 
 export const bitFields = [
-  ...instruction('ANDN', 'Logical AND NOT', {}, andn, threeForms('', 'F2')),
-  ...instruction('BEXTR', 'Bit field extract', {}, bextr, shiftForms('')),
-  ...instruction('BLSI', 'Extract lowest set bit', {}, lowestBit(blsi, false), lowestBitForms(3)),
+  ...instruction('ANDN', 'Logical AND NOT', vex, andn, threeForms('', 'F2')),
+  ...instruction('BEXTR', 'Bit field extract', vex, bextr, shiftForms('')),
+  ...instruction('BLSI', 'Extract lowest set bit', vex, lowestBit(blsi, false), lowestBitForms(3)),
   ...instruction(
     'BLSMSK',
     'Mask up to lowest set bit',
-    {},
+    vex,
     lowestBit(blsmsk, true),
     lowestBitForms(2),
   ),
-  ...instruction('BLSR', 'Reset lowest set bit', {}, lowestBit(blsr, true), lowestBitForms(1)),
-  ...instruction('BZHI', 'Zero high bits', {}, bzhi, [
+  ...instruction('BLSR', 'Reset lowest set bit', vex, lowestBit(blsr, true), lowestBitForms(1)),
+  ...instruction('BZHI', 'Zero high bits', vex, bzhi, [
     ['r32|64, r/m32|64, v32|64', 'VEX.LZ.0F38.W0|W1 F5 /r'],
   ]),
   ...instruction(
     'MULX',
     'Unsigned multiply without flags',
-    multiply,
+    multiplyVex,
     mulx,
     threeForms('F2.', 'F6'),
   ),
-  ...instruction('PDEP', 'Parallel bits deposit', multiply, pdep, threeForms('F2.', 'F5')),
-  ...instruction('PEXT', 'Parallel bits extract', multiply, pext, threeForms('F3.', 'F5')),
-  ...instruction('RORX', 'Rotate right without flags', {}, rorx, [
+  ...instruction('PDEP', 'Parallel bits deposit', multiplyVex, pdep, threeForms('F2.', 'F5')),
+  ...instruction('PEXT', 'Parallel bits extract', multiplyVex, pext, threeForms('F3.', 'F5')),
+  ...instruction('RORX', 'Rotate right without flags', vex, rorx, [
     ['r32|64, r/m32|64, uimm8', 'VEX.LZ.F2.0F3A.W0|W1 F0 /r ib'],
   ]),
-  ...instruction('SARX', 'Arithmetic shift right without flags', {}, sarx, shiftForms('F3.')),
-  ...instruction('SHLX', 'Shift left without flags', {}, shlx, shiftForms('66.')),
-  ...instruction('SHRX', 'Logical shift right without flags', {}, shrx, shiftForms('F2.')),
-  ...instruction('ADCX', 'Add with CF', {}, addWith(Flag.CF), [
+  ...instruction('SARX', 'Arithmetic shift right without flags', vex, sarx, shiftForms('F3.')),
+  ...instruction('SHLX', 'Shift left without flags', vex, shlx, shiftForms('66.')),
+  ...instruction('SHRX', 'Logical shift right without flags', vex, shrx, shiftForms('F2.')),
+  ...instruction('ADCX', 'Add with CF', { operandSize: 'dword' }, addWith(Flag.CF), [
     ['r32|64, r/m32|64', '66 0F 38 F6 /r'],
   ]),
-  ...instruction('ADOX', 'Add with OF', {}, addWith(Flag.OF), [
+  ...instruction('ADOX', 'Add with OF', { operandSize: 'dword' }, addWith(Flag.OF), [
     ['r32|64, r/m32|64', 'F3 0F 38 F6 /r'],
   ]),
   ...instruction('MOVBE', 'Move with bytes swapped', {}, movbe, [

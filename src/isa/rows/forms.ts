@@ -2,7 +2,7 @@
 
 import type { Form, FormAttributes } from '../notation.ts';
 
-/** The nine forms that ADD, OR, ADC, SBB, AND, SUB, XOR and CMP share, from opcode `base` on. */
+/** The forms that ADD, OR, ADC, SBB, AND, SUB, XOR and CMP share, from opcode `base` on. */
 export function binaryForms(base: number): Form[] {
   const opcode = (offset: number) => hex(base + offset);
   const digit = base >> 3;
@@ -16,6 +16,7 @@ export function binaryForms(base: number): Form[] {
     ['AX|EAX|RAX, imm16|32|32', `${opcode(5)} iw|id|id`],
     ['r/m8, imm8', `80 /${digit} ib`],
     ['r/m16|32|64, imm16|32|32', `81 /${digit} iw|id|id`],
+    ['r/m8, imm8', `82 /${digit} ib`, { not64: true }],
   ];
 }
 

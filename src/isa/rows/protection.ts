@@ -15,30 +15,35 @@ import { type Form, instruction } from '../notation.ts';
 import { Segment, type Width } from '../registers.ts';
 import { callOf } from './system.ts';
 
-/** Limit of 16 bits at the operand's address, then a base of 64. */
+/** Limit of 16 bits at the operand's address, then a base of 64, outside 64-bit mode of 32. */
 function tableOperand<V, B>(d: Domain<V, B>, operand: Operand) {
+  const baseWidth: Width = d.instruction.codeSize === 64 ? 64 : 32;
   const { segment, addressWidth } = asMemory(operand);
   const limitAt = d.address(operand);
   const baseAt = d.add(addressWidth, limitAt, d.constant(addressWidth, 2));
-  return { segment, limitAt, baseAt };
+  return { segment, limitAt, baseAt, baseWidth };
 }
 
 function loadTable(name: 'loadGdtr' | 'loadIdtr'): Meaning {
   return (d, operand) => {
-    const { segment, limitAt, baseAt } = tableOperand(d, operand);
-    d.call(name, d.load(16, segment, limitAt), d.load(64, segment, baseAt));
+    const { segment, limitAt, baseAt, baseWidth } = tableOperand(d, operand);
+    const limit = d.load(16, segment, limitAt);
+    const base = d.load(baseWidth, segment, baseAt);
+    // With a 16-bit operand size the base has 24 bits, as on the 286.
+    const isShort = baseWidth === 32 && d.instruction.width === 16;
+    d.call(name, limit, isShort ? d.and(base, d.constant(32, 0xffffff)) : base);
   };
 }
 
 function storeTable(table: 'Gdtr' | 'Idtr'): Meaning {
   return (d, operand) => {
-    const { segment, limitAt, baseAt } = tableOperand(d, operand);
+    const { segment, limitAt, baseAt, baseWidth } = tableOperand(d, operand);
     const limit = d.truncate(16, d.call(`read${table}Limit`));
-    const base = d.call(`read${table}Base`);
+    const base = d.truncate(baseWidth, d.call(`read${table}Base`));
     d.loadForWrite(16, segment, limitAt);
-    d.loadForWrite(64, segment, baseAt);
+    d.loadForWrite(baseWidth, segment, baseAt);
     d.store(16, segment, limitAt, limit);
-    d.store(64, segment, baseAt, base);
+    d.store(baseWidth, segment, baseAt, base);
   };
 }
 
@@ -77,7 +82,7 @@ function verify(kind: 'read' | 'write'): Meaning {
   };
 }
 
-/** LSS, LFS, LGS: an offset, and behind it a selector. */
+/** LES, LDS, LSS, LFS, LGS: an offset, and behind it a selector. */
 function loadFar(number: number): Meaning {
   return (d, dst, src) => {
     const w = d.instruction.width;
@@ -89,6 +94,19 @@ function loadFar(number: number): Meaning {
     d.write(dst, offset);
   };
 }
+
+/**
+ * The requested privilege level of the first is raised to that of the second. What is high enough
+ * is not written, so that it may lie in a page that cannot be.
+ */
+const arpl: Meaning = (d, dst, src) => {
+  const x = d.read(dst);
+  const wanted = d.and(d.read(src), d.constant(16, 3));
+  const isLower = d.lessUnsigned(d.and(x, d.constant(16, 3)), wanted);
+  const raised = d.or(d.and(x, d.constant(16, 0xfffc)), wanted);
+  d.when(isLower, () => d.write(dst, raised));
+  d.setFlag(Flag.ZF, isLower);
+};
 
 function readBase(number: number): Meaning {
   return (d, dst) => {
@@ -104,7 +122,12 @@ function writeBase(number: number): Meaning {
 const supervisor = { cost: 'system', privilege: 'supervisor' } as const;
 const table = { ...supervisor, intercept: 'DESCRIPTOR_TABLE' } as const;
 const system = { cost: 'system' } as const;
-const unprivilegedTable = { cost: 'system', intercept: 'DESCRIPTOR_TABLE' } as const;
+const look = { ...system, protectedOnly: true } as const;
+const unprivilegedTable = {
+  cost: 'system',
+  privilege: 'umip',
+  intercept: 'DESCRIPTOR_TABLE',
+} as const;
 
 /** A selector into memory has 16 bits, into a register the operand size. */
 function selectorForms(opcode: string): Form[] {
@@ -130,6 +153,11 @@ function describeForms(opcode: string): Form[] {
   ];
 }
 
+const only64 = { ...system, only64: true } as const;
+const fastReturn = { ...supervisor, operandSize: 'dword' } as const;
+const fastReturn64 = { ...only64, operandSize: 'dword' } as const;
+const base64 = { ...only64, operandSize: 'dword' } as const;
+
 const SIZES: readonly Width[] = [32, 64];
 
 export const protection = [
@@ -140,7 +168,7 @@ export const protection = [
   ...instruction(
     'SLDT',
     'Store LDTR',
-    unprivilegedTable,
+    { ...unprivilegedTable, protectedOnly: true },
     storeSelector(LDTR),
     // NASM leaves out REX.W, which would change nothing.
     [['r64', '0F 00 /0', { encodeOnly: true }], ...selectorForms('0F 00 /0')],
@@ -148,70 +176,85 @@ export const protection = [
   ...instruction(
     'STR',
     'Store task register',
-    unprivilegedTable,
+    { ...unprivilegedTable, protectedOnly: true },
     storeSelector(TR),
     selectorForms('0F 00 /1'),
   ),
-  ...instruction('LLDT', 'Load LDTR', table, loadSelector('loadLocalTable'), [
-    ['r/m16', '0F 00 /2'],
-  ]),
-  ...instruction('LTR', 'Load task register', table, loadSelector('loadTaskRegister'), [
-    ['r/m16', '0F 00 /3'],
-  ]),
-  ...instruction('VERR', 'Verify a segment for reading', system, verify('read'), [
+  ...instruction(
+    'LLDT',
+    'Load LDTR',
+    { ...table, protectedOnly: true },
+    loadSelector('loadLocalTable'),
+    [['r/m16', '0F 00 /2']],
+  ),
+  ...instruction(
+    'LTR',
+    'Load task register',
+    { ...table, protectedOnly: true },
+    loadSelector('loadTaskRegister'),
+    [['r/m16', '0F 00 /3']],
+  ),
+  ...instruction('VERR', 'Verify a segment for reading', look, verify('read'), [
     ['r/m16', '0F 00 /4'],
   ]),
-  ...instruction('VERW', 'Verify a segment for writing', system, verify('write'), [
+  ...instruction('VERW', 'Verify a segment for writing', look, verify('write'), [
     ['r/m16', '0F 00 /5'],
   ]),
-  ...instruction(
-    'LAR',
-    'Load access rights',
-    system,
-    describe('accessRights'),
-    describeForms('02'),
-  ),
-  ...instruction(
-    'LSL',
-    'Load segment limit',
-    system,
-    describe('segmentLimit'),
-    describeForms('03'),
-  ),
+  ...instruction('LAR', 'Load access rights', look, describe('accessRights'), describeForms('02')),
+  ...instruction('LSL', 'Load segment limit', look, describe('segmentLimit'), describeForms('03')),
   ...(
     [
-      ['LSS', Segment.SS, 'B2'],
-      ['LFS', Segment.FS, 'B4'],
-      ['LGS', Segment.GS, 'B5'],
+      ['LSS', Segment.SS, '0F B2'],
+      ['LFS', Segment.FS, '0F B4'],
+      ['LGS', Segment.GS, '0F B5'],
     ] as const
   ).flatMap(([name, number, opcode]) =>
     instruction(name, 'Load a far pointer', system, loadFar(number), [
-      ['r16|32|64, m', `0F ${opcode} /r`],
+      ['r16|32|64, m', `${opcode} /r`],
     ]),
   ),
+  ...(
+    [
+      ['LES', Segment.ES, 'C4'],
+      ['LDS', Segment.DS, 'C5'],
+    ] as const
+  ).flatMap(([name, number, opcode]) =>
+    instruction(name, 'Load a far pointer', { ...system, not64: true }, loadFar(number), [
+      ['r16|32, m', `${opcode} /r`],
+    ]),
+  ),
+  ...instruction('ARPL', 'Adjust the RPL of a selector', { ...look, not64: true }, arpl, [
+    ['r/m16, r16', '63 /r'],
+  ]),
   ...(
     [
       ['FS', Segment.FS],
       ['GS', Segment.GS],
     ] as const
   ).flatMap(([name, number], i) => [
-    ...instruction(`RD${name}BASE`, `Read the base of ${name}`, system, readBase(number), [
+    ...instruction(`RD${name}BASE`, `Read the base of ${name}`, base64, readBase(number), [
       ['r32|64', `F3 0F AE /${i}`],
     ]),
-    ...instruction(`WR${name}BASE`, `Write the base of ${name}`, system, writeBase(number), [
+    ...instruction(`WR${name}BASE`, `Write the base of ${name}`, base64, writeBase(number), [
       ['r32|64', `F3 0F AE /${i + 2}`],
     ]),
   ]),
-  ...instruction('SWAPGS', 'Swap the base of GS', supervisor, callOf('swapGs'), [['', '0F 01 F8']]),
-  ...instruction('SYSCALL', 'Fast system call', system, callOf('systemCall'), [['', '0F 05']]),
+  ...instruction(
+    'SWAPGS',
+    'Swap the base of GS',
+    { ...supervisor, only64: true },
+    callOf('swapGs'),
+    [['', '0F 01 F8']],
+  ),
+  ...instruction('SYSCALL', 'Fast system call', only64, callOf('systemCall'), [['', '0F 05']]),
   ...SIZES.flatMap((w) =>
-    instruction('SYSRET', 'Return from a fast system call', system, callOf('systemReturn'), [
+    instruction('SYSRET', 'Return from a fast system call', fastReturn64, callOf('systemReturn'), [
       ['', `o${w} 0F 07`],
     ]),
   ),
   ...instruction('SYSENTER', 'Fast system call', system, callOf('systemEnter'), [['', '0F 34']]),
   ...SIZES.flatMap((w) =>
-    instruction('SYSEXIT', 'Return from a fast system call', supervisor, callOf('systemExit'), [
+    instruction('SYSEXIT', 'Return from a fast system call', fastReturn, callOf('systemExit'), [
       ['', `o${w} 0F 35`],
     ]),
   ),

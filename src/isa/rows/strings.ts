@@ -9,26 +9,61 @@ import { hex } from './forms.ts';
 /** One iteration of a string instruction. */
 type Iteration = <V, B>(d: Domain<V, B>, width: Width) => void;
 
-/** Wrap an iteration with the count in rCX and, for `compare`, the end condition on ZF. */
-function repeated(iteration: Iteration, compare: boolean): Meaning {
+/** One iteration of CMPS or SCAS, with the two elements that it compares. */
+type Comparison = <V, B>(d: Domain<V, B>, width: Width) => readonly [x: V, y: V];
+
+/** Wrap an iteration with the count in rCX. */
+function repeated(iteration: Iteration, fixedWidth?: Width): Meaning {
   return (d) => {
-    const repeat = d.instruction.repeat;
-    if (repeat === 'none') {
-      iteration(d, d.instruction.width);
+    const width = fixedWidth ?? d.instruction.width;
+    if (d.instruction.repeat === 'none') {
+      iteration(d, width);
       return;
     }
-    const w = d.instruction.addressWidth;
-    const count = d.register(w, Gpr.RCX);
-    d.when(d.negate(d.isZero(count)), () => {
-      iteration(d, d.instruction.width);
-      const rest = d.sub(w, count, d.constant(w, 1));
-      d.setRegister(w, Gpr.RCX, rest);
-      const more = d.negate(d.isZero(rest));
-      const zf = d.flag(Flag.ZF);
-      const matching = repeat === 'rep' ? zf : d.negate(zf);
-      d.when(compare ? d.both(more, matching) : more, () => d.again());
+    whileCounting(d, (more) => {
+      iteration(d, width);
+      d.when(more(), () => d.again());
     });
   };
+}
+
+/**
+ * Wrap a comparison with the count in rCX and the end condition on equality. Flags are those of the
+ * last iteration; until then they stay, so that a fault finds them as they were.
+ */
+function compared(comparison: Comparison, fixedWidth?: Width): Meaning {
+  return (d) => {
+    const width = fixedWidth ?? d.instruction.width;
+    const { repeat } = d.instruction;
+    if (repeat === 'none') {
+      const [x, y] = comparison(d, width);
+      d.flagsOfSub(width, x, y, d.sub(width, x, y));
+      return;
+    }
+    whileCounting(d, (more) => {
+      const [x, y] = comparison(d, width);
+      const isSame = d.equal(x, y);
+      const goesOn = d.both(more(), repeat === 'rep' ? isSame : d.negate(isSame));
+      d.when(
+        goesOn,
+        () => d.again(),
+        () => d.flagsOfSub(width, x, y, d.sub(width, x, y)),
+      );
+    });
+  };
+}
+
+/** Unless rCX is 0: `work`, which counts it down, and learns whether more is to come. */
+function whileCounting<V, B>(d: Domain<V, B>, work: (more: () => B) => void): void {
+  const w = d.instruction.addressWidth;
+  const count = d.register(w, Gpr.RCX);
+  d.when(d.negate(d.isZero(count)), () =>
+    work(() => {
+      const rest = d.sub(w, count, d.constant(w, 1));
+      d.setRegister(w, Gpr.RCX, rest);
+      return d.negate(d.isZero(rest));
+    }),
+  );
 }
 
 /** Move rSI or rDI to the next element in the direction of DF. */
@@ -67,20 +102,20 @@ const lods: Iteration = (d, width) => {
   advance(d, Gpr.RSI, width);
 };
 
-const scas: Iteration = (d, width) => {
+const scas: Comparison = (d, width) => {
   const x = d.register(width, Gpr.RAX);
   const y = d.load(width, Segment.ES, destination(d));
   advance(d, Gpr.RDI, width);
-  d.flagsOfSub(width, x, y, d.sub(width, x, y));
+  return [x, y];
 };
 
 /** If both operands fault, Intel's processors report the destination. */
-const cmps: Iteration = (d, width) => {
+const cmps: Comparison = (d, width) => {
   const y = d.load(width, Segment.ES, destination(d));
   const x = source(d, width);
   advance(d, Gpr.RSI, width);
   advance(d, Gpr.RDI, width);
-  d.flagsOfSub(width, x, y, d.sub(width, x, y));
+  return [x, y];
 };
 
 /** The destination must be writable before the port is read. */
@@ -96,50 +131,63 @@ const outs: Iteration = (d, width) => {
   advance(d, Gpr.RSI, width);
 };
 
-/** INS and OUTS: an operand size of 64 bits is one of 32. */
+const PORT_ACCESS = {
+  cost: 'io',
+  privilege: 'io',
+  intercept: 'IO',
+  repeat: 'plain',
+} as const;
+
 function portRows(stem: string, summary: string, opcode: number, iteration: Iteration) {
-  const attributes = { cost: 'io', privilege: 'io', intercept: 'IO', repeat: 'plain' } as const;
+  const attributes = PORT_ACCESS;
   const wide = hex(opcode + 1);
-  const double = repeated((d) => iteration(d, 32), false);
   return [
-    ...instruction(`${stem}B`, summary, attributes, repeatedBytes(iteration, false), [
-      ['', hex(opcode)],
-    ]),
-    ...instruction(`${stem}W`, summary, attributes, repeated(iteration, false), [
-      ['', `o16 ${wide}`],
-    ]),
-    ...instruction(`${stem}D`, summary, attributes, double, [['', wide]]),
+    ...instruction(`${stem}B`, summary, attributes, repeated(iteration, 8), [['', hex(opcode)]]),
+    ...instruction(`${stem}W`, summary, attributes, repeated(iteration), [['', `o16 ${wide}`]]),
+    ...instruction(`${stem}D`, summary, attributes, repeated(iteration, 32), [['', `o32 ${wide}`]]),
   ];
 }
 
-/** The byte form has the lower, even opcode. */
-function rows(stem: string, summary: string, opcode: number, iteration: Iteration) {
-  const compare = iteration === scas || iteration === cmps;
-  const attributes = { cost: 'string', repeat: compare ? 'compare' : 'plain' } as const;
-  const wide = (opcode + 1).toString(16).toUpperCase();
+/** An operand size of 64 bits is one of 32. */
+function portLeftovers(stem: string, summary: string, opcode: number, iteration: Iteration) {
+  const double = repeated(iteration, 32);
+  return instruction(`${stem}D`, summary, PORT_ACCESS, double, [['', `o64 ${hex(opcode)}`]]);
+}
+
+/** The byte form has the lower, even opcode, and no operand that would carry its width. */
+function rows(
+  stem: string,
+  summary: string,
+  opcode: number,
+  repeat: 'plain' | 'compare',
+  meaningOf: (fixedWidth?: Width) => Meaning,
+) {
+  const attributes = { cost: 'string', repeat } as const;
+  const wide = hex(opcode + 1);
   return [
-    ...instruction(`${stem}B`, summary, attributes, repeatedBytes(iteration, compare), [
-      ['', opcode.toString(16).toUpperCase()],
-    ]),
+    ...instruction(`${stem}B`, summary, attributes, meaningOf(8), [['', hex(opcode)]]),
     ...(['W', 'D', 'Q'] as const).flatMap((suffix, i) =>
-      instruction(`${stem}${suffix}`, summary, attributes, repeated(iteration, compare), [
+      instruction(`${stem}${suffix}`, summary, attributes, meaningOf(), [
         ['', `o${16 << i} ${wide}`],
       ]),
     ),
   ];
 }
 
-/** The byte forms have no operand that would carry their width. */
-function repeatedBytes(iteration: Iteration, compare: boolean): Meaning {
-  return repeated((d) => iteration(d, 8), compare);
-}
+const plain = (iteration: Iteration) => (width?: Width) => repeated(iteration, width);
+const compare = (comparison: Comparison) => (width?: Width) => compared(comparison, width);
+
+export const stringLeftovers = [
+  ...portLeftovers('INS', 'Input from port to string', 0x6d, ins),
+  ...portLeftovers('OUTS', 'Output string to port', 0x6f, outs),
+];
 
 export const strings = [
-  ...rows('MOVS', 'Move string', 0xa4, movs),
-  ...rows('CMPS', 'Compare strings', 0xa6, cmps),
-  ...rows('STOS', 'Store string', 0xaa, stos),
-  ...rows('LODS', 'Load string', 0xac, lods),
-  ...rows('SCAS', 'Scan string', 0xae, scas),
+  ...rows('MOVS', 'Move string', 0xa4, 'plain', plain(movs)),
+  ...rows('CMPS', 'Compare strings', 0xa6, 'compare', compare(cmps)),
+  ...rows('STOS', 'Store string', 0xaa, 'plain', plain(stos)),
+  ...rows('LODS', 'Load string', 0xac, 'plain', plain(lods)),
+  ...rows('SCAS', 'Scan string', 0xae, 'compare', compare(scas)),
   ...portRows('INS', 'Input from port to string', 0x6c, ins),
   ...portRows('OUTS', 'Output string to port', 0x6e, outs),
 ];

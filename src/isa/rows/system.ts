@@ -1,10 +1,11 @@
 // SDM 2: flag control, time stamps, ports, model-specific registers, hypercalls
 // and the other instructions that concern the processor rather than data.
 
-import { Flag, type Meaning, type SystemFunction } from '../domain.ts';
+import { asMemory, Flag, type Meaning, type SystemFunction } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
-import { instruction } from '../notation.ts';
+import { type Form, instruction } from '../notation.ts';
 import { Gpr, Segment } from '../registers.ts';
+import type { Row } from '../row.ts';
 
 const nothing: Meaning = () => {};
 
@@ -64,6 +65,15 @@ const monitor: Meaning = (d) => {
   d.load(8, segment, d.register(addressWidth, Gpr.RAX));
 };
 
+/** The descriptor in memory has 16 bytes: PCID and linear address. */
+const invpcid: Meaning = (d, type, descriptor) => {
+  const { segment, addressWidth } = asMemory(descriptor);
+  const at = d.address(descriptor);
+  const low = d.load(64, segment, at);
+  const high = d.load(64, segment, d.add(addressWidth, at, d.constant(addressWidth, 8)));
+  d.call('invalidateContext', d.read(type), low, high);
+};
+
 const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };
 
 const hidden = { cost: 'system', privilege: 'hidden' } as const;
@@ -75,13 +85,20 @@ const hidden = { cost: 'system', privilege: 'hidden' } as const;
 const ABSENT = [
   ['XGETBV', 'Get extended control register', '', 'NP 0F 01 D0'],
   ['XSETBV', 'Set extended control register', '', 'NP 0F 01 D1'],
-  ['INVPCID', 'Invalidate process-context identifier', 'r64, m128', 'o64 66 0F 38 82 /r'],
   ['GETSEC', 'Safer mode extensions', '', 'NP 0F 37'],
   ['RSM', 'Resume from system management mode', '', '0F AA'],
   ['VMFUNC', 'Invoke VM function', '', 'NP 0F 01 D4'],
 ] as const;
 
 const supervisor = { cost: 'system', privilege: 'supervisor' } as const;
+
+function invpcidRows(form: Form): Row[] {
+  const attributes = { ...supervisor, intercept: 'INVPCID' } as const;
+  return instruction('INVPCID', 'Invalidate process-context identifier', attributes, invpcid, [
+    form,
+  ]);
+}
+
 const port = { cost: 'io', privilege: 'io', intercept: 'IO' } as const;
 const fence = { cost: 'fence' } as const;
 
@@ -144,18 +161,18 @@ export const systemRows = [
   ...instruction('IN', 'Input from port', port, inPort, [
     ['AL, uimm8', 'E4 ib'],
     ['AX, uimm8', 'o16 E5 ib'],
-    ['EAX, uimm8', 'E5 ib'],
+    ['EAX, uimm8', 'o32 E5 ib'],
     ['AL, DX', 'EC'],
     ['AX, DX', 'o16 ED'],
-    ['EAX, DX', 'ED'],
+    ['EAX, DX', 'o32 ED'],
   ]),
   ...instruction('OUT', 'Output to port', port, outPort, [
     ['uimm8, AL', 'E6 ib'],
     ['uimm8, AX', 'o16 E7 ib'],
-    ['uimm8, EAX', 'E7 ib'],
+    ['uimm8, EAX', 'o32 E7 ib'],
     ['DX, AL', 'EE'],
     ['DX, AX', 'o16 EF'],
-    ['DX, EAX', 'EF'],
+    ['DX, EAX', 'o32 EF'],
   ]),
   // Outside VMX operation both are undefined; in a guest VMCALL always leaves to the host first.
   ...instruction(
@@ -185,7 +202,7 @@ export const systemRows = [
   ...instruction(
     'SMSW',
     'Store machine status word',
-    { cost: 'system' },
+    { cost: 'system', privilege: 'umip' },
     (d, dst) => d.write(dst, d.call('readControl', d.constant(8, 0))),
     [
       ['m16', '0F 01 /4'],
@@ -210,11 +227,12 @@ export const systemRows = [
   ...instruction(
     'RDPID',
     'Read processor ID',
-    { cost: 'timestamp', intercept: 'RDPID' },
+    { cost: 'timestamp', intercept: 'RDPID', operandSize: 'native' },
     (d, dst) => d.write(dst, d.call('readProcessorId')),
     [
-      ['r64', 'F3 0F C7 /7'],
-      ['r32', 'F3 0F C7 /7', { encodeOnly: true }],
+      ['r32|64', 'F3 0F C7 /7'],
+      // What NASM says for either.
+      ['r32', 'o64 F3 0F C7 /7', { encodeOnly: true }],
     ],
   ),
   ...instruction(
@@ -242,6 +260,8 @@ export const systemRows = [
   ]),
   ...instruction('CLAC', 'Clear RFLAGS.AC', hidden, accessControl(0), [['', 'NP 0F 01 CA']]),
   ...instruction('STAC', 'Set RFLAGS.AC', hidden, accessControl(1), [['', 'NP 0F 01 CB']]),
+  ...invpcidRows(['r64, m128', 'o64 66 0F 38 82 /r']),
+  ...invpcidRows(['r32, m128', '66 0F 38 82 /r', { not64: true }]),
   ...ABSENT.flatMap(([name, summary, operands, opcode]) =>
     instruction(name, summary, {}, (d) => d.raise('UD'), [[operands, opcode]]),
   ),
@@ -251,11 +271,15 @@ export const systemRows = [
   ...instruction('SFENCE', 'Store fence', fence, nothing, [['', 'NP 0F AE F8-FF']]),
 ];
 
-/** Assemblers put a REX.W before INVPCID, which changes nothing. */
-export const systemLeftovers = instruction(
-  'INVPCID',
-  'Invalidate process-context identifier',
-  {},
-  (d) => d.raise('UD'),
-  [['r64, m128', '66 0F 38 82 /r']],
-);
+/** A REX.W changes nothing here; assemblers put one before INVPCID. */
+export const systemLeftovers = [
+  ...instruction('IN', 'Input from port', port, inPort, [
+    ['EAX, uimm8', 'o64 E5 ib'],
+    ['EAX, DX', 'o64 ED'],
+  ]),
+  ...instruction('OUT', 'Output to port', port, outPort, [
+    ['uimm8, EAX', 'o64 E7 ib'],
+    ['DX, EAX', 'o64 EF'],
+  ]),
+  ...invpcidRows(['r64, m128', '66 0F 38 82 /r', { only64: true }]),
+];

@@ -1,6 +1,6 @@
 // SDM 2: moves, exchanges, conditional moves and sets.
 
-import type { Domain, Meaning } from '../domain.ts';
+import { type Domain, Flag, type Meaning } from '../domain.ts';
 import type { Operand } from '../instruction.ts';
 import { instruction } from '../notation.ts';
 import { Gpr, Segment, type Width } from '../registers.ts';
@@ -13,7 +13,8 @@ const movsx: Meaning = (d, dst, src) =>
   d.write(dst, d.signExtend(widthOf(src), d.instruction.width, d.read(src)));
 
 function widthOf(operand: Operand): Width {
-  if (operand.kind === 'relative' || operand.width === 0 || operand.width === 128) {
+  const hasWidth = operand.kind !== 'relative' && operand.kind !== 'pointer';
+  if (!hasWidth || operand.width === 0 || operand.width === 128) {
     throw new TypeError('operand has no width');
   }
   return operand.width;
@@ -52,6 +53,8 @@ const xlat: Meaning = (d) => {
 };
 
 const lea: Meaning = (d, dst, src) => d.write(dst, d.truncate(d.instruction.width, d.address(src)));
+
+const native = { cost: 'system', operandSize: 'native' } as const;
 
 export const transfer = [
   ...instruction('MOV', 'Move', {}, mov, [
@@ -102,7 +105,7 @@ export const transfer = [
   ...instruction(
     'MOV',
     'Move to or from a control register',
-    { cost: 'system', privilege: 'supervisor', intercept: 'CR_ACCESS' },
+    { ...native, privilege: 'supervisor', intercept: 'CR_ACCESS' },
     (d, dst, src) => {
       if (dst.kind === 'register' && dst.class === 'control') {
         d.call('writeControl', d.constant(8, dst.number), d.read(src));
@@ -111,14 +114,14 @@ export const transfer = [
       }
     },
     [
-      ['r64, CRn', '0F 20 /r'],
-      ['CRn, r64', '0F 22 /r'],
+      ['r32|64, CRn', '0F 20 /r'],
+      ['CRn, r32|64', '0F 22 /r'],
     ],
   ),
   ...instruction(
     'MOV',
     'Move to or from a debug register',
-    { cost: 'system', privilege: 'supervisor', intercept: 'DR_ACCESS' },
+    { ...native, privilege: 'supervisor', intercept: 'DR_ACCESS' },
     (d, dst, src) => {
       if (dst.kind === 'register' && dst.class === 'debug') {
         d.call('writeDebug', d.constant(8, dst.number), d.read(src));
@@ -127,8 +130,8 @@ export const transfer = [
       }
     },
     [
-      ['r64, DRn', '0F 21 /r'],
-      ['DRn, r64', '0F 23 /r'],
+      ['r32|64, DRn', '0F 21 /r'],
+      ['DRn, r32|64', '0F 23 /r'],
     ],
   ),
   ...instruction('MOVZX', 'Move with zero-extension', {}, mov, [
@@ -139,7 +142,7 @@ export const transfer = [
     ['r16|32|64, r/m8', '0F BE /r'],
     ['r16|32|64, r/m16', '0F BF /r'],
   ]),
-  ...instruction('MOVSXD', 'Move with sign-extension', {}, movsx, [
+  ...instruction('MOVSXD', 'Move with sign-extension', { only64: true }, movsx, [
     ['r64, r/m32', 'o64 63 /r'],
     ['r32, r/m32', 'o32 63 /r'],
     ['r16, r/m16', 'o16 63 /r'],
@@ -149,6 +152,7 @@ export const transfer = [
     ['AX|RAX, r16|64', '90+r'],
     ['r16|64, AX|RAX', '90+r', { encodeOnly: true }],
     ['EAX, r32-EAX', 'o32 90+r'],
+    ['EAX, r32', 'o32 90+r', { encodeOnly: true, not64: true }],
     ['r32-EAX, EAX', 'o32 90+r', { encodeOnly: true }],
     // NASM encodes the first of two registers as ModRM.reg; disassemblers name it second.
     ['r8, r/m8', '86 /r', { encodeOnly: true }],
@@ -156,11 +160,18 @@ export const transfer = [
     ['r/m8, r8', '86 /r'],
     ['r/m16|32|64, r16|32|64', '87 /r'],
   ]),
-  ...instruction('MOVNTI', 'Move with a non-temporal hint', {}, mov, [
+  ...instruction('MOVNTI', 'Move with a non-temporal hint', { operandSize: 'dword' }, mov, [
     ['m32|64, r32|64', 'NP 0F C3 /r'],
   ]),
   ...instruction('BSWAP', 'Byte swap', {}, bswap, [['r16|32|64', '0F C8+r']]),
   ...instruction('XLATB', 'Table look-up translation', {}, xlat, [['', 'D7']]),
+  ...instruction(
+    'SALC',
+    'Set AL from CF',
+    { not64: true },
+    (d) => d.setRegister(8, Gpr.RAX, d.sub(8, d.constant(8, 0), d.fromCondition(d.flag(Flag.CF)))),
+    [['', 'D6']],
+  ),
   ...CONDITIONS.flatMap((names, code) =>
     names.flatMap((name, alias) => [
       ...instruction(

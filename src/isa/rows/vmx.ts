@@ -15,12 +15,19 @@ const ROWS: readonly (readonly [name: string, summary: string, form: Form])[] = 
   ['VMCLEAR', 'Clear VMCS', ['m', '66 0F C7 /6']],
   ['VMPTRLD', 'Load pointer to VMCS', ['m', 'NP 0F C7 /6']],
   ['VMPTRST', 'Store pointer to VMCS', ['m', 'NP 0F C7 /7']],
-  ['VMREAD', 'Read VMCS field', ['r/m64, r64', 'NP 0F 78 /r']],
-  ['VMWRITE', 'Write VMCS field', ['r64, r/m64', 'NP 0F 79 /r']],
-  ['INVEPT', 'Invalidate EPT translations', ['r64, m128', '66 0F 38 80 /r']],
-  ['INVVPID', 'Invalidate VPID translations', ['r64, m128', '66 0F 38 81 /r']],
+  ['VMREAD', 'Read VMCS field', ['r/m32|64, r32|64', 'NP 0F 78 /r']],
+  ['VMWRITE', 'Write VMCS field', ['r32|64, r/m32|64', 'NP 0F 79 /r']],
+  ['INVEPT', 'Invalidate EPT translations', ['r32|64, m128', '66 0F 38 80 /r']],
+  ['INVVPID', 'Invalidate VPID translations', ['r32|64, m128', '66 0F 38 81 /r']],
 ];
 
+const attributes = {
+  cost: 'system',
+  intercept: 'VMX',
+  operandSize: 'native',
+  protectedOnly: true,
+} as const;
+
 export const vmxRows = ROWS.flatMap(([name, summary, form]) =>
-  instruction(name, summary, { cost: 'system', intercept: 'VMX' }, undefinedHere, [form]),
+  instruction(name, summary, attributes, undefinedHere, [form]),
 );

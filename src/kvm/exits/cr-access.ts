@@ -1,9 +1,10 @@
 // MOV to a control register in a way that the host wants to know of. Linux
-// arch/x86/kvm/vmx/vmx.c, handle_cr, and x86.c, kvm_set_cr0 and kvm_set_cr4.
+// arch/x86/kvm/vmx/vmx.c, handle_cr.
 
 import Long from 'long';
-import { Cr0, Cr4, isControlValueLegal, Vector, Word } from '../../cpu/index.ts';
-import { CR0_FIXED_1, CR4_FIXED_1, fieldIndex } from '../../vmx/index.ts';
+import { Cr0, Vector } from '../../cpu/index.ts';
+import { fieldIndex } from '../../vmx/index.ts';
+import { guestControl, writeGuestCr0, writeGuestCr4 } from '../control-registers.ts';
 import { InternalError } from '../kvm-exit.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler } from './handler.ts';
@@ -26,7 +27,7 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
     if (pcpu.traced) pcpu.trace('kvm_cr', { write: true, number: 0, value: shown });
     write(vcpu, 0, value);
   } else if (isWrite) {
-    const value = state.get64(2 * register);
+    const value = vcpu.register(register);
     if (pcpu.traced) pcpu.trace('kvm_cr', { write: true, number, value });
     if (!write(vcpu, number, value)) {
       vcpu.queueException(Vector.GP, 0);
@@ -50,42 +51,19 @@ const MACHINE_STATUS = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS;
 
 /** CR0 after CLTS, or after LMSW of a status, which cannot clear PE. */
 function partlyWritten(vcpu: Vcpu, status: number | null): Long {
-  const { processor } = vcpu.virtual;
-  const old = vcpu.virtual.readControl(0, processor.state.get64(Word.CR0)).low;
+  const old = guestControl(vcpu, 0).low;
   if (status === null) return Long.fromInt(old & ~Cr0.TS, true);
   const kept = old & ~(MACHINE_STATUS & ~Cr0.PE);
   return Long.fromInt(kept | (status & MACHINE_STATUS), true);
 }
 
-/** Bits of CR0 that exist; writes to the others are ignored, and ET is always 1. */
-const CR0_BITS = Long.fromInt(
-  Object.values(Cr0).reduce((bits, bit) => bits | bit, 0),
-  true,
-);
-
 /** False for #GP. */
 function write(vcpu: Vcpu, number: number, value: Long): boolean {
-  const { vmcs } = vcpu.virtual;
-  switch (number) {
-    case 0: {
-      if (!isControlValueLegal(0, value)) return false;
-      const written = value.and(CR0_BITS).or(Cr0.ET);
-      vmcs.write('CR0_READ_SHADOW', written);
-      vmcs.write('GUEST_CR0', written.or(Long.fromInt(CR0_FIXED_1, true)));
-      return true;
-    }
-    case 4:
-      // VMX is not offered to guests.
-      if (!isControlValueLegal(4, value) || (value.low & Cr4.VMXE) !== 0) return false;
-      vmcs.write('CR4_READ_SHADOW', value);
-      vmcs.write('GUEST_CR4', value.or(CR4_FIXED_1));
-      return true;
-    case 8:
-      if (!isControlValueLegal(8, value)) return false;
-      vcpu.lapic.state.taskPriority = (value.low & 15) << 4;
-      vcpu.requestEvent();
-      return true;
-    default:
-      return false;
-  }
+  if (number === 0) return writeGuestCr0(vcpu, value);
+  if (number === 4) return writeGuestCr4(vcpu, value);
+  // CR8; CR3 belongs to the guest.
+  if (number !== 8 || value.high !== 0 || (value.low & ~15) !== 0) return false;
+  vcpu.lapic.state.taskPriority = value.low << 4;
+  vcpu.requestEvent();
+  return true;
 }

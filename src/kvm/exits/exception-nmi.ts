@@ -2,7 +2,7 @@
 // that are only passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c,
 // handle_ud.
 
-import { EventTypes, Vector, Word } from '../../cpu/index.ts';
+import { Blocking, EventTypes, PendingDebug, Rflags, Vector, Word } from '../../cpu/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { readGuestBytes, writeGuestBytes } from '../guest-memory.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -24,22 +24,35 @@ const VMMCALL = Uint8Array.of(0x0f, 0x01, 0xd9);
 
 export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   pcpu.spend(vcpu.vm.costs.kvm.handler);
-  const { vmcs, processor } = vcpu.virtual;
+  const { vmcs } = vcpu.virtual;
   const information = vmcs.get32(F.INTR_INFO);
   const vector = information & 0xff;
   if (vector === Vector.UD && patchHypercall(vcpu)) return 'resume';
   if (vector === Vector.DB) {
-    if (((information >> 8) & 7) === INT1) vcpu.skipInstruction();
-    processor.state.words[Word.DR6] |= vmcs.get32(F.QUALIFICATION);
+    if (((information >> 8) & 7) === INT1) vcpu.advance();
+    else keepPendingStep(vcpu);
+    vcpu.queueDebugException(vmcs.get32(F.QUALIFICATION));
+    return 'resume';
   }
   const hasError = (information & ERROR_CODE_VALID) !== 0;
   vcpu.queueException(vector, hasError ? vmcs.get32(F.ERROR_CODE) : null);
   return 'resume';
 };
 
+/**
+ * VM entry wants a single step to be pending with TF under blocking by STI or MOV SS, though it is
+ * the trap of that very step that goes back to the guest, and takes its place.
+ */
+function keepPendingStep({ virtual }: Vcpu): void {
+  const { words } = virtual.processor.state;
+  const isShadowed = (words[Word.INTERRUPTIBILITY] & (Blocking.STI | Blocking.MOV_SS)) !== 0;
+  const isStepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
+  if (isShadowed && isStepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
+}
+
 /** VMMCALL becomes VMCALL where it stands, to be executed again. */
 function patchHypercall(vcpu: Vcpu): boolean {
-  const bytes = readGuestBytes(vcpu, vcpu.rip, VMMCALL.length);
+  const bytes = readGuestBytes(vcpu, vcpu.linearRip, VMMCALL.length);
   if (bytes === null || !VMMCALL.every((byte, i) => byte === bytes[i])) return false;
-  return writeGuestBytes(vcpu, vcpu.rip, VMCALL);
+  return writeGuestBytes(vcpu, vcpu.linearRip, VMCALL);
 }

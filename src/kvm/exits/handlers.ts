@@ -4,6 +4,7 @@
 import type { ExitReasonName } from '../../vmx/index.ts';
 import { cpuid } from './cpuid.ts';
 import { crAccess } from './cr-access.ts';
+import { drAccess } from './dr-access.ts';
 import { eptViolation } from './ept-violation.ts';
 import { exceptionNmi } from './exception-nmi.ts';
 import { externalInterrupt } from './external-interrupt.ts';
@@ -36,6 +37,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
   INVD: noOperation,
   VMCALL: vmcall,
   CR_ACCESS: crAccess,
+  DR_ACCESS: drAccess,
   IO_INSTRUCTION: ioInstruction,
   MSR_READ: msrRead,
   MSR_WRITE: msrWrite,

@@ -2,15 +2,25 @@
 
 #include "put.h"
 
-#define WORDS 10
+#define BITS 640
+#define WORDS (BITS / WORD_BITS)
 
+// As wide as the processor's registers, and twice that.
+#ifdef __SIZEOF_INT128__
+#define WORD_BITS 64
+typedef uint64_t Word;
 __extension__ typedef unsigned __int128 Wide;
+#else
+#define WORD_BITS 32
+typedef uint32_t Word;
+typedef uint64_t Wide;
+#endif
 
 typedef struct {
-  uint64_t word[WORDS];
+  Word word[WORDS];
 } Big;
 
-static Big big_of(uint64_t value) {
+static Big big_of(Word value) {
   Big result = {{0}};
   result.word[0] = value;
   return result;
@@ -21,18 +31,18 @@ static Big add(const Big *a, const Big *b) {
   unsigned carry = 0;
   for (int i = 0; i < WORDS; i++) {
     Wide wide = (Wide)a->word[i] + b->word[i] + carry;
-    sum.word[i] = (uint64_t)wide;
-    carry = (unsigned)(wide >> 64);
+    sum.word[i] = (Word)wide;
+    carry = (unsigned)(wide >> WORD_BITS);
   }
   return sum;
 }
 
 static Big subtract(const Big *a, const Big *b) {
   Big difference;
-  uint64_t borrow = 0;
+  Word borrow = 0;
   for (int i = 0; i < WORDS; i++) {
-    uint64_t first = a->word[i] - b->word[i];
-    uint64_t second = first - borrow;
+    Word first = a->word[i] - b->word[i];
+    Word second = first - borrow;
     borrow = (a->word[i] < b->word[i]) | (first < borrow);
     difference.word[i] = second;
   }
@@ -42,24 +52,27 @@ static Big subtract(const Big *a, const Big *b) {
 static Big multiply(const Big *a, const Big *b) {
   Big product = {{0}};
   for (int i = 0; i < WORDS; i++) {
-    uint64_t carry = 0;
+    Word carry = 0;
     for (int j = 0; i + j < WORDS; j++) {
       Wide wide = (Wide)a->word[i] * b->word[j] + product.word[i + j] + carry;
-      product.word[i + j] = (uint64_t)wide;
-      carry = (uint64_t)(wide >> 64);
+      product.word[i + j] = (Word)wide;
+      carry = (Word)(wide >> WORD_BITS);
     }
   }
   return product;
 }
 
-// By halves of words, so that no division is wider than what it divides by.
+// By 32 bits at a time, so that no division is wider than 64 bits.
 static uint32_t divide(Big *a, uint32_t by) {
   uint64_t rest = 0;
   for (int i = WORDS; i-- > 0;) {
-    uint64_t high = rest << 32 | a->word[i] >> 32;
-    uint64_t low = high % by << 32 | (uint32_t)a->word[i];
-    a->word[i] = high / by << 32 | low / by;
-    rest = low % by;
+    Word quotient = 0;
+    for (int shift = WORD_BITS - 32; shift >= 0; shift -= 32) {
+      uint64_t part = rest << 32 | (uint32_t)(a->word[i] >> shift);
+      quotient |= (Word)(part / by) << shift;
+      rest = part % by;
+    }
+    a->word[i] = quotient;
   }
   return (uint32_t)rest;
 }
@@ -72,7 +85,7 @@ static int is_zero(const Big *a) {
 }
 
 static void show(const char *name, Big a) {
-  static char digits[WORDS * 20];
+  static char digits[BITS / 3];
   int count = 0;
   do digits[count++] = (char)('0' + divide(&a, 10));
   while (!is_zero(&a));
@@ -82,11 +95,23 @@ static void show(const char *name, Big a) {
   put('\n');
 }
 
+// The upper half of a product.
+static uint64_t multiply_high(int64_t a, int64_t b) {
+#ifdef __SIZEOF_INT128__
+  __extension__ __int128 product = (__int128)a * b;
+  return (uint64_t)(product >> 64);
+#else
+  uint64_t low = (uint64_t)(uint32_t)a * (uint32_t)b;
+  int64_t middle = (a >> 32) * (int64_t)(uint32_t)b + (int64_t)(low >> 32);
+  int64_t other = (int64_t)(uint32_t)a * (b >> 32) + (uint32_t)middle;
+  return (uint64_t)((a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32));
+#endif
+}
+
 // Signed arithmetic at the edges, where a compiler reaches for CQO, SBB and conditional moves.
 static void show_signed(int64_t a, int64_t b) {
-  __extension__ __int128 product = (__int128)a * b;
-  put_hex((uint64_t)(product >> 64), 16);
-  put_hex((uint64_t)product, 16);
+  put_hex(multiply_high(a, b), 16);
+  put_hex((uint64_t)a * (uint64_t)b, 16);
   put(' ');
   put_hex((uint64_t)(a / b), 16);
   put(' ');
@@ -98,7 +123,7 @@ static void show_signed(int64_t a, int64_t b) {
 
 int main(void) {
   Big factorial = big_of(1);
-  for (uint64_t i = 2; i <= 100; i++) {
+  for (Word i = 2; i <= 100; i++) {
     Big factor = big_of(i);
     factorial = multiply(&factorial, &factor);
   }

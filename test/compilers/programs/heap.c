@@ -5,8 +5,9 @@
 #define ARENA 6144
 #define SLOTS 48
 
+// As large on processors of 32 bits, so that programs find the same room.
 typedef struct Block {
-  size_t size;
+  _Alignas(16) size_t size;
   struct Block *next;
 } Block;
 

@@ -10,16 +10,42 @@ typedef struct {
 
 static uint32_t initial[8], constants[64];
 
+// A number of 128 bits, lowest word first.
+typedef struct {
+  uint32_t word[4];
+} Quad;
+
+static Quad quad_times(Quad a, uint64_t b) {
+  Quad product = {{0}};
+  for (int j = 0; j < 2; j++) {
+    uint64_t carry = 0;
+    for (int i = 0; i + j < 4; i++) {
+      uint64_t part = (uint64_t)a.word[i] * (uint32_t)(b >> 32 * j) + product.word[i + j] + carry;
+      product.word[i + j] = (uint32_t)part;
+      carry = part >> 32;
+    }
+  }
+  return product;
+}
+
+static int quad_exceeds(Quad a, Quad b) {
+  for (int i = 3; i > 0; i--) {
+    if (a.word[i] != b.word[i]) return a.word[i] > b.word[i];
+  }
+  return a.word[0] > b.word[0];
+}
+
 // The first 32 bits of the fraction of a root of n: the largest x with x^degree <= n * 2^(32 degree).
 static uint32_t root_fraction(uint32_t n, int degree) {
   uint64_t low = 0, high = (uint64_t)1 << 37;
+  Quad limit = {{0}};
+  limit.word[degree] = n;
   while (high - low > 1) {
     uint64_t middle = (low + high) / 2;
-    __extension__ unsigned __int128 power = middle;
-    for (int i = 1; i < degree; i++) power *= middle;
-    __extension__ unsigned __int128 limit = (unsigned __int128)n << 32 * degree;
-    if (power <= limit) low = middle;
-    else high = middle;
+    Quad power = {{1}};
+    for (int i = 0; i < degree; i++) power = quad_times(power, middle);
+    if (quad_exceeds(power, limit)) high = middle;
+    else low = middle;
   }
   return (uint32_t)low;
 }

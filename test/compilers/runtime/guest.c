@@ -1,23 +1,7 @@
-// The runtime of a C program as a guest: an entry point with a stack of its own, the debug console,
-// and the four functions that gcc calls without being asked (GCC manual, "Standards").
+// The runtime of a C program as a guest: the debug console, and the four functions that gcc calls
+// without being asked (GCC manual, "Standards"). The entry point is start64.c's or start32.c's.
 
 #include "put.h"
-
-// vCPU 0 runs main; the others have nothing to do.
-__asm__(
-    ".text\n"
-    ".globl _start\n"
-    ".type _start, @function\n"
-    "_start:\n"
-    "    test %edi, %edi\n"
-    "    jnz 1f\n"
-    "    lea stack_top(%rip), %rsp\n"
-    "    xor %ebp, %ebp\n"
-    "    call main\n"
-    "1:  cli\n"
-    "    hlt\n"
-    "    jmp 1b\n"
-    ".size _start, . - _start\n");
 
 void put(char c) { __asm__ volatile("outb %0, $0xe9" : : "a"(c)); }
 

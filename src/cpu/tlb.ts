@@ -1,0 +1,123 @@
+// Cached translations, by privilege and by CR3: so that a guest that switches between a few address
+// spaces finds those of each again. They are never older than the entries that they come from, so
+// nothing has to be invalidated when CR3 is loaded; see docs/decisions/coherent-tlb.md.
+
+import type { PhysicalMemory } from '../memory/index.ts';
+
+const ENTRY_COUNT = 1024;
+
+/**
+ * Words of an entry: tags for read, write and execute, each the linear address of the page in two
+ * halves; and what the low half of a linear address has to be added to, to give the hpa.
+ */
+const STRIDE_SHIFT = 3;
+export const STRIDE = 1 << STRIDE_SHIFT;
+export const INDEX_MASK = ENTRY_COUNT - 1;
+export const TAG_WORDS = 2;
+export const TAGS: readonly number[] = [0, 1, 2].map((access) => access * TAG_WORDS);
+export const ADDEND = 6;
+/** No page address is odd. */
+export const NO_TAG = 1;
+
+const VIEW_BYTES = ENTRY_COUNT * STRIDE * 4;
+
+/** How compiled code finds and reads an entry: offsets in bytes. */
+export const TLB_LAYOUT = {
+  strideShift: STRIDE_SHIFT + 2,
+  entryMask: INDEX_MASK,
+  tags: TAGS.map((word) => word * 4),
+  addend: ADDEND * 4,
+} as const;
+
+/** What a view says of who accesses. */
+export interface Accessor {
+  readonly isUser: boolean;
+  /** Data in user pages are out of reach: SMAP. */
+  readonly isGuarded: boolean;
+}
+
+/** Translations at one privilege. */
+export class View {
+  /** Beside the memory, where compiled code reaches them. */
+  readonly entries: Int32Array;
+  readonly isUser: boolean;
+  readonly isGuarded: boolean;
+  /** Has to be set by whoever enters a translation. */
+  isUsed = false;
+
+  constructor(memory: PhysicalMemory, { isUser, isGuarded }: Accessor) {
+    this.entries = memory.beside(VIEW_BYTES).fill(NO_TAG);
+    this.isUser = isUser;
+    this.isGuarded = isGuarded;
+  }
+
+  flush(): void {
+    if (!this.isUsed) return;
+    this.entries.fill(NO_TAG);
+    this.isUsed = false;
+  }
+}
+
+/** Translations under one value of CR3. */
+export class AddressSpace {
+  cr3Low = 0;
+  cr3High = 0;
+  readonly user: View;
+  readonly supervisor: View;
+  readonly guarded: View;
+
+  constructor(memory: PhysicalMemory) {
+    this.user = new View(memory, { isUser: true, isGuarded: false });
+    this.supervisor = new View(memory, { isUser: false, isGuarded: false });
+    this.guarded = new View(memory, { isUser: false, isGuarded: true });
+  }
+
+  flush(): void {
+    this.user.flush();
+    this.supervisor.flush();
+    this.guarded.flush();
+  }
+}
+
+/** Address spaces that are kept. */
+const SPACE_COUNT = 4;
+
+/** Bytes that the views of one processor take beside the memory; one more is for alignment. */
+export const TLB_BYTES = (3 * SPACE_COUNT + 1) * VIEW_BYTES;
+
+export class Tlb {
+  /** The least recently selected first. */
+  private readonly spaces: AddressSpace[];
+  private readonly memory: PhysicalMemory;
+
+  constructor(memory: PhysicalMemory) {
+    this.memory = memory;
+    this.spaces = [new AddressSpace(memory)];
+  }
+
+  get current(): AddressSpace {
+    return this.spaces[this.spaces.length - 1];
+  }
+
+  flush(): void {
+    for (const space of this.spaces) space.flush();
+  }
+
+  /** Translate under a CR3 from here on. */
+  select(cr3Low: number, cr3High: number): void {
+    const { spaces } = this;
+    const isWanted = (space: AddressSpace) => space.cr3Low === cr3Low && space.cr3High === cr3High;
+    if (isWanted(this.current)) return;
+    const at = spaces.findIndex(isWanted);
+    let space: AddressSpace;
+    if (at >= 0) [space] = spaces.splice(at, 1);
+    else {
+      const isFull = spaces.length === SPACE_COUNT;
+      space = isFull ? (spaces.shift() as AddressSpace) : new AddressSpace(this.memory);
+      space.flush();
+      space.cr3Low = cr3Low;
+      space.cr3High = cr3High;
+    }
+    spaces.push(space);
+  }
+}
