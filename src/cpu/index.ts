@@ -22,6 +22,7 @@
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { Compiler, compilableMemory } from './compiled/compiler.ts';
+export { ENGINES, type Engine } from './compiled/engine.ts';
 export {
   type ControlContext,
   CR4_ALLOWED,
@@ -57,13 +58,7 @@ export {
   pagingModeOf,
 } from './page-tables.ts';
 export { type PortAccess, portAccess } from './port-access.ts';
-export {
-  ENGINES,
-  type Engine,
-  Processor,
-  type ProcessorParts,
-  type ProcessorStop,
-} from './processor.ts';
+export { Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
 export {
   enterProtectedMode,
   initState,

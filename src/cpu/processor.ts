@@ -21,10 +21,8 @@ import {
   newBlock,
   type Prepared,
 } from './code-cache.ts';
-import { Checkpoint, EngineDifference } from './compiled/check.ts';
 import type { Compiler } from './compiled/compiler.ts';
-import { CompiledEngine } from './compiled/engine.ts';
-import { Left } from './compiled/left-behind.ts';
+import { CompiledEngine, type Engine } from './compiled/engine.ts';
 import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
@@ -61,11 +59,6 @@ const LIMIT: ProcessorStop = { kind: 'limit' };
 const OWNER: ProcessorStop = { kind: 'owner' };
 const INACTIVE: ProcessorStop = { kind: 'inactive' };
 
-/** How guest code runs; it makes no difference to what it does. */
-export const ENGINES = ['interpreter', 'compiled', 'check'] as const;
-
-export type Engine = (typeof ENGINES)[number];
-
 export interface ProcessorParts {
   readonly memory: PhysicalMemory;
   /** Where the processor's state lies in memory. */
@@ -100,7 +93,7 @@ export class Processor {
   private attention = true;
   private newBlocking = 0;
   /** Where the code that was fetched last lies. */
-  private codeHpa = 0;
+  codeHpa = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
   private readonly breakpoints = new Breakpoints();
@@ -138,7 +131,12 @@ export class Processor {
     this.compiled =
       compiler === undefined
         ? null
-        : new CompiledEngine(compiler, this.state, this.mmu, this.blockLog);
+        : new CompiledEngine(compiler, {
+            ...parts,
+            state: this.state,
+            mmu: this.mmu,
+            log: this.blockLog,
+          });
     this.engine = compiler === undefined ? 'interpreter' : 'compiled';
     this.updateMode();
   }
@@ -384,69 +382,27 @@ export class Processor {
     if (this.compiled !== null) this.blockLog.settle(this.instructions);
   }
 
-  /** A block, for as long as nothing wants to come between its instructions. */
   private executeBlock(limit: number): void {
-    this.blockLog.enter(this.instructions);
-    const block = this.fetch();
-    const { compiled } = this;
+    const block = this.enterBlock();
     const isCompiled = this.engine !== 'interpreter' && this.codeSize === 64;
-    if (!isCompiled || compiled === null) this.interpret(block, limit);
-    else this.executeCompiled(compiled, block, limit);
+    if (isCompiled && this.compiled !== null) this.compiled.execute(this, block, limit);
+    else this.interpret(block, limit);
   }
 
-  private interpret(block: Block, limit: number): void {
+  /** The block at RIP, which goes into the log. */
+  enterBlock(): Block {
+    this.blockLog.enter(this.instructions);
+    return this.fetch();
+  }
+
+  /** A block, for as long as nothing wants to come between its instructions. */
+  interpret(block: Block, limit: number): void {
     const { instructions } = block;
     for (let i = 0; i < instructions.length; i++) {
       this.execute(instructions[i]);
       if (this.clock >= limit || this.attention || !block.valid || this.evaluator.unfinished)
         return;
     }
-  }
-
-  /** By compiled code as far as it gets; the interpreter does what it leaves. */
-  private executeCompiled(compiled: CompiledEngine, block: Block, limit: number): void {
-    const before =
-      this.engine === 'check'
-        ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
-        : null;
-    const reason = compiled.run(block, this.codeHpa, limit - this.clock);
-    if (reason < 0) {
-      this.interpret(block, limit);
-      return;
-    }
-    if (before !== null) this.repeatInterpreted(compiled, before);
-    else {
-      this.clock += compiled.cycles;
-      this.instructions += compiled.instructions;
-    }
-    this.compiledInstructions += compiled.instructions;
-    if (reason === Left.CHAIN || this.clock >= limit) return;
-    this.blockLog.enter(this.instructions);
-    this.interpret(this.fetch(), limit);
-  }
-
-  /** Do again what compiled code did, and compare. */
-  private repeatInterpreted(compiled: CompiledEngine, before: Checkpoint): void {
-    const got = before.now();
-    const start = { clock: this.clock, instructions: this.instructions };
-    const end = this.clock + compiled.cycles;
-    before.restore();
-    try {
-      while (this.clock < end) {
-        this.interpret(this.fetch(), end);
-        this.blockLog.enter(this.instructions);
-      }
-    } catch (thrown) {
-      throw new EngineDifference(`from ${before.rip}: only the interpreter stops: ${thrown}`);
-    }
-    const found =
-      this.clock !== end
-        ? `${compiled.cycles} cycles, not ${this.clock - start.clock}`
-        : this.instructions - start.instructions !== compiled.instructions
-          ? `${compiled.instructions} instructions, not ${this.instructions - start.instructions}`
-          : before.now().difference(got);
-    if (found === null) return;
-    throw new EngineDifference(`compiled code from ${before.rip} to ${got.rip}: ${found}`);
   }
 
   private execute(prepared: Prepared): void {

@@ -49,8 +49,9 @@ export class Comparison {
     const isStepped = (one.mode & Mode.SINGLE_STEP) !== 0;
     const trap = isStepped && outcome.trap === DEBUG ? COMPLETED : outcome.trap;
     const found: string[] = [];
-    // One IRET or far branch in some hundred thousand, always the same, ends in #DB with RF set and nothing done:
-    // a fault, by that, which the vector does not tell. Seen on a virtual machine; not explained.
+    // One IRET or far branch in some hundred thousand, always the same, ends in #DB with RF set and
+    // nothing done: a fault, by that, which the vector does not tell. Seen on a virtual machine;
+    // not explained.
     const isUntold =
       isStepped &&
       outcome.trap === DEBUG &&

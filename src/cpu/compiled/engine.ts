@@ -1,14 +1,21 @@
 // One processor's way into compiled code: which blocks are hot, what a region is given, and what it
 // leaves behind.
 
+import type { PhysicalMemory } from '../../memory/index.ts';
 import type { BlockLog } from '../block-log.ts';
 import type { Block } from '../code-cache.ts';
 import type { Mmu } from '../mmu.ts';
 import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
+import { Checkpoint, EngineDifference } from './check.ts';
 import type { Compiler } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
 import { CompiledOffset, Left, PARTIAL_SHIFT } from './left-behind.ts';
+
+/** How guest code runs; it makes no difference to what it does. */
+export const ENGINES = ['interpreter', 'compiled', 'check'] as const;
+
+export type Engine = (typeof ENGINES)[number];
 
 /** At most so many cycles at once. */
 const MOST_CYCLES = 2 ** 30;
@@ -16,23 +23,89 @@ const MOST_CYCLES = 2 ** 30;
 const LEFT = CompiledOffset.LEFT / 4;
 const INSTRUCTIONS = CompiledOffset.INSTRUCTIONS / 4;
 
+/** The interpreter around it, which does what compiled code leaves. */
+export interface Interpreter {
+  readonly engine: Engine;
+  clock: number;
+  instructions: number;
+  compiledInstructions: number;
+  /** Where the code of the last block lies. */
+  readonly codeHpa: number;
+  /** The block at RIP; throws what fetching it faults with. */
+  enterBlock(): Block;
+  /** Execute a block or a part of it; at least one instruction. */
+  interpret(block: Block, limit: number): void;
+}
+
+export interface EngineParts {
+  readonly memory: PhysicalMemory;
+  readonly state: ProcessorState;
+  readonly mmu: Mmu;
+  readonly log: BlockLog;
+}
+
 export class CompiledEngine {
   /** Cycles and instructions of the last run. */
-  cycles = 0;
-  instructions = 0;
-  readonly compiler: Compiler;
+  private cycles = 0;
+  private instructions = 0;
+  private readonly compiler: Compiler;
+  private readonly memory: PhysicalMemory;
+  private readonly state: ProcessorState;
   private readonly words: Int32Array;
   private readonly stateOffset: number;
   private readonly mmu: Mmu;
-
   private readonly log: BlockLog;
 
-  constructor(compiler: Compiler, state: ProcessorState, mmu: Mmu, log: BlockLog) {
-    this.log = log;
+  constructor(compiler: Compiler, { memory, state, mmu, log }: EngineParts) {
     this.compiler = compiler;
+    this.memory = memory;
+    this.state = state;
     this.words = state.words;
     this.stateOffset = state.words.byteOffset;
     this.mmu = mmu;
+    this.log = log;
+  }
+
+  /** By compiled code as far as it gets; the interpreter does what it leaves. */
+  execute(interpreter: Interpreter, block: Block, limit: number): void {
+    const isChecked = interpreter.engine === 'check';
+    const before = isChecked
+      ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
+      : null;
+    const reason = this.run(block, interpreter.codeHpa, limit - interpreter.clock);
+    if (reason < 0) {
+      interpreter.interpret(block, limit);
+      return;
+    }
+    if (before !== null) this.repeat(interpreter, before);
+    else {
+      interpreter.clock += this.cycles;
+      interpreter.instructions += this.instructions;
+    }
+    interpreter.compiledInstructions += this.instructions;
+    if (reason === Left.CHAIN || interpreter.clock >= limit) return;
+    interpreter.interpret(interpreter.enterBlock(), limit);
+  }
+
+  /** Let the interpreter do again what compiled code did, and compare. */
+  private repeat(interpreter: Interpreter, before: Checkpoint): void {
+    const { clock, instructions } = interpreter;
+    const got = before.now();
+    const end = clock + this.cycles;
+    before.restore();
+    try {
+      while (interpreter.clock < end) interpreter.interpret(interpreter.enterBlock(), end);
+    } catch (thrown) {
+      throw new EngineDifference(`from ${before.rip}: only the interpreter stops: ${thrown}`);
+    }
+    const counted = interpreter.instructions - instructions;
+    let found = before.now().difference(got);
+    if (counted !== this.instructions) found = `${this.instructions} instructions, not ${counted}`;
+    if (interpreter.clock !== end) {
+      found = `${this.cycles} cycles, not ${interpreter.clock - clock}`;
+    }
+    if (found === null) return;
+    throw new EngineDifference(`compiled code from ${before.rip} to ${got.rip}: ${found}`);
   }
 
   /**
@@ -40,7 +113,7 @@ export class CompiledEngine {
    * there is no compiled code.
    * @param hpa where the code lies
    */
-  run(block: Block, hpa: number, cyclesLeft: number): number {
+  private run(block: Block, hpa: number, cyclesLeft: number): number {
     const { words } = this;
     let { region } = block;
     if (region === null || !region.valid) {
