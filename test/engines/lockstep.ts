@@ -73,7 +73,10 @@ export function compareEngines(seed: number): Comparison {
   const wanted = new BareMachine(0, { costs: COSTS });
   const got = new BareMachine(0, { costs: COSTS, storage });
   const { compiler } = got.machine;
-  if (compiler !== undefined) compiler.threshold = 1 + prng.below(4);
+  if (compiler !== undefined) {
+    compiler.threshold = 1 + prng.below(4);
+    compiler.mostRegions = 1 + prng.below(40);
+  }
   load(wanted, program);
   load(got, program);
   let difference: string | null = null;

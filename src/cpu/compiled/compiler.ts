@@ -38,6 +38,8 @@ const STATUS_SIGNATURE: Signature = {
 
 const WASM_PAGE_BYTES = 65_536;
 
+const MOST_DOUBLINGS = 12;
+
 /** A memory that compiled code reaches, with room for so many processors. */
 export function compilableMemory(sizeBytes: number, processorCount: number): WebAssembly.Memory {
   const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * TLB_BYTES;
@@ -50,6 +52,12 @@ export class Compiler {
   readonly statistics = { regions: 0, instructions: 0, declined: new Map<string, number>() };
   /** A block is compiled when it is entered so often. */
   threshold = 16;
+  /** Code takes some 10 KB a region; when there are more, all is dropped. */
+  mostRegions = 4096;
+  /** How often each entry was compiled, by hpa. */
+  private readonly attempts = new Map<number, number>();
+  /** Regions since everything was dropped last. */
+  private regionCount = 0;
   private readonly storage: WebAssembly.Memory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;
@@ -69,8 +77,21 @@ export class Compiler {
     this.status = this.instantiate(statusBody(), STATUS_SIGNATURE, {});
   }
 
+  /** Whether a block is hot; code that changes again and again has to be hotter each time. */
+  isWorthIt(heat: number, hpa: number): boolean {
+    if (heat < this.threshold) return false;
+    const doublings = Math.min(this.attempts.get(hpa) ?? 0, MOST_DOUBLINGS);
+    return heat >= this.threshold * 2 ** doublings;
+  }
+
   /** Compile from a linear address whose code lies at an hpa. */
   compile(block: Block, low: number, high: number, hpa: number): Region {
+    if (++this.regionCount > this.mostRegions) {
+      this.codeCache.clear();
+      this.attempts.clear();
+      this.regionCount = 1;
+    }
+    this.attempts.set(hpa, (this.attempts.get(hpa) ?? 0) + 1);
     const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     const page = hpa - (hpa & (PAGE_SIZE - 1));
     const discovered = discover(entry, {
@@ -97,7 +118,11 @@ export class Compiler {
       instructions: each.instructions,
     }));
     const region: Region = { low, high, run, blocks, valid: true };
-    for (const source of [block, ...discovered.sources]) source.dependents.push(region);
+    for (const { dependents } of [block, ...discovered.sources]) {
+      const gone = dependents.findIndex(({ valid }) => !valid);
+      if (gone < 0) dependents.push(region);
+      else dependents[gone] = region;
+    }
     return region;
   }
 

@@ -117,7 +117,7 @@ export class CompiledEngine {
     const { words } = this;
     let { region } = block;
     if (region === null || !region.valid) {
-      if (++block.heat < this.compiler.threshold) return -1;
+      if (!this.compiler.isWorthIt(++block.heat, hpa)) return -1;
       block.heat = 0;
       region = this.compiler.compile(block, words[Word.RIP], words[Word.RIP + 1], hpa);
       block.region = region;
