@@ -278,13 +278,13 @@ function explain(known: readonly Row[], rows: readonly Row[], asked: Asked): Enc
     const what = prefixes.suffix === undefined ? 'a prefix' : 'the suffix';
     return failure(`${what} does not go with these operands`, []);
   }
+  const sameCount = rows.filter((row) => row.operands.length === operands.length);
+  const outOfRange = sameCount.filter((row) => fitsButForNumbers(row, asked));
+  if (outOfRange.length > 0) return failure('number does not fit the operand', forms(outOfRange));
   const isElsewhere = CODE_SIZES.some((other) =>
     known.some((row) => existsIn(row, other) && matches(row, { ...asked, codeSize: other })),
   );
   if (isElsewhere) return failure(`this form does not exist in ${codeSize}-bit code`, []);
-  const sameCount = rows.filter((row) => row.operands.length === operands.length);
-  const outOfRange = sameCount.filter((row) => fitsButForNumbers(row, asked));
-  if (outOfRange.length > 0) return failure('number does not fit the operand', forms(outOfRange));
   const message = 'invalid combination of instruction and operands';
   if (sameCount.length === 0) return failure(message, forms(rows));
   const fitting = sameCount.map((row) => fittingOperands(row, asked));

@@ -10,7 +10,7 @@ import Long from 'long';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { codeOf, type ElfImage, elfOf, SymbolMap } from '../../src/machine/index.ts';
 import { Prng } from '../../src/sim/index.ts';
-import { buildGuest, C_PROGRAMS, printedBy } from '../support/c-programs.ts';
+import { buildGuest, C_PROGRAMS, FLOATING_PROGRAMS, printedBy } from '../support/c-programs.ts';
 import { bash, buildCommand, vmxlab } from '../support/command-line.ts';
 import { missing } from '../support/outside-tools.ts';
 
@@ -32,14 +32,17 @@ function imageOf(bytes: Uint8Array): ElfImage {
   throw new Error(image?.message ?? 'no ELF file');
 }
 
+const INTEGER_PROGRAMS = C_PROGRAMS.filter((program) => !FLOATING_PROGRAMS.includes(program));
+
 const DWARF = ['-gdwarf-3', '-gdwarf-4', '-gdwarf-5'];
 
 /** Programs, each at another version of DWARF and another level. */
-const BUILDS = ([64, 32] as const).flatMap((bits) =>
-  C_PROGRAMS.slice(0, bits === 64 ? 4 : 3).map(
-    (program, i) => [program, DWARF[i % 3], ['-O0', '-O2', '-Os', '-Og'][i], bits] as const,
-  ),
-);
+const BUILDS = ([64, 32] as const).flatMap((bits) => {
+  const programs = bits === 64 ? C_PROGRAMS : INTEGER_PROGRAMS;
+  return programs
+    .slice(0, bits === 64 ? 4 : 3)
+    .map((program, i) => [program, DWARF[i % 3], ['-O0', '-O2', '-Os', '-Og'][i], bits] as const);
+});
 
 describe.skipIf(noTools !== null).each(BUILDS)(
   '%s %s %s, %i bits',
