@@ -75,6 +75,7 @@ export function compareEngines(seed: number): Comparison {
   const { compiler } = got.machine;
   if (compiler !== undefined) {
     compiler.threshold = 1 + prng.below(4);
+    compiler.mostDoublings = prng.below(3);
     compiler.mostRegions = 1 + prng.below(40);
   }
   load(wanted, program);

@@ -38,8 +38,6 @@ const STATUS_SIGNATURE: Signature = {
 
 const WASM_PAGE_BYTES = 65_536;
 
-const MOST_DOUBLINGS = 12;
-
 /** A memory that compiled code reaches, with room for so many processors. */
 export function compilableMemory(sizeBytes: number, processorCount: number): WebAssembly.Memory {
   const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * TLB_BYTES;
@@ -52,6 +50,8 @@ export class Compiler {
   readonly statistics = { regions: 0, instructions: 0, declined: new Map<string, number>() };
   /** A block is compiled when it is entered so often. */
   threshold = 16;
+  /** By how many powers of two the threshold grows for code that changes again and again. */
+  mostDoublings = 12;
   /** Code takes some 10 KB a region; when there are more, all is dropped. */
   mostRegions = 4096;
   /** How often each entry was compiled, by hpa. */
@@ -80,7 +80,7 @@ export class Compiler {
   /** Whether a block is hot; code that changes again and again has to be hotter each time. */
   isWorthIt(heat: number, hpa: number): boolean {
     if (heat < this.threshold) return false;
-    const doublings = Math.min(this.attempts.get(hpa) ?? 0, MOST_DOUBLINGS);
+    const doublings = Math.min(this.attempts.get(hpa) ?? 0, this.mostDoublings);
     return heat >= this.threshold * 2 ** doublings;
   }
 
