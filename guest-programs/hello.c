@@ -1,6 +1,6 @@
 // A guest in C: every vCPU says hello, one after the other. Build and run it with
 //
-//   gcc -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only -fno-pic -static -nostdlib \
+//   gcc -O2 -g -ffreestanding -mno-red-zone -fno-pic -static -nostdlib \
 //     -o hello.elf guest-programs/hello.c
 //   npx vmxlab run hello.elf --vcpus 4
 //

@@ -167,19 +167,28 @@ export interface BranchLengths {
   readonly near: number;
 }
 
+const NO_FIELDS: readonly AddressField[] = [];
+
 /** A statement that no pass has seen yet; its line will list it. */
 export function createStatement(
   given: Pick<Statement, 'label' | 'body' | 'times' | 'section' | 'place' | 'listed'>,
 ): Statement {
+  // One by one: that is several times as fast as spreading, and sources can have many lines.
+  const { label, body, times, section, place, listed } = given;
   const statement: Statement = {
-    ...given,
+    label,
+    body,
+    times,
+    section,
+    place,
+    listed,
     offset: 0,
     lengthBytes: 0,
     repetitions: 1,
     bytes: null,
-    fields: [],
+    fields: NO_FIELDS,
     branchLengths: null,
   };
-  given.listed.statements.push(statement);
+  listed.statements.push(statement);
   return statement;
 }
