@@ -282,7 +282,9 @@ describe('order', () => {
         path === 'src/cli/main.ts' ||
         path.endsWith('.test.ts') ||
         /^bench\/[^/]+\.ts$/.test(path) ||
-        path === 'test/silicon/main.ts',
+        path === 'test/engines/main.ts' ||
+        path === 'test/silicon/main.ts' ||
+        path.endsWith('.d.ts'),
     ).map(({ path }) => path);
     const isProduct = (path: string) => path.startsWith('src/');
     const fromProduct = reachable(roots.filter(isProduct));

@@ -19,10 +19,19 @@ const NEXT = LOG_WORD;
 const ENTRIES = LOG_WORD + 1;
 /** Words of an entry after the two of the address: instructions completed before, and the kind. */
 const COMPLETED = 2;
+/** The code size, which is even, and {@link CUT_SHORT}; or {@link COMPILED} and so on. */
 const KIND = 3;
-
-/** In the kind, beside the code size, which is even. */
 const CUT_SHORT = 1;
+/** Compiled code ran; from {@link PARTIAL_SHIFT} on, what it did of its last block. */
+const COMPILED = 2;
+const PARTIAL_SHIFT = 2;
+
+/** A path names this many blocks at most, the last in the lowest bits; 0 is none. */
+const PATH_BITS = 6n;
+const PATH_MASK = (1n << PATH_BITS) - 1n;
+
+/** What is known of compiled code: its blocks, as paths number them from 1. */
+export type LoggedCode = readonly { readonly start: bigint; readonly instructions: number }[];
 
 const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
 
@@ -41,6 +50,8 @@ export class BlockLog {
   /** Of the code that is entered next. */
   codeSize: CodeSize = 64;
   private readonly words: Int32Array;
+  /** By entry, for those of compiled code. */
+  private readonly codes: LoggedCode[] = [];
 
   constructor(state: ProcessorState) {
     this.words = state.words;
@@ -57,7 +68,8 @@ export class BlockLog {
     const high = isWide ? words[Word.RIP + 1] : 0;
     const last = this.last;
     const isSame = words[last] === low && words[last + 1] === high;
-    if (isSame && words[last + COMPLETED] === (completed | 0)) {
+    const isTried = isSame && words[last + COMPLETED] === (completed | 0);
+    if (isTried && (words[last + KIND] & COMPILED) === 0) {
       words[last + KIND] = codeSize;
       return;
     }
@@ -74,6 +86,20 @@ export class BlockLog {
     this.words[this.last + KIND] |= CUT_SHORT;
   }
 
+  /**
+   * From the block that was entered last on, compiled code ran: it went through the blocks that a
+   * path names.
+   * @param partial instructions of the last of them, or -1 if it was completed
+   */
+  ranCompiled(code: LoggedCode, pathLow: number, pathHigh: number, partial: number): void {
+    const { words } = this;
+    const at = this.last;
+    words[at] = pathLow;
+    words[at + 1] = pathHigh;
+    words[at + KIND] = COMPILED | ((partial + 1) << PARTIAL_SHIFT);
+    this.codes[at] = code;
+  }
+
   private get last(): number {
     return ENTRIES + LOG_STRIDE * ((this.words[NEXT] + LOG_ENTRIES - 1) % LOG_ENTRIES);
   }
@@ -86,15 +112,59 @@ export class BlockLog {
       (_, i) => ENTRIES + LOG_STRIDE * ((words[NEXT] + i) % LOG_ENTRIES),
     );
     return places
-      .map((at, i) => ({
-        address: Long.fromBits(words[at], words[at + 1]),
-        completed:
-          ((i + 1 < places.length ? words[places[i + 1] + COMPLETED] : completed) -
-            words[at + COMPLETED]) |
-          0,
-        codeSize: (words[at + KIND] & ~CUT_SHORT) as CodeSize,
-        cutShort: (words[at + KIND] & CUT_SHORT) !== 0,
-      }))
+      .flatMap((at, i) => {
+        const next = i + 1 < places.length ? words[places[i + 1] + COMPLETED] : completed;
+        const kind = words[at + KIND];
+        if ((kind & COMPILED) !== 0) return this.compiledBlocks(at);
+        return {
+          address: Long.fromBits(words[at], words[at + 1]),
+          completed: (next - words[at + COMPLETED]) | 0,
+          codeSize: (kind & ~CUT_SHORT) as CodeSize,
+          cutShort: (kind & CUT_SHORT) !== 0,
+        };
+      })
       .filter(({ address }) => !address.isZero());
+  }
+
+  private compiledBlocks(at: number): LoggedBlock[] {
+    const { words } = this;
+    const blocks: LoggedBlock[] = [];
+    let partial = (words[at + KIND] >> PARTIAL_SHIFT) - 1;
+    let path = (BigInt(words[at + 1] >>> 0) << 32n) | BigInt(words[at] >>> 0);
+    for (; path !== 0n; path >>= PATH_BITS) {
+      const block = this.codes[at][Number(path & PATH_MASK) - 1];
+      // The upper end of a long path is cut off.
+      if (block === undefined) break;
+      const address = Long.fromString(BigInt.asIntN(64, block.start).toString());
+      blocks.unshift({
+        address,
+        completed: partial < 0 ? block.instructions : partial,
+        codeSize: 64,
+        cutShort: false,
+      });
+      partial = -1;
+    }
+    return blocks;
+  }
+
+  /**
+   * Write what compiled code did as if it had been interpreted, so that the log can be saved.
+   * @param completed instructions completed by now
+   */
+  settle(completed: number): void {
+    const { words } = this;
+    const blocks = this.blocks(completed).slice(-LOG_ENTRIES);
+    let before = completed;
+    words.fill(0, ENTRIES, ENTRIES + LOG_STRIDE * LOG_ENTRIES);
+    words[NEXT] = 0;
+    for (let i = blocks.length - 1; i >= 0; i--) {
+      const block = blocks[i];
+      const at = ENTRIES + LOG_STRIDE * (LOG_ENTRIES - blocks.length + i);
+      before -= block.completed;
+      words[at] = block.address.low;
+      words[at + 1] = block.address.high;
+      words[at + COMPLETED] = before | 0;
+      words[at + KIND] = block.codeSize | (block.cutShort ? CUT_SHORT : 0);
+    }
   }
 }

@@ -12,6 +12,7 @@ import {
   type Operand,
 } from '../isa/index.ts';
 import { PAGE_SHIFT, PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import type { Region } from './compiled/compiler.ts';
 
 /** Cycles that instructions take. */
 export interface InstructionCosts {
@@ -42,6 +43,21 @@ export interface Block {
   readonly lengthBytes: number;
   /** Cleared when the bytes of any of them have changed. */
   valid: boolean;
+  /** What was made of it, and is cleared with it. */
+  readonly dependents: Region[];
+  /** How often it was entered since compiled code was made of it last. */
+  heat: number;
+  /** What was made of it as an entry. */
+  region: Region | null;
+}
+
+export function newBlock(instructions: readonly Prepared[], lengthBytes: number): Block {
+  return { instructions, lengthBytes, valid: true, dependents: [], heat: 0, region: null };
+}
+
+function invalidate(block: Block): void {
+  block.valid = false;
+  for (const dependent of block.dependents) dependent.valid = false;
 }
 
 /** Stands in for operands that an instruction does not have. */
@@ -98,7 +114,7 @@ export class CodeCache {
       at += decoded.instruction.lengthBytes;
       if (endsBlock(decoded.instruction)) break;
     }
-    const block = { instructions, lengthBytes: at - hpa, valid: true };
+    const block = newBlock(instructions, at - hpa);
     this.enter(hpa, codeSize, block);
     return block;
   }
@@ -108,7 +124,7 @@ export class CodeCache {
     for (const codeSize of CODE_SIZES) {
       const pages = this.pages[codeSize];
       for (const page of pages) {
-        for (const block of page?.blocks ?? []) if (block !== undefined) block.valid = false;
+        for (const block of page?.blocks ?? []) if (block !== undefined) invalidate(block);
       }
       pages.length = 0;
     }
@@ -160,7 +176,7 @@ export class CodeCache {
       const dropped = page?.byLine[(hpa & (PAGE_SIZE - 1)) / LINE_BYTES];
       if (page === undefined || dropped === undefined) continue;
       for (const block of dropped) {
-        block.valid = false;
+        invalidate(block);
         page.blocks[page.blocks.indexOf(block)] = undefined;
       }
       dropped.clear();

@@ -20,6 +20,9 @@
 //   cpu.state.get('rax').toNumber(); // 1
 
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
+export { EngineDifference } from './compiled/check.ts';
+export { Compiler, compilableMemory } from './compiled/compiler.ts';
+export { ENGINES, type Engine } from './compiled/engine.ts';
 export {
   type ControlContext,
   CR4_ALLOWED,

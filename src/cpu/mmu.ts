@@ -20,7 +20,7 @@ import {
   tableGpa,
 } from './page-tables.ts';
 import { Cr0, Cr4, Efer, type ProcessorState, Rflags, Word } from './state.ts';
-import { INDEX_MASK, LINEAR_HIGH, NO_TAG, PAGE_HPA, STRIDE, Tlb, View } from './tlb.ts';
+import { ADDEND, INDEX_MASK, NO_TAG, STRIDE, TAG_WORDS, TAGS, Tlb, View } from './tlb.ts';
 import {
   Access,
   type AccessKind,
@@ -40,13 +40,13 @@ export class Mmu {
   private readonly state: ProcessorState;
   /** Asked of a misaligned access under alignment checking; set by whoever executes. */
   mayBeMisaligned: () => boolean = () => false;
-  private readonly tlb = new Tlb();
-  private view = this.tlb.current.supervisor;
+  private readonly tlb: Tlb;
+  private view: View;
   /**
    * In place of the user's view under alignment checking. It never holds a translation, so that
    * each access is looked at; then the user's view is asked.
    */
-  private readonly alignedView = new View({ isUser: true, isGuarded: false });
+  private readonly alignedView: View;
   /** Accesses are made by the processor for itself, not by an instruction. */
   private isImplicit = false;
   private readonly breakpoints: Breakpoints;
@@ -65,12 +65,31 @@ export class Mmu {
     this.state = state;
     this.virtualization = virtualization;
     this.platform = platform;
+    this.tlb = new Tlb(memory);
+    this.view = this.tlb.current.supervisor;
+    this.alignedView = new View(memory, { isUser: true, isGuarded: false });
     memory.onLineWritten(Watch.TRANSLATION, () => this.flush());
   }
 
   /** Forget all translations. */
   flush(): void {
     this.tlb.flush();
+  }
+
+  /** Where the entries in effect lie in the buffer. */
+  get tlbOffset(): number {
+    return this.view.entries.byteOffset;
+  }
+
+  /** The pages, by hpa, that a store finds without a walk. */
+  writablePages(): number[] {
+    const { entries } = this.ownView;
+    const pages = new Set<number>();
+    for (let at = 0; at < entries.length; at += STRIDE) {
+      const page = entries[at + TAGS[Access.WRITE]];
+      if (page !== NO_TAG) pages.add((entries[at + ADDEND] + page) >>> 0);
+    }
+    return [...pages];
   }
 
   /** To be called when CPL, RFLAGS.AC, CR0.AM, CR3 or CR4.SMAP may have changed. */
@@ -109,12 +128,13 @@ export class Mmu {
     const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
     const { entries } = this.view;
     const offset = low & 0xfff;
+    const tag = at + TAG_WORDS * access;
     if (
-      entries[at + access] === (low & PAGE_MASK) &&
-      entries[at + LINEAR_HIGH] === high &&
+      entries[tag] === (low & PAGE_MASK) &&
+      entries[tag + 1] === high &&
       offset + lengthBytes <= 4096
     ) {
-      return (entries[at + PAGE_HPA] >>> 0) + offset;
+      return (entries[at + ADDEND] + low) >>> 0;
     }
     checkCanonical(low, high, lengthBytes, stack);
     if (this.breakpoints.hasData && access !== Access.EXECUTE && !this.isImplicit) {
@@ -137,9 +157,10 @@ export class Mmu {
   private locateInPage(low: number, high: number, access: AccessKind, view: View): number {
     const { entries } = view;
     const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
-    const tag = low & PAGE_MASK;
-    if (entries[at + access] === tag && entries[at + LINEAR_HIGH] === high) {
-      return (entries[at + PAGE_HPA] >>> 0) + (low & 0xfff);
+    const page = low & PAGE_MASK;
+    const tag = at + TAG_WORDS * access;
+    if (entries[tag] === page && entries[tag + 1] === high) {
+      return (entries[at + ADDEND] + low) >>> 0;
     }
     const gpa = this.walk(low, high, access, view) + (low & 0xfff);
     const hpa = this.virtualization.translate(gpa, access, 'final', low, high);
@@ -148,19 +169,20 @@ export class Mmu {
       return DEVICE;
     }
     if (access === Access.WRITE) this.memory.touched[hpa >>> 12] = 1;
-    const pageHpa = hpa - (hpa & 0xfff);
+    const addend = (hpa - low) | 0;
     const isSamePage =
-      entries[at + LINEAR_HIGH] === high &&
-      entries[at + PAGE_HPA] === (pageHpa | 0) &&
-      [0, 1, 2].some((kind) => entries[at + kind] === tag);
+      entries[at + ADDEND] === addend &&
+      TAGS.some((other) => entries[at + other] === page && entries[at + other + 1] === high);
     if (!isSamePage) {
-      entries.fill(NO_TAG, at, at + LINEAR_HIGH);
-      entries[at + LINEAR_HIGH] = high;
-      entries[at + PAGE_HPA] = pageHpa;
+      entries.fill(NO_TAG, at, at + ADDEND);
+      entries[at + ADDEND] = addend;
     }
     // Data in a page with a breakpoint come here each time.
     const isWatched = this.breakpoints.hasData && this.breakpoints.watchesPage(low, high);
-    if (access === Access.EXECUTE || !isWatched) entries[at + access] = tag;
+    if (access === Access.EXECUTE || !isWatched) {
+      entries[tag] = page;
+      entries[tag + 1] = high;
+    }
     view.isUsed = true;
     return hpa;
   }

@@ -14,7 +14,15 @@ import {
 } from '../isa/index.ts';
 import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
-import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
+import {
+  type Block,
+  type CodeCache,
+  type InstructionCosts,
+  newBlock,
+  type Prepared,
+} from './code-cache.ts';
+import type { Compiler } from './compiled/compiler.ts';
+import { CompiledEngine, type Engine } from './compiled/engine.ts';
 import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
@@ -59,6 +67,8 @@ export interface ProcessorParts {
   readonly costs: InstructionCosts;
   readonly virtualization: Virtualization;
   readonly platform: Platform;
+  /** Makes compiled code of what is hot; without one, everything is interpreted. */
+  readonly compiler?: Compiler | undefined;
 }
 
 export class Processor {
@@ -71,6 +81,8 @@ export class Processor {
   clock = 0;
   /** Instructions completed; a repeated string instruction counts once. */
   instructions = 0;
+  /** Of these, what compiled code has completed; not state. */
+  compiledInstructions = 0;
   /** The event being delivered right now, or null. */
   delivering: DeliveredEvent | null = null;
   /** IRET, being executed right now, has ended the blocking of NMIs. */
@@ -80,6 +92,8 @@ export class Processor {
   codeSize: CodeSize = 16;
   private attention = true;
   private newBlocking = 0;
+  /** Where the code that was fetched last lies. */
+  codeHpa = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
   private readonly breakpoints = new Breakpoints();
@@ -87,6 +101,9 @@ export class Processor {
   private readonly memory: PhysicalMemory;
   private readonly codeCache: CodeCache;
   private readonly costs: InstructionCosts;
+  /** Without a compiler there is only the interpreter. */
+  engine: Engine;
+  private readonly compiled: CompiledEngine | null;
   private readonly straddling = new Uint8Array(2 * MAX_INSTRUCTION_BYTES);
 
   constructor(parts: ProcessorParts) {
@@ -110,6 +127,17 @@ export class Processor {
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
       callSystem(this, name, args),
     );
+    const { compiler } = parts;
+    this.compiled =
+      compiler === undefined
+        ? null
+        : new CompiledEngine(compiler, {
+            ...parts,
+            state: this.state,
+            mmu: this.mmu,
+            log: this.blockLog,
+          });
+    this.engine = compiler === undefined ? 'interpreter' : 'compiled';
     this.updateMode();
   }
 
@@ -349,10 +377,26 @@ export class Processor {
     return this.blockLog.blocks(this.instructions);
   }
 
-  /** A block, for as long as nothing wants to come between its instructions. */
+  /** To be called before memory is saved: the log in it must not need compiled code. */
+  settleLog(): void {
+    if (this.compiled !== null) this.blockLog.settle(this.instructions);
+  }
+
   private executeBlock(limit: number): void {
+    const block = this.enterBlock();
+    const isCompiled = this.engine !== 'interpreter' && this.codeSize === 64;
+    if (isCompiled && this.compiled !== null) this.compiled.execute(this, block, limit);
+    else this.interpret(block, limit);
+  }
+
+  /** The block at RIP, which goes into the log. */
+  enterBlock(): Block {
     this.blockLog.enter(this.instructions);
-    const block = this.fetch();
+    return this.fetch();
+  }
+
+  /** A block, for as long as nothing wants to come between its instructions. */
+  interpret(block: Block, limit: number): void {
     const { instructions } = block;
     for (let i = 0; i < instructions.length; i++) {
       this.execute(instructions[i]);
@@ -442,6 +486,7 @@ export class Processor {
     const low = words[Word.RIP];
     const high = words[Word.RIP + 1];
     const hpa = this.mmu.locate(low, high, 1, Access.EXECUTE, false);
+    this.codeHpa = hpa;
     if (hpa >= 0) {
       const cached = this.codeCache.at(hpa, 64);
       if (cached !== undefined) return cached;
@@ -482,7 +527,7 @@ export class Processor {
     switch (decoded.kind) {
       case 'instruction': {
         const prepared = this.codeCache.prepare(decoded.instruction);
-        return { instructions: [prepared], lengthBytes: prepared.lengthBytes, valid: true };
+        return newBlock([prepared], prepared.lengthBytes);
       }
       case 'undefined':
         throw new GuestFault(Vector.UD);

@@ -2,15 +2,32 @@
 // spaces finds those of each again. They are never older than the entries that they come from, so
 // nothing has to be invalidated when CR3 is loaded; see docs/decisions/coherent-tlb.md.
 
+import type { PhysicalMemory } from '../memory/index.ts';
+
 const ENTRY_COUNT = 1024;
 
-/** Words of an entry: tags for read, write and execute, linear high half, hpa of the page. */
-export const STRIDE = 8;
+/**
+ * Words of an entry: tags for read, write and execute, each the linear address of the page in two
+ * halves; and what the low half of a linear address has to be added to, to give the hpa.
+ */
+const STRIDE_SHIFT = 3;
+export const STRIDE = 1 << STRIDE_SHIFT;
 export const INDEX_MASK = ENTRY_COUNT - 1;
-export const LINEAR_HIGH = 3;
-export const PAGE_HPA = 4;
+export const TAG_WORDS = 2;
+export const TAGS: readonly number[] = [0, 1, 2].map((access) => access * TAG_WORDS);
+export const ADDEND = 6;
 /** No page address is odd. */
 export const NO_TAG = 1;
+
+const VIEW_BYTES = ENTRY_COUNT * STRIDE * 4;
+
+/** How compiled code finds and reads an entry: offsets in bytes. */
+export const TLB_LAYOUT = {
+  strideShift: STRIDE_SHIFT + 2,
+  entryMask: INDEX_MASK,
+  tags: TAGS.map((word) => word * 4),
+  addend: ADDEND * 4,
+} as const;
 
 /** What a view says of who accesses. */
 export interface Accessor {
@@ -21,13 +38,15 @@ export interface Accessor {
 
 /** Translations at one privilege. */
 export class View {
-  readonly entries = new Int32Array(ENTRY_COUNT * STRIDE).fill(NO_TAG);
+  /** Beside the memory, where compiled code reaches them. */
+  readonly entries: Int32Array;
   readonly isUser: boolean;
   readonly isGuarded: boolean;
   /** Has to be set by whoever enters a translation. */
   isUsed = false;
 
-  constructor({ isUser, isGuarded }: Accessor) {
+  constructor(memory: PhysicalMemory, { isUser, isGuarded }: Accessor) {
+    this.entries = memory.beside(VIEW_BYTES).fill(NO_TAG);
     this.isUser = isUser;
     this.isGuarded = isGuarded;
   }
@@ -43,9 +62,15 @@ export class View {
 export class AddressSpace {
   cr3Low = 0;
   cr3High = 0;
-  readonly user = new View({ isUser: true, isGuarded: false });
-  readonly supervisor = new View({ isUser: false, isGuarded: false });
-  readonly guarded = new View({ isUser: false, isGuarded: true });
+  readonly user: View;
+  readonly supervisor: View;
+  readonly guarded: View;
+
+  constructor(memory: PhysicalMemory) {
+    this.user = new View(memory, { isUser: true, isGuarded: false });
+    this.supervisor = new View(memory, { isUser: false, isGuarded: false });
+    this.guarded = new View(memory, { isUser: false, isGuarded: true });
+  }
 
   flush(): void {
     this.user.flush();
@@ -57,9 +82,18 @@ export class AddressSpace {
 /** Address spaces that are kept. */
 const SPACE_COUNT = 4;
 
+/** Bytes that the views of one processor take beside the memory; one more is for alignment. */
+export const TLB_BYTES = (3 * SPACE_COUNT + 1) * VIEW_BYTES;
+
 export class Tlb {
   /** The least recently selected first. */
-  private readonly spaces: AddressSpace[] = [new AddressSpace()];
+  private readonly spaces: AddressSpace[];
+  private readonly memory: PhysicalMemory;
+
+  constructor(memory: PhysicalMemory) {
+    this.memory = memory;
+    this.spaces = [new AddressSpace(memory)];
+  }
 
   get current(): AddressSpace {
     return this.spaces[this.spaces.length - 1];
@@ -78,7 +112,8 @@ export class Tlb {
     let space: AddressSpace;
     if (at >= 0) [space] = spaces.splice(at, 1);
     else {
-      space = spaces.length < SPACE_COUNT ? new AddressSpace() : (spaces.shift() as AddressSpace);
+      const isFull = spaces.length === SPACE_COUNT;
+      space = isFull ? (spaces.shift() as AddressSpace) : new AddressSpace(this.memory);
       space.flush();
       space.cr3Low = cr3Low;
       space.cr3High = cr3High;

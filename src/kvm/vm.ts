@@ -2,7 +2,7 @@
 // handled. Linux struct kvm.
 
 import Long from 'long';
-import { CodeCache, type InstructionCosts, PROCESSOR_BYTES } from '../cpu/index.ts';
+import { CodeCache, Compiler, type InstructionCosts, PROCESSOR_BYTES } from '../cpu/index.ts';
 import type { Host } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
@@ -37,6 +37,8 @@ export interface VmConfig {
   readonly name: string;
   readonly host: Host;
   readonly memory: PhysicalMemory;
+  /** What the memory lies in, if hot code is to be compiled; see `compilableMemory`. */
+  readonly storage?: WebAssembly.Memory;
   /** Guest RAM, from guest-physical address 0; a multiple of 4096. */
   readonly ramBytes: number;
   readonly costs: VmCosts;
@@ -74,6 +76,8 @@ export class Vm {
   lastBoostedVcpu = 0;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
+  /** Makes compiled code for all vCPUs, or undefined. */
+  readonly compiler: Compiler | undefined;
   private readonly codeCache: CodeCache;
   private readonly ept: EptBuilder;
   private readonly msrBitmap: number;
@@ -90,6 +94,9 @@ export class Vm {
     this.handlers = { ...EXIT_HANDLERS, ...config.handlers };
     this.cpuid = new CpuidTable(this);
     this.codeCache = new CodeCache(this.memory, this.costs.instructions);
+    const { storage } = config;
+    this.compiler =
+      storage === undefined ? undefined : new Compiler(storage, this.memory, this.codeCache);
     this.msrBitmap = this.memory.allocatePages(1);
     // Every MSR exits that is not passed through.
     this.memory.write(this.msrBitmap, new Uint8Array(PAGE_SIZE).fill(0xff));
@@ -115,6 +122,7 @@ export class Vm {
       stateHpa,
       vmcsHpa: this.memory.allocatePages(1),
       codeCache: this.codeCache,
+      compiler: this.compiler,
       instructionCosts: this.costs.instructions,
       costs: this.costs.vmx,
     });

@@ -2,7 +2,7 @@
 // says how it ended, saves and restores it, and identifies its state by a hash.
 
 import Long from 'long';
-import { STATE_BYTES } from '../cpu/index.ts';
+import { compilableMemory, STATE_BYTES } from '../cpu/index.ts';
 import { HOG_BODY, Host, type HostState } from '../host/index.ts';
 import {
   InternalError,
@@ -118,11 +118,15 @@ export class Machine {
   private createVm(id: number): Vm {
     const config = this.scenario.vms[id];
     const ramBytes = config.memory;
+    const bytes = ramBytes + Vm.overheadBytes(ramBytes, config.vcpus);
+    const isCompiled = this.scenario.engine !== 'interpreter';
+    const storage = isCompiled ? compilableMemory(bytes, config.vcpus) : undefined;
     const vm = new Vm({
       id,
       name: config.name,
       host: this.host,
-      memory: new PhysicalMemory(ramBytes + Vm.overheadBytes(ramBytes, config.vcpus)),
+      memory: new PhysicalMemory(bytes, storage?.buffer),
+      ...(storage === undefined ? {} : { storage }),
       ramBytes,
       costs: this.preset.vm,
       parameters: parametersOf(config.kvm),
@@ -130,7 +134,8 @@ export class Machine {
     });
     for (let i = 0; i < config.vcpus; i++) {
       const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
-      vm.createVcpu(affinityOf(pin, this.scenario.host.pcpus), config.nice);
+      const vcpu = vm.createVcpu(affinityOf(pin, this.scenario.host.pcpus), config.nice);
+      vcpu.virtual.processor.engine = this.scenario.engine;
     }
     return vm;
   }

@@ -2,6 +2,7 @@
 // are declared here and nowhere else; checks, help text, JSON schema and reference page follow from
 // them.
 
+import { ENGINES } from '../cpu/index.ts';
 import { DEFAULT_PARAMETERS } from '../kvm/index.ts';
 import { parseCpuList } from './cpu-list.ts';
 import { COST_PRESETS, type CostPresetName } from './presets.ts';
@@ -134,6 +135,11 @@ export const SCENARIO = object('A vmxlab scenario', {
     summary: 'seed of everything that is left to chance',
     fallback: 1,
     flag: 'seed',
+  }),
+  engine: choice(ENGINES, {
+    summary: 'how guest code runs; without effect on what it does',
+    fallback: 'interpreter',
+    flag: 'engine',
   }),
   host: object('The emulated host', {
     pcpus: integer(1, MAX_PCPUS, { summary: 'physical CPUs', fallback: 1, flag: 'pcpus' }),

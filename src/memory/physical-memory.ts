@@ -34,17 +34,41 @@ export class PhysicalMemory {
   readonly watchedLines: Uint8Array;
   private readonly listeners: { readonly kind: WatchKind; readonly written: LineWritten }[] = [];
   private allocatedBytes = 0;
+  private readonly buffer: ArrayBuffer;
+  /** Where the buffer has room behind the memory. */
+  private besideAt: number;
 
   /**
    * @param sizeBytes a multiple of 4096
-   * @param buffer the storage, if it must be a particular one (a WebAssembly memory)
+   * @param buffer the storage, if it must be a particular one (a WebAssembly memory); what it has
+   *   behind the memory is given out by {@link beside}
    */
   constructor(sizeBytes: number, buffer: ArrayBuffer = new ArrayBuffer(sizeBytes)) {
     this.sizeBytes = sizeBytes;
+    this.buffer = buffer;
+    this.besideAt = sizeBytes;
     this.view = new DataView(buffer, 0, sizeBytes);
     this.bytes = new Uint8Array(buffer, 0, sizeBytes);
     this.touched = new Uint8Array(sizeBytes >>> PAGE_SHIFT);
-    this.watchedLines = new Uint8Array(sizeBytes >>> LINE_SHIFT);
+    const lines = this.beside(sizeBytes >>> LINE_SHIFT);
+    this.watchedLines = new Uint8Array(lines.buffer, lines.byteOffset, lines.byteLength);
+  }
+
+  /** Bytes of buffer for {@link watchedLines} of a memory of some size. */
+  static besideBytes(sizeBytes: number): number {
+    return sizeBytes >>> LINE_SHIFT;
+  }
+
+  /**
+   * Words that are not memory, but about it, zero at first: in the same buffer if that has room, so
+   * that compiled code reaches them.
+   * @param lengthBytes a multiple of 8
+   */
+  beside(lengthBytes: number): Int32Array {
+    const at = this.besideAt;
+    if (at + lengthBytes > this.buffer.byteLength) return new Int32Array(lengthBytes / 4);
+    this.besideAt = at + lengthBytes;
+    return new Int32Array(this.buffer, at, lengthBytes / 4);
   }
 
   /**

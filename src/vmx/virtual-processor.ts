@@ -8,6 +8,7 @@ import {
   type AccessKind,
   Blocking,
   type CodeCache,
+  type Compiler,
   Cr0,
   DEVICE,
   type DeliveredEvent,
@@ -96,6 +97,7 @@ export interface VirtualProcessorParts {
   /** Where the VMCS lies; one page. */
   readonly vmcsHpa: number;
   readonly codeCache: CodeCache;
+  readonly compiler?: Compiler | undefined;
   readonly instructionCosts: InstructionCosts;
   readonly costs: VmxCosts;
   /** What the guest reaches by accesses that do not exit. */
@@ -167,6 +169,7 @@ export class VirtualProcessor implements Virtualization {
       memory: parts.memory,
       stateHpa: parts.stateHpa,
       codeCache: parts.codeCache,
+      compiler: parts.compiler,
       costs: parts.instructionCosts,
       virtualization: this,
       platform: parts.platform ?? EMPTY_PLATFORM,
@@ -185,6 +188,7 @@ export class VirtualProcessor implements Virtualization {
   }
 
   get state(): VirtualProcessorState {
+    this.processor.settleLog();
     return {
       clock: this.processor.clock,
       instructions: this.processor.instructions,

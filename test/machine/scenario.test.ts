@@ -36,6 +36,7 @@ describe('fallbacks', () => {
       vmxlab: 1,
       note: '',
       seed: 1,
+      engine: 'interpreter',
       host: { pcpus: 1, machine: 'e5-2660v4', hz: 250, lookahead: 500 },
       vms: [
         {
@@ -157,7 +158,7 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
   [
     'a key of every object',
     { vms: [VM], toString: 1 },
-    "toString: unknown key 'toString'; known keys: vmxlab, note, seed, host, vms, hogs, limits",
+    "toString: unknown key 'toString'; known keys: vmxlab, note, seed, engine, host, vms, hogs, limits",
   ],
   [
     'a version to come',
@@ -429,7 +430,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(11);
+    expect(SETTINGS).toHaveLength(12);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );

@@ -2,6 +2,7 @@
 // test sees from RIP which one was reached. Laid out like the guest of the VMX bench.
 
 import Long from 'long';
+import { EMPTY_PLATFORM, type InstructionCosts } from '../../src/cpu/index.ts';
 import { PAGE_SIZE } from '../../src/memory/index.ts';
 import { TestMachine } from './test-processor.ts';
 import {
@@ -16,6 +17,10 @@ import {
 
 const HLT = 0xf4;
 const PAGE_COUNT = 0x40;
+const MEMORY_PAGES = 512;
+
+/** Bytes of its memory. */
+export const BARE_MACHINE_BYTES = MEMORY_PAGES * PAGE_SIZE;
 const SHUTDOWN = 2;
 
 /** Vectors that push an error code; programs do not use INT n with them. */
@@ -33,10 +38,15 @@ export interface Delivered {
 }
 
 export class BareMachine {
-  readonly machine = new TestMachine(512);
+  readonly machine: TestMachine;
   private readonly ramHpa: number;
 
-  constructor(cpl: 0 | 3 = 0) {
+  /** @param options what hot code is compiled in, and what instructions cost */
+  constructor(
+    cpl: 0 | 3 = 0,
+    options: { readonly storage?: WebAssembly.Memory; readonly costs?: InstructionCosts } = {},
+  ) {
+    this.machine = new TestMachine(MEMORY_PAGES, EMPTY_PLATFORM, options.storage, options.costs);
     this.ramHpa = this.machine.map(0, PAGE_COUNT);
     SEGMENT_DESCRIPTORS.forEach(([low, high], i) => {
       this.write64(At.GDT + 8 * i, low, high);

@@ -71,8 +71,6 @@ const step: Execute = (processor) => processor.step();
 class FaultSeen {}
 
 const INT3 = 0xcc;
-/** No instruction is longer; what lies behind is data to stray accesses. */
-const CODE_LINE = 64;
 
 export class InstructionBench {
   private readonly outside: string[] = [];
@@ -85,11 +83,11 @@ export class InstructionBench {
   private fault: string | null = null;
 
   /**
-   * @param buffer storage of its memory ({@link BENCH_BYTES}), if it must be a particular one
+   * @param storage of its memory ({@link BENCH_BYTES}), if hot code is to be compiled
    * @param codeSize of 32 bits in compatibility mode
    */
-  constructor(buffer?: ArrayBuffer, codeSize: 32 | 64 = 64) {
-    this.machine = new TestMachine(BENCH_BYTES / PAGE_SIZE, talkative(this.outside), buffer);
+  constructor(storage?: WebAssembly.Memory, codeSize: 32 | 64 = 64) {
+    this.machine = new TestMachine(BENCH_BYTES / PAGE_SIZE, talkative(this.outside), storage);
     const { memory, processor } = this.machine;
     this.codeHpa = this.machine.map(CODE, 1);
     this.windowHpa = this.machine.map(WINDOW, WINDOW_BYTES / PAGE_SIZE);
@@ -136,10 +134,7 @@ export class InstructionBench {
     const { memory, processor } = this.machine;
     this.reset(before);
     const initial = this.stateBytes.slice();
-    // Followed by something that ends a block, or blocks of leftovers would be decoded each time.
-    memory.bytes.fill(INT3, this.codeHpa + CODE_LINE, this.codeHpa + PAGE_SIZE);
-    memory.write(this.codeHpa, new Uint8Array(CODE_LINE).fill(INT3));
-    memory.write(this.codeHpa, code);
+    this.load(code);
     try {
       const stop = execute(processor);
       if (stop !== null) this.fault = stop.kind;
@@ -156,6 +151,18 @@ export class InstructionBench {
       unfinished: this.fault === null && processor.evaluator.unfinished,
       outside: [...this.outside],
     };
+  }
+
+  /**
+   * Unless it is there already, so that what was made of it stays. It is followed by something that
+   * ends a block, or blocks of leftovers would be decoded each time.
+   */
+  private load(code: Uint8Array): void {
+    const { memory } = this.machine;
+    const page = new Uint8Array(PAGE_SIZE).fill(INT3);
+    page.set(code);
+    const present = memory.bytes.subarray(this.codeHpa, this.codeHpa + PAGE_SIZE);
+    if (Buffer.compare(page, present) !== 0) memory.write(this.codeHpa, page);
   }
 
   private reset(before: Before): void {

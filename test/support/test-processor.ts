@@ -3,6 +3,7 @@
 import Long from 'long';
 import {
   CodeCache,
+  Compiler,
   EMPTY_PLATFORM,
   enterLongMode,
   type InstructionCosts,
@@ -27,18 +28,28 @@ const PRESENT_WRITABLE_USER = 7;
 export class TestMachine {
   readonly memory: PhysicalMemory;
   readonly processor: Processor;
+  readonly compiler: Compiler | undefined;
   private readonly cr3: number;
 
-  /** @param buffer storage of the memory, if it must be a particular one */
-  constructor(pageCount = 256, platform: Platform = EMPTY_PLATFORM, buffer?: ArrayBuffer) {
-    this.memory = new PhysicalMemory(pageCount * PAGE_SIZE, buffer);
+  /** @param storage what the memory lies in, if hot code is to be compiled */
+  constructor(
+    pageCount = 256,
+    platform: Platform = EMPTY_PLATFORM,
+    storage?: WebAssembly.Memory,
+    costs: InstructionCosts = UNIT_COSTS,
+  ) {
+    this.memory = new PhysicalMemory(pageCount * PAGE_SIZE, storage?.buffer);
+    const codeCache = new CodeCache(this.memory, costs);
+    this.compiler =
+      storage === undefined ? undefined : new Compiler(storage, this.memory, codeCache);
     const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     this.cr3 = this.memory.allocatePages(1);
     this.processor = new Processor({
       memory: this.memory,
       stateHpa,
-      codeCache: new CodeCache(this.memory, UNIT_COSTS),
-      costs: UNIT_COSTS,
+      codeCache,
+      compiler: this.compiler,
+      costs,
       virtualization: unvirtualized(this.memory),
       platform,
     });

@@ -1,0 +1,179 @@
+// Makes regions of hot code, for all processors of one memory. A region belongs to the linear and
+// the host-physical address of its entry, and goes when any of its bytes changes.
+
+import { PAGE_SIZE, PhysicalMemory } from '../../memory/index.ts';
+import type { LoggedCode } from '../block-log.ts';
+import type { Block, CodeCache } from '../code-cache.ts';
+import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
+import { discover } from './discovery.ts';
+import { ExpressionEmitter } from './expression.ts';
+import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
+import { LOCALS, Slot } from './locals.ts';
+import { FunctionBody, moduleBytes, Op, type Signature, Type } from './module.ts';
+import { int, type Node, narrow } from './nodes.ts';
+import { emitRegion, type MemoryLayout } from './region-emitter.ts';
+
+/** Runs from the entry; returns why it was left, see `Left`. */
+export type RegionFunction = (stateOffset: number, tlbOffset: number, cyclesLeft: number) => number;
+
+export interface Region {
+  /** Linear address of the entry. */
+  readonly low: number;
+  readonly high: number;
+  /** Null if the first instruction is one that cannot be compiled. */
+  readonly run: RegionFunction | null;
+  readonly blocks: LoggedCode;
+  valid: boolean;
+}
+
+const REGION_SIGNATURE: Signature = {
+  parameters: [Type.I32, Type.I32, Type.I32],
+  results: [Type.I32],
+};
+
+const STATUS_SIGNATURE: Signature = {
+  parameters: [Type.I32, Type.I64, Type.I64, Type.I64, Type.I32],
+  results: [Type.I32],
+};
+
+const WASM_PAGE_BYTES = 65_536;
+
+/** A memory that compiled code reaches, with room for so many processors. */
+export function compilableMemory(sizeBytes: number, processorCount: number): WebAssembly.Memory {
+  const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * TLB_BYTES;
+  const pages = Math.ceil((sizeBytes + beside) / WASM_PAGE_BYTES);
+  return new WebAssembly.Memory({ initial: pages, maximum: pages });
+}
+
+export class Compiler {
+  /** Regions made, and blocks whose first instruction was declined, by the reason. */
+  readonly statistics = { regions: 0, instructions: 0, declined: new Map<string, number>() };
+  /** A block is compiled when it is entered so often. */
+  threshold = 16;
+  /** By how many powers of two the threshold grows for code that changes again and again. */
+  mostDoublings = 12;
+  /** Code takes some 10 KB a region; when there are more, all is dropped. */
+  mostRegions = 4096;
+  /** How often each entry was compiled, by hpa. */
+  private readonly attempts = new Map<number, number>();
+  /** Regions since everything was dropped last. */
+  private regionCount = 0;
+  private readonly storage: WebAssembly.Memory;
+  private readonly codeCache: CodeCache;
+  private readonly layout: MemoryLayout;
+  private readonly status: unknown;
+
+  constructor(storage: WebAssembly.Memory, memory: PhysicalMemory, codeCache: CodeCache) {
+    this.storage = storage;
+    this.codeCache = codeCache;
+    if (memory.watchedLines.buffer !== storage.buffer) throw new RangeError('no room for lines');
+    this.layout = {
+      watchedLines: memory.watchedLines.byteOffset,
+      tlbStrideShift: TLB_LAYOUT.strideShift,
+      tlbEntryMask: TLB_LAYOUT.entryMask,
+      tlbTags: TLB_LAYOUT.tags,
+      tlbAddend: TLB_LAYOUT.addend,
+    };
+    this.status = this.instantiate(statusBody(), STATUS_SIGNATURE, {});
+  }
+
+  /** Whether a block is hot; code that changes again and again has to be hotter each time. */
+  isWorthIt(heat: number, hpa: number): boolean {
+    if (heat < this.threshold) return false;
+    const doublings = Math.min(this.attempts.get(hpa) ?? 0, this.mostDoublings);
+    return heat >= this.threshold * 2 ** doublings;
+  }
+
+  /** Compile from a linear address whose code lies at an hpa. */
+  compile(block: Block, low: number, high: number, hpa: number): Region {
+    if (++this.regionCount > this.mostRegions) {
+      this.codeCache.clear();
+      this.attempts.clear();
+      this.regionCount = 1;
+    }
+    this.attempts.set(hpa, (this.attempts.get(hpa) ?? 0) + 1);
+    const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    const page = hpa - (hpa & (PAGE_SIZE - 1));
+    const discovered = discover(entry, {
+      blockAt: (offset) => {
+        const known = this.codeCache.at(page + offset, 64);
+        if (known !== undefined) return known;
+        const built = this.codeCache.build(page + offset, 64);
+        return 'instructions' in built ? built : null;
+      },
+    });
+    const { statistics } = this;
+    let run: RegionFunction | null = null;
+    if (!discovered.blocks.has(entry)) {
+      const reason = discovered.declined ?? 'no code';
+      statistics.declined.set(reason, (statistics.declined.get(reason) ?? 0) + 1);
+    } else {
+      const body = emitRegion(discovered, this.layout);
+      const imports = { status: this.status };
+      run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
+      statistics.regions++;
+    }
+    const blocks = [...discovered.blocks.values()].map((each) => ({
+      start: each.start,
+      instructions: each.instructions,
+    }));
+    const region: Region = { low, high, run, blocks, valid: true };
+    for (const { dependents } of [block, ...discovered.sources]) {
+      const gone = dependents.findIndex(({ valid }) => !valid);
+      if (gone < 0) dependents.push(region);
+      else dependents[gone] = region;
+    }
+    return region;
+  }
+
+  private instantiate(body: FunctionBody, signature: Signature, imports: object): unknown {
+    const signatures = Object.keys(imports).map((name) => ({ name, signature: STATUS_SIGNATURE }));
+    const bytes = moduleBytes({ imports: signatures, signature, body, memoryPages: 1 });
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      e: { m: this.storage, ...imports },
+    });
+    return instance.exports.f;
+  }
+}
+
+/** The status flags of any record: (op, x, y, r, c) -> bits of RFLAGS. */
+function statusBody(): FunctionBody {
+  const body = new FunctionBody(STATUS_SIGNATURE.parameters.length);
+  const slots: number[] = [];
+  [Slot.OPERATION, Slot.X, Slot.Y, Slot.RESULT, Slot.GIVEN].forEach((slot, parameter) => {
+    slots[slot] = parameter;
+  });
+  const expressions = new ExpressionEmitter(body, slots, 0);
+  const [op, c, x, y, r] = LOCALS.slice(Slot.OPERATION);
+  const known = body.local(Type.I32);
+  for (const kind of [RecordKind.ADD, RecordKind.SUB, RecordKind.LOGIC] as const) {
+    for (const width of [8, 16, 32, 64] as const) {
+      const word = recordWord(kind, width);
+      const status = statusOf(new FlagRecord({ kind, width, x, y, r, isPlain: false }));
+      expressions.begin();
+      const isIt: Node = narrow(1, Op.i32Eq, Type.I32, maskedBy(op, 0xf000), int(word));
+      expressions.push(isIt);
+      body.open(Op.if);
+      expressions.within(() => expressions.push(status));
+      body.set(known);
+      body.close();
+    }
+  }
+  // (known & ~op) | (c & op), for the low bits of op are a mask of the flags in c.
+  body.get(known);
+  expressions.push(op);
+  body.i32(-1);
+  body.op(Op.i32Xor);
+  body.op(Op.i32And);
+  expressions.push(c);
+  expressions.push(op);
+  body.op(Op.i32And);
+  body.op(Op.i32Or);
+  body.i32(0x8d5);
+  body.op(Op.i32And);
+  return body;
+}
+
+function maskedBy(x: Node, mask: number): Node {
+  return narrow(32, Op.i32And, Type.I32, x, int(mask));
+}

@@ -1,0 +1,193 @@
+// Finds what belongs to a region: from the address at which it is entered, the blocks that direct
+// branches within the page lead to, each with its values and effects.
+
+import type { Instruction } from '../../isa/index.ts';
+import { PAGE_SIZE } from '../../memory/index.ts';
+import type { Block, Prepared } from '../code-cache.ts';
+import { BlockDomain, Declined } from './block-domain.ts';
+import type { Effect } from './effects.ts';
+import type { FlagRecord } from './flag-record.ts';
+import { Op } from './module.ts';
+import { FALSE, type Node } from './nodes.ts';
+
+/** A block of a region. */
+export interface RegionBlock {
+  /** Linear address. */
+  readonly start: bigint;
+  readonly effects: readonly Effect[];
+  /** At its end. */
+  readonly registers: readonly Node[];
+  readonly flags: FlagRecord;
+  /** RIP at its end. */
+  readonly continuation: Node;
+  /** The instruction at its end is the interpreter's. */
+  readonly declined: string | null;
+  readonly cycles: number;
+  /** Of all but its last instruction: no more than these may have to fit. */
+  readonly cyclesButLast: number;
+  readonly instructions: number;
+  /** One instruction, which counts when it is not repeated any more. */
+  readonly repeats: boolean;
+}
+
+/** Where the code of a region comes from. */
+export interface CodeSource {
+  /** Decoded code at an offset in the page of the region, or null if there is none. */
+  blockAt(offset: number): Block | null;
+}
+
+export interface Discovered {
+  /** By address; the entry first, unless it was declined. */
+  readonly blocks: ReadonlyMap<bigint, RegionBlock>;
+  /** Why the entry was declined, if it was and is code. */
+  readonly declined: string | null;
+  /** Addresses behind calls within the region, which returns may lead to. */
+  readonly returnSites: ReadonlySet<bigint>;
+  /** All code it was made from. */
+  readonly sources: ReadonlySet<Block>;
+}
+
+/** A path has 6 bits for each. */
+const MAX_BLOCKS = 63;
+const MAX_INSTRUCTIONS = 512;
+const MAX_BLOCK_INSTRUCTIONS = 48;
+
+/** @param entry linear address */
+export function discover(entry: bigint, source: CodeSource): Discovered {
+  return new Discovery(entry, source).run();
+}
+
+class Discovery {
+  private readonly page: bigint;
+  private readonly source: CodeSource;
+  private readonly waiting: bigint[];
+  private readonly leaders: Set<bigint>;
+  private readonly blocks = new Map<bigint, RegionBlock>();
+  private readonly returnSites = new Set<bigint>();
+  private readonly sources = new Set<Block>();
+  private instructions = 0;
+  private declined: string | null = null;
+  private readonly entry: bigint;
+
+  constructor(entry: bigint, source: CodeSource) {
+    this.entry = entry;
+    this.page = entry - (entry % BigInt(PAGE_SIZE));
+    this.source = source;
+    this.waiting = [entry];
+    this.leaders = new Set([entry]);
+  }
+
+  run(): Discovered {
+    for (;;) {
+      const start = this.waiting.shift();
+      const isFull = this.blocks.size >= MAX_BLOCKS || this.instructions >= MAX_INSTRUCTIONS;
+      if (start === undefined || isFull) break;
+      const block = this.build(start);
+      // Where nothing can be compiled there is no block: branches to it leave the region.
+      if (block.instructions === 0) {
+        if (start === this.entry) this.declined = block.declined;
+        continue;
+      }
+      this.instructions += block.instructions;
+      this.blocks.set(start, block);
+      for (const target of directTargets(block.continuation)) this.reach(target);
+    }
+    const { blocks, declined, returnSites, sources } = this;
+    return { blocks, declined, returnSites, sources };
+  }
+
+  private isInPage(address: bigint): boolean {
+    return address >= this.page && address < this.page + BigInt(PAGE_SIZE);
+  }
+
+  private reach(address: bigint): void {
+    if (!this.isInPage(address) || this.leaders.has(address)) return;
+    this.leaders.add(address);
+    this.waiting.push(address);
+  }
+
+  private build(start: bigint): RegionBlock {
+    const domain = new BlockDomain(start);
+    let offset = 0;
+    let cycles = 0;
+    let cyclesButLast = 0;
+    let instructions = 0;
+    let declined: string | null = null;
+    let repeats = false;
+    for (const prepared of this.codeFrom(start)) {
+      const { instruction } = prepared;
+      // What may be repeated is a block by itself, so that it can be entered again.
+      if (instruction.repeat !== 'none' && instructions > 0) {
+        this.reach(start + BigInt(offset));
+        break;
+      }
+      declined =
+        reasonAgainst(prepared) ?? append(domain, instruction, { offset, cycles, instructions });
+      if (declined !== null) break;
+      offset += prepared.lengthBytes;
+      cyclesButLast = cycles;
+      cycles += prepared.cycles;
+      instructions++;
+      repeats = domain.repeats !== FALSE;
+      if (domain.hasJumped) break;
+      if (instructions >= MAX_BLOCK_INSTRUCTIONS) this.reach(start + BigInt(offset));
+      if (this.leaders.has(start + BigInt(offset))) break;
+    }
+    const { registers, flags, effects, continuation } = domain;
+    if (domain.askedNext && declined === null) this.noteCall(start + BigInt(offset), continuation);
+    return {
+      ...{ start, effects, registers, flags, continuation, declined },
+      ...{ cycles, cyclesButLast, instructions, repeats },
+    };
+  }
+
+  /** Behind a call there is something to return to. */
+  private noteCall(back: bigint, target: Node): void {
+    if (!target.isConstant || !this.isInPage(target.value) || !this.isInPage(back)) return;
+    this.returnSites.add(back);
+    this.reach(back);
+  }
+
+  /** Instructions from an address to the end of the page, or to something that is none. */
+  private *codeFrom(start: bigint): Iterable<Prepared> {
+    let offset = Number(start - this.page);
+    while (offset < PAGE_SIZE) {
+      const block = this.source.blockAt(offset);
+      if (block === null) return;
+      this.sources.add(block);
+      for (const prepared of block.instructions) {
+        yield prepared;
+        offset += prepared.lengthBytes;
+      }
+    }
+  }
+}
+
+/** Why an instruction is never compiled, or null. */
+function reasonAgainst({ instruction }: Prepared): string | null {
+  const { privilege, intercept, unit, mnemonic } = instruction.row;
+  const isGuarded = privilege !== undefined || intercept !== undefined || unit !== undefined;
+  return isGuarded ? mnemonic : null;
+}
+
+function append(
+  domain: BlockDomain,
+  instruction: Instruction,
+  at: { offset: number; cycles: number; instructions: number },
+): string | null {
+  try {
+    domain.append(instruction, at);
+    return null;
+  } catch (thrown) {
+    if (thrown instanceof Declined) return `${instruction.row.mnemonic}: ${thrown.reason}`;
+    throw thrown;
+  }
+}
+
+/** Where a block may go that says so itself. */
+export function directTargets(continuation: Node): readonly bigint[] {
+  if (continuation.isConstant) return [continuation.value];
+  if (continuation.op !== Op.select) return [];
+  const [whenTrue, whenFalse] = continuation.operands;
+  return whenTrue.isConstant && whenFalse.isConstant ? [whenTrue.value, whenFalse.value] : [];
+}

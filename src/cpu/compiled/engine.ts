@@ -1,0 +1,169 @@
+// One processor's way into compiled code: which blocks are hot, what a region is given, and what it
+// leaves behind.
+
+import type { PhysicalMemory } from '../../memory/index.ts';
+import type { BlockLog } from '../block-log.ts';
+import type { Block } from '../code-cache.ts';
+import type { Mmu } from '../mmu.ts';
+import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
+import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
+import { Checkpoint, EngineDifference } from './check.ts';
+import type { Compiler } from './compiler.ts';
+import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
+import { CompiledOffset, Left, PARTIAL_SHIFT } from './left-behind.ts';
+
+/** How guest code runs; it makes no difference to what it does. */
+export const ENGINES = ['interpreter', 'compiled', 'check'] as const;
+
+export type Engine = (typeof ENGINES)[number];
+
+/** At most so many cycles at once. */
+const MOST_CYCLES = 2 ** 30;
+
+const LEFT = CompiledOffset.LEFT / 4;
+const INSTRUCTIONS = CompiledOffset.INSTRUCTIONS / 4;
+
+/** The interpreter around it, which does what compiled code leaves. */
+export interface Interpreter {
+  readonly engine: Engine;
+  clock: number;
+  instructions: number;
+  compiledInstructions: number;
+  /** Where the code of the last block lies. */
+  readonly codeHpa: number;
+  /** The block at RIP; throws what fetching it faults with. */
+  enterBlock(): Block;
+  /** Execute a block or a part of it; at least one instruction. */
+  interpret(block: Block, limit: number): void;
+}
+
+export interface EngineParts {
+  readonly memory: PhysicalMemory;
+  readonly state: ProcessorState;
+  readonly mmu: Mmu;
+  readonly log: BlockLog;
+}
+
+export class CompiledEngine {
+  /** Cycles and instructions of the last run. */
+  private cycles = 0;
+  private instructions = 0;
+  private readonly compiler: Compiler;
+  private readonly memory: PhysicalMemory;
+  private readonly state: ProcessorState;
+  private readonly words: Int32Array;
+  private readonly stateOffset: number;
+  private readonly mmu: Mmu;
+  private readonly log: BlockLog;
+
+  constructor(compiler: Compiler, { memory, state, mmu, log }: EngineParts) {
+    this.compiler = compiler;
+    this.memory = memory;
+    this.state = state;
+    this.words = state.words;
+    this.stateOffset = state.words.byteOffset;
+    this.mmu = mmu;
+    this.log = log;
+  }
+
+  /** By compiled code as far as it gets; the interpreter does what it leaves. */
+  execute(interpreter: Interpreter, block: Block, limit: number): void {
+    const isChecked = interpreter.engine === 'check';
+    const before = isChecked
+      ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
+      : null;
+    const reason = this.run(block, interpreter.codeHpa, limit - interpreter.clock);
+    if (reason < 0) {
+      interpreter.interpret(block, limit);
+      return;
+    }
+    if (before !== null) this.repeat(interpreter, before);
+    else {
+      interpreter.clock += this.cycles;
+      interpreter.instructions += this.instructions;
+    }
+    interpreter.compiledInstructions += this.instructions;
+    if (reason === Left.CHAIN || interpreter.clock >= limit) return;
+    interpreter.interpret(interpreter.enterBlock(), limit);
+  }
+
+  /** Let the interpreter do again what compiled code did, and compare. */
+  private repeat(interpreter: Interpreter, before: Checkpoint): void {
+    const { clock, instructions } = interpreter;
+    const got = before.now();
+    const end = clock + this.cycles;
+    before.restore();
+    try {
+      while (interpreter.clock < end) interpreter.interpret(interpreter.enterBlock(), end);
+    } catch (thrown) {
+      throw new EngineDifference(`from ${before.rip}: only the interpreter stops: ${thrown}`);
+    }
+    const counted = interpreter.instructions - instructions;
+    let found = before.now().difference(got);
+    if (counted !== this.instructions) found = `${this.instructions} instructions, not ${counted}`;
+    if (interpreter.clock !== end) {
+      found = `${this.cycles} cycles, not ${interpreter.clock - clock}`;
+    }
+    if (found === null) return;
+    throw new EngineDifference(`compiled code from ${before.rip} to ${got.rip}: ${found}`);
+  }
+
+  /**
+   * Run from RIP, where a block begins, for at most so many cycles. Returns a `Left`, or -1 if
+   * there is no compiled code.
+   * @param hpa where the code lies
+   */
+  private run(block: Block, hpa: number, cyclesLeft: number): number {
+    const { words } = this;
+    let { region } = block;
+    if (region === null || !region.valid) {
+      if (!this.compiler.isWorthIt(++block.heat, hpa)) return -1;
+      block.heat = 0;
+      region = this.compiler.compile(block, words[Word.RIP], words[Word.RIP + 1], hpa);
+      block.region = region;
+    }
+    const { run } = region;
+    if (run === null) return -1;
+    if (region.low !== words[Word.RIP] || region.high !== words[Word.RIP + 1]) return -1;
+    const most = Math.min(MOST_CYCLES, Math.ceil(cyclesLeft));
+    words[COMPILED_WORD] = ALL_GIVEN;
+    words[COMPILED_WORD + 1] = words[Word.RFLAGS];
+    const left = run(this.stateOffset, this.mmu.tlbOffset, most);
+    const reason = left & REASON_MASK;
+    const partial = reason === Left.INTERPRET ? left >> PARTIAL_SHIFT : -1;
+    this.log.ranCompiled(region.blocks, words[PATH], words[PATH + 1], partial);
+    this.cycles = most - words[LEFT];
+    this.instructions = words[INSTRUCTIONS];
+    this.settleFlags();
+    return reason;
+  }
+
+  /** Status flags from the record that was left. */
+  private settleFlags(): void {
+    const { words } = this;
+    const op = words[COMPILED_WORD];
+    const given = words[COMPILED_WORD + 1] & op;
+    const status = op === ALL_GIVEN ? 0 : this.statusOf(op) & ~op;
+    words[Word.RFLAGS] = (words[Word.RFLAGS] & ~STATUS_FLAGS) | ((given | status) & STATUS_FLAGS);
+  }
+
+  private statusOf(op: number): number {
+    const { words } = this;
+    const width = recordWidth(op);
+    const upper = width === 64 ? 1 : 0;
+    const sign = width === 64 ? 31 : width - 1;
+    const [x, y, r] = [X, Y, RESULT];
+    const result = flagsOfResult(width, words[r], words[r + 1]);
+    if (recordKind(op) === RecordKind.LOGIC) return result;
+    const auxiliary = (words[x] ^ words[y] ^ words[r]) & Rflags.AF;
+    const carries = recordKind(op) === RecordKind.ADD ? carryOfAdd : carryOfSub;
+    const carry = carries(words[x + upper], words[y + upper], words[r + upper], sign);
+    return result | auxiliary | carry;
+  }
+}
+
+const REASON_MASK = (1 << PARTIAL_SHIFT) - 1;
+const PATH = CompiledOffset.PATH / 4;
+const X = CompiledOffset.X / 4;
+const Y = CompiledOffset.Y / 4;
+const RESULT = CompiledOffset.RESULT / 4;

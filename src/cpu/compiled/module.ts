@@ -1,0 +1,277 @@
+// Writes WebAssembly in its binary format: the body of a function, and the few sections around
+// one function. WebAssembly Core Specification, "Binary Format".
+
+/** Instructions, by the names of the text format. */
+export const Op = {
+  unreachable: 0x00,
+  block: 0x02,
+  loop: 0x03,
+  if: 0x04,
+  else: 0x05,
+  end: 0x0b,
+  br: 0x0c,
+  brIf: 0x0d,
+  return: 0x0f,
+  call: 0x10,
+  drop: 0x1a,
+  select: 0x1b,
+  localGet: 0x20,
+  localSet: 0x21,
+  localTee: 0x22,
+  i32Load: 0x28,
+  i64Load: 0x29,
+  i32Load8U: 0x2d,
+  i64Load8U: 0x31,
+  i64Load16U: 0x33,
+  i64Load32U: 0x35,
+  i32Store: 0x36,
+  i64Store: 0x37,
+  i64Store8: 0x3c,
+  i64Store16: 0x3d,
+  i64Store32: 0x3e,
+  i32Const: 0x41,
+  i64Const: 0x42,
+  i32Eqz: 0x45,
+  i32Eq: 0x46,
+  i32Ne: 0x47,
+  i32LtS: 0x48,
+  i32LtU: 0x49,
+  i32GtS: 0x4a,
+  i32GtU: 0x4b,
+  i32LeS: 0x4c,
+  i32LeU: 0x4d,
+  i32GeS: 0x4e,
+  i32GeU: 0x4f,
+  i64Eqz: 0x50,
+  i64Eq: 0x51,
+  i64Ne: 0x52,
+  i64LtS: 0x53,
+  i64LtU: 0x54,
+  i64GtS: 0x55,
+  i64GtU: 0x56,
+  i64LeS: 0x57,
+  i64LeU: 0x58,
+  i64GeS: 0x59,
+  i64GeU: 0x5a,
+  i32Popcnt: 0x69,
+  i32Add: 0x6a,
+  i32Sub: 0x6b,
+  i32Mul: 0x6c,
+  i32And: 0x71,
+  i32Or: 0x72,
+  i32Xor: 0x73,
+  i32Shl: 0x74,
+  i32ShrS: 0x75,
+  i32ShrU: 0x76,
+  i64Clz: 0x79,
+  i64Ctz: 0x7a,
+  i64Popcnt: 0x7b,
+  i64Add: 0x7c,
+  i64Sub: 0x7d,
+  i64Mul: 0x7e,
+  i64DivS: 0x7f,
+  i64DivU: 0x80,
+  i64RemS: 0x81,
+  i64RemU: 0x82,
+  i64And: 0x83,
+  i64Or: 0x84,
+  i64Xor: 0x85,
+  i64Shl: 0x86,
+  i64ShrS: 0x87,
+  i64ShrU: 0x88,
+  i32WrapI64: 0xa7,
+  i64ExtendI32U: 0xad,
+  i32Extend8S: 0xc0,
+  i32Extend16S: 0xc1,
+  i64Extend8S: 0xc2,
+  i64Extend16S: 0xc3,
+  i64Extend32S: 0xc4,
+} as const;
+
+/** Types of values. */
+export const Type = { I32: 0x7f, I64: 0x7e } as const;
+
+export type ValueType = (typeof Type)[keyof typeof Type];
+
+const VOID = 0x40;
+
+/** A function body; the depth of blocks is counted, so that labels can be named by it. */
+export class FunctionBody {
+  /** Blocks that are open. */
+  depth = 0;
+  private readonly code: number[] = [];
+  private readonly locals: ValueType[] = [];
+  private readonly scratches: number[] = [];
+  private readonly parameterCount: number;
+
+  constructor(parameterCount: number) {
+    this.parameterCount = parameterCount;
+  }
+
+  /** A new local, 0 at first. */
+  local(type: ValueType): number {
+    this.locals.push(type);
+    return this.parameterCount + this.locals.length - 1;
+  }
+
+  /** One of a few locals for values that do not outlive an effect. */
+  scratch(type: ValueType, number: number): number {
+    const key = 2 * number + (type === Type.I64 ? 1 : 0);
+    this.scratches[key] ??= this.local(type);
+    return this.scratches[key];
+  }
+
+  op(byte: number): void {
+    this.code.push(byte);
+  }
+
+  get(local: number): void {
+    this.code.push(Op.localGet);
+    pushUnsigned(this.code, local);
+  }
+
+  set(local: number): void {
+    this.code.push(Op.localSet);
+    pushUnsigned(this.code, local);
+  }
+
+  tee(local: number): void {
+    this.code.push(Op.localTee);
+    pushUnsigned(this.code, local);
+  }
+
+  i32(value: number): void {
+    this.code.push(Op.i32Const);
+    pushSigned(this.code, value | 0);
+  }
+
+  i64(value: bigint): void {
+    this.code.push(Op.i64Const);
+    const signed = BigInt.asIntN(64, value);
+    if (signed === BigInt.asIntN(32, signed)) pushSigned(this.code, Number(signed));
+    else pushLong(this.code, signed);
+  }
+
+  /** A load or store at the address on the stack plus `offset`. */
+  memory(op: number, offset: number): void {
+    this.code.push(op, 0);
+    pushUnsigned(this.code, offset);
+  }
+
+  call(index: number): void {
+    this.code.push(Op.call);
+    pushUnsigned(this.code, index);
+  }
+
+  /** Open a `block`, `loop` or `if`; its label is the depth returned. */
+  open(op: number): number {
+    this.code.push(op, VOID);
+    return ++this.depth;
+  }
+
+  /** Open an `if` that leaves a value. */
+  openWith(type: ValueType): void {
+    this.code.push(Op.if, type);
+    this.depth++;
+  }
+
+  close(): void {
+    this.code.push(Op.end);
+    this.depth--;
+  }
+
+  /** Branch to an open block, by `br` or `br_if`. */
+  branch(label: number, op: number = Op.br): void {
+    this.code.push(op);
+    pushUnsigned(this.code, this.depth - label);
+  }
+
+  bytes(): number[] {
+    const bytes: number[] = [];
+    pushUnsigned(bytes, this.locals.length);
+    for (const type of this.locals) bytes.push(1, type);
+    for (const byte of this.code) bytes.push(byte);
+    bytes.push(Op.end);
+    return bytes;
+  }
+
+  /** Bytes of code so far. */
+  get size(): number {
+    return this.code.length;
+  }
+}
+
+/** A function of an import or of the module itself: so many parameters of one type each. */
+export interface Signature {
+  readonly parameters: readonly ValueType[];
+  readonly results: readonly ValueType[];
+}
+
+export interface ModuleParts {
+  /** Imported from module `e` by name; they have the first function indexes. */
+  readonly imports: readonly { readonly name: string; readonly signature: Signature }[];
+  readonly signature: Signature;
+  readonly body: FunctionBody;
+  /** Pages of 64 KiB that the imported memory `e.m` has at least. */
+  readonly memoryPages: number;
+}
+
+/** A module with one function, exported as `f`, over an imported memory. */
+export function moduleBytes(parts: ModuleParts): Uint8Array {
+  const bytes: number[] = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+  const signatures = [...parts.imports.map(({ signature }) => signature), parts.signature];
+  const types = vector(signatures.map(signatureBytes));
+  pushSection(bytes, 1, types);
+  const limits = [0];
+  pushUnsigned(limits, parts.memoryPages);
+  const memory = [...name('e'), ...name('m'), 2, ...limits];
+  const functions = parts.imports.map((item, i) => [...name('e'), ...name(item.name), 0, i]);
+  pushSection(bytes, 2, vector([memory, ...functions]));
+  pushSection(bytes, 3, [1, parts.imports.length]);
+  pushSection(bytes, 7, [1, ...name('f'), 0, parts.imports.length]);
+  const body = parts.body.bytes();
+  const code: number[] = [1];
+  pushUnsigned(code, body.length);
+  for (const byte of body) code.push(byte);
+  pushSection(bytes, 10, code);
+  return Uint8Array.from(bytes);
+}
+
+function signatureBytes({ parameters, results }: Signature): number[] {
+  return [0x60, parameters.length, ...parameters, results.length, ...results];
+}
+
+function vector(items: readonly (readonly number[])[]): number[] {
+  const bytes: number[] = [];
+  pushUnsigned(bytes, items.length);
+  for (const item of items) bytes.push(...item);
+  return bytes;
+}
+
+function pushSection(bytes: number[], id: number, content: readonly number[]): void {
+  bytes.push(id);
+  pushUnsigned(bytes, content.length);
+  for (const byte of content) bytes.push(byte);
+}
+
+function name(text: string): number[] {
+  return [text.length, ...Array.from(text, (letter) => letter.charCodeAt(0))];
+}
+
+function pushUnsigned(bytes: number[], value: number): void {
+  let rest = value >>> 0;
+  for (; rest >= 128; rest >>>= 7) bytes.push((rest & 127) | 128);
+  bytes.push(rest);
+}
+
+function pushSigned(bytes: number[], value: number): void {
+  let rest = value;
+  for (; rest < -64 || rest > 63; rest >>= 7) bytes.push((rest & 127) | 128);
+  bytes.push(rest & 127);
+}
+
+function pushLong(bytes: number[], value: bigint): void {
+  let rest = value;
+  for (; rest < -64n || rest > 63n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  bytes.push(Number(rest & 127n));
+}

@@ -1,0 +1,19 @@
+// A short, fixed part of `npm run engines`: random programs by both engines in lockstep.
+
+import { expect, test } from 'vitest';
+import { compareEngines } from './lockstep.ts';
+
+const PROGRAMS = 120;
+
+test('random programs do the same by both engines at every stop', () => {
+  const differences: string[] = [];
+  const sums = { instructions: 0, compiled: 0 };
+  for (let seed = 1; seed <= PROGRAMS; seed++) {
+    const { difference, instructions, compiled } = compareEngines(seed);
+    if (difference !== null) differences.push(difference);
+    sums.instructions += instructions;
+    sums.compiled += compiled;
+  }
+  expect(differences.slice(0, 5)).toEqual([]);
+  expect(sums.compiled / sums.instructions).toBeGreaterThan(0.3);
+}, 300_000);
