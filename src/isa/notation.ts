@@ -54,7 +54,7 @@ export function instruction(
 /** Parse both columns, and settle which operand each field of the encoding names. */
 function parseForm(form: ExpandedForm): Pick<Row, 'operands' | 'pattern'> {
   const pattern = parsePattern(form.opcode);
-  const operands = form.operands.map(parseOperand);
+  const operands = form.operands.map(operandOf);
   // ModRM.reg may hold a segment, control or debug register, or a part of the opcode.
   const special = operands.some((spec) => spec.place === 'reg' && spec.registerClass !== 'general');
   const takesReg = special || pattern.modrm === 'digit';
@@ -77,6 +77,10 @@ interface ExpandedForm {
 
 /** Write out the alternatives of `a|b|c` groups; all groups of a form advance together. */
 function expand(operands: string, opcode: string): ExpandedForm[] {
+  if (!`${operands}${opcode}`.includes('|')) {
+    const list = operands === '' ? [] : operands.split(', ');
+    return [{ operands: list, opcode, width: operandSize('', opcode) }];
+  }
   const text = `${operands} : ${opcode}`;
   const group = /[\w/]+(?:\|[\w/]+)+/g;
   const first = text.match(group)?.[0]?.split('|') ?? [''];
@@ -125,6 +129,17 @@ const NO_OPERAND: Omit<OperandSpec, 'text' | 'place'> = {
   fixedNumber: null,
   excluded: -1,
 };
+
+const OPERANDS = new Map<string, OperandSpec>();
+
+/** Most operands come up many times: each is parsed once, for the sake of a quick start. */
+function operandOf(text: string): OperandSpec {
+  const known = OPERANDS.get(text);
+  if (known !== undefined) return known;
+  const parsed = parseOperand(text);
+  OPERANDS.set(text, parsed);
+  return parsed;
+}
 
 function parseOperand(text: string): OperandSpec {
   const base = { ...NO_OPERAND, text };
