@@ -106,6 +106,11 @@ start:
     jmp .next_module
 
 halt:
+    mov dx, COM1 + 5
+.sending:
+    in al, dx                   ; line status: bit 6 says that the last byte is out
+    test al, 0x40
+    jz .sending
     xor eax, eax                ; the exit port, if there is one; QEMU needs
     out 0xf4, al                ;   -device isa-debug-exit,iobase=0xf4,iosize=4
     cli
