@@ -11,7 +11,7 @@ import type {
 } from '../../isa/index.ts';
 import { lastAddressOn } from '../footing.ts';
 import { BlockMemory, toBigInt } from './block-memory.ts';
-import { Declined } from './block-state.ts';
+import { copyOf, Declined } from './block-state.ts';
 import type { Exit } from './effects.ts';
 import { FlagRecord } from './flag-record.ts';
 import { Op, Type } from './module.ts';
@@ -155,11 +155,7 @@ export class BlockDomain extends BlockMemory implements Domain<Node, Node> {
       this.flags = flags;
       this.continuation = continuation;
       this.repeats = FALSE;
-      this.known = {
-        located: [...known.located],
-        addresses: [...known.addresses],
-        linears: [...known.linears],
-      };
+      this.known = copyOf(known);
       this.stores = [];
       this.hasStored = hasStored || stores.length > 0;
       this.depth++;

@@ -47,6 +47,10 @@ interface Known {
 
 const NOTHING_KNOWN: Known = { located: [], addresses: [], linears: [] };
 
+export function copyOf({ located, addresses, linears }: Known): Known {
+  return { located: [...located], addresses: [...addresses], linears: [...linears] };
+}
+
 export class BlockState {
   readonly stackWidth: Width;
   instruction!: Instruction;
@@ -107,7 +111,7 @@ export class BlockState {
     this.hasStored = false;
     this.askedNext = false;
     this.repeats = FALSE;
-    this.known = { located: [], addresses: [], linears: [] };
+    this.known = copyOf(NOTHING_KNOWN);
     this.operations.clear();
     this.following = this.addressAt(at.offset + instruction.lengthBytes);
     this.continuation = this.following;
