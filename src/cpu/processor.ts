@@ -20,6 +20,7 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { footingOf, NO_FOOTING } from './footing.ts';
 import { checkUnit } from './fpu.ts';
 import { Mmu } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
@@ -77,6 +78,8 @@ export class Processor {
   /** What is in effect; kept by {@link updateMode}. */
   mode: Mode = 'real';
   codeSize: CodeSize = 16;
+  /** What compiled code may take for granted; kept by {@link updateFooting}. */
+  footing = NO_FOOTING;
   private attention = true;
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
@@ -185,6 +188,12 @@ export class Processor {
     this.blockLog.codeSize = this.codeSize;
     this.evaluator.setMode(this.mode, stackWidthOf(this.state));
     this.mmu.updatePrivilege();
+    this.updateFooting();
+  }
+
+  /** To be called when any segment register was loaded. */
+  updateFooting(): void {
+    this.footing = footingOf(this.state, this.mode, this.codeSize);
   }
 
   /**
@@ -373,12 +382,12 @@ export class Processor {
 
   private executeBlock(limit: number): void {
     const block = this.enterBlock();
-    const isCompiled = this.engine !== 'interpreter' && this.codeSize === 64;
+    const isCompiled = this.engine !== 'interpreter' && this.footing !== NO_FOOTING;
     if (isCompiled && this.compiled !== null) this.compiled.execute(this, block, limit);
     else this.interpret(block, limit);
   }
 
-  /** Where the 64-bit code of the last block lies. */
+  /** Where the code of the last block lies. */
   get codeHpa(): number {
     return this.fetch.hpa;
   }
