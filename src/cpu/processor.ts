@@ -65,6 +65,8 @@ export class Processor {
   platform: Platform;
   /** Cycles of virtual time; the caller sets it before {@link run}. */
   clock = 0;
+  /** The clock where the instruction began that is being executed, or was last. */
+  begun = 0;
   /** Instructions completed; a repeated string instruction counts once. */
   instructions = 0;
   /** Of these, what compiled code has completed; not state. */
@@ -264,6 +266,7 @@ export class Processor {
     const { words } = this.state;
     this.stepping = false;
     while (this.clock < limit) {
+      this.begun = this.clock;
       if (this.attention) {
         this.attention = false;
         if (this.virtualization.boundary()) this.clock += this.costs.classes.interrupt;
@@ -391,6 +394,7 @@ export class Processor {
 
   /** The block at RIP, which goes into the log. */
   enterBlock(): Block {
+    this.begun = this.clock;
     this.blockLog.enter(this.instructions);
     return this.fetch.block(this.codeSize);
   }
@@ -407,6 +411,7 @@ export class Processor {
 
   private execute(prepared: Prepared): void {
     const { evaluator } = this;
+    this.begun = this.clock;
     evaluator.begin(prepared.instruction, prepared.lengthBytes);
     if (prepared.guarded) this.guard(prepared.instruction);
     prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
