@@ -61,6 +61,7 @@ const LINES_AT_ONCE = 8;
 /** Fewer are not worth it. */
 const LEAST = 8;
 
+const SHIFTS = { 1: 0, 2: 1, 4: 2, 8: 3 } as const;
 const LOADS = { 1: Op.i64Load8U, 2: Op.i64Load16U, 4: Op.i64Load32U, 8: Op.i64Load } as const;
 const STORES = { 1: Op.i64Store8, 2: Op.i64Store16, 4: Op.i64Store32, 8: Op.i64Store } as const;
 
@@ -174,7 +175,7 @@ class BulkEmitter {
   private limitToBlock(address: Node, blockBytes: number): void {
     const { bytes } = this.bulk;
     const offset = this.keep(and32(address, int(blockBytes - 1)));
-    const shift = int(Math.log2(bytes));
+    const shift = int(SHIFTS[bytes]);
     const up = shr32(sub32(int(blockBytes), offset), shift);
     const isWhole = less(Op.i32LeU, offset, int(blockBytes - bytes));
     const below = choose(isWhole, add32(shr32(offset, shift), TRUE), int(0));
@@ -219,7 +220,7 @@ class BulkEmitter {
 
   /** Bytes that all iterations take. */
   private get length(): Node {
-    return shl32(this.iterations, int(Math.log2(this.bulk.bytes)));
+    return shl32(this.iterations, int(SHIFTS[this.bulk.bytes]));
   }
 
   /** The first byte of the lowest element, given that of the first one. */
