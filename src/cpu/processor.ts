@@ -2,25 +2,11 @@
 // its clock reaches a limit or its owner wants it to. Knows nothing of who owns it.
 
 import Long from 'long';
-import {
-  type CodeSize,
-  type Decoded,
-  decode,
-  Gpr,
-  type Instruction,
-  MAX_INSTRUCTION_BYTES,
-  type Operand,
-  Segment,
-} from '../isa/index.ts';
-import { PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import { type CodeSize, Gpr, type Instruction, type Operand, Segment } from '../isa/index.ts';
+import { type PhysicalMemory, Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
-import {
-  type Block,
-  type CodeCache,
-  type InstructionCosts,
-  newBlock,
-  type Prepared,
-} from './code-cache.ts';
+import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
+import { CodeFetch } from './code-fetch.ts';
 import type { Compiler } from './compiled/compiler.ts';
 import { CompiledEngine, type Engine } from './compiled/engine.ts';
 import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
@@ -34,15 +20,15 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { footingOf, NO_FOOTING } from './footing.ts';
 import { checkUnit } from './fpu.ts';
-import { hasVirtualInterruptFlag } from './interrupt-flag.ts';
-import { Mmu, SPLIT } from './mmu.ts';
+import { Mmu } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
 import { portAccess } from './port-access.ts';
-import { Activity, Blocking, Cr4, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
+import { isPrivileged } from './privilege.ts';
+import { Activity, Blocking, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
-import { mayUsePort } from './task-state.ts';
-import { Access, DEVICE, type Platform, type Virtualization } from './virtualization.ts';
+import type { Platform, Virtualization } from './virtualization.ts';
 
 /** Why {@link Processor.run} returned. */
 export type ProcessorStop =
@@ -79,6 +65,8 @@ export class Processor {
   platform: Platform;
   /** Cycles of virtual time; the caller sets it before {@link run}. */
   clock = 0;
+  /** The clock where the instruction began that is being executed, or was last. */
+  begun = 0;
   /** Instructions completed; a repeated string instruction counts once. */
   instructions = 0;
   /** Of these, what compiled code has completed; not state. */
@@ -90,25 +78,21 @@ export class Processor {
   /** What is in effect; kept by {@link updateMode}. */
   mode: Mode = 'real';
   codeSize: CodeSize = 16;
+  /** What compiled code may take for granted; kept by {@link updateFooting}. */
+  footing = NO_FOOTING;
   private attention = true;
   private newBlocking = 0;
-  /** Where the code that was fetched last lies. */
-  codeHpa = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
   private readonly breakpoints = new Breakpoints();
   private readonly blockLog: BlockLog;
-  private readonly memory: PhysicalMemory;
-  private readonly codeCache: CodeCache;
+  private readonly fetch: CodeFetch;
   private readonly costs: InstructionCosts;
   /** Without a compiler there is only the interpreter. */
   engine: Engine;
   private readonly compiled: CompiledEngine | null;
-  private readonly straddling = new Uint8Array(2 * MAX_INSTRUCTION_BYTES);
 
   constructor(parts: ProcessorParts) {
-    this.memory = parts.memory;
-    this.codeCache = parts.codeCache;
     this.costs = parts.costs;
     this.virtualization = parts.virtualization;
     this.platform = parts.platform;
@@ -126,6 +110,13 @@ export class Processor {
     parts.memory.onLineWritten(Watch.TRANSLATION, () => this.requestAttention());
     this.evaluator = new Evaluator(parts.memory, this.state, this.mmu, (name, args) =>
       callSystem(this, name, args),
+    );
+    this.fetch = new CodeFetch(
+      parts.memory,
+      this.state,
+      this.mmu,
+      parts.codeCache,
+      this.evaluator.segmentation,
     );
     const { compiler } = parts;
     this.compiled =
@@ -197,6 +188,12 @@ export class Processor {
     this.blockLog.codeSize = this.codeSize;
     this.evaluator.setMode(this.mode, stackWidthOf(this.state));
     this.mmu.updatePrivilege();
+    this.updateFooting();
+  }
+
+  /** To be called when any segment register was loaded. */
+  updateFooting(): void {
+    this.footing = footingOf(this.state, this.mode, this.codeSize);
   }
 
   /**
@@ -269,6 +266,7 @@ export class Processor {
     const { words } = this.state;
     this.stepping = false;
     while (this.clock < limit) {
+      this.begun = this.clock;
       if (this.attention) {
         this.attention = false;
         if (this.virtualization.boundary()) this.clock += this.costs.classes.interrupt;
@@ -356,7 +354,7 @@ export class Processor {
     const resume = words[Word.RFLAGS] & Rflags.RF;
     words[Word.RFLAGS] &= ~Rflags.RF;
     this.blockLog.enter(this.instructions);
-    const prepared = this.fetch().instructions[0];
+    const prepared = this.fetch.block(this.codeSize).instructions[0];
     if (this.breakpoints.hasPorts) this.notePorts(prepared.instruction);
     this.execute(prepared);
     if (this.evaluator.unfinished) words[Word.RFLAGS] |= resume;
@@ -384,15 +382,21 @@ export class Processor {
 
   private executeBlock(limit: number): void {
     const block = this.enterBlock();
-    const isCompiled = this.engine !== 'interpreter' && this.codeSize === 64;
+    const isCompiled = this.engine !== 'interpreter' && this.footing !== NO_FOOTING;
     if (isCompiled && this.compiled !== null) this.compiled.execute(this, block, limit);
     else this.interpret(block, limit);
   }
 
+  /** Where the code of the last block lies. */
+  get codeHpa(): number {
+    return this.fetch.hpa;
+  }
+
   /** The block at RIP, which goes into the log. */
   enterBlock(): Block {
+    this.begun = this.clock;
     this.blockLog.enter(this.instructions);
-    return this.fetch();
+    return this.fetch.block(this.codeSize);
   }
 
   /** A block, for as long as nothing wants to come between its instructions. */
@@ -407,6 +411,7 @@ export class Processor {
 
   private execute(prepared: Prepared): void {
     const { evaluator } = this;
+    this.begun = this.clock;
     evaluator.begin(prepared.instruction, prepared.lengthBytes);
     if (prepared.guarded) this.guard(prepared.instruction);
     prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
@@ -445,113 +450,11 @@ export class Processor {
     if (protectedOnly === true && hasParagraphs(this.mode)) throw new GuestFault(Vector.UD);
     if (privilege !== undefined) {
       if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);
-      if (!this.isPrivileged(instruction)) {
+      if (!isPrivileged(this, instruction)) {
         throw privilege === 'hidden' ? new GuestFault(Vector.UD) : new GuestFault(Vector.GP, 0);
       }
     }
     if (intercept !== undefined) this.virtualization.intercept(instruction);
-  }
-
-  private isPrivileged(instruction: Instruction): boolean {
-    const { words, cpl } = this.state;
-    if (cpl === 0) return true;
-    const iopl = (words[Word.RFLAGS] & Rflags.IOPL) >> 12;
-    switch (instruction.row.privilege) {
-      case 'supervisor':
-      case 'hidden':
-        return false;
-      case 'pmc':
-        return (words[Word.CR4] & Cr4.PCE) !== 0;
-      case 'tsc':
-        return (words[Word.CR4] & Cr4.TSD) === 0;
-      case 'umip':
-        return (words[Word.CR4] & Cr4.UMIP) === 0;
-      case 'iopl':
-        return cpl <= iopl || hasVirtualInterruptFlag(this);
-      case 'io': {
-        // Virtual-8086 mode does not look at IOPL.
-        if (cpl <= iopl && this.mode !== 'virtual8086') return true;
-        const { port, lengthBytes } = portAccess(instruction, words);
-        return mayUsePort(this, port, lengthBytes);
-      }
-      default:
-        return true;
-    }
-  }
-
-  /** The code at RIP, from the cache if its bytes have not changed; at least one instruction. */
-  private fetch(): Block {
-    const { words } = this.state;
-    if (this.codeSize !== 64) return this.fetchSegmented();
-    const low = words[Word.RIP];
-    const high = words[Word.RIP + 1];
-    const hpa = this.mmu.locate(low, high, 1, Access.EXECUTE, false);
-    this.codeHpa = hpa;
-    if (hpa >= 0) {
-      const cached = this.codeCache.at(hpa, 64);
-      if (cached !== undefined) return cached;
-    }
-    return this.fetchSlowly(low, high, hpa, UNLIMITED);
-  }
-
-  /** The same outside 64-bit mode, where no byte of an instruction lies beyond the limit of CS. */
-  private fetchSegmented(): Block {
-    const { words } = this.state;
-    const { segmentation } = this.evaluator;
-    const available = segmentation.codeBytes(words[Word.RIP]);
-    if (available === 0) throw new GuestFault(Vector.GP, 0);
-    const low = segmentation.unchecked(Segment.CS, words[Word.RIP]);
-    const hpa = this.mmu.locate(low, 0, 1, Access.EXECUTE, false);
-    if (hpa >= 0) {
-      const cached = this.codeCache.at(hpa, this.codeSize);
-      if (cached !== undefined && cached.lengthBytes <= available) return cached;
-    }
-    return this.fetchSlowly(low, 0, hpa, available);
-  }
-
-  /** @param available bytes of code up to the limit of CS */
-  private fetchSlowly(low: number, high: number, hpa: number, available: number): Block {
-    if (hpa === DEVICE) throw new NotImplemented('instruction fetch from device memory');
-    const inPage = PAGE_SIZE - (hpa & (PAGE_SIZE - 1));
-    // Of a block that goes on beyond the limit of CS, one instruction, which is not cached.
-    const built =
-      available < inPage
-        ? decode(this.memory.bytes, hpa, hpa + available, this.codeSize)
-        : this.codeCache.build(hpa, this.codeSize);
-    if ('instructions' in built) return built;
-    // An instruction across a page boundary depends on two translations, so it is not cached.
-    const decoded =
-      built.kind === 'truncated' && inPage < Math.min(MAX_INSTRUCTION_BYTES, available)
-        ? this.decodeAcross(low, high, hpa, available)
-        : built;
-    switch (decoded.kind) {
-      case 'instruction': {
-        const prepared = this.codeCache.prepare(decoded.instruction);
-        return newBlock([prepared], prepared.lengthBytes);
-      }
-      case 'undefined':
-        throw new GuestFault(Vector.UD);
-      case 'tooLong':
-      case 'truncated':
-        throw new GuestFault(Vector.GP, 0);
-      case 'unimplemented':
-        throw new NotImplemented('instruction');
-    }
-  }
-
-  private decodeAcross(low: number, high: number, hpa: number, available: number): Decoded {
-    const inPage = PAGE_SIZE - (hpa & (PAGE_SIZE - 1));
-    const next = Long.fromBits(low, high).add(inPage);
-    const nextHigh = this.codeSize === 64 ? next.high : 0;
-    const nextHpa = this.mmu.locate(next.low, nextHigh, 1, Access.EXECUTE, false);
-    if (nextHpa === DEVICE || nextHpa === SPLIT) {
-      throw new NotImplemented('instruction fetch from device memory');
-    }
-    this.straddling.set(this.memory.bytes.subarray(hpa, hpa + inPage));
-    const rest = this.memory.bytes.subarray(nextHpa, nextHpa + MAX_INSTRUCTION_BYTES - inPage);
-    this.straddling.set(rest, inPage);
-    const end = Math.min(MAX_INSTRUCTION_BYTES, available);
-    return decode(this.straddling, 0, end, this.codeSize);
   }
 
   /** Deal with what cut an instruction short; null to go on. */
@@ -594,6 +497,4 @@ export class Processor {
 /** Memory operands of 128 bits are checked by the instruction itself, if at all. */
 const isWide = (operand: Operand) => operand.kind === 'memory' && operand.width === 128;
 
-/** More bytes of code than any instruction has. */
-const UNLIMITED = 2 ** 32;
 const SHADOWS = Blocking.STI | Blocking.MOV_SS;
