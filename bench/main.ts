@@ -1,6 +1,6 @@
-// `npm run bench`: how fast vmxlab is beside the emulators that people use. The same guest programs,
-// with exactly known numbers of instructions, run in turn by everybody who is installed; what
-// counts is CPU time of the process after its start.
+// `npm run bench`: how fast vmxlab is beside the emulators that people use. The same programs, with
+// exactly known numbers of instructions, run in turn by everybody who is installed; what counts is
+// CPU time of the process after its start.
 
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';

@@ -16,6 +16,14 @@ export interface Plan {
   readonly seconds: number;
 }
 
+/** Throws if not everybody computes the same. */
+function assertSameResult(workload: Workload, size: Size, peers: readonly Peer[]): void {
+  const results = peers.map((peer) => run(peer, workload, size, 2).result);
+  if (new Set(results).size <= 1) return;
+  const said = peers.map(({ title }, i) => `${title} ${results[i]}`).join(', ');
+  throw new Error(`${workload.name} of ${size} bits: ${said}`);
+}
+
 export interface Measurement {
   readonly workload: string;
   readonly size: Size;
@@ -45,24 +53,25 @@ function run(peer: Peer, workload: Workload, size: Size, rounds: number) {
   }
 }
 
-/** Rounds that take about as long as planned. */
+/** Rounds that take about as long as planned, twice in turn: a single look may be disturbed. */
 function calibrate(peer: Peer, workload: Workload, size: Size, seconds: number): number {
   const start = run(peer, workload, size, 1).cpuSeconds;
   let rounds = Math.max(2, Math.ceil(FIRST_UNITS / workload.unitsPerRound));
-  for (;;) {
+  let fits = 0;
+  for (let attempt = 0; fits < 2 && attempt < MOST_ATTEMPTS; attempt++) {
     const taken = run(peer, workload, size, rounds).cpuSeconds - start;
-    const factor = Math.min(MOST_GROWTH, seconds / Math.max(taken, 0.001));
-    if (taken >= seconds * ENOUGH) return Math.max(2, Math.round(rounds * factor));
-    rounds = Math.min(MOST_ROUNDS, Math.ceil(rounds * Math.max(factor, 2)));
-    if (rounds === MOST_ROUNDS) return rounds;
+    const factor = Math.min(MOST_GROWTH, seconds / Math.max(taken, SHORTEST_SECONDS));
+    fits = Math.abs(Math.log2(factor)) < 1 ? fits + 1 : 0;
+    if (fits === 0) rounds = Math.max(2, Math.min(MOST_ROUNDS, Math.ceil(rounds * factor)));
   }
+  return rounds;
 }
 
 /** What the slowest does in a fraction of a second. */
 const FIRST_UNITS = 200_000;
+const SHORTEST_SECONDS = 0.001;
 const MOST_GROWTH = 30;
-/** Of the planned time, for a measurement to tell how many rounds fill it. */
-const ENOUGH = 0.3;
+const MOST_ATTEMPTS = 10;
 const MOST_ROUNDS = 2 ** 32 - 1;
 
 /** Measure a workload by all peers, of which each can run it. */
@@ -72,6 +81,7 @@ export function measure(
   peers: readonly Peer[],
   { runs, seconds }: Plan,
 ): Measurement[] {
+  assertSameResult(workload, size, peers);
   const subjects = peers.map((peer) => {
     const rounds = calibrate(peer, workload, size, seconds);
     return { peer, rounds, starts: [] as number[], totals: [] as number[] };
