@@ -43,8 +43,8 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
 function owner(vcpu: Vcpu): Virtualization {
   const { virtual, vm } = vcpu;
   return {
-    beforePrivilege: () => {},
-    intercept: () => {},
+    beforePrivilege: () => false,
+    intercept: () => false,
     exception: (event, linear) => virtual.exception(event, linear),
     tripleFault: () => virtual.tripleFault(),
     translate: (gpa) => vm.ramAt(gpa) ?? DEVICE,
@@ -52,7 +52,7 @@ function owner(vcpu: Vcpu): Virtualization {
     readControl: (number, real) => virtual.readControl(number, real),
     writeControl: (number, real, written) => virtual.writeControl(number, real, written),
     timeStamp: (clock) => virtual.timeStamp(clock),
-    boundary: () => false,
+    boundary: () => 'proceed',
   };
 }
 

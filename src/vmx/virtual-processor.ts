@@ -7,6 +7,7 @@ import {
   Access,
   type AccessKind,
   Blocking,
+  type BoundaryOutcome,
   type CodeCache,
   type Compiler,
   Cr0,
@@ -268,8 +269,8 @@ export class VirtualProcessor implements Virtualization {
     }
   }
 
-  /** Record an exit and stop the processor. Only to be called from within {@link run}. */
-  exit(reason: number, details: ExitDetails): never {
+  /** Record an exit in the middle of something, and stop the processor there. */
+  private exit(reason: number, details: ExitDetails): never {
     this.recordExit(reason, details);
     throw OWNER_STOP;
   }
@@ -372,7 +373,8 @@ export class VirtualProcessor implements Virtualization {
     });
   }
 
-  private recordExit(reason: number, details: ExitDetails): void {
+  /** Record an exit for whoever then stops the processor. */
+  recordExit(reason: number, details: ExitDetails): void {
     const { vmcs, processor } = this;
     const { interruption } = details;
     this.recordLongMode();
@@ -409,14 +411,14 @@ export class VirtualProcessor implements Virtualization {
 
   // What the processor asks of its owner
 
-  beforePrivilege(instruction: Instruction): void {
+  beforePrivilege(instruction: Instruction): boolean {
     const { intercept } = instruction.row;
-    if (intercept !== undefined) decideEarly(this, intercept, instruction);
+    return intercept !== undefined && decideEarly(this, intercept, instruction);
   }
 
-  intercept(instruction: Instruction): void {
+  intercept(instruction: Instruction): boolean {
     const { intercept } = instruction.row;
-    if (intercept !== undefined) decide(this, intercept, instruction);
+    return intercept !== undefined && decide(this, intercept, instruction);
   }
 
   /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */
@@ -536,22 +538,27 @@ export class VirtualProcessor implements Virtualization {
    * Events in the order of their priority. SDM 3, "Priority Among Concurrent Events". The
    * preemption timer comes before all of these: {@link run} ends the processor's turn with it.
    */
-  boundary(): boolean {
+  boundary(): BoundaryOutcome {
     const { words } = this.processor.state;
     const blocking = words[Word.INTERRUPTIBILITY];
     const shadow = (blocking & (Blocking.STI | Blocking.MOV_SS)) !== 0;
     const wantsNmiWindow = (this.primary & Primary.NMI_WINDOW_EXITING) !== 0;
     if (wantsNmiWindow && (blocking & (Blocking.MOV_SS | Blocking.NMI)) === 0) {
-      this.exit(Exit.NMI_WINDOW, {});
+      return this.stopFor(Exit.NMI_WINDOW);
     }
     const interruptible = (words[Word.RFLAGS] & Rflags.IF) !== 0 && !shadow;
     if ((this.primary & Primary.INTR_WINDOW_EXITING) !== 0 && interruptible) {
-      this.exit(Exit.INTERRUPT_WINDOW, {});
+      return this.stopFor(Exit.INTERRUPT_WINDOW);
     }
     if (this.interruptPending && !shadow && this.exitsOnInterrupt) {
-      this.exit(Exit.EXTERNAL_INTERRUPT, {});
+      return this.stopFor(Exit.EXTERNAL_INTERRUPT);
     }
-    return false;
+    return 'proceed';
+  }
+
+  private stopFor(reason: number): BoundaryOutcome {
+    this.recordExit(reason, {});
+    return 'stop';
   }
 
   private get exitsOnInterrupt(): boolean {

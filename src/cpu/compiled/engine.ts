@@ -4,6 +4,7 @@
 import type { PhysicalMemory } from '../../memory/index.ts';
 import type { BlockLog } from '../block-log.ts';
 import type { Block } from '../code-cache.ts';
+import { OWNER_STOP } from '../exceptions.ts';
 import type { Mmu } from '../mmu.ts';
 import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
@@ -29,6 +30,8 @@ export interface Interpreter {
   clock: number;
   instructions: number;
   compiledInstructions: number;
+  /** Its owner has stopped it at RIP. */
+  readonly isTakenOver: boolean;
   /** Where the code of the last block lies. */
   readonly codeHpa: number;
   /** The block at RIP; throws what fetching it faults with. */
@@ -94,7 +97,10 @@ export class CompiledEngine {
     const end = clock + this.cycles;
     before.restore();
     try {
-      while (interpreter.clock < end) interpreter.interpret(interpreter.enterBlock(), end);
+      while (interpreter.clock < end) {
+        interpreter.interpret(interpreter.enterBlock(), end);
+        if (interpreter.isTakenOver) throw OWNER_STOP;
+      }
     } catch (thrown) {
       throw new EngineDifference(`from ${before.rip}: only the interpreter stops: ${thrown}`);
     }
