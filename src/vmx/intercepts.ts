@@ -13,10 +13,11 @@ import {
 } from '../isa/index.ts';
 import { msrExits, portExits } from './bitmaps.ts';
 import { Primary, Secondary } from './controls.ts';
+import { type ExitDetails, recordExit, recordExitWith } from './exit-information.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { addressSizeInformation, instructionInformation } from './instruction-information.ts';
-import type { ExitDetails, VirtualProcessor } from './virtual-processor.ts';
+import type { VirtualProcessor } from './virtual-processor.ts';
 
 /** True if the instruction exits, which is then recorded. */
 type Decision = (owner: VirtualProcessor, instruction: Instruction) => boolean;
@@ -38,13 +39,14 @@ const CR3_TARGETS = [
   fieldIndex('CR3_TARGET_VALUE3'),
 ];
 
+/** @param qualification its low half; the high one is 0 */
 function exit(
   owner: VirtualProcessor,
   reason: number,
   instruction: Instruction,
-  qualification: Long = Long.ZERO,
+  qualification = 0,
 ): true {
-  owner.recordExit(reason, { qualification, instructionLengthBytes: instruction.lengthBytes });
+  recordExit(owner, reason, instruction.lengthBytes, qualification);
   return true;
 }
 
@@ -114,10 +116,11 @@ const io: Decision = (owner, instruction) => {
     (isRepeated ? 1 << 5 : 0) |
     (access.isImmediate ? 1 << 6 : 0) |
     (access.port << 16);
-  owner.recordExit(Exit.IO_INSTRUCTION, {
+  if (!access.isString) return exit(owner, Exit.IO_INSTRUCTION, instruction, qualification);
+  recordExitWith(owner, Exit.IO_INSTRUCTION, {
     qualification: Long.fromInt(qualification, true),
     instructionLengthBytes: instruction.lengthBytes,
-    ...(access.isString ? stringOperand(owner, instruction, access.isIn) : {}),
+    ...stringOperand(owner, instruction, access.isIn),
   });
   return true;
 };
@@ -164,7 +167,7 @@ const crAccess: Decision = (owner, instruction) => {
   if (!crExits(owner, special.number, isWrite, value)) return false;
   const type = isWrite ? 0 : 1;
   const qualification = special.number | (type << 4) | (general.number << 8);
-  return exit(owner, Exit.CR_ACCESS, instruction, Long.fromInt(qualification));
+  return exit(owner, Exit.CR_ACCESS, instruction, qualification);
 };
 
 function crExits(owner: VirtualProcessor, number: number, isWrite: boolean, value: Long): boolean {
@@ -198,7 +201,7 @@ const drAccess: Decision = (owner, instruction) => {
   if ((owner.primary & Primary.MOV_DR_EXITING) === 0) return false;
   const { special, general, isWrite } = moveParts(instruction);
   const qualification = special.number | (isWrite ? 0 : 1 << 4) | (general.number << 8);
-  return exit(owner, Exit.DR_ACCESS, instruction, Long.fromInt(qualification));
+  return exit(owner, Exit.DR_ACCESS, instruction, qualification);
 };
 
 const CLTS = 2 << 4;
@@ -214,14 +217,14 @@ const machineStatus: Decision = (owner, instruction) => {
   const operand = instruction.operands[0];
   if (operand === undefined) {
     if ((mask & shadow & Cr0.TS) === 0) return false;
-    return exit(owner, Exit.CR_ACCESS, instruction, Long.fromInt(CLTS));
+    return exit(owner, Exit.CR_ACCESS, instruction, CLTS);
   }
   const { evaluator } = owner.processor;
   const value = evaluator.operandValue(operand).low & 0xffff;
   const kept = value | (shadow & Cr0.PE);
   if (((kept ^ shadow) & mask & STATUS_BITS) === 0) return false;
   const isMemory = operand.kind === 'memory';
-  owner.recordExit(Exit.CR_ACCESS, {
+  recordExitWith(owner, Exit.CR_ACCESS, {
     qualification: Long.fromInt(LMSW | (isMemory ? LMSW_MEMORY : 0) | (value << 16), true),
     instructionLengthBytes: instruction.lengthBytes,
     ...(isMemory ? { guestLinearAddress: evaluator.linearAddress(operand) } : {}),
@@ -233,8 +236,11 @@ const invlpg: Decision = (owner, instruction) => {
   if ((owner.primary & Primary.INVLPG_EXITING) === 0) return false;
   const { evaluator } = owner.processor;
   const operand = instruction.operands[0];
-  const address = operand === undefined ? Long.ZERO : evaluator.linearAddress(operand);
-  return exit(owner, Exit.INVLPG, instruction, address);
+  recordExitWith(owner, Exit.INVLPG, {
+    qualification: operand === undefined ? Long.ZERO : evaluator.linearAddress(operand),
+    instructionLengthBytes: instruction.lengthBytes,
+  });
+  return true;
 };
 
 const OPERAND_EXITS: Readonly<Record<string, number>> = {
@@ -265,7 +271,7 @@ const exitWithOperand: Decision = (owner, instruction) => {
   const memory = instruction.operands.find((operand) => operand.kind === 'memory');
   const { nextLow, nextHigh } = owner.processor.evaluator;
   const from = memory?.ripRelative ? Long.fromBits(nextLow, nextHigh) : Long.ZERO;
-  owner.recordExit(OPERAND_EXITS[instruction.row.mnemonic], {
+  recordExitWith(owner, OPERAND_EXITS[instruction.row.mnemonic], {
     qualification: from.add(memory?.displacement ?? Long.ZERO),
     instructionLengthBytes: instruction.lengthBytes,
     instructionInformation: instructionInformation(instruction),
