@@ -245,13 +245,21 @@ export class VirtualProcessor implements Virtualization {
       this.injectionStop = null;
       if (stop.kind === 'owner') return this.leave();
       if (stop.kind === 'notImplemented') return stop;
-      if (stop.kind === 'inactive') processor.clock = Math.max(processor.clock, until);
+      if (stop.kind === 'inactive') this.passInactive(until);
       if (this.isTimerExpired()) {
         recordExit(this, Exit.PREEMPTION_TIMER);
         return this.leave();
       }
       if (processor.clock >= limit) return LIMIT;
     }
+  }
+
+  /** Time passes in an inactive activity state, cycle by cycle. */
+  private passInactive(until: number): void {
+    const { processor } = this;
+    if (processor.clock >= until) return;
+    processor.clock = until;
+    processor.begun = until - 1;
   }
 
   /** Record an exit in the middle of something, and stop the processor there. */
