@@ -7,6 +7,7 @@ import { Access, compilableMemory } from '../../src/cpu/index.ts';
 import {
   decode,
   effectsOf,
+  Gpr,
   type Instruction,
   type Row,
   rowsIn,
@@ -222,6 +223,23 @@ function loopState(bits: Bits, prng: Prng): Before {
   return state;
 }
 
+/** RSI and RDI in the window, often so near to each other that what is copied overlaps. */
+function copyState(bits: Bits, prng: Prng, count: number): Before {
+  const state = loopState(bits, prng);
+  const registers = new BigUint64Array(state.registers.buffer);
+  const from = WINDOW + prng.below(WINDOW_BYTES);
+  const isNear = prng.below(2) === 0;
+  const to = isNear ? from + prng.below(80) - 40 : WINDOW + prng.below(WINDOW_BYTES);
+  registers[Gpr.RSI] = BigInt(from);
+  registers[Gpr.RDI] = BigInt(to);
+  registers[Gpr.RCX] = BigInt(count);
+  registers[Gpr.RDX] = BigInt(prng.below(100));
+  // What is the same in each byte is filled in another way.
+  if (prng.below(2) === 0) registers[Gpr.RAX] = BigInt(prng.below(2)) * 0x7777777777777777n;
+  if (bits === 32) registers[Gpr.RAX] &= 0xffffffffn;
+  return state;
+}
+
 describe('programs', () => {
   test.each(Object.keys(LOOPS) as (keyof typeof LOOPS)[])('%s', (name) => {
     const code = Buffer.from(LOOPS[name].join(''), 'hex');
@@ -234,6 +252,33 @@ describe('programs', () => {
       const got = run(64, 'compiled', code, before, cycles);
       const found = differences(wanted, got);
       if (found.length > 0) wrong.push(`${cycles} cycles: ${found}`);
+    }
+    expect(wrong.slice(0, 20)).toEqual([]);
+  });
+
+  /** Elements of all sizes, up and down, near each other and across pages. */
+  test.each([64, 32] as const)('copies and fills of %d bits', (bits) => {
+    const prng = new Prng(5);
+    const wrong: string[] = [];
+    const sizes = [[0xa4], [0xa5], [0x66, 0xa5], [0xaa], [0xab], [0x66, 0xab]];
+    const wide = [
+      [0x48, 0xa5],
+      [0x48, 0xab],
+    ];
+    const all = bits === 64 ? [...sizes, ...wide] : sizes;
+    for (let n = 0; n < 30; n++) {
+      const direction = 0xfc + prng.below(2);
+      const other = bits === 64 && prng.below(4) === 0 ? [0x67] : [];
+      const string = all[prng.below(all.length)] as number[];
+      // Counted down from RDX again, so that code is hot.
+      const code = Uint8Array.of(direction, ...other, 0xf3, ...string, 0x89, 0xd1, 0xf3, ...string);
+      for (let state = 0; state < 8; state++) {
+        const before = copyState(bits, prng, 1 + prng.below(2000));
+        const cycles = prng.below(2) === 0 ? 5000 : 1 + prng.below(2500);
+        const wanted = run(bits, 'interpreter', code, before, cycles);
+        const found = differences(wanted, run(bits, 'compiled', code, before, cycles));
+        if (found.length > 0) wrong.push(`${hex(code)}, ${cycles} cycles: ${found}`);
+      }
     }
     expect(wrong.slice(0, 20)).toEqual([]);
   });

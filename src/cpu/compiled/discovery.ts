@@ -16,6 +16,8 @@ import { FALSE, type Node } from './nodes.ts';
 export interface RegionBlock {
   /** RIP, as all addresses here. */
   readonly start: bigint;
+  /** The general registers at its start. */
+  readonly locals: readonly Node[];
   readonly effects: readonly Effect[];
   /** At its end. */
   readonly registers: readonly Node[];
@@ -117,6 +119,7 @@ class Discovery {
 
   private build(start: bigint): RegionBlock {
     const domain = new BlockDomain(start, this.source.footing);
+    const locals = domain.registers;
     let offset = 0;
     let cycles = 0;
     let cyclesButLast = 0;
@@ -146,7 +149,7 @@ class Discovery {
     const { registers, flags, effects, continuation } = domain;
     if (domain.askedNext && declined === null) this.noteCall(start + BigInt(offset), continuation);
     return {
-      ...{ start, effects, registers, flags, continuation, declined },
+      ...{ start, locals, effects, registers, flags, continuation, declined },
       ...{ cycles, cyclesButLast, instructions, repeats },
     };
   }
