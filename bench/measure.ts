@@ -68,7 +68,7 @@ function calibrate(peer: Peer, workload: Workload, size: Size, seconds: number):
 }
 
 /** What the slowest does in a fraction of a second. */
-const FIRST_UNITS = { compute: 200_000, string: 200_000, exit: 20_000, multi: 2000 } as const;
+const FIRST_UNITS = { compute: 200_000, string: 200_000, exit: 20_000, multi: 400 } as const;
 const SHORTEST_SECONDS = 0.001;
 const MOST_GROWTH = 30;
 const MOST_ATTEMPTS = 10;
