@@ -22,16 +22,11 @@ const COMPLETED = 2;
 /** The code size, which is even, and {@link CUT_SHORT}; or {@link COMPILED} and so on. */
 const KIND = 3;
 const CUT_SHORT = 1;
-/** Compiled code ran; from {@link PARTIAL_SHIFT} on, what it did of its last block. */
+/** Compiled code ran. */
 const COMPILED = 2;
-const PARTIAL_SHIFT = 2;
 
-/** A path names this many blocks at most, the last in the lowest bits; 0 is none. */
-const PATH_BITS = 6n;
-const PATH_MASK = (1n << PATH_BITS) - 1n;
-
-/** What is known of compiled code: its blocks, as paths number them from 1. */
-export type LoggedCode = readonly { readonly start: bigint; readonly instructions: number }[];
+/** Blocks that compiled code goes through one after the other, with the instructions completed. */
+export type LoggedStretch = readonly { readonly start: bigint; readonly instructions: number }[];
 
 const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
 
@@ -50,8 +45,8 @@ export class BlockLog {
   /** Of the code that is entered next. */
   codeSize: CodeSize = 64;
   private readonly words: Int32Array;
-  /** By entry, for those of compiled code. */
-  private readonly codes: LoggedCode[] = [];
+  /** By entry, for those of compiled code; the last stretch first. */
+  private readonly paths: LoggedStretch[][] = [];
 
   constructor(state: ProcessorState) {
     this.words = state.words;
@@ -87,17 +82,16 @@ export class BlockLog {
   }
 
   /**
-   * From the block that was entered last on, compiled code ran: it went through the blocks that a
-   * path names.
-   * @param partial instructions of the last of them, or -1 if it was completed
+   * From the block that was entered last on, compiled code ran. Returns an empty list for the
+   * stretches that it went through, the last first.
    */
-  ranCompiled(code: LoggedCode, pathLow: number, pathHigh: number, partial: number): void {
-    const { words } = this;
+  ranCompiled(): LoggedStretch[] {
     const at = this.last;
-    words[at] = pathLow;
-    words[at + 1] = pathHigh;
-    words[at + KIND] = COMPILED | ((partial + 1) << PARTIAL_SHIFT);
-    this.codes[at] = code;
+    this.words[at + KIND] = COMPILED;
+    this.paths[at] ??= [];
+    const path = this.paths[at];
+    path.length = 0;
+    return path;
   }
 
   private get last(): number {
@@ -127,24 +121,14 @@ export class BlockLog {
   }
 
   private compiledBlocks(at: number): LoggedBlock[] {
-    const { words } = this;
-    const blocks: LoggedBlock[] = [];
-    let partial = (words[at + KIND] >> PARTIAL_SHIFT) - 1;
-    let path = (BigInt(words[at + 1] >>> 0) << 32n) | BigInt(words[at] >>> 0);
-    for (; path !== 0n; path >>= PATH_BITS) {
-      const block = this.codes[at][Number(path & PATH_MASK) - 1];
-      // The upper end of a long path is cut off.
-      if (block === undefined) break;
-      const address = Long.fromString(BigInt.asIntN(64, block.start).toString());
-      blocks.unshift({
-        address,
-        completed: partial < 0 ? block.instructions : partial,
+    return [...this.paths[at]].reverse().flatMap((stretch) =>
+      stretch.map(({ start, instructions }) => ({
+        address: Long.fromString(BigInt.asIntN(64, start).toString()),
+        completed: instructions,
         codeSize: 64,
         cutShort: false,
-      });
-      partial = -1;
-    }
-    return blocks;
+      })),
+    );
   }
 
   /**

@@ -28,13 +28,13 @@ import { FlagRecord, RecordKind } from './flag-record.ts';
 import { LOCALS } from './locals.ts';
 import { Op, Type } from './module.ts';
 import {
-  add32,
   add64,
   and32,
   and64,
   bit,
   choose,
   cut,
+  difference,
   equal,
   extend,
   FALSE,
@@ -55,8 +55,8 @@ import {
   shl64,
   shr32,
   shr64,
-  sub32,
   sub64,
+  sum,
   TRUE,
   wrap,
   xor32,
@@ -181,15 +181,15 @@ export class BlockDomain implements Domain<Node, Node> {
   }
 
   add(width: Width, x: Node, y: Node): Node {
-    const sum = width === 64 ? add64(x, y) : cut(width, extend(add32(wrap(x), wrap(y))));
-    this.operations.set(sum, { kind: RecordKind.ADD, x, y });
-    return sum;
+    const result = sum(width, x, y);
+    this.operations.set(result, { kind: RecordKind.ADD, x, y });
+    return result;
   }
 
   sub(width: Width, x: Node, y: Node): Node {
-    const difference = width === 64 ? sub64(x, y) : cut(width, extend(sub32(wrap(x), wrap(y))));
-    this.operations.set(difference, { kind: RecordKind.SUB, x, y });
-    return difference;
+    const result = difference(width, x, y);
+    this.operations.set(result, { kind: RecordKind.SUB, x, y });
+    return result;
   }
 
   multiply(width: Width, x: Node, y: Node): Node {

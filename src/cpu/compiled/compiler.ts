@@ -2,7 +2,7 @@
 // the host-physical address of its entry, and goes when any of its bytes changes.
 
 import { PAGE_SIZE, PhysicalMemory } from '../../memory/index.ts';
-import type { LoggedCode } from '../block-log.ts';
+import type { LoggedStretch } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
 import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
 import { discover } from './discovery.ts';
@@ -11,7 +11,8 @@ import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
 import { LOCALS, Slot } from './locals.ts';
 import { FunctionBody, moduleBytes, Op, type Signature, Type } from './module.ts';
 import { int, type Node, narrow } from './nodes.ts';
-import { emitRegion, type MemoryLayout } from './region-emitter.ts';
+import type { MemoryLayout } from './memory-access.ts';
+import { emitRegion } from './region-emitter.ts';
 
 /** Runs from the entry; returns why it was left, see `Left`. */
 export type RegionFunction = (stateOffset: number, tlbOffset: number, cyclesLeft: number) => number;
@@ -22,7 +23,8 @@ export interface Region {
   readonly high: number;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
-  readonly blocks: LoggedCode;
+  /** Where the code goes, by the numbers that it leaves behind. */
+  readonly stretches: readonly LoggedStretch[];
   valid: boolean;
 }
 
@@ -104,20 +106,19 @@ export class Compiler {
     });
     const { statistics } = this;
     let run: RegionFunction | null = null;
+    let stretches: readonly LoggedStretch[] = [];
     if (!discovered.blocks.has(entry)) {
       const reason = discovered.declined ?? 'no code';
       statistics.declined.set(reason, (statistics.declined.get(reason) ?? 0) + 1);
     } else {
-      const body = emitRegion(discovered, this.layout);
+      const emitted = emitRegion(discovered, this.layout);
+      const { body } = emitted;
+      stretches = emitted.stretches;
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       statistics.regions++;
     }
-    const blocks = [...discovered.blocks.values()].map((each) => ({
-      start: each.start,
-      instructions: each.instructions,
-    }));
-    const region: Region = { low, high, run, blocks, valid: true };
+    const region: Region = { low, high, run, stretches, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);
@@ -143,7 +144,8 @@ function statusBody(): FunctionBody {
   [Slot.OPERATION, Slot.X, Slot.Y, Slot.RESULT, Slot.GIVEN].forEach((slot, parameter) => {
     slots[slot] = parameter;
   });
-  const expressions = new ExpressionEmitter(body, slots, 0);
+  const places = { local: (slot: number) => slots[slot], state: 0, statusFunction: 0 };
+  const expressions = new ExpressionEmitter(body, places);
   const [op, c, x, y, r] = LOCALS.slice(Slot.OPERATION);
   const known = body.local(Type.I32);
   for (const kind of [RecordKind.ADD, RecordKind.SUB, RecordKind.LOGIC] as const) {

@@ -1,23 +1,32 @@
-// What a region keeps in locals: the general registers, and the record that the status flags follow
-// from. Every block finds it there, and leaves it there.
+// What a region keeps in locals: the general registers, and what the status flags follow from beside
+// these. Every block finds it there, and leaves it there.
 
 import { Type } from './module.ts';
 import { Node, Pseudo } from './nodes.ts';
 
-/** Numbers of the parts of the flag record, behind the general registers. */
-export const Slot = { OPERATION: 16, GIVEN: 17, X: 18, Y: 19, RESULT: 20 } as const;
+/**
+ * Numbers of the parts of a flag record, behind the general registers: those that cannot be had from
+ * registers. And which of several records it is, see flag-flow.ts.
+ */
+export const Slot = { OPERATION: 16, GIVEN: 17, X: 18, Y: 19, RESULT: 20, WHICH: 21 } as const;
 
-export const SLOT_COUNT = 21;
+const SLOT_COUNT = 22;
 
-/** Types of the slots: two of the record are words. */
+const WORDS: readonly number[] = [Slot.OPERATION, Slot.GIVEN, Slot.WHICH];
+
+/** Types of the slots: some are words. */
 export function slotType(slot: number) {
-  return slot === Slot.OPERATION || slot === Slot.GIVEN ? Type.I32 : Type.I64;
+  return WORDS.includes(slot) ? Type.I32 : Type.I64;
+}
+
+/** What a slot holds, of which so many bits may be 1. */
+export function localOf(slot: number, bits: number): Node {
+  const local = new Node(Pseudo.LOCAL, slotType(slot), [], bits);
+  local.local = slot;
+  return local;
 }
 
 /** What the slots hold at the start of a block. */
-export const LOCALS: readonly Node[] = Array.from({ length: SLOT_COUNT }, (_, slot) => {
-  const type = slotType(slot);
-  const local = new Node(Pseudo.LOCAL, type, [], type === Type.I32 ? 32 : 64);
-  local.local = slot;
-  return local;
-});
+export const LOCALS: readonly Node[] = Array.from({ length: SLOT_COUNT }, (_, slot) =>
+  localOf(slot, slotType(slot) === Type.I32 ? 32 : 64),
+);

@@ -80,6 +80,7 @@ export const Op = {
   i64ShrS: 0x87,
   i64ShrU: 0x88,
   i32WrapI64: 0xa7,
+  i64ExtendI32S: 0xac,
   i64ExtendI32U: 0xad,
   i32Extend8S: 0xc0,
   i32Extend16S: 0xc1,
