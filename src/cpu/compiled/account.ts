@@ -1,6 +1,6 @@
-// What blocks have done that nothing says yet when running: cycles, instructions, and where the code
-// came by. On a way that nothing else joins it is known when compiling, so that it is taken into
-// account once, where ways meet.
+// What blocks have done that nothing says yet when running: cycles, instructions, and where the
+// code came by. On a way that nothing else joins it is known when compiling, so that it is taken
+// into account once, where ways meet.
 
 import type { LoggedStretch } from '../block-log.ts';
 import type { RegionBlock } from './discovery.ts';

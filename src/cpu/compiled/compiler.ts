@@ -9,9 +9,9 @@ import { discover } from './discovery.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
 import { LOCALS, Slot } from './locals.ts';
+import type { MemoryLayout } from './memory-access.ts';
 import { FunctionBody, moduleBytes, Op, type Signature, Type } from './module.ts';
 import { int, type Node, narrow } from './nodes.ts';
-import type { MemoryLayout } from './memory-access.ts';
 import { emitRegion } from './region-emitter.ts';
 
 /** Runs from the entry; returns why it was left, see `Left`. */

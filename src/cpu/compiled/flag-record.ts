@@ -1,8 +1,8 @@
 // The status flags as they lie between compiled instructions: not computed, but remembered as what
 // they follow from. A record has a kind of operation with its width, the operands and the result;
-// flags that were set one by one are kept beside it. Between blocks it is known when compiling, but
-// for some values (see flag-flow.ts); it goes to the words at {@link COMPILED_WORD} when a region is
-// left, or where it is not known.
+// flags that were set one by one are kept beside it. Between blocks it is known when compiling,
+// but for some values (see flag-flow.ts); it goes to the words at {@link COMPILED_WORD} when a
+// region is left, or where it is not known.
 
 import { Flag, type Width } from '../../isa/index.ts';
 import { Slot, slotType } from './locals.ts';
@@ -123,10 +123,7 @@ export class FlagRecord {
   /** Flags that were set since. */
   readonly given: ReadonlyMap<Flag, Node>;
 
-  constructor(
-    operation: Operation | Packed | null,
-    given: ReadonlyMap<Flag, Node> = new Map(),
-  ) {
+  constructor(operation: Operation | Packed | null, given: ReadonlyMap<Flag, Node> = new Map()) {
     this.operation = operation;
     this.given = given;
   }
@@ -137,7 +134,12 @@ export class FlagRecord {
   /** The record in memory. */
   static readonly SAVED = new FlagRecord(
     partsBy((slot) => {
-      const leaf = new Node(Pseudo.SAVED, slotType(slot), [], slotType(slot) === Type.I32 ? 32 : 64);
+      const leaf = new Node(
+        Pseudo.SAVED,
+        slotType(slot),
+        [],
+        slotType(slot) === Type.I32 ? 32 : 64,
+      );
       leaf.local = slot;
       return leaf;
     }),
@@ -283,7 +285,8 @@ function inverse(x: Node): Node {
 function carry({ kind, width, x, y, r, isPlain }: Operation): Node {
   if (kind === RecordKind.LOGIC) return FALSE;
   if (kind === RecordKind.ADD) {
-    if (isPlain) return lessUnsigned(r, x);
+    // The second operand is more likely to outlive the instruction than the first.
+    if (isPlain) return lessUnsigned(r, y);
     return bit(or64(and64(x, y), and64(or64(x, y), inverse(r))), width - 1);
   }
   if (isPlain) return lessUnsigned(x, y);

@@ -59,14 +59,16 @@ class Shaper {
   shape(record: FlagRecord): Shape {
     const { operation } = record;
     const isDynamic = operation === null || 'op' in operation;
-    const shaped = isDynamic ? this.parts(record.packed()) : this.operation(operation, record.given);
+    const shaped = isDynamic
+      ? this.parts(record.packed())
+      : this.operation(operation, record.given);
     return { key: keyOf(shaped), record: shaped, slots: this.slots };
   }
 
   /** A record of which only running it says what it is of. */
   private parts({ op, c, x, y, r }: Packed): FlagRecord {
     const part = (value: Node | null, slot: number) =>
-      value === null ? null : this.inPlace(value) ?? this.inSlot(value, slot);
+      value === null ? null : (this.inPlace(value) ?? this.inSlot(value, slot));
     return new FlagRecord({
       op: part(op, Slot.OPERATION) ?? FALSE,
       c: part(c, Slot.GIVEN) ?? FALSE,

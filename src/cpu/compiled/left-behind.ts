@@ -25,7 +25,7 @@ export const MOST_CYCLES = 2 ** 19;
 /** A path goes back at least so many instructions, or to where the region was entered. */
 export const LOGGED_INSTRUCTIONS = 9;
 
-/** Words of a path; an instruction that is done is in none that matters so much later. */
+/** Words of a path, which is found back from its end: more than are logged. */
 export const PATH_WORDS = 16;
 
 const at = (word: number) => 4 * (COMPILED_WORD + word);

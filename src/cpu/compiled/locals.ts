@@ -1,12 +1,12 @@
-// What a region keeps in locals: the general registers, and what the status flags follow from beside
-// these. Every block finds it there, and leaves it there.
+// What a region keeps in locals: the general registers, and what the status flags follow from
+// beside these. Every block finds it there, and leaves it there.
 
 import { Type } from './module.ts';
 import { Node, Pseudo } from './nodes.ts';
 
 /**
- * Numbers of the parts of a flag record, behind the general registers: those that cannot be had from
- * registers. And which of several records it is, see flag-flow.ts.
+ * Numbers of the parts of a flag record, behind the general registers: those that cannot be had
+ * from registers. And which of several records it is, see flag-flow.ts.
  */
 export const Slot = { OPERATION: 16, GIVEN: 17, X: 18, Y: 19, RESULT: 20, WHICH: 21 } as const;
 
