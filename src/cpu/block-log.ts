@@ -28,6 +28,15 @@ const COMPILED = 2;
 /** Blocks that compiled code goes through one after the other, with the instructions completed. */
 export type LoggedStretch = readonly { readonly start: bigint; readonly instructions: number }[];
 
+/** What is known of compiled code. */
+export interface LoggedCode {
+  readonly codeSize: CodeSize;
+  /** The lower half of RIP at its entry. */
+  readonly low: number;
+  /** Where it goes by, by RIP, with the numbers that it leaves behind. */
+  readonly stretches: readonly LoggedStretch[];
+}
+
 const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
 
 /** A block that was entered. */
@@ -45,8 +54,12 @@ export class BlockLog {
   /** Of the code that is entered next. */
   codeSize: CodeSize = 64;
   private readonly words: Int32Array;
-  /** By entry, for those of compiled code; the last stretch first. */
+  /** By entry, for those of compiled code. */
+  private readonly codes: LoggedCode[] = [];
+  /** Where that went by, the last first. */
   private readonly paths: LoggedStretch[][] = [];
+  /** And what has to be added to RIP there for a linear address: outside 64-bit mode. */
+  private readonly bases: number[] = [];
 
   constructor(state: ProcessorState) {
     this.words = state.words;
@@ -85,9 +98,12 @@ export class BlockLog {
    * From the block that was entered last on, compiled code ran. Returns an empty list for the
    * stretches that it went through, the last first.
    */
-  ranCompiled(): LoggedStretch[] {
+  ranCompiled(code: LoggedCode): LoggedStretch[] {
+    const { words } = this;
     const at = this.last;
-    this.words[at + KIND] = COMPILED;
+    this.bases[at] = (words[at] - code.low) | 0;
+    words[at + KIND] = COMPILED;
+    this.codes[at] = code;
     this.paths[at] ??= [];
     const path = this.paths[at];
     path.length = 0;
@@ -121,11 +137,16 @@ export class BlockLog {
   }
 
   private compiledBlocks(at: number): LoggedBlock[] {
+    const { codeSize } = this.codes[at];
+    const linear = (rip: bigint) => {
+      const address = Long.fromString(BigInt.asIntN(64, rip).toString());
+      return codeSize === 64 ? address : Long.fromBits((address.low + this.bases[at]) | 0, 0);
+    };
     return [...this.paths[at]].reverse().flatMap((stretch) =>
       stretch.map(({ start, instructions }) => ({
-        address: Long.fromString(BigInt.asIntN(64, start).toString()),
+        address: linear(start),
         completed: instructions,
-        codeSize: 64,
+        codeSize,
         cutShort: false,
       })),
     );

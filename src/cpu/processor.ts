@@ -20,6 +20,7 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { footingOf, NO_FOOTING } from './footing.ts';
 import { checkUnit } from './fpu.ts';
 import { Mmu } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
@@ -64,6 +65,8 @@ export class Processor {
   platform: Platform;
   /** Cycles of virtual time; the caller sets it before {@link run}. */
   clock = 0;
+  /** The clock where the instruction began that is being executed, or was last. */
+  begun = 0;
   /** Instructions completed; a repeated string instruction counts once. */
   instructions = 0;
   /** Of these, what compiled code has completed; not state. */
@@ -75,6 +78,8 @@ export class Processor {
   /** What is in effect; kept by {@link updateMode}. */
   mode: Mode = 'real';
   codeSize: CodeSize = 16;
+  /** What compiled code may take for granted; kept by {@link updateFooting}. */
+  footing = NO_FOOTING;
   private attention = true;
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
@@ -183,6 +188,12 @@ export class Processor {
     this.blockLog.codeSize = this.codeSize;
     this.evaluator.setMode(this.mode, stackWidthOf(this.state));
     this.mmu.updatePrivilege();
+    this.updateFooting();
+  }
+
+  /** To be called when any segment register was loaded. */
+  updateFooting(): void {
+    this.footing = footingOf(this.state, this.mode, this.codeSize);
   }
 
   /**
@@ -255,6 +266,7 @@ export class Processor {
     const { words } = this.state;
     this.stepping = false;
     while (this.clock < limit) {
+      this.begun = this.clock;
       if (this.attention) {
         this.attention = false;
         if (this.virtualization.boundary()) this.clock += this.costs.classes.interrupt;
@@ -370,18 +382,19 @@ export class Processor {
 
   private executeBlock(limit: number): void {
     const block = this.enterBlock();
-    const isCompiled = this.engine !== 'interpreter' && this.codeSize === 64;
+    const isCompiled = this.engine !== 'interpreter' && this.footing !== NO_FOOTING;
     if (isCompiled && this.compiled !== null) this.compiled.execute(this, block, limit);
     else this.interpret(block, limit);
   }
 
-  /** Where the 64-bit code of the last block lies. */
+  /** Where the code of the last block lies. */
   get codeHpa(): number {
     return this.fetch.hpa;
   }
 
   /** The block at RIP, which goes into the log. */
   enterBlock(): Block {
+    this.begun = this.clock;
     this.blockLog.enter(this.instructions);
     return this.fetch.block(this.codeSize);
   }
@@ -398,6 +411,7 @@ export class Processor {
 
   private execute(prepared: Prepared): void {
     const { evaluator } = this;
+    this.begun = this.clock;
     evaluator.begin(prepared.instruction, prepared.lengthBytes);
     if (prepared.guarded) this.guard(prepared.instruction);
     prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);

@@ -33,6 +33,8 @@ export class Pcpu {
   readonly queue: FairQueue;
   readonly host: Host;
   state: PcpuState;
+  /** Cycles at which the running thread looked last whether its turn is over; not state. */
+  boundary = 0;
 
   constructor(host: Host, index: number, queue: FairQueue) {
     this.host = host;
@@ -59,6 +61,14 @@ export class Pcpu {
    */
   get limit(): number {
     return this.host.limit;
+  }
+
+  /** To be asked before each step: false when the turn is over. */
+  mayGoOn(): boolean {
+    const { now } = this.state;
+    if (now >= this.limit) return false;
+    this.boundary = now;
+    return true;
   }
 
   get nowNs(): number {

@@ -50,7 +50,7 @@ export class VcpuThread implements ThreadBody {
       const outcome = this.advance(pcpu);
       if (outcome !== null) return outcome;
       // What user space has to look at is not part of a saved state, so it does so at once.
-      if (pcpu.now >= pcpu.limit && state.phase !== 'userSpace') return 'limit';
+      if (state.phase !== 'userSpace' && !pcpu.mayGoOn()) return 'limit';
     }
   }
 
@@ -152,7 +152,8 @@ export class VcpuThread implements ThreadBody {
     const { virtual } = vcpu;
     virtual.interruptPending = pcpu.interruptPending;
     const outcome = virtual.run(pcpu.limit);
-    const { clock } = virtual.processor;
+    const { clock, begun } = virtual.processor;
+    pcpu.boundary = Math.max(pcpu.boundary, begun);
     switch (outcome.kind) {
       case 'limit':
         pcpu.advanceTo(clock, 'guest');

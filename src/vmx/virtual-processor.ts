@@ -259,13 +259,21 @@ export class VirtualProcessor implements Virtualization {
       this.injectionStop = null;
       if (stop.kind === 'owner') return this.leave();
       if (stop.kind === 'notImplemented') return stop;
-      if (stop.kind === 'inactive') processor.clock = Math.max(processor.clock, until);
+      if (stop.kind === 'inactive') this.passInactive(until);
       if (this.isTimerExpired()) {
         this.recordExit(Exit.PREEMPTION_TIMER, {});
         return this.leave();
       }
       if (processor.clock >= limit) return LIMIT;
     }
+  }
+
+  /** Time passes in an inactive activity state, cycle by cycle. */
+  private passInactive(until: number): void {
+    const { processor } = this;
+    if (processor.clock >= until) return;
+    processor.clock = until;
+    processor.begun = until - 1;
   }
 
   /** Record an exit and stop the processor. Only to be called from within {@link run}. */

@@ -76,7 +76,30 @@ export class Accountant {
     body.memory(Op.i32Store, CompiledOffset.PATH);
   }
 
-  /** The same for an iteration of an instruction that is not done yet. */
+  /** Push the cycles left, an i32. */
+  pushCycles(): void {
+    const { body } = this;
+    body.get(this.left);
+    body.i64(BigInt(CYCLES_SHIFT));
+    body.op(Op.i64ShrS);
+    body.op(Op.i32WrapI64);
+  }
+
+  /** Take off cycles that are on the stack, an i32. */
+  spend(): void {
+    const { body } = this;
+    const cycles = body.scratch(Type.I32, 0);
+    body.set(cycles);
+    body.get(this.left);
+    body.get(cycles);
+    body.op(Op.i64ExtendI32U);
+    body.i64(BigInt(CYCLES_SHIFT));
+    body.op(Op.i64Shl);
+    body.op(Op.i64Sub);
+    body.set(this.left);
+  }
+
+  /** The same as {@link settle} for an iteration of an instruction that is not done yet. */
   settleIteration(owed: Account): void {
     this.pay(owed);
     const { body } = this;

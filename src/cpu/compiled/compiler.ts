@@ -1,9 +1,10 @@
-// Makes regions of hot code, for all processors of one memory. A region belongs to the linear and
-// the host-physical address of its entry, and goes when any of its bytes changes.
+// Makes regions of hot code, for all processors of one memory. A region belongs to RIP and the
+// host-physical address of its entry, and goes when any of its bytes changes.
 
 import { PAGE_SIZE, PhysicalMemory } from '../../memory/index.ts';
-import type { LoggedStretch } from '../block-log.ts';
+import type { LoggedCode, LoggedStretch } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
+import { codeSizeOn } from '../footing.ts';
 import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
 import { discover } from './discovery.ts';
 import { ExpressionEmitter } from './expression.ts';
@@ -17,15 +18,24 @@ import { emitRegion } from './region-emitter.ts';
 /** Runs from the entry; returns why it was left, see `Left`. */
 export type RegionFunction = (stateOffset: number, tlbOffset: number, cyclesLeft: number) => number;
 
-export interface Region {
-  /** Linear address of the entry. */
-  readonly low: number;
+export interface Region extends LoggedCode {
+  /** The upper half of RIP at the entry. */
   readonly high: number;
+  /** What it takes for granted. */
+  readonly footing: number;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
-  /** Where the code goes, by the numbers that it leaves behind. */
-  readonly stretches: readonly LoggedStretch[];
   valid: boolean;
+}
+
+/** Where a region begins. */
+export interface CodePlace {
+  /** RIP. */
+  readonly low: number;
+  readonly high: number;
+  /** Where the code lies. */
+  readonly hpa: number;
+  readonly footing: number;
 }
 
 const REGION_SIGNATURE: Signature = {
@@ -86,8 +96,8 @@ export class Compiler {
     return heat >= this.threshold * 2 ** doublings;
   }
 
-  /** Compile from a linear address whose code lies at an hpa. */
-  compile(block: Block, low: number, high: number, hpa: number): Region {
+  /** Compile from a place on. */
+  compile(block: Block, { low, high, hpa, footing }: CodePlace): Region {
     if (++this.regionCount > this.mostRegions) {
       this.codeCache.clear();
       this.attempts.clear();
@@ -96,11 +106,14 @@ export class Compiler {
     this.attempts.set(hpa, (this.attempts.get(hpa) ?? 0) + 1);
     const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     const page = hpa - (hpa & (PAGE_SIZE - 1));
+    const codeSize = codeSizeOn(footing);
     const discovered = discover(entry, {
+      footing,
+      entryOffset: hpa - page,
       blockAt: (offset) => {
-        const known = this.codeCache.at(page + offset, 64);
+        const known = this.codeCache.at(page + offset, codeSize);
         if (known !== undefined) return known;
-        const built = this.codeCache.build(page + offset, 64);
+        const built = this.codeCache.build(page + offset, codeSize);
         return 'instructions' in built ? built : null;
       },
     });
@@ -118,7 +131,7 @@ export class Compiler {
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       statistics.regions++;
     }
-    const region: Region = { low, high, run, stretches, valid: true };
+    const region: Region = { low, high, codeSize, footing, run, stretches, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);

@@ -4,6 +4,7 @@
 import type { PhysicalMemory } from '../../memory/index.ts';
 import type { BlockLog, LoggedStretch } from '../block-log.ts';
 import type { Block } from '../code-cache.ts';
+import { WIDE_FOOTING } from '../footing.ts';
 import type { Mmu } from '../mmu.ts';
 import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
@@ -33,6 +34,7 @@ export interface Interpreter {
   compiledInstructions: number;
   /** Where the code of the last block lies. */
   readonly codeHpa: number;
+  readonly footing: number;
   /** The block at RIP; throws what fetching it faults with. */
   enterBlock(): Block;
   /** Execute a block or a part of it; at least one instruction. */
@@ -74,7 +76,7 @@ export class CompiledEngine {
     const before = isChecked
       ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
       : null;
-    const reason = this.run(block, interpreter.codeHpa, limit - interpreter.clock);
+    const reason = this.run(block, interpreter, limit - interpreter.clock);
     if (reason < 0) {
       interpreter.interpret(block, limit);
       return;
@@ -113,20 +115,17 @@ export class CompiledEngine {
   /**
    * Run from RIP, where a block begins, for at most so many cycles. Returns a `Left`, or -1 if
    * there is no compiled code.
-   * @param hpa where the code lies
    */
-  private run(block: Block, hpa: number, cyclesLeft: number): number {
+  private run(block: Block, { codeHpa, footing }: Interpreter, cyclesLeft: number): number {
     const { words } = this;
     let { region } = block;
-    if (region === null || !region.valid) {
-      if (!this.compiler.isWorthIt(++block.heat, hpa)) return -1;
-      block.heat = 0;
-      region = this.compiler.compile(block, words[Word.RIP], words[Word.RIP + 1], hpa);
+    if (region === null || !this.isHere(region, footing)) {
+      region = this.regionHere(block, codeHpa, footing);
+      if (region === null) return -1;
       block.region = region;
     }
     const { run } = region;
-    if (run === null) return -1;
-    if (region.low !== words[Word.RIP] || region.high !== words[Word.RIP + 1]) return -1;
+    if (run === null || (footing !== WIDE_FOOTING && !this.isNarrow())) return -1;
     const most = Math.min(MOST_CYCLES, Math.ceil(cyclesLeft));
     words[COMPILED_WORD] = ALL_GIVEN;
     words[COMPILED_WORD + 1] = words[Word.RFLAGS];
@@ -140,10 +139,38 @@ export class CompiledEngine {
     return reason;
   }
 
-  /** Where the code came by: back from the end, by the count of instructions. */
-  private logPath({ stretches }: Region): void {
+  private isHere({ valid, low, high, footing }: Region, wanted: number): boolean {
     const { words } = this;
-    const path = this.log.ranCompiled();
+    return valid && low === words[Word.RIP] && high === words[Word.RIP + 1] && footing === wanted;
+  }
+
+  /** What was made of a block for the address and the footing in effect, or is worth making now. */
+  private regionHere(block: Block, hpa: number, footing: number): Region | null {
+    const known = block.dependents.find((region) => this.isHere(region, footing));
+    if (known !== undefined) return known;
+    if (!this.compiler.isWorthIt(++block.heat, hpa)) return null;
+    block.heat = 0;
+    const { words } = this;
+    const place = { low: words[Word.RIP], high: words[Word.RIP + 1], hpa, footing };
+    return this.compiler.compile(block, place);
+  }
+
+  /**
+   * Outside 64-bit mode, the upper halves of all registers are 0: so compiled code takes them for
+   * granted, and leaves them so.
+   */
+  private isNarrow(): boolean {
+    const { words } = this;
+    let ones = 0;
+    for (let number = 0; number < NARROW_REGISTERS; number++) ones |= words[2 * number + 1];
+    return ones === 0;
+  }
+
+  /** Where the code came by: back from the end, by the count of instructions. */
+  private logPath(region: Region): void {
+    const { words } = this;
+    const { stretches } = region;
+    const path = this.log.ranCompiled(region);
     let before = this.instructions;
     let logged = 0;
     const add = (stretch: LoggedStretch) => {
@@ -194,6 +221,10 @@ const LEFT = CompiledOffset.LEFT / 4;
 const STRETCH = CompiledOffset.STRETCH / 4;
 const REPEATED = CompiledOffset.REPEATED / 4;
 const REPEATED_LEFT = CompiledOffset.REPEATED_LEFT / 4;
+
+/** General registers outside 64-bit mode. */
+const NARROW_REGISTERS = 8;
+
 const PATH = CompiledOffset.PATH / 4;
 const X = CompiledOffset.X / 4;
 const Y = CompiledOffset.Y / 4;

@@ -238,7 +238,10 @@ export class FlagRecord {
   private positive(pair: number): Node {
     const { operation, given } = this;
     if (operation === null && given.size === 0) return INCOMING_CONDITIONS[pair];
+    // The operands say it all, unless a rotation has set some flags behind them.
+    const isWhole = [...given.keys()].every((flag) => flag === Flag.CF);
     const direct =
+      isWhole &&
       operation !== null &&
       !('op' in operation) &&
       operation.kind === RecordKind.SUB &&

@@ -4,7 +4,7 @@
 
 import type { Flag } from '../../isa/index.ts';
 import { FlagRecord, type Operation, type Packed, RecordKind } from './flag-record.ts';
-import { LOCALS, localOf, Slot } from './locals.ts';
+import { isLocal, LOCALS, localOf, Slot } from './locals.ts';
 import {
   and32,
   difference,
@@ -52,7 +52,8 @@ class Shaper {
   constructor(registers: readonly Node[], before: FlagRecord | null) {
     this.before = before;
     registers.forEach((value, number) => {
-      if (!this.places.has(value)) this.places.set(value, localOf(number, value.bits));
+      const known = isRegister(value) ? LOCALS[value.local] : value;
+      if (!this.places.has(known)) this.places.set(known, localOf(number, value.bits));
     });
   }
 
@@ -116,8 +117,7 @@ class Shaper {
   }
 
   private inSlot(value: Node, slot: number): Node {
-    const isThere = value.op === Pseudo.LOCAL && value.local === slot;
-    if (!isThere) this.slots.push([slot, value]);
+    if (!isLocal(value, slot)) this.slots.push([slot, value]);
     return localOf(slot, value.bits);
   }
 
@@ -167,7 +167,7 @@ function textOf({ op, local, value, bits, operands }: Node): string {
 /** True if none of the registers that a record follows from has changed by the end of a block. */
 export function isIntact(record: FlagRecord, registers: readonly Node[]): boolean {
   const intact = (x: Node): boolean =>
-    isRegister(x) ? registers[x.local] === LOCALS[x.local] : x.operands.every(intact);
+    isRegister(x) ? isLocal(registers[x.local], x.local) : x.operands.every(intact);
   return nodesOf(record).every(intact);
 }
 

@@ -27,6 +27,20 @@ export function localOf(slot: number, bits: number): Node {
 }
 
 /** What the slots hold at the start of a block. */
-export const LOCALS: readonly Node[] = Array.from({ length: SLOT_COUNT }, (_, slot) =>
-  localOf(slot, slotType(slot) === Type.I32 ? 32 : 64),
-);
+export const LOCALS = locals(64);
+
+/** The same outside 64-bit mode, where the upper halves of registers are 0. */
+export const NARROW_LOCALS = locals(32);
+
+/** @param registerBits of the general registers that may be 1 */
+function locals(registerBits: 32 | 64): readonly Node[] {
+  return Array.from({ length: SLOT_COUNT }, (_, slot) => {
+    const isWord = slotType(slot) === Type.I32;
+    return localOf(slot, isWord ? 32 : slot < Slot.OPERATION ? registerBits : 64);
+  });
+}
+
+/** Whether a value is what a slot holds at the start of a block. */
+export function isLocal(x: Node, slot: number): boolean {
+  return x.op === Pseudo.LOCAL && x.local === slot;
+}

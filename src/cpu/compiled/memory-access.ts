@@ -27,6 +27,9 @@ export interface AccessEmitter {
   readonly leaveIf: () => void;
 }
 
+/** Bytes to be found. */
+export type Place = Omit<Extract<Effect, { kind: 'locate' }>, 'exit' | 'kind'>;
+
 const PAGE_MASK = -4096n;
 
 /**
@@ -36,7 +39,7 @@ const PAGE_MASK = -4096n;
  */
 export function emitLocate(
   { body, expressions, layout, tlb, leaveIf }: AccessEmitter,
-  { linear, bytes, access, result }: Extract<Effect, { kind: 'locate' }>,
+  { linear, bytes, access, result }: Place,
 ): void {
   const low = body.scratch(Type.I32, 0);
   const entry = body.scratch(Type.I32, 1);

@@ -57,6 +57,7 @@ export const Op = {
   i32Add: 0x6a,
   i32Sub: 0x6b,
   i32Mul: 0x6c,
+  i32DivU: 0x6e,
   i32And: 0x71,
   i32Or: 0x72,
   i32Xor: 0x73,
@@ -95,6 +96,7 @@ export const Type = { I32: 0x7f, I64: 0x7e } as const;
 export type ValueType = (typeof Type)[keyof typeof Type];
 
 const VOID = 0x40;
+const BULK_PREFIX = 0xfc;
 
 /** A function body; the depth of blocks is counted, so that labels can be named by it. */
 export class FunctionBody {
@@ -157,6 +159,16 @@ export class FunctionBody {
   memory(op: number, offset: number): void {
     this.code.push(op, 0);
     pushUnsigned(this.code, offset);
+  }
+
+  /** `memory.copy`: (to, from, bytes). */
+  copy(): void {
+    this.code.push(BULK_PREFIX, 10, 0, 0);
+  }
+
+  /** `memory.fill`: (to, value, bytes). */
+  fill(): void {
+    this.code.push(BULK_PREFIX, 11, 0);
   }
 
   call(index: number): void {

@@ -7,6 +7,8 @@
 import type { LoggedStretch } from '../block-log.ts';
 import { Word } from '../state.ts';
 import { type Account, Accountant, NOTHING_OWED, withBlock } from './account.ts';
+import { bulkOf } from './bulk.ts';
+import { type BulkParts, emitBulk } from './bulk-emitter.ts';
 import type { Discovered, RegionBlock } from './discovery.ts';
 import { directTargets } from './discovery.ts';
 import { type Effect, type Exit, exitsOf, forEachEffect, valuesOf } from './effects.ts';
@@ -16,9 +18,9 @@ import { FlagRecord } from './flag-record.ts';
 import { nodesOf } from './flag-shape.ts';
 import { Left, slotOffset } from './left-behind.ts';
 import { Slot, slotType } from './locals.ts';
-import { emitLocate, LOADS, type MemoryLayout, STORES } from './memory-access.ts';
+import { emitLocate, LOADS, type MemoryLayout, type Place, STORES } from './memory-access.ts';
 import { FunctionBody, Op, Type } from './module.ts';
-import { type Node, Pseudo } from './nodes.ts';
+import { type Node, Pseudo, result } from './nodes.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { changes } from './slot-changes.ts';
 
@@ -316,6 +318,7 @@ class RegionEmitter {
     for (const exit of [...exits].reverse()) labels.set(exit, body.open(Op.block));
     const tooLong = body.open(Op.block);
     expressions.begin((x) => this.flow.resolve(number, x));
+    this.emitBulk(number, owed);
     const start = expressions.here;
     this.accountant.pushSpent(owed, block.cyclesButLast);
     body.branch(tooLong, Op.brIf);
@@ -340,6 +343,31 @@ class RegionEmitter {
       const done = withBlock(owed, block.start, exit);
       expressions.outOfLine(point, () => this.emitExit(number, exit, done));
     }
+  }
+
+  /** As many iterations of a repeated instruction as can be done at once. */
+  private emitBulk(number: number, owed: Account): void {
+    const { body, expressions, accountant } = this;
+    const block = this.blocks[number];
+    const bulk = bulkOf(block);
+    // What is owed has to be settled, as where a loop begins it is.
+    if (bulk === null || block.cycles < 1 || owed.stretch.length > 0) return;
+    const parts: BulkParts = {
+      ...{ body, expressions, accountant, state: Parameter.STATE },
+      watchedLines: this.layout.watchedLines,
+      register: (slot) => block.locals[slot],
+      setRegister: (slot, value) => {
+        expressions.push(value);
+        body.set(this.slots[slot]);
+      },
+      locate: (linear, access, label) => {
+        const hpa = result(Type.I32, 32);
+        const located = { linear, bytes: 1, access, result: hpa };
+        this.emitLocate(located, () => body.branch(label, Op.brIf));
+        return hpa;
+      },
+    };
+    emitBulk(parts, bulk, block);
   }
 
   private emitExit(number: number, exit: Exit, owed: Account): void {
@@ -476,8 +504,8 @@ class RegionEmitter {
     body.close();
   }
 
-  private emitLocate(effect: Extract<Effect, { kind: 'locate' }>, leaveIf: () => void): void {
+  private emitLocate(place: Place, leaveIf: () => void): void {
     const { body, expressions, layout } = this;
-    emitLocate({ body, expressions, layout, tlb: Parameter.TLB, leaveIf }, effect);
+    emitLocate({ body, expressions, layout, tlb: Parameter.TLB, leaveIf }, place);
   }
 }
