@@ -87,6 +87,7 @@ export { EMPTY_PLATFORM, unvirtualized } from './unvirtualized.ts';
 export {
   Access,
   type AccessKind,
+  type BoundaryOutcome,
   DEVICE,
   type Platform,
   type TranslationPurpose,

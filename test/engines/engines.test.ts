@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { compareEngines } from './lockstep.ts';
 
-const PROGRAMS = 120;
+const PROGRAMS = 500;
 
 /** Seeds of programs that once did not: SUB, then RCR, then JL. */
 const FOUND = [9242];
