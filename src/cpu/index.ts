@@ -57,8 +57,9 @@ export {
   PHYSICAL_ADDRESS_BITS,
   pagingModeOf,
 } from './page-tables.ts';
+export type { Prepared } from './code-cache.ts';
 export { type PortAccess, portAccess } from './port-access.ts';
-export { Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
+export { type Observer, Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
 export {
   enterProtectedMode,
   initState,

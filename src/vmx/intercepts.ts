@@ -21,7 +21,6 @@ import type { ExitDetails, VirtualProcessor } from './virtual-processor.ts';
 type Decision = (owner: VirtualProcessor, instruction: Instruction) => void;
 
 const PLE_GAP = fieldIndex('PLE_GAP');
-const PLE_WINDOW = fieldIndex('PLE_WINDOW');
 const IO_BITMAP_A = fieldIndex('IO_BITMAP_A');
 const IO_BITMAP_B = fieldIndex('IO_BITMAP_B');
 const MSR_BITMAP = fieldIndex('MSR_BITMAP');
@@ -62,14 +61,15 @@ const pause: Decision = (owner, instruction) => {
   if ((owner.primary & Primary.PAUSE_EXITING) !== 0) {
     exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
   }
-  if ((owner.secondary & Secondary.PAUSE_LOOP_EXITING) === 0) return;
   const { processor, vmcs } = owner;
-  if (processor.state.cpl !== 0) return;
-  const gap = vmcs.get32(PLE_GAP) >>> 0;
-  const window = vmcs.get32(PLE_WINDOW) >>> 0;
-  if (owner.pauseLoop.pause(processor.clock, gap, window)) {
-    exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
+  const isDetected = (owner.secondary & Secondary.PAUSE_LOOP_EXITING) !== 0;
+  if (isDetected && processor.state.cpl === 0) {
+    const gap = vmcs.get32(PLE_GAP) >>> 0;
+    if (owner.pauseLoop.pause(processor.clock, gap, owner.pauseWindow)) {
+      exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
+    }
   }
+  owner.spin.paused();
 };
 
 const rdtscpExists: Decision = (owner) => {

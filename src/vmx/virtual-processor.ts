@@ -44,6 +44,7 @@ import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 import { decide, decideEarly } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
+import { SpinDetector } from './spin.ts';
 import { scaleTimeStamp } from './time-stamp.ts';
 import { Vmcs, VmxError } from './vmcs.ts';
 
@@ -65,6 +66,8 @@ export type RunOutcome =
   | { readonly kind: 'limit' }
   /** A VM exit: the VMCS says which. */
   | { readonly kind: 'exit' }
+  /** The guest waits in a loop; up to a clock nothing but that happens, and is not executed yet. */
+  | { readonly kind: 'quiet'; readonly until: number }
   /** The guest used something that is not implemented; non-root operation goes on from here. */
   | { readonly kind: 'notImplemented'; readonly what: string };
 
@@ -124,6 +127,7 @@ const F = {
   PF_MASK: fieldIndex('PAGE_FAULT_ERROR_CODE_MASK'),
   PF_MATCH: fieldIndex('PAGE_FAULT_ERROR_CODE_MATCH'),
   EPT_POINTER: fieldIndex('EPT_POINTER'),
+  PLE_WINDOW: fieldIndex('PLE_WINDOW'),
   TSC_OFFSET: fieldIndex('TSC_OFFSET'),
   TSC_MULTIPLIER: fieldIndex('TSC_MULTIPLIER'),
   CR0_MASK: fieldIndex('CR0_GUEST_HOST_MASK'),
@@ -152,6 +156,7 @@ export class VirtualProcessor implements Virtualization {
   readonly processor: Processor;
   readonly vmcs: Vmcs;
   readonly pauseLoop = new PauseLoopDetector();
+  readonly spin: SpinDetector;
   /** A physical interrupt waits at the processor this runs on; the host sets and clears it. */
   interruptPending = false;
   private nonRoot = false;
@@ -159,6 +164,8 @@ export class VirtualProcessor implements Virtualization {
   private checkedVirtual8086 = false;
   private deadline: number | null = null;
   private readonly costs: VmxCosts;
+  /** Where {@link run} ends, in cycles. */
+  private limit = 0;
   /** What the injection at the last entry led to, if it did not complete. */
   private injectionStop: ProcessorStop | null = null;
 
@@ -175,6 +182,7 @@ export class VirtualProcessor implements Virtualization {
       platform: parts.platform ?? EMPTY_PLATFORM,
     });
     this.vmcs = new Vmcs(parts.memory, parts.vmcsHpa, this.processor.state);
+    this.spin = new SpinDetector(this.processor, parts.memory, this.pauseLoop, this);
   }
 
   /** True between an entry and the next exit. */
@@ -207,6 +215,7 @@ export class VirtualProcessor implements Virtualization {
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
     this.injectionStop = saved.injectionStop;
+    this.spin.abandon();
     for (const group of ['controls', 'host', 'guest', 'injection'] as const) {
       this.vmcs.stale.add(group);
     }
@@ -249,23 +258,44 @@ export class VirtualProcessor implements Virtualization {
     return ENTERED;
   }
 
-  /** Guest execution until the clock reaches `limit` at an instruction boundary, or an exit. */
-  run(limit: number): RunOutcome {
-    const { processor } = this;
+  /** PLE_Window. */
+  get pauseWindow(): number {
+    return this.vmcs.get32(F.PLE_WINDOW) >>> 0;
+  }
+
+  /**
+   * Guest execution until the clock reaches `limit` at an instruction boundary, or an exit.
+   * @param maySkip find out whether the guest only waits
+   */
+  run(limit: number, maySkip = false): RunOutcome {
+    const { processor, spin } = this;
+    if (this.interruptPending) spin.abandon();
+    spin.pass(limit);
+    spin.isEnabled = maySkip;
+    this.limit = limit;
     processor.requestAttention();
     for (;;) {
-      const until = this.deadline === null ? limit : Math.min(limit, this.deadline);
+      const until = this.deadline === null ? this.limit : Math.min(this.limit, this.deadline);
       const stop = this.injectionStop ?? processor.run(until);
       this.injectionStop = null;
-      if (stop.kind === 'owner') return this.leave();
+      if (stop.kind === 'owner') {
+        const { quietUntil } = spin;
+        return quietUntil === null ? this.leave() : { kind: 'quiet', until: quietUntil };
+      }
       if (stop.kind === 'notImplemented') return stop;
       if (stop.kind === 'inactive') this.passInactive(until);
       if (this.isTimerExpired()) {
         this.recordExit(Exit.PREEMPTION_TIMER, {});
         return this.leave();
       }
-      if (processor.clock >= limit) return LIMIT;
+      if (processor.clock >= this.limit) return LIMIT;
     }
+  }
+
+  /** The run that is under way ends earlier. */
+  hurry(limit: number): void {
+    this.limit = Math.min(this.limit, limit);
+    this.processor.hurry(limit);
   }
 
   /** Time passes in an inactive activity state, cycle by cycle. */
@@ -383,6 +413,7 @@ export class VirtualProcessor implements Virtualization {
   private recordExit(reason: number, details: ExitDetails): void {
     const { vmcs, processor } = this;
     const { interruption } = details;
+    this.spin.abandon();
     this.recordLongMode();
     vmcs.set32(F.EXIT_REASON, reason);
     vmcs.set64(F.QUALIFICATION, details.qualification ?? Long.ZERO);
@@ -430,6 +461,7 @@ export class VirtualProcessor implements Virtualization {
   /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */
   exception(event: DeliveredEvent, linear: Long): void {
     const { vmcs } = this;
+    this.spin.abandon();
     if (event.type === EventTypes.SOFTWARE_INTERRUPT) return;
     const selected = (vmcs.get32(F.EXCEPTION_BITMAP) & (1 << event.vector)) !== 0;
     const inverted = event.vector === PAGE_FAULT && !this.pageFaultMatches(event.errorCode ?? 0);
