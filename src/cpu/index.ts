@@ -19,6 +19,7 @@
 //   cpu.run(1000).kind; // 'inactive'
 //   cpu.state.get('rax').toNumber(); // 1
 
+export type { Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { Compiler, compilableMemory } from './compiled/compiler.ts';
@@ -57,7 +58,6 @@ export {
   PHYSICAL_ADDRESS_BITS,
   pagingModeOf,
 } from './page-tables.ts';
-export type { Prepared } from './code-cache.ts';
 export { type PortAccess, portAccess } from './port-access.ts';
 export { type Observer, Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
 export {
@@ -88,6 +88,7 @@ export { EMPTY_PLATFORM, unvirtualized } from './unvirtualized.ts';
 export {
   Access,
   type AccessKind,
+  type BoundaryOutcome,
   DEVICE,
   type Platform,
   type TranslationPurpose,

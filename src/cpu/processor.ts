@@ -93,6 +93,8 @@ export class Processor {
   /** What compiled code may take for granted; kept by {@link updateFooting}. */
   footing = NO_FOOTING;
   private attention = true;
+  /** The owner has taken over at the instruction at RIP. */
+  isTakenOver = false;
   private observer: Observer | null = null;
   /** Where {@link run} ends, in cycles. */
   private limit = 0;
@@ -265,7 +267,8 @@ export class Processor {
 
   /** Execute exactly one instruction, without looking for events first. */
   step(): ProcessorStop | null {
-    return this.attempt(() => this.executeUnderBlocking());
+    const stop = this.attempt(() => this.executeUnderBlocking());
+    return stop ?? (this.isTakenOver ? this.handOver() : null);
   }
 
   /** As {@link step}, in other surroundings for just this instruction; its cycles do not count. */
@@ -321,8 +324,14 @@ export class Processor {
     while (this.clock < this.limit) {
       this.begun = this.clock;
       if (this.attention) {
+        if (this.isTakenOver) return this.handOver();
         this.attention = false;
-        if (this.virtualization.boundary()) this.clock += this.costs.classes.interrupt;
+        const outcome = this.virtualization.boundary();
+        if (outcome === 'stop') {
+          this.attention = true;
+          return OWNER;
+        }
+        if (outcome === 'delivered') this.clock += this.costs.classes.interrupt;
         if (words[Word.ACTIVITY] !== Activity.ACTIVE) return INACTIVE;
         if (this.needsCare) {
           this.executeCarefully();
@@ -332,7 +341,7 @@ export class Processor {
       this.executeBlock(this.limit);
       if (this.stepping) this.endStep();
     }
-    return LIMIT;
+    return this.isTakenOver ? this.handOver() : LIMIT;
   }
 
   /** True while an instruction must be followed by a look at what it did to event blocking. */
@@ -353,7 +362,7 @@ export class Processor {
     this.stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
     if (this.breakpoints.armed) this.breakAtInstruction();
     this.executeUnderBlocking();
-    this.endStep();
+    if (!this.isTakenOver) this.endStep();
   }
 
   /** The fault of an instruction breakpoint, which RF holds off, and MOV SS before it. */
@@ -398,6 +407,7 @@ export class Processor {
     const { words } = this.state;
     this.newBlocking = 0;
     this.executeOne();
+    if (this.isTakenOver) return;
     words[Word.INTERRUPTIBILITY] = (words[Word.INTERRUPTIBILITY] & ~SHADOWS) | this.newBlocking;
   }
 
@@ -467,11 +477,27 @@ export class Processor {
     const { evaluator } = this;
     this.begun = this.clock;
     evaluator.begin(prepared.instruction, prepared.lengthBytes);
-    if (prepared.guarded) this.guard(prepared.instruction);
+    if (prepared.guarded && this.guard(prepared.instruction)) {
+      this.takeOver();
+      return;
+    }
     prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
     evaluator.commit();
     this.clock += prepared.cycles;
     if (!evaluator.unfinished) this.instructions++;
+  }
+
+  /** The owner wants what the instruction asks for: nothing of it has happened. */
+  private takeOver(): void {
+    this.evaluator.abandon();
+    this.blockLog.cutShort();
+    this.isTakenOver = true;
+    this.attention = true;
+  }
+
+  private handOver(): ProcessorStop {
+    this.isTakenOver = false;
+    return OWNER;
   }
 
   /** The debug trap that is pending, if there is one. SDM 3, "Debug Exceptions". */
@@ -497,18 +523,19 @@ export class Processor {
 
   /**
    * Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits".
+   * True if the owner takes over.
    */
-  private guard(instruction: Instruction): void {
+  private guard(instruction: Instruction): boolean {
     const { privilege, intercept, protectedOnly, unit } = instruction.row;
     if (unit !== undefined) checkUnit(this.state, unit);
     if (protectedOnly === true && hasParagraphs(this.mode)) throw new GuestFault(Vector.UD);
     if (privilege !== undefined) {
-      if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);
+      if (intercept !== undefined && this.virtualization.beforePrivilege(instruction)) return true;
       if (!isPrivileged(this, instruction)) {
         throw privilege === 'hidden' ? new GuestFault(Vector.UD) : new GuestFault(Vector.GP, 0);
       }
     }
-    if (intercept !== undefined) this.virtualization.intercept(instruction);
+    return intercept !== undefined && this.virtualization.intercept(instruction);
   }
 
   /** Deal with what cut an instruction short; null to go on. */

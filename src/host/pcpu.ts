@@ -122,9 +122,9 @@ export class Pcpu {
     const cycles = time - state.now;
     if (cycles < 0) throw new RangeError(`pCPU ${this.index}: clock would run backwards`);
     state.now = time;
-    state.times[as] += cycles;
+    charge(state.times, as, cycles);
     if (current !== null) {
-      current.state.times[as] += cycles;
+      charge(current.state.times, as, cycles);
       current.state.sinceCycles = time;
     }
   }
@@ -166,4 +166,14 @@ export class Pcpu {
   get traced(): boolean {
     return this.host.sink !== null;
   }
+}
+
+/** Not indexed by a name that varies: this happens several times a VM exit. */
+function charge(
+  times: { guest: number; host: number },
+  as: 'guest' | 'host',
+  cycles: number,
+): void {
+  if (as === 'guest') times.guest += cycles;
+  else times.host += cycles;
 }

@@ -176,12 +176,7 @@ export class Scheduler {
     if (previous === null || next === null) this.host.busyChanged();
   }
 
-  private switchOut(
-    pcpu: Pcpu,
-    previous: Thread,
-    next: Thread | null,
-    why: HandedBack,
-  ): void {
+  private switchOut(pcpu: Pcpu, previous: Thread, next: Thread | null, why: HandedBack): void {
     const runnable = why === 'resched' || why === 'yield';
     previous.body.schedOut(pcpu, runnable);
     if (pcpu.traced) {

@@ -23,7 +23,7 @@ export interface SpinEnds {
   readonly pauseWindow: number;
 }
 
-/** PAUSEs at the same place before a loop is watched: most waits are shorter. */
+/** Times that the same PAUSE comes before its loop is watched: most waits are shorter. */
 const LEAST_PAUSES = 6;
 
 /** Instructions of an iteration. */
@@ -59,7 +59,7 @@ export class SpinDetector implements Observer {
   private anchorLast = 0;
   private isObserving = false;
   private spin: Spin | null = null;
-  /** Of the last PAUSE: RIP, instructions completed before, and how many were at the same place. */
+  /** A PAUSE: its RIP, instructions completed before, and how often it came again. */
   private pauseRip = 0;
   private pauseInstructions = 0;
   private pauses = 0;
@@ -81,9 +81,10 @@ export class SpinDetector implements Observer {
     if (!this.isEnabled || this.isObserving) return;
     const { state, instructions } = this.processor;
     const rip = state.words[Word.RIP];
-    const isSame = rip === this.pauseRip;
     const isNear = instructions - this.pauseInstructions <= MOST_INSTRUCTIONS;
-    this.pauses = isSame && isNear ? this.pauses + 1 : 0;
+    // A loop may have others between.
+    if (isNear && rip !== this.pauseRip) return;
+    this.pauses = isNear ? this.pauses + 1 : 0;
     this.pauseRip = rip;
     this.pauseInstructions = instructions;
     if (this.pauses < LEAST_PAUSES) return;

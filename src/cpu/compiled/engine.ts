@@ -4,6 +4,7 @@
 import type { PhysicalMemory } from '../../memory/index.ts';
 import type { BlockLog } from '../block-log.ts';
 import type { Block } from '../code-cache.ts';
+import { OWNER_STOP } from '../exceptions.ts';
 import { WIDE_FOOTING } from '../footing.ts';
 import type { Mmu } from '../mmu.ts';
 import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
@@ -30,6 +31,8 @@ export interface Interpreter {
   clock: number;
   instructions: number;
   compiledInstructions: number;
+  /** Its owner has stopped it at RIP. */
+  readonly isTakenOver: boolean;
   /** Where the code of the last block lies. */
   readonly codeHpa: number;
   readonly footing: number;
@@ -96,7 +99,10 @@ export class CompiledEngine {
     const end = clock + this.cycles;
     before.restore();
     try {
-      while (interpreter.clock < end) interpreter.interpret(interpreter.enterBlock(), end);
+      while (interpreter.clock < end) {
+        interpreter.interpret(interpreter.enterBlock(), end);
+        if (interpreter.isTakenOver) throw OWNER_STOP;
+      }
     } catch (thrown) {
       throw new EngineDifference(`from ${before.rip}: only the interpreter stops: ${thrown}`);
     }
