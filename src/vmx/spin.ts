@@ -1,7 +1,7 @@
 // Finds loops that only wait: one iteration, watched instruction by instruction, stored nothing and
-// left everything as it was but the clock. The next ones do the same until somebody writes to a line
-// that it read, or until the PAUSE-loop window or the preemption timer ends it; so they need not be
-// executed. See docs/decisions/exact-skipping.md.
+// left everything as it was but the clock. The next ones do the same until somebody writes to a
+// line that it read, or until the PAUSE-loop window or the preemption timer ends it; so they need
+// not be executed. See docs/decisions/exact-skipping.md.
 
 import {
   type Observer,
