@@ -5,7 +5,10 @@ import { measuredWorkloads, type Results, rateOf } from './results.ts';
 import { digits } from './tables.ts';
 import { SIZES, type Size } from './workloads.ts';
 
-const COLOURS = ['#d1495b', '#edae49', '#00798c', '#30638e', '#6a994e', '#8d6a9f', '#777777'];
+const COLOURS = [
+  ...['#d1495b', '#e07a87', '#f0b6bd', '#edae49', '#00798c', '#30638e', '#4c9fd1', '#6a994e'],
+  ...['#8d6a9f', '#777777'],
+];
 
 const LABEL_WIDTH = 150;
 const PLOT_WIDTH = 700;

@@ -10,7 +10,12 @@ import type { Workload } from './workloads.ts';
 
 const QEMU = 'qemu-system-x86_64';
 
-function qemu(name: string, title: string, args: readonly string[]): Peer {
+function qemu(
+  name: string,
+  title: string,
+  args: readonly string[],
+  canRun: Peer['canRun'] = isForAll,
+): Peer {
   return {
     name,
     title,
@@ -18,7 +23,7 @@ function qemu(name: string, title: string, args: readonly string[]): Peer {
       const version = says(QEMU, ['--version'])?.split('\n')[0];
       return version === undefined ? missing(`${QEMU} is not installed`) : present(version);
     },
-    canRun: isForAll,
+    canRun,
     command: ({ workload, image, folder }) => {
       writeFileSync(join(folder, 'image.bin'), image.bytes);
       const machine = ['-kernel', 'image.bin', '-m', '32', '-smp', String(workload.processors)];
@@ -31,6 +36,11 @@ function qemu(name: string, title: string, args: readonly string[]): Peer {
 
 function isForAll(workload: Workload): boolean {
   return workload.isOurs !== true;
+}
+
+/** Not very many: a contended lock takes a time slice an increment once threads have to share. */
+function hasSeveral(workload: Workload): boolean {
+  return isForAll(workload) && workload.processors > 1 && workload.processors <= 4;
 }
 
 const BOCHS: Peer = {
@@ -100,8 +110,10 @@ const UNICORN: Peer = {
   },
 };
 
+/** One thread for all processors, as icount has it, and one thread for each. */
 export const EMULATORS: readonly Peer[] = [
-  qemu('tcg', 'QEMU TCG', ['-accel', 'tcg']),
+  qemu('tcg', 'QEMU TCG', ['-accel', 'tcg,thread=single']),
+  qemu('mttcg', 'QEMU MTTCG', ['-accel', 'tcg,thread=multi'], hasSeveral),
   qemu('icount', 'QEMU icount', ['-accel', 'tcg', '-icount', 'shift=0,sleep=off']),
   BOCHS,
   V86,

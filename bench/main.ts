@@ -19,7 +19,26 @@ import { WORKLOADS } from './workloads.ts';
 
 const OURS: readonly Peer[] = [
   ours({ name: 'compiled', title: 'vmxlab, compiled', engine: 'compiled' }),
-  ours({ name: 'interpreter', title: 'vmxlab, interpreter', engine: 'interpreter' }),
+  ours({
+    name: 'skip-off',
+    title: 'vmxlab, compiled, no skipping',
+    engine: 'compiled',
+    args: ['--skip', 'off'],
+    canRun: ({ kind }) => kind === 'multi',
+  }),
+  ours({
+    name: 'traced',
+    title: 'vmxlab, compiled, traced',
+    engine: 'compiled',
+    args: ['--trace', '/dev/null'],
+    canRun: ({ kind }) => kind === 'exit',
+  }),
+  ours({
+    name: 'interpreter',
+    title: 'vmxlab, interpreter',
+    engine: 'interpreter',
+    canRun: ({ kind }) => kind !== 'multi',
+  }),
 ];
 
 const PEERS: readonly Peer[] = [...OURS, ...EMULATORS];
@@ -78,7 +97,7 @@ function list(): void {
 
 /** Those that were named; a name that cannot be measured is a mistake. */
 function peersOf({ peers }: Options): readonly Peer[] {
-  if (peers === null) return PEERS.filter(({ isOptional }) => isOptional !== true);
+  if (peers === null) return PEERS;
   return peers.map((name) => {
     const peer = PEERS.find((candidate) => candidate.name === name) as Peer;
     const presence = peer.presence();

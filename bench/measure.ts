@@ -56,7 +56,7 @@ function run(peer: Peer, workload: Workload, size: Size, rounds: number) {
 /** Rounds that take about as long as planned, twice in turn: a single look may be disturbed. */
 function calibrate(peer: Peer, workload: Workload, size: Size, seconds: number): number {
   const start = run(peer, workload, size, 1).cpuSeconds;
-  let rounds = Math.max(2, Math.ceil(FIRST_UNITS / workload.unitsPerRound));
+  let rounds = Math.max(2, Math.ceil(FIRST_UNITS[workload.kind] / workload.unitsPerRound));
   let fits = 0;
   for (let attempt = 0; fits < 2 && attempt < MOST_ATTEMPTS; attempt++) {
     const taken = run(peer, workload, size, rounds).cpuSeconds - start;
@@ -68,7 +68,7 @@ function calibrate(peer: Peer, workload: Workload, size: Size, seconds: number):
 }
 
 /** What the slowest does in a fraction of a second. */
-const FIRST_UNITS = 200_000;
+const FIRST_UNITS = { compute: 200_000, string: 200_000, exit: 20_000, multi: 400 } as const;
 const SHORTEST_SECONDS = 0.001;
 const MOST_GROWTH = 30;
 const MOST_ATTEMPTS = 10;

@@ -6,6 +6,7 @@ import type { Engine } from '../src/cpu/index.ts';
 import { says } from './child.ts';
 import { ROOT } from './images.ts';
 import { missing, type Peer, present } from './peer.ts';
+import type { Workload } from './workloads.ts';
 
 export interface OwnVariant {
   readonly name: string;
@@ -13,7 +14,8 @@ export interface OwnVariant {
   readonly engine: Engine;
   /** More words for the command. */
   readonly args?: readonly string[];
-  readonly isOptional?: boolean;
+  /** What it is about; everything if not given. */
+  readonly canRun?: (workload: Workload) => boolean;
   /** Where the built project lies; here, unless another version is measured. */
   readonly root?: string;
 }
@@ -32,19 +34,19 @@ export function ours(variant: OwnVariant): Peer {
   return {
     name: variant.name,
     title: variant.title,
-    isOptional: variant.isOptional ?? false,
     presence: () => {
       if (!existsSync(command)) return missing(`${command} is missing: npm run build`);
       const unknown = flags.find((flag) => !hasFlag(command, flag));
       if (unknown !== undefined) return missing(`'vmxlab run' has no ${unknown}`);
       return present(says(process.execPath, [command, '--version']) ?? '');
     },
-    canRun: () => true,
+    canRun: variant.canRun ?? (() => true),
     command: ({ workload, image, folder }) => {
       writeFileSync(join(folder, 'image.bin'), image.bytes);
       const count = String(workload.processors);
       const machine = ['--vcpus', count, '--pcpus', count, '--engine', variant.engine];
-      const words = ['run', 'image.bin', '-q', ...machine, ...UNLIMITED, ...(variant.args ?? [])];
+      const more = [...(workload.ownArgs ?? []), ...(variant.args ?? [])];
+      const words = ['run', 'image.bin', '-q', ...machine, ...UNLIMITED, ...more];
       return { program: process.execPath, args: [command, ...words], folder };
     },
   };

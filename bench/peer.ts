@@ -18,8 +18,6 @@ export interface Peer {
   readonly name: string;
   /** In tables. */
   readonly title: string;
-  /** Measured only when named, or for a promise that is about it. */
-  readonly isOptional?: boolean;
   /** Its version, or why it cannot run here. */
   readonly presence: () => Presence;
   readonly canRun: (workload: Workload, size: Size) => boolean;

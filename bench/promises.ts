@@ -45,6 +45,16 @@ function millions(workload: string, peer: string) {
   };
 }
 
+/** A quotient of rates: of workloads, of peers, or of both, in 64 bits. */
+function quotient(above: readonly [string, string], below: readonly [string, string]) {
+  return (results: Results): number | null => {
+    const [over, under] = [above, below].map(([workload, peer]) =>
+      rateOf(results, workload, 64, peer),
+    );
+    return over === null || under === null ? null : over.median / under.median;
+  };
+}
+
 const PROMISES: readonly Promised[] = [
   {
     text: 'geometric mean of the ratios to QEMU TCG, one vCPU, 64 bits',
@@ -75,6 +85,32 @@ const PROMISES: readonly Promised[] = [
     text: 'millions of exits a second with a trace, CPUID',
     bound: 1,
     value: millions('exits-cpuid', 'traced'),
+  },
+  {
+    text: 'ticket lock of 4 vCPUs without skipping, to Bochs',
+    bound: 4,
+    value: quotient(['lock-4', 'skip-off'], ['lock-4', 'bochs']),
+  },
+  {
+    text: 'ticket lock of 4 vCPUs without skipping, to QEMU icount',
+    bound: 4,
+    value: quotient(['lock-4', 'skip-off'], ['lock-4', 'icount']),
+  },
+  {
+    text: 'a lock that is held for 10,000 cycles, with skipping to without',
+    bound: 50,
+    value: quotient(['lock-long', 'compiled'], ['lock-long', 'skip-off']),
+  },
+  {
+    text: 'throughput of 64 vCPUs in total, to that of one',
+    bound: 0.6,
+    value: quotient(['alu-64', 'compiled'], ['alu-1', 'compiled']),
+  },
+  {
+    text: 'cost of a vCPU-second with 64 vCPUs, to that with 4',
+    bound: 1.15,
+    isUpper: true,
+    value: quotient(['alu-4', 'compiled'], ['alu-64', 'compiled']),
   },
 ];
 

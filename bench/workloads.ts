@@ -28,6 +28,8 @@ export interface Workload {
   readonly instructionsPerRound: number | null;
   /** Only vmxlab has what it needs. */
   readonly isOurs?: boolean;
+  /** More words for `vmxlab run`. */
+  readonly ownArgs?: readonly string[];
 }
 
 /** A workload on one vCPU that is counted in its instructions. */
@@ -40,6 +42,31 @@ function plain(name: string, kind: Kind, instructionsPerRound: number, summary: 
 function exit(name: string, instructionsPerRound: number, summary: string): Workload {
   const counts = { unit: 'exits', unitsPerRound: 1, instructionsPerRound };
   return { name, kind: 'exit', summary, processors: 1, ...counts };
+}
+
+/** A ticket lock that so many contend on; what is counted is increments under it. */
+function lock(name: string, processors: number, section: number, summary: string): Workload {
+  return {
+    ...{ name, kind: 'multi', summary, processors, program: 'lock-ticket' },
+    defines: { SECTION: String(section) },
+    ...{ unit: 'increments', unitsPerRound: processors, instructionsPerRound: null },
+  };
+}
+
+/** The same work on each of several processors, with the lookahead that a promise is about. */
+function each(processors: number): Workload {
+  return {
+    ...{ name: `alu-${processors}`, kind: 'multi', program: 'alu-processors', processors },
+    summary: `xorshift on ${processors} vCPUs`,
+    ...{ unit: 'instructions', unitsPerRound: 12 * processors, instructionsPerRound: null },
+    ownArgs: ['--lookahead', '200'],
+  };
+}
+
+/** A workload whose round is one event, with sleep in between. */
+function event(name: string, processors: number, unit: string, summary: string): Workload {
+  const counts = { unit, unitsPerRound: 1, instructionsPerRound: null };
+  return { name, kind: 'multi', summary, processors, ...counts };
 }
 
 /** fib(n) calls itself 2 * F(n + 1) - 1 times: F(n + 1) times it is small, the others not. */
@@ -67,6 +94,14 @@ export const WORKLOADS: readonly Workload[] = [
   exit('exits-cpuid', 3, 'CPUID in a loop'),
   exit('exits-out', 2, 'OUT in a loop'),
   { ...exit('exits-vmcall', 3, 'VMCALL in a loop'), isOurs: true },
+  lock('lock-4', 4, 0, 'ticket lock of 4 vCPUs, with PAUSE'),
+  lock('lock-64', 64, 0, 'ticket lock of 64 vCPUs, with PAUSE'),
+  lock('lock-long', 4, 5000, 'the same of 4, held for 10,000 cycles'),
+  each(1),
+  each(4),
+  each(64),
+  event('ipi', 2, 'round trips', 'two vCPUs wake each other by IPI'),
+  event('timer', 1, 'ticks', 'local APIC timer, HLT'),
 ];
 
 export function workloadNamed(name: string): Workload | undefined {

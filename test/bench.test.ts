@@ -25,7 +25,8 @@ function run(workload: Workload, size: Size, rounds: number, engine: 'interprete
 }
 
 /** Enough for compiled code to run, few enough for the interpreter. */
-function roundsOf({ instructionsPerRound }: Workload): number {
+function roundsOf({ kind, processors, instructionsPerRound }: Workload): number {
+  if (kind === 'multi') return Math.ceil(50 / processors);
   return instructionsPerRound === null || instructionsPerRound < 1000 ? 300 : 2;
 }
 

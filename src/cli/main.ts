@@ -17,6 +17,7 @@ import {
   JSON_FLAGS,
   once,
   SETTING_FLAGS,
+  someOf,
 } from './arguments.ts';
 import { asmCommand } from './asm-command.ts';
 import { checkCommand, checkFlags, type Flags, spellOut, usageMessage } from './command-line.ts';
@@ -26,7 +27,7 @@ import { EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
-import { runCommand } from './run-command.ts';
+import { runCommand, STATS_GROUPS } from './run-command.ts';
 import { VERSION } from './version.ts';
 
 /** What a command is: how it is called, its flags, and what it does, giving the exit code. */
@@ -56,6 +57,7 @@ const run: Command = {
     ...JSON_FLAGS,
     ...ASSEMBLY_FLAGS,
     trace: { type: 'string', describe: "write a trace in ftrace's text format" },
+    stats: { type: 'string', describe: `show more, a list of: ${STATS_GROUPS.join(', ')}` },
     quiet: { alias: 'q', type: 'boolean', describe: 'print only what the guest prints' },
   },
   examples: [
@@ -74,6 +76,7 @@ const run: Command = {
       json: args.json === true,
       quiet: args.quiet === true,
       trace: once(args, 'trace'),
+      stats: someOf(args, 'stats', STATS_GROUPS),
     });
   },
 };

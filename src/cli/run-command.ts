@@ -3,11 +3,14 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import {
+  engineReport,
+  engineText,
   Machine,
   type MachineEnding,
   type RunReport,
   reportOf,
   reportText,
+  watchEngine,
 } from '../machine/index.ts';
 import { type TraceRecord, type TraceSink, textHeader, textLine } from '../trace/index.ts';
 import { setRunUnderWay } from './crash.ts';
@@ -22,7 +25,13 @@ export interface RunOptions extends InputOptions {
   readonly json: boolean;
   readonly quiet: boolean;
   readonly trace: string | undefined;
+  readonly stats: readonly StatsGroup[];
 }
+
+/** What `--stats` shows beside the report. */
+export const STATS_GROUPS = ['engine'] as const;
+
+export type StatsGroup = (typeof STATS_GROUPS)[number];
 
 /** Run, print, and return the exit code. */
 export async function runCommand(options: RunOptions): Promise<number> {
@@ -40,11 +49,16 @@ export async function runCommand(options: RunOptions): Promise<number> {
     symbols: input.symbols,
     ...(trace === null ? {} : { sink: trace }),
   });
+  if (options.stats.includes('engine')) watchEngine(machine, hostClock);
   const ending = await runToEnd(machine, options);
   trace?.close();
   setRunUnderWay(null);
   report(machine, ending ?? INTERRUPTED, options, input);
   return ending?.exitCode ?? EXIT_INTERRUPTED;
+}
+
+function hostClock(): number {
+  return Number(process.hrtime.bigint());
 }
 
 const INTERRUPTED: MachineEnding = {
@@ -99,8 +113,10 @@ function progressText(machine: Machine, elapsedMs: number): string {
 
 function report(machine: Machine, ending: MachineEnding, options: RunOptions, input: Input): void {
   const document = reportOf(machine, ending);
+  const engine = options.stats.includes('engine') ? engineReport(machine) : null;
   if (options.json) {
-    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+    const whole = engine === null ? document : { ...document, stats: { engine } };
+    process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
     return;
   }
   for (const { name, serial } of document.vms) {
@@ -111,6 +127,7 @@ function report(machine: Machine, ending: MachineEnding, options: RunOptions, in
   const lines = [
     '',
     ...reportText(document, paintFor(process.stdout)),
+    ...(engine === null ? [] : engineText(engine)),
     ...nextSteps(options, document, input),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);

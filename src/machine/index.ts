@@ -19,6 +19,7 @@ export {
   isElf,
 } from './elf.ts';
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
+export { type EngineReport, engineReport, engineText, watchEngine } from './engine-report.ts';
 export { type Header, type HeaderProblem, type HeaderSetting, readHeader } from './header.ts';
 export {
   bootRequestOf,

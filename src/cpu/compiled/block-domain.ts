@@ -10,8 +10,9 @@ import type {
   Width,
 } from '../../isa/index.ts';
 import { lastAddressOn } from '../footing.ts';
-import { BlockMemory, toBigInt } from './block-memory.ts';
+import { toBigInt } from './block-memory.ts';
 import { copyOf, Declined } from './block-state.ts';
+import { BlockVectors } from './block-vectors.ts';
 import type { Exit } from './effects.ts';
 import { FlagRecord } from './flag-record.ts';
 import { Op, Type } from './module.ts';
@@ -40,23 +41,28 @@ import {
 
 const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };
 
-export class BlockDomain extends BlockMemory implements Domain<Node, Node> {
+export class BlockDomain extends BlockVectors implements Domain<Node, Node> {
   /**
    * Add an instruction at an offset from the start of the block, before which the block has taken
    * so many cycles and instructions. Throws {@link Declined}, and then leaves the block as it was.
    */
   append(instruction: Instruction, at: Pick<Exit, 'offset' | 'cycles' | 'instructions'>): void {
     const before = this.begin(instruction, at);
+    const { vectors } = this;
     const [first = NO_OPERAND, second = NO_OPERAND, third = NO_OPERAND] = instruction.operands;
     try {
+      if (instruction.row.unit === 'sse') this.needVectors();
       instruction.row.meaning(this, first, second, third);
       this.settleStores();
+      this.settleVectors(true);
       this.continuation = choose(this.repeats, this.addressAt(at.offset), this.continuation);
       before.effects.push(...this.effects);
     } catch (thrown) {
       this.registers = before.registers;
       this.flags = before.flags;
       this.stores = [];
+      this.vectors = vectors;
+      this.settleVectors(false);
       this.continuation = this.addressAt(at.offset);
       throw thrown;
     } finally {
@@ -110,28 +116,6 @@ export class BlockDomain extends BlockMemory implements Domain<Node, Node> {
     const mask = (1n << BigInt(width)) - 1n;
     const kept = and64(this.registers[number], long(~(mask << BigInt(at))));
     this.registers[number] = or64(kept, shl64(cut(width, value), long(BigInt(at))));
-  }
-
-  // XMM registers: not compiled
-
-  xmm(): Node {
-    throw new Declined('XMM');
-  }
-
-  setXmm(): void {
-    throw new Declined('XMM');
-  }
-
-  lanes(): Node {
-    throw new Declined('XMM');
-  }
-
-  float(): Node {
-    throw new Declined('floating point');
-  }
-
-  settleFloats(): void {
-    throw new Declined('floating point');
   }
 
   // Control

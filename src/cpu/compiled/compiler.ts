@@ -7,6 +7,7 @@ import type { Block, CodeCache } from '../code-cache.ts';
 import { codeSizeOn } from '../footing.ts';
 import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
 import { discover } from './discovery.ts';
+import { EngineStatistics } from './engine-statistics.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
 import { LOCALS, Slot } from './locals.ts';
@@ -57,8 +58,7 @@ export function compilableMemory(sizeBytes: number, processorCount: number): Web
 }
 
 export class Compiler {
-  /** Regions made, and blocks whose first instruction was declined, by the reason. */
-  readonly statistics = { regions: 0, instructions: 0, declined: new Map<string, number>() };
+  readonly statistics = new EngineStatistics();
   /** A block is compiled when it is entered so often. */
   threshold = 16;
   /** By how many powers of two the threshold grows for code that changes again and again. */
@@ -95,8 +95,20 @@ export class Compiler {
     return heat >= this.threshold * 2 ** doublings;
   }
 
+  get regionsDropped(): number {
+    return this.codeCache.regionsDropped;
+  }
+
   /** Compile from a place on. */
-  compile(block: Block, { low, high, hpa, footing }: CodePlace): Region {
+  compile(block: Block, place: CodePlace): Region {
+    const { statistics } = this;
+    const begun = statistics.hostClock?.() ?? 0;
+    const region = this.made(block, place);
+    statistics.compilationNs += (statistics.hostClock?.() ?? 0) - begun;
+    return region;
+  }
+
+  private made(block: Block, { low, high, hpa, footing }: CodePlace): Region {
     if (++this.regionCount > this.mostRegions) {
       this.codeCache.clear();
       this.attempts.clear();
@@ -116,16 +128,13 @@ export class Compiler {
         return 'instructions' in built ? built : null;
       },
     });
-    const { statistics } = this;
     let run: RegionFunction | null = null;
-    if (!discovered.blocks.has(entry)) {
-      const reason = discovered.declined ?? 'no code';
-      statistics.declined.set(reason, (statistics.declined.get(reason) ?? 0) + 1);
-    } else {
+    if (!discovered.blocks.has(entry)) this.statistics.declinedEntry(discovered.declined);
+    else {
       const body = emitRegion(discovered, this.layout);
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
-      statistics.regions++;
+      this.statistics.made(discovered);
     }
     const blocks = [...discovered.blocks.values()].map((each) => ({
       start: each.start,
@@ -143,6 +152,7 @@ export class Compiler {
   private instantiate(body: FunctionBody, signature: Signature, imports: object): unknown {
     const signatures = Object.keys(imports).map((name) => ({ name, signature: STATUS_SIGNATURE }));
     const bytes = moduleBytes({ imports: signatures, signature, body, memoryPages: 1 });
+    this.statistics.bytes += bytes.length;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       e: { m: this.storage, ...imports },
     });

@@ -181,7 +181,8 @@ class Discovery {
 /** Why an instruction is never compiled, or null. */
 function reasonAgainst({ instruction }: Prepared, footing: number): string | null {
   const { privilege, intercept, unit, protectedOnly, mnemonic } = instruction.row;
-  const isGuarded = privilege !== undefined || intercept !== undefined || unit !== undefined;
+  const isGuarded =
+    privilege !== undefined || intercept !== undefined || (unit !== undefined && unit !== 'sse');
   return isGuarded || (protectedOnly === true && hasParagraphsOn(footing)) ? mnemonic : null;
 }
 

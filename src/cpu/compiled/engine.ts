@@ -78,10 +78,13 @@ export class CompiledEngine {
       ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
       : null;
     const reason = this.run(block, interpreter, limit - interpreter.clock);
+    const { statistics } = this.compiler;
     if (reason < 0) {
+      if (block.region !== null) statistics.leftToInterpreter(block);
       interpreter.interpret(block, limit);
       return;
     }
+    statistics.left(reason);
     if (before !== null) this.repeat(interpreter, before);
     else {
       interpreter.clock += this.cycles;
@@ -89,7 +92,9 @@ export class CompiledEngine {
     }
     interpreter.compiledInstructions += this.instructions;
     if (reason === Left.CHAIN || interpreter.clock >= limit) return;
-    interpreter.interpret(interpreter.enterBlock(), limit);
+    const next = interpreter.enterBlock();
+    if (reason === Left.INTERPRET) statistics.leftToInterpreter(next);
+    interpreter.interpret(next, limit);
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */

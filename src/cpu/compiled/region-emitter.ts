@@ -438,7 +438,7 @@ class RegionEmitter {
       case 'storeState':
         body.get(Parameter.STATE);
         expressions.push(effect.value);
-        body.memory(Op.i32Store, effect.offset);
+        body.memory(effect.value.type === Type.I64 ? Op.i64Store : Op.i32Store, effect.offset);
         break;
     }
   }
