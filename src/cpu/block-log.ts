@@ -110,6 +110,35 @@ export class BlockLog {
     return path;
   }
 
+  /**
+   * The last so many instructions, each of which was entered as a block by itself, have been
+   * executed again some more times; the first of them has just been entered again. Of the log only
+   * the end is written: what reports show.
+   * @param completed instructions completed before that
+   */
+  repeat(instructions: number, times: number, completed: number): void {
+    const { words } = this;
+    const pattern = Math.min(instructions, LOG_ENTRIES - 1);
+    const addresses = Array.from({ length: pattern }, (_, i) => {
+      const slot = (words[NEXT] + LOG_ENTRIES - 1 - pattern + i) % LOG_ENTRIES;
+      const at = ENTRIES + LOG_STRIDE * slot;
+      return [words[at], words[at + 1], words[at + KIND]];
+    });
+    const shown = Math.min(times, Math.ceil(LOG_ENTRIES / pattern));
+    const skipped = instructions - pattern;
+    for (let time = times - shown; time < times; time++) {
+      for (let i = 0; i < pattern; i++) {
+        const at = ENTRIES + LOG_STRIDE * words[NEXT];
+        const [low, high, kind] = addresses[i];
+        words[at] = low;
+        words[at + 1] = high;
+        words[at + COMPLETED] = (completed + time * instructions + skipped + i) | 0;
+        words[at + KIND] = kind;
+        words[NEXT] = (words[NEXT] + 1) % LOG_ENTRIES;
+      }
+    }
+  }
+
   private get last(): number {
     return ENTRIES + LOG_STRIDE * ((this.words[NEXT] + LOG_ENTRIES - 1) % LOG_ENTRIES);
   }
