@@ -1,7 +1,6 @@
-// Where a machine's virtual time goes: looked at in fixed steps of it, so that the same scenario has
-// the same profile on every host and by every engine. What each vCPU's thread did in a step (guest,
-// host, waiting, blocked) is exact; its guest time is given to the block at which RIP stands then.
-
+// Where a machine's virtual time goes: looked at in fixed steps of it, so that the same scenario
+// has the same profile on every host and by every engine. What each thread of a vCPU did in a step
+// (guest, host, waiting, blocked) is exact; its guest time is given to the block at RIP.
 import Long from 'long';
 import { codeSizeOf } from '../cpu/index.ts';
 import { type CodeSize, decode, MAX_INSTRUCTION_BYTES } from '../isa/index.ts';

@@ -1,5 +1,5 @@
-// Profiles of virtual time: exact in sum, the same by every engine, and pointing at what is hot; and
-// their form as flame graphs, against the schema that speedscope publishes.
+// Profiles of virtual time: exact in sum, the same by every engine, and pointing at what is hot;
+// and their form as flame graphs, against the schema that speedscope publishes.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
