@@ -18,6 +18,8 @@ export interface Peer {
   readonly name: string;
   /** In tables. */
   readonly title: string;
+  /** Measured only when it is named. */
+  readonly isOptional?: boolean;
   /** Its version, or why it cannot run here. */
   readonly presence: () => Presence;
   readonly canRun: (workload: Workload, size: Size) => boolean;
