@@ -1,27 +1,36 @@
-; Arithmetic in registers: xorshift64, 12 instructions a round, ROUNDS rounds, then the exit port.
+; Arithmetic in registers: xorshift (Marsaglia, "Xorshift RNGs") of the register's size and the sum of
+; what it gives; 12 instructions a round.
 
-bits 64
-org 0x100000
+%include "program.inc"
 
-%ifdef MULTIBOOT
-%include "multiboot.inc"
+%if SIZE = 64
+%define SEED    0x9e3779b97f4a7c15
+%define LEFT    13
+%define RIGHT   7
+%define AGAIN   17
+%else
+%define SEED    0x9e3779b9
+%define LEFT    13
+%define RIGHT   17
+%define AGAIN   5
 %endif
 
-start:
+main:
     mov ecx, ROUNDS
-    mov rbx, 0x9e3779b97f4a7c15
+    mov xbx, SEED
     xor edx, edx
 round:
-    mov rax, rbx
-    shl rax, 13
-    xor rbx, rax
-    mov rax, rbx
-    shr rax, 7
-    xor rbx, rax
-    mov rax, rbx
-    shl rax, 17
-    xor rbx, rax
-    add rdx, rbx
+    mov xax, xbx
+    shl xax, LEFT
+    xor xbx, xax
+    mov xax, xbx
+    shr xax, RIGHT
+    xor xbx, xax
+    mov xax, xbx
+    shl xax, AGAIN
+    xor xbx, xax
+    add xdx, xbx
     dec ecx
     jnz round
-    out 0xf4, al
+    mov eax, edx
+    finish

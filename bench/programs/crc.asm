@@ -1,28 +1,23 @@
 ; CRC-32 of 4 KiB by a table of 256 entries.
 
-bits 64
-org 0x100000
+%include "program.inc"
 
-%ifdef MULTIBOOT
-%include "multiboot.inc"
-%endif
+TABLE   equ SCRATCH
+BYTES   equ SCRATCH + 0x1000
 
-TABLE   equ 0x200000
-DATA    equ 0x201000
-
-start:
+main:
     xor ecx, ecx
 table:
     mov eax, ecx
     mov edx, 8
-bits8:
+.bit:
     shr eax, 1
-    jnc clear
+    jnc .clear
     xor eax, 0xedb88320
-clear:
+.clear:
     dec edx
-    jnz bits8
-    mov [TABLE + rcx * 4], eax
+    jnz .bit
+    mov [TABLE + xcx * 4], eax
     inc ecx
     cmp ecx, 256
     jb table
@@ -30,24 +25,24 @@ clear:
 fill:
     imul eax, ecx, 0x9e3779b1
     shr eax, 24
-    mov [DATA + rcx], al
+    mov [BYTES + xcx], al
     inc ecx
     cmp ecx, 4096
     jb fill
     mov ebx, ROUNDS
 round:
     mov eax, -1
-    mov esi, DATA
+    mov esi, BYTES
     mov ecx, 4096
-next:
-    movzx edx, byte [rsi]
+.next:
+    movzx edx, byte [xsi]
     xor dl, al
     shr eax, 8
-    xor eax, [TABLE + rdx * 4]
-    inc rsi
+    xor eax, [TABLE + xdx * 4]
+    inc xsi
     dec ecx
-    jnz next
+    jnz .next
     not eax
     dec ebx
     jnz round
-    out 0xf4, al
+    finish

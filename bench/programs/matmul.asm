@@ -1,56 +1,57 @@
-; Product of two matrices of 64 by 64 words.
+; The product of two matrices of 64 by 64 words, and the sum of its diagonal.
 
-bits 64
-org 0x100000
+%include "program.inc"
 
-%ifdef MULTIBOOT
-%include "multiboot.inc"
-%endif
-
-A       equ 0x200000
-B       equ 0x204000
-C       equ 0x208000
 N       equ 64
+A       equ SCRATCH
+B       equ A + N * N * 4
+C       equ B + N * N * 4
 
-start:
+main:
     xor ecx, ecx
 fill:
     imul eax, ecx, 0x9e3779b1
-    mov [A + rcx * 4], eax
+    mov [A + xcx * 4], eax
     not eax
-    mov [B + rcx * 4], eax
+    mov [B + xcx * 4], eax
     inc ecx
     cmp ecx, N * N
     jb fill
-    mov ebx, ROUNDS
+    mov ebp, ROUNDS
 round:
-    xor r8d, r8d
+    xor ebx, ebx                ; the row's offset in words
 row:
-    xor r9d, r9d
+    xor edx, edx                ; the column
 column:
-    mov esi, r8d
-    shl esi, 8
-    lea edi, [r9 * 4]
+    lea esi, [A + xbx * 4]
+    lea edi, [B + xdx * 4]
     xor eax, eax
     mov ecx, N
-term:
-    mov edx, [A + rsi]
-    imul edx, [B + rdi]
+    push xdx
+.term:
+    mov edx, [xsi]
+    imul edx, [xdi]
     add eax, edx
-    add esi, 4
-    add edi, N * 4
+    add xsi, 4
+    add xdi, N * 4
     dec ecx
-    jnz term
-    mov edx, r8d
-    shl edx, 6
-    add edx, r9d
-    mov [C + rdx * 4], eax
-    inc r9d
-    cmp r9d, N
+    jnz .term
+    pop xdx
+    lea ecx, [xbx + xdx]
+    mov [C + xcx * 4], eax
+    inc edx
+    cmp edx, N
     jb column
-    inc r8d
-    cmp r8d, N
+    add ebx, N
+    cmp ebx, N * N
     jb row
-    dec ebx
+    dec ebp
     jnz round
-    out 0xf4, al
+    xor eax, eax
+    xor ecx, ecx
+trace:
+    add eax, [C + xcx * 4]
+    add ecx, N + 1
+    cmp ecx, N * N
+    jb trace
+    finish

@@ -1,22 +1,28 @@
-; Loads and stores: copies 4 KiB eight bytes at a time and adds them up, 7 instructions a round.
+; Loads and stores: fills 4 KiB, then copies them word by word round and round, and adds them up; 7
+; instructions a round.
 
-bits 64
-org 0x100000
+%include "program.inc"
 
-%ifdef MULTIBOOT
-%include "multiboot.inc"
-%endif
+COPY    equ SCRATCH + 0x1000
 
-start:
+main:
+    xor ecx, ecx
+fill:
+    imul eax, ecx, 0x9e3779b1
+    mov [SCRATCH + xcx * 4], eax
+    inc ecx
+    cmp ecx, 1024
+    jb fill
     mov ecx, ROUNDS
-    mov esi, 0x200000
     xor edx, edx
+    xor ebx, ebx
 round:
-    mov rax, [rsi + rdx]
-    add rbx, rax
-    mov [rsi + rdx + 0x1000], rax
-    add edx, 8
-    and edx, 0xff8
+    mov xax, [SCRATCH + xdx]
+    add xbx, xax
+    mov [COPY + xdx], xax
+    add edx, WORD_BYTES
+    and edx, 0xfff
     dec ecx
     jnz round
-    out 0xf4, al
+    mov eax, ebx
+    finish

@@ -1,43 +1,45 @@
-; The sieve of Eratosthenes up to 64 Ki.
+; The sieve of Eratosthenes up to 65,536, and the number of primes.
 
-bits 64
-org 0x100000
+%include "program.inc"
 
-%ifdef MULTIBOOT
-%include "multiboot.inc"
-%endif
-
-SIEVE   equ 0x200000
 LIMIT   equ 0x10000
 
-start:
-    mov ebx, ROUNDS
+main:
+    mov ebp, ROUNDS
 round:
-    mov edi, SIEVE
-    mov rax, 0x0101010101010101
-    mov ecx, LIMIT / 8
-fill:
-    mov [rdi], rax
-    add rdi, 8
+    mov edi, SCRATCH
+    mov eax, 0x01010101
+    mov ecx, LIMIT / 4
+.fill:
+    mov [xdi], eax
+    add xdi, 4
     dec ecx
-    jnz fill
+    jnz .fill
     mov ecx, 2
-candidate:
-    cmp byte [SIEVE + rcx], 0
-    je composite
+.candidate:
+    cmp byte [SCRATCH + xcx], 0
+    je .composite
     mov edx, ecx
     imul edx, ecx
-    jmp check
-strike:
-    mov byte [SIEVE + rdx], 0
+    jmp .check
+.strike:
+    mov byte [SCRATCH + xdx], 0
     add edx, ecx
-check:
+.check:
     cmp edx, LIMIT
-    jb strike
-composite:
+    jb .strike
+.composite:
     inc ecx
     cmp ecx, 256
-    jb candidate
-    dec ebx
+    jb .candidate
+    dec ebp
     jnz round
-    out 0xf4, al
+    xor eax, eax
+    mov ecx, 2
+count:
+    movzx edx, byte [SCRATCH + xcx]
+    add eax, edx
+    inc ecx
+    cmp ecx, LIMIT
+    jb count
+    finish

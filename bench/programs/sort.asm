@@ -1,43 +1,45 @@
-; Insertion sort of 256 pseudo-random words.
+; Insertion sort of 256 pseudo-random words, and a hash of the result.
 
-bits 64
-org 0x100000
+%include "program.inc"
 
-%ifdef MULTIBOOT
-%include "multiboot.inc"
-%endif
-
-DATA    equ 0x200000
 COUNT   equ 256
 
-start:
-    mov ebx, ROUNDS
+main:
+    mov ebp, ROUNDS
 round:
     mov eax, 12345
     xor ecx, ecx
-fill:
+.fill:
     imul eax, eax, 1103515245
     add eax, 12345
-    mov [DATA + rcx * 4], eax
+    mov [SCRATCH + xcx * 4], eax
     inc ecx
     cmp ecx, COUNT
-    jb fill
+    jb .fill
     mov ecx, 1
-outer:
-    mov eax, [DATA + rcx * 4]
+.outer:
+    mov eax, [SCRATCH + xcx * 4]
     mov edx, ecx
-inner:
-    mov esi, [DATA + rdx * 4 - 4]
+.inner:
+    mov esi, [SCRATCH + xdx * 4 - 4]
     cmp esi, eax
-    jbe place
-    mov [DATA + rdx * 4], esi
+    jbe .place
+    mov [SCRATCH + xdx * 4], esi
     dec edx
-    jnz inner
-place:
-    mov [DATA + rdx * 4], eax
+    jnz .inner
+.place:
+    mov [SCRATCH + xdx * 4], eax
     inc ecx
     cmp ecx, COUNT
-    jb outer
-    dec ebx
+    jb .outer
+    dec ebp
     jnz round
-    out 0xf4, al
+    xor eax, eax
+    xor ecx, ecx
+hash:
+    imul eax, eax, 31
+    add eax, [SCRATCH + xcx * 4]
+    inc ecx
+    cmp ecx, COUNT
+    jb hash
+    finish

@@ -4,6 +4,7 @@ import Long from 'long';
 import type { Syntax } from '../asm/index.ts';
 import { CODE_SIZES, type CodeSize } from '../isa/index.ts';
 import { type GivenSetting, SETTINGS } from '../machine/index.ts';
+import { nearest } from '../sim/index.ts';
 import type { Flags } from './command-line.ts';
 import { Failure } from './failure.ts';
 import type { AssemblyOptions } from './program.ts';
@@ -26,6 +27,23 @@ export function count(args: Arguments, name: string, fallback: number): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= 0) return value;
   throw new Failure(`--${name}: expected a whole number such as 64 or 0x40, not '${text}'`);
+}
+
+/** A list of known words, separated by commas; none if the flag is not given. */
+export function someOf<T extends string>(
+  args: Arguments,
+  name: string,
+  known: readonly T[],
+): readonly T[] {
+  const words = once(args, name)?.split(',') ?? [];
+  return words.map((word) => {
+    const found = known.find((candidate) => candidate === word);
+    if (found !== undefined) return found;
+    const meant = nearest(word, known);
+    const hint =
+      meant === null ? `expected one of ${known.join(', ')}` : `did you mean '${meant}'?`;
+    throw new Failure(`--${name}: unknown '${word}'; ${hint}`);
+  });
 }
 
 /** An address of up to 64 bits, decimal or with 0x. */

@@ -18,6 +18,7 @@ import {
   JSON_FLAGS,
   once,
   SETTING_FLAGS,
+  someOf,
 } from './arguments.ts';
 import { asmCommand } from './asm-command.ts';
 import { checkCommand, checkFlags, type Flags, spellOut, usageMessage } from './command-line.ts';
@@ -27,7 +28,7 @@ import { EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
-import { runCommand } from './run-command.ts';
+import { runCommand, STATS_GROUPS } from './run-command.ts';
 import { traceCommand } from './trace-command.ts';
 import { TRACE_FORMATS } from './trace-file.ts';
 import { VERSION } from './version.ts';
@@ -66,6 +67,7 @@ const run: Command = {
       type: 'string',
       describe: `format of the trace: ${TRACE_FORMATS.join(', ')} (default: by its name)`,
     },
+    stats: { type: 'string', describe: `show more, a list of: ${STATS_GROUPS.join(', ')}` },
     quiet: { alias: 'q', type: 'boolean', describe: 'print only what the guest prints' },
   },
   examples: [
@@ -85,6 +87,7 @@ const run: Command = {
       quiet: args.quiet === true,
       trace: once(args, 'trace'),
       traceFormat: once(args, 'trace-format'),
+      stats: someOf(args, 'stats', STATS_GROUPS),
     });
   },
 };

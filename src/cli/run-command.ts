@@ -2,11 +2,15 @@
 
 import { setImmediate } from 'node:timers/promises';
 import {
+  counterLines,
+  engineReport,
+  engineText,
   Machine,
   type MachineEnding,
   type RunReport,
   reportOf,
   reportText,
+  watchEngine,
 } from '../machine/index.ts';
 import { setRunUnderWay } from './crash.ts';
 import { EXIT_INTERRUPTED, Failure } from './failure.ts';
@@ -23,7 +27,13 @@ export interface RunOptions extends InputOptions {
   /** File to write a trace to, and its format if the name does not tell. */
   readonly trace: string | undefined;
   readonly traceFormat: string | undefined;
+  readonly stats: readonly StatsGroup[];
 }
+
+/** What `--stats` shows beside the report. */
+export const STATS_GROUPS = ['engine', 'kvm'] as const;
+
+export type StatsGroup = (typeof STATS_GROUPS)[number];
 
 /** Run, print, and return the exit code. */
 export async function runCommand(options: RunOptions): Promise<number> {
@@ -40,8 +50,8 @@ export async function runCommand(options: RunOptions): Promise<number> {
     symbols: input.symbols,
     ...(trace === null ? {} : { sink: trace }),
   });
-  const ending = await runToEnd(machine, options);
-  trace?.close();
+  if (options.stats.includes('engine')) watchEngine(machine, hostClock);
+  const ending = await runToEnd(machine, options).finally(() => trace?.close());
   setRunUnderWay(null);
   report(machine, ending ?? INTERRUPTED, options, input);
   return ending?.exitCode ?? EXIT_INTERRUPTED;
@@ -55,6 +65,10 @@ function traceOf(options: RunOptions, input: Input): TraceFile | null {
   }
   const format = traceFormat(given, 'trace-format', trace);
   return createTraceFile(trace, format, input.scenario.host.pcpus);
+}
+
+function hostClock(): number {
+  return Number(process.hrtime.bigint());
 }
 
 const INTERRUPTED: MachineEnding = {
@@ -109,8 +123,10 @@ function progressText(machine: Machine, elapsedMs: number): string {
 
 function report(machine: Machine, ending: MachineEnding, options: RunOptions, input: Input): void {
   const document = reportOf(machine, ending);
+  const engine = options.stats.includes('engine') ? engineReport(machine) : null;
   if (options.json) {
-    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+    const whole = engine === null ? document : { ...document, stats: { engine } };
+    process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
     return;
   }
   for (const { name, serial } of document.vms) {
@@ -121,6 +137,8 @@ function report(machine: Machine, ending: MachineEnding, options: RunOptions, in
   const lines = [
     '',
     ...reportText(document, paintFor(process.stdout)),
+    ...(engine === null ? [] : engineText(engine)),
+    ...(options.stats.includes('kvm') ? counterLines(document) : []),
     ...nextSteps(options, document, input),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { nearest } from '../sim/index.ts';
 import {
+  counterTable,
   EventCounts,
   KvmStat,
   reportHeader,
@@ -111,8 +112,7 @@ function stat(options: TraceOptions): number {
 function countTracepoints(file: string): number {
   const counts = new EventCounts();
   goThrough(file, counts);
-  const lines = counts.result().map(([name, count]) => `${name.padEnd(42)}${count}\n`);
-  process.stdout.write(lines.join(''));
+  process.stdout.write(`${counterTable(counts.result()).join('\n')}\n`);
   return 0;
 }
 

@@ -77,7 +77,7 @@ function ordered(file: TraceFile): TraceFile {
 class OutputFile {
   private readonly path: string;
   private readonly file: number;
-  private waiting: (string | Uint8Array)[] = [];
+  private readonly waiting = Buffer.alloc(BYTES_PER_WRITE);
   private waitingLength = 0;
 
   constructor(path: string) {
@@ -89,11 +89,18 @@ class OutputFile {
     return fstatSync(this.file).isFile();
   }
 
-  /** The bytes are the file's from now on. */
-  write(data: string | Uint8Array): void {
-    this.waiting.push(data);
-    this.waitingLength += data.length;
-    if (this.waitingLength >= BYTES_PER_WRITE) this.flush();
+  write(data: Uint8Array): void {
+    this.makeRoom(data.length);
+    if (data.length > BYTES_PER_WRITE) this.writeAll(data);
+    else this.waiting.set(data, this.waitingLength);
+    this.waitingLength += data.length > BYTES_PER_WRITE ? 0 : data.length;
+  }
+
+  writeLine(text: string): void {
+    // UTF-8 takes no more than three bytes for a unit of UTF-16.
+    this.makeRoom(3 * text.length + 1);
+    this.waitingLength += this.waiting.write(text, this.waitingLength);
+    this.waiting[this.waitingLength++] = 0x0a;
   }
 
   /** Over what is there already. */
@@ -112,14 +119,18 @@ class OutputFile {
     closeSync(this.file);
   }
 
+  private makeRoom(lengthBytes: number): void {
+    if (this.waitingLength + lengthBytes > BYTES_PER_WRITE) this.flush();
+  }
+
   private flush(): void {
-    const pieces = this.waiting.map((piece) => Buffer.from(piece));
-    this.waiting = [];
+    this.writeAll(this.waiting.subarray(0, this.waitingLength));
     this.waitingLength = 0;
-    if (pieces.length === 0) return;
-    const all = Buffer.concat(pieces);
+  }
+
+  private writeAll(bytes: Uint8Array): void {
     this.attempt(() => {
-      for (let at = 0; at < all.length; ) at += writeSync(this.file, all, at);
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.file, bytes, at);
     });
   }
 
@@ -146,11 +157,11 @@ class TextFile implements TraceFile {
     this.pcpuCount = pcpuCount;
     const header = textHeader(0, pcpuCount);
     this.headerLength = header.length;
-    this.output.write(header);
+    this.output.write(Buffer.from(header));
   }
 
   record(record: TraceRecord): void {
-    this.output.write(`${textLine(record)}\n`);
+    this.output.writeLine(textLine(record));
     this.entries++;
   }
 
@@ -208,7 +219,7 @@ class DatFile implements TraceFile {
     this.writer = new DatWriter(pcpuCount, (pcpu, page) => {
       this.pcpus.push(pcpu);
       this.pageBytes = page.length;
-      this.pages.write(page.slice());
+      this.pages.write(page);
     });
   }
 
@@ -217,13 +228,16 @@ class DatFile implements TraceFile {
   }
 
   close(): void {
-    this.writer.flush();
-    this.output.write(this.writer.head());
-    const most = this.pcpus.reduce((highest, pcpu) => Math.max(highest, pcpu), 0);
-    for (let wanted = 0; wanted <= most; wanted++) this.copyPages(wanted);
-    this.pages.close();
-    this.output.close();
-    rmSync(this.temporary, { recursive: true, force: true });
+    try {
+      this.writer.flush();
+      this.output.write(this.writer.head());
+      const most = this.pcpus.reduce((highest, pcpu) => Math.max(highest, pcpu), 0);
+      for (let wanted = 0; wanted <= most; wanted++) this.copyPages(wanted);
+      this.pages.close();
+      this.output.close();
+    } finally {
+      rmSync(this.temporary, { recursive: true, force: true });
+    }
   }
 
   private copyPages(wanted: number): void {

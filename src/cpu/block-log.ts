@@ -30,8 +30,14 @@ const PARTIAL_SHIFT = 2;
 const PATH_BITS = 6n;
 const PATH_MASK = (1n << PATH_BITS) - 1n;
 
-/** What is known of compiled code: its blocks, as paths number them from 1. */
-export type LoggedCode = readonly { readonly start: bigint; readonly instructions: number }[];
+/** What is known of compiled code. */
+export interface LoggedCode {
+  readonly codeSize: CodeSize;
+  /** The lower half of RIP at its entry. */
+  readonly low: number;
+  /** Its blocks, as paths number them from 1, by RIP. */
+  readonly blocks: readonly { readonly start: bigint; readonly instructions: number }[];
+}
 
 const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
 
@@ -52,6 +58,8 @@ export class BlockLog {
   private readonly words: Int32Array;
   /** By entry, for those of compiled code. */
   private readonly codes: LoggedCode[] = [];
+  /** And what has to be added to RIP there for a linear address: outside 64-bit mode. */
+  private readonly bases: number[] = [];
 
   constructor(state: ProcessorState) {
     this.words = state.words;
@@ -94,6 +102,7 @@ export class BlockLog {
   ranCompiled(code: LoggedCode, pathLow: number, pathHigh: number, partial: number): void {
     const { words } = this;
     const at = this.last;
+    this.bases[at] = (words[at] - code.low) | 0;
     words[at] = pathLow;
     words[at + 1] = pathHigh;
     words[at + KIND] = COMPILED | ((partial + 1) << PARTIAL_SHIFT);
@@ -129,17 +138,20 @@ export class BlockLog {
   private compiledBlocks(at: number): LoggedBlock[] {
     const { words } = this;
     const blocks: LoggedBlock[] = [];
+    const { codeSize, blocks: all } = this.codes[at];
     let partial = (words[at + KIND] >> PARTIAL_SHIFT) - 1;
     let path = (BigInt(words[at + 1] >>> 0) << 32n) | BigInt(words[at] >>> 0);
     for (; path !== 0n; path >>= PATH_BITS) {
-      const block = this.codes[at][Number(path & PATH_MASK) - 1];
+      const block = all[Number(path & PATH_MASK) - 1];
       // The upper end of a long path is cut off.
       if (block === undefined) break;
-      const address = Long.fromString(BigInt.asIntN(64, block.start).toString());
+      const rip = Long.fromString(BigInt.asIntN(64, block.start).toString());
+      const isWide = codeSize === 64;
+      const address = isWide ? rip : Long.fromBits((rip.low + this.bases[at]) | 0, 0);
       blocks.unshift({
         address,
         completed: partial < 0 ? block.instructions : partial,
-        codeSize: 64,
+        codeSize,
         cutShort: false,
       });
       partial = -1;

@@ -55,9 +55,15 @@ export function newBlock(instructions: readonly Prepared[], lengthBytes: number)
   return { instructions, lengthBytes, valid: true, dependents: [], heat: 0, region: null };
 }
 
-function invalidate(block: Block): void {
+/** Returns how many regions went with it. */
+function invalidate(block: Block): number {
   block.valid = false;
-  for (const dependent of block.dependents) dependent.valid = false;
+  let gone = 0;
+  for (const dependent of block.dependents) {
+    if (dependent.valid && dependent.run !== null) gone++;
+    dependent.valid = false;
+  }
+  return gone;
 }
 
 /** Stands in for operands that an instruction does not have. */
@@ -76,6 +82,8 @@ interface CodePage {
 }
 
 export class CodeCache {
+  /** Regions whose code has changed, or that were dropped to make room. */
+  regionsDropped = 0;
   private readonly memory: PhysicalMemory;
   private readonly costs: InstructionCosts;
   /** By code size, and in it by page number. */
@@ -124,7 +132,8 @@ export class CodeCache {
     for (const codeSize of CODE_SIZES) {
       const pages = this.pages[codeSize];
       for (const page of pages) {
-        for (const block of page?.blocks ?? []) if (block !== undefined) invalidate(block);
+        for (const block of page?.blocks ?? [])
+          if (block !== undefined) this.regionsDropped += invalidate(block);
       }
       pages.length = 0;
     }
@@ -176,7 +185,7 @@ export class CodeCache {
       const dropped = page?.byLine[(hpa & (PAGE_SIZE - 1)) / LINE_BYTES];
       if (page === undefined || dropped === undefined) continue;
       for (const block of dropped) {
-        invalidate(block);
+        this.regionsDropped += invalidate(block);
         page.blocks[page.blocks.indexOf(block)] = undefined;
       }
       dropped.clear();

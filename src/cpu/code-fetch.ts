@@ -21,7 +21,7 @@ import { Access, DEVICE } from './virtualization.ts';
 const UNLIMITED = 2 ** 32;
 
 export class CodeFetch {
-  /** Where the 64-bit code that was fetched last lies. */
+  /** Where the code that was fetched last lies. */
   hpa = 0;
   private readonly memory: PhysicalMemory;
   private readonly words: Int32Array;
@@ -66,6 +66,7 @@ export class CodeFetch {
     if (available === 0) throw new GuestFault(Vector.GP, 0);
     const low = segmentation.unchecked(Segment.CS, rip);
     const hpa = this.mmu.locate(low, 0, 1, Access.EXECUTE, false);
+    this.hpa = hpa;
     if (hpa >= 0) {
       const cached = this.codeCache.at(hpa, codeSize);
       if (cached !== undefined && cached.lengthBytes <= available) return cached;

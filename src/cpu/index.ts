@@ -23,6 +23,7 @@ export { CodeCache, type InstructionCosts } from './code-cache.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { Compiler, compilableMemory } from './compiled/compiler.ts';
 export { ENGINES, type Engine } from './compiled/engine.ts';
+export type { EngineStatistics } from './compiled/engine-statistics.ts';
 export {
   type ControlContext,
   CR4_ALLOWED,
@@ -87,6 +88,7 @@ export { EMPTY_PLATFORM, unvirtualized } from './unvirtualized.ts';
 export {
   Access,
   type AccessKind,
+  type BoundaryOutcome,
   DEVICE,
   type Platform,
   type TranslationPurpose,

@@ -20,6 +20,7 @@ import {
   OwnerStop,
   Vector,
 } from './exceptions.ts';
+import { footingOf, NO_FOOTING } from './footing.ts';
 import { checkUnit } from './fpu.ts';
 import { Mmu } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
@@ -64,6 +65,8 @@ export class Processor {
   platform: Platform;
   /** Cycles of virtual time; the caller sets it before {@link run}. */
   clock = 0;
+  /** The clock where the instruction began that is being executed, or was last. */
+  begun = 0;
   /** Instructions completed; a repeated string instruction counts once. */
   instructions = 0;
   /** Of these, what compiled code has completed; not state. */
@@ -75,7 +78,11 @@ export class Processor {
   /** What is in effect; kept by {@link updateMode}. */
   mode: Mode = 'real';
   codeSize: CodeSize = 16;
+  /** What compiled code may take for granted; kept by {@link updateFooting}. */
+  footing = NO_FOOTING;
   private attention = true;
+  /** The owner has taken over at the instruction at RIP. */
+  isTakenOver = false;
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
@@ -183,6 +190,12 @@ export class Processor {
     this.blockLog.codeSize = this.codeSize;
     this.evaluator.setMode(this.mode, stackWidthOf(this.state));
     this.mmu.updatePrivilege();
+    this.updateFooting();
+  }
+
+  /** To be called when any segment register was loaded. */
+  updateFooting(): void {
+    this.footing = footingOf(this.state, this.mode, this.codeSize);
   }
 
   /**
@@ -201,7 +214,8 @@ export class Processor {
 
   /** Execute exactly one instruction, without looking for events first. */
   step(): ProcessorStop | null {
-    return this.attempt(() => this.executeUnderBlocking());
+    const stop = this.attempt(() => this.executeUnderBlocking());
+    return stop ?? (this.isTakenOver ? this.handOver() : null);
   }
 
   /** As {@link step}, in other surroundings for just this instruction; its cycles do not count. */
@@ -255,9 +269,16 @@ export class Processor {
     const { words } = this.state;
     this.stepping = false;
     while (this.clock < limit) {
+      this.begun = this.clock;
       if (this.attention) {
+        if (this.isTakenOver) return this.handOver();
         this.attention = false;
-        if (this.virtualization.boundary()) this.clock += this.costs.classes.interrupt;
+        const outcome = this.virtualization.boundary();
+        if (outcome === 'stop') {
+          this.attention = true;
+          return OWNER;
+        }
+        if (outcome === 'delivered') this.clock += this.costs.classes.interrupt;
         if (words[Word.ACTIVITY] !== Activity.ACTIVE) return INACTIVE;
         if (this.needsCare) {
           this.executeCarefully();
@@ -267,7 +288,7 @@ export class Processor {
       this.executeBlock(limit);
       if (this.stepping) this.endStep();
     }
-    return LIMIT;
+    return this.isTakenOver ? this.handOver() : LIMIT;
   }
 
   /** True while an instruction must be followed by a look at what it did to event blocking. */
@@ -288,7 +309,7 @@ export class Processor {
     this.stepping = (words[Word.RFLAGS] & Rflags.TF) !== 0;
     if (this.breakpoints.armed) this.breakAtInstruction();
     this.executeUnderBlocking();
-    this.endStep();
+    if (!this.isTakenOver) this.endStep();
   }
 
   /** The fault of an instruction breakpoint, which RF holds off, and MOV SS before it. */
@@ -333,6 +354,7 @@ export class Processor {
     const { words } = this.state;
     this.newBlocking = 0;
     this.executeOne();
+    if (this.isTakenOver) return;
     words[Word.INTERRUPTIBILITY] = (words[Word.INTERRUPTIBILITY] & ~SHADOWS) | this.newBlocking;
   }
 
@@ -370,18 +392,19 @@ export class Processor {
 
   private executeBlock(limit: number): void {
     const block = this.enterBlock();
-    const isCompiled = this.engine !== 'interpreter' && this.codeSize === 64;
+    const isCompiled = this.engine !== 'interpreter' && this.footing !== NO_FOOTING;
     if (isCompiled && this.compiled !== null) this.compiled.execute(this, block, limit);
     else this.interpret(block, limit);
   }
 
-  /** Where the 64-bit code of the last block lies. */
+  /** Where the code of the last block lies. */
   get codeHpa(): number {
     return this.fetch.hpa;
   }
 
   /** The block at RIP, which goes into the log. */
   enterBlock(): Block {
+    this.begun = this.clock;
     this.blockLog.enter(this.instructions);
     return this.fetch.block(this.codeSize);
   }
@@ -398,12 +421,29 @@ export class Processor {
 
   private execute(prepared: Prepared): void {
     const { evaluator } = this;
+    this.begun = this.clock;
     evaluator.begin(prepared.instruction, prepared.lengthBytes);
-    if (prepared.guarded) this.guard(prepared.instruction);
+    if (prepared.guarded && this.guard(prepared.instruction)) {
+      this.takeOver();
+      return;
+    }
     prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
     evaluator.commit();
     this.clock += prepared.cycles;
     if (!evaluator.unfinished) this.instructions++;
+  }
+
+  /** The owner wants what the instruction asks for: nothing of it has happened. */
+  private takeOver(): void {
+    this.evaluator.abandon();
+    this.blockLog.cutShort();
+    this.isTakenOver = true;
+    this.attention = true;
+  }
+
+  private handOver(): ProcessorStop {
+    this.isTakenOver = false;
+    return OWNER;
   }
 
   /** The debug trap that is pending, if there is one. SDM 3, "Debug Exceptions". */
@@ -429,18 +469,19 @@ export class Processor {
 
   /**
    * Privilege first, then the owner's wishes. SDM 3, "Relative Priority of Faults and VM Exits".
+   * True if the owner takes over.
    */
-  private guard(instruction: Instruction): void {
+  private guard(instruction: Instruction): boolean {
     const { privilege, intercept, protectedOnly, unit } = instruction.row;
     if (unit !== undefined) checkUnit(this.state, unit);
     if (protectedOnly === true && hasParagraphs(this.mode)) throw new GuestFault(Vector.UD);
     if (privilege !== undefined) {
-      if (intercept !== undefined) this.virtualization.beforePrivilege(instruction);
+      if (intercept !== undefined && this.virtualization.beforePrivilege(instruction)) return true;
       if (!isPrivileged(this, instruction)) {
         throw privilege === 'hidden' ? new GuestFault(Vector.UD) : new GuestFault(Vector.GP, 0);
       }
     }
-    if (intercept !== undefined) this.virtualization.intercept(instruction);
+    return intercept !== undefined && this.virtualization.intercept(instruction);
   }
 
   /** Deal with what cut an instruction short; null to go on. */

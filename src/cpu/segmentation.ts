@@ -87,8 +87,8 @@ export class Segmentation {
 
 const CODE = SEGMENT_WORDS[Segment.CS];
 
-/** Code may be read if its type says so, and never written. */
-function allows(rights: number, access: AccessKind): boolean {
+/** Outside real mode: code may be read if its type says so, and never written. */
+export function allows(rights: number, access: AccessKind): boolean {
   if ((rights & Rights.UNUSABLE) !== 0) return false;
   const isCode = (rights & SegmentType.CODE) !== 0;
   if (access === Access.WRITE) return !isCode && (rights & SegmentType.WRITABLE) !== 0;

@@ -43,6 +43,7 @@ function fill(processor: Processor, number: number, contents: Contents): void {
   words[register.limit] = contents.limit;
   words[register.rights] = contents.rights;
   if (number === Segment.CS || number === Segment.SS) processor.updateMode();
+  else processor.updateFooting();
 }
 
 /** Make a register unusable, as loading a null selector does. */

@@ -283,6 +283,12 @@ export class ProcessorState {
     this.words[word + 1] = value.high;
   }
 
+  /** Set a general register to 32 bits, zero-extended. */
+  setLow(register: number, value: number): void {
+    this.words[2 * register] = value;
+    this.words[2 * register + 1] = 0;
+  }
+
   /** An item by name; 32-bit ones zero-extended. */
   get(name: string): Long {
     const item = itemNamed(name);

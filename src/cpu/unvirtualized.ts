@@ -8,8 +8,8 @@ import { DEVICE, type Platform, type Virtualization } from './virtualization.ts'
 /** Guest-physical is host-physical up to the end of memory; everything beyond is a device. */
 export function unvirtualized(memory: PhysicalMemory): Virtualization {
   return {
-    beforePrivilege: () => {},
-    intercept: () => {},
+    beforePrivilege: () => false,
+    intercept: () => false,
     exception: () => {},
     tripleFault: () => {},
     translate: (gpa) => (gpa < memory.sizeBytes ? gpa : DEVICE),
@@ -17,7 +17,7 @@ export function unvirtualized(memory: PhysicalMemory): Virtualization {
     readControl: (_number, real) => real,
     writeControl: (_number, _real, written) => written,
     timeStamp: (clock) => Long.fromNumber(clock),
-    boundary: () => false,
+    boundary: () => 'proceed',
   };
 }
 

@@ -15,18 +15,25 @@ export const DEVICE = -1;
 
 export type TranslationPurpose = 'final' | 'walk' | 'pdptes';
 
+/** What {@link Virtualization.boundary} did: nothing, delivered an event, or the guest is left. */
+export type BoundaryOutcome = 'proceed' | 'delivered' | 'stop';
+
 /**
- * Every method may throw `OWNER_STOP`; the processor then stops with its state as it was at the
- * start of the instruction (or in the middle of the delivery that was under way).
+ * An owner stops the processor by what it answers where it is asked for that, which is cheap, and
+ * anywhere by throwing `OWNER_STOP`; the state is then as it was at the start of the instruction
+ * (or in the middle of the delivery that was under way).
  */
 export interface Virtualization {
   /**
    * Before the privilege check of an instruction that declares an intercept: for the few of which
-   * the owner's wish, or that they do not exist, comes first.
+   * the owner's wish, or that they do not exist, comes first. True stops the processor.
    */
-  beforePrivilege(instruction: Instruction): void;
-  /** Before an instruction that declares an intercept, after its privilege check. */
-  intercept(instruction: Instruction): void;
+  beforePrivilege(instruction: Instruction): boolean;
+  /**
+   * Before an instruction that declares an intercept, after its privilege check. True stops the
+   * processor.
+   */
+  intercept(instruction: Instruction): boolean;
   /** Before an exception is delivered; `linear` is the address of a page fault. */
   exception(event: DeliveredEvent, linear: Long): void;
   /** Instead of shutting down. */
@@ -52,11 +59,8 @@ export interface Virtualization {
   writeControl(number: number, real: Long, written: Long): Long;
   /** The time stamp that the guest sees at a time in cycles. */
   timeStamp(clock: number): Long;
-  /**
-   * At an instruction boundary where something may be due: deliver an event or stop.
-   * Returns true if it delivered one.
-   */
-  boundary(): boolean;
+  /** At an instruction boundary where something may be due: deliver an event, stop, or neither. */
+  boundary(): BoundaryOutcome;
 }
 
 /** The board: ports, MSRs that are not the processor's own, identification. */

@@ -1,5 +1,5 @@
-// The emulated host: pCPUs, threads, one queue of events, and the loop that always advances the
-// pCPU that is furthest behind. Knows nothing of guests: threads have bodies, timers have handlers.
+// The emulated host: pCPUs, threads, one queue of events, and the loop that gives each pCPU its
+// turn and lets events happen. Knows nothing of guests: threads have bodies, timers have handlers.
 
 import {
   EventQueue,
@@ -16,6 +16,7 @@ import { Pcpu, type PcpuState } from './pcpu.ts';
 import { Scheduler } from './scheduler.ts';
 import { Thread, type ThreadConfig, type ThreadState } from './thread.ts';
 import { Timers, type TimersState } from './timers.ts';
+import { Turns, type TurnsState } from './turns.ts';
 import { weightOfNice } from './weights.ts';
 
 /** `tick` the scheduler tick, `timer` a high-resolution timer (detail: its id), `ipi` a kick. */
@@ -29,7 +30,7 @@ export interface HostConfig {
   readonly khz: number;
   /** Scheduler ticks per second. */
   readonly hz: number;
-  /** How far, in cycles, a pCPU may run ahead of the next-slowest one. */
+  /** Cycles of a turn: within so many, a pCPU sees what another one did. */
   readonly lookahead: number;
   readonly seed: number;
   readonly costs: HostCosts;
@@ -45,14 +46,7 @@ export interface HostState {
   readonly events: EventQueueState<HostEventKind>;
   readonly timers: TimersState;
   readonly prng: PrngState;
-  readonly slice: Slice | null;
-}
-
-/** A pCPU's turn. */
-interface Slice {
-  readonly pcpu: number;
-  /** Cycles of its clock at which the turn is over. */
-  readonly limit: number;
+  readonly turns: TurnsState;
 }
 
 /** Why {@link Host.run} returned. */
@@ -81,8 +75,7 @@ export class Host {
   private readonly events = new EventQueue<HostEventKind>();
   private readonly tickPhases: readonly number[];
   private readonly tickCycles: number;
-  /** The slice that is under way, if the last run returned in the middle of one. */
-  private slice: Slice | null = null;
+  private readonly turns: Turns;
   /** Where the run that is under way returns, in cycles. */
   private until = 0;
   private stopRequested = false;
@@ -98,6 +91,7 @@ export class Host {
       { length: config.pcpuCount },
       (_, index) => new Pcpu(this, index, new FairQueue(tunables, this.threads)),
     );
+    this.turns = new Turns(this.pcpus, config.lookahead);
     this.scheduler = new Scheduler(this);
     this.tickCycles = this.frequency.toCycles(1_000_000_000 / config.hz);
     this.tickPhases = this.pcpus.map(() => this.prng.below(this.tickCycles));
@@ -112,7 +106,7 @@ export class Host {
       events: this.events.state,
       timers: this.timers.state,
       prng: this.prng.state,
-      slice: this.slice,
+      turns: this.turns.state,
     });
   }
 
@@ -130,7 +124,7 @@ export class Host {
     this.events.state = copy.events;
     this.timers.state = copy.timers;
     this.prng.state = copy.prng;
-    this.slice = copy.slice;
+    this.turns.restore(copy.turns);
     this.stopRequested = false;
   }
 
@@ -142,7 +136,7 @@ export class Host {
     return thread;
   }
 
-  /** Return from {@link run} as soon as the running slice is over. */
+  /** Return from {@link run} as soon as the running thread hands back its pCPU. */
   requestStop(): void {
     this.stopRequested = true;
   }
@@ -161,37 +155,47 @@ export class Host {
 
   /**
    * Let virtual time pass up to `until` (cycles).
-   * The order is fixed: the pCPU furthest behind goes next, by index among equals, for a slice that
-   * ends at the next event or a lookahead past the next-slowest pCPU; an event happens when no busy
-   * pCPU is earlier than it. Returning in the middle of a slice and going on changes nothing.
+   * The order is fixed: in each piece of time every busy pCPU has a turn, and an event happens when
+   * no busy pCPU is earlier than it; see {@link Turns}. Returning in the middle of a turn and going
+   * on changes nothing.
    */
   run(until: number): HostStop {
     this.stopRequested = false;
     this.until = until;
+    const stop = this.takeTurns(until);
+    this.turns.settle();
+    return stop;
+  }
+
+  private takeTurns(until: number): HostStop {
+    const { turns, scheduler } = this;
     for (;;) {
-      const slice = this.slice ?? this.nextSlice(until);
-      if (slice === 'idle' || slice === 'until') return slice;
-      this.slice = slice;
-      const pcpu = this.pcpus[slice.pcpu];
-      if (pcpu.now >= until) return 'until';
-      const outcome = this.scheduler.advance(pcpu);
-      if (outcome !== 'limit' || pcpu.now >= this.slice.limit) this.slice = null;
-      if (this.stopRequested) return 'requested';
+      const pcpu = turns.next();
+      if (pcpu === null) {
+        const stop = this.nextPiece(until);
+        if (stop !== null) return stop;
+      } else if (pcpu.now >= until) return 'until';
+      else {
+        scheduler.advance(pcpu);
+        if (this.stopRequested) return 'requested';
+      }
     }
   }
 
-  /** Let all events happen that are due, and choose who runs next and how far. */
-  private nextSlice(until: number): Slice | 'idle' | 'until' {
+  /** Let all events happen that are due, and begin the next piece of time; or why not. */
+  private nextPiece(until: number): 'idle' | 'until' | null {
+    const { turns, events } = this;
+    turns.reach();
     for (;;) {
-      const pcpu = this.slowest();
-      const eventTime = this.events.nextTime;
-      if (pcpu !== null && eventTime > pcpu.now) {
-        const ahead = this.secondSlowest(pcpu) + this.config.lookahead;
-        return { pcpu: pcpu.index, limit: Math.min(eventTime, ahead) };
+      const eventTime = events.nextTime;
+      if (turns.hasBusy && eventTime > turns.state.time) {
+        turns.begin(eventTime);
+        return null;
       }
       if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
       if (eventTime > until) return 'until';
-      this.dispatch(this.events.take() as HostEvent);
+      turns.reach(eventTime);
+      this.dispatch(events.take() as HostEvent);
     }
   }
 
@@ -220,32 +224,28 @@ export class Host {
     return slowest;
   }
 
-  /** Clock of the slowest busy pCPU but one; Infinity if there is none. */
-  private secondSlowest(slowest: Pcpu): number {
-    let time = Number.POSITIVE_INFINITY;
-    for (const pcpu of this.pcpus) {
-      if (pcpu !== slowest && !pcpu.isIdle && pcpu.now < time) time = pcpu.now;
-    }
-    return time;
+  /** A pCPU has become busy or idle. */
+  busyChanged(): void {
+    this.turns.changed();
   }
 
   /** Cycles at which the pCPU whose turn it is has to pause. */
   get limit(): number {
-    return Math.min(this.slice?.limit ?? this.until, this.until);
+    return Math.min(this.turns.limit, this.until);
   }
 
   /**
-   * Post an interrupt for a pCPU at a time in cycles; returns its sequence number. The turn that is
-   * under way ends there at the latest.
+   * Post an interrupt for a pCPU at a time in cycles; returns its sequence number. Turns that are
+   * under way or to come in this piece of time end there at the latest.
    */
   postInterrupt(time: number, kind: HostEventKind, pcpu: number, detail = 0): number {
-    const { slice } = this;
-    if (slice !== null && time < slice.limit) this.slice = { ...slice, limit: time };
+    this.turns.cut(time);
     return this.events.post(time, kind, pcpu, detail);
   }
 
   cancelInterrupt(sequence: number): void {
     this.events.cancel(sequence);
+    this.turns.extend(this.events.nextTime);
   }
 
   /** Send an inter-processor interrupt that makes the target look around. */

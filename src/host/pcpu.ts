@@ -33,6 +33,8 @@ export class Pcpu {
   readonly queue: FairQueue;
   readonly host: Host;
   state: PcpuState;
+  /** Cycles at which the running thread looked last whether its turn is over; not state. */
+  boundary = 0;
 
   constructor(host: Host, index: number, queue: FairQueue) {
     this.host = host;
@@ -59,6 +61,14 @@ export class Pcpu {
    */
   get limit(): number {
     return this.host.limit;
+  }
+
+  /** To be asked before each step: false when the turn is over. */
+  mayGoOn(): boolean {
+    const { now } = this.state;
+    if (now >= this.limit) return false;
+    this.boundary = now;
+    return true;
   }
 
   get nowNs(): number {
@@ -88,9 +98,9 @@ export class Pcpu {
     const cycles = time - state.now;
     if (cycles < 0) throw new RangeError(`pCPU ${this.index}: clock would run backwards`);
     state.now = time;
-    state.times[as] += cycles;
+    charge(state.times, as, cycles);
     if (current !== null) {
-      current.state.times[as] += cycles;
+      charge(current.state.times, as, cycles);
       current.state.sinceCycles = time;
     }
   }
@@ -132,4 +142,14 @@ export class Pcpu {
   get traced(): boolean {
     return this.host.sink !== null;
   }
+}
+
+/** Not indexed by a name that varies: this happens several times a VM exit. */
+function charge(
+  times: { guest: number; host: number },
+  as: 'guest' | 'host',
+  cycles: number,
+): void {
+  if (as === 'guest') times.guest += cycles;
+  else times.host += cycles;
 }

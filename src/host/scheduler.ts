@@ -169,9 +169,8 @@ export class Scheduler {
     if (next === null) {
       pcpu.state.current = -1;
       this.host.setTick(pcpu, false);
-      return;
-    }
-    this.switchIn(pcpu, previous, next);
+    } else this.switchIn(pcpu, previous, next);
+    if (previous === null || next === null) this.host.busyChanged();
   }
 
   private switchOut(

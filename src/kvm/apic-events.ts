@@ -4,6 +4,7 @@
 
 import { initState, resetState, startAtSipiVector, Word } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
+import { Stale } from '../vmx/index.ts';
 import { guestControl } from './control-registers.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -52,7 +53,7 @@ export function acceptApicEvents(vcpu: Vcpu, pcpu: Pcpu): void {
   if (state.mpState !== 'initReceived') return;
   pcpu.spend(vcpu.vm.costs.kvm.handler);
   startAtSipiVector(vcpu.virtual.processor.state, vector);
-  vcpu.virtual.vmcs.stale.add('guest');
+  vcpu.virtual.vmcs.makeStale(Stale.GUEST);
   state.mpState = 'runnable';
 }
 
@@ -64,7 +65,7 @@ function initialize(vcpu: Vcpu, pcpu: Pcpu): void {
   processorState.words[Word.CR0] = guestControl(vcpu, 0).low;
   initState(processorState, signatureOf(vcpu), false);
   vcpu.adoptControlRegisters();
-  virtual.vmcs.stale.add('guest');
+  virtual.vmcs.makeStale(Stale.GUEST);
   timer.reset(pcpu);
   lapic.reset();
   state.pvUnhalted = false;

@@ -54,6 +54,11 @@ function text(characters: string): number {
   return [...characters].reduce((word, c, i) => word | (c.charCodeAt(0) << (8 * i)), 0);
 }
 
+const LAST_BASIC_LEAF = 0xb;
+
+const VENDOR: CpuidResult = [LAST_BASIC_LEAF, text('Genu'), text('ntel'), text('ineI')];
+const KVM_SIGNATURE: CpuidResult = [KVM_TIMING_LEAF, text('KVMK'), text('VMKV'), text('M\0\0\0')];
+
 export class CpuidTable {
   private readonly vm: Vm;
 
@@ -76,7 +81,7 @@ export class CpuidTable {
   private leaf(vcpu: Vcpu, leaf: number, subleaf: number): CpuidResult | null {
     switch (leaf) {
       case 0:
-        return [LAST_BASIC_LEAF, text('Genu'), text('ntel'), text('ineI')];
+        return VENDOR;
       case 1: {
         const topology = (vcpu.lapic.id << 24) | (this.vm.vcpus.length << 16) | (8 << 8);
         const apic = vcpu.lapic.isPresent ? APIC_FEATURE : 0;
@@ -87,7 +92,7 @@ export class CpuidTable {
       case 0xb:
         return this.topology(vcpu, subleaf);
       case KVM_SIGNATURE_LEAF:
-        return [KVM_TIMING_LEAF, text('KVMK'), text('VMKV'), text('M\0\0\0')];
+        return KVM_SIGNATURE;
       case KVM_SIGNATURE_LEAF + 1:
         return [KVM_FEATURES, 0, 0, 0];
       case KVM_TIMING_LEAF:
@@ -114,8 +119,6 @@ export class CpuidTable {
     return [0, 0, subleaf & 0xff, vcpu.lapic.id];
   }
 }
-
-const LAST_BASIC_LEAF = 0xb;
 
 /** KVM's APIC bus runs at 1 GHz. */
 const BUS_KHZ = 1_000_000;

@@ -12,6 +12,7 @@ import {
   type Virtualization,
 } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
+import { Stale } from '../vmx/index.ts';
 import { isApicPage, readXapic, writeXapic } from './apic-access.ts';
 import { InternalError, type KvmExit } from './kvm-exit.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -31,7 +32,7 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
   if (access !== undefined) return toUserSpace(vcpu, access);
   vcpu.state.answers.length = 0;
   if (stop === null) {
-    vcpu.virtual.vmcs.stale.add('guest');
+    vcpu.virtual.vmcs.makeStale(Stale.GUEST);
     return null;
   }
   const what = stop.kind === 'notImplemented' ? stop.what : stop.kind;
@@ -43,8 +44,8 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
 function owner(vcpu: Vcpu): Virtualization {
   const { virtual, vm } = vcpu;
   return {
-    beforePrivilege: () => {},
-    intercept: () => {},
+    beforePrivilege: () => false,
+    intercept: () => false,
     exception: (event, linear) => virtual.exception(event, linear),
     tripleFault: () => virtual.tripleFault(),
     translate: (gpa) => vm.ramAt(gpa) ?? DEVICE,
@@ -52,7 +53,7 @@ function owner(vcpu: Vcpu): Virtualization {
     readControl: (number, real) => virtual.readControl(number, real),
     writeControl: (number, real, written) => virtual.writeControl(number, real, written),
     timeStamp: (clock) => virtual.timeStamp(clock),
-    boundary: () => false,
+    boundary: () => 'proceed',
   };
 }
 

@@ -17,8 +17,8 @@ export { grownWindow, shrunkWindow } from './ple-window.ts';
 export {
   addTimes,
   type ExitStatistics,
+  type ExitStatisticsState,
   type ExitTimes,
-  exitTimes,
   type RecentExit,
   type VcpuCounters,
 } from './statistics.ts';

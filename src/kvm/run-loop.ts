@@ -17,7 +17,6 @@ import { readGuestBytes } from './guest-memory.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
 import { InternalError, KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { shrunkWindow } from './ple-window.ts';
-import { closeExit, openExit } from './statistics.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const F = {
@@ -27,6 +26,7 @@ const F = {
   ERROR_CODE: fieldIndex('VM_EXIT_INTR_ERROR_CODE'),
   IDT_INFO: fieldIndex('IDT_VECTORING_INFO_FIELD'),
   PLE_WINDOW: fieldIndex('PLE_WINDOW'),
+  RIP: fieldIndex('GUEST_RIP'),
   TIMER_VALUE: fieldIndex('VMX_PREEMPTION_TIMER_VALUE'),
 } as const;
 
@@ -50,7 +50,7 @@ export class VcpuThread implements ThreadBody {
       const outcome = this.advance(pcpu);
       if (outcome !== null) return outcome;
       // What user space has to look at is not part of a saved state, so it does so at once.
-      if (pcpu.now >= pcpu.limit && state.phase !== 'userSpace') return 'limit';
+      if (state.phase !== 'userSpace' && !pcpu.mayGoOn()) return 'limit';
     }
   }
 
@@ -135,7 +135,7 @@ export class VcpuThread implements ThreadBody {
     if (pcpu.traced) {
       pcpu.trace('kvm_entry', { vcpu: vcpu.index, rip: vcpu.rip, immediateExit: false });
     }
-    closeExit(vcpu.exits, pcpu.now);
+    vcpu.exits.close(pcpu.now);
     const outcome = virtual.enter(pcpu.now, !vmcs.launched);
     if (outcome.kind === 'entered') {
       pcpu.advanceTo(virtual.processor.clock, 'host');
@@ -152,7 +152,8 @@ export class VcpuThread implements ThreadBody {
     const { virtual } = vcpu;
     virtual.interruptPending = pcpu.interruptPending;
     const outcome = virtual.run(pcpu.limit);
-    const { clock } = virtual.processor;
+    const { clock, begun } = virtual.processor;
+    pcpu.boundary = Math.max(pcpu.boundary, begun);
     switch (outcome.kind) {
       case 'limit':
         pcpu.advanceTo(clock, 'guest');
@@ -201,20 +202,20 @@ export class VcpuThread implements ThreadBody {
   private record(pcpu: Pcpu, reason: number): void {
     const { vcpu } = this;
     const { vmcs } = vcpu.virtual;
-    const { rip } = vcpu;
-    const qualification = vmcs.get64(F.QUALIFICATION);
-    openExit(vcpu.exits, {
-      time: pcpu.now,
+    vcpu.exits.open(
+      pcpu.now,
       reason,
-      rip: rip.toUnsigned().toString(16),
-      qualification: qualification.toUnsigned().toString(16),
-    });
+      vmcs.get32(F.RIP),
+      vmcs.getHigh(F.RIP),
+      vmcs.get32(F.QUALIFICATION),
+      vmcs.getHigh(F.QUALIFICATION),
+    );
     if (!pcpu.traced) return;
     pcpu.trace('kvm_exit', {
       vcpu: vcpu.index,
       reason: exitReasonName(reason),
-      rip,
-      info1: qualification,
+      rip: vcpu.rip,
+      info1: vmcs.get64(F.QUALIFICATION),
       info2: Long.fromInt(vmcs.get32(F.IDT_INFO), true),
       intrInfo: vmcs.get32(F.INTR_INFO),
       errorCode: vmcs.get32(F.ERROR_CODE),
@@ -255,7 +256,7 @@ export class VcpuThread implements ThreadBody {
     }
     pcpu.spend(vcpu.vm.costs.kvm.userSpace);
     if (vcpu.vm.userSpace.handleExit(vcpu, exit) === 'stop') {
-      closeExit(vcpu.exits, pcpu.now);
+      vcpu.exits.close(pcpu.now);
       vcpu.state.phase = 'ended';
       return 'exit';
     }

@@ -1,6 +1,8 @@
 // Counters under the names that kvm_stat shows, and the time of each exit as perf kvm stat sums it
 // up: from the exit to the same vCPU's next entry, sleep included.
 
+import Long from 'long';
+
 /** Counters of one vCPU. Linux arch/x86/include/asm/kvm_host.h, struct kvm_vcpu_stat. */
 export interface VcpuCounters {
   exits: number;
@@ -70,56 +72,152 @@ export interface RecentExit {
 const RECENT_COUNT = 16;
 
 /** Plain data, saved and hashed with its vCPU. */
-export interface ExitStatistics {
+export interface ExitStatisticsState {
   /** By basic exit reason number. */
-  readonly byReason: Record<number, ExitTimes>;
+  readonly byReason: Readonly<Record<number, ExitTimes>>;
   /** Oldest first. */
-  readonly recent: RecentExit[];
+  readonly recent: readonly RecentExit[];
   /** The exit that has not been followed by an entry yet: reason (-1 for none) and time. */
-  openReason: number;
-  openSince: number;
+  readonly openReason: number;
+  readonly openSince: number;
 }
 
-export function newExitStatistics(): ExitStatistics {
-  return { byReason: {}, recent: [], openReason: -1, openSince: 0 };
+/** What is noted at an exit; text is made of it when somebody asks. */
+interface NotedExit {
+  time: number;
+  reason: number;
+  ripLow: number;
+  ripHigh: number;
+  qualificationLow: number;
+  qualificationHigh: number;
 }
 
-/** An exit begins. */
-export function openExit(statistics: ExitStatistics, exit: RecentExit): void {
-  statistics.openReason = exit.reason;
-  statistics.openSince = exit.time;
-  statistics.recent.push(exit);
-  if (statistics.recent.length > RECENT_COUNT) statistics.recent.shift();
-}
+type Sums = { -readonly [Key in keyof ExitTimes]: ExitTimes[Key] };
 
-/** The vCPU enters the guest (or ends): the exit is complete. */
-export function closeExit(statistics: ExitStatistics, now: number): void {
-  const { openReason, byReason } = statistics;
-  if (openReason < 0) return;
-  byReason[openReason] = withExit(byReason[openReason], now - statistics.openSince);
-  statistics.openReason = -1;
-}
+/** The exits of a vCPU. Noting one and its end allocates nothing: it happens at every exit. */
+export class ExitStatistics {
+  /** Time of the exit that was noted last. */
+  openSince = 0;
+  private openReason = -1;
+  private sums: (Sums | undefined)[] = [];
+  /** A ring, in which `next` is the oldest once it is full. */
+  private noted: NotedExit[] = [];
+  private next = 0;
 
-function withExit(times: ExitTimes | undefined, cycles: number): ExitTimes {
-  return {
-    count: (times?.count ?? 0) + 1,
-    total: (times?.total ?? 0) + cycles,
-    min: Math.min(times?.min ?? cycles, cycles),
-    max: Math.max(times?.max ?? cycles, cycles),
-    squares: (times?.squares ?? 0) + cycles * cycles,
-  };
-}
-
-/** Times by reason, as if the exit that is open ended at `now`. */
-export function exitTimes(statistics: ExitStatistics, now: number): ReadonlyMap<number, ExitTimes> {
-  const times = new Map(
-    Object.entries(statistics.byReason).map(([reason, item]) => [Number(reason), item]),
-  );
-  const { openReason, openSince } = statistics;
-  if (openReason >= 0) {
-    times.set(openReason, withExit(times.get(openReason), Math.max(0, now - openSince)));
+  /** An exit begins at a time in cycles; addresses and qualification as two halves. */
+  open(
+    time: number,
+    reason: number,
+    ripLow: number,
+    ripHigh: number,
+    qualificationLow: number,
+    qualificationHigh: number,
+  ): void {
+    this.openReason = reason;
+    this.openSince = time;
+    const exit = this.noted[this.next];
+    if (exit === undefined) {
+      this.noted.push({ time, reason, ripLow, ripHigh, qualificationLow, qualificationHigh });
+    } else {
+      exit.time = time;
+      exit.reason = reason;
+      exit.ripLow = ripLow;
+      exit.ripHigh = ripHigh;
+      exit.qualificationLow = qualificationLow;
+      exit.qualificationHigh = qualificationHigh;
+    }
+    this.next = (this.next + 1) % RECENT_COUNT;
   }
-  return times;
+
+  /** The vCPU enters the guest (or ends): the exit is complete. */
+  close(now: number): void {
+    const { openReason } = this;
+    if (openReason < 0) return;
+    const cycles = now - this.openSince;
+    const sums = this.sums[openReason];
+    if (sums === undefined) this.sums[openReason] = { ...firstOf(cycles) };
+    else add(sums, cycles);
+    this.openReason = -1;
+  }
+
+  /** Times by basic exit reason number. */
+  get byReason(): Readonly<Record<number, ExitTimes>> {
+    return Object.fromEntries(
+      this.sums.flatMap((sums, reason) => (sums === undefined ? [] : [[reason, { ...sums }]])),
+    );
+  }
+
+  /** Oldest first. */
+  get recent(): readonly RecentExit[] {
+    const { noted, next } = this;
+    const ordered =
+      noted.length < RECENT_COUNT ? noted : [...noted.slice(next), ...noted.slice(0, next)];
+    return ordered.map(
+      ({ time, reason, ripLow, ripHigh, qualificationLow, qualificationHigh }) => ({
+        time,
+        reason,
+        rip: hexadecimal(ripLow, ripHigh),
+        qualification: hexadecimal(qualificationLow, qualificationHigh),
+      }),
+    );
+  }
+
+  get state(): ExitStatisticsState {
+    const { byReason, recent, openReason, openSince } = this;
+    return { byReason, recent, openReason, openSince };
+  }
+
+  set state(saved: ExitStatisticsState) {
+    this.openReason = saved.openReason;
+    this.openSince = saved.openSince;
+    this.sums = [];
+    for (const [reason, times] of Object.entries(saved.byReason)) {
+      this.sums[Number(reason)] = { ...times };
+    }
+    this.noted = saved.recent.map(({ time, reason, rip, qualification }) => {
+      const at = Long.fromString(rip, true, 16);
+      const detail = Long.fromString(qualification, true, 16);
+      return {
+        time,
+        reason,
+        ripLow: at.low,
+        ripHigh: at.high,
+        qualificationLow: detail.low,
+        qualificationHigh: detail.high,
+      };
+    });
+    this.next = this.noted.length % RECENT_COUNT;
+  }
+
+  /** Times by reason, as if the exit that is open ended at `now`. */
+  timesAt(now: number): ReadonlyMap<number, ExitTimes> {
+    const times = new Map<number, ExitTimes>(
+      Object.entries(this.byReason).map(([reason, item]) => [Number(reason), item]),
+    );
+    const { openReason, openSince } = this;
+    if (openReason >= 0) {
+      const open = firstOf(Math.max(0, now - openSince));
+      times.set(openReason, addTimes(times.get(openReason), open));
+    }
+    return times;
+  }
+}
+
+function hexadecimal(low: number, high: number): string {
+  return Long.fromBits(low, high, true).toString(16);
+}
+
+/** Times of a single exit. */
+function firstOf(cycles: number): ExitTimes {
+  return { count: 1, total: cycles, min: cycles, max: cycles, squares: cycles * cycles };
+}
+
+function add(sums: Sums, cycles: number): void {
+  sums.count++;
+  sums.total += cycles;
+  if (cycles < sums.min) sums.min = cycles;
+  if (cycles > sums.max) sums.max = cycles;
+  sums.squares += cycles * cycles;
 }
 
 /** The sum of two sets of times. */

@@ -20,9 +20,9 @@ import type { KvmExit } from './kvm-exit.ts';
 import { Lapic, type LapicState } from './lapic.ts';
 import { LapicTimer, type LapicTimerState } from './lapic-timer.ts';
 import {
-  type ExitStatistics,
+  ExitStatistics,
+  type ExitStatisticsState,
   newCounters,
-  newExitStatistics,
   type VcpuCounters,
 } from './statistics.ts';
 import type { Vm } from './vm.ts';
@@ -98,7 +98,7 @@ export interface VcpuSnapshot {
   readonly lapic: LapicState;
   readonly timer: LapicTimerState;
   readonly counters: VcpuCounters;
-  readonly exits: ExitStatistics;
+  readonly exits: ExitStatisticsState;
 }
 
 const GUEST_RIP = fieldIndex('GUEST_RIP');
@@ -117,7 +117,7 @@ export class Vcpu {
   readonly lapic: Lapic;
   readonly timer: LapicTimer;
   counters: VcpuCounters = newCounters();
-  exits: ExitStatistics = newExitStatistics();
+  readonly exits = new ExitStatistics();
   state: VcpuState;
   /** What user space has to deal with in phase `userSpace`. */
   userExit: KvmExit | null = null;
@@ -211,8 +211,9 @@ export class Vcpu {
   /** Go past the instruction that exited; what blocked events for it is over. */
   advance(): void {
     const { vmcs } = this.virtual;
-    const next = this.rip.add(vmcs.get32(EXIT_LENGTH));
-    vmcs.set64(GUEST_RIP, this.in64BitMode ? next : Long.fromBits(next.low, 0));
+    const next = (vmcs.get32(GUEST_RIP) >>> 0) + vmcs.get32(EXIT_LENGTH);
+    const carry = next > 0xffffffff ? 1 : 0;
+    vmcs.setHalves(GUEST_RIP, next, this.in64BitMode ? vmcs.getHigh(GUEST_RIP) + carry : 0);
     vmcs.set32(INTERRUPTIBILITY, vmcs.get32(INTERRUPTIBILITY) & ~SHADOWS);
   }
 
@@ -316,7 +317,7 @@ export class Vcpu {
       lapic: this.lapic.state,
       timer: this.timer.state,
       counters: this.counters,
-      exits: this.exits,
+      exits: this.exits.state,
     };
   }
 
@@ -327,7 +328,7 @@ export class Vcpu {
     this.lapic.state = saved.lapic;
     this.timer.state = saved.timer;
     this.counters = saved.counters;
-    this.exits = saved.exits;
+    this.exits.state = saved.exits;
   }
 }
 

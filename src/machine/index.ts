@@ -19,6 +19,7 @@ export {
   isElf,
 } from './elf.ts';
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
+export { type EngineReport, engineReport, engineText, watchEngine } from './engine-report.ts';
 export { type Header, type HeaderProblem, type HeaderSetting, readHeader } from './header.ts';
 export {
   bootRequestOf,
@@ -39,7 +40,7 @@ export {
   type VcpuReport,
   type VmReport,
 } from './report.ts';
-export { exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
+export { counterLines, exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
 export { checkScenario, moduleFile, SCENARIO, type Scenario } from './scenario.ts';
 export { type ParsedDocument, parseScenarioText, type TextPlace } from './scenario-document.ts';
 export {

@@ -1,7 +1,7 @@
 // The report on a run as a page for people. The exit table has the shape of `perf kvm stat report`.
 // Linux tools/perf/builtin-kvm.c, print_result.
 
-import { statTable } from '../trace/index.ts';
+import { counterTable, statTable } from '../trace/index.ts';
 import { addressOf, type RunReport, type VcpuReport } from './report.ts';
 
 /** Paints text; the identity where colour is not wanted. */
@@ -54,6 +54,17 @@ function statusText(report: RunReport): string {
 export function exitTable({ exits }: RunReport, paint: Paint = NO_PAINT): string[] {
   const paintTitles = (titles: string) => paint(titles, 'bold');
   return statTable(exits, { event: 'vmexit', vcpu: null, paint: paintTitles });
+}
+
+/** The counters of all vCPUs together, as `kvm_stat --once` prints them. */
+export function counterLines({ vcpus }: RunReport): string[] {
+  const sums = new Map<string, number>();
+  for (const { statistics } of vcpus) {
+    for (const [name, count] of Object.entries(statistics)) {
+      sums.set(name, (sums.get(name) ?? 0) + count);
+    }
+  }
+  return [...counterTable([...sums].sort(([a], [b]) => (a < b ? -1 : 1))), ''];
 }
 
 function yieldLines(report: RunReport): string[] {

@@ -4,7 +4,7 @@
 import Long from 'long';
 import { modeOf, STATE_ITEMS } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
-import { addTimes, type ExitTimes, exitTimes, type Vcpu, type VcpuCounters } from '../kvm/index.ts';
+import { addTimes, type ExitTimes, type Vcpu, type VcpuCounters } from '../kvm/index.ts';
 import { decodeUtf8 } from '../sim/index.ts';
 import { meanErrorPercent, type StatRow } from '../trace/index.ts';
 import { exitReasonName } from '../vmx/index.ts';
@@ -98,7 +98,7 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
   const vms = machine.vms.map((_, id) => vmReport(machine, id));
   const all = new Map<number, ExitTimes>();
   for (const vcpu of machine.vcpus) {
-    for (const [reason, times] of exitTimes(vcpu.exits, machine.now)) {
+    for (const [reason, times] of vcpu.exits.timesAt(machine.now)) {
       all.set(reason, addTimes(all.get(reason), times));
     }
   }
@@ -174,7 +174,7 @@ function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuRe
     status: statusOf(vcpu),
     instructions: vcpu.virtual.processor.instructions,
     registers: registersOf(vcpu),
-    exits: exitReports(machine, exitTimes(vcpu.exits, machine.now)),
+    exits: exitReports(machine, vcpu.exits.timesAt(machine.now)),
     statistics: { ...vcpu.counters },
     times: {
       guestNs: frequency.toNs(times.guest),

@@ -150,7 +150,7 @@ export const SCENARIO = object('A vmxlab scenario', {
     }),
     hz: integer(24, 10000, { summary: 'scheduler ticks per second', fallback: 250 }),
     lookahead: integer(1, 1_000_000, {
-      summary: 'cycles that a pCPU may run ahead of the next-slowest one',
+      summary: 'cycles of a turn: so late at most a pCPU sees what another one wrote',
       fallback: 500,
       flag: 'lookahead',
     }),

@@ -18,7 +18,7 @@ export {
   type StatRow,
 } from './kvm-stat.ts';
 export { PerfettoWriter } from './perfetto.ts';
-export { type StatTableOptions, statTable } from './stat-table.ts';
+export { counterTable, type StatTableOptions, statTable } from './stat-table.ts';
 export { ApicRegister, DELIVERY_MODES, KVM_EXIT_REASONS, SHORTHANDS } from './symbols.ts';
 export { reportHeader, reportLine, textHeader, textLine } from './text.ts';
 export { openText } from './text-reader.ts';

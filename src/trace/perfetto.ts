@@ -4,7 +4,7 @@
 // (or a kick) to where the thread goes on. Fields of protos/perfetto/trace/trace_packet.proto,
 // TrackDescriptor and TrackEvent, which are Perfetto's stable interface.
 
-import { Message } from './protobuf.ts';
+import { ProtobufWriter } from './protobuf.ts';
 import { type TraceRecord, type TraceSink, tracepointOf } from './tracepoints.ts';
 
 /** Field numbers, under the names of the .proto files. */
@@ -21,7 +21,6 @@ const TrackEvent = {
   debug_annotations: 4,
   type: 9,
   track_uuid: 11,
-  categories: 22,
   name: 23,
   flow_ids: 47,
   terminating_flow_ids: 48,
@@ -46,18 +45,24 @@ interface Thread {
   readonly open: string[];
   /** The arrow that ends where it goes on, or null. */
   wakeFlow: number | null;
+  /** It went on before the time at which it was woken: its pCPU lags behind the waker's. */
+  isEarly: boolean;
 }
 
 interface EventDetails {
   readonly name?: string;
-  readonly annotations?: readonly (readonly [name: string, value: string])[];
+  /** The event whose properties are to be shown with it. */
+  readonly about?: TraceRecord;
   readonly flow?: number;
   readonly endsFlow?: number;
 }
 
-/** Hands on packets of the trace as events come in; put one after the other they are the file. */
+/**
+ * Takes events in order of time, and hands on packets; put one after the other they are the file.
+ */
 export class PerfettoWriter implements TraceSink {
   private readonly emit: (packet: Uint8Array) => void;
+  private readonly out = new ProtobufWriter();
   private readonly threads = new Map<number, Thread>();
   /** Threads that run, by pCPU: the names of the open slices there. */
   private readonly running = new Map<number, string>();
@@ -66,7 +71,7 @@ export class PerfettoWriter implements TraceSink {
 
   constructor(pcpuCount: number, emit: (packet: Uint8Array) => void) {
     this.emit = emit;
-    this.packet(new Message().uint(TracePacket.sequence_flags, STATE_CLEARED));
+    this.packet(() => this.out.uint(TracePacket.sequence_flags, STATE_CLEARED));
     this.track(PCPUS, 'pCPUs');
     this.track(THREADS, 'Threads');
     for (let pcpu = 0; pcpu < pcpuCount; pcpu++) this.pcpuTrack(pcpu);
@@ -102,15 +107,14 @@ export class PerfettoWriter implements TraceSink {
     }
   }
 
-  private switched({ timeNs, pcpu, fields }: TraceRecord<'sched_switch'>): void {
-    const { prev, prevState, next } = fields;
+  private switched(record: TraceRecord<'sched_switch'>): void {
+    const { timeNs, pcpu } = record;
+    const { prev, prevState, next } = record.fields;
     const track = this.pcpuTrack(pcpu);
     if (this.running.delete(pcpu)) this.event(timeNs, track, Type.SLICE_END);
     if (prev.pid !== 0) {
       const name = prevState.startsWith('R') ? 'waiting for a pCPU' : 'sleeping';
-      this.begin(timeNs, this.thread(prev.pid, prev.comm), name, {
-        annotations: [['prev_state', prevState]],
-      });
+      this.begin(record, this.thread(prev.pid, prev.comm), name);
     }
     if (next.pid === 0) return;
     this.running.set(pcpu, next.comm);
@@ -121,6 +125,7 @@ export class PerfettoWriter implements TraceSink {
   /** A thread goes on: its sleep ends, and the arrow of who woke it. */
   private resume(timeNs: number, thread: Thread, pcpu: number): void {
     const { open, wakeFlow, track } = thread;
+    thread.isEarly = open.at(-1) === 'sleeping' && wakeFlow === null;
     if (open.at(-1) === 'sleeping' || open.at(-1) === 'waiting for a pCPU') {
       open.pop();
       this.event(timeNs, track, Type.SLICE_END);
@@ -130,23 +135,27 @@ export class PerfettoWriter implements TraceSink {
     this.event(timeNs, track, Type.INSTANT, { name: `on pCPU ${pcpu}`, ...flow });
   }
 
-  private entered({ timeNs, comm, pid, fields }: TraceRecord<'kvm_entry'>): void {
-    const thread = this.thread(pid, comm);
-    this.endAll(timeNs, thread);
-    this.begin(timeNs, thread, 'guest', { annotations: annotationsOf('kvm_entry', fields) });
+  private entered(record: TraceRecord<'kvm_entry'>): void {
+    const thread = this.thread(record.pid, record.comm);
+    this.endAll(record.timeNs, thread);
+    this.begin(record, thread, 'guest');
   }
 
-  private exited({ timeNs, comm, pid, fields }: TraceRecord<'kvm_exit'>): void {
-    const thread = this.thread(pid, comm);
-    this.endAll(timeNs, thread);
-    this.begin(timeNs, thread, fields.reason, { annotations: annotationsOf('kvm_exit', fields) });
+  private exited(record: TraceRecord<'kvm_exit'>): void {
+    const thread = this.thread(record.pid, record.comm);
+    this.endAll(record.timeNs, thread);
+    this.begin(record, thread, record.fields.reason);
   }
 
   private waking(record: TraceRecord<'sched_waking'>): void {
     const { pid, comm } = record.fields;
     const flow = ++this.flows;
-    this.thread(pid, comm).wakeFlow = flow;
+    const thread = this.thread(pid, comm);
     this.instant(record, this.placeOf(record), flow);
+    thread.wakeFlow = thread.isEarly ? null : flow;
+    if (!thread.isEarly) return;
+    thread.isEarly = false;
+    this.event(record.timeNs, thread.track, Type.INSTANT, { name: 'woken', endsFlow: flow });
   }
 
   /** The track of the thread that an event happens in, or of the pCPU if nobody runs there. */
@@ -155,15 +164,14 @@ export class PerfettoWriter implements TraceSink {
   }
 
   private instant(record: TraceRecord, track: number, flow?: number): void {
-    const { timeNs, name, fields } = record;
-    const annotations = annotationsOf(name, fields);
+    const { timeNs, name } = record;
     const arrow = flow === undefined ? {} : { flow };
-    this.event(timeNs, track, Type.INSTANT, { name, annotations, ...arrow });
+    this.event(timeNs, track, Type.INSTANT, { name, about: record, ...arrow });
   }
 
-  private begin(timeNs: number, { track, open }: Thread, name: string, more: EventDetails): void {
+  private begin(record: TraceRecord, { track, open }: Thread, name: string): void {
     open.push(name);
-    this.event(timeNs, track, Type.SLICE_BEGIN, { name, ...more });
+    this.event(record.timeNs, track, Type.SLICE_BEGIN, { name, about: record });
   }
 
   private endAll(timeNs: number, { track, open }: Thread): void {
@@ -173,7 +181,7 @@ export class PerfettoWriter implements TraceSink {
   private thread(pid: number, comm: string): Thread {
     const known = this.threads.get(pid);
     if (known !== undefined) return known;
-    const thread: Thread = { track: FIRST_THREAD + pid, open: [], wakeFlow: null };
+    const thread: Thread = { track: FIRST_THREAD + pid, open: [], wakeFlow: null, isEarly: false };
     this.threads.set(pid, thread);
     this.track(thread.track, `${comm} ${pid}`, THREADS);
     return thread;
@@ -191,42 +199,48 @@ export class PerfettoWriter implements TraceSink {
   }
 
   private track(uuid: number, name: string, parent?: number): void {
-    const descriptor = new Message()
-      .uint(TrackDescriptor.uuid, uuid)
-      .text(TrackDescriptor.name, name);
-    if (parent !== undefined) descriptor.uint(TrackDescriptor.parent_uuid, parent);
-    this.packet(new Message().message(TracePacket.track_descriptor, descriptor));
+    const { out } = this;
+    this.packet(() =>
+      out.message(TracePacket.track_descriptor, () => {
+        out.uint(TrackDescriptor.uuid, uuid);
+        out.text(TrackDescriptor.name, name);
+        if (parent !== undefined) out.uint(TrackDescriptor.parent_uuid, parent);
+      }),
+    );
   }
 
   private event(timeNs: number, track: number, type: number, details: EventDetails = {}): void {
-    const { name, annotations = [], flow, endsFlow } = details;
-    const event = new Message().uint(TrackEvent.type, type).uint(TrackEvent.track_uuid, track);
-    if (name !== undefined) event.text(TrackEvent.categories, 'kvm').text(TrackEvent.name, name);
-    for (const [key, value] of annotations) {
-      const annotation = new Message()
-        .text(DebugAnnotation.name, key)
-        .text(DebugAnnotation.string_value, value);
-      event.message(TrackEvent.debug_annotations, annotation);
+    const { out } = this;
+    const { name, about, flow, endsFlow } = details;
+    this.packet(() => {
+      out.uint(TracePacket.timestamp, timeNs);
+      out.message(TracePacket.track_event, () => {
+        out.uint(TrackEvent.type, type);
+        out.uint(TrackEvent.track_uuid, track);
+        if (name !== undefined) out.text(TrackEvent.name, name);
+        if (about !== undefined) this.annotate(about);
+        if (flow !== undefined) out.fixed64(TrackEvent.flow_ids, flow);
+        if (endsFlow !== undefined) out.fixed64(TrackEvent.terminating_flow_ids, endsFlow);
+      });
+    });
+  }
+
+  /** Each property of an event, as Perfetto shows arguments. */
+  private annotate({ name, fields }: TraceRecord): void {
+    const { out } = this;
+    for (const [key, value] of tracepointOf(name).describe(fields)) {
+      out.message(TrackEvent.debug_annotations, () => {
+        out.text(DebugAnnotation.name, key);
+        out.text(DebugAnnotation.string_value, value);
+      });
     }
-    if (flow !== undefined) event.fixed64(TrackEvent.flow_ids, flow);
-    if (endsFlow !== undefined) event.fixed64(TrackEvent.terminating_flow_ids, endsFlow);
-    const packet = new Message()
-      .uint(TracePacket.timestamp, timeNs)
-      .message(TracePacket.track_event, event);
-    this.packet(packet);
   }
 
-  private packet(packet: Message): void {
-    packet.uint(TracePacket.trusted_packet_sequence_id, SEQUENCE);
-    this.emit(new Message().message(Trace.packet, packet).finish());
+  private packet(write: () => void): void {
+    this.out.message(Trace.packet, () => {
+      write();
+      this.out.uint(TracePacket.trusted_packet_sequence_id, SEQUENCE);
+    });
+    this.emit(this.out.take());
   }
-}
-
-/** What the event says, and each of its properties. */
-function annotationsOf(
-  name: TraceRecord['name'],
-  fields: unknown,
-): readonly (readonly [string, string])[] {
-  const tracepoint = tracepointOf(name);
-  return [['text', tracepoint.print(fields).trim()], ...tracepoint.describe(fields)];
 }

@@ -5,40 +5,60 @@ import { encodeUtf8 } from '../sim/index.ts';
 
 const WireType = { VARINT: 0, FIXED64: 1, LENGTH_DELIMITED: 2 } as const;
 
-/** A message that is being put together; fields come out in the order in which they go in. */
-export class Message {
-  private readonly bytes: number[] = [];
+/** Fields come out in the order in which they go in. */
+export class ProtobufWriter {
+  private bytes = new Uint8Array(1024);
+  private length = 0;
 
   /** A whole number from 0 to 2^53. */
-  uint(field: number, value: number): this {
+  uint(field: number, value: number): void {
     this.tag(field, WireType.VARINT);
     this.varint(value);
-    return this;
   }
 
-  fixed64(field: number, value: number): this {
+  fixed64(field: number, value: number): void {
     this.tag(field, WireType.FIXED64);
-    for (let i = 0; i < 8; i++) this.bytes.push(Math.floor(value / 2 ** (8 * i)) % 256);
-    return this;
+    for (let i = 0; i < 8; i++) this.push(Math.floor(value / 2 ** (8 * i)) % 256);
   }
 
-  text(field: number, value: string): this {
-    return this.delimited(field, encodeUtf8(value));
+  text(field: number, value: string): void {
+    this.message(field, () => {
+      for (let i = 0; i < value.length; i++) {
+        const code = value.charCodeAt(i);
+        if (code < 0x80) this.push(code);
+        else {
+          for (const byte of encodeUtf8(value.slice(i))) this.push(byte);
+          return;
+        }
+      }
+    });
   }
 
-  message(field: number, inner: Message): this {
-    return this.delimited(field, inner.bytes);
-  }
-
-  finish(): Uint8Array {
-    return Uint8Array.from(this.bytes);
-  }
-
-  private delimited(field: number, bytes: ArrayLike<number>): this {
+  /** What `write` writes becomes one field, with its length before it. */
+  message(field: number, write: () => void): void {
     this.tag(field, WireType.LENGTH_DELIMITED);
-    this.varint(bytes.length);
-    for (let i = 0; i < bytes.length; i++) this.bytes.push(bytes[i]);
-    return this;
+    const at = this.length;
+    this.push(0);
+    write();
+    const end = this.length;
+    const size = end - at - 1;
+    // There is room for a length below 128; others need more.
+    this.length = at;
+    if (size < 0x80) this.push(size);
+    else {
+      const more = size < 0x4000 ? 1 : size < 0x200000 ? 2 : 3;
+      this.reserve(end + more);
+      this.bytes.copyWithin(at + 1 + more, at + 1, end);
+      this.varint(size);
+    }
+    this.length += size;
+  }
+
+  /** What was written, and begin anew. */
+  take(): Uint8Array {
+    const taken = this.bytes.slice(0, this.length);
+    this.length = 0;
+    return taken;
   }
 
   private tag(field: number, type: number): void {
@@ -48,9 +68,21 @@ export class Message {
   private varint(value: number): void {
     let rest = value;
     while (rest >= 0x80) {
-      this.bytes.push((rest % 0x80) | 0x80);
+      this.push((rest % 0x80) | 0x80);
       rest = Math.floor(rest / 0x80);
     }
-    this.bytes.push(rest);
+    this.push(rest);
+  }
+
+  private push(byte: number): void {
+    if (this.length === this.bytes.length) this.reserve(this.length + 1);
+    this.bytes[this.length++] = byte;
+  }
+
+  private reserve(lengthBytes: number): void {
+    if (lengthBytes <= this.bytes.length) return;
+    const larger = new Uint8Array(Math.max(lengthBytes, 2 * this.bytes.length));
+    larger.set(this.bytes);
+    this.bytes = larger;
   }
 }

@@ -1,4 +1,5 @@
-// The table of `perf kvm stat report`. Linux tools/perf/builtin-kvm.c, print_result.
+// The table of `perf kvm stat report` (Linux tools/perf/builtin-kvm.c, print_result) and the lines
+// of `kvm_stat --once` (tools/kvm/kvm_stat/kvm_stat, batch).
 
 import type { StatEvent, StatRow } from './kvm-stat.ts';
 
@@ -54,6 +55,13 @@ export function statTable(
     `Total Samples:${samples}, Total events handled time:${microseconds(totalNs)}us.`,
     '',
   ];
+}
+
+/** Counts by name. */
+export function counterTable(
+  counts: readonly (readonly [name: string, count: number])[],
+): string[] {
+  return counts.map(([name, count]) => name.padEnd(42) + String(count).padStart(10));
 }
 
 function percent(part: number, whole: number): string {

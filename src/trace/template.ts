@@ -7,15 +7,18 @@
 import Long from 'long';
 import type { Property } from './property.ts';
 
-/** A property and its name, as templates say it: `prev.comm`. */
-export type NamedProperties = ReadonlyMap<string, Property<unknown>>;
+/** A property of an event, and how to get its value. */
+export interface Access {
+  readonly property: Property<unknown>;
+  readonly get: (fields: unknown) => unknown;
+}
 
-/** The value of a property of an event. */
-type Getter = (name: string) => unknown;
+/** By the names that templates use: `prev.comm`. */
+export type NamedProperties = ReadonlyMap<string, Access>;
 
 /** A piece of the text. */
 interface Piece {
-  print(get: Getter): string;
+  print(fields: unknown): string;
   /** What stands in the print format, and what is printed there. */
   readonly format: string;
   readonly values: readonly string[];
@@ -26,7 +29,7 @@ interface Piece {
 }
 
 export interface Template {
-  print(get: Getter): string;
+  print(fields: unknown): string;
   /** `"vcpu %u", REC->vcpu_id` */
   readonly printFormat: string;
   /** What the text says of each property; null if it is no such text. */
@@ -42,9 +45,9 @@ export function templateOf(text: string, properties: NamedProperties): Template 
   const readers = pieces.flatMap(({ read }) => read);
   const format = pieces.map((piece) => piece.format).join('');
   return {
-    print: (get) => {
+    print: (fields) => {
       let line = '';
-      for (const piece of pieces) line += piece.print(get);
+      for (const piece of pieces) line += piece.print(fields);
       return line;
     },
     printFormat: [`"${format}"`, ...pieces.flatMap(({ values }) => values)].join(', '),
@@ -70,7 +73,7 @@ function literalPiece(text: string): Piece {
 }
 
 function pieceOf(hole: string, properties: NamedProperties): Piece {
-  const property = (name: string): Property<unknown> => {
+  const access = (name: string): Access => {
     const found = properties.get(name);
     if (found === undefined) throw new RangeError(`there is no property ${name}`);
     return found;
@@ -78,39 +81,33 @@ function pieceOf(hole: string, properties: NamedProperties): Piece {
   const choice = /^([\w.]+)(?:>([\w.]+))?\?(.*):(.*)$/.exec(hole);
   if (choice !== null) {
     const [, name, other, yes, no] = choice;
-    if (other !== undefined) return comparison(name, other, yes, no, property);
-    return booleanPiece(name, yes, no, property(name).expression);
+    if (other === undefined) return booleanPiece(name, yes, no, access(name));
+    return comparison(access(name), /^\d+$/.test(other) ? Number(other) : access(other), yes, no);
   }
   const [, name, mark] = /^([\w.]+)(!|:\w+)?$/.exec(hole) ?? [];
-  if (mark === '!') return errorCodePiece(name, property(name));
-  return valuePiece(name, mark?.slice(1) ?? '', property(name));
+  if (mark === '!') return errorCodePiece(name, access(name));
+  return valuePiece(name, mark?.slice(1) ?? '', access(name));
 }
 
-function booleanPiece(name: string, yes: string, no: string, expression: string): Piece {
+function booleanPiece(name: string, yes: string, no: string, { property, get }: Access): Piece {
   return {
-    print: (get) => (get(name) === true ? yes : no),
+    print: (fields) => (get(fields) === true ? yes : no),
     format: '%s',
-    values: [`${expression} ? "${yes}" : "${no}"`],
+    values: [`${property.expression} ? "${yes}" : "${no}"`],
     pattern: `(${escaped(yes)}|${escaped(no)})`,
     read: [[name, (text) => text === yes]],
   };
 }
 
 /** The greater of two properties, or of one and a number, chooses; nothing is read from it. */
-function comparison(
-  name: string,
-  other: string,
-  yes: string,
-  no: string,
-  property: (name: string) => Property<unknown>,
-): Piece {
-  const isConstant = /^\d+$/.test(other);
-  const limit = (get: Getter) => (isConstant ? Number(other) : Number(get(other)));
-  const right = isConstant ? other : property(other).expression;
+function comparison(left: Access, right: Access | number, yes: string, no: string): Piece {
+  const limit =
+    typeof right === 'number' ? () => right : (fields: unknown) => Number(right.get(fields));
+  const limitText = typeof right === 'number' ? String(right) : right.property.expression;
   return {
-    print: (get) => (Number(get(name)) > limit(get) ? yes : no),
+    print: (fields) => (Number(left.get(fields)) > limit(fields) ? yes : no),
     format: '%s',
-    values: [`${property(name).expression} > ${right} ? "${yes}" : "${no}"`],
+    values: [`${left.property.expression} > ${limitText} ? "${yes}" : "${no}"`],
     pattern: `(?:${escaped(yes)}|${escaped(no)})`,
     read: [],
   };
@@ -120,47 +117,51 @@ function comparison(
  * ` (0x10)`, or nothing. __print_symbolic shows a number without a name as 0x10; readers of formats
  * want one name at least.
  */
-function errorCodePiece(name: string, { expression, parts, fromText }: Property<unknown>): Piece {
+function errorCodePiece(name: string, { property, get }: Access): Piece {
+  const { expression, parts } = property;
   const number = `__print_symbolic(REC->${parts[1].column.name}, { 0x0, "0x0" })`;
   const part = (text: string) => `${expression} ? ${text} : ""`;
   return {
-    print: (get) => (get(name) === null ? '' : ` (0x${digits(get(name), 16)})`),
+    print: (fields) => (get(fields) === null ? '' : ` (0x${hexDigits(get(fields))})`),
     format: '%s%s%s',
     values: [part('" ("'), part(number), part('")"')],
     pattern: '(?: \\(0x([\\da-f]+)\\))?',
-    read: [[name, (text) => (text === '' ? MISSING : fromText(text, 16))]],
+    read: [[name, (text) => (text === '' ? MISSING : property.fromText(text, 16))]],
   };
 }
 
-function valuePiece(name: string, format: string, property: Property<unknown>): Piece {
-  const { shown, expression, parts, fromText } = property;
+function valuePiece(name: string, format: string, { property, get }: Access): Piece {
+  const { shown, expression, parts } = property;
   if (shown === 'text') {
     return {
-      print: (get) => String(get(name)),
+      print: (fields) => String(get(fields)),
       format: '%s',
       values: [expression],
       pattern: '(.*?)',
-      read: [[name, (text) => fromText(text, 10)]],
+      read: [[name, (text) => property.fromText(text, 10)]],
     };
   }
   const [, width = '', hex] = /^(0\d+)?(x)?$/.exec(format) ?? [];
-  const base = hex === undefined ? 10 : 16;
+  const digits = hex === undefined ? String : hexDigits;
+  const least = Number(width);
   const { signed, sizeBytes } = parts[0].column;
-  const letter = hex ?? (signed ? 'd' : 'u');
   return {
-    print: (get) => digits(get(name), base).padStart(Number(width), '0'),
-    format: `%${width}${sizeBytes === 8 ? 'll' : ''}${letter}`,
+    print: (fields) => digits(get(fields)).padStart(least, '0'),
+    format: `%${width}${sizeBytes === 8 ? 'll' : ''}${hex ?? (signed ? 'd' : 'u')}`,
     values: [expression],
-    pattern: base === 16 ? '([\\da-f]+)' : '(-?\\d+)',
-    read: [[name, (text) => fromText(text, base)]],
+    pattern: hex === undefined ? '(-?\\d+)' : '([\\da-f]+)',
+    read: [[name, (text) => property.fromText(text, hex === undefined ? 10 : 16)]],
   };
 }
 
-function digits(value: unknown, base: number): string {
-  if (Long.isLong(value)) return value.toUnsigned().toString(base);
-  const number = value as number;
-  // Numbers of 32 bits may be held as signed ones, which only hexadecimal must not show.
-  return (base === 16 && number < 0 ? number >>> 0 : number).toString(base);
+/** Hexadecimal digits; numbers of 32 bits may be held as signed ones. */
+export function hexDigits(value: unknown): string {
+  if (!Long.isLong(value)) {
+    const number = value as number;
+    return (number < 0 ? number >>> 0 : number).toString(16);
+  }
+  const low = (value.low >>> 0).toString(16);
+  return value.high === 0 ? low : (value.high >>> 0).toString(16) + low.padStart(8, '0');
 }
 
 function escaped(text: string): string {

@@ -8,72 +8,45 @@ import type { TraceRecord, TraceSink } from './tracepoints.ts';
 const HORIZON_NS = 1_000_000;
 
 /** More are not kept, however close together they are. */
-const MOST_WAITING = 100_000;
+const MOST_WAITING = 20_000;
 
 export class TimeOrder implements TraceSink {
   private readonly next: TraceSink;
-  /** A binary heap, the earliest first. */
-  private readonly heap: { readonly record: TraceRecord; readonly sequence: number }[] = [];
-  private latestNs = 0;
-  private count = 0;
+  /** In order, from `first` on. */
+  private waiting: TraceRecord[] = [];
+  private first = 0;
 
   constructor(next: TraceSink) {
     this.next = next;
   }
 
   record(record: TraceRecord): void {
-    this.latestNs = Math.max(this.latestNs, record.timeNs);
-    this.push(record);
-    const isDue = () =>
-      this.heap[0].record.timeNs < this.latestNs - HORIZON_NS || this.heap.length > MOST_WAITING;
-    while (this.heap.length > 0 && isDue()) this.pass();
+    const { waiting } = this;
+    // Events are nearly in order, so the place is near the end.
+    let at = waiting.length;
+    while (at > this.first && isBefore(record, waiting[at - 1])) at--;
+    if (at === waiting.length) waiting.push(record);
+    else waiting.splice(at, 0, record);
+    const due = waiting[waiting.length - 1].timeNs - HORIZON_NS;
+    while (waiting[this.first].timeNs < due || waiting.length - this.first > MOST_WAITING) {
+      this.next.record(waiting[this.first++]);
+    }
+    if (this.first > MOST_WAITING) this.forget();
   }
 
   /** Pass on what still waits. */
   flush(): void {
-    while (this.heap.length > 0) this.pass();
+    for (const record of this.waiting.slice(this.first)) this.next.record(record);
+    this.waiting = [];
+    this.first = 0;
   }
 
-  private push(record: TraceRecord): void {
-    const { heap } = this;
-    let at = heap.push({ record, sequence: this.count++ }) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.isBefore(at, parent)) break;
-      this.swap(at, parent);
-      at = parent;
-    }
+  private forget(): void {
+    this.waiting = this.waiting.slice(this.first);
+    this.first = 0;
   }
+}
 
-  private pass(): void {
-    const { heap } = this;
-    this.swap(0, heap.length - 1);
-    const first = heap.pop();
-    let at = 0;
-    for (;;) {
-      let least = at;
-      for (const child of [2 * at + 1, 2 * at + 2]) {
-        if (child < heap.length && this.isBefore(child, least)) least = child;
-      }
-      if (least === at) break;
-      this.swap(at, least);
-      at = least;
-    }
-    if (first !== undefined) this.next.record(first.record);
-  }
-
-  private isBefore(a: number, b: number): boolean {
-    const one = this.heap[a];
-    const other = this.heap[b];
-    const order =
-      one.record.timeNs - other.record.timeNs ||
-      one.record.pcpu - other.record.pcpu ||
-      one.sequence - other.sequence;
-    return order < 0;
-  }
-
-  private swap(a: number, b: number): void {
-    const { heap } = this;
-    [heap[a], heap[b]] = [heap[b], heap[a]];
-  }
+function isBefore(a: TraceRecord, b: TraceRecord): boolean {
+  return a.timeNs < b.timeNs || (a.timeNs === b.timeNs && a.pcpu < b.pcpu);
 }

@@ -4,7 +4,7 @@
 import Long from 'long';
 import type { Column, Property, Raw } from './property.ts';
 import { COMM_BYTES } from './property.ts';
-import { type Template, templateOf } from './template.ts';
+import { type Access, hexDigits, type Template, templateOf } from './template.ts';
 
 /** The properties of an event, some of them in groups. */
 export type Properties = { readonly [name: string]: Property<unknown> | Properties };
@@ -29,10 +29,9 @@ export const COMMON_COLUMNS: readonly PlacedColumn[] = [
 const COMMON_BYTES = 8;
 
 /** A property with its name and the way to it. */
-interface Leaf {
+interface Leaf extends Access {
   readonly path: readonly string[];
   readonly name: string;
-  readonly property: Property<unknown>;
 }
 
 export class Tracepoint<F = unknown> {
@@ -54,8 +53,7 @@ export class Tracepoint<F = unknown> {
 
   /** The text of an event. */
   print(fields: F): string {
-    const values = new Map(this.leaves.map(({ name, path }) => [name, valueAt(fields, path)]));
-    return this.template.print((name) => values.get(name));
+    return this.template.print(fields);
   }
 
   /** The kernel's print format for it. */
@@ -72,11 +70,9 @@ export class Tracepoint<F = unknown> {
 
   /** Each property with its value as text; what has 64 bits is hexadecimal. */
   describe(fields: F): readonly (readonly [name: string, text: string])[] {
-    return this.leaves.map(({ path }) => {
-      const value = valueAt(fields, path);
-      const isWide = Long.isLong(value);
-      const text = isWide ? `0x${value.toUnsigned().toString(16)}` : String(value);
-      return [path.join('_'), text];
+    return this.leaves.map(({ name, get }) => {
+      const value = get(fields);
+      return [name, Long.isLong(value) ? `0x${hexDigits(value)}` : String(value)];
     });
   }
 
@@ -106,16 +102,15 @@ export class Tracepoint<F = unknown> {
   }
 
   private get template(): Template {
-    const properties = new Map(this.leaves.map(({ name, property }) => [name, property]));
-    this.compiled ??= templateOf(this.text, properties);
+    this.compiled ??= templateOf(this.text, new Map(this.leaves.map((leaf) => [leaf.name, leaf])));
     return this.compiled;
   }
 
-  private writersOf({ path, property }: Leaf) {
+  private writersOf({ property, get }: Leaf) {
     return property.parts.map(({ column, shift, toRaw }) => {
       const offset = this.columns.find(({ name }) => name === column.name)?.offset ?? 0;
       return (fields: F, view: DataView, at: number) =>
-        writeRaw(view, at + offset, column, shift, toRaw(valueAt(fields, path)));
+        writeRaw(view, at + offset, column, shift, toRaw(get(fields)));
     });
   }
 
@@ -141,14 +136,15 @@ function leavesOf(properties: Properties, path: readonly string[]): Leaf[] {
   return Object.entries(properties).flatMap(([name, value]) => {
     const inner = [...path, name];
     if (!isProperty(value)) return leavesOf(value, inner);
-    return [{ path: inner, name: inner.join('.'), property: value }];
+    return [{ path: inner, name: inner.join('.'), property: value, get: getterOf(inner) }];
   });
 }
 
-function valueAt(fields: unknown, path: readonly string[]): unknown {
-  let value = fields;
-  for (const name of path) value = (value as Record<string, unknown>)[name];
-  return value;
+function getterOf(path: readonly string[]): (fields: unknown) => unknown {
+  return path.reduce<(fields: unknown) => unknown>(
+    (outer, name) => (fields) => (outer(fields) as Record<string, unknown>)[name],
+    (fields) => fields,
+  );
 }
 
 /** Columns one after the other, each once and aligned as in C. */

@@ -84,12 +84,16 @@ export const Exit = Object.fromEntries(LINES.map(([number, name]) => [name, numb
   readonly [Name in ExitReasonName]: number;
 };
 
-const NAMES: ReadonlyMap<number, string> = new Map(LINES.map(([number, name]) => [number, name]));
+/** By number; an array, for every exit asks. */
+const NAMES: readonly (string | undefined)[] = Array.from(
+  { length: 1 + Math.max(...LINES.map(([number]) => number)) },
+  (_, number) => LINES.find((line) => line[0] === number)?.[1],
+);
 
 /** The name of a basic exit reason; the bits above 15 are ignored. */
 export function exitReasonName(reason: number): string {
   const basic = reason & 0xffff;
-  return NAMES.get(basic) ?? String(basic);
+  return NAMES[basic] ?? String(basic);
 }
 
 /** Bit 31 of the exit reason: the entry failed. */

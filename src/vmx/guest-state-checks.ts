@@ -142,7 +142,7 @@ export const EVERY_ENTRY_CHECKS: readonly EntryCheck[] = [
     'guest',
     STATE_SECTION,
     'no blocking by MOV SS, nor by virtual NMI, when an NMI is injected',
-    ['GUEST_INTERRUPTIBILITY_INFO', 'VM_ENTRY_INTR_INFO_FIELD'],
+    ['GUEST_INTERRUPTIBILITY_INFO', 'VM_ENTRY_INTR_INFO_FIELD', 'PIN_BASED_VM_EXEC_CONTROL'],
     (v) => {
       if (!isValid(v) || eventType(v) !== EventTypes.NMI) return true;
       const virtual = (pin(v) & Pin.VIRTUAL_NMIS) !== 0 ? Blocking.NMI : 0;

@@ -46,4 +46,4 @@ export {
   type VirtualProcessorState,
   type VmxCosts,
 } from './virtual-processor.ts';
-export { VMCS_REVISION, Vmcs, VmxError } from './vmcs.ts';
+export { Stale, VMCS_REVISION, Vmcs, VmxError } from './vmcs.ts';

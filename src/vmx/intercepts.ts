@@ -13,12 +13,14 @@ import {
 } from '../isa/index.ts';
 import { msrExits, portExits } from './bitmaps.ts';
 import { Primary, Secondary } from './controls.ts';
+import { type ExitDetails, recordExit, recordExitWith } from './exit-information.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { addressSizeInformation, instructionInformation } from './instruction-information.ts';
-import type { ExitDetails, VirtualProcessor } from './virtual-processor.ts';
+import type { VirtualProcessor } from './virtual-processor.ts';
 
-type Decision = (owner: VirtualProcessor, instruction: Instruction) => void;
+/** True if the instruction exits, which is then recorded. */
+type Decision = (owner: VirtualProcessor, instruction: Instruction) => boolean;
 
 const PLE_GAP = fieldIndex('PLE_GAP');
 const PLE_WINDOW = fieldIndex('PLE_WINDOW');
@@ -37,20 +39,21 @@ const CR3_TARGETS = [
   fieldIndex('CR3_TARGET_VALUE3'),
 ];
 
+/** @param qualification its low half; the high one is 0 */
 function exit(
   owner: VirtualProcessor,
   reason: number,
   instruction: Instruction,
-  qualification: Long = Long.ZERO,
-): never {
-  return owner.exit(reason, { qualification, instructionLengthBytes: instruction.lengthBytes });
+  qualification = 0,
+): true {
+  recordExit(owner, reason, instruction.lengthBytes, qualification);
+  return true;
 }
 
 /** Exits if a primary control is set. */
 function ifPrimary(control: number, reason: number): Decision {
-  return (owner, instruction) => {
-    if ((owner.primary & control) !== 0) exit(owner, reason, instruction);
-  };
+  return (owner, instruction) =>
+    (owner.primary & control) !== 0 && exit(owner, reason, instruction);
 }
 
 function always(reason: number): Decision {
@@ -60,21 +63,24 @@ function always(reason: number): Decision {
 /** PAUSE exiting beats PAUSE-loop exiting, which looks at CPL 0 only. */
 const pause: Decision = (owner, instruction) => {
   if ((owner.primary & Primary.PAUSE_EXITING) !== 0) {
-    exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
+    return exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
   }
-  if ((owner.secondary & Secondary.PAUSE_LOOP_EXITING) === 0) return;
+  if ((owner.secondary & Secondary.PAUSE_LOOP_EXITING) === 0) return false;
   const { processor, vmcs } = owner;
-  if (processor.state.cpl !== 0) return;
+  if (processor.state.cpl !== 0) return false;
   const gap = vmcs.get32(PLE_GAP) >>> 0;
   const window = vmcs.get32(PLE_WINDOW) >>> 0;
-  if (owner.pauseLoop.pause(processor.clock, gap, window)) {
-    exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
-  }
+  if (!owner.pauseLoop.pause(processor.clock, gap, window)) return false;
+  return exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
 };
 
-const rdtscpExists: Decision = (owner) => {
-  if ((owner.secondary & Secondary.ENABLE_RDTSCP) === 0) throw new GuestFault(Vector.UD);
-};
+/** #UD unless a secondary control enables the instruction. */
+function unlessEnabled(control: number): Decision {
+  return (owner) => {
+    if ((owner.secondary & control) === 0) throw new GuestFault(Vector.UD);
+    return false;
+  };
+}
 
 function msrAccess(write: boolean): Decision {
   const reason = write ? Exit.MSR_WRITE : Exit.MSR_READ;
@@ -82,9 +88,8 @@ function msrAccess(write: boolean): Decision {
     const index = owner.processor.state.words[2 * Gpr.RCX] >>> 0;
     const useBitmap = (owner.primary & Primary.USE_MSR_BITMAPS) !== 0;
     const bitmap = owner.vmcs.get64(MSR_BITMAP).toNumber();
-    if (!useBitmap || msrExits(owner.memory, bitmap, index, write)) {
-      exit(owner, reason, instruction);
-    }
+    if (useBitmap && !msrExits(owner.memory, bitmap, index, write)) return false;
+    return exit(owner, reason, instruction);
   };
 }
 
@@ -102,7 +107,7 @@ const io: Decision = (owner, instruction) => {
           lengthBytes,
         )
       : (owner.primary & Primary.UNCOND_IO_EXITING) !== 0;
-  if (!exits) return;
+  if (!exits) return false;
   const isRepeated = instruction.repeat !== 'none';
   const qualification =
     (lengthBytes - 1) |
@@ -111,11 +116,13 @@ const io: Decision = (owner, instruction) => {
     (isRepeated ? 1 << 5 : 0) |
     (access.isImmediate ? 1 << 6 : 0) |
     (access.port << 16);
-  owner.exit(Exit.IO_INSTRUCTION, {
+  if (!access.isString) return exit(owner, Exit.IO_INSTRUCTION, instruction, qualification);
+  recordExitWith(owner, Exit.IO_INSTRUCTION, {
     qualification: Long.fromInt(qualification, true),
     instructionLengthBytes: instruction.lengthBytes,
-    ...(access.isString ? stringOperand(owner, instruction, access.isIn) : {}),
+    ...stringOperand(owner, instruction, access.isIn),
   });
+  return true;
 };
 
 /** Where INS or OUTS find their data: ES:rDI, or DS:rSI with overrides. */
@@ -157,10 +164,10 @@ function moveParts(instruction: Instruction): {
 const crAccess: Decision = (owner, instruction) => {
   const { special, general, isWrite } = moveParts(instruction);
   const value = owner.processor.evaluator.operandValue(general);
-  if (!crExits(owner, special.number, isWrite, value)) return;
+  if (!crExits(owner, special.number, isWrite, value)) return false;
   const type = isWrite ? 0 : 1;
   const qualification = special.number | (type << 4) | (general.number << 8);
-  exit(owner, Exit.CR_ACCESS, instruction, Long.fromInt(qualification));
+  return exit(owner, Exit.CR_ACCESS, instruction, qualification);
 };
 
 function crExits(owner: VirtualProcessor, number: number, isWrite: boolean, value: Long): boolean {
@@ -191,10 +198,10 @@ function isCr3Target(owner: VirtualProcessor, value: Long): boolean {
 }
 
 const drAccess: Decision = (owner, instruction) => {
-  if ((owner.primary & Primary.MOV_DR_EXITING) === 0) return;
+  if ((owner.primary & Primary.MOV_DR_EXITING) === 0) return false;
   const { special, general, isWrite } = moveParts(instruction);
   const qualification = special.number | (isWrite ? 0 : 1 << 4) | (general.number << 8);
-  exit(owner, Exit.DR_ACCESS, instruction, Long.fromInt(qualification));
+  return exit(owner, Exit.DR_ACCESS, instruction, qualification);
 };
 
 const CLTS = 2 << 4;
@@ -209,29 +216,31 @@ const machineStatus: Decision = (owner, instruction) => {
   const shadow = owner.vmcs.get64(CR0_SHADOW).low;
   const operand = instruction.operands[0];
   if (operand === undefined) {
-    if ((mask & shadow & Cr0.TS) !== 0) {
-      exit(owner, Exit.CR_ACCESS, instruction, Long.fromInt(CLTS));
-    }
-    return;
+    if ((mask & shadow & Cr0.TS) === 0) return false;
+    return exit(owner, Exit.CR_ACCESS, instruction, CLTS);
   }
   const { evaluator } = owner.processor;
   const value = evaluator.operandValue(operand).low & 0xffff;
   const kept = value | (shadow & Cr0.PE);
-  if (((kept ^ shadow) & mask & STATUS_BITS) === 0) return;
+  if (((kept ^ shadow) & mask & STATUS_BITS) === 0) return false;
   const isMemory = operand.kind === 'memory';
-  owner.exit(Exit.CR_ACCESS, {
+  recordExitWith(owner, Exit.CR_ACCESS, {
     qualification: Long.fromInt(LMSW | (isMemory ? LMSW_MEMORY : 0) | (value << 16), true),
     instructionLengthBytes: instruction.lengthBytes,
     ...(isMemory ? { guestLinearAddress: evaluator.linearAddress(operand) } : {}),
   });
+  return true;
 };
 
 const invlpg: Decision = (owner, instruction) => {
-  if ((owner.primary & Primary.INVLPG_EXITING) === 0) return;
+  if ((owner.primary & Primary.INVLPG_EXITING) === 0) return false;
   const { evaluator } = owner.processor;
   const operand = instruction.operands[0];
-  const address = operand === undefined ? Long.ZERO : evaluator.linearAddress(operand);
-  exit(owner, Exit.INVLPG, instruction, address);
+  recordExitWith(owner, Exit.INVLPG, {
+    qualification: operand === undefined ? Long.ZERO : evaluator.linearAddress(operand),
+    instructionLengthBytes: instruction.lengthBytes,
+  });
+  return true;
 };
 
 const OPERAND_EXITS: Readonly<Record<string, number>> = {
@@ -254,7 +263,7 @@ const vmxInstruction: Decision = (owner, instruction) => {
   if (instruction.row.protectedOnly === true && owner.processor.mode === 'compatibility') {
     throw new GuestFault(Vector.UD);
   }
-  exitWithOperand(owner, instruction);
+  return exitWithOperand(owner, instruction);
 };
 
 /** At any CPL, and before memory is looked at; the qualification is the displacement. */
@@ -262,52 +271,47 @@ const exitWithOperand: Decision = (owner, instruction) => {
   const memory = instruction.operands.find((operand) => operand.kind === 'memory');
   const { nextLow, nextHigh } = owner.processor.evaluator;
   const from = memory?.ripRelative ? Long.fromBits(nextLow, nextHigh) : Long.ZERO;
-  owner.exit(OPERAND_EXITS[instruction.row.mnemonic], {
+  recordExitWith(owner, OPERAND_EXITS[instruction.row.mnemonic], {
     qualification: from.add(memory?.displacement ?? Long.ZERO),
     instructionLengthBytes: instruction.lengthBytes,
     instructionInformation: instructionInformation(instruction),
   });
+  return true;
 };
 
 const DECISIONS: Readonly<Record<Intercept, Decision>> = {
   CPUID: always(Exit.CPUID),
   CR_ACCESS: crAccess,
   // Descriptor-table exiting is not offered.
-  DESCRIPTOR_TABLE: () => {},
-  DR_ACCESS: () => {},
+  DESCRIPTOR_TABLE: () => false,
+  DR_ACCESS: () => false,
   HLT: ifPrimary(Primary.HLT_EXITING, Exit.HLT),
   INVD: always(Exit.INVD),
   INVLPG: invlpg,
-  INVPCID: (owner, instruction) => {
-    if ((owner.primary & Primary.INVLPG_EXITING) !== 0) exitWithOperand(owner, instruction);
-  },
+  INVPCID: (owner, instruction) =>
+    (owner.primary & Primary.INVLPG_EXITING) !== 0 && exitWithOperand(owner, instruction),
   IO: io,
   MACHINE_STATUS: machineStatus,
   MONITOR: ifPrimary(Primary.MONITOR_EXITING, Exit.MONITOR_INSTRUCTION),
   MWAIT: ifPrimary(Primary.MWAIT_EXITING, Exit.MWAIT_INSTRUCTION),
   PAUSE: pause,
   RDMSR: msrAccess(false),
-  RDPID: (owner) => {
-    if ((owner.secondary & Secondary.ENABLE_RDTSCP) === 0) throw new GuestFault(Vector.UD);
-  },
+  RDPID: unlessEnabled(Secondary.ENABLE_RDTSCP),
   RDPMC: ifPrimary(Primary.RDPMC_EXITING, Exit.RDPMC),
   RDTSC: ifPrimary(Primary.RDTSC_EXITING, Exit.RDTSC),
   RDTSCP: ifPrimary(Primary.RDTSC_EXITING, Exit.RDTSCP),
   VMCALL: always(Exit.VMCALL),
   VMX: vmxInstruction,
-  WBINVD: (owner, instruction) => {
-    if ((owner.secondary & Secondary.WBINVD_EXITING) !== 0) exit(owner, Exit.WBINVD, instruction);
-  },
+  WBINVD: (owner, instruction) =>
+    (owner.secondary & Secondary.WBINVD_EXITING) !== 0 && exit(owner, Exit.WBINVD, instruction),
   WRMSR: msrAccess(true),
 };
 
 /** What comes before the privilege check: #UD, and the exit of MOV DR, alone among exits. */
 const EARLY_DECISIONS: Readonly<Partial<Record<Intercept, Decision>>> = {
   DR_ACCESS: drAccess,
-  INVPCID: (owner) => {
-    if ((owner.secondary & Secondary.ENABLE_INVPCID) === 0) throw new GuestFault(Vector.UD);
-  },
-  RDTSCP: rdtscpExists,
+  INVPCID: unlessEnabled(Secondary.ENABLE_INVPCID),
+  RDTSCP: unlessEnabled(Secondary.ENABLE_RDTSCP),
 };
 
 /** As {@link decide}, before the processor has made its privilege check. */
@@ -315,15 +319,15 @@ export function decideEarly(
   owner: VirtualProcessor,
   intercept: Intercept,
   instruction: Instruction,
-): void {
-  EARLY_DECISIONS[intercept]?.(owner, instruction);
+): boolean {
+  return EARLY_DECISIONS[intercept]?.(owner, instruction) ?? false;
 }
 
-/** Leave to the host if an instruction has to; return to let it execute. */
+/** Whether an instruction leaves to the host, which is then recorded, or may execute. */
 export function decide(
   owner: VirtualProcessor,
   intercept: Intercept,
   instruction: Instruction,
-): void {
-  DECISIONS[intercept](owner, instruction);
+): boolean {
+  return DECISIONS[intercept](owner, instruction);
 }

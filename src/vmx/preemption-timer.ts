@@ -7,12 +7,12 @@ export const TIMER_RATE_SHIFT = 5;
 
 /** The TSC at which a timer loaded with `value` at `entry` reaches 0. */
 export function timerDeadline(entry: number, value: number, shift: number): number {
-  const tick = 2 ** shift;
+  const tick = (1 << shift) >>> 0;
   return (Math.floor(entry / tick) + value) * tick;
 }
 
 /** What is left of the count at time `now`; 0 once expired. */
 export function timerRemaining(deadline: number, now: number, shift: number): number {
-  const tick = 2 ** shift;
+  const tick = (1 << shift) >>> 0;
   return Math.max(0, deadline / tick - Math.floor(now / tick));
 }

@@ -7,6 +7,7 @@ import {
   Access,
   type AccessKind,
   Blocking,
+  type BoundaryOutcome,
   type CodeCache,
   type Compiler,
   Cr0,
@@ -24,7 +25,6 @@ import {
   Processor,
   type ProcessorStop,
   Rflags,
-  returnsBehind,
   type TranslationPurpose,
   Vector,
   type Virtualization,
@@ -33,9 +33,17 @@ import {
 import type { Instruction } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import type { EntryCheck } from './check.ts';
+import { CheckedState } from './checked-state.ts';
 import { EntryControl, ExitControl, Pin, Primary, Secondary } from './controls.ts';
 import { ENTRY_CHECKS, failingCheck } from './entry-checks.ts';
 import { EptBit, type EptWalk, walkEpt } from './ept.ts';
+import {
+  ERROR_CODE_VALID,
+  type ExitDetails,
+  informationOf,
+  recordExit,
+  recordExitWith,
+} from './exit-information.ts';
 import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits.ts';
@@ -45,7 +53,7 @@ import { decide, decideEarly } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 import { scaleTimeStamp } from './time-stamp.ts';
-import { Vmcs, VmxError } from './vmcs.ts';
+import { Stale, Vmcs, VmxError } from './vmcs.ts';
 
 /** Cycles that the hardware spends between guest and host. */
 export interface VmxCosts {
@@ -67,17 +75,6 @@ export type RunOutcome =
   | { readonly kind: 'exit' }
   /** The guest used something that is not implemented; non-root operation goes on from here. */
   | { readonly kind: 'notImplemented'; readonly what: string };
-
-/** What an exit records beside its reason; the rest of the information fields becomes 0. */
-export interface ExitDetails {
-  readonly qualification?: Long;
-  readonly instructionLengthBytes?: number;
-  readonly instructionInformation?: number;
-  /** Interruption information without its valid bit, and the error code if it has one. */
-  readonly interruption?: { readonly information: number; readonly errorCode: number | null };
-  readonly guestPhysicalAddress?: number;
-  readonly guestLinearAddress?: Long;
-}
 
 /** The saved form of a {@link VirtualProcessor}; registers and VMCS are in memory. */
 export interface VirtualProcessorState {
@@ -108,8 +105,6 @@ const LIMIT: RunOutcome = { kind: 'limit' };
 const EXIT: RunOutcome = { kind: 'exit' };
 const ENTERED: EntryOutcome = { kind: 'entered' };
 
-const VALID = 1 << 31;
-const ERROR_CODE_VALID = 1 << 11;
 const NMI_UNBLOCKED = 1 << 12;
 
 const F = {
@@ -137,14 +132,6 @@ const F = {
   INSTRUCTION_ERROR: fieldIndex('VM_INSTRUCTION_ERROR'),
   EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
   QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
-  EXIT_INTR_INFO: fieldIndex('VM_EXIT_INTR_INFO'),
-  EXIT_ERROR_CODE: fieldIndex('VM_EXIT_INTR_ERROR_CODE'),
-  IDT_INFO: fieldIndex('IDT_VECTORING_INFO_FIELD'),
-  IDT_ERROR_CODE: fieldIndex('IDT_VECTORING_ERROR_CODE'),
-  INSTRUCTION_LENGTH: fieldIndex('VM_EXIT_INSTRUCTION_LEN'),
-  INSTRUCTION_INFO: fieldIndex('VMX_INSTRUCTION_INFO'),
-  GUEST_PHYSICAL: fieldIndex('GUEST_PHYSICAL_ADDRESS'),
-  GUEST_LINEAR: fieldIndex('GUEST_LINEAR_ADDRESS'),
 } as const;
 
 export class VirtualProcessor implements Virtualization {
@@ -157,6 +144,7 @@ export class VirtualProcessor implements Virtualization {
   private nonRoot = false;
   /** RFLAGS.VM when guest state was checked last. */
   private checkedVirtual8086 = false;
+  private readonly checked = new CheckedState();
   private deadline: number | null = null;
   private readonly costs: VmxCosts;
   /** What the injection at the last entry led to, if it did not complete. */
@@ -207,9 +195,7 @@ export class VirtualProcessor implements Virtualization {
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
     this.injectionStop = saved.injectionStop;
-    for (const group of ['controls', 'host', 'guest', 'injection'] as const) {
-      this.vmcs.stale.add(group);
-    }
+    this.vmcs.makeStale(Stale.ALL);
     this.processor.stateChanged();
   }
 
@@ -238,9 +224,9 @@ export class VirtualProcessor implements Virtualization {
     this.nonRoot = true;
     processor.clock = clock + this.costs.entry;
     this.followLongMode();
-    if (vmcs.stale.has('guest')) processor.stateChanged();
+    if (vmcs.isStale(Stale.GUEST)) processor.stateChanged();
     else processor.mmu.updatePrivilege();
-    vmcs.stale.clear();
+    vmcs.becomeFresh();
     this.pauseLoop.enter();
     const hasTimer = (vmcs.get32(F.PIN) & Pin.VMX_PREEMPTION_TIMER) !== 0;
     const value = vmcs.get32(F.TIMER_VALUE) >>> 0;
@@ -259,18 +245,26 @@ export class VirtualProcessor implements Virtualization {
       this.injectionStop = null;
       if (stop.kind === 'owner') return this.leave();
       if (stop.kind === 'notImplemented') return stop;
-      if (stop.kind === 'inactive') processor.clock = Math.max(processor.clock, until);
+      if (stop.kind === 'inactive') this.passInactive(until);
       if (this.isTimerExpired()) {
-        this.recordExit(Exit.PREEMPTION_TIMER, {});
+        recordExit(this, Exit.PREEMPTION_TIMER);
         return this.leave();
       }
       if (processor.clock >= limit) return LIMIT;
     }
   }
 
-  /** Record an exit and stop the processor. Only to be called from within {@link run}. */
-  exit(reason: number, details: ExitDetails): never {
-    this.recordExit(reason, details);
+  /** Time passes in an inactive activity state, cycle by cycle. */
+  private passInactive(until: number): void {
+    const { processor } = this;
+    if (processor.clock >= until) return;
+    processor.clock = until;
+    processor.begun = until - 1;
+  }
+
+  /** Record an exit in the middle of something, and stop the processor there. */
+  private exit(reason: number, details: ExitDetails): never {
+    recordExitWith(this, reason, details);
     throw OWNER_STOP;
   }
 
@@ -291,10 +285,10 @@ export class VirtualProcessor implements Virtualization {
     return EXIT;
   }
 
+  /** What keeps the guest from being entered, or null. */
   private checkEntry(): EntryOutcome | null {
     const { vmcs } = this;
-    const { stale } = vmcs;
-    if (stale.has('controls')) {
+    if (vmcs.isStale(Stale.CONTROLS)) {
       const failed = failingCheck(ENTRY_CHECKS.controls, vmcs);
       if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
     }
@@ -302,25 +296,32 @@ export class VirtualProcessor implements Virtualization {
       const failed = failingCheck(ENTRY_CHECKS.injection, vmcs);
       if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
     }
-    if (stale.has('host')) {
+    if (vmcs.isStale(Stale.HOST | Stale.CONTROLS)) {
       const failed = failingCheck(ENTRY_CHECKS.host, vmcs);
       if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_HOST, failed);
     }
-    const isVirtual8086 = (vmcs.get32(F.RFLAGS) & Rflags.VM) !== 0;
-    // Segments that were legal may not be so in the other mode.
-    if (isVirtual8086 !== this.checkedVirtual8086) stale.add('guest');
-    this.checkedVirtual8086 = isVirtual8086;
-    const failed =
-      (stale.has('guest') || stale.has('controls')
-        ? failingCheck(ENTRY_CHECKS.guest, vmcs)
-        : null) ??
-      failingCheck(EVERY_ENTRY_CHECKS, vmcs) ??
-      this.loadPdptes();
+    const failed = this.failingGuestCheck() ?? this.loadPdptes();
     if (failed === null) return null;
     // Only reason and qualification are written; all other information fields stay.
     vmcs.set32(F.EXIT_REASON, Exit.INVALID_STATE | ENTRY_FAILURE);
     vmcs.set64(F.QUALIFICATION, Long.fromInt(failed.qualification));
     return { kind: 'entryFailure', check: failed };
+  }
+
+  private failingGuestCheck(): EntryCheck | null {
+    const { vmcs, checked } = this;
+    const isVirtual8086 = (vmcs.get32(F.RFLAGS) & Rflags.VM) !== 0;
+    // Segments that were legal may not be so in the other mode.
+    if (isVirtual8086 !== this.checkedVirtual8086) vmcs.makeStale(Stale.GUEST);
+    this.checkedVirtual8086 = isVirtual8086;
+    if (vmcs.isStale(Stale.GUEST | Stale.CONTROLS)) {
+      const failed = failingCheck(ENTRY_CHECKS.guest, vmcs);
+      if (failed !== null) return failed;
+    }
+    if (checked.isAsRemembered(vmcs)) return null;
+    const failed = failingCheck(EVERY_ENTRY_CHECKS, vmcs);
+    if (failed === null) checked.remember(vmcs);
+    return failed;
   }
 
   /** Without EPT, entry loads the PDPTEs of PAE paging from memory; what fails then, or null. */
@@ -340,7 +341,7 @@ export class VirtualProcessor implements Virtualization {
     const old = words[Word.EFER];
     const isLong = (controls & EntryControl.IA32E_MODE) !== 0;
     words[Word.EFER] = isLong ? old | followers : old & ~followers;
-    if (words[Word.EFER] !== old) this.vmcs.stale.add('guest');
+    if (words[Word.EFER] !== old) this.vmcs.makeStale(Stale.GUEST);
   }
 
   private failValid(error: number, check: EntryCheck | null): EntryOutcome {
@@ -372,51 +373,20 @@ export class VirtualProcessor implements Virtualization {
     });
   }
 
-  private recordExit(reason: number, details: ExitDetails): void {
-    const { vmcs, processor } = this;
-    const { interruption } = details;
-    this.recordLongMode();
-    vmcs.set32(F.EXIT_REASON, reason);
-    vmcs.set64(F.QUALIFICATION, details.qualification ?? Long.ZERO);
-    vmcs.set32(F.EXIT_INTR_INFO, interruption === undefined ? 0 : interruption.information | VALID);
-    vmcs.set32(F.EXIT_ERROR_CODE, interruption?.errorCode ?? 0);
-    vmcs.set32(F.INSTRUCTION_LENGTH, details.instructionLengthBytes ?? 0);
-    vmcs.set32(F.INSTRUCTION_INFO, details.instructionInformation ?? 0);
-    vmcs.set64(F.GUEST_PHYSICAL, Long.fromNumber(details.guestPhysicalAddress ?? 0));
-    vmcs.set64(F.GUEST_LINEAR, details.guestLinearAddress ?? Long.ZERO);
-    const delivering = processor.delivering;
-    vmcs.set32(F.IDT_INFO, delivering === null ? 0 : informationOf(delivering) | VALID);
-    vmcs.set32(F.IDT_ERROR_CODE, delivering?.errorCode ?? 0);
-    if (delivering !== null && returnsBehind(delivering.type)) {
-      vmcs.set32(F.INSTRUCTION_LENGTH, delivering.instructionLengthBytes);
-    }
-    processor.delivering = null;
-    vmcs.set32(F.ENTRY_INTR_INFO, vmcs.get32(F.ENTRY_INTR_INFO) & ~VALID);
-  }
-
-  /** Exits make "IA-32e mode guest" what EFER.LMA is. */
-  private recordLongMode(): void {
-    const { vmcs } = this;
-    const old = vmcs.get32(F.ENTRY_CONTROLS);
-    const isActive = (this.processor.state.words[Word.EFER] & Efer.LMA) !== 0;
-    const controls = isActive ? old | EntryControl.IA32E_MODE : old & ~EntryControl.IA32E_MODE;
-    if (controls !== old) vmcs.set32(F.ENTRY_CONTROLS, controls);
-  }
-
   private isTimerExpired(): boolean {
     return this.deadline !== null && this.processor.clock >= this.deadline;
   }
 
   // What the processor asks of its owner
 
-  beforePrivilege(instruction: Instruction): void {
+  beforePrivilege(instruction: Instruction): boolean {
     const { intercept } = instruction.row;
-    if (intercept !== undefined) decideEarly(this, intercept, instruction);
+    return intercept !== undefined && decideEarly(this, intercept, instruction);
   }
 
-  intercept(instruction: Instruction): void {
+  intercept(instruction: Instruction): boolean {
     const { intercept } = instruction.row;
-    if (intercept !== undefined) decide(this, intercept, instruction);
+    return intercept !== undefined && decide(this, intercept, instruction);
   }
 
   /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */
@@ -536,22 +506,27 @@ export class VirtualProcessor implements Virtualization {
    * Events in the order of their priority. SDM 3, "Priority Among Concurrent Events". The
    * preemption timer comes before all of these: {@link run} ends the processor's turn with it.
    */
-  boundary(): boolean {
+  boundary(): BoundaryOutcome {
     const { words } = this.processor.state;
     const blocking = words[Word.INTERRUPTIBILITY];
     const shadow = (blocking & (Blocking.STI | Blocking.MOV_SS)) !== 0;
     const wantsNmiWindow = (this.primary & Primary.NMI_WINDOW_EXITING) !== 0;
     if (wantsNmiWindow && (blocking & (Blocking.MOV_SS | Blocking.NMI)) === 0) {
-      this.exit(Exit.NMI_WINDOW, {});
+      return this.stopFor(Exit.NMI_WINDOW);
     }
     const interruptible = (words[Word.RFLAGS] & Rflags.IF) !== 0 && !shadow;
     if ((this.primary & Primary.INTR_WINDOW_EXITING) !== 0 && interruptible) {
-      this.exit(Exit.INTERRUPT_WINDOW, {});
+      return this.stopFor(Exit.INTERRUPT_WINDOW);
     }
     if (this.interruptPending && !shadow && this.exitsOnInterrupt) {
-      this.exit(Exit.EXTERNAL_INTERRUPT, {});
+      return this.stopFor(Exit.EXTERNAL_INTERRUPT);
     }
-    return false;
+    return 'proceed';
+  }
+
+  private stopFor(reason: number): BoundaryOutcome {
+    recordExit(this, reason);
+    return 'stop';
   }
 
   private get exitsOnInterrupt(): boolean {
@@ -568,8 +543,3 @@ const NEEDED_RIGHTS: Readonly<Record<AccessKind, number>> = {
   [Access.WRITE]: EptBit.WRITE,
   [Access.EXECUTE]: EptBit.EXECUTE,
 };
-
-/** Vector, type and error-code bit in the layout of the interruption-information fields. */
-function informationOf(event: DeliveredEvent): number {
-  return event.vector | (event.type << 8) | (event.errorCode === null ? 0 : ERROR_CODE_VALID);
-}

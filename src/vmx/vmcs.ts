@@ -29,64 +29,99 @@ export const VmxError = {
   READ_ONLY_FIELD: 13,
 } as const;
 
+/** A bit for each group of checks; writing to fields of no group leaves nothing to check. */
+export const Stale = { CONTROLS: 1, HOST: 2, GUEST: 4, INJECTION: 8, ALL: 15 } as const;
+
+const GROUP_BITS: Readonly<Record<CheckGroup, number>> = {
+  controls: Stale.CONTROLS,
+  host: Stale.HOST,
+  guest: Stale.GUEST,
+  injection: Stale.INJECTION,
+  none: 0,
+};
+
+/** By field index, for looking up in a hurry. */
+const IS_WIDE = Uint8Array.from(FIELDS, ({ width }) => (width === 64 ? 1 : 0));
+const CHECKS = Uint8Array.from(FIELDS, ({ checks }) => GROUP_BITS[checks]);
+
 export class Vmcs {
-  /** Checks that a VM entry has to make because something they read was written. */
-  readonly stale: Set<CheckGroup> = new Set(['controls', 'host', 'guest', 'injection']);
+  /** Bits of {@link Stale}: checks to make because something that they read was written. */
+  private stale: number = Stale.ALL;
+  /** The memory in which both the region and the processor's state lie. */
   private readonly words: Int32Array;
-  private readonly stateWords: Int32Array;
-  /** For each field: its first word, in the state if `inState`. */
-  private readonly wordOfField = new Int32Array(FIELDS.length);
-  private readonly inState = new Uint8Array(FIELDS.length);
+  /** The first word of each field in it. */
+  private readonly places = new Int32Array(FIELDS.length);
+  private readonly launchState: number;
 
   /** @param hpa where the region lies, a multiple of 4096 */
   constructor(memory: PhysicalMemory, hpa: number, state: ProcessorState) {
-    const { buffer, byteOffset } = memory.bytes;
-    this.words = new Int32Array(buffer, byteOffset + hpa, VMCS_BYTES / 4);
-    this.stateWords = state.words;
-    FIELDS.forEach((field, index) => {
-      this.inState[index] = field.state === null ? 0 : 1;
-      this.wordOfField[index] =
-        field.state === null ? FIRST_FIELD_WORD + 2 * index : wordOf(field.state);
+    const { buffer, byteOffset, byteLength } = memory.bytes;
+    this.words = new Int32Array(buffer, byteOffset, byteLength / 4);
+    const region = hpa / 4;
+    const stateAt = (state.words.byteOffset - byteOffset) / 4;
+    FIELDS.forEach(({ state: item }, index) => {
+      this.places[index] =
+        item === null ? region + FIRST_FIELD_WORD + 2 * index : stateAt + wordOf(item);
     });
-    this.words[0] = VMCS_REVISION;
+    this.launchState = region + LAUNCH_STATE_WORD;
+    this.words[region] = VMCS_REVISION;
     memory.noteWrite(hpa, VMCS_BYTES);
   }
 
   /** True between a successful VMLAUNCH and VMCLEAR. */
   get launched(): boolean {
-    return this.words[LAUNCH_STATE_WORD] === 1;
+    return this.words[this.launchState] === 1;
   }
 
   set launched(value: boolean) {
-    this.words[LAUNCH_STATE_WORD] = value ? 1 : 0;
+    this.words[this.launchState] = value ? 1 : 0;
+  }
+
+  /** Whether any of some groups of checks, bits of {@link Stale}, is due at the next entry. */
+  isStale(groups: number): boolean {
+    return (this.stale & groups) !== 0;
+  }
+
+  /** To be called after fields of some groups were changed in another way than through here. */
+  makeStale(groups: number): void {
+    this.stale |= groups;
+  }
+
+  /** All checks hold. */
+  becomeFresh(): void {
+    this.stale = 0;
   }
 
   /** The low 32 bits of a field, by its index; for fields of at most 32 bits all of it. */
   get32(index: number): number {
-    const words = this.inState[index] === 1 ? this.stateWords : this.words;
-    return words[this.wordOfField[index]];
+    return this.words[this.places[index]];
+  }
+
+  /** The high 32 bits of a 64-bit field. */
+  getHigh(index: number): number {
+    return this.words[this.places[index] + 1];
   }
 
   get64(index: number): Long {
-    const words = this.inState[index] === 1 ? this.stateWords : this.words;
-    const word = this.wordOfField[index];
-    const high = FIELDS[index].width === 64 ? words[word + 1] : 0;
-    return Long.fromBits(words[word], high);
+    return Long.fromBits(this.get32(index), IS_WIDE[index] === 1 ? this.getHigh(index) : 0);
   }
 
   /** Write a field of at most 32 bits. */
   set32(index: number, value: number): void {
-    const words = this.inState[index] === 1 ? this.stateWords : this.words;
-    words[this.wordOfField[index]] = value;
-    this.stale.add(FIELDS[index].checks);
+    this.words[this.places[index]] = value;
+    this.stale |= CHECKS[index];
   }
 
   set64(index: number, value: Long): void {
-    const words = this.inState[index] === 1 ? this.stateWords : this.words;
-    const word = this.wordOfField[index];
-    words[word] = value.low;
-    words[word + 1] = value.high;
-    this.stale.add(FIELDS[index].checks);
+    this.setHalves(index, value.low, value.high);
+  }
+
+  /** Write a 64-bit field. */
+  setHalves(index: number, low: number, high: number): void {
+    const place = this.places[index];
+    this.words[place] = low;
+    this.words[place + 1] = high;
+    this.stale |= CHECKS[index];
   }
 
   /** By name, for code that is not in a hurry. */

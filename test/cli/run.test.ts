@@ -149,6 +149,18 @@ describe('what is printed', () => {
     expect(stdout).toBe('COM1: S\n');
   });
 
+  test('--stats engine says what the engine did, and --json too', async () => {
+    const words = ['run', 'guest-programs/hello.asm', '--engine', 'compiled', '--stats', 'engine'];
+    expect((await vmxlab(folder, words)).stdout).toMatch(/^Engine: \d+ instructions compiled/m);
+    const { stats } = JSON.parse((await vmxlab(folder, [...words, '--json'])).stdout);
+    expect(stats.engine.regions.compilationNs).toBeGreaterThanOrEqual(0);
+    const plain = await vmxlab(folder, words.slice(0, 2));
+    expect(plain.stdout).not.toContain('Engine:');
+    const wrong = await vmxlab(folder, [...words.slice(0, 2), '--stats', 'engin']);
+    expect(wrong).toMatchObject({ status: 2 });
+    expect(wrong.stderr).toBe("vmxlab: --stats: unknown 'engin'; did you mean 'engine'?\n");
+  });
+
   test('warnings of the assembler go to standard error', async () => {
     const { stdout, stderr } = await vmxlab(folder, ['run', 'warned.asm', '--json']);
     expect(stderr).toMatch(/^warned\.asm:1:1: warning: no 'bits 64' before the first instruction/);

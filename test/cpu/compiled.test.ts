@@ -7,6 +7,7 @@ import { Access, compilableMemory } from '../../src/cpu/index.ts';
 import {
   decode,
   effectsOf,
+  Gpr,
   type Instruction,
   type Row,
   rowsIn,
@@ -25,20 +26,27 @@ import {
 } from '../support/instruction-bench.ts';
 import { randomEncoding } from '../support/row-encodings.ts';
 
-const bench = new InstructionBench(compilableMemory(BENCH_BYTES, 1));
-const { processor } = bench.machine;
-const compiler = bench.machine.compiler as NonNullable<typeof bench.machine.compiler>;
-compiler.threshold = 1;
-// All cases lie at the same address.
-compiler.mostDoublings = 0;
+type Bits = 32 | 64;
+
+function benchOf(bits: Bits): InstructionBench {
+  const bench = new InstructionBench(compilableMemory(BENCH_BYTES, 1), bits);
+  const { compiler } = bench.machine;
+  if (compiler === undefined) throw new Error('nothing is compiled');
+  compiler.threshold = 1;
+  // All cases lie at the same address.
+  compiler.mostDoublings = 0;
+  return bench;
+}
+
+const benches: Readonly<Record<Bits, InstructionBench>> = { 32: benchOf(32), 64: benchOf(64) };
 
 const ENCODINGS_PER_ROW = 2;
 const STATES_PER_ENCODING = 6;
 
-function decodeAll(code: Uint8Array): Instruction[] {
+function decodeAll(code: Uint8Array, bits: Bits): Instruction[] {
   const instructions: Instruction[] = [];
   for (let at = 0; at < code.length; ) {
-    const decoded = decode(code, at, code.length, 64);
+    const decoded = decode(code, at, code.length, bits);
     if (decoded.kind !== 'instruction') throw new Error(`${hex(code)}: ${decoded.kind}`);
     instructions.push(decoded.instruction);
     at += decoded.instruction.lengthBytes;
@@ -59,11 +67,14 @@ interface Outcome extends After {
 
 /** Run for some cycles by one engine. */
 function run(
+  bits: Bits,
   engine: 'interpreter' | 'compiled',
   code: Uint8Array,
   before: Before,
   cycles: number,
 ): Outcome {
+  const bench = benches[bits];
+  const { processor } = bench.machine;
   processor.engine = engine;
   const { instructions } = processor;
   const compiled = processor.compiledInstructions;
@@ -83,6 +94,15 @@ function run(
   };
 }
 
+/** Outside 64-bit mode, registers have no upper halves that code could see. */
+function aimed(bits: Bits, instruction: Instruction, prng: Prng): Before {
+  const before = aimedState(instruction, prng);
+  if (bits === 64) return before;
+  const halves = new Uint32Array(before.registers.buffer);
+  for (let register = 0; register < 16; register++) halves[2 * register + 1] = 0;
+  return before;
+}
+
 /** What the two engines leave differently. */
 function differences(wanted: Outcome, got: Outcome): string[] {
   const parts = ['fault', 'rip', 'rflags', 'outside', 'clock', 'instructions'] as const;
@@ -97,36 +117,39 @@ function differences(wanted: Outcome, got: Outcome): string[] {
   return found;
 }
 
-describe('every row', () => {
+describe.each([64, 32] as const)('every row in code of %d bits', (bits) => {
   const wrong: string[] = [];
   const refused = new Set<string>();
   const runs = { all: 0, compiled: 0 };
 
   beforeAll(() => {
-    const rows = rowsIn(64).filter(({ encodeOnly }) => !encodeOnly);
+    const rows = rowsIn(bits).filter(({ encodeOnly }) => !encodeOnly);
     for (const [seed, row] of rows.entries()) compare(row, new Prng(seed));
   });
 
   function compare(row: Row, prng: Prng): void {
     for (let n = 0; n < ENCODINGS_PER_ROW; n++) {
-      const code = randomEncoding(row, prng, INTO_WINDOW);
-      const [instruction] = decodeAll(code) as [Instruction];
+      const code = randomEncoding(row, prng, INTO_WINDOW, bits);
+      const [instruction] = decodeAll(code, bits) as [Instruction];
       const { calls, repeats, raises } = effectsOf(instruction);
       const { privilege, intercept, unit } = row;
-      const isGuarded = (privilege ?? intercept ?? unit) !== undefined;
+      const isGuarded =
+        (privilege ?? intercept) !== undefined || (unit !== undefined && unit !== 'sse');
       const isSimple = calls.length + raises.length === 0 && !repeats && !isGuarded;
-      let compiled = 0;
+      let [completed, compiled] = [0, 0];
       for (let state = 0; state < STATES_PER_ENCODING; state++) {
-        const before = aimedState(instruction, prng);
-        const wanted = run('interpreter', code, before, 1);
-        const got = run('compiled', code, before, 1);
+        const before = aimed(bits, instruction, prng);
+        const wanted = run(bits, 'interpreter', code, before, 1);
+        const got = run(bits, 'compiled', code, before, 1);
         const found = differences(wanted, got);
         if (found.length > 0) wrong.push(`${syntax(row)} ${hex(code)}: ${found}`);
+        if (wanted.fault === null) completed++;
         compiled += got.compiled;
-        if (isSimple) runs.all++;
       }
+      if (!isSimple) continue;
+      runs.all += completed;
       runs.compiled += compiled;
-      if (isSimple && compiled === 0) refused.add(syntax(row));
+      if (completed > 0 && compiled === 0) refused.add(syntax(row));
     }
   }
 
@@ -134,13 +157,13 @@ describe('every row', () => {
     expect(wrong.slice(0, 20)).toEqual([]);
   });
 
-  test('is compiled unless it calls into the processor', () => {
-    expect([...refused]).toEqual(['ENTER uimm16, uimm8']);
+  test('is compiled unless it calls into the processor or looks behind a store', () => {
+    expect([...refused]).toEqual(['ENTER uimm16, uimm8', 'MASKMOVDQU xmm1, xmm2']);
   });
 
   test('rarely needs the interpreter', () => {
-    expect(runs.all).toBeGreaterThan(6_000);
-    expect(runs.compiled / runs.all).toBeGreaterThan(0.8);
+    expect(runs.all).toBeGreaterThan(4_000);
+    expect(runs.compiled / runs.all).toBeGreaterThan(0.9);
   });
 });
 
@@ -194,10 +217,27 @@ const LOOPS = {
 } as const;
 
 /** RSI, RDI and RSP in the window, RCX a small count, and the rest anything. */
-function loopState(prng: Prng): Before {
-  const [movs] = decodeAll(Uint8Array.of(0xf3, 0xa4)) as [Instruction];
-  const state = aimedState(movs, prng);
+function loopState(bits: Bits, prng: Prng): Before {
+  const [movs] = decodeAll(Uint8Array.of(0xf3, 0xa4), bits) as [Instruction];
+  const state = aimed(bits, movs, prng);
   new BigUint64Array(state.registers.buffer)[1] = BigInt(1 + prng.below(40));
+  return state;
+}
+
+/** RSI and RDI in the window, often so near to each other that what is copied overlaps. */
+function copyState(bits: Bits, prng: Prng, count: number): Before {
+  const state = loopState(bits, prng);
+  const registers = new BigUint64Array(state.registers.buffer);
+  const from = WINDOW + prng.below(WINDOW_BYTES);
+  const isNear = prng.below(2) === 0;
+  const to = isNear ? from + prng.below(80) - 40 : WINDOW + prng.below(WINDOW_BYTES);
+  registers[Gpr.RSI] = BigInt(from);
+  registers[Gpr.RDI] = BigInt(to);
+  registers[Gpr.RCX] = BigInt(count);
+  registers[Gpr.RDX] = BigInt(prng.below(100));
+  // What is the same in each byte is filled in another way.
+  if (prng.below(2) === 0) registers[Gpr.RAX] = BigInt(prng.below(2)) * 0x7777777777777777n;
+  if (bits === 32) registers[Gpr.RAX] &= 0xffffffffn;
   return state;
 }
 
@@ -207,30 +247,57 @@ describe('programs', () => {
     const prng = new Prng(name.length);
     const wrong: string[] = [];
     for (let n = 0; n < 100; n++) {
-      const before = loopState(prng);
+      const before = loopState(64, prng);
       const cycles = 1 + prng.below(700);
-      const wanted = run('interpreter', code, before, cycles);
-      const got = run('compiled', code, before, cycles);
+      const wanted = run(64, 'interpreter', code, before, cycles);
+      const got = run(64, 'compiled', code, before, cycles);
       const found = differences(wanted, got);
       if (found.length > 0) wrong.push(`${cycles} cycles: ${found}`);
     }
     expect(wrong.slice(0, 20)).toEqual([]);
   });
 
-  test('random straight lines', () => {
+  /** Elements of all sizes, up and down, near each other and across pages. */
+  test.each([64, 32] as const)('copies and fills of %d bits', (bits) => {
+    const prng = new Prng(5);
+    const wrong: string[] = [];
+    const sizes = [[0xa4], [0xa5], [0x66, 0xa5], [0xaa], [0xab], [0x66, 0xab]];
+    const wide = [
+      [0x48, 0xa5],
+      [0x48, 0xab],
+    ];
+    const all = bits === 64 ? [...sizes, ...wide] : sizes;
+    for (let n = 0; n < 30; n++) {
+      const direction = 0xfc + prng.below(2);
+      const other = bits === 64 && prng.below(4) === 0 ? [0x67] : [];
+      const string = all[prng.below(all.length)] as number[];
+      // Counted down from RDX again, so that code is hot.
+      const code = Uint8Array.of(direction, ...other, 0xf3, ...string, 0x89, 0xd1, 0xf3, ...string);
+      for (let state = 0; state < 8; state++) {
+        const before = copyState(bits, prng, 1 + prng.below(2000));
+        const cycles = prng.below(2) === 0 ? 5000 : 1 + prng.below(2500);
+        const wanted = run(bits, 'interpreter', code, before, cycles);
+        const found = differences(wanted, run(bits, 'compiled', code, before, cycles));
+        if (found.length > 0) wrong.push(`${hex(code)}, ${cycles} cycles: ${found}`);
+      }
+    }
+    expect(wrong.slice(0, 20)).toEqual([]);
+  });
+
+  test.each([64, 32] as const)('random straight lines of %d bits', (bits) => {
     const prng = new Prng(4);
-    const rows = rowsIn(64).filter(({ encodeOnly, cost }) => !encodeOnly && cost !== 'branch');
+    const rows = rowsIn(bits).filter(({ encodeOnly, cost }) => !encodeOnly && cost !== 'branch');
     const wrong: string[] = [];
     for (let n = 0; n < 150; n++) {
       const lines = Array.from({ length: 12 }, () =>
-        randomEncoding(rows[prng.below(rows.length)], prng, INTO_WINDOW),
+        randomEncoding(rows[prng.below(rows.length)], prng, INTO_WINDOW, bits),
       );
       const code = Buffer.concat(lines);
       for (let state = 0; state < 3; state++) {
-        const before = loopState(prng);
+        const before = loopState(bits, prng);
         const cycles = 1 + prng.below(16);
-        const wanted = run('interpreter', code, before, cycles);
-        const found = differences(wanted, run('compiled', code, before, cycles));
+        const wanted = run(bits, 'interpreter', code, before, cycles);
+        const found = differences(wanted, run(bits, 'compiled', code, before, cycles));
         if (found.length > 0) wrong.push(`${hex(code)}, ${cycles} cycles: ${found}`);
       }
     }

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { compareEngines } from './lockstep.ts';
 
-const PROGRAMS = 120;
+const PROGRAMS = 500;
 
 test('random programs do the same by both engines at every stop', () => {
   const differences: string[] = [];

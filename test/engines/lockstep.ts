@@ -12,8 +12,14 @@ import {
 import { COST_CLASSES } from '../../src/isa/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import { BARE_MACHINE_BYTES, BareMachine } from '../support/bare-machine.ts';
-import { handler } from '../support/vmx-bench.ts';
-import { CODE_PAGES, Place, type RandomProgram, randomProgram } from './random-program.ts';
+import { At, handler } from '../support/vmx-bench.ts';
+import {
+  CODE_PAGES,
+  DESCRIPTORS,
+  Place,
+  type RandomProgram,
+  randomProgram,
+} from './random-program.ts';
 
 /** Different for each class, so that a block that is charged wrongly shows. */
 const COSTS: InstructionCosts = {
@@ -24,6 +30,7 @@ const COSTS: InstructionCosts = {
   locked: 5,
 };
 
+const GDT_LIMIT = 0x7f;
 const SLICES = 24;
 const MOST_SLICE_CYCLES = 700;
 
@@ -46,8 +53,13 @@ export interface Comparison {
 /** Machines are used again and again; storage is what costs. */
 const storage = compilableMemory(BARE_MACHINE_BYTES, 1);
 
-function load(machine: BareMachine, { recovery, table, code }: RandomProgram): void {
+function load(machine: BareMachine, program: RandomProgram): void {
+  const { recovery, table, code, data, mxcsr } = program;
   const { memory } = machine.machine;
+  for (const [selector, low, high] of DESCRIPTORS) {
+    machine.write64(At.GDT + (selector & ~7), low, high);
+  }
+  machine.set('gdtrLimit', GDT_LIMIT);
   for (let vector = 0; vector < 256; vector++) {
     const at = handler(vector);
     const distance = Place.RECOVERY - (at + 5);
@@ -62,6 +74,8 @@ function load(machine: BareMachine, { recovery, table, code }: RandomProgram): v
   }
   const tableHpa = machine.entryHpa(0, 1);
   memory.write64(machine.entryHpa(Place.PAGE_TABLE, 1), tableHpa | 7, 0);
+  memory.write(machine.hpa(Place.DATA), data);
+  machine.set('mxcsr', mxcsr);
   machine.set('rip', Place.RECOVERY);
   machine.machine.processor.stateChanged();
 }
@@ -74,9 +88,10 @@ export function compareEngines(seed: number): Comparison {
   const got = new BareMachine(0, { costs: COSTS, storage });
   const { compiler } = got.machine;
   if (compiler !== undefined) {
-    compiler.threshold = 1 + prng.below(4);
-    compiler.mostDoublings = prng.below(3);
-    compiler.mostRegions = 1 + prng.below(40);
+    // Compiling is what takes time; most programs do without much of it.
+    compiler.threshold = 2 + prng.below(8);
+    compiler.mostDoublings = 1 + prng.below(5);
+    if (prng.below(4) === 0) compiler.mostRegions = 1 + prng.below(20);
   }
   load(wanted, program);
   load(got, program);

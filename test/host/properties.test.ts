@@ -210,7 +210,7 @@ describe('run', () => {
     expect(stopped.host.state).toEqual(through.host.state);
   });
 
-  test('advances the pCPU that is furthest behind, at most a lookahead past the next', () => {
+  test('lets no pCPU go more than a lookahead past another', () => {
     for (const lookahead of [1, 100, 5000]) {
       const host = hostWith({ pcpuCount: 3, lookahead });
       for (let i = 0; i < 3; i++) startThread(host, HOG_BODY, { affinity: [i] });

@@ -22,6 +22,9 @@ function ran({ state }: Thread): number {
 
 const TICK = 4 * MS;
 
+/** The lookahead: so much later everybody has done what was to be done at a time. */
+const TURN = 500;
+
 describe('hogs on one pCPU share a second by weight', () => {
   test.each([
     [[0, 0]],
@@ -148,7 +151,7 @@ describe('an idle pCPU', () => {
     expect(hogs.map(({ state }) => state.pcpu)).toEqual([0, 0]);
     host.run(10 * MS);
     const waiting = hogs.find(({ state }) => state.status === 'runnable');
-    host.run(10 * MS + 1);
+    host.run(10 * MS + TURN);
     expect(others.map(({ state }) => state.status)).toEqual(['exited', 'exited']);
     expect(host.pcpus[1].current).toBe(waiting);
   });
@@ -160,7 +163,7 @@ describe('an idle pCPU', () => {
     new Script([compute(10 * MS)]).startOn(host, { affinity: [1] });
     const free = startThread(host, HOG_BODY);
     // The free hog runs when pCPU 1 becomes idle: there is nobody to pull then.
-    host.run(10 * MS + 1);
+    host.run(10 * MS + TURN);
     expect([free.state.status, free.state.pcpu]).toEqual(['running', 0]);
     expect(host.pcpus[1].isIdle).toBe(true);
     host.run(10 * MS + 3 * TICK);

@@ -6,6 +6,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { prepareBochs } from '../support/bochs.ts';
 import { LIBRARY } from './sources.ts';
 
 export type Emulator = 'qemu' | 'bochs';
@@ -32,16 +33,10 @@ export function missingEmulator(emulator: Emulator): string | null {
 }
 
 /** What NASM makes of a source that includes files of the library. */
-export function assembleImageWithNasm(source: string, defines: readonly string[] = []): Uint8Array {
+export function assembleImageWithNasm(source: string): Uint8Array {
   return inScratchFolder((folder) => {
     const output = join(folder, 'out.bin');
-    const options = [
-      '-w-all',
-      '-f',
-      'bin',
-      `-I${LIBRARY}`,
-      ...defines.map((define) => `-D${define}`),
-    ];
+    const options = ['-w-all', '-f', 'bin', `-I${LIBRARY}`];
     execFileSync('nasm', [...options, '-o', output, source], { stdio: 'pipe' });
     return readFileSync(output);
   });
@@ -93,43 +88,9 @@ async function runQemu(setting: Setting, image: Uint8Array, processors: number):
 }
 
 async function runBochs(setting: Setting, image: Uint8Array, processors: number): Promise<string> {
-  const { folder } = setting;
-  writeFileSync(join(folder, 'image.bin'), image);
-  const define = `IMAGE='${join(folder, 'image.bin')}'`;
-  const rom = assembleImageWithNasm(join(LIBRARY, 'bochs-rom.asm'), [define]);
-  writeFileSync(join(folder, 'rom.bin'), rom);
-  const vga = new Uint8Array(512);
-  vga.set([0x55, 0xaa, 1]);
-  writeFileSync(join(folder, 'vga.bin'), vga);
-  writeFileSync(join(folder, 'commands'), 'c\n');
-  writeFileSync(join(folder, 'bochsrc'), bochsConfiguration(processors));
-  return execute(setting, PROGRAMS.bochs, ['-q', '-f', 'bochsrc', '-rc', 'commands']);
-}
-
-/**
- * The display is a VNC server that waits for nobody. The word that an image writes to port 8900H
- * is a panic, which ends Bochs.
- */
-function bochsConfiguration(processors: number): string {
-  const without = ['speaker', 'biosdev', 'iodebug', 'parallel', 'gameport', 'extfpuirq'];
-  return [
-    `plugin_ctrl: unmapped=1, ${without.map((plugin) => `${plugin}=0`).join(', ')}`,
-    'sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy',
-    'display_library: rfb, options="timeout=0"',
-    'romimage: file=rom.bin',
-    'vgaromimage: file=vga.bin',
-    `cpu: model=broadwell_ult, count=${processors}, ips=100000000`,
-    'cpu: reset_on_triple_fault=0, ignore_bad_msrs=0',
-    'megs: 32',
-    'log: log.txt',
-    'port_e9_hack: enabled=1',
-    'boot: floppy',
-    'panic: action=fatal',
-    'error: action=report',
-    'info: action=ignore',
-    'debug: action=ignore',
-    '',
-  ].join('\n');
+  const romSource = join(LIBRARY, 'bochs-rom.asm');
+  const options = prepareBochs({ folder: setting.folder, image, processors, romSource });
+  return execute(setting, PROGRAMS.bochs, options);
 }
 
 /** What a program prints, however it ends; if that is nothing, why. */

@@ -4,7 +4,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { deliver } from '../../src/kvm/apic-ipi.ts';
-import { type ExitTimes, exitTimes } from '../../src/kvm/index.ts';
+import type { ExitTimes } from '../../src/kvm/index.ts';
 import { COSTLY } from '../support/host-world.ts';
 import {
   KVM_COSTS,
@@ -149,7 +149,7 @@ describe('statistics', () => {
 
   test('count every exit once', () => {
     const bench = new KvmBench(MANY).finish();
-    const times = [...exitTimes(bench.vcpu().exits, bench.host.now).values()];
+    const times = [...bench.vcpu().exits.timesAt(bench.host.now).values()];
     expect(times.reduce((sum, { count }) => sum + count, 0)).toBe(16);
     expect(bench.counters()).toMatchObject({ exits: 16, hypercalls: 5, io_exits: 6 });
   });

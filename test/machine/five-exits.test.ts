@@ -128,9 +128,11 @@ describe('ipi-pingpong.asm', () => {
       HLT: 2 * rounds + 2,
       IO_INSTRUCTION: report.output.length,
     });
-    for (const { statistics } of report.vcpus) {
-      expect(statistics).toMatchObject({ irq_injections: rounds, halt_wakeup: rounds });
-    }
+    const [first, second] = report.vcpus.map(({ statistics }) => statistics);
+    expect(first).toMatchObject({ irq_injections: rounds, halt_wakeup: rounds });
+    // The first ball may come before vCPU 1, which has just seen that both are ready, sleeps.
+    expect(second.irq_injections).toBe(rounds);
+    expect([rounds - 1, rounds]).toContain(second.halt_wakeup);
   });
 
   test('a round trip is two ways, and a way at least what wakes a vCPU elsewhere', () => {

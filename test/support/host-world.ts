@@ -119,7 +119,7 @@ export class Script implements ThreadBody {
       pcpu.handleInterrupts();
       if (pcpu.needResched) return 'resched';
     }
-    while (pcpu.now < pcpu.limit) {
+    while (pcpu.mayGoOn()) {
       const step = this.steps[this.state.at];
       if (step === undefined) return 'exit';
       const outcome = this.take(step, pcpu);

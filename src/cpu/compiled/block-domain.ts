@@ -1,319 +1,73 @@
 // The compiling domain: an instruction's meaning, asked for here, adds to the values and effects of
 // a block. Registers and flags are values from its start on; nothing is emitted yet.
 
-import type Long from 'long';
-import {
-  type Division,
-  type Domain,
-  Flag,
-  type Instruction,
-  type Operand,
-  type RaisedVector,
-  Segment,
-  type SystemFunction,
-  type Wide,
-  type Width,
+import type {
+  Domain,
+  Instruction,
+  Operand,
+  RaisedVector,
+  SystemFunction,
+  Width,
 } from '../../isa/index.ts';
-import { SEGMENT_WORDS, Word } from '../state.ts';
-import { Access, type AccessKind } from '../virtualization.ts';
-import {
-  highProduct,
-  highProductSigned,
-  quotient,
-  quotientSigned,
-  signExtend,
-} from './arithmetic.ts';
-import type { Effect, Exit } from './effects.ts';
-import { FlagRecord, RecordKind } from './flag-record.ts';
-import { LOCALS } from './locals.ts';
+import { lastAddressOn } from '../footing.ts';
+import { toBigInt } from './block-memory.ts';
+import { copyOf, Declined } from './block-state.ts';
+import { BlockVectors } from './block-vectors.ts';
+import type { Exit } from './effects.ts';
+import { FlagRecord } from './flag-record.ts';
 import { Op, Type } from './module.ts';
 import {
-  add32,
   add64,
   and32,
   and64,
-  bit,
   choose,
   cut,
-  equal,
   extend,
   FALSE,
   int,
-  isZero,
   lessUnsigned,
   long,
-  mul32,
-  mul64,
   type Node,
   narrow,
-  not,
-  or32,
   or64,
   plain,
   result,
-  shl32,
   shl64,
   shr32,
-  shr64,
-  sub32,
-  sub64,
   TRUE,
   wrap,
-  xor32,
-  xor64,
   ZERO,
 } from './nodes.ts';
 
-/** Thrown when an instruction cannot be compiled; says why. */
-export class Declined {
-  readonly reason: string;
-
-  constructor(reason: string) {
-    this.reason = reason;
-  }
-}
-
-const GENERAL_REGISTERS = 16;
 const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };
-const FS_BASE = 4 * SEGMENT_WORDS[Segment.FS].base;
-const GS_BASE = 4 * SEGMENT_WORDS[Segment.GS].base;
-const RFLAGS = 4 * Word.RFLAGS;
 
-/** Where bytes were found for the instruction, so that what it modifies is looked up once. */
-interface Located {
-  readonly linear: Node;
-  readonly access: AccessKind;
-  readonly bytes: number;
-  readonly hpa: Node;
-}
-
-export class BlockDomain implements Domain<Node, Node> {
-  readonly stackWidth: Width = 64;
-  instruction!: Instruction;
-  registers: Node[] = LOCALS.slice(0, GENERAL_REGISTERS);
-  flags: FlagRecord = FlagRecord.INCOMING;
-  effects: Effect[] = [];
-  /** RIP after the instruction. */
-  continuation: Node = ZERO;
-  /** The instruction is to be executed again (REP). */
-  repeats: Node = FALSE;
-  /** The meaning asked where the next instruction is: it is a call. */
-  askedNext = false;
-  private readonly start: bigint;
-  private following = ZERO;
-  private at = { offset: 0, cycles: 0, instructions: 0 };
-  private initial = { registers: this.registers, flags: this.flags } as Pick<
-    Exit,
-    'registers' | 'flags'
-  >;
-  private exit: Exit | null = null;
-  private depth = 0;
-  private hasStored = false;
-  private located: Located[] = [];
-  private addresses: { operand: Operand; base: Node; index: Node; address: Node }[] = [];
-  private readonly operations = new Map<Node, { kind: number; x: Node; y: Node }>();
-
-  /** @param start linear address of the block */
-  constructor(start: bigint) {
-    this.start = start;
-    this.continuation = long(start);
-  }
-
+export class BlockDomain extends BlockVectors implements Domain<Node, Node> {
   /**
    * Add an instruction at an offset from the start of the block, before which the block has taken
    * so many cycles and instructions. Throws {@link Declined}, and then leaves the block as it was.
    */
   append(instruction: Instruction, at: Pick<Exit, 'offset' | 'cycles' | 'instructions'>): void {
-    const { registers, flags, effects } = this;
-    this.instruction = instruction;
-    this.at = at;
-    this.registers = [...registers];
-    this.effects = [];
-    this.exit = null;
-    this.initial = { registers, flags };
-    this.hasStored = false;
-    this.askedNext = false;
-    this.repeats = FALSE;
-    this.located = [];
-    this.addresses = [];
-    this.operations.clear();
-    this.following = long(this.start + BigInt(at.offset + instruction.lengthBytes));
-    this.continuation = this.following;
+    const before = this.begin(instruction, at);
+    const { vectors } = this;
     const [first = NO_OPERAND, second = NO_OPERAND, third = NO_OPERAND] = instruction.operands;
     try {
+      if (instruction.row.unit === 'sse') this.needVectors();
       instruction.row.meaning(this, first, second, third);
-      const here = long(this.start + BigInt(at.offset));
-      this.continuation = choose(this.repeats, here, this.continuation);
-      effects.push(...this.effects);
+      this.settleStores();
+      this.settleVectors(true);
+      this.continuation = choose(this.repeats, this.addressAt(at.offset), this.continuation);
+      before.effects.push(...this.effects);
     } catch (thrown) {
-      this.registers = registers;
-      this.flags = flags;
-      this.continuation = long(this.start + BigInt(at.offset));
+      this.registers = before.registers;
+      this.flags = before.flags;
+      this.stores = [];
+      this.vectors = vectors;
+      this.settleVectors(false);
+      this.continuation = this.addressAt(at.offset);
       throw thrown;
     } finally {
-      this.effects = effects;
+      this.effects = before.effects;
     }
-  }
-
-  /** The instruction that was appended last may go on elsewhere. */
-  get hasJumped(): boolean {
-    return this.continuation !== this.following;
-  }
-
-  /** The state at the start of the instruction. */
-  private get wayOut(): Exit {
-    this.exit ??= { ...this.initial, ...this.at };
-    return this.exit;
-  }
-
-  private readonly giveUpIf = (condition: Node): void => {
-    if (condition.isConstant && condition.value === 0n) return;
-    if (condition.isConstant && this.depth === 0) throw new Declined('always faults');
-    // Executing it again from its start would store again what it has modified.
-    if (this.hasStored) throw new Declined('may fault after a store');
-    this.effects.push({ kind: 'guard', condition, exit: this.wayOut });
-  };
-
-  // Values
-
-  constant(width: Width, value: number): Node {
-    return long(BigInt.asUintN(width, BigInt(value)));
-  }
-
-  add(width: Width, x: Node, y: Node): Node {
-    const sum = width === 64 ? add64(x, y) : cut(width, extend(add32(wrap(x), wrap(y))));
-    this.operations.set(sum, { kind: RecordKind.ADD, x, y });
-    return sum;
-  }
-
-  sub(width: Width, x: Node, y: Node): Node {
-    const difference = width === 64 ? sub64(x, y) : cut(width, extend(sub32(wrap(x), wrap(y))));
-    this.operations.set(difference, { kind: RecordKind.SUB, x, y });
-    return difference;
-  }
-
-  multiply(width: Width, x: Node, y: Node): Node {
-    if (width === 64) return mul64(x, y);
-    return cut(width, extend(mul32(wrap(x), wrap(y))));
-  }
-
-  multiplyHigh(width: Width, x: Node, y: Node): Node {
-    return highProduct(width, x, y);
-  }
-
-  multiplyHighSigned(width: Width, x: Node, y: Node): Node {
-    return highProductSigned(width, x, y);
-  }
-
-  divide(width: Width, high: Node, low: Node, divisor: Node): Division<Node> {
-    return quotient(width, [high, low, divisor], this.giveUpIf);
-  }
-
-  divideSigned(width: Width, high: Node, low: Node, divisor: Node): Division<Node> {
-    return quotientSigned(width, [high, low, divisor], this.giveUpIf);
-  }
-
-  and = and64;
-  or = or64;
-  xor = xor64;
-
-  not(width: Width, x: Node): Node {
-    return cut(width, xor64(x, this.constant(width, -1)));
-  }
-
-  shiftLeft(width: Width, x: Node, count: Node): Node {
-    if (width === 64) return bounded(64, count, (n) => shl64(x, n));
-    return bounded(32, count, (n) => cut(width, extend(shl32(wrap(x), wrap(n)))));
-  }
-
-  shiftRight(x: Node, count: Node): Node {
-    if (x.bits > 32) return bounded(64, count, (n) => shr64(x, n));
-    return bounded(32, count, (n) => extend(shr32(wrap(x), wrap(n))));
-  }
-
-  shiftRightSigned(width: Width, x: Node, count: Node): Node {
-    const most = long(width === 64 ? 63n : 31n);
-    const isSmall = 2n ** BigInt(count.bits) <= most.value + 1n;
-    const least = isSmall ? count : choose(lessUnsigned(count, most), count, most);
-    if (width === 64) return plain(Op.i64ShrS, Type.I64, x, least);
-    const shifted = plain(Op.i32ShrS, Type.I32, wrap(signExtend(width, 32, x)), wrap(least));
-    return cut(width, extend(shifted));
-  }
-
-  signExtend = signExtend;
-
-  truncate = cut;
-
-  lowestBit(x: Node): Node {
-    return narrow(7, Op.i64Ctz, Type.I64, x);
-  }
-
-  highestBit(x: Node): Node {
-    return sub64(long(63n), narrow(7, Op.i64Clz, Type.I64, x));
-  }
-
-  countOnes(x: Node): Node {
-    return narrow(7, Op.i64Popcnt, Type.I64, x);
-  }
-
-  select = choose;
-
-  fromCondition = extend;
-
-  // Truth values
-
-  isZero = isZero;
-  equal = equal;
-  lessUnsigned = lessUnsigned;
-  bit = bit;
-  negate = not;
-  both = and32;
-  either = or32;
-  differ = xor32;
-
-  // Flags
-
-  flag(name: Flag): Node {
-    if (name !== Flag.DF) return this.flags.flag(name);
-    const word = result(Type.I32, 32);
-    this.effects.push({ kind: 'loadState', offset: RFLAGS, result: word });
-    return and32(shr32(word, int(name)), TRUE);
-  }
-
-  setFlag(name: Flag, value: Node): void {
-    if (name !== Flag.DF) {
-      this.flags = this.flags.with(name, value);
-      return;
-    }
-    const word = result(Type.I32, 32);
-    this.effects.push({ kind: 'loadState', offset: RFLAGS, result: word });
-    const others = and32(word, int(~(1 << name)));
-    const changed = or32(others, shl32(value, int(name)));
-    this.effects.push({ kind: 'storeState', offset: RFLAGS, value: changed });
-  }
-
-  flagsOfAdd(width: Width, x: Node, y: Node, sum: Node): void {
-    const isPlain = this.isFrom(sum, RecordKind.ADD, x, y);
-    this.flags = new FlagRecord({ kind: RecordKind.ADD, width, x, y, r: sum, isPlain });
-  }
-
-  flagsOfSub(width: Width, x: Node, y: Node, difference: Node): void {
-    const isPlain = this.isFrom(difference, RecordKind.SUB, x, y);
-    this.flags = new FlagRecord({ kind: RecordKind.SUB, width, x, y, r: difference, isPlain });
-  }
-
-  private isFrom(value: Node, kind: number, x: Node, y: Node): boolean {
-    const operation = this.operations.get(value);
-    return operation?.kind === kind && operation.x === x && operation.y === y;
-  }
-
-  flagsOfLogic(width: Width, r: Node): void {
-    const kind = RecordKind.LOGIC;
-    this.flags = new FlagRecord({ kind, width, x: ZERO, y: ZERO, r, isPlain: true });
-  }
-
-  condition(code: number): Node {
-    return this.flags.condition(code);
   }
 
   // Operands and registers
@@ -348,22 +102,6 @@ export class BlockDomain implements Domain<Node, Node> {
     else this.setRegister(operand.width as Width, operand.number, value);
   }
 
-  address(operand: Operand): Node {
-    if (operand.kind !== 'memory') throw new TypeError(`a ${operand.kind} operand has no address`);
-    const base = operand.base < 0 ? ZERO : this.registers[operand.base];
-    const index = operand.index < 0 ? ZERO : this.registers[operand.index];
-    const known = this.addresses.find(
-      (other) => other.operand === operand && other.base === base && other.index === index,
-    );
-    if (known !== undefined) return known.address;
-    const scaled = shl64(index, long(BigInt(operand.scale)));
-    const from = operand.ripRelative ? this.following : base;
-    const sum = add64(add64(from, scaled), long(toBigInt(operand.displacement)));
-    const address = cut(operand.addressWidth, sum);
-    this.addresses.push({ operand, base, index, address });
-    return address;
-  }
-
   register(width: Width, number: number): Node {
     return cut(width, this.registers[number]);
   }
@@ -380,94 +118,6 @@ export class BlockDomain implements Domain<Node, Node> {
     this.registers[number] = or64(kept, shl64(cut(width, value), long(BigInt(at))));
   }
 
-  // XMM registers: not compiled
-
-  xmm(): Node {
-    throw new Declined('XMM');
-  }
-
-  setXmm(): void {
-    throw new Declined('XMM');
-  }
-
-  lanes(): Node {
-    throw new Declined('XMM');
-  }
-
-  float(): Node {
-    throw new Declined('floating point');
-  }
-
-  settleFloats(): void {
-    throw new Declined('floating point');
-  }
-
-  loadWide(): Wide<Node> {
-    throw new Declined('XMM');
-  }
-
-  storeWide(): void {
-    throw new Declined('XMM');
-  }
-
-  // Memory
-
-  load(width: Width, segment: number, offset: Node): Node {
-    return this.loadAs(Access.READ, width, segment, offset);
-  }
-
-  loadForWrite(width: Width, segment: number, offset: Node): Node {
-    return this.loadAs(Access.WRITE, width, segment, offset);
-  }
-
-  private loadAs(access: AccessKind, width: Width, segment: number, offset: Node): Node {
-    const hpa = this.locate(access, width, segment, offset);
-    const loaded = result(Type.I64, width);
-    this.effects.push({ kind: 'load', hpa, width, result: loaded });
-    return loaded;
-  }
-
-  store(width: Width, segment: number, offset: Node, value: Node): void {
-    const hpa = this.locate(Access.WRITE, width, segment, offset);
-    this.effects.push({ kind: 'store', hpa, width, value });
-    this.hasStored = true;
-  }
-
-  private locate(access: AccessKind, width: Width, segment: number, offset: Node): Node {
-    const bytes = width / 8;
-    const linear = this.linear(segment, offset);
-    const found = this.located.find(
-      (other) => other.linear === linear && other.access === access && other.bytes === bytes,
-    );
-    if (found !== undefined) return found.hpa;
-    if (this.hasStored) throw new Declined('may fault after a store');
-    const hpa = result(Type.I32, 32);
-    this.effects.push({ kind: 'locate', linear, bytes, access, result: hpa, exit: this.wayOut });
-    this.located.push({ linear, access, bytes, hpa });
-    return hpa;
-  }
-
-  /** In 64-bit mode only FS and GS have a base. */
-  private linear(segment: number, offset: Node): Node {
-    if (segment < Segment.FS) return offset;
-    const known = this.addresses.find(
-      ({ operand, base }) => operand === NO_OPERAND && base === offset,
-    );
-    if (known !== undefined) return known.address;
-    const base = result(Type.I64, 64);
-    const from = segment === Segment.FS ? FS_BASE : GS_BASE;
-    this.effects.push({ kind: 'loadState', offset: from, result: base });
-    const address = add64(base, offset);
-    this.addresses.push({ operand: NO_OPERAND, base: offset, index: ZERO, address });
-    return address;
-  }
-
-  align(operand: Operand, bytes: number): void {
-    if (operand.kind !== 'memory') throw new TypeError('only memory can be aligned');
-    const linear = this.linear(operand.segment, this.address(operand));
-    this.giveUpIf(not(isZero(and64(linear, long(BigInt(bytes - 1))))));
-  }
-
   // Control
 
   /**
@@ -481,7 +131,7 @@ export class BlockDomain implements Domain<Node, Node> {
       return;
     }
     const outer = this.effects;
-    const { registers, flags, continuation, located, addresses, hasStored } = this;
+    const { registers, flags, continuation, known, hasStored, stores } = this;
     if (this.repeats !== FALSE) throw new Declined('goes on after repeating');
     const arm = (work: () => void) => {
       this.effects = [];
@@ -489,12 +139,13 @@ export class BlockDomain implements Domain<Node, Node> {
       this.flags = flags;
       this.continuation = continuation;
       this.repeats = FALSE;
-      this.located = [...located];
-      this.addresses = [...addresses];
-      this.hasStored = hasStored;
+      this.known = copyOf(known);
+      this.stores = [];
+      this.hasStored = hasStored || stores.length > 0;
       this.depth++;
       work();
       this.depth--;
+      this.settleStores();
       return {
         effects: this.effects,
         registers: this.registers,
@@ -508,10 +159,15 @@ export class BlockDomain implements Domain<Node, Node> {
     const a = arm(then);
     const b = arm(otherwise);
     this.effects = outer;
-    this.located = located;
-    this.addresses = addresses;
-    this.hasStored = a.hasStored || b.hasStored;
+    this.known = known;
     const branches = a.effects.length + b.effects.length > 0;
+    // What was stored before comes before the arms, if these do anything.
+    this.stores = stores;
+    this.hasStored = hasStored;
+    if (branches) {
+      this.settleStores();
+      this.hasStored ||= a.hasStored || b.hasStored;
+    }
     const join = (x: Node, y: Node): Node => {
       if (x === y || !branches) return choose(condition, x, y);
       const joined = result(x.type, Math.max(x.bits, y.bits));
@@ -544,11 +200,15 @@ export class BlockDomain implements Domain<Node, Node> {
   }
 
   jump(target: Node): void {
+    const last = lastAddressOn(this.footing);
     if (target.isConstant) {
-      if (!isCanonical(target.value)) throw new Declined('jumps to a non-canonical address');
-    } else {
+      const isCode = this.isWide ? isCanonical(target.value) : target.value <= last;
+      if (!isCode) throw new Declined('jumps out of the code');
+    } else if (this.isWide) {
       const extended = plain(Op.i64ShrS, Type.I64, shl64(target, long(16n)), long(16n));
       this.giveUpIf(narrow(1, Op.i64Ne, Type.I32, extended, target));
+    } else if (2n ** BigInt(target.bits) > last + 1n) {
+      this.giveUpIf(lessUnsigned(long(last), target));
     }
     this.continuation = target;
   }
@@ -564,18 +224,6 @@ export class BlockDomain implements Domain<Node, Node> {
   call(name: SystemFunction): Node {
     throw new Declined(name);
   }
-}
-
-/** A shift by a count that is below 2 to the power of its bits; by more than the width it gives 0. */
-function bounded(width: number, count: Node, shift: (count: Node) => Node): Node {
-  if (count.isConstant) return count.value >= BigInt(width) ? ZERO : shift(count);
-  const shifted = shift(count);
-  if (2 ** count.bits <= width) return shifted;
-  return choose(lessUnsigned(count, long(BigInt(width))), shifted, ZERO);
-}
-
-function toBigInt(value: Long): bigint {
-  return (BigInt(value.high) << 32n) | BigInt(value.low >>> 0);
 }
 
 function isCanonical(address: bigint): boolean {

@@ -1,11 +1,13 @@
-// Makes regions of hot code, for all processors of one memory. A region belongs to the linear and
-// the host-physical address of its entry, and goes when any of its bytes changes.
+// Makes regions of hot code, for all processors of one memory. A region belongs to RIP and the
+// host-physical address of its entry, and goes when any of its bytes changes.
 
 import { PAGE_SIZE, PhysicalMemory } from '../../memory/index.ts';
 import type { LoggedCode } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
+import { codeSizeOn } from '../footing.ts';
 import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
 import { discover } from './discovery.ts';
+import { EngineStatistics } from './engine-statistics.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
 import { LOCALS, Slot } from './locals.ts';
@@ -16,14 +18,24 @@ import { emitRegion, type MemoryLayout } from './region-emitter.ts';
 /** Runs from the entry; returns why it was left, see `Left`. */
 export type RegionFunction = (stateOffset: number, tlbOffset: number, cyclesLeft: number) => number;
 
-export interface Region {
-  /** Linear address of the entry. */
-  readonly low: number;
+export interface Region extends LoggedCode {
+  /** The upper half of RIP at the entry. */
   readonly high: number;
+  /** What it takes for granted. */
+  readonly footing: number;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
-  readonly blocks: LoggedCode;
   valid: boolean;
+}
+
+/** Where a region begins. */
+export interface CodePlace {
+  /** RIP. */
+  readonly low: number;
+  readonly high: number;
+  /** Where the code lies. */
+  readonly hpa: number;
+  readonly footing: number;
 }
 
 const REGION_SIGNATURE: Signature = {
@@ -46,8 +58,7 @@ export function compilableMemory(sizeBytes: number, processorCount: number): Web
 }
 
 export class Compiler {
-  /** Regions made, and blocks whose first instruction was declined, by the reason. */
-  readonly statistics = { regions: 0, instructions: 0, declined: new Map<string, number>() };
+  readonly statistics = new EngineStatistics();
   /** A block is compiled when it is entered so often. */
   threshold = 16;
   /** By how many powers of two the threshold grows for code that changes again and again. */
@@ -84,8 +95,20 @@ export class Compiler {
     return heat >= this.threshold * 2 ** doublings;
   }
 
-  /** Compile from a linear address whose code lies at an hpa. */
-  compile(block: Block, low: number, high: number, hpa: number): Region {
+  get regionsDropped(): number {
+    return this.codeCache.regionsDropped;
+  }
+
+  /** Compile from a place on. */
+  compile(block: Block, place: CodePlace): Region {
+    const { statistics } = this;
+    const begun = statistics.hostClock?.() ?? 0;
+    const region = this.made(block, place);
+    statistics.compilationNs += (statistics.hostClock?.() ?? 0) - begun;
+    return region;
+  }
+
+  private made(block: Block, { low, high, hpa, footing }: CodePlace): Region {
     if (++this.regionCount > this.mostRegions) {
       this.codeCache.clear();
       this.attempts.clear();
@@ -94,30 +117,30 @@ export class Compiler {
     this.attempts.set(hpa, (this.attempts.get(hpa) ?? 0) + 1);
     const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     const page = hpa - (hpa & (PAGE_SIZE - 1));
+    const codeSize = codeSizeOn(footing);
     const discovered = discover(entry, {
+      footing,
+      entryOffset: hpa - page,
       blockAt: (offset) => {
-        const known = this.codeCache.at(page + offset, 64);
+        const known = this.codeCache.at(page + offset, codeSize);
         if (known !== undefined) return known;
-        const built = this.codeCache.build(page + offset, 64);
+        const built = this.codeCache.build(page + offset, codeSize);
         return 'instructions' in built ? built : null;
       },
     });
-    const { statistics } = this;
     let run: RegionFunction | null = null;
-    if (!discovered.blocks.has(entry)) {
-      const reason = discovered.declined ?? 'no code';
-      statistics.declined.set(reason, (statistics.declined.get(reason) ?? 0) + 1);
-    } else {
+    if (!discovered.blocks.has(entry)) this.statistics.declinedEntry(discovered.declined);
+    else {
       const body = emitRegion(discovered, this.layout);
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
-      statistics.regions++;
+      this.statistics.made(discovered);
     }
     const blocks = [...discovered.blocks.values()].map((each) => ({
       start: each.start,
       instructions: each.instructions,
     }));
-    const region: Region = { low, high, run, blocks, valid: true };
+    const region: Region = { low, high, codeSize, footing, run, blocks, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);
@@ -129,6 +152,7 @@ export class Compiler {
   private instantiate(body: FunctionBody, signature: Signature, imports: object): unknown {
     const signatures = Object.keys(imports).map((name) => ({ name, signature: STATUS_SIGNATURE }));
     const bytes = moduleBytes({ imports: signatures, signature, body, memoryPages: 1 });
+    this.statistics.bytes += bytes.length;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       e: { m: this.storage, ...imports },
     });

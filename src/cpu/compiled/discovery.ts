@@ -4,7 +4,9 @@
 import type { Instruction } from '../../isa/index.ts';
 import { PAGE_SIZE } from '../../memory/index.ts';
 import type { Block, Prepared } from '../code-cache.ts';
-import { BlockDomain, Declined } from './block-domain.ts';
+import { hasParagraphsOn, lastAddressOn } from '../footing.ts';
+import { BlockDomain } from './block-domain.ts';
+import { Declined } from './block-state.ts';
 import type { Effect } from './effects.ts';
 import type { FlagRecord } from './flag-record.ts';
 import { Op } from './module.ts';
@@ -12,8 +14,10 @@ import { FALSE, type Node } from './nodes.ts';
 
 /** A block of a region. */
 export interface RegionBlock {
-  /** Linear address. */
+  /** RIP, as all addresses here. */
   readonly start: bigint;
+  /** The general registers at its start. */
+  readonly locals: readonly Node[];
   readonly effects: readonly Effect[];
   /** At its end. */
   readonly registers: readonly Node[];
@@ -32,6 +36,10 @@ export interface RegionBlock {
 
 /** Where the code of a region comes from. */
 export interface CodeSource {
+  /** What is taken for granted of mode and segments. */
+  readonly footing: number;
+  /** Where in its page the entry lies. */
+  readonly entryOffset: number;
   /** Decoded code at an offset in the page of the region, or null if there is none. */
   blockAt(offset: number): Block | null;
 }
@@ -52,7 +60,7 @@ const MAX_BLOCKS = 63;
 const MAX_INSTRUCTIONS = 512;
 const MAX_BLOCK_INSTRUCTIONS = 48;
 
-/** @param entry linear address */
+/** @param entry RIP */
 export function discover(entry: bigint, source: CodeSource): Discovered {
   return new Discovery(entry, source).run();
 }
@@ -68,11 +76,14 @@ class Discovery {
   private instructions = 0;
   private declined: string | null = null;
   private readonly entry: bigint;
+  /** Of code. */
+  private readonly lastAddress: bigint;
 
   constructor(entry: bigint, source: CodeSource) {
     this.entry = entry;
-    this.page = entry - (entry % BigInt(PAGE_SIZE));
+    this.page = entry - BigInt(source.entryOffset);
     this.source = source;
+    this.lastAddress = lastAddressOn(source.footing);
     this.waiting = [entry];
     this.leaders = new Set([entry]);
   }
@@ -107,7 +118,8 @@ class Discovery {
   }
 
   private build(start: bigint): RegionBlock {
-    const domain = new BlockDomain(start);
+    const domain = new BlockDomain(start, this.source.footing);
+    const locals = domain.registers;
     let offset = 0;
     let cycles = 0;
     let cyclesButLast = 0;
@@ -122,7 +134,8 @@ class Discovery {
         break;
       }
       declined =
-        reasonAgainst(prepared) ?? append(domain, instruction, { offset, cycles, instructions });
+        reasonAgainst(prepared, this.source.footing) ??
+        append(domain, instruction, { offset, cycles, instructions });
       if (declined !== null) break;
       offset += prepared.lengthBytes;
       cyclesButLast = cycles;
@@ -136,7 +149,7 @@ class Discovery {
     const { registers, flags, effects, continuation } = domain;
     if (domain.askedNext && declined === null) this.noteCall(start + BigInt(offset), continuation);
     return {
-      ...{ start, effects, registers, flags, continuation, declined },
+      ...{ start, locals, effects, registers, flags, continuation, declined },
       ...{ cycles, cyclesButLast, instructions, repeats },
     };
   }
@@ -156,18 +169,21 @@ class Discovery {
       if (block === null) return;
       this.sources.add(block);
       for (const prepared of block.instructions) {
-        yield prepared;
         offset += prepared.lengthBytes;
+        // Outside 64-bit mode RIP starts again behind the end of the code segment, or faults.
+        if (this.page + BigInt(offset - 1) > this.lastAddress) return;
+        yield prepared;
       }
     }
   }
 }
 
 /** Why an instruction is never compiled, or null. */
-function reasonAgainst({ instruction }: Prepared): string | null {
-  const { privilege, intercept, unit, mnemonic } = instruction.row;
-  const isGuarded = privilege !== undefined || intercept !== undefined || unit !== undefined;
-  return isGuarded ? mnemonic : null;
+function reasonAgainst({ instruction }: Prepared, footing: number): string | null {
+  const { privilege, intercept, unit, protectedOnly, mnemonic } = instruction.row;
+  const isGuarded =
+    privilege !== undefined || intercept !== undefined || (unit !== undefined && unit !== 'sse');
+  return isGuarded || (protectedOnly === true && hasParagraphsOn(footing)) ? mnemonic : null;
 }
 
 function append(

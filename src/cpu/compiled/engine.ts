@@ -4,11 +4,13 @@
 import type { PhysicalMemory } from '../../memory/index.ts';
 import type { BlockLog } from '../block-log.ts';
 import type { Block } from '../code-cache.ts';
+import { OWNER_STOP } from '../exceptions.ts';
+import { WIDE_FOOTING } from '../footing.ts';
 import type { Mmu } from '../mmu.ts';
 import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
 import { Checkpoint, EngineDifference } from './check.ts';
-import type { Compiler } from './compiler.ts';
+import type { Compiler, Region } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
 import { CompiledOffset, Left, PARTIAL_SHIFT } from './left-behind.ts';
 
@@ -29,8 +31,11 @@ export interface Interpreter {
   clock: number;
   instructions: number;
   compiledInstructions: number;
+  /** Its owner has stopped it at RIP. */
+  readonly isTakenOver: boolean;
   /** Where the code of the last block lies. */
   readonly codeHpa: number;
+  readonly footing: number;
   /** The block at RIP; throws what fetching it faults with. */
   enterBlock(): Block;
   /** Execute a block or a part of it; at least one instruction. */
@@ -72,11 +77,14 @@ export class CompiledEngine {
     const before = isChecked
       ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
       : null;
-    const reason = this.run(block, interpreter.codeHpa, limit - interpreter.clock);
+    const reason = this.run(block, interpreter, limit - interpreter.clock);
+    const { statistics } = this.compiler;
     if (reason < 0) {
+      if (block.region !== null) statistics.leftToInterpreter(block);
       interpreter.interpret(block, limit);
       return;
     }
+    statistics.left(reason);
     if (before !== null) this.repeat(interpreter, before);
     else {
       interpreter.clock += this.cycles;
@@ -84,7 +92,9 @@ export class CompiledEngine {
     }
     interpreter.compiledInstructions += this.instructions;
     if (reason === Left.CHAIN || interpreter.clock >= limit) return;
-    interpreter.interpret(interpreter.enterBlock(), limit);
+    const next = interpreter.enterBlock();
+    if (reason === Left.INTERPRET) statistics.leftToInterpreter(next);
+    interpreter.interpret(next, limit);
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */
@@ -94,7 +104,10 @@ export class CompiledEngine {
     const end = clock + this.cycles;
     before.restore();
     try {
-      while (interpreter.clock < end) interpreter.interpret(interpreter.enterBlock(), end);
+      while (interpreter.clock < end) {
+        interpreter.interpret(interpreter.enterBlock(), end);
+        if (interpreter.isTakenOver) throw OWNER_STOP;
+      }
     } catch (thrown) {
       throw new EngineDifference(`from ${before.rip}: only the interpreter stops: ${thrown}`);
     }
@@ -111,31 +124,55 @@ export class CompiledEngine {
   /**
    * Run from RIP, where a block begins, for at most so many cycles. Returns a `Left`, or -1 if
    * there is no compiled code.
-   * @param hpa where the code lies
    */
-  private run(block: Block, hpa: number, cyclesLeft: number): number {
+  private run(block: Block, { codeHpa, footing }: Interpreter, cyclesLeft: number): number {
     const { words } = this;
     let { region } = block;
-    if (region === null || !region.valid) {
-      if (!this.compiler.isWorthIt(++block.heat, hpa)) return -1;
-      block.heat = 0;
-      region = this.compiler.compile(block, words[Word.RIP], words[Word.RIP + 1], hpa);
+    if (region === null || !this.isHere(region, footing)) {
+      region = this.regionHere(block, codeHpa, footing);
+      if (region === null) return -1;
       block.region = region;
     }
     const { run } = region;
-    if (run === null) return -1;
-    if (region.low !== words[Word.RIP] || region.high !== words[Word.RIP + 1]) return -1;
+    if (run === null || (footing !== WIDE_FOOTING && !this.isNarrow())) return -1;
     const most = Math.min(MOST_CYCLES, Math.ceil(cyclesLeft));
     words[COMPILED_WORD] = ALL_GIVEN;
     words[COMPILED_WORD + 1] = words[Word.RFLAGS];
     const left = run(this.stateOffset, this.mmu.tlbOffset, most);
     const reason = left & REASON_MASK;
     const partial = reason === Left.INTERPRET ? left >> PARTIAL_SHIFT : -1;
-    this.log.ranCompiled(region.blocks, words[PATH], words[PATH + 1], partial);
+    this.log.ranCompiled(region, words[PATH], words[PATH + 1], partial);
     this.cycles = most - words[LEFT];
     this.instructions = words[INSTRUCTIONS];
     this.settleFlags();
     return reason;
+  }
+
+  private isHere({ valid, low, high, footing }: Region, wanted: number): boolean {
+    const { words } = this;
+    return valid && low === words[Word.RIP] && high === words[Word.RIP + 1] && footing === wanted;
+  }
+
+  /** What was made of a block for the address and the footing in effect, or is worth making now. */
+  private regionHere(block: Block, hpa: number, footing: number): Region | null {
+    const known = block.dependents.find((region) => this.isHere(region, footing));
+    if (known !== undefined) return known;
+    if (!this.compiler.isWorthIt(++block.heat, hpa)) return null;
+    block.heat = 0;
+    const { words } = this;
+    const place = { low: words[Word.RIP], high: words[Word.RIP + 1], hpa, footing };
+    return this.compiler.compile(block, place);
+  }
+
+  /**
+   * Outside 64-bit mode, the upper halves of all registers are 0: so compiled code takes them for
+   * granted, and leaves them so.
+   */
+  private isNarrow(): boolean {
+    const { words } = this;
+    let ones = 0;
+    for (let number = 0; number < NARROW_REGISTERS; number++) ones |= words[2 * number + 1];
+    return ones === 0;
   }
 
   /** Status flags from the record that was left. */
@@ -161,6 +198,9 @@ export class CompiledEngine {
     return result | auxiliary | carry;
   }
 }
+
+/** General registers outside 64-bit mode. */
+const NARROW_REGISTERS = 8;
 
 const REASON_MASK = (1 << PARTIAL_SHIFT) - 1;
 const PATH = CompiledOffset.PATH / 4;

@@ -10,8 +10,11 @@ class LocalPool {
   private readonly locals: Readonly<Record<ValueType, number[]>> = {
     [Type.I32]: [],
     [Type.I64]: [],
+    [Type.F32]: [],
+    [Type.F64]: [],
+    [Type.V128]: [],
   };
-  private readonly used: Record<ValueType, number> = { [Type.I32]: 0, [Type.I64]: 0 };
+  private readonly used = new Map<ValueType, number>();
 
   constructor(body: FunctionBody) {
     this.body = body;
@@ -19,14 +22,14 @@ class LocalPool {
 
   take(type: ValueType): number {
     const locals = this.locals[type];
-    const number = this.used[type]++;
+    const number = this.used.get(type) ?? 0;
+    this.used.set(type, number + 1);
     locals[number] ??= this.body.local(type);
     return locals[number];
   }
 
   reuse(): void {
-    this.used[Type.I32] = 0;
-    this.used[Type.I64] = 0;
+    this.used.clear();
   }
 }
 

@@ -15,9 +15,24 @@ export function slotType(slot: number) {
 }
 
 /** What the slots hold at the start of a block. */
-export const LOCALS: readonly Node[] = Array.from({ length: SLOT_COUNT }, (_, slot) => {
-  const type = slotType(slot);
-  const local = new Node(Pseudo.LOCAL, type, [], type === Type.I32 ? 32 : 64);
-  local.local = slot;
-  return local;
-});
+export const LOCALS = locals(64);
+
+/** The same outside 64-bit mode, where the upper halves of registers are 0. */
+export const NARROW_LOCALS = locals(32);
+
+/** @param registerBits of the general registers that may be 1 */
+function locals(registerBits: 32 | 64): readonly Node[] {
+  return Array.from({ length: SLOT_COUNT }, (_, slot) => {
+    const type = slotType(slot);
+    const isRegister = slot < Slot.OPERATION;
+    const bits = type === Type.I32 ? 32 : isRegister ? registerBits : 64;
+    const local = new Node(Pseudo.LOCAL, type, [], bits);
+    local.local = slot;
+    return local;
+  });
+}
+
+/** Whether a value is what a slot holds at the start of a block. */
+export function isLocal(x: Node, slot: number): boolean {
+  return x.op === Pseudo.LOCAL && x.local === slot;
+}

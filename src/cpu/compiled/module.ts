@@ -1,6 +1,8 @@
 // Writes WebAssembly in its binary format: the body of a function, and the few sections around
 // one function. WebAssembly Core Specification, "Binary Format".
 
+import { instructionBytes } from './simd.ts';
+
 /** Instructions, by the names of the text format. */
 export const Op = {
   unreachable: 0x00,
@@ -53,10 +55,19 @@ export const Op = {
   i64LeU: 0x58,
   i64GeS: 0x59,
   i64GeU: 0x5a,
+  f32Eq: 0x5b,
+  f32Ne: 0x5c,
+  f32Lt: 0x5d,
+  f32Gt: 0x5e,
+  f64Eq: 0x61,
+  f64Ne: 0x62,
+  f64Lt: 0x63,
+  f64Gt: 0x64,
   i32Popcnt: 0x69,
   i32Add: 0x6a,
   i32Sub: 0x6b,
   i32Mul: 0x6c,
+  i32DivU: 0x6e,
   i32And: 0x71,
   i32Or: 0x72,
   i32Xor: 0x73,
@@ -79,8 +90,31 @@ export const Op = {
   i64Shl: 0x86,
   i64ShrS: 0x87,
   i64ShrU: 0x88,
+  f32Abs: 0x8b,
+  f32Nearest: 0x90,
+  f32Sqrt: 0x91,
+  f32Add: 0x92,
+  f32Sub: 0x93,
+  f32Mul: 0x94,
+  f32Div: 0x95,
+  f64Abs: 0x99,
+  f64Nearest: 0x9e,
+  f64Sqrt: 0x9f,
+  f64Add: 0xa0,
+  f64Sub: 0xa1,
+  f64Mul: 0xa2,
+  f64Div: 0xa3,
   i32WrapI64: 0xa7,
+  i64TruncF64S: 0xb0,
   i64ExtendI32U: 0xad,
+  f32ConvertI64S: 0xb4,
+  f32DemoteF64: 0xb6,
+  f64ConvertI64S: 0xb9,
+  f64PromoteF32: 0xbb,
+  i32ReinterpretF32: 0xbc,
+  i64ReinterpretF64: 0xbd,
+  f32ReinterpretI32: 0xbe,
+  f64ReinterpretI64: 0xbf,
   i32Extend8S: 0xc0,
   i32Extend16S: 0xc1,
   i64Extend8S: 0xc2,
@@ -89,11 +123,12 @@ export const Op = {
 } as const;
 
 /** Types of values. */
-export const Type = { I32: 0x7f, I64: 0x7e } as const;
+export const Type = { I32: 0x7f, I64: 0x7e, F32: 0x7d, F64: 0x7c, V128: 0x7b } as const;
 
 export type ValueType = (typeof Type)[keyof typeof Type];
 
 const VOID = 0x40;
+const BULK_PREFIX = 0xfc;
 
 /** A function body; the depth of blocks is counted, so that labels can be named by it. */
 export class FunctionBody {
@@ -121,8 +156,10 @@ export class FunctionBody {
     return this.scratches[key];
   }
 
-  op(byte: number): void {
-    this.code.push(byte);
+  /** One of {@link Op} or {@link Simd}. */
+  op(number: number): void {
+    if (number < 256) this.code.push(number);
+    else this.code.push(...instructionBytes(number));
   }
 
   get(local: number): void {
@@ -156,6 +193,16 @@ export class FunctionBody {
   memory(op: number, offset: number): void {
     this.code.push(op, 0);
     pushUnsigned(this.code, offset);
+  }
+
+  /** `memory.copy`: (to, from, bytes). */
+  copy(): void {
+    this.code.push(BULK_PREFIX, 10, 0, 0);
+  }
+
+  /** `memory.fill`: (to, value, bytes). */
+  fill(): void {
+    this.code.push(BULK_PREFIX, 11, 0);
   }
 
   call(index: number): void {

@@ -7,6 +7,8 @@
 import { Word } from '../state.ts';
 import { Access } from '../virtualization.ts';
 import { type Account, NOTHING_OWED, withBlock } from './account.ts';
+import { bulkOf } from './bulk.ts';
+import { type BulkParts, emitBulk } from './bulk-emitter.ts';
 import type { Discovered, RegionBlock } from './discovery.ts';
 import { directTargets } from './discovery.ts';
 import { type Effect, type Exit, exitsOf, forEachEffect, valuesOf } from './effects.ts';
@@ -16,12 +18,13 @@ import {
   Left,
   LOGGED_INSTRUCTIONS,
   PARTIAL_SHIFT,
+  PATH_BITS,
   PATH_MASK,
   slotOffset,
 } from './left-behind.ts';
 import { LOCALS, slotType } from './locals.ts';
 import { FunctionBody, Op, Type } from './module.ts';
-import { type Node, Pseudo } from './nodes.ts';
+import { type Node, Pseudo, result } from './nodes.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { changes } from './slot-changes.ts';
 
@@ -243,6 +246,7 @@ class RegionEmitter {
     for (const exit of [...exits].reverse()) labels.set(exit, body.open(Op.block));
     const tooLong = body.open(Op.block);
     expressions.begin();
+    this.emitBulk(number, owed);
     body.get(Parameter.LEFT);
     body.i32(owed.cycles + block.cyclesButLast);
     body.op(Op.i32LeS);
@@ -265,6 +269,32 @@ class RegionEmitter {
       const done = withBlock(owed, exit, number);
       expressions.outOfLine(point, () => this.emitExit(block, exit, done));
     }
+  }
+
+  /** As many iterations of a repeated instruction as can be done at once. */
+  private emitBulk(number: number, owed: Account): void {
+    const { body, expressions } = this;
+    const block = this.blocks[number];
+    const bulk = bulkOf(block);
+    // What is owed has to be settled, as where a loop begins it is.
+    if (bulk === null || block.cycles < 1 || owed.pathBits > 0) return;
+    const parts: BulkParts = {
+      ...{ body, expressions, state: Parameter.STATE, left: Parameter.LEFT },
+      watchedLines: this.layout.watchedLines,
+      register: (slot) => block.locals[slot],
+      setRegister: (slot, value) => {
+        expressions.push(value);
+        body.set(this.slots[slot]);
+      },
+      locate: (linear, access, label) => {
+        const hpa = result(Type.I32, 32);
+        const located = { linear, bytes: 1, access, result: hpa };
+        this.emitLocate(located, () => body.branch(label, Op.brIf));
+        return hpa;
+      },
+      noteEntered: () => this.lengthenPath(BigInt(number + 1), PATH_BITS, true),
+    };
+    emitBulk(parts, bulk, block.cycles);
   }
 
   /** Take what is owed into account. */
@@ -377,7 +407,7 @@ class RegionEmitter {
     const { body, expressions } = this;
     switch (effect.kind) {
       case 'locate':
-        this.emitLocate(effect, jumpIf);
+        this.emitLocate(effect, () => jumpIf(effect.exit));
         break;
       case 'load':
         expressions.push(effect.hpa);
@@ -408,7 +438,7 @@ class RegionEmitter {
       case 'storeState':
         body.get(Parameter.STATE);
         expressions.push(effect.value);
-        body.memory(Op.i32Store, effect.offset);
+        body.memory(effect.value.type === Type.I64 ? Op.i64Store : Op.i32Store, effect.offset);
         break;
     }
   }
@@ -430,8 +460,8 @@ class RegionEmitter {
    * page has another entry. A line that is watched is not written to.
    */
   private emitLocate(
-    { linear, bytes, access, result, exit }: Extract<Effect, { kind: 'locate' }>,
-    jumpIf: (exit: Exit) => void,
+    { linear, bytes, access, result }: Omit<Extract<Effect, { kind: 'locate' }>, 'exit' | 'kind'>,
+    leaveIf: () => void,
   ): void {
     const { body, expressions, layout } = this;
     const low = body.scratch(Type.I32, 0);
@@ -455,7 +485,7 @@ class RegionEmitter {
     body.i64(PAGE_MASK);
     body.op(Op.i64And);
     body.op(Op.i64Ne);
-    jumpIf(exit);
+    leaveIf();
     body.get(low);
     body.get(entry);
     body.memory(Op.i32Load, layout.tlbAddend);
@@ -477,7 +507,7 @@ class RegionEmitter {
       watched(bytes - 1);
       body.op(Op.i32Or);
     }
-    jumpIf(exit);
+    leaveIf();
   }
 }
 

@@ -1,7 +1,7 @@
 // Which slots of a region a state gives new values.
 
 import type { Exit } from './effects.ts';
-import { LOCALS } from './locals.ts';
+import { isLocal } from './locals.ts';
 import type { Node } from './nodes.ts';
 
 /** New values of the slots, where they change. */
@@ -9,6 +9,6 @@ export function changes({ registers, flags }: Pick<Exit, 'registers' | 'flags'>)
   const { op, c, x, y, r } = flags.packed();
   const all = [...registers, op, c, x, y, r];
   return all.flatMap((value, slot): [number, Node][] =>
-    value === null || value === LOCALS[slot] ? [] : [[slot, value]],
+    value === null || isLocal(value, slot) ? [] : [[slot, value]],
   );
 }

@@ -2,6 +2,7 @@
 // only, and the core compiles without their types.
 
 declare namespace WebAssembly {
+  function validate(bytes: Uint8Array): boolean;
   class Memory {
     constructor(limits: { readonly initial: number; readonly maximum: number });
     readonly buffer: ArrayBuffer;

@@ -1,0 +1,96 @@
+// What `--stats engine` shows: every instruction is counted once, by the engine that completed it,
+// and what is not compiled appears by name.
+
+import { describe, expect, test } from 'vitest';
+import { engineReport, engineText, Machine, watchEngine } from '../../src/machine/index.ts';
+import { assembleText, checkedScenario } from '../support/guest-run.ts';
+
+/** CPUID exits; the loop around it is hot. */
+const PROGRAM = `bits 64
+    mov ebp, 200
+round:
+    mov ecx, 100
+inner:
+    dec ecx
+    jnz inner
+    xor eax, eax
+    cpuid
+    dec ebp
+    jnz round
+    cli
+    hlt
+`;
+
+/** Stores over an instruction of a hot loop, over and over. */
+const CHANGING = `bits 64
+    mov ebp, 100
+round:
+    mov ecx, 100
+inner:
+    dec ecx
+place:
+    nop
+    jnz inner
+    mov byte [rel place], 0x90
+    dec ebp
+    jnz round
+    cli
+    hlt
+`;
+
+function run(text: string, engine: string, clock: (() => number) | null = null) {
+  const scenario = checkedScenario({ engine, vms: [{ program: 'test.asm' }] });
+  const machine = new Machine(scenario, { programs: [assembleText(text)] });
+  watchEngine(machine, clock);
+  machine.run();
+  return { report: engineReport(machine), instructions: machine.instructions };
+}
+
+describe('the report on the compiled engine', () => {
+  test('counts each instruction once', () => {
+    const { report, instructions } = run(PROGRAM, 'compiled');
+    expect(report.compiledInstructions + report.interpretedInstructions).toBe(instructions);
+    expect(report.compiledInstructions).toBeGreaterThan(0.9 * instructions);
+  });
+
+  test('names what is not compiled, and how often the interpreter did it', () => {
+    const { report } = run(PROGRAM, 'compiled');
+    const cpuid = report.declined.find(({ reason }) => reason.includes('CPUID'));
+    expect((cpuid?.entries ?? 0) + (cpuid?.within ?? 0)).toBeGreaterThan(0);
+    const done = report.interpreted.find(({ mnemonic }) => mnemonic === 'CPUID')?.count ?? 0;
+    // The first rounds are not hot yet.
+    expect(done).toBeGreaterThan(100);
+    expect(done).toBeLessThanOrEqual(200);
+  });
+
+  test('adds up entries by the ways out', () => {
+    const { entries, ways } = run(PROGRAM, 'compiled').report;
+    expect(entries).toBeGreaterThan(0);
+    expect(ways.chain + ways.budget + ways.interpreter).toBe(entries);
+  });
+
+  test('counts regions that went because their code changed', () => {
+    expect(run(PROGRAM, 'compiled').report.regions.dropped).toBe(0);
+    const { made, dropped } = run(CHANGING, 'compiled').report.regions;
+    expect(dropped).toBeGreaterThan(0);
+    expect(dropped).toBeLessThanOrEqual(made);
+  });
+
+  test('knows the time of compilation only by a clock', () => {
+    let now = 0;
+    const { regions } = run(PROGRAM, 'compiled', () => {
+      now += 5;
+      return now;
+    }).report;
+    expect(regions.compilationNs).toBeGreaterThanOrEqual(5 * regions.made);
+    expect((regions.compilationNs ?? 0) % 5).toBe(0);
+    expect(run(PROGRAM, 'compiled').report.regions.compilationNs).toBeNull();
+  });
+
+  test('has nothing to say of the interpreter alone', () => {
+    const { report, instructions } = run(PROGRAM, 'interpreter');
+    expect(report).toMatchObject({ compiledInstructions: 0, entries: 0, declined: [] });
+    expect(report.interpretedInstructions).toBe(instructions);
+    expect(engineText(report)[0]).toContain('0 instructions compiled (0.00 %)');
+  });
+});
