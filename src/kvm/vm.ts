@@ -2,7 +2,13 @@
 // handled. Linux struct kvm.
 
 import Long from 'long';
-import { CodeCache, Compiler, type InstructionCosts, PROCESSOR_BYTES } from '../cpu/index.ts';
+import {
+  CodeCache,
+  type CompilableMemory,
+  Compiler,
+  type InstructionCosts,
+  PROCESSOR_BYTES,
+} from '../cpu/index.ts';
 import type { Host } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
@@ -38,7 +44,7 @@ export interface VmConfig {
   readonly host: Host;
   readonly memory: PhysicalMemory;
   /** What the memory lies in, if hot code is to be compiled; see `compilableMemory`. */
-  readonly storage?: WebAssembly.Memory;
+  readonly storage?: CompilableMemory;
   /** Guest RAM, from guest-physical address 0; a multiple of 4096. */
   readonly ramBytes: number;
   readonly costs: VmCosts;
@@ -104,6 +110,22 @@ export class Vm {
     this.ept = new EptBuilder(this.memory);
     this.ramHpa = this.memory.allocatePages(this.ramBytes / PAGE_SIZE, RAM_ALIGNMENT);
     this.ept.map(0, this.ramHpa, this.ramBytes);
+    this.memory.onLineChanging((hpa, watched) => this.lineChanges(hpa, watched));
+  }
+
+  /** Who waits for a line to change must see it change. */
+  private lineChanges(hpa: number, watched: number): void {
+    for (const { virtual, thread } of this.vcpus) {
+      if (!virtual.spin.dependsOn(hpa, watched)) continue;
+      this.host.stir(this.host.pcpus[thread.state.pcpu]);
+      virtual.spin.abandon();
+    }
+  }
+
+  /** User space shuts the machine down: its threads end as soon as they run again. */
+  shutDown(): void {
+    for (const { thread } of this.vcpus) this.host.stir(this.host.pcpus[thread.state.pcpu]);
+    this.isShutDown = true;
   }
 
   /** Memory that a machine needs beside guest RAM, rounded up generously. */

@@ -180,11 +180,20 @@ describe('help', () => {
   test('lists the commands', async () => {
     const { status, stdout } = await vmxlab(folder, ['--help']);
     const commands = [...stdout.matchAll(/^ {2}vmxlab (\w+)/gm)].map((match) => match[1]);
-    expect(commands).toEqual(['run', 'asm', 'disasm', 'exits', 'trace', 'schema', 'completion']);
+    expect(commands).toEqual([
+      'run',
+      'profile',
+      'asm',
+      'disasm',
+      'exits',
+      'trace',
+      'schema',
+      'completion',
+    ]);
     expect(status).toBe(0);
   });
 
-  test.each(['run', 'asm', 'disasm', 'exits', 'trace', 'schema'])(
+  test.each(['run', 'profile', 'asm', 'disasm', 'exits', 'trace', 'schema'])(
     '%s has examples',
     async (command) => {
       const { stdout } = await vmxlab(folder, [command, '-h']);
@@ -206,7 +215,7 @@ describe('help', () => {
 
 test('completion in bash', async () => {
   const cases: Readonly<Record<string, readonly string[]>> = {
-    'vmxlab ': ['run', 'asm', 'disasm', 'exits', 'trace', 'schema', 'completion'],
+    'vmxlab ': ['run', 'profile', 'asm', 'disasm', 'exits', 'trace', 'schema', 'completion'],
     'vmxlab run --m': ['--machine', '--memory', '--module', '--max-instructions'],
     // Nothing of ours: bash goes on with its own completion of file names.
     'vmxlab run tin': [],
