@@ -51,8 +51,13 @@ const STATUS_SIGNATURE: Signature = {
 
 const WASM_PAGE_BYTES = 65_536;
 
+/** A WebAssembly.Memory, in words that declarations can use where nobody declares that. */
+export interface CompilableMemory {
+  readonly buffer: ArrayBuffer;
+}
+
 /** A memory that compiled code reaches, with room for so many processors. */
-export function compilableMemory(sizeBytes: number, processorCount: number): WebAssembly.Memory {
+export function compilableMemory(sizeBytes: number, processorCount: number): CompilableMemory {
   const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * TLB_BYTES;
   const pages = Math.ceil((sizeBytes + beside) / WASM_PAGE_BYTES);
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -72,12 +77,12 @@ export class Compiler {
   private sites = 0;
   /** Regions since everything was dropped last. */
   private regionCount = 0;
-  private readonly storage: WebAssembly.Memory;
+  private readonly storage: CompilableMemory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;
   private readonly status: unknown;
 
-  constructor(storage: WebAssembly.Memory, memory: PhysicalMemory, codeCache: CodeCache) {
+  constructor(storage: CompilableMemory, memory: PhysicalMemory, codeCache: CodeCache) {
     this.storage = storage;
     this.codeCache = codeCache;
     if (memory.watchedLines.buffer !== storage.buffer) throw new RangeError('no room for lines');
