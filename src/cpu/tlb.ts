@@ -21,8 +21,8 @@ export const NO_TAG = 1;
 
 /**
  * Behind the entries, a place of compiled code that accesses memory keeps the translation that it
- * used last: so it need not find out where in the TLB that is, before it can go on to the data. Four
- * words each, a tag and the addend, for reading and for writing.
+ * used last: so it need not find out where in the TLB that is, before it can go on to the data.
+ * Four words each, a tag and the addend, for reading and for writing.
  */
 const SITE_COUNT = 256;
 const SITE_STRIDE = 4;
