@@ -24,6 +24,8 @@ export interface Region extends LoggedCode {
   readonly high: number;
   /** What it takes for granted. */
   readonly footing: number;
+  /** It has PAUSE, and is told how that is watched. */
+  readonly hasPauses: boolean;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
   valid: boolean;
@@ -146,7 +148,11 @@ export class Compiler {
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       this.statistics.made(discovered);
     }
-    const region: Region = { low, high, codeSize, footing, run, stretches, valid: true };
+    const hasPauses = [...discovered.blocks.values()].some(({ effects }) =>
+      effects.some(({ kind }) => kind === 'clock'),
+    );
+    const place = { low, high, codeSize, footing };
+    const region: Region = { ...place, hasPauses, run, stretches, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);
