@@ -91,6 +91,7 @@ export {
   type AccessKind,
   type BoundaryOutcome,
   DEVICE,
+  type PauseWatch,
   type Platform,
   type TranslationPurpose,
   type Virtualization,
