@@ -66,6 +66,8 @@ const V86_FOLDER = join(ROOT, 'node_modules/v86');
 const V86: Peer = {
   name: 'v86',
   title: 'v86',
+  // It compiles between slices of time, so it interprets for the better part of a second.
+  warmUp: 8,
   presence: () => {
     const version = join(V86_FOLDER, 'package.json');
     return existsSync(version) ? present(`v86 ${versionIn(version)}`) : missing('no package v86');

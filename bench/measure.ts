@@ -88,7 +88,7 @@ export function measure(
   const seconds = plan.seconds * LONGER[workload.kind];
   assertSameResult(workload, size, peers);
   const subjects = peers.map((peer) => {
-    const rounds = calibrate(peer, workload, size, seconds);
+    const rounds = calibrate(peer, workload, size, seconds * (peer.warmUp ?? 1));
     return { peer, rounds, starts: [] as number[], totals: [] as number[] };
   });
   for (let i = 0; i < runs; i++) {
