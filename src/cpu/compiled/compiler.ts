@@ -65,7 +65,7 @@ export class Compiler {
   mostDoublings = 12;
   /** Code takes some 10 KB a region; when there are more, all is dropped. */
   mostRegions = 4096;
-  /** How often each entry was compiled, by hpa. */
+  /** How often each entry was compiled, by hpa and, of pieces, by their length. */
   private readonly attempts = new Map<number, number>();
   /** Regions since everything was dropped last. */
   private regionCount = 0;
@@ -89,9 +89,11 @@ export class Compiler {
   }
 
   /** Whether a block is hot; code that changes again and again has to be hotter each time. */
-  isWorthIt(heat: number, hpa: number): boolean {
+  isWorthIt(block: Block, hpa: number): boolean {
+    const { heat } = block;
     if (heat < this.threshold) return false;
-    const doublings = Math.min(this.attempts.get(hpa) ?? 0, this.mostDoublings);
+    const attempts = this.attempts.get(entryKey(block, hpa)) ?? 0;
+    const doublings = Math.min(attempts, this.mostDoublings);
     return heat >= this.threshold * 2 ** doublings;
   }
 
@@ -114,7 +116,8 @@ export class Compiler {
       this.attempts.clear();
       this.regionCount = 1;
     }
-    this.attempts.set(hpa, (this.attempts.get(hpa) ?? 0) + 1);
+    const key = entryKey(block, hpa);
+    this.attempts.set(key, (this.attempts.get(key) ?? 0) + 1);
     const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     const page = hpa - (hpa & (PAGE_SIZE - 1));
     const codeSize = codeSizeOn(footing);
@@ -122,6 +125,8 @@ export class Compiler {
       footing,
       entryOffset: hpa - page,
       blockAt: (offset) => {
+        // A piece goes no further than it is long.
+        if (block.isPiece) return page + offset === hpa ? block : null;
         const known = this.codeCache.at(page + offset, codeSize);
         if (known !== undefined) return known;
         const built = this.codeCache.build(page + offset, codeSize);
@@ -158,6 +163,11 @@ export class Compiler {
     });
     return instance.exports.f;
   }
+}
+
+/** Pieces of several lengths begin at the same place. */
+function entryKey({ isPiece, instructions }: Block, hpa: number): number {
+  return isPiece ? hpa + instructions.length * 2 ** 40 : hpa;
 }
 
 /** The status flags of any record: (op, x, y, r, c) -> bits of RFLAGS. */

@@ -3,7 +3,7 @@
 
 import type { PhysicalMemory } from '../../memory/index.ts';
 import type { BlockLog } from '../block-log.ts';
-import type { Block } from '../code-cache.ts';
+import { type Block, pieceOf } from '../code-cache.ts';
 import { OWNER_STOP } from '../exceptions.ts';
 import { WIDE_FOOTING } from '../footing.ts';
 import type { Mmu } from '../mmu.ts';
@@ -73,28 +73,42 @@ export class CompiledEngine {
 
   /** By compiled code as far as it gets; the interpreter does what it leaves. */
   execute(interpreter: Interpreter, block: Block, limit: number): void {
-    const isChecked = interpreter.engine === 'check';
-    const before = isChecked
-      ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
-      : null;
-    const reason = this.run(block, interpreter, limit - interpreter.clock);
     const { statistics } = this.compiler;
+    const reason = this.attempt(interpreter, block, limit);
     if (reason < 0) {
       if (block.region !== null) statistics.leftToInterpreter(block);
       interpreter.interpret(block, limit);
       return;
     }
-    statistics.left(reason);
+    if (reason === Left.CHAIN || interpreter.clock >= limit) return;
+    const next = interpreter.enterBlock();
+    if (reason === Left.INTERPRET) statistics.leftToInterpreter(next);
+    else if (this.finish(interpreter, next, limit)) return;
+    interpreter.interpret(next, limit);
+  }
+
+  /** The part of a block that still fits, so that turns end in compiled code; false if nothing. */
+  private finish(interpreter: Interpreter, block: Block, limit: number): boolean {
+    const piece = pieceOf(block, limit - interpreter.clock);
+    return this.attempt(interpreter, piece, limit) >= 0 && this.cycles + this.instructions > 0;
+  }
+
+  /** Run from RIP if there is compiled code; returns a `Left`, or -1. */
+  private attempt(interpreter: Interpreter, block: Block, limit: number): number {
+    const isChecked = interpreter.engine === 'check';
+    const before = isChecked
+      ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
+      : null;
+    const reason = this.run(block, interpreter, limit - interpreter.clock);
+    if (reason < 0) return reason;
+    this.compiler.statistics.left(reason);
     if (before !== null) this.repeat(interpreter, before);
     else {
       interpreter.clock += this.cycles;
       interpreter.instructions += this.instructions;
     }
     interpreter.compiledInstructions += this.instructions;
-    if (reason === Left.CHAIN || interpreter.clock >= limit) return;
-    const next = interpreter.enterBlock();
-    if (reason === Left.INTERPRET) statistics.leftToInterpreter(next);
-    interpreter.interpret(next, limit);
+    return reason;
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */
@@ -157,7 +171,8 @@ export class CompiledEngine {
   private regionHere(block: Block, hpa: number, footing: number): Region | null {
     const known = block.dependents.find((region) => this.isHere(region, footing));
     if (known !== undefined) return known;
-    if (!this.compiler.isWorthIt(++block.heat, hpa)) return null;
+    block.heat++;
+    if (!this.compiler.isWorthIt(block, hpa)) return null;
     block.heat = 0;
     const { words } = this;
     const place = { low: words[Word.RIP], high: words[Word.RIP + 1], hpa, footing };
