@@ -22,22 +22,23 @@ const COMPLETED = 2;
 /** The code size, which is even, and {@link CUT_SHORT}; or {@link COMPILED} and so on. */
 const KIND = 3;
 const CUT_SHORT = 1;
-/** Compiled code ran; from {@link PARTIAL_SHIFT} on, what it did of its last block. */
+/** Compiled code ran. */
 const COMPILED = 2;
-const PARTIAL_SHIFT = 2;
 
-/** A path names this many blocks at most, the last in the lowest bits; 0 is none. */
-const PATH_BITS = 6n;
-const PATH_MASK = (1n << PATH_BITS) - 1n;
+/** Blocks that compiled code goes through one after the other, with the instructions completed. */
+export type LoggedStretch = readonly { readonly start: bigint; readonly instructions: number }[];
 
 /** What is known of compiled code. */
 export interface LoggedCode {
   readonly codeSize: CodeSize;
   /** The lower half of RIP at its entry. */
   readonly low: number;
-  /** Its blocks, as paths number them from 1, by RIP. */
-  readonly blocks: readonly { readonly start: bigint; readonly instructions: number }[];
+  /** Where it goes by, by RIP, with the numbers that it leaves behind. */
+  readonly stretches: readonly LoggedStretch[];
 }
+
+/** That are noted of one run; more than reports need. */
+const MOST_STRETCHES = 16;
 
 const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
 
@@ -58,6 +59,9 @@ export class BlockLog {
   private readonly words: Int32Array;
   /** By entry, for those of compiled code. */
   private readonly codes: LoggedCode[] = [];
+  /** How many stretches of it were noted, and their numbers, the last first. */
+  private readonly pathLengths = new Uint8Array(LOG_ENTRIES);
+  private readonly paths = new Int32Array(LOG_ENTRIES * MOST_STRETCHES);
   /** And what has to be added to RIP there for a linear address: outside 64-bit mode. */
   private readonly bases: number[] = [];
 
@@ -86,7 +90,7 @@ export class BlockLog {
     words[at + 1] = high;
     words[at + COMPLETED] = completed | 0;
     words[at + KIND] = codeSize;
-    words[NEXT] = (words[NEXT] + 1) % LOG_ENTRIES;
+    words[NEXT] = (words[NEXT] + 1) & (LOG_ENTRIES - 1);
   }
 
   /** The block that was entered last ends with an instruction that does not complete. */
@@ -94,23 +98,61 @@ export class BlockLog {
     this.words[this.last + KIND] |= CUT_SHORT;
   }
 
+  /** From the block that was entered last on, compiled code ran; then {@link cameBy}. */
+  ranCompiled(code: LoggedCode): void {
+    const { words, lastEntry } = this;
+    const at = ENTRIES + LOG_STRIDE * lastEntry;
+    this.bases[lastEntry] = (words[at] - code.low) | 0;
+    words[at + KIND] = COMPILED;
+    this.codes[lastEntry] = code;
+    this.pathLengths[lastEntry] = 0;
+  }
+
+  /** By the number of a stretch, where that code came by before those that were noted already. */
+  cameBy(stretch: number): void {
+    const { lastEntry, pathLengths } = this;
+    const length = pathLengths[lastEntry];
+    if (length === MOST_STRETCHES) return;
+    this.paths[lastEntry * MOST_STRETCHES + length] = stretch;
+    pathLengths[lastEntry] = length + 1;
+  }
+
   /**
-   * From the block that was entered last on, compiled code ran: it went through the blocks that a
-   * path names.
-   * @param partial instructions of the last of them, or -1 if it was completed
+   * The last so many instructions, each of which was entered as a block by itself, have been
+   * executed again some more times; the first of them has just been entered again. Of the log only
+   * the end is written: what reports show.
+   * @param completed instructions completed before that
    */
-  ranCompiled(code: LoggedCode, pathLow: number, pathHigh: number, partial: number): void {
+  repeat(instructions: number, times: number, completed: number): void {
     const { words } = this;
-    const at = this.last;
-    this.bases[at] = (words[at] - code.low) | 0;
-    words[at] = pathLow;
-    words[at + 1] = pathHigh;
-    words[at + KIND] = COMPILED | ((partial + 1) << PARTIAL_SHIFT);
-    this.codes[at] = code;
+    const pattern = Math.min(instructions, LOG_ENTRIES - 1);
+    const addresses = Array.from({ length: pattern }, (_, i) => {
+      const slot = (words[NEXT] + LOG_ENTRIES - 1 - pattern + i) % LOG_ENTRIES;
+      const at = ENTRIES + LOG_STRIDE * slot;
+      return [words[at], words[at + 1], words[at + KIND]];
+    });
+    const shown = Math.min(times, Math.ceil(LOG_ENTRIES / pattern));
+    const skipped = instructions - pattern;
+    for (let time = times - shown; time < times; time++) {
+      for (let i = 0; i < pattern; i++) {
+        const at = ENTRIES + LOG_STRIDE * words[NEXT];
+        const [low, high, kind] = addresses[i];
+        words[at] = low;
+        words[at + 1] = high;
+        words[at + COMPLETED] = (completed + time * instructions + skipped + i) | 0;
+        words[at + KIND] = kind;
+        words[NEXT] = (words[NEXT] + 1) % LOG_ENTRIES;
+      }
+    }
+  }
+
+  /** Number of the entry that was written last, and where it lies. */
+  private get lastEntry(): number {
+    return (this.words[NEXT] - 1) & (LOG_ENTRIES - 1);
   }
 
   private get last(): number {
-    return ENTRIES + LOG_STRIDE * ((this.words[NEXT] + LOG_ENTRIES - 1) % LOG_ENTRIES);
+    return ENTRIES + LOG_STRIDE * this.lastEntry;
   }
 
   /** Oldest first. @param completed instructions completed by now */
@@ -136,27 +178,22 @@ export class BlockLog {
   }
 
   private compiledBlocks(at: number): LoggedBlock[] {
-    const { words } = this;
-    const blocks: LoggedBlock[] = [];
-    const { codeSize, blocks: all } = this.codes[at];
-    let partial = (words[at + KIND] >> PARTIAL_SHIFT) - 1;
-    let path = (BigInt(words[at + 1] >>> 0) << 32n) | BigInt(words[at] >>> 0);
-    for (; path !== 0n; path >>= PATH_BITS) {
-      const block = all[Number(path & PATH_MASK) - 1];
-      // The upper end of a long path is cut off.
-      if (block === undefined) break;
-      const rip = Long.fromString(BigInt.asIntN(64, block.start).toString());
-      const isWide = codeSize === 64;
-      const address = isWide ? rip : Long.fromBits((rip.low + this.bases[at]) | 0, 0);
-      blocks.unshift({
-        address,
-        completed: partial < 0 ? block.instructions : partial,
+    const entry = (at - ENTRIES) / LOG_STRIDE;
+    const { codeSize, stretches } = this.codes[entry];
+    const linear = (rip: bigint) => {
+      const address = Long.fromString(BigInt.asIntN(64, rip).toString());
+      return codeSize === 64 ? address : Long.fromBits((address.low + this.bases[entry]) | 0, 0);
+    };
+    const from = entry * MOST_STRETCHES;
+    const path = this.paths.slice(from, from + this.pathLengths[entry]).reverse();
+    return [...path].flatMap((stretch) =>
+      stretches[stretch].map(({ start, instructions }) => ({
+        address: linear(start),
+        completed: instructions,
         codeSize,
         cutShort: false,
-      });
-      partial = -1;
-    }
-    return blocks;
+      })),
+    );
   }
 
   /**

@@ -260,6 +260,9 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
       this.mmu.write(low, high, bytes, this.toLong(value), segment === Segment.SS);
       return;
     }
+    const watched = this.watchedLines;
+    const isWatched = (watched[hpa >>> 6] | watched[(hpa + bytes - 1) >>> 6]) !== 0;
+    if (isWatched) this.memory.aboutToWrite(hpa, bytes);
     const valueLow = this.words[value];
     switch (width) {
       case 64:
@@ -275,10 +278,7 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
       case 8:
         this.view.setInt8(hpa, valueLow);
     }
-    const watched = this.watchedLines;
-    if ((watched[hpa >>> 6] | watched[(hpa + bytes - 1) >>> 6]) !== 0) {
-      this.memory.tellWatchers(hpa, bytes);
-    }
+    if (isWatched) this.memory.tellWatchers(hpa, bytes);
   }
 
   loadWide(segment: number, offset: Slot): Wide<Slot> {
@@ -307,14 +307,14 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
       this.mmu.write(upper.low, upper.high, 8, this.toLong(high), stack);
       return;
     }
+    const watched = this.watchedLines;
+    const isWatched = (watched[hpa >>> 6] | watched[(hpa + 15) >>> 6]) !== 0;
+    if (isWatched) this.memory.aboutToWrite(hpa, WIDE_BYTES);
     view.setInt32(hpa, words[low], true);
     view.setInt32(hpa + 4, words[low + 1], true);
     view.setInt32(hpa + 8, words[high], true);
     view.setInt32(hpa + 12, words[high + 1], true);
-    const watched = this.watchedLines;
-    if ((watched[hpa >>> 6] | watched[(hpa + 15) >>> 6]) !== 0) {
-      this.memory.tellWatchers(hpa, WIDE_BYTES);
-    }
+    if (isWatched) this.memory.tellWatchers(hpa, WIDE_BYTES);
   }
 
   /** Put the linear address of an access into {@link linearLow} and {@link linearHigh}. */

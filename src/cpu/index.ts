@@ -19,6 +19,7 @@
 //   cpu.run(1000).kind; // 'inactive'
 //   cpu.state.get('rax').toNumber(); // 1
 
+export type { Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { Compiler, compilableMemory } from './compiled/compiler.ts';
@@ -59,7 +60,7 @@ export {
   pagingModeOf,
 } from './page-tables.ts';
 export { type PortAccess, portAccess } from './port-access.ts';
-export { Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
+export { type Observer, Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
 export {
   enterProtectedMode,
   initState,

@@ -271,8 +271,10 @@ export class Mmu {
   /** Write the low word of an entry of which the high word does not change. */
   private setFlags(gpa: number, entryLow: number, low: number, high: number): void {
     const hpa = this.virtualization.translate(gpa, Access.WRITE, 'walk', low, high);
-    this.memory.view.setInt32(hpa, entryLow, true);
-    this.memory.touched[hpa >>> 12] = 1;
+    const { memory } = this;
+    if ((memory.watchedLines[hpa >>> 6] & Watch.SPIN) !== 0) memory.aboutToWrite(hpa, 4);
+    memory.view.setInt32(hpa, entryLow, true);
+    memory.touched[hpa >>> 12] = 1;
   }
 
   /** Read up to 8 bytes anywhere, in pieces if they lie in two pages. */
@@ -325,6 +327,7 @@ export class Mmu {
       this.platform.deviceWrite(gpa, lengthBytes, value);
       return;
     }
+    this.memory.aboutToWrite(hpa, lengthBytes);
     for (let i = 0; i < lengthBytes; i++) {
       this.memory.bytes[hpa + i] = (i < 4 ? value.low : value.high) >>> (8 * (i & 3));
     }

@@ -2,7 +2,14 @@
 // its clock reaches a limit or its owner wants it to. Knows nothing of who owns it.
 
 import Long from 'long';
-import { type CodeSize, Gpr, type Instruction, type Operand, Segment } from '../isa/index.ts';
+import {
+  type CodeSize,
+  Gpr,
+  type Instruction,
+  type MemoryOperand,
+  type Operand,
+  Segment,
+} from '../isa/index.ts';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
 import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
@@ -28,7 +35,7 @@ import { portAccess } from './port-access.ts';
 import { isPrivileged } from './privilege.ts';
 import { Activity, Blocking, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
-import type { Platform, Virtualization } from './virtualization.ts';
+import { Access, type Platform, type Virtualization } from './virtualization.ts';
 
 /** Why {@link Processor.run} returned. */
 export type ProcessorStop =
@@ -57,6 +64,11 @@ export interface ProcessorParts {
   readonly compiler?: Compiler | undefined;
 }
 
+/** Who looks at instructions before they are executed, one by one; may throw `OWNER_STOP`. */
+export interface Observer {
+  before(prepared: Prepared): void;
+}
+
 export class Processor {
   readonly state: ProcessorState;
   readonly mmu: Mmu;
@@ -83,6 +95,9 @@ export class Processor {
   private attention = true;
   /** The owner has taken over at the instruction at RIP. */
   isTakenOver = false;
+  private observer: Observer | null = null;
+  /** Where {@link run} ends, in cycles. */
+  private limit = 0;
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
@@ -202,14 +217,52 @@ export class Processor {
    * Execute until the clock has reached `limit` at an instruction boundary, or something stops it.
    */
   run(limit: number): ProcessorStop {
+    this.limit = limit;
     for (;;) {
       try {
-        return this.loop(limit);
+        return this.loop();
       } catch (thrown) {
         const stop = this.interrupted(thrown);
         if (stop !== null) return stop;
       }
     }
+  }
+
+  /** The run that is under way ends earlier, at the next instruction boundary if need be. */
+  hurry(limit: number): void {
+    this.limit = Math.min(this.limit, limit);
+    this.attention = true;
+  }
+
+  /**
+   * Have each instruction looked at from here on; null for none. While breakpoints are enabled
+   * nobody is let in.
+   */
+  observe(observer: Observer | null): void {
+    this.observer = this.breakpoints.armed ? null : observer;
+    this.attention = true;
+  }
+
+  /** Where an operand that an instruction at RIP reads lies: an hpa, or below 0. */
+  locateRead({ instruction, lengthBytes }: Prepared, operand: MemoryOperand): number {
+    const { evaluator, mmu } = this;
+    evaluator.begin(instruction, lengthBytes);
+    // For its faults, which are those that executing it has.
+    evaluator.read(operand);
+    const { low, high } = evaluator.linearAddress(operand);
+    evaluator.abandon();
+    const isStack = operand.segment === Segment.SS;
+    return mmu.locate(low, high, operand.width >> 3, Access.READ, isStack);
+  }
+
+  /**
+   * A loop of some instructions has been executed some more times: time passed, and it left
+   * everything as it was.
+   */
+  passIterations(count: number, cycles: number, instructions: number): void {
+    this.blockLog.repeat(instructions, count, this.instructions);
+    this.clock += count * cycles;
+    this.instructions += count * instructions;
   }
 
   /** Execute exactly one instruction, without looking for events first. */
@@ -265,10 +318,10 @@ export class Processor {
     }
   }
 
-  private loop(limit: number): ProcessorStop {
+  private loop(): ProcessorStop {
     const { words } = this.state;
     this.stepping = false;
-    while (this.clock < limit) {
+    while (this.clock < this.limit) {
       this.begun = this.clock;
       if (this.attention) {
         if (this.isTakenOver) return this.handOver();
@@ -285,7 +338,7 @@ export class Processor {
           continue;
         }
       }
-      this.executeBlock(limit);
+      this.executeBlock(this.limit);
       if (this.stepping) this.endStep();
     }
     return this.isTakenOver ? this.handOver() : LIMIT;
@@ -296,7 +349,7 @@ export class Processor {
     const { words } = this.state;
     const isBlocking = (words[Word.INTERRUPTIBILITY] & SHADOWS) !== 0;
     const isFlagged = (words[Word.RFLAGS] & (Rflags.TF | Rflags.RF)) !== 0;
-    return isBlocking || isFlagged || this.breakpoints.armed;
+    return isBlocking || isFlagged || this.breakpoints.armed || this.observer !== null;
   }
 
   /**
@@ -359,12 +412,13 @@ export class Processor {
   }
 
   private executeOne(): void {
-    // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
     const { words } = this.state;
-    const resume = words[Word.RFLAGS] & Rflags.RF;
-    words[Word.RFLAGS] &= ~Rflags.RF;
     this.blockLog.enter(this.instructions);
     const prepared = this.fetch.block(this.codeSize).instructions[0];
+    this.observer?.before(prepared);
+    // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
+    const resume = words[Word.RFLAGS] & Rflags.RF;
+    words[Word.RFLAGS] &= ~Rflags.RF;
     if (this.breakpoints.hasPorts) this.notePorts(prepared.instruction);
     this.execute(prepared);
     if (this.evaluator.unfinished) words[Word.RFLAGS] |= resume;

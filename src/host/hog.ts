@@ -10,6 +10,10 @@ export const HOG_BODY: ThreadBody = {
       pcpu.handleInterrupts();
       if (pcpu.needResched) return 'resched';
     }
+    if (pcpu.maySkip) {
+      pcpu.quietUntil = Number.POSITIVE_INFINITY;
+      return 'quiet';
+    }
     pcpu.advanceTo(Math.max(pcpu.limit, pcpu.now), 'host');
     return 'limit';
   },

@@ -32,6 +32,8 @@ export interface HostConfig {
   readonly hz: number;
   /** Cycles of a turn: within so many, a pCPU sees what another one did. */
   readonly lookahead: number;
+  /** Leave out what only waits; makes no difference but to real time. */
+  readonly skip: boolean;
   readonly seed: number;
   readonly costs: HostCosts;
   /** Scheduler tunables; by default the kernel's for this number of pCPUs. */
@@ -176,7 +178,8 @@ export class Host {
         if (stop !== null) return stop;
       } else if (pcpu.now >= until) return 'until';
       else {
-        scheduler.advance(pcpu);
+        const outcome = scheduler.advance(pcpu);
+        if (outcome === 'quiet') turns.leaveOut(pcpu, until);
         if (this.stopRequested) return 'requested';
       }
     }
@@ -189,7 +192,7 @@ export class Host {
     for (;;) {
       const eventTime = events.nextTime;
       if (turns.hasBusy && eventTime > turns.state.time) {
-        turns.begin(eventTime);
+        turns.begin(eventTime, until);
         return null;
       }
       if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
@@ -222,6 +225,16 @@ export class Host {
       if (!pcpu.isIdle && (slowest === null || pcpu.now < slowest.now)) slowest = pcpu;
     }
     return slowest;
+  }
+
+  /** Somebody is about to look at, or to change, what a pCPU that may be left out depends on. */
+  stir(pcpu: Pcpu): void {
+    this.turns.stir(pcpu);
+  }
+
+  /** False where everything has to be executed: a run ends in this piece of time. */
+  get maySkip(): boolean {
+    return this.config.skip && this.turns.state.end <= this.until;
   }
 
   /** A pCPU has become busy or idle. */
@@ -257,6 +270,7 @@ export class Host {
   /** An interrupt arrives at its pCPU. */
   private dispatch(event: HostEvent): void {
     const pcpu = this.pcpus[event.target];
+    this.stir(pcpu);
     if (pcpu.isIdle) pcpu.idleUntil(event.time);
     if (event.kind === 'tick') pcpu.state.tickSequence = -1;
     pcpu.state.pending.push(event);

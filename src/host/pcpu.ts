@@ -35,6 +35,13 @@ export class Pcpu {
   state: PcpuState;
   /** Cycles at which the running thread looked last whether its turn is over; not state. */
   boundary = 0;
+  /** Set by the running thread that says `quiet`: until when, in cycles, it does nothing else. */
+  quietUntil = 0;
+  /** It is left out of the turns until then; its clock and thread are behind. Not state. */
+  isQuiet = false;
+  /** Where the turns that it was left out of would have brought it, in cycles. */
+  owed = 0;
+  private isMakingUp = false;
 
   constructor(host: Host, index: number, queue: FairQueue) {
     this.host = host;
@@ -52,6 +59,7 @@ export class Pcpu {
 
   /** Cycles. */
   get now(): number {
+    if (this.isQuiet) this.host.stir(this);
     return this.state.now;
   }
 
@@ -60,7 +68,23 @@ export class Pcpu {
    * closer, so bodies look again after everything they do.
    */
   get limit(): number {
-    return this.host.limit;
+    return this.isMakingUp ? this.owed : this.host.limit;
+  }
+
+  /** True if the running thread may say `quiet`. */
+  get maySkip(): boolean {
+    return this.host.maySkip && !this.isMakingUp;
+  }
+
+  /** Take the turns at once that were left out. */
+  makeUp(): void {
+    if (this.state.now >= this.owed) return;
+    this.isMakingUp = true;
+    this.boundary = this.state.now;
+    const outcome = this.current?.body.run(this);
+    this.isMakingUp = false;
+    if (outcome === 'limit' && this.state.now >= this.owed) return;
+    throw new Error(`pCPU ${this.index}: a turn that was left out ends with ${outcome}`);
   }
 
   /** To be asked before each step: false when the turn is over. */
@@ -72,7 +96,7 @@ export class Pcpu {
   }
 
   get nowNs(): number {
-    return this.host.frequency.toNs(this.state.now);
+    return this.host.frequency.toNs(this.now);
   }
 
   get current(): Thread | null {

@@ -15,6 +15,9 @@ export type YieldResult =
   /** -ESRCH: both queues hold a single thread, there is nobody to make way for. */
   | 'alone';
 
+/** Why a thread gave its pCPU back. */
+type HandedBack = Exclude<BodyOutcome, 'limit' | 'quiet'>;
+
 export class Scheduler {
   private readonly host: Host;
 
@@ -26,7 +29,7 @@ export class Scheduler {
   advance(pcpu: Pcpu): BodyOutcome {
     const thread = pcpu.current as Thread;
     const outcome = thread.body.run(pcpu);
-    if (outcome !== 'limit') this.schedule(pcpu, outcome);
+    if (outcome !== 'limit' && outcome !== 'quiet') this.schedule(pcpu, outcome);
     return outcome;
   }
 
@@ -156,7 +159,7 @@ export class Scheduler {
   }
 
   /** core.c, __schedule: switch to the thread that should run now. */
-  schedule(pcpu: Pcpu, why: Exclude<BodyOutcome, 'limit'>): void {
+  schedule(pcpu: Pcpu, why: HandedBack): void {
     const previous = pcpu.current;
     const runnable = previous !== null && why !== 'block' && why !== 'exit';
     pcpu.state.needResched = false;
@@ -173,12 +176,7 @@ export class Scheduler {
     if (previous === null || next === null) this.host.busyChanged();
   }
 
-  private switchOut(
-    pcpu: Pcpu,
-    previous: Thread,
-    next: Thread | null,
-    why: Exclude<BodyOutcome, 'limit'>,
-  ): void {
+  private switchOut(pcpu: Pcpu, previous: Thread, next: Thread | null, why: HandedBack): void {
     const runnable = why === 'resched' || why === 'yield';
     previous.body.schedOut(pcpu, runnable);
     if (pcpu.traced) {

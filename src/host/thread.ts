@@ -8,6 +8,8 @@ export type ThreadStatus = 'running' | 'runnable' | 'blocked' | 'exited';
 export type BodyOutcome =
   /** The limit is reached. */
   | 'limit'
+  /** Until `pcpu.quietUntil` nothing that it does can be seen. Only said if `pcpu.maySkip`. */
+  | 'quiet'
   /** A point at which the scheduler may run, and a reschedule was asked for. */
   | 'resched'
   /** The thread gives up the pCPU but stays runnable (yield_to, sched_yield). */
@@ -26,6 +28,10 @@ export interface ThreadBody {
    * `pcpu.handleInterrupts` is called (it has to leave a guest first); false to have it called now.
    */
   interrupted(pcpu: Pcpu): boolean;
+  /** Bring `pcpu.boundary` up to date, if it is not; asked while the thread runs. */
+  look?(pcpu: Pcpu): void;
+  /** The turn that is under way ends earlier: here, in cycles. */
+  hurry?(limit: number): void;
   /** The thread was switched in. Linux preempt notifiers, sched_in. */
   schedIn(pcpu: Pcpu): void;
   /** The thread is about to be switched out; `runnable` if it did not block. */

@@ -21,15 +21,19 @@ export class Turns {
   limit = 0;
   private readonly pcpus: readonly Pcpu[];
   private readonly lookahead: number;
-  /** Those that are busy, in order of index. */
-  private busy: Pcpu[] = [];
+  /** Those that take turns, in order of index: busy, and not left out. */
+  private active: Pcpu[] = [];
+  /** Those that are busy, but do nothing that anyone could see; their turns are made up for. */
+  private quiet: Pcpu[] = [];
+  /** When the first of those may do something, or the host pauses, in cycles. */
+  private quietUntil = Number.POSITIVE_INFINITY;
   private isStale = true;
-  /** Whose turn is under way, or was last. */
+  /** Whose turn is under way, or was last in this piece. */
   private current: Pcpu | null = null;
-  /** Index of the pCPU that is first in the order, and the place of the first busy one from it. */
+  /** Index of the pCPU that is first in the order, and the place of the first active one from it. */
   private firstIndex = 0;
   private first = 0;
-  /** How many busy pCPUs have had their turn. */
+  /** How many active pCPUs have had their turn. */
   private past = 0;
 
   /** @param lookahead cycles of a window */
@@ -55,11 +59,11 @@ export class Turns {
   /** The pCPU whose turn it is in this piece; null when the piece is over. */
   next(): Pcpu | null {
     if (this.isStale) this.refresh();
-    const { busy, state, limit } = this;
-    const count = busy.length;
+    const { active, state, limit } = this;
+    const count = active.length;
     for (; this.past < count; this.past++) {
       const place = this.first + this.past;
-      const pcpu = busy[place < count ? place : place - count];
+      const pcpu = active[place < count ? place : place - count];
       if (pcpu.state.now >= limit) continue;
       pcpu.boundary = pcpu.state.now;
       state.rank = this.rankOf(pcpu);
@@ -74,7 +78,7 @@ export class Turns {
   /** False if no pCPU has anything to do. */
   get hasBusy(): boolean {
     if (this.isStale) this.refresh();
-    return this.busy.length > 0;
+    return this.active.length + this.quiet.length > 0;
   }
 
   /** The piece is over, and no busy pCPU is earlier than a time either. */
@@ -87,39 +91,108 @@ export class Turns {
 
   /**
    * The next piece, from where the last one ended up to the end of the window or an event. Who is
-   * busy alone goes on to the event: nobody could tell.
+   * alone goes on to the event, or to the window in which others have to take part again: nobody
+   * could tell.
+   * @param until where the host pauses, in cycles
    */
-  begin(eventTime: number): void {
+  begin(eventTime: number, until: number): void {
     const { state, lookahead } = this;
     state.end = Math.min(windowOf(state.time, lookahead) + lookahead, eventTime);
     state.rank = 0;
+    this.quietUntil = this.quiet.reduce((least, pcpu) => Math.min(least, pcpu.quietUntil), until);
+    if (this.quietUntil < state.end) this.recall(until);
+    if (this.isStale) this.refresh();
     this.order();
-    this.limit = this.busy.length === 1 ? eventTime : state.end;
+    this.limit = Math.max(state.end, Math.min(eventTime, this.horizon));
+  }
+
+  /** How far one turn may go. */
+  private get horizon(): number {
+    if (this.active.length > 1) return this.state.end;
+    if (this.quiet.length === 0) return Number.POSITIVE_INFINITY;
+    return windowOf(this.quietUntil, this.lookahead);
+  }
+
+  /** Let those take part again that may do something in this piece. */
+  private recall(until: number): void {
+    const { end } = this.state;
+    for (const pcpu of this.quiet) if (Math.min(pcpu.quietUntil, until) < end) this.stir(pcpu);
   }
 
   /** An event was posted: the turns of this piece go no further than its time. */
   cut(time: number): void {
     if (time >= this.limit) return;
     this.pause();
-    if (time < this.state.end) this.state.end = time;
+    const { state } = this;
+    if (time < state.end) {
+      // Who had his turn before went to where the piece ended then.
+      for (const pcpu of this.quiet) pcpu.owed = this.dueFor(pcpu);
+      state.end = time;
+    }
     this.limit = time;
   }
 
   /** An event was cancelled: of pieces that have not begun, it is not the end any more. */
   extend(eventTime: number): void {
     this.pause();
-    if (this.limit > this.state.end) this.limit = Math.max(this.state.end, eventTime);
+    const { state } = this;
+    if (this.limit <= state.end) return;
+    this.limit = Math.max(state.end, Math.min(eventTime, this.horizon));
   }
 
   /** Make the state say which piece the turn is in: alone, a pCPU goes through many of them. */
-  pause(): void {
-    if (this.current !== null && this.limit > this.state.end) this.pin(this.current);
+  private pause(): void {
+    const { current } = this;
+    if (current === null || this.limit <= this.state.end) return;
+    current.current?.body.look?.(current);
+    this.pin(current);
   }
 
-  /** The turn is over, or the host pauses in it. */
+  /**
+   * The rest of this turn and the next ones, up to `pcpu.quietUntil`, are left out unless somebody
+   * wants to know. False if the pCPU has to take its turn all the same.
+   * @param until where the host pauses, in cycles
+   */
+  leaveOut(pcpu: Pcpu, until: number): boolean {
+    this.pause();
+    this.limit = this.state.end;
+    if (Math.min(pcpu.quietUntil, until) < this.state.end) return false;
+    pcpu.isQuiet = true;
+    pcpu.owed = this.state.end;
+    this.quiet.push(pcpu);
+    this.changed();
+    return true;
+  }
+
+  /**
+   * A pCPU that was left out comes as far as its turns until now would have brought it, and takes
+   * part again.
+   */
+  stir(pcpu: Pcpu): void {
+    if (!pcpu.isQuiet) return;
+    this.pause();
+    const isHurried = this.current !== null && this.limit > this.state.end;
+    if (isHurried) this.limit = this.state.end;
+    pcpu.owed = this.dueFor(pcpu);
+    pcpu.isQuiet = false;
+    this.quiet = this.quiet.filter((other) => other !== pcpu);
+    this.changed();
+    pcpu.makeUp();
+    if (isHurried) this.current?.current?.body.hurry?.(this.limit);
+  }
+
+  /** Where the turns of a pCPU that is left out would have ended by now. */
+  private dueFor(pcpu: Pcpu): number {
+    const { state, current } = this;
+    const hasHadTurn = current !== null && this.rankOf(pcpu) < state.rank;
+    return Math.max(pcpu.owed, hasHadTurn ? state.end : state.time);
+  }
+
+  /** The host pauses: all are where their turns have brought them. */
   settle(): void {
     this.pause();
     this.limit = this.state.end;
+    for (const pcpu of this.quiet) this.stir(pcpu);
     this.current = null;
     this.changed();
   }
@@ -135,26 +208,26 @@ export class Turns {
 
   private refresh(): void {
     this.isStale = false;
-    this.busy = this.pcpus.filter(({ isIdle }) => !isIdle);
+    this.active = this.pcpus.filter(({ isIdle, isQuiet }) => !isIdle && !isQuiet);
     // Who was alone may be so no longer.
-    if (this.busy.length !== 1) {
+    if (this.active.length !== 1) {
       this.pause();
       this.limit = this.state.end;
     }
     this.order();
     const { rank } = this.state;
-    this.past = this.busy.filter((pcpu) => this.rankOf(pcpu) < rank).length;
+    this.past = this.active.filter((pcpu) => this.rankOf(pcpu) < rank).length;
   }
 
   /** The order turns by one place with each window, so that nobody is always first. */
   private order(): void {
-    const { pcpus, busy, lookahead } = this;
+    const { pcpus, active, lookahead } = this;
     this.firstIndex = Math.floor(this.state.time / lookahead) % pcpus.length;
     let low = 0;
-    let high = busy.length;
+    let high = active.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (busy[middle].index < this.firstIndex) low = middle + 1;
+      if (active[middle].index < this.firstIndex) low = middle + 1;
       else high = middle;
     }
     this.first = low;

@@ -151,13 +151,17 @@ export class VcpuThread implements ThreadBody {
     const { vcpu } = this;
     const { virtual } = vcpu;
     virtual.interruptPending = pcpu.interruptPending;
-    const outcome = virtual.run(pcpu.limit);
-    const { clock, begun } = virtual.processor;
-    pcpu.boundary = Math.max(pcpu.boundary, begun);
+    const outcome = virtual.run(pcpu.limit, pcpu.maySkip);
+    const { clock } = virtual.processor;
+    this.look(pcpu);
     switch (outcome.kind) {
       case 'limit':
         pcpu.advanceTo(clock, 'guest');
         return null;
+      case 'quiet':
+        pcpu.advanceTo(clock, 'guest');
+        pcpu.quietUntil = outcome.until;
+        return 'quiet';
       case 'exit':
         pcpu.advanceTo(clock - vcpu.vm.costs.vmx.exit, 'guest');
         pcpu.advanceTo(clock, 'host');
@@ -293,6 +297,14 @@ export class VcpuThread implements ThreadBody {
       const mask = 2 ** (8 * sizeBytes) - 1;
       state.set64(2 * Gpr.RAX, Long.fromBits((old.low & ~mask) | (data & mask), old.high));
     }
+  }
+
+  look(pcpu: Pcpu): void {
+    pcpu.boundary = Math.max(pcpu.boundary, this.vcpu.virtual.processor.begun);
+  }
+
+  hurry(limit: number): void {
+    this.vcpu.virtual.hurry(limit);
   }
 
   interrupted(pcpu: Pcpu): boolean {

@@ -104,6 +104,22 @@ export class Vm {
     this.ept = new EptBuilder(this.memory);
     this.ramHpa = this.memory.allocatePages(this.ramBytes / PAGE_SIZE, RAM_ALIGNMENT);
     this.ept.map(0, this.ramHpa, this.ramBytes);
+    this.memory.onLineChanging((hpa, watched) => this.lineChanges(hpa, watched));
+  }
+
+  /** Who waits for a line to change must see it change. */
+  private lineChanges(hpa: number, watched: number): void {
+    for (const { virtual, thread } of this.vcpus) {
+      if (!virtual.spin.dependsOn(hpa, watched)) continue;
+      this.host.stir(this.host.pcpus[thread.state.pcpu]);
+      virtual.spin.abandon();
+    }
+  }
+
+  /** User space shuts the machine down: its threads end as soon as they run again. */
+  shutDown(): void {
+    for (const { thread } of this.vcpus) this.host.stir(this.host.pcpus[thread.state.pcpu]);
+    this.isShutDown = true;
   }
 
   /** Memory that a machine needs beside guest RAM, rounded up generously. */

@@ -91,6 +91,7 @@ export class Machine {
       khz: this.preset.khz,
       hz: scenario.host.hz,
       lookahead: scenario.host.lookahead,
+      skip: scenario.skip === 'on',
       seed: scenario.seed,
       costs: this.preset.host,
     });
@@ -212,7 +213,7 @@ export class Machine {
 
   private end(id: number, ending: MachineEnding): 'stop' {
     this.endings = this.endings.map((old, i) => old ?? (i === id ? ending : null));
-    this.vms[id].isShutDown = true;
+    this.vms[id].shutDown();
     if (!this.endings.includes(null)) this.host.requestStop();
     return 'stop';
   }

@@ -30,6 +30,9 @@ const MAX_MODULES = 64;
 /** Modes of toy guests that say nothing themselves. */
 const START_MODES = ['auto', '64-bit', 'protected'] as const;
 
+/** Whether waits are executed or left out. */
+const SKIP = ['on', 'off'] as const;
+
 const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
 
 const UINT32 = 4294967295;
@@ -140,6 +143,11 @@ export const SCENARIO = object('A vmxlab scenario', {
     summary: 'how guest code runs; without effect on what it does',
     fallback: 'interpreter',
     flag: 'engine',
+  }),
+  skip: choice(SKIP, {
+    summary: 'leave out what only waits; without effect on what comes out',
+    fallback: 'on',
+    flag: 'skip',
   }),
   host: object('The emulated host', {
     pcpus: integer(1, MAX_PCPUS, { summary: 'physical CPUs', fallback: 1, flag: 'pcpus' }),

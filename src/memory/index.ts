@@ -6,6 +6,8 @@
 //   memory.touchedPages(); // [1]
 
 export {
+  LINE_SIZE,
+  type LineChanging,
   type LineWritten,
   PAGE_SHIFT,
   PAGE_SIZE,

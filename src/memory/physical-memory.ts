@@ -7,7 +7,7 @@ export const PAGE_SIZE = 1 << PAGE_SHIFT;
 
 /** Watched in lines of 64 bytes: a store to data beside code must not drop the code. */
 const LINE_SHIFT = 6;
-const LINE_SIZE = 1 << LINE_SHIFT;
+export const LINE_SIZE = 1 << LINE_SHIFT;
 
 /** What a line is watched for; values are bits of `watchedLines`. */
 export const Watch = {
@@ -15,12 +15,17 @@ export const Watch = {
   CODE: 1,
   /** Someone holds address translations derived from it. */
   TRANSLATION: 2,
+  /** Someone spins on it, and is left out until it changes. */
+  SPIN: 4,
 } as const;
 
 export type WatchKind = (typeof Watch)[keyof typeof Watch];
 
 /** Called with the hpa of a line that was written; the line is no longer watched then. */
 export type LineWritten = (hpa: number) => void;
+
+/** Called before the line at an hpa is written; `watched` says what it is watched for. */
+export type LineChanging = (hpa: number, watched: number) => void;
 
 /** Byte-addressed memory, zero at first. Untouched pages cost nothing. */
 export class PhysicalMemory {
@@ -33,6 +38,7 @@ export class PhysicalMemory {
   /** One byte a 64-byte line: bits of {@link Watch}. A store to a line with any bit is told. */
   readonly watchedLines: Uint8Array;
   private readonly listeners: { readonly kind: WatchKind; readonly written: LineWritten }[] = [];
+  private changing: LineChanging | null = null;
   private allocatedBytes = 0;
   private readonly buffer: ArrayBuffer;
   /** Where the buffer has room behind the memory. */
@@ -85,15 +91,37 @@ export class PhysicalMemory {
   /** Copy bytes in, from the host's side. */
   write(hpa: number, data: Uint8Array): void {
     if (data.length === 0) return;
+    this.aboutToWrite(hpa, data.length);
     this.bytes.set(data, hpa);
     this.noteWrite(hpa, data.length);
   }
 
   /** Store an aligned 64-bit number given as two 32-bit halves, from the host's side. */
   write64(hpa: number, low: number, high: number): void {
+    this.aboutToWrite(hpa, 8);
     this.view.setInt32(hpa, low, true);
     this.view.setInt32(hpa + 4, high, true);
     this.noteWrite(hpa, 8);
+  }
+
+  /**
+   * Let those who are left out come as far as they have to see what stands there. Whoever writes
+   * through `view` or `bytes` calls this before.
+   */
+  aboutToWrite(hpa: number, lengthBytes: number): void {
+    if (this.changing === null) return;
+    const last = (hpa + lengthBytes - 1) >>> LINE_SHIFT;
+    for (let line = hpa >>> LINE_SHIFT; line <= last; line++) {
+      const watched = this.watchedLines[line];
+      if (watched === 0) continue;
+      this.watchedLines[line] &= ~Watch.SPIN;
+      this.changing(line * LINE_SIZE, watched);
+    }
+  }
+
+  /** Hear of writes to any watched line, before they happen; one may listen. */
+  onLineChanging(changing: LineChanging): void {
+    this.changing = changing;
   }
 
   /** Record that bytes changed. Whoever writes through `view` or `bytes` calls this. */

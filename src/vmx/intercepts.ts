@@ -23,7 +23,6 @@ import type { VirtualProcessor } from './virtual-processor.ts';
 type Decision = (owner: VirtualProcessor, instruction: Instruction) => boolean;
 
 const PLE_GAP = fieldIndex('PLE_GAP');
-const PLE_WINDOW = fieldIndex('PLE_WINDOW');
 const IO_BITMAP_A = fieldIndex('IO_BITMAP_A');
 const IO_BITMAP_B = fieldIndex('IO_BITMAP_B');
 const MSR_BITMAP = fieldIndex('MSR_BITMAP');
@@ -65,13 +64,16 @@ const pause: Decision = (owner, instruction) => {
   if ((owner.primary & Primary.PAUSE_EXITING) !== 0) {
     return exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
   }
-  if ((owner.secondary & Secondary.PAUSE_LOOP_EXITING) === 0) return false;
   const { processor, vmcs } = owner;
-  if (processor.state.cpl !== 0) return false;
-  const gap = vmcs.get32(PLE_GAP) >>> 0;
-  const window = vmcs.get32(PLE_WINDOW) >>> 0;
-  if (!owner.pauseLoop.pause(processor.clock, gap, window)) return false;
-  return exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
+  const isDetected = (owner.secondary & Secondary.PAUSE_LOOP_EXITING) !== 0;
+  if (isDetected && processor.state.cpl === 0) {
+    const gap = vmcs.get32(PLE_GAP) >>> 0;
+    if (owner.pauseLoop.pause(processor.clock, gap, owner.pauseWindow)) {
+      return exit(owner, Exit.PAUSE_INSTRUCTION, instruction);
+    }
+  }
+  owner.spin.paused();
+  return false;
 };
 
 /** #UD unless a secondary control enables the instruction. */

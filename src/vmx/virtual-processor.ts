@@ -52,6 +52,7 @@ import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 import { decide, decideEarly } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
+import { SpinDetector } from './spin.ts';
 import { scaleTimeStamp } from './time-stamp.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
 
@@ -73,6 +74,8 @@ export type RunOutcome =
   | { readonly kind: 'limit' }
   /** A VM exit: the VMCS says which. */
   | { readonly kind: 'exit' }
+  /** The guest waits in a loop; up to a clock nothing but that happens, and is not executed yet. */
+  | { readonly kind: 'quiet'; readonly until: number }
   /** The guest used something that is not implemented; non-root operation goes on from here. */
   | { readonly kind: 'notImplemented'; readonly what: string };
 
@@ -119,6 +122,7 @@ const F = {
   PF_MASK: fieldIndex('PAGE_FAULT_ERROR_CODE_MASK'),
   PF_MATCH: fieldIndex('PAGE_FAULT_ERROR_CODE_MATCH'),
   EPT_POINTER: fieldIndex('EPT_POINTER'),
+  PLE_WINDOW: fieldIndex('PLE_WINDOW'),
   TSC_OFFSET: fieldIndex('TSC_OFFSET'),
   TSC_MULTIPLIER: fieldIndex('TSC_MULTIPLIER'),
   CR0_MASK: fieldIndex('CR0_GUEST_HOST_MASK'),
@@ -139,6 +143,7 @@ export class VirtualProcessor implements Virtualization {
   readonly processor: Processor;
   readonly vmcs: Vmcs;
   readonly pauseLoop = new PauseLoopDetector();
+  readonly spin: SpinDetector;
   /** A physical interrupt waits at the processor this runs on; the host sets and clears it. */
   interruptPending = false;
   private nonRoot = false;
@@ -147,6 +152,8 @@ export class VirtualProcessor implements Virtualization {
   private readonly checked = new CheckedState();
   private deadline: number | null = null;
   private readonly costs: VmxCosts;
+  /** Where {@link run} ends, in cycles. */
+  private limit = 0;
   /** What the injection at the last entry led to, if it did not complete. */
   private injectionStop: ProcessorStop | null = null;
 
@@ -163,6 +170,7 @@ export class VirtualProcessor implements Virtualization {
       platform: parts.platform ?? EMPTY_PLATFORM,
     });
     this.vmcs = new Vmcs(parts.memory, parts.vmcsHpa, this.processor.state);
+    this.spin = new SpinDetector(this.processor, parts.memory, this.pauseLoop, this);
   }
 
   /** True between an entry and the next exit. */
@@ -195,6 +203,7 @@ export class VirtualProcessor implements Virtualization {
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
     this.injectionStop = saved.injectionStop;
+    this.spin.abandon();
     this.vmcs.makeStale(Stale.ALL);
     this.processor.stateChanged();
   }
@@ -235,23 +244,44 @@ export class VirtualProcessor implements Virtualization {
     return ENTERED;
   }
 
-  /** Guest execution until the clock reaches `limit` at an instruction boundary, or an exit. */
-  run(limit: number): RunOutcome {
-    const { processor } = this;
+  /** PLE_Window. */
+  get pauseWindow(): number {
+    return this.vmcs.get32(F.PLE_WINDOW) >>> 0;
+  }
+
+  /**
+   * Guest execution until the clock reaches `limit` at an instruction boundary, or an exit.
+   * @param maySkip find out whether the guest only waits
+   */
+  run(limit: number, maySkip = false): RunOutcome {
+    const { processor, spin } = this;
+    if (this.interruptPending) spin.abandon();
+    spin.pass(limit);
+    spin.isEnabled = maySkip;
+    this.limit = limit;
     processor.requestAttention();
     for (;;) {
-      const until = this.deadline === null ? limit : Math.min(limit, this.deadline);
+      const until = this.deadline === null ? this.limit : Math.min(this.limit, this.deadline);
       const stop = this.injectionStop ?? processor.run(until);
       this.injectionStop = null;
-      if (stop.kind === 'owner') return this.leave();
+      if (stop.kind === 'owner') {
+        const { quietUntil } = spin;
+        return quietUntil === null ? this.leave() : { kind: 'quiet', until: quietUntil };
+      }
       if (stop.kind === 'notImplemented') return stop;
       if (stop.kind === 'inactive') this.passInactive(until);
       if (this.isTimerExpired()) {
         recordExit(this, Exit.PREEMPTION_TIMER);
         return this.leave();
       }
-      if (processor.clock >= limit) return LIMIT;
+      if (processor.clock >= this.limit) return LIMIT;
     }
+  }
+
+  /** The run that is under way ends earlier. */
+  hurry(limit: number): void {
+    this.limit = Math.min(this.limit, limit);
+    this.processor.hurry(limit);
   }
 
   /** Time passes in an inactive activity state, cycle by cycle. */
@@ -279,6 +309,7 @@ export class VirtualProcessor implements Virtualization {
       const left = timerRemaining(this.deadline ?? 0, processor.clock, TIMER_RATE_SHIFT);
       vmcs.set32(F.TIMER_VALUE, left);
     }
+    this.spin.abandon();
     this.nonRoot = false;
     this.deadline = null;
     processor.clock += this.costs.exit;
@@ -392,6 +423,7 @@ export class VirtualProcessor implements Virtualization {
   /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */
   exception(event: DeliveredEvent, linear: Long): void {
     const { vmcs } = this;
+    this.spin.abandon();
     if (event.type === EventTypes.SOFTWARE_INTERRUPT) return;
     const selected = (vmcs.get32(F.EXCEPTION_BITMAP) & (1 << event.vector)) !== 0;
     const inverted = event.vector === PAGE_FAULT && !this.pageFaultMatches(event.errorCode ?? 0);

@@ -31,13 +31,13 @@ interface World {
 }
 
 /** A random host with random threads. The same number gives the same world. */
-function randomWorld(number: number, seed = number): World {
+function randomWorld(number: number, seed = number, skip = true): World {
   const prng = new Prng(number);
   const pcpuCount = 1 + prng.below(6);
   const lookahead = [130, 500, 20_000][prng.below(3)];
   const hz = [100, 250, 1000][prng.below(3)];
   const costs = prng.below(4) === 0 ? FREE : COSTLY;
-  const host = hostWith({ pcpuCount, lookahead, hz, costs, seed });
+  const host = hostWith({ pcpuCount, lookahead, hz, costs, seed, skip });
   for (let i = prng.below(4); i > 0; i--) {
     startThread(host, HOG_BODY, { nice: prng.below(40) - 20, affinity: subset(prng, pcpuCount) });
   }
@@ -134,6 +134,14 @@ describe.each(SEEDS)('world %i', (number) => {
     runInPieces(sliced, DURATION, new Prng(number + 1000));
     expect(saveWorld(sliced.host, sliced.scripts)).toEqual(
       saveWorld(through.host, through.scripts),
+    );
+  });
+
+  test('is the same with nothing left out', () => {
+    const [skipped, executed] = [true, false].map((skip) => randomWorld(number, number, skip));
+    for (const world of [skipped, executed]) runInPieces(world, DURATION, new Prng(number));
+    expect(saveWorld(skipped.host, skipped.scripts)).toEqual(
+      saveWorld(executed.host, executed.scripts),
     );
   });
 

@@ -37,6 +37,7 @@ describe('fallbacks', () => {
       note: '',
       seed: 1,
       engine: 'interpreter',
+      skip: 'on',
       host: { pcpus: 1, machine: 'e5-2660v4', hz: 250, lookahead: 500 },
       vms: [
         {
@@ -158,7 +159,7 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
   [
     'a key of every object',
     { vms: [VM], toString: 1 },
-    "toString: unknown key 'toString'; known keys: vmxlab, note, seed, engine, host, vms, hogs, limits",
+    "toString: unknown key 'toString'; known keys: vmxlab, note, seed, engine, skip, host, vms, hogs, limits",
   ],
   [
     'a version to come',
@@ -415,6 +416,7 @@ describe('settings', () => {
   /** Every flag, a value for it, and where it must arrive. */
   test.each<[string, string, (scenario: Scenario) => unknown, unknown]>([
     ['seed', '9', ({ seed }) => seed, 9],
+    ['skip', 'off', ({ skip }) => skip, 'off'],
     ['pcpus', '3', ({ host }) => host.pcpus, 3],
     ['machine', 'skylake-sp', ({ host }) => host.machine, 'skylake-sp'],
     ['lookahead', '10', ({ host }) => host.lookahead, 10],
@@ -430,7 +432,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(12);
+    expect(SETTINGS).toHaveLength(13);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );

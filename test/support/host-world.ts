@@ -44,8 +44,8 @@ export const MS = 1_000_000;
 
 /** A host of 1 GHz and, unless told otherwise, without costs. */
 export function hostWith(config: Partial<HostConfig> = {}): Host {
-  const fallback = { pcpuCount: 1, khz: 1_000_000, hz: 250, lookahead: 500, seed: 1, costs: FREE };
-  return new Host({ ...fallback, ...config });
+  const clock = { khz: 1_000_000, hz: 250, lookahead: 500 };
+  return new Host({ pcpuCount: 1, ...clock, skip: true, seed: 1, costs: FREE, ...config });
 }
 
 /** A thread on all pCPUs, not started. */

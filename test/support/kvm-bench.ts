@@ -170,6 +170,7 @@ export class KvmBench {
       khz: 2_000_000,
       hz: options.hz ?? 1,
       lookahead: 500,
+      skip: true,
       seed: 1,
       costs: options.hostCosts ?? COSTLY,
     });

@@ -1,0 +1,226 @@
+// Finds loops that only wait: one iteration, watched instruction by instruction, stored nothing and
+// left everything as it was but the clock. The next ones do the same until somebody writes to a
+// line that it read, or until the PAUSE-loop window or the preemption timer ends it; so they need
+// not be executed. See docs/decisions/exact-skipping.md.
+
+import {
+  type Observer,
+  OWNER_STOP,
+  type Prepared,
+  type Processor,
+  STATE_BYTES,
+  Word,
+} from '../cpu/index.ts';
+import { effectsOf, type Instruction, type MemoryOperand } from '../isa/index.ts';
+import { LINE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import type { PauseLoopDetector } from './pause-loop.ts';
+
+/** What ends a wait from outside of the loop. */
+export interface SpinEnds {
+  /** When the VMX-preemption timer expires, in cycles, or null. */
+  readonly timerDeadline: number | null;
+  /** PLE_Window. */
+  readonly pauseWindow: number;
+}
+
+/** Times that the same PAUSE comes before its loop is watched: most waits are shorter. */
+const LEAST_PAUSES = 6;
+
+/** Instructions of an iteration. */
+const MOST_INSTRUCTIONS = 64;
+
+const STATE_WORDS = STATE_BYTES / 4;
+
+/** A loop that waits, standing where an iteration begins. */
+interface Spin {
+  readonly cycles: number;
+  readonly instructions: number;
+  /** The first PAUSE of the PAUSE loop moves on with each iteration. */
+  readonly movesFirst: boolean;
+  readonly movesLast: boolean;
+  /** Clock up to which nothing else happens, where an iteration begins. */
+  readonly until: number;
+}
+
+export class SpinDetector implements Observer {
+  /** Cleared where everything is to be executed. */
+  isEnabled = false;
+  private readonly processor: Processor;
+  private readonly memory: PhysicalMemory;
+  private readonly pauseLoop: PauseLoopDetector;
+  private readonly ends: SpinEnds;
+  private readonly plans = new WeakMap<Instruction, readonly MemoryOperand[] | 'unsuitable'>();
+  /** Numbers of the lines that the iteration has read. */
+  private readonly lines: number[] = [];
+  private readonly anchor = new Int32Array(STATE_WORDS);
+  private anchorClock = -1;
+  private anchorInstructions = 0;
+  private anchorFirst = 0;
+  private anchorLast = 0;
+  private isObserving = false;
+  private spin: Spin | null = null;
+  /** A PAUSE: its RIP, instructions completed before, and how often it came again. */
+  private pauseRip = 0;
+  private pauseInstructions = 0;
+  private pauses = 0;
+
+  constructor(
+    processor: Processor,
+    memory: PhysicalMemory,
+    pauseLoop: PauseLoopDetector,
+    ends: SpinEnds,
+  ) {
+    this.processor = processor;
+    this.memory = memory;
+    this.pauseLoop = pauseLoop;
+    this.ends = ends;
+  }
+
+  /** A PAUSE is executed that does not exit. */
+  paused(): void {
+    if (!this.isEnabled || this.isObserving) return;
+    const { state, instructions } = this.processor;
+    const rip = state.words[Word.RIP];
+    const isNear = instructions - this.pauseInstructions <= MOST_INSTRUCTIONS;
+    // A loop may have others between.
+    if (isNear && rip !== this.pauseRip) return;
+    this.pauses = isNear ? this.pauses + 1 : 0;
+    this.pauseRip = rip;
+    this.pauseInstructions = instructions;
+    if (this.pauses < LEAST_PAUSES) return;
+    this.pauses = 0;
+    this.isObserving = true;
+    this.anchorClock = -1;
+    this.lines.length = 0;
+    this.processor.observe(this);
+  }
+
+  /** Stop watching, and forget what was found: something else happens now. */
+  abandon(): void {
+    this.spin = null;
+    if (!this.isObserving) return;
+    this.isObserving = false;
+    this.processor.observe(null);
+  }
+
+  /** Whether a line at an hpa, watched for some reasons, matters to what is known. */
+  dependsOn(hpa: number, watched: number): boolean {
+    if (this.spin === null && !this.isObserving) return false;
+    return (watched & ~Watch.SPIN) !== 0 || this.lines.includes(hpa / LINE_SIZE);
+  }
+
+  /** Clock up to which nothing happens but the loop; null if it is not known to loop. */
+  get quietUntil(): number | null {
+    return this.spin === null ? null : this.spin.until;
+  }
+
+  /** Let as many iterations pass as end before the clock has passed a limit. */
+  pass(limit: number): void {
+    const { spin, processor, pauseLoop } = this;
+    if (spin === null) return;
+    const { cycles, instructions, movesFirst, movesLast, until } = spin;
+    const count = Math.floor((Math.min(limit, until) - processor.clock) / cycles);
+    this.spin = null;
+    if (count <= 0) return;
+    processor.passIterations(count, cycles, instructions);
+    if (movesFirst) pauseLoop.state.first += count * cycles;
+    if (movesLast) pauseLoop.state.last += count * cycles;
+  }
+
+  /** The processor is about to execute an instruction. */
+  before(prepared: Prepared): void {
+    const { processor } = this;
+    if (this.anchorClock < 0) this.drop();
+    else if (processor.state.words[Word.RIP] === this.anchor[Word.RIP]) {
+      this.compare();
+      return;
+    }
+    const passed = processor.instructions - this.anchorInstructions;
+    const plan = passed < MOST_INSTRUCTIONS ? this.planOf(prepared.instruction) : 'unsuitable';
+    if (plan === 'unsuitable') this.abandon();
+    else for (const operand of plan) if (!this.note(prepared, operand)) return;
+  }
+
+  /** The iteration begins here. */
+  private drop(): void {
+    const { processor, pauseLoop } = this;
+    this.anchor.set(processor.state.words.subarray(0, STATE_WORDS));
+    this.anchorClock = processor.clock;
+    this.anchorInstructions = processor.instructions;
+    this.anchorFirst = pauseLoop.state.first;
+    this.anchorLast = pauseLoop.state.last;
+  }
+
+  /** Watch what an instruction reads; false if that cannot be done. */
+  private note(prepared: Prepared, operand: MemoryOperand): boolean {
+    const hpa = this.processor.locateRead(prepared, operand);
+    if (hpa < 0) {
+      this.abandon();
+      return false;
+    }
+    const bytes = operand.width >> 3;
+    this.memory.watch(Watch.SPIN, hpa, bytes);
+    for (const at of [hpa, hpa + bytes - 1]) {
+      const line = Math.floor(at / LINE_SIZE);
+      if (!this.lines.includes(line)) this.lines.push(line);
+    }
+    return true;
+  }
+
+  /** The iteration is over. */
+  private compare(): void {
+    const { processor, anchor, pauseLoop } = this;
+    const { words } = processor.state;
+    this.isObserving = false;
+    processor.observe(null);
+    for (let i = 0; i < STATE_WORDS; i++) if (words[i] !== anchor[i]) return;
+    const cycles = processor.clock - this.anchorClock;
+    const first = pauseLoop.state.first - this.anchorFirst;
+    const last = pauseLoop.state.last - this.anchorLast;
+    const isRegular = (first === 0 || first === cycles) && (last === 0 || last === cycles);
+    if (!isRegular || (first !== 0 && last === 0)) return;
+    this.spin = {
+      cycles,
+      instructions: processor.instructions - this.anchorInstructions,
+      movesFirst: first !== 0,
+      movesLast: last !== 0,
+      until: this.endOf(cycles, last !== 0 && first === 0),
+    };
+    throw OWNER_STOP;
+  }
+
+  /** Where the iteration begins in which, at the earliest, something else happens. */
+  private endOf(cycles: number, isPauseLoop: boolean): number {
+    const { clock } = this.processor;
+    const { timerDeadline, pauseWindow } = this.ends;
+    let iterations = Number.POSITIVE_INFINITY;
+    // It expires at the first boundary that is not earlier.
+    if (timerDeadline !== null) iterations = Math.ceil((timerDeadline - clock) / cycles) - 1;
+    if (isPauseLoop) {
+      const end = this.pauseLoop.state.first + pauseWindow;
+      iterations = Math.min(iterations, Math.floor((end - clock) / cycles));
+    }
+    return clock + iterations * cycles;
+  }
+
+  /** What an instruction reads from memory; or it does more than that. */
+  private planOf(instruction: Instruction): readonly MemoryOperand[] | 'unsuitable' {
+    let plan = this.plans.get(instruction);
+    if (plan === undefined) {
+      plan = planOf(instruction);
+      this.plans.set(instruction, plan);
+    }
+    return plan;
+  }
+}
+
+function planOf(instruction: Instruction): readonly MemoryOperand[] | 'unsuitable' {
+  const { row, operands } = instruction;
+  const isAsked = row.intercept !== undefined && row.intercept !== 'PAUSE';
+  if (isAsked || row.privilege !== undefined) return 'unsuitable';
+  const effects = effectsOf(instruction);
+  if (effects.calls.length > 0 || effects.repeats) return 'unsuitable';
+  if (effects.memory.some(({ kind, certain }) => kind !== 'read' || !certain)) return 'unsuitable';
+  const read = operands.filter((operand) => operand.kind === 'memory' && operand.width !== 0);
+  return read.length === effects.memory.length ? (read as MemoryOperand[]) : 'unsuitable';
+}

@@ -1,0 +1,259 @@
+// Leaving out what only waits changes nothing: random locks on random hosts, with everything
+// executed and with waits left out. The same trace, report (registers, counters, times, last
+// instructions, hash) and state at every stop; and it goes on the same from a snapshot that was
+// taken in the middle of a wait.
+
+import { describe, expect, test } from 'vitest';
+import type { Machine, Scenario } from '../../src/machine/index.ts';
+import { Prng } from '../../src/sim/index.ts';
+import type { TraceRecord } from '../../src/trace/index.ts';
+import {
+  assembleText,
+  checkedScenario,
+  guestProgram,
+  runToEnd,
+  tracedMachine,
+} from '../support/guest-run.ts';
+
+const SEEDS = Array.from({ length: 14 }, (_, i) => i + 1);
+
+type Skip = Scenario['skip'];
+
+interface Case {
+  readonly create: (skip: Skip) => { machine: Machine; records: TraceRecord[] };
+  /** Cycles at which the run is paused and looked at. */
+  readonly stops: readonly number[];
+}
+
+const WORDS = 'align 64\nlock_word: dd 0\nalign 64\nnext_word: dd 0';
+
+/** Waits of all kinds that guests know; `acquire` may change RAX to RDX. */
+const LOCKS: Readonly<Record<string, string>> = {
+  // Two lines are read in each look.
+  twoLines: `
+%macro acquire 0
+    mov eax, 1
+    lock xadd [next_word], eax
+%%look:
+    pause
+    cmp dword [next_word], 0
+    je %%ours
+    mov ecx, [lock_word]
+    cmp ecx, eax
+    jne %%look
+%%ours:
+%endmacro
+%macro release 0
+    inc dword [lock_word]
+%endmacro
+%include "lib/counter.inc"
+${WORDS}`,
+  // Two PAUSEs, and work between that leaves everything as it was.
+  twoPauses: `
+%macro acquire 0
+%%try:
+    lock bts dword [lock_word], 0
+    jnc %%ours
+%%look:
+    pause
+    xor edx, 5
+    test dword [lock_word], 1
+    pause
+    lea rbx, [rcx + 8]
+    xor edx, 5
+    jnz %%again
+    jmp %%try
+%%again:
+    test dword [lock_word], 1
+    jnz %%look
+    jmp %%try
+%%ours:
+%endmacro
+%macro release 0
+    btr dword [lock_word], 0
+%endmacro
+%include "lib/counter.inc"
+${WORDS}`,
+  // What is read decides how long the iteration is: a store beside the word does not end the wait.
+  neighbours: `
+%macro acquire 0
+%%try:
+    xor eax, eax
+    mov edx, 1
+    lock cmpxchg [lock_word], edx
+    je %%ours
+%%look:
+    pause
+    mov eax, [lock_word]
+    test eax, eax
+    jnz %%look
+    jmp %%try
+%%ours:
+%endmacro
+%macro release 0
+    inc dword [lock_word + 4]
+    mov dword [lock_word], 0
+%endmacro
+%include "lib/counter.inc"
+align 64
+lock_word: dd 0, 0`,
+};
+
+const PROGRAMS = [
+  'lock-tas',
+  'lock-ticket',
+  'lock-ticket-pv',
+  'ipi-pingpong',
+  ...Object.keys(LOCKS),
+];
+
+function programOf(name: string, defines: Readonly<Record<string, string>>): Uint8Array {
+  const own = LOCKS[name];
+  if (own === undefined) return guestProgram(`${name}.asm`, defines);
+  return assembleText(`bits 64\norg 0x100000\ndefault rel\n${own}`, defines);
+}
+
+/** The same number gives the same case. */
+function randomCase(seed: number): Case {
+  const prng = new Prng(seed);
+  const pick = <T>(list: readonly T[]) => list[prng.below(list.length)];
+  const name = PROGRAMS[seed % PROGRAMS.length];
+  const number = (most: number) => String(1 + prng.below(most));
+  const document = {
+    seed,
+    engine: pick(['interpreter', 'compiled']),
+    host: {
+      pcpus: 1 + prng.below(5),
+      lookahead: pick([1, 7, 50, 200, 500, 3000, 20_000]),
+      hz: pick([100, 1000, 5000]),
+      machine: pick(['e5-2660v4', 'skylake-sp']),
+    },
+    vms: [
+      {
+        program: 'test.asm',
+        vcpus: name === 'ipi-pingpong' ? 2 : 1 + prng.below(5),
+        memory: '2M',
+        kvm: { ple_window: pick([0, 500, 4096, 20_000, 2 ** 32 - 1]), ple_gap: pick([0, 40, 128]) },
+      },
+    ],
+    hogs: [{ count: prng.below(4) }],
+    limits: { time: '3ms' },
+  };
+  const hold = pick(['1', '15', '300']);
+  const defines = { ITERATIONS: number(12), THINK: number(200), HOLD: hold, ROUNDS: number(12) };
+  const program = programOf(name, defines);
+  let at = 0;
+  const stops = Array.from({ length: 4 }, () => {
+    at += 1 + prng.below(120_000);
+    return at;
+  });
+  return {
+    stops,
+    create: (skip) => tracedMachine(checkedScenario({ ...document, skip }), [program]),
+  };
+}
+
+function outcome({ create, stops }: Case, skip: Skip) {
+  const { machine, records } = create(skip);
+  const states = stops.map((stop) => {
+    machine.run(stop);
+    return { hash: machine.stateHash(), host: machine.host.state };
+  });
+  const { report } = runToEnd(machine);
+  return { states, records, report };
+}
+
+describe.each(SEEDS)('case %i', (seed) => {
+  const each = randomCase(seed);
+  const executed = outcome(each, 'off');
+
+  test('is the same with waits left out', () => {
+    const skipped = outcome(each, 'on');
+    expect(skipped.states).toEqual(executed.states);
+    expect(skipped.report).toEqual(executed.report);
+    expect(skipped.records).toEqual(executed.records);
+  });
+
+  test('goes on from a snapshot in the middle of waits', () => {
+    const { machine } = each.create('on');
+    machine.run(each.stops[2]);
+    const other = each.create('off').machine;
+    other.restore(machine.snapshot());
+    expect(runToEnd(other).report).toEqual(executed.report);
+    const fresh = each.create('on').machine;
+    fresh.restore(machine.snapshot());
+    expect(runToEnd(fresh).report).toEqual(executed.report);
+  });
+});
+
+/** The instructions that were executed one by one, to see that waits were left out at all. */
+function executedInstructions(machine: Machine): number {
+  let passed = 0;
+  for (const { virtual } of machine.vcpus) {
+    const { processor } = virtual;
+    const pass = processor.passIterations.bind(processor);
+    processor.passIterations = (count, cycles, instructions) => {
+      passed += count * instructions;
+      pass(count, cycles, instructions);
+    };
+  }
+  machine.run();
+  return machine.instructions - passed;
+}
+
+describe('what is left out', () => {
+  const HOLD = { ITERATIONS: '4', THINK: '1', HOLD: '1000' };
+
+  test.each(['lock-tas', 'lock-ticket', 'twoLines', 'neighbours', 'twoPauses'])(
+    'the waits of %s with a long critical section',
+    (name) => {
+      const machineOf = (skip: Skip) =>
+        tracedMachine(
+          checkedScenario({
+            skip,
+            host: { pcpus: 4 },
+            vms: [{ program: 'test.asm', vcpus: 4, memory: '2M', kvm: { ple_gap: 0 } }],
+          }),
+          [programOf(name, HOLD)],
+        ).machine;
+      const all = executedInstructions(machineOf('off'));
+      const some = executedInstructions(machineOf('on'));
+      // What the holders execute remains: a part of the three waiters' instructions.
+      expect(some).toBeLessThan(all / 1.5);
+      expect(all).toBeGreaterThan(4 * 4 * 1000);
+    },
+  );
+});
+
+test('a machine that is shut down ends for vCPUs that wait in other windows too', () => {
+  const text = `bits 64
+    test edi, edi
+    jz .first
+.wait:
+    pause
+    jmp .wait
+.first:
+    mov ecx, 5000
+.count:
+    mfence
+    dec ecx
+    jnz .count
+    out 0xf4, al`;
+  const run = (skip: Skip) => {
+    const { machine, records } = tracedMachine(
+      checkedScenario({
+        skip,
+        host: { pcpus: 3 },
+        vms: [
+          { program: 'a.asm', vcpus: 3, memory: '2M' },
+          { program: 'b.asm', memory: '2M' },
+        ],
+        limits: { time: '1ms' },
+      }),
+      [assembleText(text), assembleText('bits 64\nspin: pause\njmp spin')],
+    );
+    const { report } = runToEnd(machine);
+    return { records, report };
+  };
+  expect(run('on')).toEqual(run('off'));
+});
