@@ -24,6 +24,8 @@ export interface Region extends LoggedCode {
   readonly high: number;
   /** What it takes for granted. */
   readonly footing: number;
+  /** It has PAUSE, and is told how that is watched. */
+  readonly hasPauses: boolean;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
   /** Instructions of each stretch. */
@@ -53,8 +55,13 @@ const STATUS_SIGNATURE: Signature = {
 
 const WASM_PAGE_BYTES = 65_536;
 
+/** A WebAssembly.Memory, in words that declarations can use where nobody declares that. */
+export interface CompilableMemory {
+  readonly buffer: ArrayBuffer;
+}
+
 /** A memory that compiled code reaches, with room for so many processors. */
-export function compilableMemory(sizeBytes: number, processorCount: number): WebAssembly.Memory {
+export function compilableMemory(sizeBytes: number, processorCount: number): CompilableMemory {
   const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * TLB_BYTES;
   const pages = Math.ceil((sizeBytes + beside) / WASM_PAGE_BYTES);
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -72,12 +79,12 @@ export class Compiler {
   private readonly attempts = new Map<number, number>();
   /** Regions since everything was dropped last. */
   private regionCount = 0;
-  private readonly storage: WebAssembly.Memory;
+  private readonly storage: CompilableMemory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;
   private readonly status: unknown;
 
-  constructor(storage: WebAssembly.Memory, memory: PhysicalMemory, codeCache: CodeCache) {
+  constructor(storage: CompilableMemory, memory: PhysicalMemory, codeCache: CodeCache) {
     this.storage = storage;
     this.codeCache = codeCache;
     if (memory.watchedLines.buffer !== storage.buffer) throw new RangeError('no room for lines');
@@ -147,8 +154,12 @@ export class Compiler {
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       this.statistics.made(discovered);
     }
+    const hasPauses = [...discovered.blocks.values()].some(({ effects }) =>
+      effects.some(({ kind }) => kind === 'clock'),
+    );
+    const place = { low, high, codeSize, footing };
     const lengths = Int32Array.from(stretches, lengthOf);
-    const region: Region = { low, high, codeSize, footing, run, stretches, lengths, valid: true };
+    const region: Region = { ...place, hasPauses, run, stretches, lengths, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);
