@@ -77,6 +77,8 @@ export class Compiler {
   mostRegions = 4096;
   /** How often each entry was compiled, by hpa and, of pieces, by their length. */
   private readonly attempts = new Map<number, number>();
+  /** Places in compiled code that access memory. */
+  private sites = 0;
   /** Regions since everything was dropped last. */
   private regionCount = 0;
   private readonly storage: CompilableMemory;
@@ -90,10 +92,8 @@ export class Compiler {
     if (memory.watchedLines.buffer !== storage.buffer) throw new RangeError('no room for lines');
     this.layout = {
       watchedLines: memory.watchedLines.byteOffset,
-      tlbStrideShift: TLB_LAYOUT.strideShift,
-      tlbEntryMask: TLB_LAYOUT.entryMask,
-      tlbTags: TLB_LAYOUT.tags,
-      tlbAddend: TLB_LAYOUT.addend,
+      watchedPages: memory.watchedPages.byteOffset,
+      tlb: TLB_LAYOUT,
     };
     this.status = this.instantiate(statusBody(), STATUS_SIGNATURE, {});
   }
@@ -147,8 +147,9 @@ export class Compiler {
     let stretches: readonly LoggedStretch[] = [];
     if (!discovered.blocks.has(entry)) this.statistics.declinedEntry(discovered.declined);
     else {
-      const emitted = emitRegion(discovered, this.layout);
+      const emitted = emitRegion(discovered, this.layout, this.sites);
       const { body } = emitted;
+      this.sites += emitted.siteCount;
       stretches = emitted.stretches;
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;

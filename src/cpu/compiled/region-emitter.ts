@@ -35,15 +35,24 @@ const REGISTERS = Array.from({ length: Slot.OPERATION }, (_, number) => number);
 export interface EmittedRegion {
   readonly body: FunctionBody;
   readonly stretches: readonly LoggedStretch[];
+  /** Places that access memory. */
+  readonly siteCount: number;
 }
 
-export function emitRegion(discovered: Discovered, layout: MemoryLayout): EmittedRegion {
-  return new RegionEmitter(discovered, layout).emit();
+/** @param firstSite where the places that access memory are numbered from */
+export function emitRegion(
+  discovered: Discovered,
+  layout: MemoryLayout,
+  firstSite: number,
+): EmittedRegion {
+  return new RegionEmitter(discovered, layout, firstSite).emit();
 }
 
 class RegionEmitter {
   private readonly body = new FunctionBody(PARAMETER_COUNT);
   private readonly layout: MemoryLayout;
+  private readonly firstSite: number;
+  private siteCount = 0;
   private readonly blocks: readonly RegionBlock[];
   private readonly numbers: ReadonlyMap<bigint, number>;
   private readonly returnSites: readonly number[];
@@ -66,8 +75,9 @@ class RegionEmitter {
   private readonly loops = new Map<number, number>();
   private readonly merges = new Map<number, number>();
 
-  constructor(discovered: Discovered, layout: MemoryLayout) {
+  constructor(discovered: Discovered, layout: MemoryLayout, firstSite: number) {
     const { body } = this;
+    this.firstSite = firstSite;
     this.layout = layout;
     this.blocks = [...discovered.blocks.values()];
     this.numbers = new Map(this.blocks.map(({ start }, i) => [start, i]));
@@ -167,7 +177,7 @@ class RegionEmitter {
     body.memory(Op.i64Store, 4 * Word.RIP);
     this.accountant.end();
     body.get(this.reason);
-    return { body, stretches: this.accountant.stretches };
+    return { body, stretches: this.accountant.stretches, siteCount: this.siteCount };
   }
 
   /**
@@ -519,7 +529,8 @@ class RegionEmitter {
 
   private emitLocate(place: Place, leaveIf: () => void): void {
     const { body, expressions, layout } = this;
-    emitLocate({ body, expressions, layout, tlb: Parameter.TLB, leaveIf }, place);
+    const site = this.firstSite + this.siteCount++;
+    emitLocate({ body, expressions, layout, tlb: Parameter.TLB, site, leaveIf }, place);
   }
 }
 
