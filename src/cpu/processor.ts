@@ -64,9 +64,10 @@ export interface ProcessorParts {
   readonly compiler?: Compiler | undefined;
 }
 
-/** Who looks at instructions before they are executed, one by one; may throw `OWNER_STOP`. */
+/** Who looks at instructions before they are executed, one by one. */
 export interface Observer {
-  before(prepared: Prepared): void;
+  /** True if the processor is to stop, as `owner`, before the instruction. */
+  before(prepared: Prepared): boolean;
 }
 
 export class Processor {
@@ -260,7 +261,7 @@ export class Processor {
    * everything as it was.
    */
   passIterations(count: number, cycles: number, instructions: number): void {
-    this.blockLog.repeat(instructions, count, this.instructions);
+    this.blockLog.repeat(instructions, instructions, count, this.instructions);
     this.clock += count * cycles;
     this.instructions += count * instructions;
   }
@@ -415,7 +416,10 @@ export class Processor {
     const { words } = this.state;
     this.blockLog.enter(this.instructions);
     const prepared = this.fetch.block(this.codeSize).instructions[0];
-    this.observer?.before(prepared);
+    if (this.observer?.before(prepared) === true) {
+      this.isTakenOver = true;
+      return;
+    }
     // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
     const resume = words[Word.RFLAGS] & Rflags.RF;
     words[Word.RFLAGS] &= ~Rflags.RF;
