@@ -23,21 +23,19 @@ const COMPLETED = 2;
 /** The code size, which is even, and {@link CUT_SHORT}; or {@link COMPILED} and so on. */
 const KIND = 3;
 const CUT_SHORT = 1;
-/** Compiled code ran; from {@link PARTIAL_SHIFT} on, what it did of its last block. */
+/** Compiled code ran. */
 const COMPILED = 2;
-const PARTIAL_SHIFT = 2;
 
-/** A path names this many blocks at most, the last in the lowest bits; 0 is none. */
-const PATH_BITS = 6n;
-const PATH_MASK = (1n << PATH_BITS) - 1n;
+/** Blocks that compiled code goes through one after the other, with the instructions completed. */
+export type LoggedStretch = readonly { readonly start: bigint; readonly instructions: number }[];
 
 /** What is known of compiled code. */
 export interface LoggedCode {
   readonly codeSize: CodeSize;
   /** The lower half of RIP at its entry. */
   readonly low: number;
-  /** Its blocks, as paths number them from 1, by RIP. */
-  readonly blocks: readonly { readonly start: bigint; readonly instructions: number }[];
+  /** Where it goes by, by RIP, with the numbers that it leaves behind. */
+  readonly stretches: readonly LoggedStretch[];
 }
 
 const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
@@ -59,6 +57,8 @@ export class BlockLog {
   private readonly words: Int32Array;
   /** By entry, for those of compiled code. */
   private readonly codes: LoggedCode[] = [];
+  /** Where that went by, the last first. */
+  private readonly paths: LoggedStretch[][] = [];
   /** And what has to be added to RIP there for a linear address: outside 64-bit mode. */
   private readonly bases: number[] = [];
 
@@ -96,18 +96,19 @@ export class BlockLog {
   }
 
   /**
-   * From the block that was entered last on, compiled code ran: it went through the blocks that a
-   * path names.
-   * @param partial instructions of the last of them, or -1 if it was completed
+   * From the block that was entered last on, compiled code ran. Returns an empty list for the
+   * stretches that it went through, the last first.
    */
-  ranCompiled(code: LoggedCode, pathLow: number, pathHigh: number, partial: number): void {
+  ranCompiled(code: LoggedCode): LoggedStretch[] {
     const { words } = this;
     const at = this.last;
     this.bases[at] = (words[at] - code.low) | 0;
-    words[at] = pathLow;
-    words[at + 1] = pathHigh;
-    words[at + KIND] = COMPILED | ((partial + 1) << PARTIAL_SHIFT);
+    words[at + KIND] = COMPILED;
     this.codes[at] = code;
+    this.paths[at] ??= [];
+    const path = this.paths[at];
+    path.length = 0;
+    return path;
   }
 
   /**
@@ -168,27 +169,19 @@ export class BlockLog {
   }
 
   private compiledBlocks(at: number): LoggedBlock[] {
-    const { words } = this;
-    const blocks: LoggedBlock[] = [];
-    const { codeSize, blocks: all } = this.codes[at];
-    let partial = (words[at + KIND] >> PARTIAL_SHIFT) - 1;
-    let path = (BigInt(words[at + 1] >>> 0) << 32n) | BigInt(words[at] >>> 0);
-    for (; path !== 0n; path >>= PATH_BITS) {
-      const block = all[Number(path & PATH_MASK) - 1];
-      // The upper end of a long path is cut off.
-      if (block === undefined) break;
-      const rip = Long.fromString(BigInt.asIntN(64, block.start).toString());
-      const isWide = codeSize === 64;
-      const address = isWide ? rip : Long.fromBits((rip.low + this.bases[at]) | 0, 0);
-      blocks.unshift({
-        address,
-        completed: partial < 0 ? block.instructions : partial,
+    const { codeSize } = this.codes[at];
+    const linear = (rip: bigint) => {
+      const address = Long.fromString(BigInt.asIntN(64, rip).toString());
+      return codeSize === 64 ? address : Long.fromBits((address.low + this.bases[at]) | 0, 0);
+    };
+    return [...this.paths[at]].reverse().flatMap((stretch) =>
+      stretch.map(({ start, instructions }) => ({
+        address: linear(start),
+        completed: instructions,
         codeSize,
         cutShort: false,
-      });
-      partial = -1;
-    }
-    return blocks;
+      })),
+    );
   }
 
   /**

@@ -203,6 +203,14 @@ const LOOPS = {
     '49f7db', // neg r11
     'e2ce', // loop again
   ],
+  rotated: [
+    '4829ca', // again: sub rdx, rcx
+    '41d1d8', // rcr r8d, 1
+    '7c03', // jl next, by an OF that RCR has set
+    '49ffc1', // inc r9
+    '48ffc9', // next: dec rcx
+    '75f0', // jnz again
+  ],
   strings: [
     '4989c8', // mov r8, rcx
     'f3a4', // rep movsb

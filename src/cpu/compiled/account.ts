@@ -1,39 +1,149 @@
-// What blocks have done that the locals of a region do not say yet. On a way that nothing else
-// joins it is known when compiling, so that it is taken into account once, where ways meet.
+// What blocks have done that nothing says yet when running: cycles, instructions, and where the
+// code came by. On a way that nothing else joins it is known when compiling, so that it is taken
+// into account once, where ways meet.
 
+import type { LoggedStretch } from '../block-log.ts';
 import type { RegionBlock } from './discovery.ts';
-import { PATH_BITS } from './left-behind.ts';
+import { COUNT_SHIFT, CompiledOffset, CYCLES_SHIFT, PATH_WORDS } from './left-behind.ts';
+import { type FunctionBody, Op, Type } from './module.ts';
 
 export interface Account {
   readonly cycles: number;
   readonly instructions: number;
-  /** Numbers of the blocks, the last in the lowest bits. */
-  readonly path: bigint;
-  readonly pathBits: number;
-  /** It ends with a block that repeats. */
-  readonly isRepeat: boolean;
+  /** Blocks with the instructions that were done of each. */
+  readonly stretch: LoggedStretch;
 }
 
-export const NOTHING_OWED: Account = {
-  cycles: 0,
-  instructions: 0,
-  path: 0n,
-  pathBits: 0,
-  isRepeat: false,
-};
+export const NOTHING_OWED: Account = { cycles: 0, instructions: 0, stretch: [] };
 
 /** And what a block has done, or a part of it. */
 export function withBlock(
   owed: Account,
-  done: Pick<RegionBlock, 'cycles' | 'instructions'> & { readonly repeats?: boolean },
-  number: number,
+  start: bigint,
+  { cycles, instructions }: Pick<RegionBlock, 'cycles' | 'instructions'>,
 ): Account {
-  const isRepeat = done.repeats === true;
   return {
-    cycles: owed.cycles + done.cycles,
-    instructions: owed.instructions + (isRepeat ? 0 : done.instructions),
-    path: BigInt.asUintN(64, (owed.path << BigInt(PATH_BITS)) | BigInt(number + 1)),
-    pathBits: owed.pathBits + PATH_BITS,
-    isRepeat,
+    cycles: owed.cycles + cycles,
+    instructions: owed.instructions + instructions,
+    stretch: [...owed.stretch, { start, instructions }],
   };
+}
+
+/** Keeps the account of a region when running. */
+export class Accountant {
+  /** By number. */
+  readonly stretches: LoggedStretch[] = [];
+  private readonly body: FunctionBody;
+  /** The parameter that says where the state lies. */
+  private readonly state: number;
+  private readonly left: number;
+
+  constructor(body: FunctionBody, state: number) {
+    this.body = body;
+    this.state = state;
+    this.left = body.local(Type.I64);
+  }
+
+  /** Where the region is entered, with cycles in a parameter. */
+  begin(cycles: number): void {
+    const { body } = this;
+    body.get(cycles);
+    body.op(Op.i64ExtendI32S);
+    body.i64(BigInt(CYCLES_SHIFT));
+    body.op(Op.i64Shl);
+    body.set(this.left);
+  }
+
+  /** Push whether so many cycles, beside those that are owed, use up what is left. */
+  pushSpent(owed: Account, cycles: number): void {
+    const { body } = this;
+    body.get(this.left);
+    body.i64(BigInt(owed.cycles + cycles + 1) << BigInt(CYCLES_SHIFT));
+    body.op(Op.i64LtS);
+  }
+
+  /** Take what is owed into account. */
+  settle(owed: Account): void {
+    if (owed.stretch.length === 0) return;
+    this.pay(owed);
+    const { body } = this;
+    this.pushLeft();
+    body.i32((PATH_WORDS - 1) << COUNT_SHIFT);
+    body.op(Op.i32And);
+    body.get(this.state);
+    body.op(Op.i32Add);
+    body.i32(this.numberOf(owed));
+    body.memory(Op.i32Store, CompiledOffset.PATH);
+  }
+
+  /** Push the cycles left, an i32. */
+  pushCycles(): void {
+    const { body } = this;
+    body.get(this.left);
+    body.i64(BigInt(CYCLES_SHIFT));
+    body.op(Op.i64ShrS);
+    body.op(Op.i32WrapI64);
+  }
+
+  /** Take off cycles that are on the stack, an i32. */
+  spend(): void {
+    const { body } = this;
+    const cycles = body.scratch(Type.I32, 0);
+    body.set(cycles);
+    body.get(this.left);
+    body.get(cycles);
+    body.op(Op.i64ExtendI32U);
+    body.i64(BigInt(CYCLES_SHIFT));
+    body.op(Op.i64Shl);
+    body.op(Op.i64Sub);
+    body.set(this.left);
+  }
+
+  /** The same as {@link settle} for an iteration of an instruction that is not done yet. */
+  settleIteration(owed: Account): void {
+    this.pay(owed);
+    const { body } = this;
+    body.get(this.state);
+    body.i32(this.numberOf(owed));
+    body.memory(Op.i32Store, CompiledOffset.REPEATED);
+    body.get(this.state);
+    this.pushLeft();
+    body.memory(Op.i32Store, CompiledOffset.REPEATED_LEFT);
+  }
+
+  /** The same where the region is left. */
+  settleAtExit(owed: Account): void {
+    this.pay(owed);
+    const { body } = this;
+    body.get(this.state);
+    body.i32(this.numberOf(owed));
+    body.memory(Op.i32Store, CompiledOffset.STRETCH);
+  }
+
+  /** Leave the account behind. */
+  end(): void {
+    const { body } = this;
+    body.get(this.state);
+    body.get(this.left);
+    body.memory(Op.i64Store, CompiledOffset.LEFT);
+  }
+
+  private pay({ cycles, instructions }: Account): void {
+    if (cycles === 0 && instructions === 0) return;
+    const { body } = this;
+    body.get(this.left);
+    const paid = BigInt(cycles) << BigInt(CYCLES_SHIFT);
+    body.i64((BigInt(instructions) << BigInt(COUNT_SHIFT)) - paid);
+    body.op(Op.i64Add);
+    body.set(this.left);
+  }
+
+  private pushLeft(): void {
+    this.body.get(this.left);
+    this.body.op(Op.i32WrapI64);
+  }
+
+  private numberOf({ stretch }: Account): number {
+    return this.stretches.push(stretch) - 1;
+  }
 }

@@ -14,13 +14,12 @@ import { BlockState } from './block-state.ts';
 import { FlagRecord, RecordKind } from './flag-record.ts';
 import { Op, Type } from './module.ts';
 import {
-  add32,
-  add64,
   and32,
   and64,
   bit,
   choose,
   cut,
+  difference,
   equal,
   extend,
   int,
@@ -39,8 +38,8 @@ import {
   shl64,
   shr32,
   shr64,
-  sub32,
   sub64,
+  sum,
   TRUE,
   wrap,
   xor32,
@@ -54,15 +53,15 @@ export class BlockValues extends BlockState {
   }
 
   add(width: Width, x: Node, y: Node): Node {
-    const sum = width === 64 ? add64(x, y) : cut(width, extend(add32(wrap(x), wrap(y))));
-    this.operations.set(sum, { kind: RecordKind.ADD, x, y });
-    return sum;
+    const result = sum(width, x, y);
+    this.operations.set(result, { kind: RecordKind.ADD, x, y });
+    return result;
   }
 
   sub(width: Width, x: Node, y: Node): Node {
-    const difference = width === 64 ? sub64(x, y) : cut(width, extend(sub32(wrap(x), wrap(y))));
-    this.operations.set(difference, { kind: RecordKind.SUB, x, y });
-    return difference;
+    const result = difference(width, x, y);
+    this.operations.set(result, { kind: RecordKind.SUB, x, y });
+    return result;
   }
 
   multiply(width: Width, x: Node, y: Node): Node {

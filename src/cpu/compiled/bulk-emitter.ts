@@ -6,7 +6,9 @@
 import { Flag, Gpr, type Width } from '../../isa/index.ts';
 import { Word } from '../state.ts';
 import { Access, type AccessKind } from '../virtualization.ts';
+import { type Accountant, NOTHING_OWED, withBlock } from './account.ts';
 import type { Bulk } from './bulk.ts';
+import type { RegionBlock } from './discovery.ts';
 import type { ExpressionEmitter } from './expression.ts';
 import { type FunctionBody, Op, Type } from './module.ts';
 import {
@@ -41,16 +43,13 @@ export interface BulkParts {
   /** What the local of a register holds. */
   register(number: number): Node;
   setRegister(number: number, value: Node): void;
-  /** Cycles left. */
-  readonly left: number;
+  readonly accountant: Accountant;
   /** The processor's state. */
   readonly state: number;
   /** The bytes that say which lines are watched. */
   readonly watchedLines: number;
   /** The hpa of a byte, whose line is not watched if it is to be written; or branch to a label. */
   locate(linear: Node, access: AccessKind, label: number): Node;
-  /** The block has been entered. */
-  noteEntered(): void;
 }
 
 const PAGE_BYTES = 4096;
@@ -65,9 +64,9 @@ const SHIFTS = { 1: 0, 2: 1, 4: 2, 8: 3 } as const;
 const LOADS = { 1: Op.i64Load8U, 2: Op.i64Load16U, 4: Op.i64Load32U, 8: Op.i64Load } as const;
 const STORES = { 1: Op.i64Store8, 2: Op.i64Store16, 4: Op.i64Store32, 8: Op.i64Store } as const;
 
-/** @param cycles of one iteration */
-export function emitBulk(parts: BulkParts, bulk: Bulk, cycles: number): void {
-  new BulkEmitter(parts, bulk).emit(cycles);
+/** @param block of one iteration */
+export function emitBulk(parts: BulkParts, bulk: Bulk, block: RegionBlock): void {
+  new BulkEmitter(parts, bulk).emit(block);
 }
 
 class BulkEmitter {
@@ -88,7 +87,7 @@ class BulkEmitter {
     this.count = parts.body.scratch(Type.I32, 2);
   }
 
-  emit(cycles: number): void {
+  emit({ cycles, start }: RegionBlock): void {
     const { parts, bulk } = this;
     const { body } = parts;
     this.skip = body.open(Op.block);
@@ -99,7 +98,7 @@ class BulkEmitter {
       const from = this.keep(parts.locate(this.pointer(Gpr.RSI), Access.READ, this.skip));
       this.copy(to, from);
     } else this.fill(to, bulk.value);
-    this.advance(cycles);
+    this.advance(cycles, start);
     body.close();
   }
 
@@ -138,12 +137,12 @@ class BulkEmitter {
   // How many
 
   private chooseCount(cycles: number): void {
-    const { body, state, left } = this.parts;
+    const { body, state, accountant } = this.parts;
     this.skipIf(less(Op.i64LeU, this.pointer(Gpr.RCX), long(BigInt(LEAST))));
     const remaining = this.keep(sub64(this.pointer(Gpr.RCX), long(1n)));
     const most = long(BigInt(PAGE_BYTES));
     this.setCount(wrap(choose(less(Op.i64LtU, remaining, most), remaining, most)));
-    body.get(left);
+    accountant.pushCycles();
     const cyclesLeft = result(Type.I32, 32);
     this.parts.expressions.keep(cyclesLeft);
     this.skipIf(less(Op.i32LeS, cyclesLeft, int(LEAST * cycles)));
@@ -308,7 +307,7 @@ class BulkEmitter {
 
   // And then
 
-  private advance(cycles: number): void {
+  private advance(cycles: number, start: bigint): void {
     const { parts, width } = this;
     const length = this.keep(extend(this.length));
     const moved = (number: number) => {
@@ -319,12 +318,10 @@ class BulkEmitter {
     parts.setRegister(Gpr.RDI, moved(Gpr.RDI));
     const { iterations } = this;
     parts.setRegister(Gpr.RCX, sub64(this.pointer(Gpr.RCX), extend(iterations)));
-    const { body } = parts;
-    body.get(parts.left);
     parts.expressions.push(mul32(iterations, int(cycles)));
-    body.op(Op.i32Sub);
-    body.set(parts.left);
-    parts.noteEntered();
+    parts.accountant.spend();
+    const begun = { cycles: 0, instructions: 0 };
+    parts.accountant.settleIteration(withBlock(NOTHING_OWED, start, begun));
   }
 }
 

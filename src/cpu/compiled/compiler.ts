@@ -2,7 +2,7 @@
 // host-physical address of its entry, and goes when any of its bytes changes.
 
 import { PAGE_SIZE, PhysicalMemory } from '../../memory/index.ts';
-import type { LoggedCode } from '../block-log.ts';
+import type { LoggedCode, LoggedStretch } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
 import { codeSizeOn } from '../footing.ts';
 import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
@@ -11,9 +11,10 @@ import { EngineStatistics } from './engine-statistics.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
 import { LOCALS, Slot } from './locals.ts';
+import type { MemoryLayout } from './memory-access.ts';
 import { FunctionBody, moduleBytes, Op, type Signature, Type } from './module.ts';
 import { int, type Node, narrow } from './nodes.ts';
-import { emitRegion, type MemoryLayout } from './region-emitter.ts';
+import { emitRegion } from './region-emitter.ts';
 
 /** Runs from the entry; returns why it was left, see `Left`. */
 export type RegionFunction = (stateOffset: number, tlbOffset: number, cyclesLeft: number) => number;
@@ -129,18 +130,17 @@ export class Compiler {
       },
     });
     let run: RegionFunction | null = null;
+    let stretches: readonly LoggedStretch[] = [];
     if (!discovered.blocks.has(entry)) this.statistics.declinedEntry(discovered.declined);
     else {
-      const body = emitRegion(discovered, this.layout);
+      const emitted = emitRegion(discovered, this.layout);
+      const { body } = emitted;
+      stretches = emitted.stretches;
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       this.statistics.made(discovered);
     }
-    const blocks = [...discovered.blocks.values()].map((each) => ({
-      start: each.start,
-      instructions: each.instructions,
-    }));
-    const region: Region = { low, high, codeSize, footing, run, blocks, valid: true };
+    const region: Region = { low, high, codeSize, footing, run, stretches, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);
@@ -167,7 +167,8 @@ function statusBody(): FunctionBody {
   [Slot.OPERATION, Slot.X, Slot.Y, Slot.RESULT, Slot.GIVEN].forEach((slot, parameter) => {
     slots[slot] = parameter;
   });
-  const expressions = new ExpressionEmitter(body, slots, 0);
+  const places = { local: (slot: number) => slots[slot], state: 0, statusFunction: 0 };
+  const expressions = new ExpressionEmitter(body, places);
   const [op, c, x, y, r] = LOCALS.slice(Slot.OPERATION);
   const known = body.local(Type.I32);
   for (const kind of [RecordKind.ADD, RecordKind.SUB, RecordKind.LOGIC] as const) {

@@ -2,7 +2,7 @@
 // leaves behind.
 
 import type { PhysicalMemory } from '../../memory/index.ts';
-import type { BlockLog } from '../block-log.ts';
+import type { BlockLog, LoggedStretch } from '../block-log.ts';
 import type { Block } from '../code-cache.ts';
 import { OWNER_STOP } from '../exceptions.ts';
 import { WIDE_FOOTING } from '../footing.ts';
@@ -12,18 +12,20 @@ import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-f
 import { Checkpoint, EngineDifference } from './check.ts';
 import type { Compiler, Region } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
-import { CompiledOffset, Left, PARTIAL_SHIFT } from './left-behind.ts';
+import {
+  COUNT_SHIFT,
+  CompiledOffset,
+  CYCLES_SHIFT,
+  Left,
+  LOGGED_INSTRUCTIONS,
+  MOST_CYCLES,
+  PATH_WORDS,
+} from './left-behind.ts';
 
 /** How guest code runs; it makes no difference to what it does. */
 export const ENGINES = ['interpreter', 'compiled', 'check'] as const;
 
 export type Engine = (typeof ENGINES)[number];
-
-/** At most so many cycles at once. */
-const MOST_CYCLES = 2 ** 30;
-
-const LEFT = CompiledOffset.LEFT / 4;
-const INSTRUCTIONS = CompiledOffset.INSTRUCTIONS / 4;
 
 /** The interpreter around it, which does what compiled code leaves. */
 export interface Interpreter {
@@ -138,12 +140,12 @@ export class CompiledEngine {
     const most = Math.min(MOST_CYCLES, Math.ceil(cyclesLeft));
     words[COMPILED_WORD] = ALL_GIVEN;
     words[COMPILED_WORD + 1] = words[Word.RFLAGS];
-    const left = run(this.stateOffset, this.mmu.tlbOffset, most);
-    const reason = left & REASON_MASK;
-    const partial = reason === Left.INTERPRET ? left >> PARTIAL_SHIFT : -1;
-    this.log.ranCompiled(region, words[PATH], words[PATH + 1], partial);
-    this.cycles = most - words[LEFT];
-    this.instructions = words[INSTRUCTIONS];
+    words[REPEATED] = -1;
+    const reason = run(this.stateOffset, this.mmu.tlbOffset, most);
+    const low = words[LEFT];
+    this.cycles = most - ((words[LEFT + 1] << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT));
+    this.instructions = (low & COUNT_MASK) >>> COUNT_SHIFT;
+    this.logPath(region);
     this.settleFlags();
     return reason;
   }
@@ -175,6 +177,32 @@ export class CompiledEngine {
     return ones === 0;
   }
 
+  /** Where the code came by: back from the end, by the count of instructions. */
+  private logPath(region: Region): void {
+    const { words } = this;
+    const { stretches } = region;
+    const path = this.log.ranCompiled(region);
+    let before = this.instructions;
+    let logged = 0;
+    const add = (stretch: LoggedStretch) => {
+      path.push(stretch);
+      for (const { instructions } of stretch) {
+        before -= instructions;
+        logged += instructions;
+      }
+    };
+    const last = stretches[words[STRETCH]];
+    add(last);
+    const repeated = words[REPEATED];
+    // Of an instruction that is repeated the last iterations count for none.
+    if (repeated >= 0 && (words[REPEATED_LEFT] & COUNT_MASK) >>> COUNT_SHIFT === before) {
+      if (last[0]?.start !== stretches[repeated][0].start) path.push(stretches[repeated]);
+    }
+    while (logged < LOGGED_INSTRUCTIONS && before > 0) {
+      add(stretches[words[PATH + (before & (PATH_WORDS - 1))]]);
+    }
+  }
+
   /** Status flags from the record that was left. */
   private settleFlags(): void {
     const { words } = this;
@@ -199,10 +227,15 @@ export class CompiledEngine {
   }
 }
 
+const COUNT_MASK = (1 << CYCLES_SHIFT) - 1;
+const LEFT = CompiledOffset.LEFT / 4;
+const STRETCH = CompiledOffset.STRETCH / 4;
+const REPEATED = CompiledOffset.REPEATED / 4;
+const REPEATED_LEFT = CompiledOffset.REPEATED_LEFT / 4;
+
 /** General registers outside 64-bit mode. */
 const NARROW_REGISTERS = 8;
 
-const REASON_MASK = (1 << PARTIAL_SHIFT) - 1;
 const PATH = CompiledOffset.PATH / 4;
 const X = CompiledOffset.X / 4;
 const Y = CompiledOffset.Y / 4;

@@ -1,6 +1,7 @@
 // Emits the values of a block. A value that is used more than once is computed at its first use and
 // kept in a local; one that only ways out need is computed there.
 
+import { slotOffset } from './left-behind.ts';
 import { type FunctionBody, Op, Type, type ValueType } from './module.ts';
 import { type Node, Pseudo } from './nodes.ts';
 
@@ -43,30 +44,43 @@ interface Held {
 export interface Point {
   readonly held: Map<Node, Held>;
   readonly size: number;
+  readonly resolve: Resolve;
+}
+
+/** What an INCOMING node is where the block begins. */
+type Resolve = (x: Node) => Node;
+
+/** Where the values of a function come from. */
+export interface Places {
+  /** The local of a slot. */
+  local(slot: number): number;
+  /** The parameter that says where the state lies. */
+  readonly state: number;
+  /** Index of the function that computes the status flags of a record. */
+  readonly statusFunction: number;
 }
 
 export class ExpressionEmitter {
   private readonly body: FunctionBody;
-  /** Locals of the region by slot. */
-  private readonly slots: readonly number[];
-  private readonly statusFunction: number;
+  private readonly places: Places;
   private readonly pool: LocalPool;
   private readonly coldPool: LocalPool;
   private uses = new Map<Node, number>();
   private held: Map<Node, Held> = new Map();
   private cold: Map<Node, number> | null = null;
   private coldSince = 0;
+  private resolve: Resolve = (x) => x;
 
-  constructor(body: FunctionBody, slots: readonly number[], statusFunction: number) {
+  constructor(body: FunctionBody, places: Places) {
     this.body = body;
-    this.slots = slots;
-    this.statusFunction = statusFunction;
+    this.places = places;
     this.pool = new LocalPool(body);
     this.coldPool = new LocalPool(body);
   }
 
   /** Begin a block. */
-  begin(): void {
+  begin(resolve: Resolve = (x) => x): void {
+    this.resolve = resolve;
     this.pool.reuse();
     this.uses = new Map();
     this.held = new Map();
@@ -74,6 +88,10 @@ export class ExpressionEmitter {
 
   /** A value is going to be used once more on the main path. */
   count(x: Node): void {
+    if (x.op === Pseudo.INCOMING) {
+      this.count(this.resolve(x));
+      return;
+    }
     if (x.isConstant || x.op === Pseudo.LOCAL) return;
     const uses = this.uses.get(x) ?? 0;
     this.uses.set(x, uses + 1);
@@ -82,7 +100,7 @@ export class ExpressionEmitter {
 
   /** The point in the code of the block that has been reached. */
   get here(): Point {
-    return { held: this.held, size: this.body.size };
+    return { held: this.held, size: this.body.size, resolve: this.resolve };
   }
 
   /** Emit code in which values are computed for it alone. */
@@ -97,14 +115,16 @@ export class ExpressionEmitter {
 
   /** Emit code that is reached from a point before: what was held there still is. */
   outOfLine(from: Point, work: () => void): void {
-    const { held } = this;
+    const { held, resolve } = this;
     this.held = from.held;
+    this.resolve = from.resolve;
     this.cold = new Map();
     this.coldSince = from.size;
     this.coldPool.reuse();
     work();
     this.cold = null;
     this.held = held;
+    this.resolve = resolve;
   }
 
   /** Set a result to what is on the stack. */
@@ -129,7 +149,16 @@ export class ExpressionEmitter {
       return;
     }
     if (x.op === Pseudo.LOCAL) {
-      body.get(this.slots[x.local]);
+      body.get(this.places.local(x.local));
+      return;
+    }
+    if (x.op === Pseudo.INCOMING) {
+      this.push(this.resolve(x));
+      return;
+    }
+    if (x.op === Pseudo.SAVED) {
+      body.get(this.places.state);
+      body.memory(x.type === Type.I32 ? Op.i32Load : Op.i64Load, slotOffset(x.local));
       return;
     }
     const held = this.localOf(x);
@@ -163,29 +192,22 @@ export class ExpressionEmitter {
   }
 
   private compute(x: Node): void {
-    if (x.op === Pseudo.CARRY) {
-      this.carry(x.operands);
+    if (x.op === Pseudo.EITHER) {
+      this.either(x.type, x.operands);
       return;
     }
     for (const operand of x.operands) this.push(operand);
-    if (x.op === Pseudo.STATUS) this.body.call(this.statusFunction);
+    if (x.op === Pseudo.STATUS) this.body.call(this.places.statusFunction);
     else this.body.op(x.op);
   }
 
-  /** CF of a record whose kind is not known; loops that count by DEC pass it on and on in `c`. */
-  private carry([op, c, other]: readonly Node[]): void {
+  private either(type: ValueType, [condition, whenTrue, whenFalse]: readonly Node[]): void {
     const { body } = this;
-    this.push(op);
-    body.i32(1);
-    body.op(Op.i32And);
-    body.openWith(Type.I32);
-    this.within(() => {
-      this.push(c);
-      body.i32(1);
-      body.op(Op.i32And);
-    });
+    this.push(condition);
+    body.openWith(type);
+    this.within(() => this.push(whenTrue));
     body.op(Op.else);
-    this.within(() => this.push(other));
+    this.within(() => this.push(whenFalse));
     body.close();
   }
 }

@@ -1,16 +1,18 @@
 // The status flags as they lie between compiled instructions: not computed, but remembered as what
 // they follow from. A record has a kind of operation with its width, the operands and the result;
-// flags that were set one by one are kept beside it. Records are kept in locals of the region, and
-// in the words at {@link COMPILED_WORD} when a region is left.
+// flags that were set one by one are kept beside it. Between blocks it is known when compiling,
+// but for some values (see flag-flow.ts); it goes to the words at {@link COMPILED_WORD} when a
+// region is left, or where it is not known.
 
 import { Flag, type Width } from '../../isa/index.ts';
-import { LOCALS, Slot } from './locals.ts';
-import { Op, Type } from './module.ts';
+import { Slot, slotType } from './locals.ts';
+import { Op, Type, type ValueType } from './module.ts';
 import {
   and32,
   and64,
   bit,
   choose,
+  either,
   equal,
   extend,
   FALSE,
@@ -19,7 +21,7 @@ import {
   lessOrEqualUnsigned,
   lessUnsigned,
   long,
-  type Node,
+  Node,
   narrow,
   not,
   or32,
@@ -73,7 +75,8 @@ export interface Packed {
   readonly r: Node | null;
 }
 
-type Operation = {
+/** What an operation leaves. */
+export interface Operation {
   readonly kind: typeof RecordKind.ADD | typeof RecordKind.SUB | typeof RecordKind.LOGIC;
   readonly width: Width;
   readonly x: Node;
@@ -81,26 +84,74 @@ type Operation = {
   readonly r: Node;
   /** No carry or borrow came in. */
   readonly isPlain: boolean;
-};
+}
+
+/** What `local` of an INCOMING node says: a flag, or one of these and on. */
+const INCOMING_CONDITION = 32;
+const INCOMING_PART = 64;
+
+function incoming(local: number, type: ValueType, bits: number): Node {
+  const leaf = new Node(Pseudo.INCOMING, type, [], bits);
+  leaf.local = local;
+  return leaf;
+}
+
+const INCOMING_FLAGS = Array.from({ length: 12 }, (_, flag) => incoming(flag, Type.I32, 1));
+const INCOMING_CONDITIONS = Array.from({ length: 8 }, (_, pair) =>
+  incoming(INCOMING_CONDITION + pair, Type.I32, 1),
+);
+
+/** The parts of a record by their slots: those of `from`, made by a function. */
+function partsBy(part: (slot: number) => Node): Packed {
+  return {
+    op: part(Slot.OPERATION),
+    c: part(Slot.GIVEN),
+    x: part(Slot.X),
+    y: part(Slot.Y),
+    r: part(Slot.RESULT),
+  };
+}
+
+const INCOMING_PARTS = partsBy((slot) =>
+  incoming(INCOMING_PART + slot, slotType(slot), slotType(slot) === Type.I32 ? 32 : 64),
+);
 
 /** What is known when compiling about where the flags come from; immutable. */
 export class FlagRecord {
-  private readonly operation: Operation | Packed;
-  private readonly given: ReadonlyMap<Flag, Node>;
+  /** Null if it is the one with which the block begins. */
+  readonly operation: Operation | Packed | null;
+  /** Flags that were set since. */
+  readonly given: ReadonlyMap<Flag, Node>;
 
-  constructor(operation: Operation | Packed, given: ReadonlyMap<Flag, Node> = new Map()) {
+  constructor(operation: Operation | Packed | null, given: ReadonlyMap<Flag, Node> = new Map()) {
     this.operation = operation;
     this.given = given;
   }
 
-  /** What the locals hold at the start of a block. */
-  static readonly INCOMING = new FlagRecord({
-    op: LOCALS[Slot.OPERATION],
-    c: LOCALS[Slot.GIVEN],
-    x: LOCALS[Slot.X],
-    y: LOCALS[Slot.Y],
-    r: LOCALS[Slot.RESULT],
-  });
+  /** The flags with which a block begins, whatever they follow from. */
+  static readonly INCOMING = new FlagRecord(null);
+
+  /** The record in memory. */
+  static readonly SAVED = new FlagRecord(
+    partsBy((slot) => {
+      const leaf = new Node(
+        Pseudo.SAVED,
+        slotType(slot),
+        [],
+        slotType(slot) === Type.I32 ? 32 : 64,
+      );
+      leaf.local = slot;
+      return leaf;
+    }),
+  );
+
+  /** What an INCOMING node is if the block begins with these flags. */
+  resolve({ local }: Node): Node {
+    if (local < INCOMING_CONDITION) return this.flag(local as Flag);
+    if (local < INCOMING_PART) return this.positive(local - INCOMING_CONDITION);
+    const { op, c, x, y, r } = this.packed();
+    return [op, c, x, y, r][local - INCOMING_PART - Slot.OPERATION] ?? ZERO;
+  }
 
   with(flag: Flag, value: Node): FlagRecord {
     return new FlagRecord(this.operation, new Map([...this.given, [flag, value]]));
@@ -134,10 +185,11 @@ export class FlagRecord {
       mask |= 1 << flag;
       given = or32(given, shl32(value, int(flag)));
     }
-    if ('op' in operation) {
-      if (mask === 0) return operation;
-      const kept = and32(operation.c, int(~mask));
-      return { ...operation, op: or32(operation.op, int(mask)), c: or32(kept, given) };
+    if (operation === null || 'op' in operation) {
+      const parts = operation ?? INCOMING_PARTS;
+      if (mask === 0) return parts;
+      const kept = and32(parts.c, int(~mask));
+      return { ...parts, op: or32(parts.op, int(mask)), c: or32(kept, given) };
     }
     const { kind, width, x, y, r } = operation;
     if (mask === STATUS_MASK) return { op: int(ALL_GIVEN), c: given, x: null, y: null, r: null };
@@ -150,11 +202,12 @@ export class FlagRecord {
     const given = this.given.get(name);
     if (given !== undefined) return given;
     const { operation } = this;
+    if (operation === null) return INCOMING_FLAGS[name];
     if ('op' in operation) {
       const { op, c } = operation;
       const [x, y, r] = [operation.x ?? ZERO, operation.y ?? ZERO, operation.r ?? ZERO];
       if (name === Flag.CF) {
-        return narrow(1, Pseudo.CARRY, Type.I32, op, c, carryOfAny(op, x, y, r));
+        return either(and32(op, int(1)), and32(c, int(1)), carryOfAny(op, x, y, r));
       }
       return bit32(plain(Pseudo.STATUS, Type.I32, op, x, y, r, c), name);
     }
@@ -184,7 +237,15 @@ export class FlagRecord {
 
   private positive(pair: number): Node {
     const { operation, given } = this;
-    const direct = !('op' in operation) && operation.kind === RecordKind.SUB && operation.isPlain;
+    if (operation === null && given.size === 0) return INCOMING_CONDITIONS[pair];
+    // The operands say it all, unless a rotation has set some flags behind them.
+    const isWhole = [...given.keys()].every((flag) => flag === Flag.CF);
+    const direct =
+      isWhole &&
+      operation !== null &&
+      !('op' in operation) &&
+      operation.kind === RecordKind.SUB &&
+      operation.isPlain;
     switch (pair) {
       case 0:
         return this.flag(Flag.OF);
@@ -227,7 +288,8 @@ function inverse(x: Node): Node {
 function carry({ kind, width, x, y, r, isPlain }: Operation): Node {
   if (kind === RecordKind.LOGIC) return FALSE;
   if (kind === RecordKind.ADD) {
-    if (isPlain) return lessUnsigned(r, x);
+    // The second operand is more likely to outlive the instruction than the first.
+    if (isPlain) return lessUnsigned(r, y);
     return bit(or64(and64(x, y), and64(or64(x, y), inverse(r))), width - 1);
   }
   if (isPlain) return lessUnsigned(x, y);

@@ -8,34 +8,45 @@ import { Slot } from './locals.ts';
 export const Left = {
   /** RIP is at code that is not part of it. */
   CHAIN: 0,
-  /** The next block does not fit into the cycles left. */
+  /** What comes next does not fit into the cycles left. */
   BUDGET: 1,
-  /**
-   * The next instruction is one for the interpreter. With it comes, from bit {@link PARTIAL_SHIFT}
-   * on, how many instructions of the block were completed.
-   */
+  /** The next instruction is one for the interpreter. */
   INTERPRET: 2,
 } as const;
 
-export const PARTIAL_SHIFT = 2;
+/**
+ * Cycles left and instructions done, in one i64: these from bit 2, so that they index words, those
+ * above. A region is entered for so few cycles that no more instructions are done.
+ */
+export const COUNT_SHIFT = 2;
+export const CYCLES_SHIFT = 22;
+export const MOST_CYCLES = 2 ** 19;
 
 /** A path goes back at least so many instructions, or to where the region was entered. */
 export const LOGGED_INSTRUCTIONS = 9;
 
-/** Bits by which a path, the numbers of the blocks that were entered last, grows with each. */
-export const PATH_BITS = 6;
-export const PATH_MASK = (1n << BigInt(PATH_BITS)) - 1n;
+/** Words of a path, which is found back from its end: more than are logged. */
+export const PATH_WORDS = 16;
+
+const at = (word: number) => 4 * (COMPILED_WORD + word);
 
 /** Offsets in bytes from the state. */
 export const CompiledOffset = {
-  OPERATION: 4 * COMPILED_WORD,
-  GIVEN: 4 * COMPILED_WORD + 4,
-  X: 4 * COMPILED_WORD + 8,
-  Y: 4 * COMPILED_WORD + 16,
-  RESULT: 4 * COMPILED_WORD + 24,
-  LEFT: 4 * COMPILED_WORD + 32,
-  INSTRUCTIONS: 4 * COMPILED_WORD + 36,
-  PATH: 4 * COMPILED_WORD + 40,
+  /** The flag record; status flags that are given one by one are in GIVEN. */
+  OPERATION: at(0),
+  GIVEN: at(1),
+  X: at(2),
+  Y: at(4),
+  RESULT: at(6),
+  /** Cycles left and instructions done. */
+  LEFT: at(8),
+  /** Number of the stretch of code at the end of which the region was left. */
+  STRETCH: at(10),
+  /** The last that began another iteration of an instruction, and what LEFT was then. */
+  REPEATED: at(11),
+  REPEATED_LEFT: at(12),
+  /** Numbers of stretches by the count of instructions at their end. */
+  PATH: at(16),
 } as const;
 
 const SLOT_OFFSETS: ReadonlyMap<number, number> = new Map([

@@ -14,8 +14,12 @@ export const Pseudo = {
   RESULT: 258,
   /** The status flags of a flag record: op, x, y, r, c as five operands. */
   STATUS: 259,
-  /** CF of one, with the same operands. */
-  CARRY: 260,
+  /** One of two values by a condition, computing only that: condition, then, otherwise. */
+  EITHER: 260,
+  /** A part of the flag record in memory: `local` is the slot that would hold it. */
+  SAVED: 261,
+  /** Something that follows from the flags at the start of the block: `local` says what. */
+  INCOMING: 262,
 } as const;
 
 export class Node {
@@ -25,11 +29,8 @@ export class Node {
   readonly value: bigint;
   /** Bits that may be 1, counted from the lowest. */
   readonly bits: number;
-  /** Of a local of the region its number in {@link Slot}; when emitting, where the value lies. */
+  /** Of a local of the region its number in {@link Slot}. */
   local = -1;
-  /** Uses on the main path. */
-  uses = 0;
-  isCounted = false;
 
   constructor(
     op: number,
@@ -277,6 +278,23 @@ export function choose(condition: Node, whenTrue: Node, whenFalse: Node): Node {
   }
   const bits = Math.max(whenTrue.bits, whenFalse.bits);
   return node(Op.select, type, [whenTrue, whenFalse, condition], bits);
+}
+
+/** As {@link choose}, where what is not chosen shall not be computed. */
+export function either(condition: Node, whenTrue: Node, whenFalse: Node): Node {
+  if (condition.isConstant) return condition.value !== 0n ? whenTrue : whenFalse;
+  if (whenTrue === whenFalse) return whenTrue;
+  const bits = Math.max(whenTrue.bits, whenFalse.bits);
+  return node(Pseudo.EITHER, whenTrue.type, [condition, whenTrue, whenFalse], bits);
+}
+
+/** An i64 sum or difference of so many bits. */
+export function sum(width: number, x: Node, y: Node): Node {
+  return width === 64 ? add64(x, y) : cut(width, extend(add32(wrap(x), wrap(y))));
+}
+
+export function difference(width: number, x: Node, y: Node): Node {
+  return width === 64 ? sub64(x, y) : cut(width, extend(sub32(wrap(x), wrap(y))));
 }
 
 // Truth values

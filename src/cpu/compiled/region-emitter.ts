@@ -4,49 +4,40 @@
 // last instruction fits, it runs as a whole, else the interpreter does the rest, to the same
 // boundary.
 
+import type { LoggedStretch } from '../block-log.ts';
 import { Word } from '../state.ts';
-import { Access } from '../virtualization.ts';
-import { type Account, NOTHING_OWED, withBlock } from './account.ts';
+import { type Account, Accountant, NOTHING_OWED, withBlock } from './account.ts';
 import { bulkOf } from './bulk.ts';
 import { type BulkParts, emitBulk } from './bulk-emitter.ts';
 import type { Discovered, RegionBlock } from './discovery.ts';
 import { directTargets } from './discovery.ts';
 import { type Effect, type Exit, exitsOf, forEachEffect, valuesOf } from './effects.ts';
 import { ExpressionEmitter, type Point } from './expression.ts';
-import {
-  CompiledOffset,
-  Left,
-  LOGGED_INSTRUCTIONS,
-  PARTIAL_SHIFT,
-  PATH_BITS,
-  PATH_MASK,
-  slotOffset,
-} from './left-behind.ts';
-import { LOCALS, slotType } from './locals.ts';
+import { type Alternatives, FlagFlow, isNumber, SAVED } from './flag-flow.ts';
+import { FlagRecord } from './flag-record.ts';
+import { nodesOf } from './flag-shape.ts';
+import { Left, slotOffset } from './left-behind.ts';
+import { Slot, slotType } from './locals.ts';
+import { emitLocate, LOADS, type MemoryLayout, type Place, STORES } from './memory-access.ts';
 import { FunctionBody, Op, Type } from './module.ts';
 import { type Node, Pseudo, result } from './nodes.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { changes } from './slot-changes.ts';
 
-/** Where things lie beside the state. */
-export interface MemoryLayout {
-  /** The bytes that say which lines are watched. */
-  readonly watchedLines: number;
-  /** Of a TLB entry. */
-  readonly tlbStrideShift: number;
-  readonly tlbEntryMask: number;
-  readonly tlbTags: readonly number[];
-  readonly tlbAddend: number;
-}
-
 /** Index of the imported function that computes the status flags of a record. */
 const STATUS_FUNCTION = 0;
-const Parameter = { STATE: 0, TLB: 1, LEFT: 2 } as const;
+const Parameter = { STATE: 0, TLB: 1, CYCLES: 2 } as const;
 const PARAMETER_COUNT = 3;
 
-const PAGE_MASK = -4096n;
+const REGISTERS = Array.from({ length: Slot.OPERATION }, (_, number) => number);
 
-export function emitRegion(discovered: Discovered, layout: MemoryLayout): FunctionBody {
+/** A region as code, and what it says of where it came by: see {@link Accountant}. */
+export interface EmittedRegion {
+  readonly body: FunctionBody;
+  readonly stretches: readonly LoggedStretch[];
+}
+
+export function emitRegion(discovered: Discovered, layout: MemoryLayout): EmittedRegion {
   return new RegionEmitter(discovered, layout).emit();
 }
 
@@ -59,13 +50,14 @@ class RegionEmitter {
   /** Number of the pseudo-block that returns lead to. */
   private readonly dispatch: number;
   private readonly shape: Shape;
+  private readonly flow: FlagFlow;
   private readonly written: readonly boolean[];
-  private readonly slots: readonly number[];
+  /** Locals by slot; those behind the registers when they are asked for. */
+  private readonly slots: number[];
   private readonly expressions: ExpressionEmitter;
+  private readonly accountant: Accountant;
   private readonly rip: number;
-  private readonly instructions: number;
   private readonly reason: number;
-  private readonly path: number;
   private readonly condition: number;
   private leave = 0;
   /** Labels of loops and of blocks that end before a merge, by the number of the block. */
@@ -79,18 +71,31 @@ class RegionEmitter {
     this.numbers = new Map(this.blocks.map(({ start }, i) => [start, i]));
     this.dispatch = this.blocks.length;
     this.returnSites = [...discovered.returnSites].flatMap((site) => this.numbers.get(site) ?? []);
-    this.shape = shapeOf([...this.blocks.map((block) => this.successors(block)), this.returnSites]);
-    this.written = this.slotsWritten();
-    const read = this.slotsRead();
-    this.slots = LOCALS.map((_, slot) =>
-      this.written[slot] || read[slot] ? body.local(slotType(slot)) : -1,
+    const successors = [...this.blocks.map((block) => this.successors(block)), this.returnSites];
+    this.shape = shapeOf(successors);
+    const { order } = this.shape;
+    const sequence = [...order.keys()].filter((node) => order[node] >= 0);
+    sequence.sort((a, b) => order[a] - order[b]);
+    this.flow = new FlagFlow([...this.blocks, null], successors, sequence);
+    this.written = this.registersWritten();
+    const read = this.registersRead();
+    this.slots = REGISTERS.map((slot) =>
+      this.written[slot] || read[slot] ? body.local(Type.I64) : -1,
     );
     this.rip = body.local(Type.I64);
-    this.instructions = body.local(Type.I32);
     this.reason = body.local(Type.I32);
-    this.path = body.local(Type.I64);
     this.condition = body.local(Type.I32);
-    this.expressions = new ExpressionEmitter(body, this.slots, STATUS_FUNCTION);
+    this.accountant = new Accountant(body, Parameter.STATE);
+    this.expressions = new ExpressionEmitter(body, {
+      local: (slot) => this.localOf(slot),
+      state: Parameter.STATE,
+      statusFunction: STATUS_FUNCTION,
+    });
+  }
+
+  private localOf(slot: number): number {
+    this.slots[slot] ??= this.body.local(slotType(slot));
+    return this.slots[slot];
   }
 
   private successors(block: RegionBlock): number[] {
@@ -103,23 +108,23 @@ class RegionEmitter {
     return directTargets(continuation).length === 0;
   }
 
-  /** Slots that a block changes, by its end or where it is left. */
-  private slotsWritten(): boolean[] {
-    const written = LOCALS.map(() => false);
+  /** Registers that a block changes, by its end or where it is left. */
+  private registersWritten(): boolean[] {
+    const written = REGISTERS.map(() => false);
     for (const block of this.blocks) {
       for (const state of [block, ...exitsOf(block.effects)]) {
-        for (const [slot] of changes(state)) written[slot] = true;
+        for (const [slot] of changes(state.registers)) written[slot] = true;
       }
     }
     return written;
   }
 
-  /** Slots whose values at the start of a block are put to use. */
-  private slotsRead(): boolean[] {
-    const read = LOCALS.map(() => false);
+  /** Registers whose values at the start of a block are put to use. */
+  private registersRead(): boolean[] {
+    const read = REGISTERS.map(() => false);
     const seen = new Set<Node>();
     const visit = (x: Node) => {
-      if (x.op === Pseudo.LOCAL) read[x.local] = true;
+      if (x.op === Pseudo.LOCAL && x.local < read.length) read[x.local] = true;
       if (x.operands.length === 0 || seen.has(x)) return;
       seen.add(x);
       for (const operand of x.operands) visit(operand);
@@ -129,44 +134,38 @@ class RegionEmitter {
       forEachEffect(block.effects, (effect) => {
         for (const value of valuesOf(effect)) visit(value);
       });
-      for (const state of [block, ...exitsOf(block.effects)]) {
-        for (const [, value] of changes(state)) visit(value);
+      for (const { registers, flags } of [block, ...exitsOf(block.effects)]) {
+        for (const [, value] of changes(registers)) visit(value);
+        for (const value of nodesOf(flags)) visit(value);
       }
     }
     return read;
   }
 
-  emit(): FunctionBody {
+  emit(): EmittedRegion {
     const { body } = this;
-    this.slots.forEach((local, slot) => {
-      if (local < 0) return;
+    for (const slot of REGISTERS) {
+      if (this.slots[slot] < 0) continue;
       body.get(Parameter.STATE);
-      body.memory(slotType(slot) === Type.I32 ? Op.i32Load : Op.i64Load, slotOffset(slot));
-      body.set(local);
-    });
+      body.memory(Op.i64Load, slotOffset(slot));
+      body.set(this.slots[slot]);
+    }
+    this.accountant.begin(Parameter.CYCLES);
     this.leave = body.open(Op.block);
     this.tree(0, NOTHING_OWED);
     body.close();
-    this.slots.forEach((local, slot) => {
-      if (!this.written[slot]) return;
+    for (const slot of REGISTERS) {
+      if (!this.written[slot]) continue;
       body.get(Parameter.STATE);
-      body.get(local);
-      body.memory(slotType(slot) === Type.I32 ? Op.i32Store : Op.i64Store, slotOffset(slot));
-    });
+      body.get(this.slots[slot]);
+      body.memory(Op.i64Store, slotOffset(slot));
+    }
     body.get(Parameter.STATE);
     body.get(this.rip);
     body.memory(Op.i64Store, 4 * Word.RIP);
-    body.get(Parameter.STATE);
-    body.get(Parameter.LEFT);
-    body.memory(Op.i32Store, CompiledOffset.LEFT);
-    body.get(Parameter.STATE);
-    body.get(this.instructions);
-    body.memory(Op.i32Store, CompiledOffset.INSTRUCTIONS);
-    body.get(Parameter.STATE);
-    body.get(this.path);
-    body.memory(Op.i64Store, CompiledOffset.PATH);
+    this.accountant.end();
     body.get(this.reason);
-    return body;
+    return { body, stretches: this.accountant.stretches };
   }
 
   /**
@@ -190,24 +189,29 @@ class RegionEmitter {
   }
 
   /** Go on at a block of the region, or leave. */
-  private follow(from: number, target: bigint, owed: Account): void {
+  private follow(from: number, target: bigint, owed: Account, repeats = false): void {
     const to = this.numbers.get(target);
-    if (to !== undefined && this.shape.edge(from, to) !== 'cut') this.followTo(from, to, owed);
-    else {
+    if (to !== undefined && this.shape.edge(from, to) !== 'cut') {
+      if (repeats) this.accountant.settleIteration(owed);
+      this.followTo(from, to, repeats ? NOTHING_OWED : owed);
+    } else {
       this.body.i64(target);
       this.body.set(this.rip);
-      this.leaveFor(Left.CHAIN, owed);
+      this.chain(from, owed);
     }
   }
 
   /** Where the block follows right here, it takes over what is owed; other ways may meet it. */
   private followTo(from: number, to: number, owed: Account): void {
+    this.handOver(from, to);
     const label = this.labelOf(from, to);
     if (label === undefined) {
-      this.tree(to, this.shape.isLoopHeader[to] ? this.settle(owed) : owed);
+      const isMet = this.shape.isLoopHeader[to];
+      if (isMet) this.accountant.settle(owed);
+      this.tree(to, isMet ? NOTHING_OWED : owed);
       return;
     }
-    this.settle(owed);
+    this.accountant.settle(owed);
     this.body.branch(label);
   }
 
@@ -216,16 +220,83 @@ class RegionEmitter {
     return this.shape.edge(from, to) === 'back' ? this.loops.get(to) : this.merges.get(to);
   }
 
+  /** Say what the flags follow from, in the way that the next block wants it. */
+  private handOver(from: number, to: number): void {
+    const { flow } = this;
+    const out = flow.after(from);
+    const wanted = flow.at(to);
+    const tell = (number: number) => {
+      if (wanted.size === 1) return;
+      this.body.i32(number);
+      this.body.set(this.localOf(Slot.WHICH));
+    };
+    if (out.kind === 'shape') {
+      const isKnown = wanted.has(out.number);
+      if (!isKnown) this.save(out.shape.record);
+      tell(isKnown ? out.number : SAVED);
+    } else if (out.kind === 'saved') tell(SAVED);
+    else {
+      const given = flow.at(from);
+      const isKnown = [...given.keys()].every((number) => wanted.has(number));
+      if (!isKnown) this.saveAny(given);
+      if (!isKnown) tell(SAVED);
+      else if (given.size === 1) for (const number of given.keys()) tell(number);
+    }
+  }
+
+  /** Leave behind a block, for code elsewhere. */
+  private chain(from: number, owed: Account, reason: number = Left.CHAIN): void {
+    const out = this.flow.after(from);
+    if (out.kind === 'shape') this.save(out.shape.record);
+    else if (out.kind === 'same') this.saveAny(this.flow.at(from));
+    this.leaveFor(reason, owed);
+  }
+
   private leaveFor(reason: number, owed: Account): void {
-    this.settle(owed);
+    this.accountant.settleAtExit(owed);
     this.body.i32(reason);
     this.body.set(this.reason);
     this.body.branch(this.leave);
   }
 
+  /** A flag record to memory. */
+  private save(record: FlagRecord): void {
+    const { body, expressions } = this;
+    const { op, c, x, y, r } = record.packed();
+    const parts = [op, c, x, y, r].flatMap((value, i): [number, Node][] => {
+      const slot = Slot.OPERATION + i;
+      const isThere = value === null || (value.op === Pseudo.SAVED && value.local === slot);
+      return isThere ? [] : [[slot, value]];
+    });
+    for (const [, value] of parts) {
+      body.get(Parameter.STATE);
+      expressions.push(value);
+    }
+    for (const [slot] of parts.reverse()) {
+      body.memory(slotType(slot) === Type.I32 ? Op.i32Store : Op.i64Store, slotOffset(slot));
+    }
+  }
+
+  /** Whichever it is. */
+  private saveAny(alternatives: Alternatives): void {
+    const { body, expressions } = this;
+    for (const [number, record] of alternatives) {
+      if (number === SAVED) continue;
+      if (alternatives.size === 1) {
+        this.save(record);
+        continue;
+      }
+      expressions.push(isNumber(number));
+      body.open(Op.if);
+      expressions.within(() => this.save(record));
+      body.close();
+    }
+  }
+
   /** RIP is a place to return to, or elsewhere. */
   private emitDispatch(owed: Account): void {
     const { body } = this;
+    this.expressions.begin();
     for (const site of this.returnSites) {
       if (this.shape.edge(this.dispatch, site) === 'cut') continue;
       body.get(this.rip);
@@ -235,7 +306,8 @@ class RegionEmitter {
       this.followTo(this.dispatch, site, owed);
       body.close();
     }
-    this.leaveFor(Left.CHAIN, owed);
+    this.expressions.begin();
+    this.chain(this.dispatch, owed);
   }
 
   private emitBlock(number: number, owed: Account): void {
@@ -245,41 +317,43 @@ class RegionEmitter {
     const labels = new Map<Exit, number>();
     for (const exit of [...exits].reverse()) labels.set(exit, body.open(Op.block));
     const tooLong = body.open(Op.block);
-    expressions.begin();
+    expressions.begin((x) => this.flow.resolve(number, x));
     this.emitBulk(number, owed);
-    body.get(Parameter.LEFT);
-    body.i32(owed.cycles + block.cyclesButLast);
-    body.op(Op.i32LeS);
+    const start = expressions.here;
+    this.accountant.pushSpent(owed, block.cyclesButLast);
     body.branch(tooLong, Op.brIf);
     const points = new Map<Exit, Point>();
-    this.countUses(block);
+    this.countUses(number, block);
     const jumpIf = (exit: Exit) => {
       if (!points.has(exit)) points.set(exit, expressions.here);
       body.branch(labels.get(exit) as number, Op.brIf);
     };
     this.emitEffects(block.effects, jumpIf);
-    this.emitEnd(number, block, withBlock(owed, block, number));
+    this.emitEnd(number, block, owed);
     body.close();
-    body.i64(block.start);
-    body.set(this.rip);
-    this.leaveFor(Left.BUDGET, owed);
+    expressions.outOfLine(start, () => {
+      this.saveAny(this.flow.at(number));
+      body.i64(block.start);
+      body.set(this.rip);
+      this.leaveFor(Left.BUDGET, owed);
+    });
     for (const exit of exits) {
       body.close();
       const point = points.get(exit) as Point;
-      const done = withBlock(owed, exit, number);
-      expressions.outOfLine(point, () => this.emitExit(block, exit, done));
+      const done = withBlock(owed, block.start, exit);
+      expressions.outOfLine(point, () => this.emitExit(number, exit, done));
     }
   }
 
   /** As many iterations of a repeated instruction as can be done at once. */
   private emitBulk(number: number, owed: Account): void {
-    const { body, expressions } = this;
+    const { body, expressions, accountant } = this;
     const block = this.blocks[number];
     const bulk = bulkOf(block);
     // What is owed has to be settled, as where a loop begins it is.
-    if (bulk === null || block.cycles < 1 || owed.pathBits > 0) return;
+    if (bulk === null || block.cycles < 1 || owed.stretch.length > 0) return;
     const parts: BulkParts = {
-      ...{ body, expressions, state: Parameter.STATE, left: Parameter.LEFT },
+      ...{ body, expressions, accountant, state: Parameter.STATE },
       watchedLines: this.layout.watchedLines,
       register: (slot) => block.locals[slot],
       setRegister: (slot, value) => {
@@ -292,72 +366,44 @@ class RegionEmitter {
         this.emitLocate(located, () => body.branch(label, Op.brIf));
         return hpa;
       },
-      noteEntered: () => this.lengthenPath(BigInt(number + 1), PATH_BITS, true),
     };
-    emitBulk(parts, bulk, block.cycles);
+    emitBulk(parts, bulk, block);
   }
 
-  /** Take what is owed into account. */
-  private settle({ cycles, instructions, path, pathBits, isRepeat }: Account): Account {
-    if (pathBits === 0) return NOTHING_OWED;
+  private emitExit(number: number, exit: Exit, owed: Account): void {
     const { body } = this;
-    body.get(Parameter.LEFT);
-    body.i32(cycles);
-    body.op(Op.i32Sub);
-    body.set(Parameter.LEFT);
-    if (instructions !== 0) {
-      body.get(this.instructions);
-      body.i32(instructions);
-      body.op(Op.i32Add);
-      body.set(this.instructions);
-    }
-    // Of a path, what is older than the instructions that are of interest is left out.
-    this.lengthenPath(path, instructions < LOGGED_INSTRUCTIONS ? pathBits : 64, isRepeat);
-    return NOTHING_OWED;
-  }
-
-  /** Another iteration of the same instruction is no step further. */
-  private lengthenPath(path: bigint, bits: number, isRepeat: boolean): void {
-    const { body } = this;
-    if (bits < 64) {
-      body.get(this.path);
-      body.i64(BigInt(bits));
-      body.op(Op.i64Shl);
-      body.i64(path);
-      body.op(Op.i64Or);
-    } else body.i64(path);
-    if (isRepeat) {
-      body.get(this.path);
-      body.get(this.path);
-      body.i64(PATH_MASK);
-      body.op(Op.i64And);
-      body.i64(path);
-      body.op(Op.i64Ne);
-      body.op(Op.select);
-    }
-    body.set(this.path);
-  }
-
-  private emitExit(block: RegionBlock, exit: Exit, owed: Account): void {
-    const { body } = this;
-    this.assignSlots(exit);
-    body.i64(block.start + BigInt(exit.offset));
+    this.assign(changes(exit.registers), () => {
+      if (exit.flags === FlagRecord.INCOMING) this.saveAny(this.flow.at(number));
+      else this.save(exit.flags);
+    });
+    body.i64(this.blocks[number].start + BigInt(exit.offset));
     body.set(this.rip);
-    this.leaveFor(Left.INTERPRET | (exit.instructions << PARTIAL_SHIFT), owed);
+    this.leaveFor(Left.INTERPRET, owed);
   }
 
-  private assignSlots(state: Pick<Exit, 'registers' | 'flags'>): void {
-    const changed = changes(state);
-    for (const [, value] of changed) this.expressions.push(value);
-    for (const [slot] of changed.reverse()) this.body.set(this.slots[slot]);
+  /** @param work done between computing the values and assigning them */
+  private assign(
+    values: readonly (readonly [slot: number, value: Node])[],
+    work: () => void = () => {},
+  ): void {
+    for (const [, value] of values) this.expressions.push(value);
+    work();
+    for (const [slot] of [...values].reverse()) this.body.set(this.localOf(slot));
   }
 
-  private countUses(block: RegionBlock): void {
+  /** What a block leaves in locals. */
+  private left(number: number, block: RegionBlock): (readonly [slot: number, value: Node])[] {
+    const out = this.flow.after(number);
+    const slots = out.kind === 'shape' ? out.shape.slots : [];
+    return [...changes(block.registers), ...slots];
+  }
+
+  private countUses(number: number, block: RegionBlock): void {
     const { expressions } = this;
     forEachEffect(block.effects, (effect) => {
       for (const value of valuesOf(effect)) expressions.count(value);
     });
-    for (const [, value] of changes(block)) expressions.count(value);
+    for (const [, value] of this.left(number, block)) expressions.count(value);
     const { continuation } = block;
     if (this.isIndirect(block)) expressions.count(continuation);
     else if (!continuation.isConstant) expressions.count(continuation.operands[2]);
@@ -367,6 +413,7 @@ class RegionEmitter {
     const { body, expressions } = this;
     const { continuation } = block;
     const targets = directTargets(continuation);
+    const done = withBlock(owed, block.start, block);
     if (targets.length === 0) {
       expressions.push(continuation);
       body.set(this.rip);
@@ -374,28 +421,30 @@ class RegionEmitter {
       expressions.push(continuation.operands[2]);
       body.set(this.condition);
     }
-    this.assignSlots(block);
+    if (this.flow.after(number).kind === 'saved') this.saveAny(this.flow.at(number));
+    this.assign(this.left(number, block));
     if (block.declined !== null) {
       body.i64(continuation.value);
       body.set(this.rip);
-      this.leaveFor(Left.INTERPRET | (block.instructions << PARTIAL_SHIFT), owed);
+      this.chain(number, done, Left.INTERPRET);
     } else if (targets.length === 0) {
       const isInside = this.returnSites.length > 0;
       if (isInside && this.shape.edge(number, this.dispatch) !== 'cut') {
-        this.followTo(number, this.dispatch, owed);
-      } else this.leaveFor(Left.CHAIN, owed);
+        this.followTo(number, this.dispatch, done);
+      } else this.chain(number, done);
     } else {
-      if (targets.length === 2) this.emitBranch(number, targets[0], owed);
-      const counted = block.repeats ? { ...owed, instructions: owed.instructions + 1 } : owed;
-      this.follow(number, targets[targets.length - 1], counted);
+      if (targets.length === 2) this.emitBranch(number, block, targets[0], owed);
+      this.follow(number, targets[targets.length - 1], done);
     }
   }
 
-  private emitBranch(from: number, target: bigint, owed: Account): void {
+  private emitBranch(from: number, block: RegionBlock, target: bigint, owed: Account): void {
     const { body } = this;
+    const { start, repeats } = block;
+    const done = withBlock(owed, start, repeats ? { ...block, instructions: 0 } : block);
     body.get(this.condition);
     body.open(Op.if);
-    this.follow(from, target, owed);
+    this.expressions.within(() => this.follow(from, target, done, repeats));
     body.close();
   }
 
@@ -455,61 +504,8 @@ class RegionEmitter {
     body.close();
   }
 
-  /**
-   * The TLB entry of the page must have the tag of the page in which the last byte lies: another
-   * page has another entry. A line that is watched is not written to.
-   */
-  private emitLocate(
-    { linear, bytes, access, result }: Omit<Extract<Effect, { kind: 'locate' }>, 'exit' | 'kind'>,
-    leaveIf: () => void,
-  ): void {
+  private emitLocate(place: Place, leaveIf: () => void): void {
     const { body, expressions, layout } = this;
-    const low = body.scratch(Type.I32, 0);
-    const entry = body.scratch(Type.I32, 1);
-    expressions.push(linear);
-    body.op(Op.i32WrapI64);
-    body.tee(low);
-    body.i32(12 - layout.tlbStrideShift);
-    body.op(Op.i32ShrU);
-    body.i32(layout.tlbEntryMask << layout.tlbStrideShift);
-    body.op(Op.i32And);
-    body.get(Parameter.TLB);
-    body.op(Op.i32Add);
-    body.tee(entry);
-    body.memory(Op.i64Load, layout.tlbTags[access]);
-    expressions.push(linear);
-    if (bytes > 1) {
-      body.i64(BigInt(bytes - 1));
-      body.op(Op.i64Add);
-    }
-    body.i64(PAGE_MASK);
-    body.op(Op.i64And);
-    body.op(Op.i64Ne);
-    leaveIf();
-    body.get(low);
-    body.get(entry);
-    body.memory(Op.i32Load, layout.tlbAddend);
-    body.op(Op.i32Add);
-    expressions.keep(result);
-    if (access !== Access.WRITE) return;
-    const watched = (last: number) => {
-      expressions.push(result);
-      if (last > 0) {
-        body.i32(last);
-        body.op(Op.i32Add);
-      }
-      body.i32(6);
-      body.op(Op.i32ShrU);
-      body.memory(Op.i32Load8U, layout.watchedLines);
-    };
-    watched(0);
-    if (bytes > 1) {
-      watched(bytes - 1);
-      body.op(Op.i32Or);
-    }
-    leaveIf();
+    emitLocate({ body, expressions, layout, tlb: Parameter.TLB, leaveIf }, place);
   }
 }
-
-const LOADS = { 8: Op.i64Load8U, 16: Op.i64Load16U, 32: Op.i64Load32U, 64: Op.i64Load } as const;
-const STORES = { 8: Op.i64Store8, 16: Op.i64Store16, 32: Op.i64Store32, 64: Op.i64Store } as const;

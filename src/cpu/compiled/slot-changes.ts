@@ -1,14 +1,11 @@
-// Which slots of a region a state gives new values.
+// Which registers a block or a way out gives new values.
 
-import type { Exit } from './effects.ts';
 import { isLocal } from './locals.ts';
 import type { Node } from './nodes.ts';
 
-/** New values of the slots, where they change. */
-export function changes({ registers, flags }: Pick<Exit, 'registers' | 'flags'>): [number, Node][] {
-  const { op, c, x, y, r } = flags.packed();
-  const all = [...registers, op, c, x, y, r];
-  return all.flatMap((value, slot): [number, Node][] =>
-    value === null || isLocal(value, slot) ? [] : [[slot, value]],
+/** New values of the registers that change, by number. */
+export function changes(registers: readonly Node[]): [number, Node][] {
+  return registers.flatMap((value, number): [number, Node][] =>
+    isLocal(value, number) ? [] : [[number, value]],
   );
 }
