@@ -13,6 +13,7 @@ import {
 } from '../isa/index.ts';
 import { PAGE_SHIFT, PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import type { Region } from './compiled/compiler.ts';
+import { type Delay, delayOf } from './delay.ts';
 
 /** Cycles that instructions take. */
 export interface InstructionCosts {
@@ -41,6 +42,8 @@ export interface Prepared {
 export interface Block {
   readonly instructions: readonly Prepared[];
   readonly lengthBytes: number;
+  /** What it is if it only counts, or null. */
+  readonly delay: Delay | null;
   /** Cleared when the bytes of any of them have changed. */
   valid: boolean;
   /** What was made of it, and is cleared with it. */
@@ -52,7 +55,8 @@ export interface Block {
 }
 
 export function newBlock(instructions: readonly Prepared[], lengthBytes: number): Block {
-  return { instructions, lengthBytes, valid: true, dependents: [], heat: 0, region: null };
+  const delay = delayOf(instructions, lengthBytes);
+  return { instructions, lengthBytes, delay, valid: true, dependents: [], heat: 0, region: null };
 }
 
 /** Returns how many regions went with it. */

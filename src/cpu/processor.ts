@@ -17,6 +17,7 @@ import { CodeFetch } from './code-fetch.ts';
 import type { Compiler } from './compiled/compiler.ts';
 import { CompiledEngine, type Engine } from './compiled/engine.ts';
 import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
+import { countDown, type Delay, passableIterations } from './delay.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
@@ -106,6 +107,8 @@ export class Processor {
   private readonly blockLog: BlockLog;
   private readonly fetch: CodeFetch;
   private readonly costs: InstructionCosts;
+  /** Let the iterations of delay loops pass at once. */
+  skipsDelays = false;
   /** Without a compiler there is only the interpreter. */
   engine: Engine;
   private readonly compiled: CompiledEngine | null;
@@ -257,11 +260,11 @@ export class Processor {
   }
 
   /**
-   * A loop of some instructions has been executed some more times: time passed, and it left
-   * everything as it was.
+   * A loop of some instructions has been executed some more times, which took time.
+   * @param blocks that an iteration enters; one for each instruction while it is observed
    */
-  passIterations(count: number, cycles: number, instructions: number): void {
-    this.blockLog.repeat(instructions, instructions, count, this.instructions);
+  passIterations(count: number, cycles: number, instructions: number, blocks = instructions): void {
+    this.blockLog.repeat(blocks, instructions, count, this.instructions);
     this.clock += count * cycles;
     this.instructions += count * instructions;
   }
@@ -469,12 +472,22 @@ export class Processor {
 
   /** A block, for as long as nothing wants to come between its instructions. */
   interpret(block: Block, limit: number): void {
-    const { instructions } = block;
+    const { instructions, delay } = block;
+    if (delay !== null && this.skipsDelays) this.passDelay(delay, limit);
     for (let i = 0; i < instructions.length; i++) {
       this.execute(instructions[i]);
       if (this.clock >= limit || this.attention || !block.valid || this.evaluator.unfinished)
         return;
     }
+  }
+
+  /** All iterations of a delay loop that end before a limit, but for the last. */
+  private passDelay(delay: Delay, limit: number): void {
+    const { words } = this.state;
+    const count = passableIterations(delay, words, limit - this.clock);
+    if (count <= 0) return;
+    countDown(delay, words, count);
+    this.passIterations(count, delay.cycles, delay.instructions, 1);
   }
 
   private execute(prepared: Prepared): void {

@@ -62,6 +62,8 @@ export class Compiler {
   readonly statistics = new EngineStatistics();
   /** A block is compiled when it is entered so often. */
   threshold = 16;
+  /** Leave delay loops to the interpreter, for it lets their iterations pass at once. */
+  leavesDelays = false;
   /** By how many powers of two the threshold grows for code that changes again and again. */
   mostDoublings = 12;
   /** Code takes some 10 KB a region; when there are more, all is dropped. */
@@ -121,6 +123,7 @@ export class Compiler {
     const codeSize = codeSizeOn(footing);
     const discovered = discover(entry, {
       footing,
+      leavesDelays: this.leavesDelays,
       entryOffset: hpa - page,
       blockAt: (offset) => {
         const known = this.codeCache.at(page + offset, codeSize);
