@@ -4,6 +4,7 @@
 
 import { bundledCommand } from './bundle.ts';
 
-const command = bundledCommand();
+// A profile tells what functions are for by the files that they are in.
+const command = process.argv[2] === 'profile' ? null : bundledCommand();
 if (command === null) await import('./main.ts');
 else command.start();

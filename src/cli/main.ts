@@ -27,6 +27,7 @@ import { EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
+import { profileCommand } from './profile-command.ts';
 import { runCommand, STATS_GROUPS } from './run-command.ts';
 import { VERSION } from './version.ts';
 
@@ -77,6 +78,49 @@ const run: Command = {
       quiet: args.quiet === true,
       trace: once(args, 'trace'),
       stats: someOf(args, 'stats', STATS_GROUPS),
+    });
+  },
+};
+
+const profile: Command = {
+  name: 'profile',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'profile needs a file, as run does, such as',
+    '  vmxlab profile guest-programs/lock-ticket.asm',
+  ],
+  summary: 'run a program or a scenario, and say where the time goes',
+  flags: {
+    ...SETTING_FLAGS,
+    ...JSON_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    output: {
+      alias: 'o',
+      type: 'string',
+      describe: 'flame graph to write, for speedscope (- for stdout)',
+    },
+    step: {
+      type: 'string',
+      describe: 'cycles between two looks at the guest (default: a 10,000th of the run)',
+    },
+    top: { type: 'string', describe: 'blocks to show (default 20)' },
+  },
+  examples: [
+    ['profile lock.asm --vcpus 4', 'the hottest blocks of the guest'],
+    ['profile lock.asm -o lock.speedscope.json', 'with a flame graph'],
+  ],
+  epilogue: EXIT_CODE_TEXT,
+  execute: (args) => {
+    const [file, ...linked] = filesOf(args);
+    return profileCommand({
+      file,
+      flags: flagSettings(args),
+      ...assemblyOptions(args),
+      linked,
+      json: args.json === true,
+      output: once(args, 'output'),
+      step: count(args, 'step', 0),
+      top: count(args, 'top', 20),
     });
   },
 };
@@ -176,7 +220,7 @@ const schema: Command = {
   },
 };
 
-const COMMANDS: readonly Command[] = [run, asm, disasm, exits, schema];
+const COMMANDS: readonly Command[] = [run, profile, asm, disasm, exits, schema];
 
 /** What yargs is told of a command. */
 function declare(command: Argv, { argument, flags, examples, epilogue }: Command): Argv {

@@ -22,7 +22,7 @@
 export type { Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
 export { EngineDifference } from './compiled/check.ts';
-export { Compiler, compilableMemory } from './compiled/compiler.ts';
+export { type CompilableMemory, Compiler, compilableMemory } from './compiled/compiler.ts';
 export { ENGINES, type Engine } from './compiled/engine.ts';
 export type { EngineStatistics } from './compiled/engine-statistics.ts';
 export {
@@ -91,6 +91,7 @@ export {
   type AccessKind,
   type BoundaryOutcome,
   DEVICE,
+  type PauseWatch,
   type Platform,
   type TranslationPurpose,
   type Virtualization,

@@ -69,6 +69,7 @@ export class Mmu {
     this.view = this.tlb.current.supervisor;
     this.alignedView = new View(memory, { isUser: true, isGuarded: false });
     memory.onLineWritten(Watch.TRANSLATION, () => this.flush());
+    memory.onPageWatched(() => this.tlb.forgetWrites());
   }
 
   /** Forget all translations. */
@@ -82,14 +83,8 @@ export class Mmu {
   }
 
   /** The pages, by hpa, that a store finds without a walk. */
-  writablePages(): number[] {
-    const { entries } = this.ownView;
-    const pages = new Set<number>();
-    for (let at = 0; at < entries.length; at += STRIDE) {
-      const page = entries[at + TAGS[Access.WRITE]];
-      if (page !== NO_TAG) pages.add((entries[at + ADDEND] + page) >>> 0);
-    }
-    return [...pages];
+  writablePages(): readonly number[] {
+    return [...this.ownView.writablePages()];
   }
 
   /** To be called when CPL, RFLAGS.AC, CR0.AM, CR3 or CR4.SMAP may have changed. */

@@ -19,7 +19,19 @@ export const ADDEND = 6;
 /** No page address is odd. */
 export const NO_TAG = 1;
 
-const VIEW_BYTES = ENTRY_COUNT * STRIDE * 4;
+/**
+ * Behind the entries, a place of compiled code that accesses memory keeps the translation that it
+ * used last: so it need not find out where in the TLB that is, before it can go on to the data.
+ * Four words each, a tag and the addend, for reading and for writing.
+ */
+const SITE_COUNT = 256;
+const SITE_STRIDE = 4;
+const SITE_ADDEND = 2;
+const READ_SITES = ENTRY_COUNT * STRIDE;
+const WRITE_SITES = READ_SITES + SITE_COUNT * SITE_STRIDE;
+const VIEW_WORDS = WRITE_SITES + SITE_COUNT * SITE_STRIDE;
+
+const VIEW_BYTES = VIEW_WORDS * 4;
 
 /** How compiled code finds and reads an entry: offsets in bytes. */
 export const TLB_LAYOUT = {
@@ -27,6 +39,11 @@ export const TLB_LAYOUT = {
   entryMask: INDEX_MASK,
   tags: TAGS.map((word) => word * 4),
   addend: ADDEND * 4,
+  siteCount: SITE_COUNT,
+  siteBytes: SITE_STRIDE * 4,
+  siteAddend: SITE_ADDEND * 4,
+  /** By access: for reading and for writing. */
+  sites: [READ_SITES * 4, WRITE_SITES * 4],
 } as const;
 
 /** What a view says of who accesses. */
@@ -56,6 +73,24 @@ export class View {
     this.entries.fill(NO_TAG);
     this.isUsed = false;
   }
+
+  /** Places that write have to look for watched lines again. */
+  forgetWrites(): void {
+    if (this.isUsed) this.entries.fill(NO_TAG, WRITE_SITES);
+  }
+
+  /** The pages, by hpa, that a store finds without a walk. */
+  writablePages(): Set<number> {
+    const { entries } = this;
+    const pages = new Set<number>();
+    const add = (tag: number, addend: number) => {
+      if (entries[tag] !== NO_TAG) pages.add((entries[addend] + entries[tag]) >>> 0);
+    };
+    const writeTag = TAGS[1];
+    for (let at = 0; at < READ_SITES; at += STRIDE) add(at + writeTag, at + ADDEND);
+    for (let at = WRITE_SITES; at < VIEW_WORDS; at += SITE_STRIDE) add(at, at + SITE_ADDEND);
+    return pages;
+  }
 }
 
 /** Translations under one value of CR3. */
@@ -72,10 +107,12 @@ export class AddressSpace {
     this.guarded = new View(memory, { isUser: false, isGuarded: true });
   }
 
+  get views(): readonly View[] {
+    return [this.user, this.supervisor, this.guarded];
+  }
+
   flush(): void {
-    this.user.flush();
-    this.supervisor.flush();
-    this.guarded.flush();
+    for (const view of this.views) view.flush();
   }
 }
 
@@ -85,6 +122,7 @@ const SPACE_COUNT = 4;
 /** Bytes that the views of one processor take beside the memory; one more is for alignment. */
 export const TLB_BYTES = (3 * SPACE_COUNT + 1) * VIEW_BYTES;
 
+/** All translations of a processor. */
 export class Tlb {
   /** The least recently selected first. */
   private readonly spaces: AddressSpace[];
@@ -101,6 +139,11 @@ export class Tlb {
 
   flush(): void {
     for (const space of this.spaces) space.flush();
+  }
+
+  /** A page is watched that was not before. */
+  forgetWrites(): void {
+    for (const { views } of this.spaces) for (const view of views) view.forgetWrites();
   }
 
   /** Translate under a CR3 from here on. */

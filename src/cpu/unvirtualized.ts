@@ -10,6 +10,7 @@ export function unvirtualized(memory: PhysicalMemory): Virtualization {
   return {
     beforePrivilege: () => false,
     intercept: () => false,
+    pauses: () => ({ state: { first: 0, last: -1 }, gap: 0, window: Number.POSITIVE_INFINITY }),
     exception: () => {},
     tripleFault: () => {},
     translate: (gpa) => (gpa < memory.sizeBytes ? gpa : DEVICE),

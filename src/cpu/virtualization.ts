@@ -18,6 +18,16 @@ export type TranslationPurpose = 'final' | 'walk' | 'pdptes';
 /** What {@link Virtualization.boundary} did: nothing, delivered an event, or the guest is left. */
 export type BoundaryOutcome = 'proceed' | 'delivered' | 'stop';
 
+/** How PAUSE is watched; all times in cycles. SDM 3, "PAUSE-Loop Exiting". */
+export interface PauseWatch {
+  /** When the loop began, and its latest PAUSE, negative if there is none; each PAUSE moves them. */
+  readonly state: { first: number; last: number };
+  /** A PAUSE that comes later than this begins a loop. */
+  readonly gap: number;
+  /** A loop that lasts longer than this needs the owner. */
+  readonly window: number;
+}
+
 /**
  * An owner stops the processor by what it answers where it is asked for that, which is cheap, and
  * anywhere by throwing `OWNER_STOP`; the state is then as it was at the start of the instruction
@@ -34,6 +44,11 @@ export interface Virtualization {
    * processor.
    */
   intercept(instruction: Instruction): boolean;
+  /**
+   * How PAUSE is watched, if as long as the watch allows it need not be asked for ({@link
+   * intercept}) one by one.
+   */
+  pauses(): PauseWatch | null;
   /** Before an exception is delivered; `linear` is the address of a page fault. */
   exception(event: DeliveredEvent, linear: Long): void;
   /** Instead of shutting down. */

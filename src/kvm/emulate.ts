@@ -46,6 +46,7 @@ function owner(vcpu: Vcpu): Virtualization {
   return {
     beforePrivilege: () => false,
     intercept: () => false,
+    pauses: () => null,
     exception: (event, linear) => virtual.exception(event, linear),
     tripleFault: () => virtual.tripleFault(),
     translate: (gpa) => vm.ramAt(gpa) ?? DEVICE,

@@ -2,7 +2,13 @@
 // handled. Linux struct kvm.
 
 import Long from 'long';
-import { CodeCache, Compiler, type InstructionCosts, PROCESSOR_BYTES } from '../cpu/index.ts';
+import {
+  CodeCache,
+  type CompilableMemory,
+  Compiler,
+  type InstructionCosts,
+  PROCESSOR_BYTES,
+} from '../cpu/index.ts';
 import type { Host } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
@@ -38,7 +44,7 @@ export interface VmConfig {
   readonly host: Host;
   readonly memory: PhysicalMemory;
   /** What the memory lies in, if hot code is to be compiled; see `compilableMemory`. */
-  readonly storage?: WebAssembly.Memory;
+  readonly storage?: CompilableMemory;
   /** Guest RAM, from guest-physical address 0; a multiple of 4096. */
   readonly ramBytes: number;
   readonly costs: VmCosts;

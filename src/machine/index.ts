@@ -33,6 +33,14 @@ export { Machine, type MachineOptions, type MachineSnapshot } from './machine.ts
 export { hasMultibootHeader } from './multiboot.ts';
 export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
 export {
+  ACTIVITIES,
+  type Activity,
+  type GuestProfile,
+  type ProfiledBlock,
+  profileMachine,
+  type VcpuProfile,
+} from './profile.ts';
+export {
   type ExitReport,
   REPORT_SCHEMA_VERSION,
   type RunReport,
@@ -58,4 +66,10 @@ export {
   SETTINGS,
   type Setting,
 } from './settings.ts';
+export {
+  guestStacks,
+  type NamedStacks,
+  type SpeedscopeFile,
+  speedscopeFile,
+} from './speedscope.ts';
 export { type AddressName, SymbolMap } from './symbol-map.ts';

@@ -37,6 +37,9 @@ export class PhysicalMemory {
   readonly touched: Uint8Array;
   /** One byte a 64-byte line: bits of {@link Watch}. A store to a line with any bit is told. */
   readonly watchedLines: Uint8Array;
+  /** One byte a page: 1 once any of its lines was watched. */
+  readonly watchedPages: Uint8Array;
+  private readonly pageListeners: (() => void)[] = [];
   private readonly listeners: { readonly kind: WatchKind; readonly written: LineWritten }[] = [];
   private changing: LineChanging | null = null;
   private allocatedBytes = 0;
@@ -56,13 +59,13 @@ export class PhysicalMemory {
     this.view = new DataView(buffer, 0, sizeBytes);
     this.bytes = new Uint8Array(buffer, 0, sizeBytes);
     this.touched = new Uint8Array(sizeBytes >>> PAGE_SHIFT);
-    const lines = this.beside(sizeBytes >>> LINE_SHIFT);
-    this.watchedLines = new Uint8Array(lines.buffer, lines.byteOffset, lines.byteLength);
+    this.watchedLines = bytesOf(this.beside(sizeBytes >>> LINE_SHIFT));
+    this.watchedPages = bytesOf(this.beside(pageBytes(sizeBytes)));
   }
 
-  /** Bytes of buffer for {@link watchedLines} of a memory of some size. */
+  /** Bytes of buffer for what says which lines and pages are watched. */
   static besideBytes(sizeBytes: number): number {
-    return sizeBytes >>> LINE_SHIFT;
+    return (sizeBytes >>> LINE_SHIFT) + pageBytes(sizeBytes);
   }
 
   /**
@@ -148,6 +151,17 @@ export class PhysicalMemory {
   watch(kind: WatchKind, hpa: number, lengthBytes: number): void {
     const last = (hpa + lengthBytes - 1) >>> LINE_SHIFT;
     for (let line = hpa >>> LINE_SHIFT; line <= last; line++) this.watchedLines[line] |= kind;
+    const lastPage = (hpa + lengthBytes - 1) >>> PAGE_SHIFT;
+    for (let page = hpa >>> PAGE_SHIFT; page <= lastPage; page++) {
+      if (this.watchedPages[page] !== 0) continue;
+      this.watchedPages[page] = 1;
+      for (const watched of this.pageListeners) watched();
+    }
+  }
+
+  /** Hear of the first line that is watched of any page. */
+  onPageWatched(watched: () => void): void {
+    this.pageListeners.push(watched);
   }
 
   /** Hear of writes to lines watched for `kind`. */
@@ -168,4 +182,13 @@ export class PhysicalMemory {
   page(number: number): Uint8Array {
     return this.bytes.subarray(number * PAGE_SIZE, (number + 1) * PAGE_SIZE);
   }
+}
+
+function bytesOf(words: Int32Array): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+/** A byte for each page, in whole words. */
+function pageBytes(sizeBytes: number): number {
+  return Math.ceil((sizeBytes >>> PAGE_SHIFT) / 8) * 8;
 }

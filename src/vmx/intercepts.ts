@@ -3,7 +3,14 @@
 // before its privilege check, which settles little, and after it.
 
 import Long from 'long';
-import { Cr0, GuestFault, portAccess, SEGMENT_WORDS, Vector } from '../cpu/index.ts';
+import {
+  Cr0,
+  GuestFault,
+  type PauseWatch,
+  portAccess,
+  SEGMENT_WORDS,
+  Vector,
+} from '../cpu/index.ts';
 import {
   Gpr,
   type Instruction,
@@ -75,6 +82,17 @@ const pause: Decision = (owner, instruction) => {
   owner.spin.paused();
   return false;
 };
+
+/** How PAUSE is watched while none exits by itself, and nobody wants to see each. */
+export function pauseWatch(owner: VirtualProcessor): PauseWatch | null {
+  if ((owner.primary & Primary.PAUSE_EXITING) !== 0 || owner.spin.isEnabled) return null;
+  const isDetected = (owner.secondary & Secondary.PAUSE_LOOP_EXITING) !== 0;
+  if (!isDetected || owner.processor.state.cpl !== 0) {
+    return { state: { first: 0, last: -1 }, gap: 0, window: Number.POSITIVE_INFINITY };
+  }
+  const gap = owner.vmcs.get32(PLE_GAP) >>> 0;
+  return { state: owner.pauseLoop.state, gap, window: owner.pauseWindow };
+}
 
 /** #UD unless a secondary control enables the instruction. */
 function unlessEnabled(control: number): Decision {

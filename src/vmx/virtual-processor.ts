@@ -21,6 +21,7 @@ import {
   type InstructionCosts,
   loadPdptes,
   OWNER_STOP,
+  type PauseWatch,
   type Platform,
   Processor,
   type ProcessorStop,
@@ -49,7 +50,7 @@ import { fieldIndex } from './fields.ts';
 import { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits.ts';
 import { PDPTES_IN_MEMORY, usesPaePaging } from './guest-register-checks.ts';
 import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
-import { decide, decideEarly } from './intercepts.ts';
+import { decide, decideEarly, pauseWatch } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 import { SpinDetector } from './spin.ts';
@@ -418,6 +419,10 @@ export class VirtualProcessor implements Virtualization {
   intercept(instruction: Instruction): boolean {
     const { intercept } = instruction.row;
     return intercept !== undefined && decide(this, intercept, instruction);
+  }
+
+  pauses(): PauseWatch | null {
+    return pauseWatch(this);
   }
 
   /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */

@@ -87,7 +87,7 @@ function rowsOf(bits: CodeSize) {
   );
   const others = all.filter(
     ({ cost, mnemonic }) =>
-      ['branch', 'fence', 'interrupt', 'system', 'timestamp', 'cpuid'].includes(cost) &&
+      ['branch', 'fence', 'interrupt', 'pause', 'system', 'timestamp', 'cpuid'].includes(cost) &&
       !/^(MOV|L[GI]DT|LMSW|LTR|LLDT|WRMSR|SWAPGS|SYS|VM|INV|XSETBV|GETSEC|RSM)/.test(mnemonic),
   );
   return { ordinary, others, vectors: ordinary.filter(({ unit }) => unit === 'sse') };

@@ -11,8 +11,8 @@ import type {
 } from '../../isa/index.ts';
 import { lastAddressOn } from '../footing.ts';
 import { toBigInt } from './block-memory.ts';
+import { BlockPauses } from './block-pauses.ts';
 import { copyOf, Declined } from './block-state.ts';
-import { BlockVectors } from './block-vectors.ts';
 import type { Exit } from './effects.ts';
 import { FlagRecord } from './flag-record.ts';
 import { Op, Type } from './module.ts';
@@ -41,7 +41,7 @@ import {
 
 const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };
 
-export class BlockDomain extends BlockVectors implements Domain<Node, Node> {
+export class BlockDomain extends BlockPauses implements Domain<Node, Node> {
   /**
    * Add an instruction at an offset from the start of the block, before which the block has taken
    * so many cycles and instructions. Throws {@link Declined}, and then leaves the block as it was.
@@ -52,6 +52,7 @@ export class BlockDomain extends BlockVectors implements Domain<Node, Node> {
     const [first = NO_OPERAND, second = NO_OPERAND, third = NO_OPERAND] = instruction.operands;
     try {
       if (instruction.row.unit === 'sse') this.needVectors();
+      if (instruction.row.intercept === 'PAUSE') this.watchPause(at.cycles);
       instruction.row.meaning(this, first, second, third);
       this.settleStores();
       this.settleVectors(true);

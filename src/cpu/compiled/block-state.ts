@@ -151,10 +151,29 @@ export class BlockState {
     this.effects.push({ kind: 'guard', condition, exit: this.wayOut });
   };
 
+  /** Effects that come about only in some cases. */
+  protected apart(work: () => void): readonly Effect[] {
+    const { effects } = this;
+    this.effects = [];
+    this.depth++;
+    work();
+    this.depth--;
+    const made = this.effects;
+    this.effects = effects;
+    return made;
+  }
+
   /** A word of the processor's state that is not in a local. */
   protected stateWord(word: number): Node {
     const value = result(Type.I32, 32);
     this.effects.push({ kind: 'loadState', offset: 4 * word, result: value });
+    return value;
+  }
+
+  /** A number that the engine has left beside the state. */
+  protected stateDouble(offset: number): Node {
+    const value = result(Type.F64, 64);
+    this.effects.push({ kind: 'loadState', offset, result: value });
     return value;
   }
 

@@ -106,16 +106,10 @@ export class BlockVectors extends BlockMemory {
   private readonly floatGuards: FloatGuards = {
     giveUpIf: (condition) => this.giveUpIf(condition),
     giveUpIfFirst: (isInexact) => {
-      const outer = this.effects;
-      this.effects = [];
-      this.depth++;
-      this.giveUpIf(isInexact);
-      this.depth--;
-      const whenTrue = this.effects;
-      this.effects = outer;
+      const whenTrue = this.apart(() => this.giveUpIf(isInexact));
       if (whenTrue.length === 0) return;
       const condition = not(and32(this.vectors.mxcsr ?? int(0), int(INEXACT)));
-      outer.push({ kind: 'if', condition, whenTrue, whenFalse: [] });
+      this.effects.push({ kind: 'if', condition, whenTrue, whenFalse: [] });
     },
   };
 

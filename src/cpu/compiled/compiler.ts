@@ -24,6 +24,8 @@ export interface Region extends LoggedCode {
   readonly high: number;
   /** What it takes for granted. */
   readonly footing: number;
+  /** It has PAUSE, and is told how that is watched. */
+  readonly hasPauses: boolean;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
   valid: boolean;
@@ -51,8 +53,13 @@ const STATUS_SIGNATURE: Signature = {
 
 const WASM_PAGE_BYTES = 65_536;
 
+/** A WebAssembly.Memory, in words that declarations can use where nobody declares that. */
+export interface CompilableMemory {
+  readonly buffer: ArrayBuffer;
+}
+
 /** A memory that compiled code reaches, with room for so many processors. */
-export function compilableMemory(sizeBytes: number, processorCount: number): WebAssembly.Memory {
+export function compilableMemory(sizeBytes: number, processorCount: number): CompilableMemory {
   const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * TLB_BYTES;
   const pages = Math.ceil((sizeBytes + beside) / WASM_PAGE_BYTES);
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -70,23 +77,23 @@ export class Compiler {
   mostRegions = 4096;
   /** How often each entry was compiled, by hpa. */
   private readonly attempts = new Map<number, number>();
+  /** Places in compiled code that access memory. */
+  private sites = 0;
   /** Regions since everything was dropped last. */
   private regionCount = 0;
-  private readonly storage: WebAssembly.Memory;
+  private readonly storage: CompilableMemory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;
   private readonly status: unknown;
 
-  constructor(storage: WebAssembly.Memory, memory: PhysicalMemory, codeCache: CodeCache) {
+  constructor(storage: CompilableMemory, memory: PhysicalMemory, codeCache: CodeCache) {
     this.storage = storage;
     this.codeCache = codeCache;
     if (memory.watchedLines.buffer !== storage.buffer) throw new RangeError('no room for lines');
     this.layout = {
       watchedLines: memory.watchedLines.byteOffset,
-      tlbStrideShift: TLB_LAYOUT.strideShift,
-      tlbEntryMask: TLB_LAYOUT.entryMask,
-      tlbTags: TLB_LAYOUT.tags,
-      tlbAddend: TLB_LAYOUT.addend,
+      watchedPages: memory.watchedPages.byteOffset,
+      tlb: TLB_LAYOUT,
     };
     this.status = this.instantiate(statusBody(), STATUS_SIGNATURE, {});
   }
@@ -136,14 +143,19 @@ export class Compiler {
     let stretches: readonly LoggedStretch[] = [];
     if (!discovered.blocks.has(entry)) this.statistics.declinedEntry(discovered.declined);
     else {
-      const emitted = emitRegion(discovered, this.layout);
+      const emitted = emitRegion(discovered, this.layout, this.sites);
       const { body } = emitted;
+      this.sites += emitted.siteCount;
       stretches = emitted.stretches;
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       this.statistics.made(discovered);
     }
-    const region: Region = { low, high, codeSize, footing, run, stretches, valid: true };
+    const hasPauses = [...discovered.blocks.values()].some(({ effects }) =>
+      effects.some(({ kind }) => kind === 'clock'),
+    );
+    const place = { low, high, codeSize, footing };
+    const region: Region = { ...place, hasPauses, run, stretches, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);

@@ -185,9 +185,10 @@ class Discovery {
 /** Why an instruction is never compiled, or null. */
 function reasonAgainst({ instruction }: Prepared, footing: number): string | null {
   const { privilege, intercept, unit, protectedOnly, mnemonic } = instruction.row;
-  const isGuarded =
-    privilege !== undefined || intercept !== undefined || (unit !== undefined && unit !== 'sse');
-  return isGuarded || (protectedOnly === true && hasParagraphsOn(footing)) ? mnemonic : null;
+  const isAsked = privilege !== undefined || (intercept !== undefined && intercept !== 'PAUSE');
+  const isSwitched = unit !== undefined && unit !== 'sse';
+  const isMissing = protectedOnly === true && hasParagraphsOn(footing);
+  return isAsked || isSwitched || isMissing ? mnemonic : null;
 }
 
 function append(

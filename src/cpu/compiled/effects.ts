@@ -53,7 +53,9 @@ export type Effect =
   | { readonly kind: 'assign'; readonly result: Node; readonly value: Node }
   /** A part of the processor's state that is not in a local, by its offset in bytes. */
   | { readonly kind: 'loadState'; readonly offset: number; readonly result: Node }
-  | { readonly kind: 'storeState'; readonly offset: number; readonly value: Node };
+  | { readonly kind: 'storeState'; readonly offset: number; readonly value: Node }
+  /** The clock, an f64, when the block has taken so many cycles. */
+  | { readonly kind: 'clock'; readonly cycles: number; readonly result: Node };
 
 /** Every effect, those in the arms of others too. */
 export function forEachEffect(effects: readonly Effect[], work: (effect: Effect) => void): void {
@@ -90,6 +92,7 @@ export function valuesOf(effect: Effect): readonly Node[] {
     case 'storeState':
       return [effect.value];
     case 'loadState':
+    case 'clock':
       return [];
   }
 }

@@ -9,6 +9,7 @@ import { WIDE_FOOTING } from '../footing.ts';
 import type { Mmu } from '../mmu.ts';
 import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
+import type { PauseWatch, Virtualization } from '../virtualization.ts';
 import { Checkpoint, EngineDifference } from './check.ts';
 import type { Compiler, Region } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
@@ -38,6 +39,7 @@ export interface Interpreter {
   /** Where the code of the last block lies. */
   readonly codeHpa: number;
   readonly footing: number;
+  readonly virtualization: Virtualization;
   /** The block at RIP; throws what fetching it faults with. */
   enterBlock(): Block;
   /** Execute a block or a part of it; at least one instruction. */
@@ -127,8 +129,9 @@ export class CompiledEngine {
    * Run from RIP, where a block begins, for at most so many cycles. Returns a `Left`, or -1 if
    * there is no compiled code.
    */
-  private run(block: Block, { codeHpa, footing }: Interpreter, cyclesLeft: number): number {
+  private run(block: Block, interpreter: Interpreter, cyclesLeft: number): number {
     const { words } = this;
+    const { codeHpa, footing } = interpreter;
     let { region } = block;
     if (region === null || !this.isHere(region, footing)) {
       region = this.regionHere(block, codeHpa, footing);
@@ -141,13 +144,38 @@ export class CompiledEngine {
     words[COMPILED_WORD] = ALL_GIVEN;
     words[COMPILED_WORD + 1] = words[Word.RFLAGS];
     words[REPEATED] = -1;
+    const watch = region.hasPauses ? this.watchPauses(interpreter, most) : null;
     const reason = run(this.stateOffset, this.mmu.tlbOffset, most);
     const low = words[LEFT];
     this.cycles = most - ((words[LEFT + 1] << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT));
     this.instructions = (low & COUNT_MASK) >>> COUNT_SHIFT;
+    if (watch !== null) this.settlePauses(watch);
     this.logPath(region);
     this.settleFlags();
     return reason;
+  }
+
+  /** Lay out how PAUSE is watched. What is done twice, to be compared, asks for each. */
+  private watchPauses({ engine, clock, virtualization }: Interpreter, most: number) {
+    const watch = engine === 'check' ? null : virtualization.pauses();
+    this.words[CompiledOffset.PAUSES / 4] = watch === null ? 0 : 1;
+    if (watch === null) return null;
+    this.setDouble(CompiledOffset.END, clock + most);
+    this.setDouble(CompiledOffset.FIRST, watch.state.first);
+    this.setDouble(CompiledOffset.LAST, watch.state.last);
+    this.setDouble(CompiledOffset.GAP, watch.gap);
+    this.setDouble(CompiledOffset.WINDOW, watch.window);
+    return watch;
+  }
+
+  private settlePauses({ state }: PauseWatch): void {
+    state.first = this.memory.view.getFloat64(this.stateOffset + CompiledOffset.FIRST, true);
+    state.last = this.memory.view.getFloat64(this.stateOffset + CompiledOffset.LAST, true);
+  }
+
+  /** @param offset from the state, in bytes */
+  private setDouble(offset: number, value: number): void {
+    this.memory.view.setFloat64(this.stateOffset + offset, value, true);
   }
 
   private isHere({ valid, low, high, footing }: Region, wanted: number): boolean {

@@ -5,6 +5,7 @@
 import type { Flag } from '../../isa/index.ts';
 import { FlagRecord, type Operation, type Packed, RecordKind } from './flag-record.ts';
 import { isLocal, LOCALS, localOf, Slot } from './locals.ts';
+import { Op } from './module.ts';
 import {
   and32,
   difference,
@@ -16,6 +17,7 @@ import {
   shl32,
   shr32,
   sum,
+  wrap,
   ZERO,
 } from './nodes.ts';
 
@@ -53,7 +55,10 @@ class Shaper {
     this.before = before;
     registers.forEach((value, number) => {
       const known = isRegister(value) ? LOCALS[value.local] : value;
-      if (!this.places.has(known)) this.places.set(known, localOf(number, value.bits));
+      if (this.places.has(known)) return;
+      const local = localOf(number, value.bits);
+      this.places.set(known, local);
+      if (value.op === Op.i64ExtendI32U) this.places.set(value.operands[0], wrap(local));
     });
   }
 

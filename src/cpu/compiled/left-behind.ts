@@ -47,6 +47,14 @@ export const CompiledOffset = {
   REPEATED_LEFT: at(12),
   /** Numbers of stretches by the count of instructions at their end. */
   PATH: at(16),
+  /** 1 if PAUSE is watched as follows, 0 if it is the interpreter's. */
+  PAUSES: at(32),
+  /** As f64, in cycles: the clock when none are left, and a `PauseWatch`. */
+  END: at(34),
+  FIRST: at(36),
+  LAST: at(38),
+  GAP: at(40),
+  WINDOW: at(42),
 } as const;
 
 const SLOT_OFFSETS: ReadonlyMap<number, number> = new Map([

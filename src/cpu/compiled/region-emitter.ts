@@ -16,10 +16,10 @@ import { ExpressionEmitter, type Point } from './expression.ts';
 import { type Alternatives, FlagFlow, isNumber, SAVED } from './flag-flow.ts';
 import { FlagRecord } from './flag-record.ts';
 import { nodesOf } from './flag-shape.ts';
-import { Left, slotOffset } from './left-behind.ts';
+import { CompiledOffset, Left, slotOffset } from './left-behind.ts';
 import { Slot, slotType } from './locals.ts';
 import { emitLocate, LOADS, type MemoryLayout, type Place, STORES } from './memory-access.ts';
-import { FunctionBody, Op, Type } from './module.ts';
+import { FunctionBody, Op, Type, type ValueType } from './module.ts';
 import { type Node, Pseudo, result } from './nodes.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { changes } from './slot-changes.ts';
@@ -35,15 +35,24 @@ const REGISTERS = Array.from({ length: Slot.OPERATION }, (_, number) => number);
 export interface EmittedRegion {
   readonly body: FunctionBody;
   readonly stretches: readonly LoggedStretch[];
+  /** Places that access memory. */
+  readonly siteCount: number;
 }
 
-export function emitRegion(discovered: Discovered, layout: MemoryLayout): EmittedRegion {
-  return new RegionEmitter(discovered, layout).emit();
+/** @param firstSite where the places that access memory are numbered from */
+export function emitRegion(
+  discovered: Discovered,
+  layout: MemoryLayout,
+  firstSite: number,
+): EmittedRegion {
+  return new RegionEmitter(discovered, layout, firstSite).emit();
 }
 
 class RegionEmitter {
   private readonly body = new FunctionBody(PARAMETER_COUNT);
   private readonly layout: MemoryLayout;
+  private readonly firstSite: number;
+  private siteCount = 0;
   private readonly blocks: readonly RegionBlock[];
   private readonly numbers: ReadonlyMap<bigint, number>;
   private readonly returnSites: readonly number[];
@@ -60,12 +69,15 @@ class RegionEmitter {
   private readonly reason: number;
   private readonly condition: number;
   private leave = 0;
+  /** Where the block that is being emitted begins. */
+  private owed = NOTHING_OWED;
   /** Labels of loops and of blocks that end before a merge, by the number of the block. */
   private readonly loops = new Map<number, number>();
   private readonly merges = new Map<number, number>();
 
-  constructor(discovered: Discovered, layout: MemoryLayout) {
+  constructor(discovered: Discovered, layout: MemoryLayout, firstSite: number) {
     const { body } = this;
+    this.firstSite = firstSite;
     this.layout = layout;
     this.blocks = [...discovered.blocks.values()];
     this.numbers = new Map(this.blocks.map(({ start }, i) => [start, i]));
@@ -165,7 +177,7 @@ class RegionEmitter {
     body.memory(Op.i64Store, 4 * Word.RIP);
     this.accountant.end();
     body.get(this.reason);
-    return { body, stretches: this.accountant.stretches };
+    return { body, stretches: this.accountant.stretches, siteCount: this.siteCount };
   }
 
   /**
@@ -328,6 +340,7 @@ class RegionEmitter {
       if (!points.has(exit)) points.set(exit, expressions.here);
       body.branch(labels.get(exit) as number, Op.brIf);
     };
+    this.owed = owed;
     this.emitEffects(block.effects, jumpIf);
     this.emitEnd(number, block, owed);
     body.close();
@@ -481,13 +494,23 @@ class RegionEmitter {
         break;
       case 'loadState':
         body.get(Parameter.STATE);
-        body.memory(effect.result.type === Type.I64 ? Op.i64Load : Op.i32Load, effect.offset);
+        body.memory(stateAccess(effect.result.type).load, effect.offset);
         expressions.keep(effect.result);
         break;
       case 'storeState':
         body.get(Parameter.STATE);
         expressions.push(effect.value);
-        body.memory(effect.value.type === Type.I64 ? Op.i64Store : Op.i32Store, effect.offset);
+        body.memory(stateAccess(effect.value.type).store, effect.offset);
+        break;
+      case 'clock':
+        body.get(Parameter.STATE);
+        body.memory(Op.f64Load, CompiledOffset.END);
+        this.accountant.pushCycles();
+        body.i32(this.owed.cycles + effect.cycles);
+        body.op(Op.i32Sub);
+        body.op(Op.f64ConvertI32S);
+        body.op(Op.f64Sub);
+        expressions.keep(effect.result);
         break;
     }
   }
@@ -506,6 +529,21 @@ class RegionEmitter {
 
   private emitLocate(place: Place, leaveIf: () => void): void {
     const { body, expressions, layout } = this;
-    emitLocate({ body, expressions, layout, tlb: Parameter.TLB, leaveIf }, place);
+    const site = this.firstSite + this.siteCount++;
+    emitLocate({ body, expressions, layout, tlb: Parameter.TLB, site, leaveIf }, place);
+  }
+}
+
+/** How a part of the state is loaded and stored. */
+function stateAccess(type: ValueType): { readonly load: number; readonly store: number } {
+  switch (type) {
+    case Type.I32:
+      return { load: Op.i32Load, store: Op.i32Store };
+    case Type.I64:
+      return { load: Op.i64Load, store: Op.i64Store };
+    case Type.F64:
+      return { load: Op.f64Load, store: Op.f64Store };
+    default:
+      throw new TypeError('there is no such state');
   }
 }
