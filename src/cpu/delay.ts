@@ -1,5 +1,5 @@
-// Delay loops: blocks that count a register down to zero, and nothing else. All their iterations but
-// the last ones can pass at once. See docs/decisions/exact-skipping.md.
+// Delay loops: blocks that count a register down to zero, and nothing else. All their iterations
+// but the last ones can pass at once. See docs/decisions/exact-skipping.md.
 
 import type { Instruction, Operand } from '../isa/index.ts';
 import { Gpr } from '../isa/index.ts';
