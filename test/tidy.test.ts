@@ -10,15 +10,15 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '..'));
 
-/** What each room may import; `asm` beside `cpu`, `trace` and `host` beside the processor. */
+/** What each room may import; `asm` beside `cpu`. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sim: [],
   memory: ['sim'],
   isa: ['sim'],
   asm: ['sim', 'isa'],
-  trace: ['sim'],
   cpu: ['sim', 'memory', 'isa'],
   vmx: ['sim', 'memory', 'isa', 'cpu'],
+  trace: ['sim', 'cpu', 'vmx'],
   host: ['sim', 'trace'],
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],

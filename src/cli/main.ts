@@ -3,6 +3,7 @@
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { jsonSchema, SCENARIO } from '../machine/index.ts';
+import { STAT_EVENTS } from '../trace/index.ts';
 import {
   type Arguments,
   ASSEMBLY_FLAGS,
@@ -29,6 +30,8 @@ import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
 import { profileCommand } from './profile-command.ts';
 import { runCommand, STATS_GROUPS } from './run-command.ts';
+import { traceCommand } from './trace-command.ts';
+import { TRACE_FORMATS } from './trace-file.ts';
 import { VERSION } from './version.ts';
 
 /** What a command is: how it is called, its flags, and what it does, giving the exit code. */
@@ -57,7 +60,14 @@ const run: Command = {
     ...SETTING_FLAGS,
     ...JSON_FLAGS,
     ...ASSEMBLY_FLAGS,
-    trace: { type: 'string', describe: "write a trace in ftrace's text format" },
+    trace: {
+      type: 'string',
+      describe: "write a trace: trace-cmd's (.dat), Perfetto's (.pftrace), or ftrace's text",
+    },
+    'trace-format': {
+      type: 'string',
+      describe: `format of the trace: ${TRACE_FORMATS.join(', ')} (default: by its name)`,
+    },
     stats: { type: 'string', describe: `show more, a list of: ${STATS_GROUPS.join(', ')}` },
     quiet: { alias: 'q', type: 'boolean', describe: 'print only what the guest prints' },
   },
@@ -77,6 +87,7 @@ const run: Command = {
       json: args.json === true,
       quiet: args.quiet === true,
       trace: once(args, 'trace'),
+      traceFormat: once(args, 'trace-format'),
       stats: someOf(args, 'stats', STATS_GROUPS),
     });
   },
@@ -207,6 +218,43 @@ const exits: Command = {
   execute: (args) => exitsCommand({ reason: once(args, 'reason'), json: args.json === true }),
 };
 
+const trace: Command = {
+  name: 'trace',
+  argument: ['<what..>', 'convert FROM TO, report FILE, or stat FILE'],
+  missing: [
+    'trace needs to know what to do with which file, such as',
+    '  vmxlab trace report trace.dat',
+  ],
+  summary: 'convert, print or sum up traces (trace.dat, ftrace text)',
+  flags: {
+    to: {
+      type: 'string',
+      describe: `convert to ${TRACE_FORMATS.join(', ')} (default: by the name)`,
+    },
+    ns: { type: 'boolean', describe: 'report nanoseconds, as trace-cmd report -t' },
+    event: {
+      type: 'string',
+      describe: `sum up ${STAT_EVENTS.join(', ')} or tracepoints (default vmexit)`,
+    },
+    vcpu: { type: 'string', describe: 'sum up one vCPU' },
+    key: { type: 'string', describe: 'sort by sample or time (default sample)' },
+  },
+  examples: [
+    ['trace convert trace.dat trace.pftrace', 'for ui.perfetto.dev'],
+    ['trace report trace.dat', 'as trace-cmd report prints it'],
+    ['trace stat trace.dat --event msr', 'as perf kvm stat report does'],
+  ],
+  execute: (args) =>
+    traceCommand({
+      words: ((args.what ?? []) as readonly unknown[]).map(String),
+      to: once(args, 'to'),
+      ns: args.ns === true,
+      event: once(args, 'event'),
+      vcpu: args.vcpu === undefined ? null : count(args, 'vcpu', 0),
+      key: once(args, 'key'),
+    }),
+};
+
 const schema: Command = {
   name: 'schema',
   argument: null,
@@ -220,7 +268,7 @@ const schema: Command = {
   },
 };
 
-const COMMANDS: readonly Command[] = [run, profile, asm, disasm, exits, schema];
+const COMMANDS: readonly Command[] = [run, profile, asm, disasm, exits, trace, schema];
 
 /** What yargs is told of a command. */
 function declare(command: Argv, { argument, flags, examples, epilogue }: Command): Argv {

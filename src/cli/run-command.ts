@@ -1,8 +1,8 @@
 // `vmxlab run`: run a program or scenario and report on it.
 
-import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import {
+  counterLines,
   engineReport,
   engineText,
   Machine,
@@ -12,24 +12,26 @@ import {
   reportText,
   watchEngine,
 } from '../machine/index.ts';
-import { type TraceRecord, type TraceSink, textHeader, textLine } from '../trace/index.ts';
 import { setRunUnderWay } from './crash.ts';
 import { EXIT_INTERRUPTED, Failure } from './failure.ts';
-import { asWriteFailure, isSameFile } from './files.ts';
+import { isSameFile } from './files.ts';
 import { GuestOutput } from './guest-output.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
 import { ProgressLine, paintFor } from './terminal.ts';
+import { createTraceFile, type TraceFile, traceFormat } from './trace-file.ts';
 
 export interface RunOptions extends InputOptions {
   readonly file: string;
   readonly json: boolean;
   readonly quiet: boolean;
+  /** File to write a trace to, and its format if the name does not tell. */
   readonly trace: string | undefined;
+  readonly traceFormat: string | undefined;
   readonly stats: readonly StatsGroup[];
 }
 
 /** What `--stats` shows beside the report. */
-export const STATS_GROUPS = ['engine'] as const;
+export const STATS_GROUPS = ['engine', 'kvm'] as const;
 
 export type StatsGroup = (typeof STATS_GROUPS)[number];
 
@@ -40,8 +42,7 @@ export async function runCommand(options: RunOptions): Promise<number> {
     throw new Failure(`${options.trace}: is what is run; give the trace another name`);
   }
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
-  const trace =
-    options.trace === undefined ? null : new TraceFile(options.trace, input.scenario.host.pcpus);
+  const trace = traceOf(options, input);
   setRunUnderWay(input);
   const machine = new Machine(input.scenario, {
     programs: input.programs,
@@ -50,11 +51,20 @@ export async function runCommand(options: RunOptions): Promise<number> {
     ...(trace === null ? {} : { sink: trace }),
   });
   if (options.stats.includes('engine')) watchEngine(machine, hostClock);
-  const ending = await runToEnd(machine, options);
-  trace?.close();
+  const ending = await runToEnd(machine, options).finally(() => trace?.close());
   setRunUnderWay(null);
   report(machine, ending ?? INTERRUPTED, options, input);
   return ending?.exitCode ?? EXIT_INTERRUPTED;
+}
+
+function traceOf(options: RunOptions, input: Input): TraceFile | null {
+  const { trace, traceFormat: given } = options;
+  if (trace === undefined) {
+    if (given === undefined) return null;
+    throw new Failure('--trace-format needs --trace, the file to write');
+  }
+  const format = traceFormat(given, 'trace-format', trace);
+  return createTraceFile(trace, format, input.scenario.host.pcpus);
 }
 
 function hostClock(): number {
@@ -128,6 +138,7 @@ function report(machine: Machine, ending: MachineEnding, options: RunOptions, in
     '',
     ...reportText(document, paintFor(process.stdout)),
     ...(engine === null ? [] : engineText(engine)),
+    ...(options.stats.includes('kvm') ? counterLines(document) : []),
     ...nextSteps(options, document, input),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
@@ -147,55 +158,3 @@ function nextSteps(options: RunOptions, report: RunReport, input: Input): string
   ];
   return ['Try next:', ...steps];
 }
-
-/** A trace in ftrace's text format, written as the run goes on. */
-class TraceFile implements TraceSink {
-  private readonly path: string;
-  private readonly file: number;
-  private readonly pcpuCount: number;
-  private readonly headerBytes: number;
-  private entries = 0;
-  private waiting: string[] = [];
-
-  constructor(path: string, pcpuCount: number) {
-    this.path = path;
-    this.file = this.attempt(() => openSync(path, 'w'));
-    this.pcpuCount = pcpuCount;
-    this.headerBytes = this.write(textHeader(0, pcpuCount), null);
-  }
-
-  record(record: TraceRecord): void {
-    this.waiting.push(textLine(record));
-    this.entries++;
-    if (this.waiting.length >= LINES_PER_WRITE) this.flush();
-  }
-
-  private flush(): void {
-    if (this.waiting.length > 0) this.write(`${this.waiting.join('\n')}\n`, null);
-    this.waiting = [];
-  }
-
-  /** Write the rest, and the counts into the header, unless this is a pipe. */
-  close(): void {
-    this.flush();
-    const header = textHeader(this.entries, this.pcpuCount);
-    const canReplace = fstatSync(this.file).isFile() && header.length === this.headerBytes;
-    if (canReplace) this.write(header, 0);
-    closeSync(this.file);
-  }
-
-  private write(text: string, position: number | null): number {
-    return this.attempt(() => writeSync(this.file, text, position));
-  }
-
-  /** Full disks and wrong paths are no errors of ours. */
-  private attempt<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (thrown) {
-      throw asWriteFailure(thrown, this.path);
-    }
-  }
-}
-
-const LINES_PER_WRITE = 1000;

@@ -4,14 +4,9 @@
 
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
+import { ApicRegister } from '../trace/index.ts';
 import { interruptCommand, sendIpi } from './apic-ipi.ts';
-import {
-  APIC_DEFAULT_GPA,
-  APIC_REGISTER_NAMES,
-  APIC_VERSION,
-  ApicBase,
-  ApicRegister,
-} from './lapic.ts';
+import { APIC_DEFAULT_GPA, APIC_VERSION, ApicBase } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const X2APIC_MSR = 0x800;
@@ -136,9 +131,13 @@ function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): b
   }
 }
 
+const REGISTER_NAMES = new Map(
+  Object.entries(ApicRegister).map(([name, offset]) => [offset as number, name]),
+);
+
 function trace(pcpu: Pcpu, write: boolean, offset: number, value: Long): void {
   if (!pcpu.traced) return;
-  const register = APIC_REGISTER_NAMES.get(offset) ?? offset.toString(16);
+  const register = REGISTER_NAMES.get(offset) ?? `0x${offset.toString(16)}`;
   pcpu.trace('kvm_apic', { write, register, value });
 }
 

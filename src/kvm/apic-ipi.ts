@@ -2,25 +2,12 @@
 // arch/x86/kvm/lapic.c, kvm_apic_send_ipi and kvm_irq_delivery_to_apic.
 
 import type { Pcpu } from '../host/index.ts';
+import { DELIVERY_MODES, SHORTHANDS } from '../trace/index.ts';
 import { receiveInit, receiveSipi } from './apic-events.ts';
 import type { Lapic } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
 
-/** Delivery modes, ICR bits 10:8, under the names that traces show. */
-export const DELIVERY_MODES = [
-  'Fixed',
-  'LowPrio',
-  'SMI',
-  'Res3',
-  'NMI',
-  'INIT',
-  'SIPI',
-  'ExtINT',
-] as const;
-
 export type DeliveryMode = (typeof DELIVERY_MODES)[number];
-
-const SHORTHANDS = ['dst', 'self', 'all', 'all-but-self'] as const;
 
 /** An interrupt command, taken apart. */
 export interface InterruptCommand {

@@ -98,7 +98,7 @@ function inject(vcpu: Vcpu, pcpu: Pcpu, event: PendingEvent, reinjected: boolean
     pcpu.trace('kvm_inj_virq', { vector, soft, reinjected });
   } else if (type !== EventTypes.NMI) {
     const hasError = (information & ERROR_CODE_VALID) !== 0;
-    const name = VECTOR_NAMES.get(vector) ?? `#${vector}`;
+    const name = VECTOR_NAMES.get(vector) ?? `0x${vector.toString(16)}`;
     pcpu.trace('kvm_inj_exception', {
       name,
       errorCode: hasError ? event.errorCode : null,

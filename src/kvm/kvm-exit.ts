@@ -2,6 +2,7 @@
 // Names and numbers of Linux include/uapi/linux/kvm.h.
 
 import type Long from 'long';
+import { KVM_EXIT_REASONS } from '../trace/index.ts';
 import type { EntryCheck } from '../vmx/index.ts';
 
 export type KvmExit =
@@ -34,13 +35,7 @@ export type KvmExit =
 
 export type KvmExitReason = KvmExit['reason'];
 
-export const KVM_EXIT_NUMBERS: Readonly<Record<KvmExitReason, number>> = {
-  IO: 2,
-  MMIO: 6,
-  SHUTDOWN: 8,
-  FAIL_ENTRY: 9,
-  INTERNAL_ERROR: 17,
-};
+export const KVM_EXIT_NUMBERS: Readonly<Record<KvmExitReason, number>> = KVM_EXIT_REASONS;
 
 /** Suberrors of INTERNAL_ERROR. */
 export const InternalError = { EMULATION: 1, DELIVERY: 3, UNEXPECTED_EXIT: 4 } as const;

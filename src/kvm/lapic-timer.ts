@@ -5,9 +5,10 @@
 
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
+import { ApicRegister } from '../trace/index.ts';
 import { TIMER_RATE_SHIFT } from '../vmx/index.ts';
 import { deliver } from './apic-ipi.ts';
-import { ApicRegister, LVT_MASKED } from './lapic.ts';
+import { LVT_MASKED } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** Name of the host timer's handler. */

@@ -3,38 +3,7 @@
 // Sending interrupts is in apic-ipi.ts, the timer in lapic-timer.ts, access by MSR and MMIO in
 // apic-access.ts.
 
-/** Register offsets in the xAPIC page; the x2APIC MSR is 800H + offset / 16. */
-export const ApicRegister = {
-  ID: 0x20,
-  LVR: 0x30,
-  TASKPRI: 0x80,
-  PROCPRI: 0xa0,
-  EOI: 0xb0,
-  LDR: 0xd0,
-  DFR: 0xe0,
-  SPIV: 0xf0,
-  ISR: 0x100,
-  TMR: 0x180,
-  IRR: 0x200,
-  ESR: 0x280,
-  ICR: 0x300,
-  ICR2: 0x310,
-  LVTT: 0x320,
-  LVTTHMR: 0x330,
-  LVTPC: 0x340,
-  LVT0: 0x350,
-  LVT1: 0x360,
-  LVTERR: 0x370,
-  TMICT: 0x380,
-  TMCCT: 0x390,
-  TDCR: 0x3e0,
-  SELF_IPI: 0x3f0,
-} as const;
-
-/** Names of registers as traces show them. */
-export const APIC_REGISTER_NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(ApicRegister).map(([name, offset]) => [offset, name]),
-);
+import { ApicRegister } from '../trace/index.ts';
 
 /** Bits of IA32_APIC_BASE. */
 export const ApicBase = { BSP: 1 << 8, X2APIC: 1 << 10, ENABLE: 1 << 11 } as const;

@@ -48,7 +48,7 @@ export {
   type VcpuReport,
   type VmReport,
 } from './report.ts';
-export { exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
+export { counterLines, exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
 export { checkScenario, moduleFile, SCENARIO, type Scenario } from './scenario.ts';
 export { type ParsedDocument, parseScenarioText, type TextPlace } from './scenario-document.ts';
 export {

@@ -1,7 +1,8 @@
 // The report on a run as a page for people. The exit table has the shape of `perf kvm stat report`.
 // Linux tools/perf/builtin-kvm.c, print_result.
 
-import { addressOf, type ExitReport, type RunReport, type VcpuReport } from './report.ts';
+import { counterTable, statTable } from '../trace/index.ts';
+import { addressOf, type RunReport, type VcpuReport } from './report.ts';
 
 /** Paints text; the identity where colour is not wanted. */
 export type Paint = (text: string, as: 'good' | 'bad' | 'dim' | 'bold') => string;
@@ -50,42 +51,20 @@ function statusText(report: RunReport): string {
 }
 
 /** In the shape of `perf kvm stat report`. */
-export function exitTable(report: RunReport, paint: Paint = NO_PAINT): string[] {
-  const samples = report.exits.reduce((sum, { count }) => sum + count, 0);
-  const totalNs = report.exits.reduce((sum, exit) => sum + exit.totalNs, 0);
-  const row = (exit: ExitReport) =>
-    [
-      exit.name.padStart(20),
-      String(exit.count).padStart(10),
-      percent(exit.count, samples),
-      percent(exit.totalNs, totalNs),
-      `${microseconds(exit.minNs).padStart(9)}us`,
-      `${microseconds(exit.maxNs).padStart(9)}us`,
-      `${microseconds(exit.meanNs).padStart(9)}us ( +-${exit.meanErrorPercent.toFixed(2).padStart(7)}% )`,
-    ].join(' ');
-  const titles = [
-    'VM-EXIT'.padStart(20),
-    'Samples'.padStart(10),
-    'Samples%'.padStart(9),
-    'Time%'.padStart(9),
-    'Min Time'.padStart(11),
-    'Max Time'.padStart(11),
-    'Avg time'.padStart(16),
-  ];
-  return [
-    'Analyze events for all VMs, all VCPUs:',
-    '',
-    paint(titles.join(' '), 'bold'),
-    '',
-    ...report.exits.map(row),
-    '',
-    `Total Samples:${samples}, Total events handled time:${microseconds(totalNs)}us.`,
-    '',
-  ];
+export function exitTable({ exits }: RunReport, paint: Paint = NO_PAINT): string[] {
+  const paintTitles = (titles: string) => paint(titles, 'bold');
+  return statTable(exits, { event: 'vmexit', vcpu: null, paint: paintTitles });
 }
 
-function percent(part: number, whole: number): string {
-  return `${(whole === 0 ? 0 : (100 * part) / whole).toFixed(2).padStart(8)}%`;
+/** The counters of all vCPUs together, as `kvm_stat --once` prints them. */
+export function counterLines({ vcpus }: RunReport): string[] {
+  const sums = new Map<string, number>();
+  for (const { statistics } of vcpus) {
+    for (const [name, count] of Object.entries(statistics)) {
+      sums.set(name, (sums.get(name) ?? 0) + count);
+    }
+  }
+  return [...counterTable([...sums].sort(([a], [b]) => (a < b ? -1 : 1))), ''];
 }
 
 function yieldLines(report: RunReport): string[] {
@@ -188,10 +167,6 @@ function registerLines(vcpu: VcpuReport): string[] {
     lines.push(cells.slice(i, i + REGISTERS_PER_LINE).join(' '));
   }
   return lines;
-}
-
-function microseconds(ns: number): string {
-  return (ns / 1000).toFixed(2);
 }
 
 function milliseconds(ns: number): string {

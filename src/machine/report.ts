@@ -6,6 +6,7 @@ import { modeOf, STATE_ITEMS } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import { addTimes, type ExitTimes, type Vcpu, type VcpuCounters } from '../kvm/index.ts';
 import { decodeUtf8 } from '../sim/index.ts';
+import { meanErrorPercent, type StatRow } from '../trace/index.ts';
 import { exitReasonName } from '../vmx/index.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import { recentInstructions } from './history.ts';
@@ -15,18 +16,9 @@ import type { AddressName } from './symbol-map.ts';
 /** Changes whenever a reader of the document would have to change. */
 export const REPORT_SCHEMA_VERSION = 1;
 
-export interface ExitReport {
-  /** As Linux names it: HLT. */
-  readonly name: string;
+/** Times are from the exit to the next entry, sleep included. */
+export interface ExitReport extends StatRow {
   readonly number: number;
-  readonly count: number;
-  /** Nanoseconds from the exit to the next entry, sleep included. */
-  readonly totalNs: number;
-  readonly minNs: number;
-  readonly maxNs: number;
-  readonly meanNs: number;
-  /** Standard error of the mean, in percent of it. */
-  readonly meanErrorPercent: number;
 }
 
 export interface VcpuReport {
@@ -167,13 +159,6 @@ function exitReports(machine: Machine, all: ReadonlyMap<number, ExitTimes>): Exi
       meanNs: Math.round(ns(times.total / times.count)),
       meanErrorPercent: Math.round(meanErrorPercent(times) * 100) / 100,
     }));
-}
-
-/** perf's `rel_stddev_stats` of the mean. */
-function meanErrorPercent({ count, total, squares }: ExitTimes): number {
-  if (count < 2 || total === 0) return 0;
-  const variance = Math.max(0, (squares - (total * total) / count) / (count - 1));
-  return (100 * Math.sqrt(variance / count)) / (total / count);
 }
 
 function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuReport {

@@ -1,5 +1,6 @@
-// ftrace's text format: the lines of /sys/kernel/tracing/trace, as trace viewers and scripts read
-// them. Linux kernel/trace/trace_output.c, trace_print_context, and print_func_help_header_irq.
+// Traces as text: the lines of /sys/kernel/tracing/trace, as trace viewers and scripts read them
+// (Linux kernel/trace/trace_output.c, trace_print_context, and print_func_help_header_irq), and the
+// lines of `trace-cmd report`.
 
 import { flagsOf, printPayload, type TraceRecord } from './tracepoints.ts';
 
@@ -35,4 +36,27 @@ export function textLine(record: TraceRecord): string {
   const fraction = String(microseconds % 1_000_000).padStart(6, '0');
   const flags = flagsOf(record.name);
   return `${task} ${cpu} ${flags} ${seconds}.${fraction}: ${record.name}: ${printPayload(record)}`;
+}
+
+/** What `trace-cmd report` begins with, newline included. */
+export function reportHeader(pcpuCount: number): string {
+  return `cpus=${pcpuCount}\n`;
+}
+
+/** Characters that the name of an event and its colon take there. */
+const NAME_WIDTH = 21;
+
+/**
+ * One event as `trace-cmd report` shows it without plugins, without newline.
+ * @param unit microseconds, which are rounded there, or nanoseconds (`-t`)
+ */
+export function reportLine(record: TraceRecord, unit: 'us' | 'ns'): string {
+  const task = `${record.comm.slice(0, 15).padStart(16)}-${String(record.pid).padEnd(5)}`;
+  const cpu = `[${String(record.pcpu).padStart(3, '0')}]`;
+  const perSecond = unit === 'ns' ? 1e9 : 1e6;
+  const time = unit === 'ns' ? record.timeNs : Math.floor((record.timeNs + 500) / 1000);
+  const seconds = String(Math.floor(time / perSecond)).padStart(5);
+  const fraction = String(time % perSecond).padStart(unit === 'ns' ? 9 : 6, '0');
+  const name = `${record.name}:`.padEnd(NAME_WIDTH);
+  return `${task} ${cpu} ${seconds}.${fraction}: ${name} ${printPayload(record)}`;
 }

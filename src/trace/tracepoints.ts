@@ -1,26 +1,34 @@
-// The tracepoints, under the kernel's own names: system, fields, and the text that the kernel's own
-// print format makes of them. Layouts as of Linux 6.1 (include/trace/events/sched.h,
-// include/trace/events/kvm.h, arch/x86/kvm/trace.h).
+// The tracepoints, under the kernel's own names: system, latency columns, properties in the
+// kernel's columns, and the text of its print format. Layouts as of Linux 6.1
+// (include/trace/events/sched.h, include/trace/events/kvm.h, arch/x86/kvm/trace.h); kvm_inj_virq
+// says less about AMD's processors.
 
-import type Long from 'long';
+import { comm, errorCode, flag, type Property, s32, symbol, u32, u53, u64 } from './property.ts';
+import {
+  ApicRegister,
+  counted,
+  DELIVERY_MODES,
+  EXCEPTION_VECTORS,
+  EXIT_REASON_NUMBERS,
+  KVM_EXIT_REASONS,
+  MMIO_KINDS,
+  SHORTHANDS,
+  TASK_STATES,
+} from './symbols.ts';
+import { type FieldsOfProperties, type Properties, Tracepoint } from './tracepoint.ts';
 
 /** The latency columns of ftrace, but for the need-resched column, which is not tracked. */
 const ATOMIC = 'd..1.';
 const SCHEDULER = 'd..2.';
 const NORMAL = '.....';
 
-interface Definition<F> {
-  readonly system: 'kvm' | 'sched';
-  readonly flags: string;
-  readonly print: (fields: F) => string;
-}
-
-function define<F>(
+function define<P extends Properties>(
   system: 'kvm' | 'sched',
   flags: string,
-  print: (fields: F) => string,
-): Definition<F> {
-  return { system, flags, print };
+  properties: P,
+  text: string,
+): Tracepoint<FieldsOfProperties<P>> {
+  return new Tracepoint(system, flags, properties, text);
 }
 
 /** What every event about another thread says of it. */
@@ -31,179 +39,213 @@ export interface ThreadFields {
   readonly prio: number;
 }
 
-const thread = ({ comm, pid, prio }: ThreadFields) => `comm=${comm} pid=${pid} prio=${prio}`;
+/** The properties of one, in columns whose names begin with `prefix`. */
+function thread(prefix = ''): {
+  readonly [Name in keyof ThreadFields]: Property<ThreadFields[Name]>;
+} {
+  return { comm: comm(`${prefix}comm`), pid: s32(`${prefix}pid`), prio: s32(`${prefix}prio`) };
+}
+
+const unsignedLong = (name: string) => u64(name, 'unsigned long');
+const exitReason = symbol(u32('exit_reason'), EXIT_REASON_NUMBERS);
+const mode = (name: string) => symbol(u32(name, 8, 3), counted(DELIVERY_MODES));
+const woken = 'comm={comm} pid={pid} prio={prio} target_cpu={targetCpu:03}';
 
 export const TRACEPOINTS = {
-  kvm_entry: define<{ vcpu: number; rip: Long; immediateExit: boolean }>(
+  kvm_entry: define(
     'kvm',
     ATOMIC,
-    (f) => `vcpu ${f.vcpu}, rip 0x${hex(f.rip)}${f.immediateExit ? '[immediate exit]' : ''}`,
+    { vcpu: u32('vcpu_id'), rip: unsignedLong('rip'), immediateExit: flag('immediate_exit') },
+    'vcpu {vcpu}, rip 0x{rip:x}{immediateExit?[immediate exit]:}',
   ),
-  kvm_exit: define<{
-    vcpu: number;
-    reason: string;
-    rip: Long;
-    info1: Long;
-    info2: Long;
-    intrInfo: number;
-    errorCode: number;
-  }>(
+  kvm_exit: define(
     'kvm',
     ATOMIC,
-    (f) =>
-      `vcpu ${f.vcpu} reason ${f.reason} rip 0x${hex(f.rip)} ` +
-      `info1 0x${hex(f.info1, 16)} info2 0x${hex(f.info2, 16)} ` +
-      `intr_info 0x${hex32(f.intrInfo)} error_code 0x${hex32(f.errorCode)}`,
+    {
+      reason: exitReason,
+      rip: unsignedLong('guest_rip'),
+      info1: u64('info1'),
+      info2: u64('info2'),
+      intrInfo: u32('intr_info'),
+      errorCode: u32('error_code'),
+      vcpu: u32('vcpu_id'),
+    },
+    'vcpu {vcpu} reason {reason} rip 0x{rip:x} info1 0x{info1:016x} info2 0x{info2:016x} ' +
+      'intr_info 0x{intrInfo:08x} error_code 0x{errorCode:08x}',
   ),
-  kvm_hypercall: define<{ nr: Long; a0: Long; a1: Long; a2: Long; a3: Long }>(
+  kvm_hypercall: define(
     'kvm',
     NORMAL,
-    (f) =>
-      `nr 0x${hex(f.nr)} a0 0x${hex(f.a0)} a1 0x${hex(f.a1)} a2 0x${hex(f.a2)} a3 0x${hex(f.a3)}`,
+    {
+      nr: unsignedLong('nr'),
+      a0: unsignedLong('a0'),
+      a1: unsignedLong('a1'),
+      a2: unsignedLong('a2'),
+      a3: unsignedLong('a3'),
+    },
+    'nr 0x{nr:x} a0 0x{a0:x} a1 0x{a1:x} a2 0x{a2:x} a3 0x{a3:x}',
   ),
-  kvm_pio: define<{ write: boolean; port: number; size: number; count: number; value: number }>(
+  kvm_pio: define(
     'kvm',
     NORMAL,
-    (f) =>
-      `pio_${f.write ? 'write' : 'read'} at 0x${f.port.toString(16)} size ${f.size} ` +
-      `count ${f.count} val 0x${(f.value >>> 0).toString(16)} `,
+    {
+      write: flag('rw', 0),
+      port: u32('port'),
+      size: u32('size'),
+      count: u32('count'),
+      value: u32('val'),
+    },
+    'pio_{write?write:read} at 0x{port:x} size {size} count {count} val 0x{value:x} ' +
+      '{count>1?(...):}',
   ),
-  kvm_mmio: define<{
-    kind: 'unsatisfied-read' | 'read' | 'write';
-    len: number;
-    gpa: number;
-    value: Long;
-  }>(
+  kvm_mmio: define(
     'kvm',
     NORMAL,
-    (f) => `mmio ${f.kind} len ${f.len} gpa 0x${f.gpa.toString(16)} val 0x${hex(f.value)}`,
+    {
+      kind: symbol(u32('type'), counted(MMIO_KINDS)),
+      len: u32('len'),
+      gpa: u53('gpa'),
+      value: u64('val'),
+    },
+    'mmio {kind} len {len} gpa 0x{gpa:x} val 0x{value:x}',
   ),
-  kvm_msr: define<{ write: boolean; index: number; value: Long; fault: boolean }>(
+  kvm_msr: define(
     'kvm',
     NORMAL,
-    (f) =>
-      `msr_${f.write ? 'write' : 'read'} ${f.index.toString(16)} = 0x${hex(f.value)}` +
-      (f.fault ? ' (#GP)' : ''),
+    { write: flag('write', 0), index: u32('ecx'), value: u64('data'), fault: flag('exception') },
+    'msr_{write?write:read} {index:x} = 0x{value:x}{fault? (#GP):}',
   ),
-  kvm_cr: define<{ write: boolean; number: number; value: Long }>(
+  kvm_cr: define(
     'kvm',
     NORMAL,
-    (f) => `cr_${f.write ? 'write' : 'read'} ${f.number.toString(16)} = 0x${hex(f.value)}`,
+    { write: flag('rw', 0), number: u32('cr'), value: unsignedLong('val') },
+    'cr_{write?write:read} {number:x} = 0x{value:x}',
   ),
-  kvm_cpuid: define<{
-    leaf: number;
-    subleaf: number;
-    result: readonly [number, number, number, number];
-    found: boolean;
-  }>('kvm', NORMAL, (f) => {
-    const [eax, ebx, ecx, edx] = f.result.map((value) => (value >>> 0).toString(16));
-    return (
-      `func ${(f.leaf >>> 0).toString(16)} idx ${(f.subleaf >>> 0).toString(16)} ` +
-      `rax ${eax} rbx ${ebx} rcx ${ecx} rdx ${edx}, cpuid entry ${f.found ? '' : 'not '}found`
-    );
-  }),
-  kvm_page_fault: define<{ vcpu: number; rip: Long; gpa: number; errorCode: Long }>(
+  kvm_cpuid: define(
     'kvm',
     NORMAL,
-    (f) =>
-      `vcpu ${f.vcpu} rip 0x${hex(f.rip)} address 0x${f.gpa.toString(16).padStart(16, '0')} ` +
-      `error_code 0x${hex(f.errorCode)}`,
+    {
+      leaf: u32('function'),
+      subleaf: u32('index'),
+      result: { 0: u32('rax'), 1: u32('rbx'), 2: u32('rcx'), 3: u32('rdx') },
+      found: flag('found'),
+    },
+    'func {leaf:x} idx {subleaf:x} rax {result.0:x} rbx {result.1:x} rcx {result.2:x} ' +
+      'rdx {result.3:x}, cpuid entry {found?found:not found}',
   ),
-  kvm_apic: define<{ write: boolean; register: string; value: Long }>(
+  kvm_page_fault: define(
     'kvm',
     NORMAL,
-    (f) => `apic_${f.write ? 'write' : 'read'} APIC_${f.register} = 0x${hex(f.value)}`,
+    {
+      vcpu: u32('vcpu_id'),
+      rip: unsignedLong('guest_rip'),
+      gpa: u53('fault_address'),
+      errorCode: u64('error_code'),
+    },
+    'vcpu {vcpu} rip 0x{rip:x} address 0x{gpa:016x} error_code 0x{errorCode:x}',
   ),
-  kvm_apic_ipi: define<{
-    destination: number;
-    vector: number;
-    mode: string;
-    logical: boolean;
-    level: boolean;
-    trigger: boolean;
-    shorthand: string;
-  }>(
+  kvm_apic: define(
     'kvm',
     NORMAL,
-    (f) =>
-      `dst ${(f.destination >>> 0).toString(16)} vec ${f.vector} (${f.mode}|` +
-      `${f.logical ? 'logical' : 'physical'}|${f.level ? 'assert' : 'de-assert'}|` +
-      `${f.trigger ? 'level' : 'edge'}|${f.shorthand})`,
+    { write: flag('rw', 0), register: symbol(u32('reg'), ApicRegister), value: u64('val') },
+    'apic_{write?write:read} APIC_{register} = 0x{value:x}',
   ),
-  kvm_apic_accept_irq: define<{ apicId: number; vector: number; mode: string; level: boolean }>(
+  kvm_apic_ipi: define(
     'kvm',
     NORMAL,
-    (f) =>
-      `apicid ${f.apicId.toString(16)} vec ${f.vector} (${f.mode}|${f.level ? 'level' : 'edge'})`,
+    {
+      vector: u32('icr_low', 0, 8),
+      mode: mode('icr_low'),
+      logical: flag('icr_low', 11),
+      level: flag('icr_low', 14),
+      trigger: flag('icr_low', 15),
+      shorthand: symbol(u32('icr_low', 18, 2), counted(SHORTHANDS)),
+      destination: u32('icr_high'),
+    },
+    'dst {destination:x} vec {vector} ({mode}|{logical?logical:physical}|' +
+      '{level?assert:de-assert}|{trigger?level:edge}|{shorthand})',
   ),
-  kvm_inj_virq: define<{ vector: number; soft: boolean; reinjected: boolean }>(
+  kvm_apic_accept_irq: define(
+    'kvm',
+    NORMAL,
+    {
+      apicId: u32('apicid'),
+      mode: symbol(u32('dm'), counted(DELIVERY_MODES)),
+      level: flag('trig_mode', 0),
+      vector: u32('vec'),
+    },
+    'apicid {apicId:x} vec {vector} ({mode}|{level?level:edge})',
+  ),
+  kvm_inj_virq: define(
     'kvm',
     ATOMIC,
-    (f) =>
-      `${f.soft ? 'Soft/INTn' : 'IRQ'} 0x${f.vector.toString(16)}` +
-      (f.reinjected ? ' [reinjected]' : ''),
+    { vector: u32('vector'), soft: flag('soft'), reinjected: flag('reinjected') },
+    '{soft?Soft/INTn:IRQ} 0x{vector:x}{reinjected? [reinjected]:}',
   ),
-  kvm_inj_exception: define<{ name: string; errorCode: number | null; reinjected: boolean }>(
+  kvm_inj_exception: define(
     'kvm',
     ATOMIC,
-    (f) =>
-      f.name +
-      (f.errorCode === null ? '' : ` (0x${(f.errorCode >>> 0).toString(16)})`) +
-      (f.reinjected ? ' [reinjected]' : ''),
+    {
+      name: symbol(u32('exception'), EXCEPTION_VECTORS),
+      errorCode: errorCode('has_error', 'error_code'),
+      reinjected: flag('reinjected'),
+    },
+    '{name}{errorCode!}{reinjected? [reinjected]:}',
   ),
-  kvm_eoi: define<{ apicId: number; vector: number }>(
+  kvm_eoi: define(
     'kvm',
     NORMAL,
-    (f) => `apicid ${f.apicId.toString(16)} vector ${f.vector}`,
+    { apicId: u32('apicid'), vector: u32('vector') },
+    'apicid {apicId:x} vector {vector}',
   ),
-  kvm_ple_window_update: define<{ vcpu: number; old: number; new: number }>(
+  kvm_ple_window_update: define(
     'kvm',
     NORMAL,
-    (f) => `vcpu ${f.vcpu} old ${f.old} new ${f.new} (${f.new > f.old ? 'growed' : 'shrinked'})`,
+    { vcpu: u32('vcpu_id'), new: u32('new'), old: u32('old') },
+    'vcpu {vcpu} old {old} new {new} ({new>old?growed:shrinked})',
   ),
-  kvm_vcpu_wakeup: define<{ ns: number; waited: boolean; valid: boolean }>(
+  kvm_vcpu_wakeup: define(
     'kvm',
     NORMAL,
-    (f) =>
-      `${f.waited ? 'wait' : 'poll'} time ${f.ns} ns, polling ${f.valid ? 'valid' : 'invalid'}`,
+    { ns: u53('ns'), waited: flag('waited'), valid: flag('valid') },
+    '{waited?wait:poll} time {ns} ns, polling {valid?valid:invalid}',
   ),
-  kvm_halt_poll_ns: define<{ vcpu: number; new: number; old: number; grow: boolean }>(
+  kvm_halt_poll_ns: define(
     'kvm',
     NORMAL,
-    (f) => `vcpu ${f.vcpu}: halt_poll_ns ${f.new} (${f.grow ? 'grow' : 'shrink'} ${f.old})`,
+    { grow: flag('grow'), vcpu: u32('vcpu_id'), new: u32('new'), old: u32('old') },
+    'vcpu {vcpu}: halt_poll_ns {new} ({grow?grow:shrink} {old})',
   ),
-  kvm_hv_timer_state: define<{ vcpu: number; inUse: boolean }>(
+  kvm_hv_timer_state: define(
     'kvm',
     NORMAL,
-    (f) => `vcpu_id ${f.vcpu.toString(16)} hv_timer ${f.inUse ? 1 : 0}`,
+    { vcpu: u32('vcpu_id'), inUse: flag('hv_timer_in_use', 0) },
+    'vcpu_id {vcpu:x} hv_timer {inUse?1:0}',
   ),
-  kvm_userspace_exit: define<{ reason: string; number: number }>(
+  kvm_userspace_exit: define(
     'kvm',
     NORMAL,
-    (f) => `reason KVM_EXIT_${f.reason} (${f.number})`,
+    { reason: symbol(u32('reason'), KVM_EXIT_REASONS), number: u32('reason') },
+    'reason KVM_EXIT_{reason} ({number})',
   ),
-  sched_switch: define<{ prev: ThreadFields; prevState: string; next: ThreadFields }>(
+  sched_switch: define(
     'sched',
     SCHEDULER,
-    (f) =>
-      `prev_comm=${f.prev.comm} prev_pid=${f.prev.pid} prev_prio=${f.prev.prio} ` +
-      `prev_state=${f.prevState} ==> ` +
-      `next_comm=${f.next.comm} next_pid=${f.next.pid} next_prio=${f.next.prio}`,
+    {
+      prev: thread('prev_'),
+      prevState: symbol(u53('prev_state', 'long'), TASK_STATES),
+      next: thread('next_'),
+    },
+    'prev_comm={prev.comm} prev_pid={prev.pid} prev_prio={prev.prio} prev_state={prevState} ==> ' +
+      'next_comm={next.comm} next_pid={next.pid} next_prio={next.prio}',
   ),
-  sched_wakeup: define<ThreadFields & { targetCpu: number }>(
+  sched_wakeup: define('sched', SCHEDULER, { ...thread(), targetCpu: s32('target_cpu') }, woken),
+  sched_waking: define('sched', SCHEDULER, { ...thread(), targetCpu: s32('target_cpu') }, woken),
+  sched_migrate_task: define(
     'sched',
     SCHEDULER,
-    (f) => `${thread(f)} target_cpu=${String(f.targetCpu).padStart(3, '0')}`,
-  ),
-  sched_waking: define<ThreadFields & { targetCpu: number }>(
-    'sched',
-    SCHEDULER,
-    (f) => `${thread(f)} target_cpu=${String(f.targetCpu).padStart(3, '0')}`,
-  ),
-  sched_migrate_task: define<ThreadFields & { origCpu: number; destCpu: number }>(
-    'sched',
-    SCHEDULER,
-    (f) => `${thread(f)} orig_cpu=${f.origCpu} dest_cpu=${f.destCpu}`,
+    { ...thread(), origCpu: s32('orig_cpu'), destCpu: s32('dest_cpu') },
+    'comm={comm} pid={pid} prio={prio} orig_cpu={origCpu} dest_cpu={destCpu}',
   ),
 } as const;
 
@@ -211,7 +253,7 @@ export type TracepointName = keyof typeof TRACEPOINTS;
 
 /** The fields of an event. */
 export type FieldsOf<Name extends TracepointName> =
-  (typeof TRACEPOINTS)[Name] extends Definition<infer F> ? F : never;
+  (typeof TRACEPOINTS)[Name] extends Tracepoint<infer F> ? F : never;
 
 /** One event that happened; `TraceRecord` alone is any of them. */
 export type TraceRecord<Name extends TracepointName = TracepointName> = {
@@ -234,21 +276,22 @@ export interface TraceSink {
   record(record: TraceRecord): void;
 }
 
+/** A tracepoint whose fields are not known beforehand. */
+export function tracepointOf(name: TracepointName): Tracepoint {
+  return TRACEPOINTS[name] as Tracepoint;
+}
+
+/** True for the names of tracepoints that there are. */
+export function isTracepoint(name: string): name is TracepointName {
+  return Object.hasOwn(TRACEPOINTS, name);
+}
+
 /** The payload of an event, as the kernel prints it. */
 export function printPayload(record: TraceRecord): string {
-  const { print } = TRACEPOINTS[record.name];
-  return print(record.fields as never);
+  return tracepointOf(record.name).print(record.fields);
 }
 
 /** ftrace's latency columns for an event. */
 export function flagsOf(name: TracepointName): string {
   return TRACEPOINTS[name].flags;
-}
-
-function hex(value: Long, digits = 1): string {
-  return value.toUnsigned().toString(16).padStart(digits, '0');
-}
-
-function hex32(value: number): string {
-  return (value >>> 0).toString(16).padStart(8, '0');
 }

@@ -180,19 +180,31 @@ describe('help', () => {
   test('lists the commands', async () => {
     const { status, stdout } = await vmxlab(folder, ['--help']);
     const commands = [...stdout.matchAll(/^ {2}vmxlab (\w+)/gm)].map((match) => match[1]);
-    expect(commands).toEqual(['run', 'asm', 'disasm', 'exits', 'schema', 'completion']);
+    expect(commands).toEqual([
+      'run',
+      'profile',
+      'asm',
+      'disasm',
+      'exits',
+      'trace',
+      'schema',
+      'completion',
+    ]);
     expect(status).toBe(0);
   });
 
-  test.each(['run', 'asm', 'disasm', 'exits', 'schema'])('%s has examples', async (command) => {
-    const { stdout } = await vmxlab(folder, [command, '-h']);
-    expect(stdout).toContain(`\nExamples:\n  vmxlab ${command} `);
-    expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
-    if (command !== 'run') return;
-    // Without --hogs there are none.
-    const entry = /--hogs ([^-]*)/.exec(stdout)?.[1] ?? '';
-    expect(entry.replace(/\s+/g, ' ')).toContain('(default 0)');
-  });
+  test.each(['run', 'profile', 'asm', 'disasm', 'exits', 'trace', 'schema'])(
+    '%s has examples',
+    async (command) => {
+      const { stdout } = await vmxlab(folder, [command, '-h']);
+      expect(stdout).toContain(`\nExamples:\n  vmxlab ${command} `);
+      expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
+      if (command !== 'run') return;
+      // Without --hogs there are none.
+      const entry = /--hogs ([^-]*)/.exec(stdout)?.[1] ?? '';
+      expect(entry.replace(/\s+/g, ' ')).toContain('(default 0)');
+    },
+  );
 
   test('--version is that of the package', async () => {
     const path = join(import.meta.dirname, '../../package.json');
@@ -203,7 +215,7 @@ describe('help', () => {
 
 test('completion in bash', async () => {
   const cases: Readonly<Record<string, readonly string[]>> = {
-    'vmxlab ': ['run', 'asm', 'disasm', 'exits', 'schema', 'completion'],
+    'vmxlab ': ['run', 'profile', 'asm', 'disasm', 'exits', 'trace', 'schema', 'completion'],
     'vmxlab run --m': ['--machine', '--memory', '--module', '--max-instructions'],
     // Nothing of ours: bash goes on with its own completion of file names.
     'vmxlab run tin': [],

@@ -1,6 +1,6 @@
-// NASM, objdump, GNU as and gcc as second opinions, `script` as a terminal. A test that needs one
-// of them is skipped where it is not installed, and fails there instead if the environment says
-// that it is a CI machine.
+// NASM, objdump, GNU as, gcc, trace-cmd and protoc as second opinions, `script` as a terminal. A
+// test that needs one of them is skipped where it is not installed, and fails there instead if the
+// environment says that it is a CI machine.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,12 +15,22 @@ const INT3 = 0xcc;
 
 /** Why tests with this tool are skipped, or null if they can run. Throws on a CI machine. */
 export function missing(
-  tool: 'nasm' | 'objdump' | 'as' | 'gcc' | 'script' | 'qemu-system-x86_64',
+  tool:
+    | 'as'
+    | 'gcc'
+    | 'nasm'
+    | 'objdump'
+    | 'protoc'
+    | 'qemu-system-x86_64'
+    | 'script'
+    | 'trace-cmd',
 ): string | null {
   try {
     execFileSync(tool, ['--version'], { stdio: 'ignore' });
     return null;
-  } catch {
+  } catch (thrown) {
+    // trace-cmd answers, but calls it a failure.
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') return null;
     if (process.env.CI) throw new Error(`${tool} must be installed here`);
     return `${tool} is not installed`;
   }

@@ -1,277 +1,96 @@
-// Every tracepoint's text against the kernel's print formats, Linux 6.1: include/trace/events/
-// sched.h and kvm.h, arch/x86/kvm/trace.h. The expected lines are written out by hand from there.
+// Every tracepoint: its text is the kernel's, its text and its binary record can be read again, and
+// its format file has the kernel's columns.
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
 import {
-  type FieldsOf,
   printPayload,
   TRACEPOINTS,
   type TracepointName,
   type TraceRecord,
 } from '../../src/trace/index.ts';
-
-type Line = readonly [name: TracepointName, text: string, fields: unknown];
-
-function line<Name extends TracepointName>(name: Name, text: string, fields: FieldsOf<Name>): Line {
-  return [name, text, fields];
-}
-
-const hex = (text: string) => Long.fromString(text, true, 16);
-const ZERO = Long.ZERO;
-const KERNEL = hex('ffffffff81000000');
-
-const vcpu0 = { comm: 'vcpu0', pid: 1000, prio: 120 };
-const hog = { comm: 'hog1', pid: 1003, prio: 125 };
-
-const ipi = {
-  destination: 1,
-  vector: 80,
-  mode: 'Fixed',
-  logical: false,
-  level: true,
-  trigger: false,
-  shorthand: 'dst',
-};
-
-const exit = {
-  vcpu: 0,
-  reason: 'HLT',
-  rip: hex('100020'),
-  info1: ZERO,
-  info2: ZERO,
-  intrInfo: 0,
-  errorCode: 0,
-};
-
-const KVM: readonly Line[] = [
-  line('kvm_entry', 'vcpu 0, rip 0x100000', { vcpu: 0, rip: hex('100000'), immediateExit: false }),
-  line('kvm_entry', 'vcpu 15, rip 0xffffffff81000000[immediate exit]', {
-    vcpu: 15,
-    rip: KERNEL,
-    immediateExit: true,
-  }),
-  line(
-    'kvm_exit',
-    'vcpu 0 reason HLT rip 0x100020 info1 0x0000000000000000 info2 0x0000000000000000 ' +
-      'intr_info 0x00000000 error_code 0x00000000',
-    exit,
-  ),
-  line(
-    'kvm_exit',
-    'vcpu 3 reason EPT_VIOLATION rip 0x100020 info1 0x0000000000000182 ' +
-      'info2 0x0000000080000b0e intr_info 0x80000b0d error_code 0xffffffff',
-    {
-      ...exit,
-      vcpu: 3,
-      reason: 'EPT_VIOLATION',
-      info1: hex('182'),
-      info2: hex('80000b0e'),
-      intrInfo: 0x80000b0d | 0,
-      errorCode: -1,
-    },
-  ),
-  line('kvm_hypercall', 'nr 0x5 a0 0x0 a1 0x1 a2 0xffffffffffffffff a3 0x10', {
-    nr: Long.fromInt(5),
-    a0: ZERO,
-    a1: Long.ONE,
-    a2: Long.NEG_ONE,
-    a3: Long.fromInt(16),
-  }),
-  // The space at the end is the kernel's.
-  line('kvm_pio', 'pio_write at 0xe9 size 1 count 1 val 0x41 ', {
-    write: true,
-    port: 0xe9,
-    size: 1,
-    count: 1,
-    value: 0x41,
-  }),
-  line('kvm_pio', 'pio_read at 0x3fd size 4 count 1 val 0xffffffff ', {
-    write: false,
-    port: 0x3fd,
-    size: 4,
-    count: 1,
-    value: -1,
-  }),
-  line('kvm_mmio', 'mmio write len 4 gpa 0xfee000b0 val 0x0', {
-    kind: 'write',
-    len: 4,
-    gpa: 0xfee000b0,
-    value: ZERO,
-  }),
-  line('kvm_mmio', 'mmio unsatisfied-read len 8 gpa 0xf0000000 val 0x0', {
-    kind: 'unsatisfied-read',
-    len: 8,
-    gpa: 0xf0000000,
-    value: ZERO,
-  }),
-  line('kvm_mmio', 'mmio read len 8 gpa 0xf0000000 val 0xffffffffffffffff', {
-    kind: 'read',
-    len: 8,
-    gpa: 0xf0000000,
-    value: Long.NEG_ONE,
-  }),
-  line('kvm_msr', 'msr_write 6e0 = 0x4e20', {
-    write: true,
-    index: 0x6e0,
-    value: hex('4e20'),
-    fault: false,
-  }),
-  line('kvm_msr', 'msr_read 1b = 0xfee00d00', {
-    write: false,
-    index: 0x1b,
-    value: hex('fee00d00'),
-    fault: false,
-  }),
-  line('kvm_msr', 'msr_read c0000080 = 0x0 (#GP)', {
-    write: false,
-    index: 0xc0000080,
-    value: ZERO,
-    fault: true,
-  }),
-  line('kvm_cr', 'cr_write 0 = 0x80010033', { write: true, number: 0, value: hex('80010033') }),
-  line('kvm_cr', 'cr_read 8 = 0xf', { write: false, number: 8, value: hex('f') }),
-  line(
-    'kvm_cpuid',
-    'func 80000008 idx 0 rax 3028 rbx 0 rcx ffffffff rdx 1, cpuid entry not found',
-    { leaf: 0x80000008 | 0, subleaf: 0, result: [0x3028, 0, -1, 1], found: false },
-  ),
-  line('kvm_cpuid', 'func 1 idx 2 rax 0 rbx 0 rcx 0 rdx 0, cpuid entry found', {
-    leaf: 1,
-    subleaf: 2,
-    result: [0, 0, 0, 0],
-    found: true,
-  }),
-  line('kvm_page_fault', 'vcpu 2 rip 0x100020 address 0x00000000fee00020 error_code 0x181', {
-    vcpu: 2,
-    rip: hex('100020'),
-    gpa: 0xfee00020,
-    errorCode: hex('181'),
-  }),
-  line('kvm_apic', 'apic_write APIC_SPIV = 0x1ff', {
-    write: true,
-    register: 'SPIV',
-    value: hex('1ff'),
-  }),
-  line('kvm_apic', 'apic_read APIC_TMCCT = 0x0', { write: false, register: 'TMCCT', value: ZERO }),
-  line('kvm_apic_ipi', 'dst 1 vec 80 (Fixed|physical|assert|edge|dst)', ipi),
-  line('kvm_apic_ipi', 'dst ffffffff vec 2 (NMI|logical|de-assert|level|all-but-self)', {
-    destination: -1,
-    vector: 2,
-    mode: 'NMI',
-    logical: true,
-    level: false,
-    trigger: true,
-    shorthand: 'all-but-self',
-  }),
-  line('kvm_apic_accept_irq', 'apicid a vec 64 (Fixed|edge)', {
-    apicId: 10,
-    vector: 64,
-    mode: 'Fixed',
-    level: false,
-  }),
-  line('kvm_apic_accept_irq', 'apicid 1 vec 0 (Res3|level)', {
-    apicId: 1,
-    vector: 0,
-    mode: 'Res3',
-    level: true,
-  }),
-  line('kvm_inj_virq', 'IRQ 0x40', { vector: 0x40, soft: false, reinjected: false }),
-  line('kvm_inj_virq', 'Soft/INTn 0x80 [reinjected]', {
-    vector: 0x80,
-    soft: true,
-    reinjected: true,
-  }),
-  line('kvm_inj_exception', '#UD', { name: '#UD', errorCode: null, reinjected: false }),
-  line('kvm_inj_exception', '#GP (0x0)', { name: '#GP', errorCode: 0, reinjected: false }),
-  line('kvm_inj_exception', '#PF (0x15) [reinjected]', {
-    name: '#PF',
-    errorCode: 0x15,
-    reinjected: true,
-  }),
-  line('kvm_eoi', 'apicid b vector 255', { apicId: 11, vector: 255 }),
-  line('kvm_ple_window_update', 'vcpu 1 old 4096 new 8192 (growed)', {
-    vcpu: 1,
-    old: 4096,
-    new: 8192,
-  }),
-  line('kvm_ple_window_update', 'vcpu 1 old 8192 new 4096 (shrinked)', {
-    vcpu: 1,
-    old: 8192,
-    new: 4096,
-  }),
-  line('kvm_vcpu_wakeup', 'wait time 22949 ns, polling valid', {
-    ns: 22949,
-    waited: true,
-    valid: true,
-  }),
-  line('kvm_vcpu_wakeup', 'poll time 500 ns, polling invalid', {
-    ns: 500,
-    waited: false,
-    valid: false,
-  }),
-  line('kvm_halt_poll_ns', 'vcpu 0: halt_poll_ns 20000 (grow 10000)', {
-    vcpu: 0,
-    new: 20000,
-    old: 10000,
-    grow: true,
-  }),
-  line('kvm_halt_poll_ns', 'vcpu 7: halt_poll_ns 0 (shrink 200000)', {
-    vcpu: 7,
-    new: 0,
-    old: 200000,
-    grow: false,
-  }),
-  line('kvm_hv_timer_state', 'vcpu_id a hv_timer 1', { vcpu: 10, inUse: true }),
-  line('kvm_hv_timer_state', 'vcpu_id 0 hv_timer 0', { vcpu: 0, inUse: false }),
-  // KVM_EXIT_IO is 2, KVM_EXIT_SHUTDOWN 8. Linux include/uapi/linux/kvm.h.
-  line('kvm_userspace_exit', 'reason KVM_EXIT_IO (2)', { reason: 'IO', number: 2 }),
-  line('kvm_userspace_exit', 'reason KVM_EXIT_SHUTDOWN (8)', { reason: 'SHUTDOWN', number: 8 }),
-];
-
-const SCHED: readonly Line[] = [
-  line(
-    'sched_switch',
-    'prev_comm=vcpu0 prev_pid=1000 prev_prio=120 prev_state=R ==> ' +
-      'next_comm=hog1 next_pid=1003 next_prio=125',
-    { prev: vcpu0, prevState: 'R', next: hog },
-  ),
-  line(
-    'sched_switch',
-    'prev_comm=vcpu0 prev_pid=1000 prev_prio=120 prev_state=S ==> ' +
-      'next_comm=swapper/1 next_pid=0 next_prio=120',
-    { prev: vcpu0, prevState: 'S', next: { comm: 'swapper/1', pid: 0, prio: 120 } },
-  ),
-  line('sched_waking', 'comm=vcpu0 pid=1000 prio=120 target_cpu=001', { ...vcpu0, targetCpu: 1 }),
-  line('sched_wakeup', 'comm=hog1 pid=1003 prio=125 target_cpu=012', { ...hog, targetCpu: 12 }),
-  line('sched_wakeup', 'comm=hog1 pid=1003 prio=125 target_cpu=255', { ...hog, targetCpu: 255 }),
-  line('sched_migrate_task', 'comm=hog1 pid=1003 prio=125 orig_cpu=0 dest_cpu=7', {
-    ...hog,
-    origCpu: 0,
-    destCpu: 7,
-  }),
-];
+import { tracepointOf } from '../../src/trace/tracepoints.ts';
+import { KVM_LINES, SCHED_LINES } from '../support/event-lines.ts';
 
 function payload(name: TracepointName, fields: unknown): string {
   const where = { timeNs: 0, pcpu: 0, comm: 'vcpu0', pid: 1000 };
   return printPayload({ ...where, name, fields } as unknown as TraceRecord);
 }
 
+const LINES = [...KVM_LINES, ...SCHED_LINES];
+
 describe('kvm', () => {
-  test.each(KVM)('%s: %s', (name, text, fields) => {
+  test.each(KVM_LINES)('%s: %s', (name, text, fields) => {
     expect(payload(name, fields)).toBe(text);
     expect(TRACEPOINTS[name].system).toBe('kvm');
   });
 });
 
 describe('sched', () => {
-  test.each(SCHED)('%s: %s', (name, text, fields) => {
+  test.each(SCHED_LINES)('%s: %s', (name, text, fields) => {
     expect(payload(name, fields)).toBe(text);
     expect(TRACEPOINTS[name].system).toBe('sched');
   });
 });
 
 test('no tracepoint is missing here', () => {
-  const tested = new Set([...KVM, ...SCHED].map(([name]) => name));
+  const tested = new Set(LINES.map(([name]) => name));
   expect([...tested].sort()).toEqual(Object.keys(TRACEPOINTS).sort());
+});
+
+describe('the way back', () => {
+  test.each(LINES)('%s: %s, from its text', (name, text) => {
+    const parsed = tracepointOf(name).parse(text);
+    expect(parsed).not.toBeNull();
+    expect(payload(name, parsed)).toBe(text);
+  });
+
+  test.each(LINES)('%s: %s, from its record', (name, text, fields) => {
+    const tracepoint = tracepointOf(name);
+    const view = new DataView(new ArrayBuffer(tracepoint.sizeBytes));
+    tracepoint.encode(fields, view, 0);
+    const decoded = tracepoint.decode((wanted) => {
+      const column = tracepoint.columns.find((one) => one.name === wanted);
+      if (column === undefined) throw new Error(`no column ${wanted}`);
+      const { offset, sizeBytes } = column;
+      if (sizeBytes === 8) {
+        return Long.fromBits(view.getInt32(offset, true), view.getInt32(offset + 4, true), true);
+      }
+      if (sizeBytes < 8)
+        return sizeBytes === 1 ? view.getUint8(offset) : view.getInt32(offset, true);
+      const bytes = new Uint8Array(view.buffer, offset, sizeBytes);
+      return String.fromCharCode(...bytes).replace(/\0.*$/, '');
+    });
+    expect(payload(name, decoded)).toBe(text);
+  });
+
+  // What differs in one column, one letter or one digit is not taken for something else.
+  test.each<[TracepointName, string]>([
+    ['kvm_entry', 'vcpu 0, rip 0x10000g'],
+    ['kvm_entry', 'vcpu -, rip 0x100000'],
+    ['kvm_exit', 'vcpu 0 reason HTL rip 0x0 info1 0x0 info2 0x0 intr_info 0x0 error_code 0x0'],
+    ['kvm_pio', 'pio_wrote at 0x1 size 1 count 1 val 0x1 '],
+    ['kvm_inj_virq', 'IRQ 0x40 [again]'],
+    ['kvm_inj_exception', '#GP (0x0'],
+    ['sched_wakeup', 'comm=vcpu0 pid=1000 prio=120'],
+  ])('%s refuses %s', (name, text) => {
+    expect(tracepointOf(name).parse(text)).toBeNull();
+  });
+});
+
+// Linux 6.1, arch/x86/kvm/trace.h and include/trace/events/sched.h: the columns that tools ask for.
+test.each<[TracepointName, string]>([
+  ['kvm_entry', 'vcpu_id:8:4 rip:16:8 immediate_exit:24:1'],
+  [
+    'sched_switch',
+    'prev_comm:8:16 prev_pid:24:4 prev_prio:28:4 prev_state:32:8 ' +
+      'next_comm:40:16 next_pid:56:4 next_prio:60:4',
+  ],
+  ['sched_waking', 'comm:8:16 pid:24:4 prio:28:4 target_cpu:32:4'],
+  ['kvm_apic_ipi', 'icr_low:8:4 icr_high:12:4'],
+])('%s has the columns %s', (name, expected) => {
+  const columns = TRACEPOINTS[name].columns.map(
+    ({ name: column, offset, sizeBytes }) => `${column}:${offset}:${sizeBytes}`,
+  );
+  expect(columns.join(' ')).toBe(expected);
 });

@@ -1,0 +1,251 @@
+// Traces as files, written as the run goes on and with little memory: ftrace's text, trace.dat,
+// Perfetto.
+
+import {
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import {
+  DatWriter,
+  PerfettoWriter,
+  TimeOrder,
+  type TraceRecord,
+  type TraceSink,
+  textHeader,
+  textLine,
+} from '../trace/index.ts';
+import { Failure } from './failure.ts';
+import { asWriteFailure } from './files.ts';
+
+export const TRACE_FORMATS = ['text', 'dat', 'perfetto'] as const;
+
+export type TraceFormat = (typeof TRACE_FORMATS)[number];
+
+const EXTENSIONS: Readonly<Record<string, TraceFormat>> = {
+  '.dat': 'dat',
+  '.perfetto': 'perfetto',
+  '.perfetto-trace': 'perfetto',
+  '.pftrace': 'perfetto',
+};
+
+/** What is asked for, or else what the name of the file says. Throws {@link Failure}. */
+export function traceFormat(given: string | undefined, flag: string, path: string): TraceFormat {
+  if (given === undefined) return EXTENSIONS[extname(path).toLowerCase()] ?? 'text';
+  const format = TRACE_FORMATS.find((name) => name === given);
+  if (format !== undefined) return format;
+  throw new Failure(`--${flag}: expected ${TRACE_FORMATS.join(', ')}, not '${given}'`);
+}
+
+/** A trace that is being written. */
+export interface TraceFile extends TraceSink {
+  /** Write what is left. */
+  close(): void;
+}
+
+export function createTraceFile(path: string, format: TraceFormat, pcpuCount: number): TraceFile {
+  switch (format) {
+    case 'text':
+      return ordered(new TextFile(path, pcpuCount));
+    case 'dat':
+      return new DatFile(path, pcpuCount);
+    case 'perfetto':
+      return ordered(new PerfettoFile(path, pcpuCount));
+  }
+}
+
+/** The same with events in order of time. */
+function ordered(file: TraceFile): TraceFile {
+  const order = new TimeOrder(file);
+  return {
+    record: (record) => order.record(record),
+    close: () => {
+      order.flush();
+      file.close();
+    },
+  };
+}
+
+/** A file that is written in large pieces. */
+class OutputFile {
+  private readonly path: string;
+  private readonly file: number;
+  private readonly waiting = Buffer.alloc(BYTES_PER_WRITE);
+  private waitingLength = 0;
+
+  constructor(path: string) {
+    this.path = path;
+    this.file = this.attempt(() => openSync(path, 'w+'));
+  }
+
+  get isOrdinary(): boolean {
+    return fstatSync(this.file).isFile();
+  }
+
+  write(data: Uint8Array): void {
+    this.makeRoom(data.length);
+    if (data.length > BYTES_PER_WRITE) this.writeAll(data);
+    else this.waiting.set(data, this.waitingLength);
+    this.waitingLength += data.length > BYTES_PER_WRITE ? 0 : data.length;
+  }
+
+  writeLine(text: string): void {
+    // UTF-8 takes no more than three bytes for a unit of UTF-16.
+    this.makeRoom(3 * text.length + 1);
+    this.waitingLength += this.waiting.write(text, this.waitingLength);
+    this.waiting[this.waitingLength++] = 0x0a;
+  }
+
+  /** Over what is there already. */
+  overwrite(text: string, position: number): void {
+    this.flush();
+    this.attempt(() => writeSync(this.file, text, position));
+  }
+
+  read(position: number, into: Uint8Array): void {
+    this.flush();
+    this.attempt(() => readSync(this.file, into, 0, into.length, position));
+  }
+
+  close(): void {
+    this.flush();
+    closeSync(this.file);
+  }
+
+  private makeRoom(lengthBytes: number): void {
+    if (this.waitingLength + lengthBytes > BYTES_PER_WRITE) this.flush();
+  }
+
+  private flush(): void {
+    this.writeAll(this.waiting.subarray(0, this.waitingLength));
+    this.waitingLength = 0;
+  }
+
+  private writeAll(bytes: Uint8Array): void {
+    this.attempt(() => {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.file, bytes, at);
+    });
+  }
+
+  /** Full disks and wrong paths are no errors of ours. */
+  private attempt<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (thrown) {
+      throw asWriteFailure(thrown, this.path);
+    }
+  }
+}
+
+const BYTES_PER_WRITE = 2 ** 18;
+
+class TextFile implements TraceFile {
+  private readonly output: OutputFile;
+  private readonly pcpuCount: number;
+  private readonly headerLength: number;
+  private entries = 0;
+
+  constructor(path: string, pcpuCount: number) {
+    this.output = new OutputFile(path);
+    this.pcpuCount = pcpuCount;
+    const header = textHeader(0, pcpuCount);
+    this.headerLength = header.length;
+    this.output.write(Buffer.from(header));
+  }
+
+  record(record: TraceRecord): void {
+    this.output.writeLine(textLine(record));
+    this.entries++;
+  }
+
+  /** Write the rest, and the counts into the header, unless this is a pipe. */
+  close(): void {
+    const header = textHeader(this.entries, this.pcpuCount);
+    const canReplace = this.output.isOrdinary && header.length === this.headerLength;
+    if (canReplace) this.output.overwrite(header, 0);
+    this.output.close();
+  }
+}
+
+class PerfettoFile implements TraceFile {
+  private readonly output: OutputFile;
+  private readonly writer: PerfettoWriter;
+
+  constructor(path: string, pcpuCount: number) {
+    this.output = new OutputFile(path);
+    this.writer = new PerfettoWriter(pcpuCount, (packet) => this.output.write(packet));
+  }
+
+  record(record: TraceRecord): void {
+    this.writer.record(record);
+  }
+
+  close(): void {
+    this.writer.close();
+    this.output.close();
+  }
+}
+
+/**
+ * trace.dat has the pages of each pCPU together, so they wait in a file beside it until their
+ * number is known.
+ */
+class DatFile implements TraceFile {
+  private readonly output: OutputFile;
+  private readonly pages: OutputFile;
+  private readonly pagesPath: string;
+  /** What to remove in the end. */
+  private readonly temporary: string;
+  private readonly writer: DatWriter;
+  /** The pCPU of each page. */
+  private readonly pcpus: number[] = [];
+  private pageBytes = 0;
+
+  constructor(path: string, pcpuCount: number) {
+    this.output = new OutputFile(path);
+    const folder = this.output.isOrdinary ? null : mkdtempSync(join(tmpdir(), 'vmxlab-trace-'));
+    this.pagesPath = folder === null ? `${path}.pages` : join(folder, 'pages');
+    this.temporary = folder ?? this.pagesPath;
+    const exists = statSync(this.pagesPath, { throwIfNoEntry: false }) !== undefined;
+    if (exists) throw new Failure(`cannot write ${path}: ${this.pagesPath} is in the way`);
+    this.pages = new OutputFile(this.pagesPath);
+    this.writer = new DatWriter(pcpuCount, (pcpu, page) => {
+      this.pcpus.push(pcpu);
+      this.pageBytes = page.length;
+      this.pages.write(page);
+    });
+  }
+
+  record(record: TraceRecord): void {
+    this.writer.record(record);
+  }
+
+  close(): void {
+    try {
+      this.writer.flush();
+      this.output.write(this.writer.head());
+      const most = this.pcpus.reduce((highest, pcpu) => Math.max(highest, pcpu), 0);
+      for (let wanted = 0; wanted <= most; wanted++) this.copyPages(wanted);
+      this.pages.close();
+      this.output.close();
+    } finally {
+      rmSync(this.temporary, { recursive: true, force: true });
+    }
+  }
+
+  private copyPages(wanted: number): void {
+    for (const [i, pcpu] of this.pcpus.entries()) {
+      if (pcpu !== wanted) continue;
+      const page = new Uint8Array(this.pageBytes);
+      this.pages.read(i * this.pageBytes, page);
+      this.output.write(page);
+    }
+  }
+}

@@ -1,0 +1,190 @@
+// One tracepoint: its properties, the columns of its binary record and where they lie, and its
+// text. All of it follows from one declaration in tracepoints.ts.
+
+import Long from 'long';
+import type { Column, Property, Raw } from './property.ts';
+import { COMM_BYTES } from './property.ts';
+import { type Access, hexDigits, type Template, templateOf } from './template.ts';
+
+/** The properties of an event, some of them in groups. */
+export type Properties = { readonly [name: string]: Property<unknown> | Properties };
+
+/** What the properties of an event amount to. */
+export type FieldsOfProperties<P> =
+  P extends Property<infer T> ? T : { readonly [Name in keyof P]: FieldsOfProperties<P[Name]> };
+
+/** A column in its place. */
+export interface PlacedColumn extends Column {
+  readonly offset: number;
+}
+
+/** Columns that every record begins with; the type is the tracepoint's id. */
+export const COMMON_COLUMNS: readonly PlacedColumn[] = [
+  { name: 'common_type', type: 'unsigned short', sizeBytes: 2, signed: false, offset: 0 },
+  { name: 'common_flags', type: 'unsigned char', sizeBytes: 1, signed: false, offset: 2 },
+  { name: 'common_preempt_count', type: 'unsigned char', sizeBytes: 1, signed: false, offset: 3 },
+  { name: 'common_pid', type: 'int', sizeBytes: 4, signed: true, offset: 4 },
+];
+
+const COMMON_BYTES = 8;
+
+/** A property with its name and the way to it. */
+interface Leaf extends Access {
+  readonly path: readonly string[];
+  readonly name: string;
+}
+
+export class Tracepoint<F = unknown> {
+  readonly system: 'kvm' | 'sched';
+  /** ftrace's latency columns. */
+  readonly flags: string;
+  private readonly leaves: readonly Leaf[];
+  private readonly text: string;
+  private placed: readonly PlacedColumn[] | null = null;
+  private compiled: Template | null = null;
+  private writers: readonly ((fields: F, view: DataView, at: number) => void)[] | null = null;
+
+  constructor(system: 'kvm' | 'sched', flags: string, properties: Properties, text: string) {
+    this.system = system;
+    this.flags = flags;
+    this.leaves = leavesOf(properties, []);
+    this.text = text;
+  }
+
+  /** The text of an event. */
+  print(fields: F): string {
+    return this.template.print(fields);
+  }
+
+  /** The kernel's print format for it. */
+  get printFormat(): string {
+    return this.template.printFormat;
+  }
+
+  /** The event that a text tells of; null if it is not of this kind. */
+  parse(text: string): F | null {
+    const values = this.template.parse(text);
+    if (values === null) return null;
+    return this.assemble(({ name }) => values.get(name) ?? null);
+  }
+
+  /** Each property with its value as text; what has 64 bits is hexadecimal. */
+  describe(fields: F): readonly (readonly [name: string, text: string])[] {
+    return this.leaves.map(({ name, get }) => {
+      const value = get(fields);
+      return [name, Long.isLong(value) ? `0x${hexDigits(value)}` : String(value)];
+    });
+  }
+
+  /** The columns of its own, in order. */
+  get columns(): readonly PlacedColumn[] {
+    this.placed ??= place(this.leaves.flatMap(({ property }) => property.parts));
+    return this.placed;
+  }
+
+  /** Bytes of a record. */
+  get sizeBytes(): number {
+    const last = this.columns.at(-1);
+    return last === undefined ? COMMON_BYTES : alignUp(last.offset + last.sizeBytes, 4);
+  }
+
+  /** Write an event's own columns to a place that holds zeros. */
+  encode(fields: F, view: DataView, at: number): void {
+    this.writers ??= this.leaves.flatMap((leaf) => this.writersOf(leaf));
+    for (const write of this.writers) write(fields, view, at);
+  }
+
+  /** The event whose columns hold these values. */
+  decode(read: (column: string) => Raw): F {
+    return this.assemble(({ property }) =>
+      property.fromRaw(property.parts.map(({ column }) => read(column.name))),
+    );
+  }
+
+  private get template(): Template {
+    this.compiled ??= templateOf(this.text, new Map(this.leaves.map((leaf) => [leaf.name, leaf])));
+    return this.compiled;
+  }
+
+  private writersOf({ property, get }: Leaf) {
+    return property.parts.map(({ column, shift, toRaw }) => {
+      const offset = this.columns.find(({ name }) => name === column.name)?.offset ?? 0;
+      return (fields: F, view: DataView, at: number) =>
+        writeRaw(view, at + offset, column, shift, toRaw(get(fields)));
+    });
+  }
+
+  private assemble(value: (leaf: Leaf) => unknown): F {
+    const fields: Record<string, unknown> = {};
+    for (const leaf of this.leaves) {
+      let group = fields;
+      for (const name of leaf.path.slice(0, -1)) {
+        group[name] ??= {};
+        group = group[name] as Record<string, unknown>;
+      }
+      group[leaf.path.at(-1) ?? ''] = value(leaf);
+    }
+    return fields as F;
+  }
+}
+
+function isProperty(value: Property<unknown> | Properties): value is Property<unknown> {
+  return Array.isArray(value.parts);
+}
+
+function leavesOf(properties: Properties, path: readonly string[]): Leaf[] {
+  return Object.entries(properties).flatMap(([name, value]) => {
+    const inner = [...path, name];
+    if (!isProperty(value)) return leavesOf(value, inner);
+    return [{ path: inner, name: inner.join('.'), property: value, get: getterOf(inner) }];
+  });
+}
+
+function getterOf(path: readonly string[]): (fields: unknown) => unknown {
+  return path.reduce<(fields: unknown) => unknown>(
+    (outer, name) => (fields) => (outer(fields) as Record<string, unknown>)[name],
+    (fields) => fields,
+  );
+}
+
+/** Columns one after the other, each once and aligned as in C. */
+function place(parts: readonly { readonly column: Column }[]): PlacedColumn[] {
+  const placed: PlacedColumn[] = [];
+  let offset = COMMON_BYTES;
+  for (const { column } of parts) {
+    if (placed.some(({ name }) => name === column.name)) continue;
+    offset = alignUp(offset, column.sizeBytes === COMM_BYTES ? 1 : column.sizeBytes);
+    placed.push({ ...column, offset });
+    offset += column.sizeBytes;
+  }
+  return placed;
+}
+
+function alignUp(value: number, alignment: number): number {
+  return Math.ceil(value / alignment) * alignment;
+}
+
+function writeRaw(view: DataView, at: number, column: Column, shift: number, raw: Raw): void {
+  if (typeof raw === 'string') {
+    writeText(view, at, raw);
+    return;
+  }
+  if (typeof raw === 'number') {
+    if (column.sizeBytes === 1) view.setUint8(at, raw);
+    else if (shift === 0 && column.sizeBytes === 8) view.setUint32(at, raw, true);
+    // Others may hold bits in the same column.
+    else view.setUint32(at, view.getUint32(at, true) | (raw << shift), true);
+    return;
+  }
+  view.setInt32(at, raw.low, true);
+  view.setInt32(at + 4, raw.high, true);
+}
+
+/** Names are ASCII: what is not shows as a question mark. */
+function writeText(view: DataView, at: number, text: string): void {
+  const length = Math.min(text.length, COMM_BYTES - 1);
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    view.setUint8(at + i, code < 0x80 ? code : 0x3f);
+  }
+}
