@@ -73,14 +73,14 @@ export class Compiler {
   leavesDelays = false;
   /** By how many powers of two the threshold grows for code that changes again and again. */
   mostDoublings = 12;
-  /** Code takes some 10 KB a region; when there are more, all is dropped. */
-  mostRegions = 4096;
+  /** Of WebAssembly, some 10 KB a region, and a few times that as code; beyond, all is dropped. */
+  mostBytes = 16 * 2 ** 20;
   /** How often each entry was compiled, by hpa. */
   private readonly attempts = new Map<number, number>();
   /** Places in compiled code that access memory. */
   private sites = 0;
-  /** Regions since everything was dropped last. */
-  private regionCount = 0;
+  /** Of WebAssembly, since everything was dropped last. */
+  private bytes = 0;
   private readonly storage: CompilableMemory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;
@@ -119,10 +119,10 @@ export class Compiler {
   }
 
   private made(block: Block, { low, high, hpa, footing }: CodePlace): Region {
-    if (++this.regionCount > this.mostRegions) {
+    if (this.bytes > this.mostBytes) {
       this.codeCache.clear();
       this.attempts.clear();
-      this.regionCount = 1;
+      this.bytes = 0;
     }
     this.attempts.set(hpa, (this.attempts.get(hpa) ?? 0) + 1);
     const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
@@ -168,6 +168,7 @@ export class Compiler {
     const signatures = Object.keys(imports).map((name) => ({ name, signature: STATUS_SIGNATURE }));
     const bytes = moduleBytes({ imports: signatures, signature, body, memoryPages: 1 });
     this.statistics.bytes += bytes.length;
+    this.bytes += bytes.length;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       e: { m: this.storage, ...imports },
     });
