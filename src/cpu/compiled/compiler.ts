@@ -28,6 +28,8 @@ export interface Region extends LoggedCode {
   readonly hasPauses: boolean;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
+  /** Instructions of each stretch. */
+  readonly lengths: Int32Array;
   valid: boolean;
 }
 
@@ -75,7 +77,7 @@ export class Compiler {
   mostDoublings = 12;
   /** Of WebAssembly, some 10 KB a region, and a few times that as code; beyond, all is dropped. */
   mostBytes = 16 * 2 ** 20;
-  /** How often each entry was compiled, by hpa. */
+  /** How often each entry was compiled, by hpa and, of pieces, by their length. */
   private readonly attempts = new Map<number, number>();
   /** Places in compiled code that access memory. */
   private sites = 0;
@@ -99,9 +101,11 @@ export class Compiler {
   }
 
   /** Whether a block is hot; code that changes again and again has to be hotter each time. */
-  isWorthIt(heat: number, hpa: number): boolean {
+  isWorthIt(block: Block, hpa: number): boolean {
+    const { heat } = block;
     if (heat < this.threshold) return false;
-    const doublings = Math.min(this.attempts.get(hpa) ?? 0, this.mostDoublings);
+    const attempts = this.attempts.get(entryKey(block, hpa)) ?? 0;
+    const doublings = Math.min(attempts, this.mostDoublings);
     return heat >= this.threshold * 2 ** doublings;
   }
 
@@ -124,7 +128,8 @@ export class Compiler {
       this.attempts.clear();
       this.bytes = 0;
     }
-    this.attempts.set(hpa, (this.attempts.get(hpa) ?? 0) + 1);
+    const key = entryKey(block, hpa);
+    this.attempts.set(key, (this.attempts.get(key) ?? 0) + 1);
     const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     const page = hpa - (hpa & (PAGE_SIZE - 1));
     const codeSize = codeSizeOn(footing);
@@ -133,6 +138,8 @@ export class Compiler {
       leavesDelays: this.leavesDelays,
       entryOffset: hpa - page,
       blockAt: (offset) => {
+        // A piece goes no further than it is long.
+        if (block.isPiece) return page + offset === hpa ? block : null;
         const known = this.codeCache.at(page + offset, codeSize);
         if (known !== undefined) return known;
         const built = this.codeCache.build(page + offset, codeSize);
@@ -155,7 +162,8 @@ export class Compiler {
       effects.some(({ kind }) => kind === 'clock'),
     );
     const place = { low, high, codeSize, footing };
-    const region: Region = { ...place, hasPauses, run, stretches, valid: true };
+    const lengths = Int32Array.from(stretches, lengthOf);
+    const region: Region = { ...place, hasPauses, run, stretches, lengths, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);
@@ -174,6 +182,16 @@ export class Compiler {
     });
     return instance.exports.f;
   }
+}
+
+/** Instructions of a stretch. */
+function lengthOf(stretch: LoggedStretch): number {
+  return stretch.reduce((sum, { instructions }) => sum + instructions, 0);
+}
+
+/** Pieces of several lengths begin at the same place. */
+function entryKey({ isPiece, instructions }: Block, hpa: number): number {
+  return isPiece ? hpa + instructions.length * 2 ** 40 : hpa;
 }
 
 /** The status flags of any record: (op, x, y, r, c) -> bits of RFLAGS. */
