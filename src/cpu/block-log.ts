@@ -37,6 +37,9 @@ export interface LoggedCode {
   readonly stretches: readonly LoggedStretch[];
 }
 
+/** That are noted of one run; more than reports need. */
+const MOST_STRETCHES = 16;
+
 const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
 
 /** A block that was entered. */
@@ -56,8 +59,9 @@ export class BlockLog {
   private readonly words: Int32Array;
   /** By entry, for those of compiled code. */
   private readonly codes: LoggedCode[] = [];
-  /** Where that went by, the last first. */
-  private readonly paths: LoggedStretch[][] = [];
+  /** How many stretches of it were noted, and their numbers, the last first. */
+  private readonly pathLengths = new Uint8Array(LOG_ENTRIES);
+  private readonly paths = new Int32Array(LOG_ENTRIES * MOST_STRETCHES);
   /** And what has to be added to RIP there for a linear address: outside 64-bit mode. */
   private readonly bases: number[] = [];
 
@@ -86,7 +90,7 @@ export class BlockLog {
     words[at + 1] = high;
     words[at + COMPLETED] = completed | 0;
     words[at + KIND] = codeSize;
-    words[NEXT] = (words[NEXT] + 1) % LOG_ENTRIES;
+    words[NEXT] = (words[NEXT] + 1) & (LOG_ENTRIES - 1);
   }
 
   /** The block that was entered last ends with an instruction that does not complete. */
@@ -94,20 +98,23 @@ export class BlockLog {
     this.words[this.last + KIND] |= CUT_SHORT;
   }
 
-  /**
-   * From the block that was entered last on, compiled code ran. Returns an empty list for the
-   * stretches that it went through, the last first.
-   */
-  ranCompiled(code: LoggedCode): LoggedStretch[] {
-    const { words } = this;
-    const at = this.last;
-    this.bases[at] = (words[at] - code.low) | 0;
+  /** From the block that was entered last on, compiled code ran; then {@link cameBy}. */
+  ranCompiled(code: LoggedCode): void {
+    const { words, lastEntry } = this;
+    const at = ENTRIES + LOG_STRIDE * lastEntry;
+    this.bases[lastEntry] = (words[at] - code.low) | 0;
     words[at + KIND] = COMPILED;
-    this.codes[at] = code;
-    this.paths[at] ??= [];
-    const path = this.paths[at];
-    path.length = 0;
-    return path;
+    this.codes[lastEntry] = code;
+    this.pathLengths[lastEntry] = 0;
+  }
+
+  /** By the number of a stretch, where that code came by before those that were noted already. */
+  cameBy(stretch: number): void {
+    const { lastEntry, pathLengths } = this;
+    const length = pathLengths[lastEntry];
+    if (length === MOST_STRETCHES) return;
+    this.paths[lastEntry * MOST_STRETCHES + length] = stretch;
+    pathLengths[lastEntry] = length + 1;
   }
 
   /**
@@ -139,8 +146,13 @@ export class BlockLog {
     }
   }
 
+  /** Number of the entry that was written last, and where it lies. */
+  private get lastEntry(): number {
+    return (this.words[NEXT] - 1) & (LOG_ENTRIES - 1);
+  }
+
   private get last(): number {
-    return ENTRIES + LOG_STRIDE * ((this.words[NEXT] + LOG_ENTRIES - 1) % LOG_ENTRIES);
+    return ENTRIES + LOG_STRIDE * this.lastEntry;
   }
 
   /** Oldest first. @param completed instructions completed by now */
@@ -166,13 +178,16 @@ export class BlockLog {
   }
 
   private compiledBlocks(at: number): LoggedBlock[] {
-    const { codeSize } = this.codes[at];
+    const entry = (at - ENTRIES) / LOG_STRIDE;
+    const { codeSize, stretches } = this.codes[entry];
     const linear = (rip: bigint) => {
       const address = Long.fromString(BigInt.asIntN(64, rip).toString());
-      return codeSize === 64 ? address : Long.fromBits((address.low + this.bases[at]) | 0, 0);
+      return codeSize === 64 ? address : Long.fromBits((address.low + this.bases[entry]) | 0, 0);
     };
-    return [...this.paths[at]].reverse().flatMap((stretch) =>
-      stretch.map(({ start, instructions }) => ({
+    const from = entry * MOST_STRETCHES;
+    const path = this.paths.slice(from, from + this.pathLengths[entry]).reverse();
+    return [...path].flatMap((stretch) =>
+      stretches[stretch].map(({ start, instructions }) => ({
         address: linear(start),
         completed: instructions,
         codeSize,

@@ -49,10 +49,38 @@ export interface Block {
   heat: number;
   /** What was made of it as an entry. */
   region: Region | null;
+  /** It is the beginning of another block, see {@link pieceOf}. */
+  readonly isPiece: boolean;
+  /** By number of instructions, its beginnings that were asked for. */
+  readonly pieces: Map<number, Block>;
 }
 
-export function newBlock(instructions: readonly Prepared[], lengthBytes: number): Block {
-  return { instructions, lengthBytes, valid: true, dependents: [], heat: 0, region: null };
+export function newBlock(
+  instructions: readonly Prepared[],
+  lengthBytes: number,
+  isPiece = false,
+): Block {
+  const made = { dependents: [], heat: 0, region: null, pieces: new Map() };
+  return { instructions, lengthBytes, valid: true, isPiece, ...made };
+}
+
+/**
+ * The beginning of a block that takes so many cycles, or the last instruction of which crosses that
+ * limit: a block by itself, so that what a turn has room for can be compiled too.
+ */
+export function pieceOf(block: Block, cycles: number): Block {
+  const { instructions, pieces } = block;
+  let count = 0;
+  for (let taken = 0; taken < cycles && count < instructions.length; count++) {
+    taken += instructions[count].cycles;
+  }
+  const known = pieces.get(count);
+  if (known !== undefined) return known;
+  const first = instructions.slice(0, count);
+  const lengthBytes = first.reduce((sum, prepared) => sum + prepared.lengthBytes, 0);
+  const piece = newBlock(first, lengthBytes, true);
+  pieces.set(count, piece);
+  return piece;
 }
 
 /** Returns how many regions went with it. */
@@ -63,6 +91,7 @@ function invalidate(block: Block): number {
     if (dependent.valid && dependent.run !== null) gone++;
     dependent.valid = false;
   }
+  for (const piece of block.pieces.values()) gone += invalidate(piece);
   return gone;
 }
 

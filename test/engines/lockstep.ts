@@ -91,7 +91,7 @@ export function compareEngines(seed: number): Comparison {
     // Compiling is what takes time; most programs do without much of it.
     compiler.threshold = 2 + prng.below(8);
     compiler.mostDoublings = 1 + prng.below(5);
-    if (prng.below(4) === 0) compiler.mostRegions = 1 + prng.below(20);
+    if (prng.below(4) === 0) compiler.mostBytes = 4000 * prng.below(20);
   }
   load(wanted, program);
   load(got, program);

@@ -28,6 +28,8 @@ export interface Region extends LoggedCode {
   readonly hasPauses: boolean;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
+  /** Instructions of each stretch. */
+  readonly lengths: Int32Array;
   valid: boolean;
 }
 
@@ -71,14 +73,14 @@ export class Compiler {
   threshold = 16;
   /** By how many powers of two the threshold grows for code that changes again and again. */
   mostDoublings = 12;
-  /** Code takes some 10 KB a region; when there are more, all is dropped. */
-  mostRegions = 4096;
-  /** How often each entry was compiled, by hpa. */
+  /** Of WebAssembly, some 10 KB a region, and a few times that as code; beyond, all is dropped. */
+  mostBytes = 16 * 2 ** 20;
+  /** How often each entry was compiled, by hpa and, of pieces, by their length. */
   private readonly attempts = new Map<number, number>();
   /** Places in compiled code that access memory. */
   private sites = 0;
-  /** Regions since everything was dropped last. */
-  private regionCount = 0;
+  /** Of WebAssembly, since everything was dropped last. */
+  private bytes = 0;
   private readonly storage: CompilableMemory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;
@@ -97,9 +99,11 @@ export class Compiler {
   }
 
   /** Whether a block is hot; code that changes again and again has to be hotter each time. */
-  isWorthIt(heat: number, hpa: number): boolean {
+  isWorthIt(block: Block, hpa: number): boolean {
+    const { heat } = block;
     if (heat < this.threshold) return false;
-    const doublings = Math.min(this.attempts.get(hpa) ?? 0, this.mostDoublings);
+    const attempts = this.attempts.get(entryKey(block, hpa)) ?? 0;
+    const doublings = Math.min(attempts, this.mostDoublings);
     return heat >= this.threshold * 2 ** doublings;
   }
 
@@ -117,12 +121,13 @@ export class Compiler {
   }
 
   private made(block: Block, { low, high, hpa, footing }: CodePlace): Region {
-    if (++this.regionCount > this.mostRegions) {
+    if (this.bytes > this.mostBytes) {
       this.codeCache.clear();
       this.attempts.clear();
-      this.regionCount = 1;
+      this.bytes = 0;
     }
-    this.attempts.set(hpa, (this.attempts.get(hpa) ?? 0) + 1);
+    const key = entryKey(block, hpa);
+    this.attempts.set(key, (this.attempts.get(key) ?? 0) + 1);
     const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     const page = hpa - (hpa & (PAGE_SIZE - 1));
     const codeSize = codeSizeOn(footing);
@@ -130,6 +135,8 @@ export class Compiler {
       footing,
       entryOffset: hpa - page,
       blockAt: (offset) => {
+        // A piece goes no further than it is long.
+        if (block.isPiece) return page + offset === hpa ? block : null;
         const known = this.codeCache.at(page + offset, codeSize);
         if (known !== undefined) return known;
         const built = this.codeCache.build(page + offset, codeSize);
@@ -152,7 +159,8 @@ export class Compiler {
       effects.some(({ kind }) => kind === 'clock'),
     );
     const place = { low, high, codeSize, footing };
-    const region: Region = { ...place, hasPauses, run, stretches, valid: true };
+    const lengths = Int32Array.from(stretches, lengthOf);
+    const region: Region = { ...place, hasPauses, run, stretches, lengths, valid: true };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);
@@ -165,11 +173,22 @@ export class Compiler {
     const signatures = Object.keys(imports).map((name) => ({ name, signature: STATUS_SIGNATURE }));
     const bytes = moduleBytes({ imports: signatures, signature, body, memoryPages: 1 });
     this.statistics.bytes += bytes.length;
+    this.bytes += bytes.length;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       e: { m: this.storage, ...imports },
     });
     return instance.exports.f;
   }
+}
+
+/** Instructions of a stretch. */
+function lengthOf(stretch: LoggedStretch): number {
+  return stretch.reduce((sum, { instructions }) => sum + instructions, 0);
+}
+
+/** Pieces of several lengths begin at the same place. */
+function entryKey({ isPiece, instructions }: Block, hpa: number): number {
+  return isPiece ? hpa + instructions.length * 2 ** 40 : hpa;
 }
 
 /** The status flags of any record: (op, x, y, r, c) -> bits of RFLAGS. */

@@ -2,8 +2,8 @@
 // leaves behind.
 
 import type { PhysicalMemory } from '../../memory/index.ts';
-import type { BlockLog, LoggedStretch } from '../block-log.ts';
-import type { Block } from '../code-cache.ts';
+import type { BlockLog } from '../block-log.ts';
+import { type Block, pieceOf } from '../code-cache.ts';
 import { OWNER_STOP } from '../exceptions.ts';
 import { WIDE_FOOTING } from '../footing.ts';
 import type { Mmu } from '../mmu.ts';
@@ -77,28 +77,42 @@ export class CompiledEngine {
 
   /** By compiled code as far as it gets; the interpreter does what it leaves. */
   execute(interpreter: Interpreter, block: Block, limit: number): void {
-    const isChecked = interpreter.engine === 'check';
-    const before = isChecked
-      ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
-      : null;
-    const reason = this.run(block, interpreter, limit - interpreter.clock);
     const { statistics } = this.compiler;
+    const reason = this.attempt(interpreter, block, limit);
     if (reason < 0) {
       if (block.region !== null) statistics.leftToInterpreter(block);
       interpreter.interpret(block, limit);
       return;
     }
-    statistics.left(reason);
+    if (reason === Left.CHAIN || interpreter.clock >= limit) return;
+    const next = interpreter.enterBlock();
+    if (reason === Left.INTERPRET) statistics.leftToInterpreter(next);
+    else if (this.finish(interpreter, next, limit)) return;
+    interpreter.interpret(next, limit);
+  }
+
+  /** The part of a block that still fits, so that turns end in compiled code; false if nothing. */
+  private finish(interpreter: Interpreter, block: Block, limit: number): boolean {
+    const piece = pieceOf(block, limit - interpreter.clock);
+    return this.attempt(interpreter, piece, limit) >= 0 && this.cycles + this.instructions > 0;
+  }
+
+  /** Run from RIP if there is compiled code; returns a `Left`, or -1. */
+  private attempt(interpreter: Interpreter, block: Block, limit: number): number {
+    const isChecked = interpreter.engine === 'check';
+    const before = isChecked
+      ? new Checkpoint(this.memory, this.state, this.mmu.writablePages())
+      : null;
+    const reason = this.run(block, interpreter, limit - interpreter.clock);
+    if (reason < 0) return reason;
+    this.compiler.statistics.left(reason);
     if (before !== null) this.repeat(interpreter, before);
     else {
       interpreter.clock += this.cycles;
       interpreter.instructions += this.instructions;
     }
     interpreter.compiledInstructions += this.instructions;
-    if (reason === Left.CHAIN || interpreter.clock >= limit) return;
-    const next = interpreter.enterBlock();
-    if (reason === Left.INTERPRET) statistics.leftToInterpreter(next);
-    interpreter.interpret(next, limit);
+    return reason;
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */
@@ -187,7 +201,8 @@ export class CompiledEngine {
   private regionHere(block: Block, hpa: number, footing: number): Region | null {
     const known = block.dependents.find((region) => this.isHere(region, footing));
     if (known !== undefined) return known;
-    if (!this.compiler.isWorthIt(++block.heat, hpa)) return null;
+    block.heat++;
+    if (!this.compiler.isWorthIt(block, hpa)) return null;
     block.heat = 0;
     const { words } = this;
     const place = { low: words[Word.RIP], high: words[Word.RIP + 1], hpa, footing };
@@ -207,27 +222,22 @@ export class CompiledEngine {
 
   /** Where the code came by: back from the end, by the count of instructions. */
   private logPath(region: Region): void {
-    const { words } = this;
-    const { stretches } = region;
-    const path = this.log.ranCompiled(region);
-    let before = this.instructions;
-    let logged = 0;
-    const add = (stretch: LoggedStretch) => {
-      path.push(stretch);
-      for (const { instructions } of stretch) {
-        before -= instructions;
-        logged += instructions;
-      }
-    };
-    const last = stretches[words[STRETCH]];
-    add(last);
+    const { words, log } = this;
+    const { lengths, stretches } = region;
+    log.ranCompiled(region);
+    const last = words[STRETCH];
+    log.cameBy(last);
+    let before = this.instructions - lengths[last];
     const repeated = words[REPEATED];
     // Of an instruction that is repeated the last iterations count for none.
     if (repeated >= 0 && (words[REPEATED_LEFT] & COUNT_MASK) >>> COUNT_SHIFT === before) {
-      if (last[0]?.start !== stretches[repeated][0].start) path.push(stretches[repeated]);
+      if (stretches[last][0]?.start !== stretches[repeated][0].start) log.cameBy(repeated);
     }
-    while (logged < LOGGED_INSTRUCTIONS && before > 0) {
-      add(stretches[words[PATH + (before & (PATH_WORDS - 1))]]);
+    const enough = Math.max(0, this.instructions - LOGGED_INSTRUCTIONS);
+    while (before > enough) {
+      const stretch = words[PATH + (before & (PATH_WORDS - 1))];
+      log.cameBy(stretch);
+      before -= lengths[stretch];
     }
   }
 
