@@ -2,7 +2,7 @@
 // exactly known numbers of instructions, run in turn by everybody who is installed; what counts is
 // CPU time of the process after its start.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { chart } from './chart.ts';
 import { updateDocuments } from './documents.ts';
@@ -11,11 +11,11 @@ import { type Measurement, measure } from './measure.ts';
 import { type Options, optionsOf, USAGE, UsageError } from './options.ts';
 import { ours } from './ours.ts';
 import type { Peer } from './peer.ts';
-import type { PeerResult, Results } from './results.ts';
+import { joined, type PeerResult, type Results } from './results.ts';
 import { withRevision } from './revision.ts';
-import { printStartUp } from './start-up.ts';
+import { measureStartUp } from './start-up.ts';
 import { resultText } from './tables.ts';
-import { WORKLOADS } from './workloads.ts';
+import { sizesOf, WORKLOADS } from './workloads.ts';
 
 const OURS: readonly Peer[] = [
   ours({ name: 'compiled', title: 'vmxlab, compiled', engine: 'compiled' }),
@@ -51,7 +51,7 @@ function main(): void {
   if (options.help) console.log(USAGE);
   else if (options.list) list();
   else if (options.compare !== null) compare(options, options.compare);
-  else publish(options, resultsOf(options, peersOf(options)));
+  else publish(options, withEarlier(options, resultsOf(options, peersOf(options))));
 }
 
 function resultsOf(options: Options, peers: readonly Peer[]): Results {
@@ -65,7 +65,14 @@ function resultsOf(options: Options, peers: readonly Peer[]): Results {
       options,
       peers.filter(({ presence }) => presence().kind === 'present'),
     ),
+    startUp:
+      options.update || options.workloads.length === WORKLOADS.length ? measureStartUp() : [],
   };
+}
+
+function withEarlier({ with: file }: Options, results: Results): Results {
+  if (file === null) return results;
+  return joined(results, JSON.parse(readFileSync(file, 'utf8')) as Results);
 }
 
 function publish(options: Options, results: Results): void {
@@ -74,7 +81,6 @@ function publish(options: Options, results: Results): void {
   if (html !== null) writeFileSync(html, chart(results));
   if (update) updateDocuments(results);
   console.log(resultText(results).join('\n'));
-  if (options.workloads.length === WORKLOADS.length) printStartUp();
 }
 
 /** This version beside another one, which is built in a working tree of its own. */
@@ -97,7 +103,7 @@ function list(): void {
 
 /** Those that were named; a name that cannot be measured is a mistake. */
 function peersOf({ peers }: Options): readonly Peer[] {
-  if (peers === null) return PEERS;
+  if (peers === null) return PEERS.filter(({ isOptional }) => isOptional !== true);
   return peers.map((name) => {
     const peer = PEERS.find((candidate) => candidate.name === name) as Peer;
     const presence = peer.presence();
@@ -113,13 +119,14 @@ function describe({ name, title, presence }: Peer): PeerResult {
 }
 
 function measureAll(options: Options, peers: readonly Peer[]): Measurement[] {
-  return options.workloads.flatMap((workload) =>
-    options.sizes.flatMap((size) => {
+  return options.workloads.flatMap((workload) => {
+    const sizes = sizesOf(workload).filter((size) => options.sizes.includes(size));
+    return sizes.flatMap((size) => {
       const able = peers.filter((peer) => peer.canRun(workload, size));
       console.error(`${workload.name}, ${size} bits: ${able.map(({ name }) => name).join(', ')}`);
       return measure(workload, size, able, options);
-    }),
-  );
+    });
+  });
 }
 
 try {

@@ -74,16 +74,21 @@ const MOST_GROWTH = 30;
 const MOST_ATTEMPTS = 10;
 const MOST_ROUNDS = 2 ** 32 - 1;
 
+/** Where much of our JavaScript is at work, V8 takes a while to compile it, which is no start. */
+const LONGER = { compute: 1, string: 1, exit: 4, multi: 2 } as const;
+
 /** Measure a workload by all peers, of which each can run it. */
 export function measure(
   workload: Workload,
   size: Size,
   peers: readonly Peer[],
-  { runs, seconds }: Plan,
+  plan: Plan,
 ): Measurement[] {
+  const { runs } = plan;
+  const seconds = plan.seconds * LONGER[workload.kind];
   assertSameResult(workload, size, peers);
   const subjects = peers.map((peer) => {
-    const rounds = calibrate(peer, workload, size, seconds);
+    const rounds = calibrate(peer, workload, size, seconds * (peer.warmUp ?? 1));
     return { peer, rounds, starts: [] as number[], totals: [] as number[] };
   });
   for (let i = 0; i < runs; i++) {

@@ -12,6 +12,7 @@ export const USAGE = `npm run bench -- [NAME...] [OPTIONS]
   --seconds S     CPU time of a run beside the start (default 0.7)
   --json FILE     write everything that was measured
   --html FILE     write a chart
+  --with FILE     add workloads from what --json wrote, unless this run measures them
   --update        write tables and chart into docs/
   --compare REV   this version beside another one of the repository
   --list          the workloads and the peers`;
@@ -25,6 +26,7 @@ export interface Options {
   readonly seconds: number;
   readonly json: string | null;
   readonly html: string | null;
+  readonly with: string | null;
   readonly update: boolean;
   readonly compare: string | null;
   readonly list: boolean;
@@ -48,10 +50,9 @@ export function optionsOf(words: readonly string[], peers: readonly string[]): O
       WORKLOADS.map(({ name: known }) => known),
     ),
   );
-  if (values.update && (workloads.length > 0 || wanted !== null || values.bits !== undefined)) {
-    throw new UsageError(
-      '--update is for a run of everything: leave out names, --peers and --bits',
-    );
+  const isPart = workloads.length > 0 || wanted !== null || values.bits !== undefined;
+  if (values.update && isPart && values.with === undefined) {
+    throw new UsageError('--update with names, --peers or --bits needs --with for all the rest');
   }
   return {
     workloads: WORKLOADS.filter(({ name }) => workloads.length === 0 || workloads.includes(name)),
@@ -61,6 +62,7 @@ export function optionsOf(words: readonly string[], peers: readonly string[]): O
     seconds: numberOf('seconds', values.seconds ?? '0.7', false),
     json: values.json ?? null,
     html: values.html ?? null,
+    with: values.with ?? null,
     update: values.update,
     compare: values.compare ?? null,
     list: values.list,
@@ -75,7 +77,7 @@ function parsed(words: readonly string[]) {
       allowPositionals: true,
       options: {
         ...{ bits: TEXT, peers: TEXT, runs: TEXT, seconds: TEXT },
-        ...{ json: TEXT, html: TEXT, compare: TEXT },
+        ...{ json: TEXT, html: TEXT, with: TEXT, compare: TEXT },
         ...{ update: FLAG, list: FLAG, help: { ...FLAG, short: 'h' } },
       },
     });

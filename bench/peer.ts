@@ -18,6 +18,10 @@ export interface Peer {
   readonly name: string;
   /** In tables. */
   readonly title: string;
+  /** Measured only when it is named. */
+  readonly isOptional?: boolean;
+  /** It takes so many times as long as others until all is compiled that will be. */
+  readonly warmUp?: number;
   /** Its version, or why it cannot run here. */
   readonly presence: () => Presence;
   readonly canRun: (workload: Workload, size: Size) => boolean;

@@ -1,6 +1,7 @@
 // What has to hold: how fast vmxlab promises to be beside others, and what was measured of it.
 
 import { type Results, rateOf, ratioOf } from './results.ts';
+import { EMPTY_GUEST_NAME, type StartUp } from './start-up.ts';
 import { geometricMean } from './statistics.ts';
 import { digits, table } from './tables.ts';
 import { type Kind, type Size, WORKLOADS } from './workloads.ts';
@@ -53,6 +54,10 @@ function quotient(above: readonly [string, string], below: readonly [string, str
     );
     return over === null || under === null ? null : over.median / under.median;
   };
+}
+
+function emptyGuest({ startUp }: Results): StartUp | undefined {
+  return startUp.find(({ name }) => name === EMPTY_GUEST_NAME);
 }
 
 const PROMISES: readonly Promised[] = [
@@ -111,6 +116,18 @@ const PROMISES: readonly Promised[] = [
     bound: 1.15,
     isUpper: true,
     value: quotient(['alu-4', 'compiled'], ['alu-64', 'compiled']),
+  },
+  {
+    text: 'milliseconds of an empty guest, from start to end of the process',
+    bound: 150,
+    isUpper: true,
+    value: (results) => emptyGuest(results)?.milliseconds.median ?? null,
+  },
+  {
+    text: 'MiB of that process at most',
+    bound: 150,
+    isUpper: true,
+    value: (results) => emptyGuest(results)?.mebibytes ?? null,
   },
 ];
 

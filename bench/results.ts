@@ -1,6 +1,7 @@
 // Everything that a run of the benchmarks found, as one plain document, and questions to it.
 
 import type { Measurement } from './measure.ts';
+import type { StartUp } from './start-up.ts';
 import { type Figures, figures, ratios } from './statistics.ts';
 import { type Size, WORKLOADS, type Workload } from './workloads.ts';
 
@@ -19,6 +20,8 @@ export interface Results {
   readonly runs: number;
   readonly peers: readonly PeerResult[];
   readonly measurements: readonly Measurement[];
+  /** Empty if only a part was measured. */
+  readonly startUp: readonly StartUp[];
 }
 
 export function find(
@@ -59,4 +62,23 @@ export function measuredWorkloads(results: Results, size: Size): readonly Worklo
   return WORKLOADS.filter(({ name }) =>
     results.measurements.some((one) => one.workload === name && one.size === size),
   );
+}
+
+/**
+ * With the workloads of an earlier run that this one did not measure in the same size: what is
+ * compared was measured in turn.
+ */
+export function joined(results: Results, earlier: Results): Results {
+  const isNew = ({ workload, size }: Measurement) =>
+    !results.measurements.some((one) => one.workload === workload && one.size === size);
+  const others = earlier.peers.filter(
+    ({ name }) => !results.peers.some((peer) => peer.name === name),
+  );
+  return {
+    ...results,
+    runs: Math.min(results.runs, earlier.runs),
+    peers: [...results.peers, ...others],
+    startUp: results.startUp.length > 0 ? results.startUp : earlier.startUp,
+    measurements: [...results.measurements, ...earlier.measurements.filter(isNew)],
+  };
 }

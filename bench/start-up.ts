@@ -1,14 +1,16 @@
 // Part of `npm run bench`: how long the built command takes from its start to its end, beside the
-// start of Node itself, alternating. Needs `npm run build`.
+// start of Node itself, alternating, and how much memory. Needs `npm run build`.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Figures, figures } from './statistics.ts';
 
 const COMMAND = join(import.meta.dirname, '../../dist/cli/launch.js');
 const RUNS = 15;
 
+export const EMPTY_GUEST_NAME = 'an empty guest';
 const EMPTY_GUEST = 'bits 64\nmov al, 0\nout 0xf4, al\n';
 /** What the debug-exit port makes of 0. */
 const EMPTY_GUEST_STATUS = 1;
@@ -21,15 +23,34 @@ function milliseconds(args: readonly string[], expected: number): number {
   return taken;
 }
 
-/** Prints a Markdown table of medians. */
-export function printStartUp(): void {
+/** A module that has Node say at its end how many KiB of memory it had at most. */
+const TELL_MEMORY =
+  'process.on("exit", () => process.stderr.write(String(process.resourceUsage().maxRSS)));';
+
+/** MiB of the process at its largest. */
+function peakMebibytes(args: readonly string[]): number {
+  const words = ['--import', `data:text/javascript,${encodeURIComponent(TELL_MEMORY)}`, ...args];
+  const { stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  return Number(/\d+$/.exec(stderr)?.[0]) / 1024;
+}
+
+export interface StartUp {
+  readonly name: string;
+  /** By the clock on the wall. */
+  readonly milliseconds: Figures;
+  /** At most. */
+  readonly mebibytes: number;
+}
+
+/** Node alone, the command, and the command with an empty guest, in this order. */
+export function measureStartUp(): StartUp[] {
   const folder = mkdtempSync(join(tmpdir(), 'vmxlab-bench-'));
   const guest = join(folder, 'empty.asm');
   writeFileSync(guest, EMPTY_GUEST);
   const cases = [
     { name: 'node, nothing to do', args: ['-e', '0'], status: 0 },
     { name: 'vmxlab --version', args: [COMMAND, '--version'], status: 0 },
-    { name: 'an empty guest', args: [COMMAND, 'run', '-q', guest], status: EMPTY_GUEST_STATUS },
+    { name: EMPTY_GUEST_NAME, args: [COMMAND, 'run', '-q', guest], status: EMPTY_GUEST_STATUS },
   ];
   const taken = cases.map((): number[] => []);
   for (let run = 0; run < RUNS; run++) {
@@ -37,14 +58,11 @@ export function printStartUp(): void {
       taken[i].push(milliseconds(args, status));
     });
   }
+  const found = cases.map(({ name, args }, i) => ({
+    name,
+    milliseconds: figures(taken[i]),
+    mebibytes: peakMebibytes(args),
+  }));
   rmSync(folder, { recursive: true });
-  const medians = taken.map((values) => values.sort((a, b) => a - b)[RUNS >> 1]);
-  console.log(`\nMilliseconds from start to end; medians of ${RUNS} runs, least to most.\n`);
-  console.log('| command | time | to Node alone |');
-  console.log('| --- | --- | --- |');
-  cases.forEach(({ name }, i) => {
-    const [least, most] = [taken[i][0], taken[i][RUNS - 1]].map((value) => value.toFixed(0));
-    const ratio = (medians[i] / medians[0]).toFixed(2);
-    console.log(`| ${name} | ${medians[i].toFixed(0)} (${least} to ${most}) | ${ratio} |`);
-  });
+  return found;
 }

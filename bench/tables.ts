@@ -21,6 +21,7 @@ export function resultText(results: Results): string[] {
     '',
     ...results.peers.map(({ title, version }) => `- ${title}: ${version}`),
     ...SIZES.toReversed().flatMap((size) => sizeText(results, size)),
+    ...startUpText(results),
     ...promiseTable(results),
   ];
 }
@@ -56,6 +57,18 @@ function sizeText(results: Results, size: Size): string[] {
         ]
       : []),
   ];
+}
+
+function startUpText({ startUp }: Results): string[] {
+  if (startUp.length === 0) return [];
+  const rows = startUp.map(({ name, milliseconds, mebibytes }) => {
+    const [median, least, most] = [milliseconds.median, milliseconds.least, milliseconds.most].map(
+      (value) => value.toFixed(0),
+    );
+    return [name, `${median} (${least} to ${most})`, mebibytes.toFixed(0)];
+  });
+  const titles = ['command', 'ms by the clock on the wall', 'MiB at most'];
+  return ['', 'From start to end of the process:', '', ...table(titles, rows)];
 }
 
 function rateText(rate: Figures | null): string {

@@ -12,6 +12,11 @@ export type Size = (typeof SIZES)[number];
  */
 export type Kind = 'compute' | 'string' | 'exit' | 'multi';
 
+/** Several vCPUs and time are the same in all modes. */
+export function sizesOf({ kind }: Workload): readonly Size[] {
+  return kind === 'multi' ? [64] : SIZES;
+}
+
 export interface Workload {
   readonly name: string;
   readonly kind: Kind;

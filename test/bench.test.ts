@@ -2,10 +2,14 @@
 // instructions as their table declares, give the same result by both engines, and the right one.
 
 import { beforeAll, describe, expect, test } from 'vitest';
+import { chart } from '../bench/chart.ts';
 import { imageOf } from '../bench/images.ts';
+import type { Measurement } from '../bench/measure.ts';
 import { optionsOf, UsageError } from '../bench/options.ts';
+import { joined, type Results } from '../bench/results.ts';
 import { figures, geometricMean, ratios } from '../bench/statistics.ts';
-import { SIZES, type Size, WORKLOADS, type Workload } from '../bench/workloads.ts';
+import { resultText } from '../bench/tables.ts';
+import { type Size, sizesOf, WORKLOADS, type Workload } from '../bench/workloads.ts';
 import { Machine } from '../src/machine/index.ts';
 import { benchResult } from './support/bench-results.ts';
 import { checkedScenario, runToEnd } from './support/guest-run.ts';
@@ -30,7 +34,9 @@ function roundsOf({ kind, processors, instructionsPerRound }: Workload): number 
   return instructionsPerRound === null || instructionsPerRound < 1000 ? 300 : 2;
 }
 
-const CASES = SIZES.flatMap((size) => WORKLOADS.map((workload) => ({ workload, size })));
+const CASES = WORKLOADS.flatMap((workload) =>
+  sizesOf(workload).map((size) => ({ workload, size })),
+);
 
 describe.each(CASES)('$workload.name, $size bits', ({ workload, size }) => {
   const rounds = roundsOf(workload);
@@ -74,7 +80,7 @@ describe('the command line of the benchmarks', () => {
     ['bits', ['--bits', '16'], "--bits: expected 32 or 64, not '16'"],
     ['runs', ['--runs', '1.5'], "--runs: expected a whole number from 1, not '1.5'"],
     ['seconds', ['--seconds', '0'], "--seconds: expected a number above 0, not '0'"],
-    ['a part of the document', ['alu', '--update'], '--update is for a run of everything'],
+    ['a part of the document', ['alu', '--update'], 'needs --with for all the rest'],
     ['a flag', ['--slow'], "Unknown option '--slow'"],
   ])('refuses %s that there is not', (_what, words, message) => {
     expect(() => optionsOf(words, peers)).toThrow(UsageError);
@@ -89,4 +95,55 @@ test('figures are the median and the extremes', () => {
   // Each with what was measured beside it: not the quotient of the medians.
   expect(ratios([10, 30, 20], [10, 10, 20])).toEqual({ median: 1, least: 1, most: 3 });
   expect(geometricMean([2, 8])).toBeCloseTo(4, 12);
+});
+
+describe('results', () => {
+  const measured = (workload: string, peer: string, rates: readonly number[]): Measurement => ({
+    ...{ workload, size: 64, peer, rates, rounds: 10, startSeconds: 0.1 },
+  });
+  const results = (measurements: readonly Measurement[]): Results => {
+    const peers = ['compiled', 'tcg'].map((name) => ({
+      ...{ name, title: name, version: '1', isPresent: true },
+    }));
+    const around = { date: '2026-01-01', machine: 'test', node: 'v20', runs: 3, startUp: [] };
+    return { ...around, peers, measurements };
+  };
+
+  test('say what holds, by what was measured in turn', () => {
+    const text = resultText(
+      results([
+        measured('alu', 'compiled', [4e9, 2e9, 4e9]),
+        measured('alu', 'tcg', [1e9, 2e9, 1e9]),
+        measured('fib', 'compiled', [1e9, 1e9, 1e9]),
+        measured('fib', 'tcg', [4e9, 4e9, 4e9]),
+      ]),
+    ).join('\n');
+    expect(text).toContain('| alu | 4.00 (1.00 to 4.00) |');
+    expect(text).toMatch(
+      /geometric mean .* TCG.* \| at least 2 \| 1\.00 \| missed by a factor of 2\.00/,
+    );
+    expect(text).toMatch(/least ratio to QEMU TCG.* \| at least 0\.8 \| 0\.250 \| missed by/);
+    expect(text).not.toContain('v86');
+  });
+
+  test('are joined by whole workloads', () => {
+    const earlier = results([
+      measured('alu', 'compiled', [1]),
+      measured('alu', 'tcg', [1]),
+      measured('fib', 'tcg', [3]),
+    ]);
+    const { measurements } = joined(results([measured('alu', 'compiled', [2])]), earlier);
+    expect(measurements.map(({ workload, peer, rates }) => [workload, peer, rates[0]])).toEqual([
+      ['alu', 'compiled', 2],
+      ['fib', 'tcg', 3],
+    ]);
+  });
+
+  test('a chart has a bar for each and needs nothing from elsewhere', () => {
+    const html = chart(
+      results([measured('alu', 'compiled', [4e9]), measured('alu', 'tcg', [1e9])]),
+    );
+    expect(html.match(/<rect /g)).toHaveLength(2);
+    expect(html).not.toMatch(/<script|https?:|<link/);
+  });
 });
