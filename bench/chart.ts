@@ -81,7 +81,8 @@ function sizeChart(results: Results, size: Size): string {
   });
   const width = LABEL_WIDTH + PLOT_WIDTH + LABEL_WIDTH;
   return `<h2>${size} bits</h2>
-<svg viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img" aria-label="Speed in ${size} bits">
+<svg viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img"
+aria-label="Speed in ${size} bits">
 <title>Speed in ${size} bits</title>
 ${axis.join('')}${drawn.join('')}</svg>
 `;
