@@ -5,6 +5,7 @@
 
 import Long from 'long';
 import { type CodeSize, Segment } from '../isa/index.ts';
+import { LOGGED_INSTRUCTIONS } from './compiled/left-behind.ts';
 import {
   LOG_ENTRIES,
   LOG_STRIDE,
@@ -118,31 +119,33 @@ export class BlockLog {
   }
 
   /**
-   * The last so many instructions, each of which was entered as a block by itself, have been
-   * executed again some more times; the first of them has just been entered again. Of the log only
-   * the end is written: what reports show.
+   * A loop has been executed some more times, up to where it begins again, which was entered last.
+   * Of the log only the end is written: what reports show.
+   * @param entries what one iteration entered into the log, all of the same size
+   * @param instructions of one iteration
    * @param completed instructions completed before that
    */
-  repeat(instructions: number, times: number, completed: number): void {
+  repeat(entries: number, instructions: number, times: number, completed: number): void {
     const { words } = this;
-    const pattern = Math.min(instructions, LOG_ENTRIES - 1);
-    const addresses = Array.from({ length: pattern }, (_, i) => {
-      const slot = (words[NEXT] + LOG_ENTRIES - 1 - pattern + i) % LOG_ENTRIES;
-      const at = ENTRIES + LOG_STRIDE * slot;
-      return [words[at], words[at + 1], words[at + KIND]];
-    });
-    const shown = Math.min(times, Math.ceil(LOG_ENTRIES / pattern));
-    const skipped = instructions - pattern;
-    for (let time = times - shown; time < times; time++) {
-      for (let i = 0; i < pattern; i++) {
-        const at = ENTRIES + LOG_STRIDE * words[NEXT];
-        const [low, high, kind] = addresses[i];
-        words[at] = low;
-        words[at + 1] = high;
-        words[at + COMPLETED] = (completed + time * instructions + skipped + i) | 0;
-        words[at + KIND] = kind;
-        words[NEXT] = (words[NEXT] + 1) % LOG_ENTRIES;
+    if (entries >= LOG_ENTRIES) {
+      // All that is in it belongs to the loop.
+      for (let i = 0; i < LOG_ENTRIES; i++) {
+        words[ENTRIES + LOG_STRIDE * i + COMPLETED] += times * instructions;
       }
+      return;
+    }
+    const shown = Math.min(times, Math.ceil(LOGGED_INSTRUCTIONS / instructions));
+    const before = completed + (times - shown) * instructions;
+    const each = instructions / entries;
+    for (let entry = 1; entry <= shown * entries; entry++) {
+      const next = words[NEXT];
+      const at = ENTRIES + LOG_STRIDE * next;
+      const same = ENTRIES + LOG_STRIDE * ((next + LOG_ENTRIES - entries) % LOG_ENTRIES);
+      words[at] = words[same];
+      words[at + 1] = words[same + 1];
+      words[at + COMPLETED] = (before + entry * each) | 0;
+      words[at + KIND] = words[same + KIND];
+      words[NEXT] = (next + 1) % LOG_ENTRIES;
     }
   }
 

@@ -13,6 +13,7 @@ import {
 } from '../isa/index.ts';
 import { PAGE_SHIFT, PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import type { Region } from './compiled/compiler.ts';
+import { type Delay, delayOf } from './delay.ts';
 
 /** Cycles that instructions take. */
 export interface InstructionCosts {
@@ -41,6 +42,8 @@ export interface Prepared {
 export interface Block {
   readonly instructions: readonly Prepared[];
   readonly lengthBytes: number;
+  /** What it is if it only counts, or null. */
+  readonly delay: Delay | null;
   /** Cleared when the bytes of any of them have changed. */
   valid: boolean;
   /** What was made of it, and is cleared with it. */
@@ -60,8 +63,9 @@ export function newBlock(
   lengthBytes: number,
   isPiece = false,
 ): Block {
+  const delay = delayOf(instructions, lengthBytes);
   const made = { dependents: [], heat: 0, region: null, pieces: new Map() };
-  return { instructions, lengthBytes, valid: true, isPiece, ...made };
+  return { instructions, lengthBytes, delay, valid: true, isPiece, ...made };
 }
 
 /**

@@ -17,6 +17,7 @@ import { CodeFetch } from './code-fetch.ts';
 import type { Compiler } from './compiled/compiler.ts';
 import { CompiledEngine, type Engine } from './compiled/engine.ts';
 import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
+import { countDown, type Delay, passableIterations } from './delay.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
@@ -64,9 +65,10 @@ export interface ProcessorParts {
   readonly compiler?: Compiler | undefined;
 }
 
-/** Who looks at instructions before they are executed, one by one; may throw `OWNER_STOP`. */
+/** Who looks at instructions before they are executed, one by one. */
 export interface Observer {
-  before(prepared: Prepared): void;
+  /** True if the processor is to stop, as `owner`, before the instruction. */
+  before(prepared: Prepared): boolean;
 }
 
 export class Processor {
@@ -105,6 +107,8 @@ export class Processor {
   private readonly blockLog: BlockLog;
   private readonly fetch: CodeFetch;
   private readonly costs: InstructionCosts;
+  /** Let the iterations of delay loops pass at once. */
+  skipsDelays = false;
   /** Without a compiler there is only the interpreter. */
   engine: Engine;
   private readonly compiled: CompiledEngine | null;
@@ -256,11 +260,11 @@ export class Processor {
   }
 
   /**
-   * A loop of some instructions has been executed some more times: time passed, and it left
-   * everything as it was.
+   * A loop of some instructions has been executed some more times, which took time.
+   * @param blocks that an iteration enters; one for each instruction while it is observed
    */
-  passIterations(count: number, cycles: number, instructions: number): void {
-    this.blockLog.repeat(instructions, count, this.instructions);
+  passIterations(count: number, cycles: number, instructions: number, blocks = instructions): void {
+    this.blockLog.repeat(blocks, instructions, count, this.instructions);
     this.clock += count * cycles;
     this.instructions += count * instructions;
   }
@@ -415,7 +419,10 @@ export class Processor {
     const { words } = this.state;
     this.blockLog.enter(this.instructions);
     const prepared = this.fetch.block(this.codeSize).instructions[0];
-    this.observer?.before(prepared);
+    if (this.observer?.before(prepared) === true) {
+      this.isTakenOver = true;
+      return;
+    }
     // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
     const resume = words[Word.RFLAGS] & Rflags.RF;
     words[Word.RFLAGS] &= ~Rflags.RF;
@@ -465,12 +472,22 @@ export class Processor {
 
   /** A block, for as long as nothing wants to come between its instructions. */
   interpret(block: Block, limit: number): void {
-    const { instructions } = block;
+    const { instructions, delay } = block;
+    if (delay !== null && this.skipsDelays) this.passDelay(delay, limit);
     for (let i = 0; i < instructions.length; i++) {
       this.execute(instructions[i]);
       if (this.clock >= limit || this.attention || !block.valid || this.evaluator.unfinished)
         return;
     }
+  }
+
+  /** All iterations of a delay loop that end before a limit, but for the last. */
+  private passDelay(delay: Delay, limit: number): void {
+    const { words } = this.state;
+    const count = passableIterations(delay, words, limit - this.clock);
+    if (count <= 0) return;
+    countDown(delay, words, count);
+    this.passIterations(count, delay.cycles, delay.instructions, 1);
   }
 
   private execute(prepared: Prepared): void {

@@ -133,10 +133,12 @@ export class Machine {
       parameters: parametersOf(config.kvm),
       userSpace: this.userSpace(id),
     });
+    if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
     for (let i = 0; i < config.vcpus; i++) {
       const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
       const vcpu = vm.createVcpu(affinityOf(pin, this.scenario.host.pcpus), config.nice);
       vcpu.virtual.processor.engine = this.scenario.engine;
+      vcpu.virtual.processor.skipsDelays = this.scenario.skip === 'on';
     }
     return vm;
   }

@@ -120,6 +120,9 @@ export class DatWriter implements TraceSink {
       ...sized('', 4),
       ...sized(tasks, 8),
       ...word(this.pages.length, 4),
+      // No options; trace-cmd convert wants to be told so.
+      ...encodeUtf8('options  \0'),
+      ...[0, 0],
       ...encodeUtf8('flyrecord\0'),
     ]);
   }

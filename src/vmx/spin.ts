@@ -3,14 +3,7 @@
 // line that it read, or until the PAUSE-loop window or the preemption timer ends it; so they need
 // not be executed. See docs/decisions/exact-skipping.md.
 
-import {
-  type Observer,
-  OWNER_STOP,
-  type Prepared,
-  type Processor,
-  STATE_BYTES,
-  Word,
-} from '../cpu/index.ts';
+import { type Observer, type Prepared, type Processor, STATE_BYTES, Word } from '../cpu/index.ts';
 import { effectsOf, type Instruction, type MemoryOperand } from '../isa/index.ts';
 import { LINE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import type { PauseLoopDetector } from './pause-loop.ts';
@@ -25,6 +18,12 @@ export interface SpinEnds {
 
 /** Times that the same PAUSE comes before its loop is watched: most waits are shorter. */
 const LEAST_PAUSES = 6;
+
+/** After loops that turned out to do more than wait. */
+const MOST_PATIENCE = 1000;
+
+/** Instructions that were left out: to find that out costs about as much as to execute them. */
+const SHORT_WAIT = 100;
 
 /** Instructions of an iteration. */
 const MOST_INSTRUCTIONS = 64;
@@ -63,6 +62,8 @@ export class SpinDetector implements Observer {
   private pauseRip = 0;
   private pauseInstructions = 0;
   private pauses = 0;
+  /** How often it has to come before its loop is watched; nothing depends on it but speed. */
+  private patience = LEAST_PAUSES;
 
   constructor(
     processor: Processor,
@@ -87,7 +88,7 @@ export class SpinDetector implements Observer {
     this.pauses = isNear ? this.pauses + 1 : 0;
     this.pauseRip = rip;
     this.pauseInstructions = instructions;
-    if (this.pauses < LEAST_PAUSES) return;
+    if (this.pauses < this.patience) return;
     this.pauses = 0;
     this.isObserving = true;
     this.anchorClock = -1;
@@ -122,23 +123,29 @@ export class SpinDetector implements Observer {
     const count = Math.floor((Math.min(limit, until) - processor.clock) / cycles);
     this.spin = null;
     if (count <= 0) return;
+    // Who waited long once will do so again.
+    this.patience = count * instructions < SHORT_WAIT ? LEAST_PAUSES : 0;
     processor.passIterations(count, cycles, instructions);
     if (movesFirst) pauseLoop.state.first += count * cycles;
     if (movesLast) pauseLoop.state.last += count * cycles;
   }
 
-  /** The processor is about to execute an instruction. */
-  before(prepared: Prepared): void {
+  /** The processor is about to execute an instruction. True when an iteration is found to wait. */
+  before(prepared: Prepared): boolean {
     const { processor } = this;
     if (this.anchorClock < 0) this.drop();
-    else if (processor.state.words[Word.RIP] === this.anchor[Word.RIP]) {
-      this.compare();
-      return;
-    }
+    else if (processor.state.words[Word.RIP] === this.anchor[Word.RIP]) return this.compare();
     const passed = processor.instructions - this.anchorInstructions;
     const plan = passed < MOST_INSTRUCTIONS ? this.planOf(prepared.instruction) : 'unsuitable';
-    if (plan === 'unsuitable') this.abandon();
-    else for (const operand of plan) if (!this.note(prepared, operand)) return;
+    if (plan === 'unsuitable') this.giveUp();
+    else for (const operand of plan) if (!this.note(prepared, operand)) break;
+    return false;
+  }
+
+  /** This loop does more than wait: it is not looked at again so soon. */
+  private giveUp(): void {
+    this.patience = Math.min(2 * this.patience + 1, MOST_PATIENCE);
+    this.abandon();
   }
 
   /** The iteration begins here. */
@@ -155,7 +162,7 @@ export class SpinDetector implements Observer {
   private note(prepared: Prepared, operand: MemoryOperand): boolean {
     const hpa = this.processor.locateRead(prepared, operand);
     if (hpa < 0) {
-      this.abandon();
+      this.giveUp();
       return false;
     }
     const bytes = operand.width >> 3;
@@ -167,18 +174,22 @@ export class SpinDetector implements Observer {
     return true;
   }
 
-  /** The iteration is over. */
-  private compare(): void {
+  /** The iteration is over. True if it was one of a wait. */
+  private compare(): boolean {
     const { processor, anchor, pauseLoop } = this;
     const { words } = processor.state;
     this.isObserving = false;
     processor.observe(null);
-    for (let i = 0; i < STATE_WORDS; i++) if (words[i] !== anchor[i]) return;
+    for (let i = 0; i < STATE_WORDS; i++) {
+      if (words[i] === anchor[i]) continue;
+      this.giveUp();
+      return false;
+    }
     const cycles = processor.clock - this.anchorClock;
     const first = pauseLoop.state.first - this.anchorFirst;
     const last = pauseLoop.state.last - this.anchorLast;
     const isRegular = (first === 0 || first === cycles) && (last === 0 || last === cycles);
-    if (!isRegular || (first !== 0 && last === 0)) return;
+    if (!isRegular || (first !== 0 && last === 0)) return false;
     this.spin = {
       cycles,
       instructions: processor.instructions - this.anchorInstructions,
@@ -186,7 +197,7 @@ export class SpinDetector implements Observer {
       movesLast: last !== 0,
       until: this.endOf(cycles, last !== 0 && first === 0),
     };
-    throw OWNER_STOP;
+    return true;
   }
 
   /** Where the iteration begins in which, at the earliest, something else happens. */

@@ -186,15 +186,61 @@ describe.each(SEEDS)('case %i', (seed) => {
   });
 });
 
+/** Countdowns of all forms, of lengths around those that make a difference. */
+function delays(prng: Prng): string {
+  const pick = <T>(list: readonly T[]) => list[prng.below(list.length)];
+  const one = (i: number) => {
+    const count = 1 + prng.below(2 ** (1 + prng.below(17)));
+    const step = 1 + prng.below(9);
+    return pick([
+      `mov ecx, ${count}\n.l${i}: dec ecx\njnz .l${i}`,
+      `mov rdx, ${count + 2 ** 33}\n.l${i}: sub rdx, ${step * 2 ** 20}\njnz .l${i}`,
+      `mov ebx, ${count * step}\n.l${i}: nop\nsub ebx, ${step}\njnz .l${i}`,
+      `mov rsi, ${count * step}\n.l${i}: sub rsi, ${step}\nnop\njnz .l${i}`,
+      `mov rcx, ${count}\n.l${i}: loop .l${i}`,
+      `mov rcx, ${count}\n.l${i}: a32 loop .l${i}`,
+      // Never comes to 0 by itself.
+      `mov edi, ${2 * count + 1}\n.l${i}: sub edi, 2\njnz .l${i}`,
+      // What counts in another way, or does more, is no delay.
+      `mov r8d, ${1 + (count >> 6)}\n.l${i}: inc r9\ndec r8d\njnz .l${i}`,
+      `mov r8d, ${1 + (count >> 6)}\n.l${i}: dec r8d\njns .l${i}`,
+    ]);
+  };
+  const body = Array.from({ length: 12 }, (_, i) => `${one(i)}\nlahf\nadd [sum + rdi], rax`);
+  return `bits 64\ndefault rel\nstart:\nshl rdi, 3\nlea rbp, [sum]\nagain:\nxor eax, eax
+${body.join('\n').replaceAll('[sum + rdi]', '[rbp]')}\njmp again\nalign 64\nsum: dq 0, 0, 0, 0`;
+}
+
+describe.each([1, 2, 3, 4, 5])('delays (%i)', (seed) => {
+  const prng = new Prng(seed);
+  const program = assembleText(delays(prng));
+  const vcpus = 1 + prng.below(3);
+  const host = { pcpus: 1 + prng.below(vcpus), lookahead: [40, 300, 2000][prng.below(3)] };
+
+  test.each(['interpreter', 'compiled'])('are left out by the engine %s', (engine) => {
+    const [executed, skipped] = (['off', 'on'] as const).map((skip) => {
+      const vms = [{ program: 'test.asm', vcpus, memory: '2M' }];
+      const limits = { time: `${40 + 10 * seed}us` };
+      const document = { engine: skip === 'off' ? 'compiled' : engine, skip, host, vms, limits };
+      const stops = [1, 2, 3].map((each) => each * (20_000 + seed * 1001));
+      return outcome(
+        { create: () => tracedMachine(checkedScenario(document), [program]), stops },
+        skip,
+      );
+    });
+    expect(skipped).toEqual(executed);
+  });
+});
+
 /** The instructions that were executed one by one, to see that waits were left out at all. */
 function executedInstructions(machine: Machine): number {
   let passed = 0;
   for (const { virtual } of machine.vcpus) {
     const { processor } = virtual;
     const pass = processor.passIterations.bind(processor);
-    processor.passIterations = (count, cycles, instructions) => {
+    processor.passIterations = (count, cycles, instructions, blocks) => {
       passed += count * instructions;
-      pass(count, cycles, instructions);
+      pass(count, cycles, instructions, blocks);
     };
   }
   machine.run();

@@ -2,7 +2,7 @@
 // written can be read again; what is damaged is refused where it is damaged.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -101,6 +101,25 @@ describe.skipIf(noTraceCmd !== null)('trace-cmd', () => {
     const lines = traceCmd(file, '-N', '-l').split('\n').slice(1, -1);
     const shown = lines.map((line) => /-\d+ +\d+(\S{5})/.exec(line)?.[1]);
     expect(new Set(shown)).toEqual(new Set(['.....', 'd..1.', 'd..2.']));
+  });
+
+  // What trace-cmd writes has options, other padding and other places.
+  test('writes files that are read here, of version 6', () => {
+    const [ours, seven, six] = ['ours.dat', 'seven.dat', 'six.dat'].map((name) =>
+      join(folder, name),
+    );
+    writeFileSync(ours, file);
+    const convert = (from: string, to: string, version: string) => {
+      const words = ['convert', '-i', from, '-o', to, '--file-version', version];
+      execFileSync('trace-cmd', [...words, '--compression', 'none'], { stdio: 'ignore' });
+    };
+    convert(ours, seven, '7');
+    convert(seven, six, '6');
+    const theirs = readFileSync(six);
+    expect(theirs.equals(file)).toBe(false);
+    const records = [...openDat(sourceOf(theirs)).records()];
+    expect(report(records, 3, 'ns')).toBe(report(EVERY_EVENT, 3, 'ns'));
+    expect(() => openDat(sourceOf(readFileSync(seven)))).toThrow(/expected version 6, found "7"/);
   });
 
   // The plugin for KVM has texts of its own, from the columns' names and the exit's number.

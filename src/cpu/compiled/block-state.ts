@@ -2,13 +2,14 @@
 // and flags by now, the effects so far, and the way out to the interpreter.
 
 import type { Instruction, MemoryOperand, Width } from '../../isa/index.ts';
+import { type Delay, SHORT_DELAY } from '../delay.ts';
 import { stackWidthOn, WIDE_FOOTING } from '../footing.ts';
 import type { AccessKind } from '../virtualization.ts';
 import type { Effect, Exit } from './effects.ts';
 import { FlagRecord } from './flag-record.ts';
 import { LOCALS, NARROW_LOCALS } from './locals.ts';
 import { Type } from './module.ts';
-import { FALSE, long, type Node, result, ZERO } from './nodes.ts';
+import { extend, FALSE, lessUnsigned, long, type Node, result, wrap, ZERO } from './nodes.ts';
 
 /** Thrown when an instruction cannot be compiled; says why. */
 export class Declined {
@@ -116,6 +117,18 @@ export class BlockState {
     this.following = this.addressAt(at.offset + instruction.lengthBytes);
     this.continuation = this.following;
     return { registers, flags, effects };
+  }
+
+  /** Leave the block to the interpreter as long as a delay loop has many iterations to go. */
+  leaveLong({ register, width, step }: Delay): void {
+    const value = this.registers[register];
+    const count = width === 64 ? value : extend(wrap(value));
+    const { registers, flags } = this;
+    this.effects.push({
+      kind: 'guard',
+      condition: lessUnsigned(long(BigInt(SHORT_DELAY * step)), count),
+      exit: { registers, flags, offset: 0, cycles: 0, instructions: 0 },
+    });
   }
 
   /** The instruction that was appended last may go on elsewhere. */

@@ -71,6 +71,8 @@ export class Compiler {
   readonly statistics = new EngineStatistics();
   /** A block is compiled when it is entered so often. */
   threshold = 16;
+  /** Leave delay loops to the interpreter, for it lets their iterations pass at once. */
+  leavesDelays = false;
   /** By how many powers of two the threshold grows for code that changes again and again. */
   mostDoublings = 12;
   /** Of WebAssembly, some 10 KB a region, and a few times that as code; beyond, all is dropped. */
@@ -133,6 +135,7 @@ export class Compiler {
     const codeSize = codeSizeOn(footing);
     const discovered = discover(entry, {
       footing,
+      leavesDelays: this.leavesDelays,
       entryOffset: hpa - page,
       blockAt: (offset) => {
         // A piece goes no further than it is long.

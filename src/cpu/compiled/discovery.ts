@@ -42,6 +42,8 @@ export interface CodeSource {
   readonly entryOffset: number;
   /** Decoded code at an offset in the page of the region, or null if there is none. */
   blockAt(offset: number): Block | null;
+  /** The interpreter does delay loops. */
+  readonly leavesDelays: boolean;
 }
 
 export interface Discovered {
@@ -120,6 +122,8 @@ class Discovery {
   private build(start: bigint): RegionBlock {
     const domain = new BlockDomain(start, this.source.footing);
     const locals = domain.registers;
+    const delay = this.source.blockAt(Number(start - this.page))?.delay;
+    if (this.source.leavesDelays && delay) domain.leaveLong(delay);
     let offset = 0;
     let cycles = 0;
     let cyclesButLast = 0;
