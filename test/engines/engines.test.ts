@@ -17,3 +17,8 @@ test('random programs do the same by both engines at every stop', () => {
   expect(differences.slice(0, 5)).toEqual([]);
   expect(sums.compiled / sums.instructions).toBeGreaterThan(0.3);
 }, 300_000);
+
+/** Programs that once found something. */
+test.each([400_237])('program %d does the same by both engines', (seed) => {
+  expect(compareEngines(seed).difference).toBeNull();
+});

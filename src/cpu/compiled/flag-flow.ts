@@ -27,6 +27,8 @@ export type Outgoing =
 export interface FlagBlock {
   readonly registers: readonly Node[];
   readonly flags: FlagRecord;
+  /** Registers change before anything else of it, so that flags cannot follow from them. */
+  readonly isBulk: boolean;
 }
 
 const MOST_ALTERNATIVES = 3;
@@ -56,6 +58,7 @@ export class FlagFlow {
     this.blocks = blocks;
     this.successors = successors;
     this.sequence = sequence;
+    for (const node of sequence) if (blocks[node]?.isBulk) this.widened.add(node);
     let back: Alternatives[] = blocks.map(() => new Map());
     for (let passes = 1; ; passes++) {
       if (passes > MOST_PASSES) for (const node of sequence) this.widened.add(node);

@@ -32,6 +32,7 @@ export type Place = Omit<Extract<Effect, { kind: 'locate' }>, 'exit' | 'kind'>;
 
 const PAGE_MASK = -4096n;
 const PAGE_SHIFT = 12;
+const PAGE_BYTES = 1 << PAGE_SHIFT;
 const LINE_SHIFT = 6;
 
 /**
@@ -72,6 +73,7 @@ class LocateEmitter {
     body.memory(Op.i64Load, this.kept);
     this.pushPage();
     body.op(Op.i64Eq);
+    this.pushWhole();
     body.branch(found, Op.brIf);
     this.findEntry();
     if (access === Access.WRITE) this.leaveIfWatched(found);
@@ -95,6 +97,19 @@ class LocateEmitter {
     }
     body.i64(PAGE_MASK);
     body.op(Op.i64And);
+  }
+
+  /** What is kept may be the page of the last byte alone: the first has to lie in it too. */
+  private pushWhole(): void {
+    const { body } = this.emitter;
+    const { bytes } = this.place;
+    if (bytes === 1) return;
+    body.get(this.low);
+    body.i32(PAGE_BYTES - 1);
+    body.op(Op.i32And);
+    body.i32(PAGE_BYTES - bytes);
+    body.op(Op.i32LeU);
+    body.op(Op.i32And);
   }
 
   private findEntry(): void {

@@ -88,7 +88,8 @@ class RegionEmitter {
     const { order } = this.shape;
     const sequence = [...order.keys()].filter((node) => order[node] >= 0);
     sequence.sort((a, b) => order[a] - order[b]);
-    this.flow = new FlagFlow([...this.blocks, null], successors, sequence);
+    const flagged = this.blocks.map((block) => ({ ...block, isBulk: bulkOf(block) !== null }));
+    this.flow = new FlagFlow([...flagged, null], successors, sequence);
     this.written = this.registersWritten();
     const read = this.registersRead();
     this.slots = REGISTERS.map((slot) =>
