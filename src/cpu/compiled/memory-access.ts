@@ -98,8 +98,8 @@ class LocateEmitter {
   }
 
   /**
-   * The page, and no page if the bytes are not aligned: so aligned ones, which lie in one page, need
-   * a single comparison with what is kept. Others take the entry, as if the place kept nothing.
+   * The page, and no page if the bytes are not aligned: so aligned ones, which lie in one page,
+   * need a single comparison with what is kept. Others take the entry, as if nothing were kept.
    */
   private pushAlignedPage(): void {
     const { body, expressions } = this.emitter;
