@@ -108,10 +108,9 @@ export class SpinDetector implements Observer {
     const { spin, processor, pauseLoop } = this;
     if (spin === null) return;
     const { cycles, instructions, movesFirst, movesLast, until } = spin;
-    const count = Math.floor((Math.min(limit, until) - processor.clock) / cycles);
+    const count = Math.max(0, Math.floor((Math.min(limit, until) - processor.clock) / cycles));
     this.spin = null;
-    if (count <= 0) return this.learn(0);
-    processor.passIterations(count, cycles, instructions);
+    if (count > 0) processor.passIterations(count, cycles, instructions);
     this.learn(count * cycles);
     if (movesFirst) pauseLoop.state.first += count * cycles;
     if (movesLast) pauseLoop.state.last += count * cycles;
