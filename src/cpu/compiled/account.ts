@@ -33,6 +33,10 @@ export function withBlock(
 export class Accountant {
   /** By number. */
   readonly stretches: LoggedStretch[] = [];
+  /** By number, the block where it begins; null if all ways there are noted. */
+  private readonly starts: (bigint | null)[] = [];
+  /** By where it leads to, the stretch that is not noted. */
+  private readonly quiet = new Map<bigint, number>();
   private readonly body: FunctionBody;
   /** The parameter that says where the state lies. */
   private readonly state: number;
@@ -52,6 +56,12 @@ export class Accountant {
     body.i64(BigInt(CYCLES_SHIFT));
     body.op(Op.i64Shl);
     body.set(this.left);
+    // Nothing is noted yet: no count is so high.
+    for (let word = 0; word < PATH_WORDS; word += 2) {
+      body.get(this.state);
+      body.i64(-1n);
+      body.memory(Op.i64Store, CompiledOffset.PATH_LEFT + 4 * word);
+    }
   }
 
   /** Push whether so many cycles, beside those that are owed, use up what is left. */
@@ -62,18 +72,35 @@ export class Accountant {
     body.op(Op.i64LtS);
   }
 
-  /** Take what is owed into account. */
-  settle(owed: Account): void {
+  /** By number, the stretch before it if none is noted, or -1. */
+  get quietBefore(): readonly number[] {
+    return this.starts.map((start) => (start === null ? -1 : (this.quiet.get(start) ?? -1)));
+  }
+
+  /**
+   * Take what is owed into account, where a block is met that other ways lead to.
+   * @param quietTo that block, if the first such way to it need not be noted; else null
+   */
+  settle(owed: Account, quietTo: bigint | null): void {
     if (owed.stretch.length === 0) return;
     this.pay(owed);
+    if (quietTo !== null && !this.quiet.has(quietTo)) {
+      this.quiet.set(quietTo, this.numberOf(owed));
+      return;
+    }
     const { body } = this;
     this.pushLeft();
     body.i32((PATH_WORDS - 1) << COUNT_SHIFT);
     body.op(Op.i32And);
     body.get(this.state);
     body.op(Op.i32Add);
+    const place = body.scratch(Type.I32, 0);
+    body.tee(place);
     body.i32(this.numberOf(owed));
     body.memory(Op.i32Store, CompiledOffset.PATH);
+    body.get(place);
+    this.pushLeft();
+    body.memory(Op.i32Store, CompiledOffset.PATH_LEFT);
   }
 
   /** Push the cycles left, an i32. */
@@ -111,12 +138,15 @@ export class Accountant {
     body.memory(Op.i32Store, CompiledOffset.REPEATED_LEFT);
   }
 
-  /** The same where the region is left. */
-  settleAtExit(owed: Account): void {
+  /**
+   * The same where the region is left.
+   * @param at the block in which it is
+   */
+  settleAtExit(owed: Account, at: bigint | null): void {
     this.pay(owed);
     const { body } = this;
     body.get(this.state);
-    body.i32(this.numberOf(owed));
+    body.i32(this.numberOf(owed, at));
     body.memory(Op.i32Store, CompiledOffset.STRETCH);
   }
 
@@ -143,7 +173,8 @@ export class Accountant {
     this.body.op(Op.i32WrapI64);
   }
 
-  private numberOf({ stretch }: Account): number {
+  private numberOf({ stretch }: Account, at: bigint | null = null): number {
+    this.starts.push(stretch[0]?.start ?? at);
     return this.stretches.push(stretch) - 1;
   }
 }

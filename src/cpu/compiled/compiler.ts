@@ -30,6 +30,8 @@ export interface Region extends LoggedCode {
   readonly run: RegionFunction | null;
   /** Instructions of each stretch. */
   readonly lengths: Int32Array;
+  /** By stretch, the one before it if none was noted there, or -1. */
+  readonly quietBefore: readonly number[];
   valid: boolean;
 }
 
@@ -148,12 +150,13 @@ export class Compiler {
     });
     let run: RegionFunction | null = null;
     let stretches: readonly LoggedStretch[] = [];
+    let quietBefore: readonly number[] = [];
     if (!discovered.blocks.has(entry)) this.statistics.declinedEntry(discovered.declined);
     else {
       const emitted = emitRegion(discovered, this.layout, this.sites);
       const { body } = emitted;
       this.sites += emitted.siteCount;
-      stretches = emitted.stretches;
+      ({ stretches, quietBefore } = emitted);
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       this.statistics.made(discovered);
@@ -163,7 +166,9 @@ export class Compiler {
     );
     const place = { low, high, codeSize, footing };
     const lengths = Int32Array.from(stretches, lengthOf);
-    const region: Region = { ...place, hasPauses, run, stretches, lengths, valid: true };
+    const region: Region = {
+      ...{ ...place, hasPauses, run, stretches, quietBefore, lengths, valid: true },
+    };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);
       if (gone < 0) dependents.push(region);

@@ -223,10 +223,11 @@ export class CompiledEngine {
   /** Where the code came by: back from the end, by the count of instructions. */
   private logPath(region: Region): void {
     const { words, log } = this;
-    const { lengths, stretches } = region;
+    const { lengths, stretches, quietBefore } = region;
     log.ranCompiled(region);
     const last = words[STRETCH];
     log.cameBy(last);
+    let next = last;
     let before = this.instructions - lengths[last];
     const repeated = words[REPEATED];
     // Of an instruction that is repeated the last iterations count for none.
@@ -235,9 +236,11 @@ export class CompiledEngine {
     }
     const enough = Math.max(0, this.instructions - LOGGED_INSTRUCTIONS);
     while (before > enough) {
-      const stretch = words[PATH + (before & (PATH_WORDS - 1))];
-      log.cameBy(stretch);
-      before -= lengths[stretch];
+      const place = before & (PATH_WORDS - 1);
+      const isNoted = (words[PATH_LEFT + place] & COUNT_MASK) >>> COUNT_SHIFT === before;
+      next = isNoted ? words[PATH + place] : quietBefore[next];
+      log.cameBy(next);
+      before -= lengths[next];
     }
   }
 
@@ -275,6 +278,7 @@ const REPEATED_LEFT = CompiledOffset.REPEATED_LEFT / 4;
 const NARROW_REGISTERS = 8;
 
 const PATH = CompiledOffset.PATH / 4;
+const PATH_LEFT = CompiledOffset.PATH_LEFT / 4;
 const X = CompiledOffset.X / 4;
 const Y = CompiledOffset.Y / 4;
 const RESULT = CompiledOffset.RESULT / 4;

@@ -47,6 +47,8 @@ export const CompiledOffset = {
   REPEATED_LEFT: at(12),
   /** Numbers of stretches by the count of instructions at their end. */
   PATH: at(16),
+  /** What the lower half of LEFT was there: a word without it is an old one. */
+  PATH_LEFT: at(44),
   /** 1 if PAUSE is watched as follows, 0 if it is the interpreter's. */
   PAUSES: at(32),
   /** As f64, in cycles: the clock when none are left, and a `PauseWatch`. */

@@ -35,6 +35,7 @@ const REGISTERS = Array.from({ length: Slot.OPERATION }, (_, number) => number);
 export interface EmittedRegion {
   readonly body: FunctionBody;
   readonly stretches: readonly LoggedStretch[];
+  readonly quietBefore: readonly number[];
   /** Places that access memory. */
   readonly siteCount: number;
 }
@@ -178,7 +179,8 @@ class RegionEmitter {
     body.memory(Op.i64Store, 4 * Word.RIP);
     this.accountant.end();
     body.get(this.reason);
-    return { body, stretches: this.accountant.stretches, siteCount: this.siteCount };
+    const { stretches, quietBefore } = this.accountant;
+    return { body, stretches, quietBefore, siteCount: this.siteCount };
   }
 
   /**
@@ -220,12 +222,19 @@ class RegionEmitter {
     const label = this.labelOf(from, to);
     if (label === undefined) {
       const isMet = this.shape.isLoopHeader[to];
-      if (isMet) this.accountant.settle(owed);
+      if (isMet) this.accountant.settle(owed, null);
       this.tree(to, isMet ? NOTHING_OWED : owed);
       return;
     }
-    this.accountant.settle(owed);
+    const isQuiet = this.isQuietWay(from, to);
+    this.accountant.settle(owed, isQuiet ? this.blocks[to].start : null);
     this.body.branch(label);
+  }
+
+  /** Where a loop begins, a way around it; elsewhere any way of those that meet. */
+  private isQuietWay(from: number, to: number): boolean {
+    if (from === this.dispatch || to === this.dispatch) return false;
+    return !this.shape.isLoopHeader[to] || this.shape.edge(from, to) === 'back';
   }
 
   /** Where an edge branches to, unless the block follows right here. */
@@ -262,11 +271,11 @@ class RegionEmitter {
     const out = this.flow.after(from);
     if (out.kind === 'shape') this.save(out.shape.record);
     else if (out.kind === 'same') this.saveAny(this.flow.at(from));
-    this.leaveFor(reason, owed);
+    this.leaveFor(reason, owed, null);
   }
 
-  private leaveFor(reason: number, owed: Account): void {
-    this.accountant.settleAtExit(owed);
+  private leaveFor(reason: number, owed: Account, at: bigint | null): void {
+    this.accountant.settleAtExit(owed, at);
     this.body.i32(reason);
     this.body.set(this.reason);
     this.body.branch(this.leave);
@@ -349,7 +358,7 @@ class RegionEmitter {
       this.saveAny(this.flow.at(number));
       body.i64(block.start);
       body.set(this.rip);
-      this.leaveFor(Left.BUDGET, owed);
+      this.leaveFor(Left.BUDGET, owed, block.start);
     });
     for (const exit of exits) {
       body.close();
@@ -392,7 +401,7 @@ class RegionEmitter {
     });
     body.i64(this.blocks[number].start + BigInt(exit.offset));
     body.set(this.rip);
-    this.leaveFor(Left.INTERPRET, owed);
+    this.leaveFor(Left.INTERPRET, owed, null);
   }
 
   /** @param work done between computing the values and assigning them */
