@@ -22,11 +22,13 @@ function ratiosTo(results: Results, peer: string, size: Size, kinds: readonly Ki
   );
 }
 
+/** On one vCPU; to the peers, what leaves the guest here is an instruction like others. */
 const SINGLE: readonly Kind[] = ['compute', 'string', 'exit'];
+const WITHIN: readonly Kind[] = ['compute', 'string'];
 
-function meanTo(peer: string, size: Size) {
+function meanTo(peer: string, size: Size, kinds: readonly Kind[]) {
   return (results: Results): number | null => {
-    const all = ratiosTo(results, peer, size, SINGLE);
+    const all = ratiosTo(results, peer, size, kinds);
     return all.length === 0 ? null : geometricMean(all);
   };
 }
@@ -64,17 +66,32 @@ const PROMISES: readonly Promised[] = [
   {
     text: 'geometric mean of the ratios to QEMU TCG, one vCPU, 64 bits',
     bound: 2,
-    value: meanTo('tcg', 64),
+    value: meanTo('tcg', 64, SINGLE),
+  },
+  {
+    text: 'the same of those that do not leave the guest',
+    bound: 2,
+    value: meanTo('tcg', 64, WITHIN),
   },
   {
     text: 'geometric mean of the ratios to v86, one vCPU, 32 bits',
     bound: 2,
-    value: meanTo('v86', 32),
+    value: meanTo('v86', 32, SINGLE),
+  },
+  {
+    text: 'the same of those that do not leave the guest',
+    bound: 2,
+    value: meanTo('v86', 32, WITHIN),
   },
   {
     text: 'least ratio to QEMU TCG, one vCPU, 64 bits',
     bound: 0.8,
     value: leastTo('tcg', 64, SINGLE),
+  },
+  {
+    text: 'the least of those that do not leave the guest',
+    bound: 0.8,
+    value: leastTo('tcg', 64, WITHIN),
   },
   {
     text: 'least ratio to Bochs, arithmetic, memory and branches, 64 bits',

@@ -266,10 +266,3 @@ class NasmGrammar implements ExpressionGrammar {
     return { kind: 'symbol', symbol: this.symbols.refer(token.text), at };
   }
 }
-
-/** The number of an expression that is nothing but a number, or null. */
-export function literalNumber(expression: Expression): Long | null {
-  const [step] = expression.steps;
-  if (expression.steps.length !== 1 || step?.kind !== 'value') return null;
-  return step.value.terms.length === 0 ? step.value.number : null;
-}

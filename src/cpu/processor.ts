@@ -83,8 +83,9 @@ export class Processor {
   begun = 0;
   /** Instructions completed; a repeated string instruction counts once. */
   instructions = 0;
-  /** Of these, what compiled code has completed; not state. */
+  /** Of these, what compiled code has completed, and what was skipped; not state. */
   compiledInstructions = 0;
+  skippedInstructions = 0;
   /** The event being delivered right now, or null. */
   delivering: DeliveredEvent | null = null;
   /** IRET, being executed right now, has ended the blocking of NMIs. */
@@ -267,6 +268,7 @@ export class Processor {
     this.blockLog.repeat(blocks, instructions, count, this.instructions);
     this.clock += count * cycles;
     this.instructions += count * instructions;
+    this.skippedInstructions += count * instructions;
   }
 
   /** Execute exactly one instruction, without looking for events first. */

@@ -79,9 +79,6 @@ const DECLARATION: readonly (readonly [name: string, width: 32 | 64])[] = [
   ]),
 ];
 
-/** Names of all items of the state. */
-export type StateName = (typeof STATE_ITEMS)[number]['name'];
-
 export interface StateItem {
   readonly name: string;
   /** Index of its first 32-bit word. */

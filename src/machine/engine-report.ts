@@ -4,9 +4,10 @@
 import type { Machine } from './machine.ts';
 
 export interface EngineReport {
-  /** Guest instructions, by who completed them. */
+  /** Guest instructions, by who completed them; skipped are those of waits and delay loops. */
   readonly compiledInstructions: number;
   readonly interpretedInstructions: number;
+  readonly skippedInstructions: number;
   readonly regions: {
     readonly made: number;
     /** Because their code changed, or to make room. */
@@ -54,9 +55,9 @@ export function engineReport(machine: Machine): EngineReport {
   const compilers = machine.vms.flatMap(({ compiler }) => compiler ?? []);
   const all = compilers.map(({ statistics }) => statistics);
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-  const compiledInstructions = sum(
-    machine.vcpus.map(({ virtual }) => virtual.processor.compiledInstructions),
-  );
+  const processors = machine.vcpus.map(({ virtual }) => virtual.processor);
+  const compiledInstructions = sum(processors.map((each) => each.compiledInstructions));
+  const skippedInstructions = sum(processors.map((each) => each.skippedInstructions));
   const ways = {
     chain: sum(all.map((one) => one.ways.CHAIN)),
     budget: sum(all.map((one) => one.ways.BUDGET)),
@@ -65,7 +66,8 @@ export function engineReport(machine: Machine): EngineReport {
   const hasClock = all.some(({ hostClock }) => hostClock !== null);
   return {
     compiledInstructions,
-    interpretedInstructions: machine.instructions - compiledInstructions,
+    interpretedInstructions: machine.instructions - compiledInstructions - skippedInstructions,
+    skippedInstructions,
     regions: {
       made: sum(all.map(({ regions }) => regions)),
       dropped: sum(compilers.map(({ regionsDropped }) => regionsDropped)),
@@ -114,13 +116,14 @@ const SHOWN = 12;
 
 /** Every line of the page. */
 export function engineText(report: EngineReport): string[] {
-  const { compiledInstructions, interpretedInstructions, regions, ways, entries } = report;
+  const { compiledInstructions, interpretedInstructions, skippedInstructions } = report;
+  const { regions, ways, entries } = report;
   const all = compiledInstructions + interpretedInstructions;
   const share = all === 0 ? 0 : (100 * compiledInstructions) / all;
   const time = regions.compilationNs === null ? '' : `, ${milliseconds(regions.compilationNs)} ms`;
   return [
     `Engine: ${compiledInstructions} instructions compiled (${share.toFixed(2)} %), ` +
-      `${interpretedInstructions} interpreted.`,
+      `${interpretedInstructions} interpreted, ${skippedInstructions} skipped.`,
     `Regions: ${regions.made} made of ${regions.instructions} instructions, ${regions.dropped} ` +
       `dropped, ${regions.bytes} bytes of WebAssembly${time}.`,
     `Entries: ${entries}; left ${ways.chain} times for other code, ${ways.budget} times at the ` +

@@ -85,13 +85,18 @@ const pause: Decision = (owner, instruction) => {
 
 /** How PAUSE is watched while none exits by itself, and nobody wants to see each. */
 export function pauseWatch(owner: VirtualProcessor): PauseWatch | null {
-  if ((owner.primary & Primary.PAUSE_EXITING) !== 0 || owner.spin.isEnabled) return null;
+  const { processor, pauseLoop } = owner;
+  const { clock } = processor;
+  const look = owner.spin.nextLook;
+  if ((owner.primary & Primary.PAUSE_EXITING) !== 0 || clock >= look) return null;
   const isDetected = (owner.secondary & Secondary.PAUSE_LOOP_EXITING) !== 0;
-  if (!isDetected || owner.processor.state.cpl !== 0) {
-    return { state: { first: 0, last: -1 }, gap: 0, window: Number.POSITIVE_INFINITY };
+  if (!isDetected || processor.state.cpl !== 0) {
+    const state = { first: clock, last: clock };
+    return { state, gap: Number.POSITIVE_INFINITY, window: look - clock };
   }
   const gap = owner.vmcs.get32(PLE_GAP) >>> 0;
-  return { state: owner.pauseLoop.state, gap, window: owner.pauseWindow };
+  const { state } = pauseLoop;
+  return { state, gap, window: Math.min(owner.pauseWindow, look - state.first) };
 }
 
 /** #UD unless a secondary control enables the instruction. */

@@ -16,14 +16,12 @@ export interface SpinEnds {
   readonly pauseWindow: number;
 }
 
-/** Times that the same PAUSE comes before its loop is watched: most waits are shorter. */
-const LEAST_PAUSES = 6;
+/** Cycles that were left out: to find that out costs about as much as to execute them. */
+const SHORT_WAIT = 5000;
 
-/** After loops that turned out to do more than wait. */
-const MOST_PATIENCE = 1000;
-
-/** Instructions that were left out: to find that out costs about as much as to execute them. */
-const SHORT_WAIT = 100;
+/** Cycles in which PAUSE is not looked at, after the first look that did not pay, and at most. */
+const LEAST_PATIENCE = 500;
+const MOST_PATIENCE = 2 ** 20;
 
 /** Instructions of an iteration. */
 const MOST_INSTRUCTIONS = 64;
@@ -58,12 +56,9 @@ export class SpinDetector implements Observer {
   private anchorLast = 0;
   private isObserving = false;
   private spin: Spin | null = null;
-  /** A PAUSE: its RIP, instructions completed before, and how often it came again. */
-  private pauseRip = 0;
-  private pauseInstructions = 0;
-  private pauses = 0;
-  /** How often it has to come before its loop is watched; nothing depends on it but speed. */
-  private patience = LEAST_PAUSES;
+  /** Clock from which PAUSE is looked at; nothing depends on it but speed. */
+  private lookAt = 0;
+  private patience = 0;
 
   constructor(
     processor: Processor,
@@ -77,19 +72,14 @@ export class SpinDetector implements Observer {
     this.ends = ends;
   }
 
+  /** Clock from which a PAUSE is of interest; until then, each look has been in vain. */
+  get nextLook(): number {
+    return this.isEnabled ? this.lookAt : Number.POSITIVE_INFINITY;
+  }
+
   /** A PAUSE is executed that does not exit. */
   paused(): void {
-    if (!this.isEnabled || this.isObserving) return;
-    const { state, instructions } = this.processor;
-    const rip = state.words[Word.RIP];
-    const isNear = instructions - this.pauseInstructions <= MOST_INSTRUCTIONS;
-    // A loop may have others between.
-    if (isNear && rip !== this.pauseRip) return;
-    this.pauses = isNear ? this.pauses + 1 : 0;
-    this.pauseRip = rip;
-    this.pauseInstructions = instructions;
-    if (this.pauses < this.patience) return;
-    this.pauses = 0;
+    if (this.isObserving || this.processor.clock < this.nextLook) return;
     this.isObserving = true;
     this.anchorClock = -1;
     this.lines.length = 0;
@@ -99,9 +89,7 @@ export class SpinDetector implements Observer {
   /** Stop watching, and forget what was found: something else happens now. */
   abandon(): void {
     this.spin = null;
-    if (!this.isObserving) return;
-    this.isObserving = false;
-    this.processor.observe(null);
+    if (this.isObserving) this.giveUp();
   }
 
   /** Whether a line at an hpa, watched for some reasons, matters to what is known. */
@@ -120,12 +108,10 @@ export class SpinDetector implements Observer {
     const { spin, processor, pauseLoop } = this;
     if (spin === null) return;
     const { cycles, instructions, movesFirst, movesLast, until } = spin;
-    const count = Math.floor((Math.min(limit, until) - processor.clock) / cycles);
+    const count = Math.max(0, Math.floor((Math.min(limit, until) - processor.clock) / cycles));
     this.spin = null;
-    if (count <= 0) return;
-    // Who waited long once will do so again.
-    this.patience = count * instructions < SHORT_WAIT ? LEAST_PAUSES : 0;
-    processor.passIterations(count, cycles, instructions);
+    if (count > 0) processor.passIterations(count, cycles, instructions);
+    this.learn(count * cycles);
     if (movesFirst) pauseLoop.state.first += count * cycles;
     if (movesLast) pauseLoop.state.last += count * cycles;
   }
@@ -142,10 +128,19 @@ export class SpinDetector implements Observer {
     return false;
   }
 
-  /** This loop does more than wait: it is not looked at again so soon. */
+  /** This loop does more than wait. */
   private giveUp(): void {
-    this.patience = Math.min(2 * this.patience + 1, MOST_PATIENCE);
-    this.abandon();
+    this.isObserving = false;
+    this.processor.observe(null);
+    this.learn(0);
+  }
+
+  /** Who waited long once will do so again; what did not pay is not looked at again so soon. */
+  private learn(cyclesLeftOut: number): void {
+    const isLong = cyclesLeftOut >= SHORT_WAIT;
+    const { patience } = this;
+    this.patience = isLong ? 0 : Math.min(Math.max(2 * patience, LEAST_PATIENCE), MOST_PATIENCE);
+    this.lookAt = this.processor.clock + this.patience;
   }
 
   /** The iteration begins here. */
@@ -178,8 +173,6 @@ export class SpinDetector implements Observer {
   private compare(): boolean {
     const { processor, anchor, pauseLoop } = this;
     const { words } = processor.state;
-    this.isObserving = false;
-    processor.observe(null);
     for (let i = 0; i < STATE_WORDS; i++) {
       if (words[i] === anchor[i]) continue;
       this.giveUp();
@@ -189,7 +182,12 @@ export class SpinDetector implements Observer {
     const first = pauseLoop.state.first - this.anchorFirst;
     const last = pauseLoop.state.last - this.anchorLast;
     const isRegular = (first === 0 || first === cycles) && (last === 0 || last === cycles);
-    if (!isRegular || (first !== 0 && last === 0)) return false;
+    if (!isRegular || (first !== 0 && last === 0)) {
+      this.giveUp();
+      return false;
+    }
+    this.isObserving = false;
+    processor.observe(null);
     this.spin = {
       cycles,
       instructions: processor.instructions - this.anchorInstructions,

@@ -5,12 +5,13 @@ import { describe, expect, test } from 'vitest';
 import { engineReport, engineText, Machine, watchEngine } from '../../src/machine/index.ts';
 import { assembleText, checkedScenario, compileEarly } from '../support/guest-run.ts';
 
-/** CPUID exits; the loop around it is hot. */
+/** CPUID exits; the loop before it is hot. */
 const PROGRAM = `bits 64
     mov ebp, 200
 round:
     mov ecx, 100
 inner:
+    add eax, ecx
     dec ecx
     jnz inner
     xor eax, eax
@@ -21,12 +22,16 @@ inner:
     hlt
 `;
 
+/** As long as {@link PROGRAM}, but its inner loop is a delay, which is skipped. */
+const DELAYING = PROGRAM.replace('    add eax, ecx\n', '');
+
 /** Stores over an instruction of a hot loop, over and over. */
 const CHANGING = `bits 64
     mov ebp, 100
 round:
     mov ecx, 100
 inner:
+    add eax, ecx
     dec ecx
 place:
     nop
@@ -51,6 +56,13 @@ describe('the report on the compiled engine', () => {
     const { report, instructions } = run(PROGRAM, 'compiled');
     expect(report.compiledInstructions + report.interpretedInstructions).toBe(instructions);
     expect(report.compiledInstructions).toBeGreaterThan(0.9 * instructions);
+  });
+
+  test('counts what is skipped apart', () => {
+    const { report, instructions } = run(DELAYING, 'compiled');
+    const { compiledInstructions, interpretedInstructions, skippedInstructions } = report;
+    expect(compiledInstructions + interpretedInstructions + skippedInstructions).toBe(instructions);
+    expect(skippedInstructions).toBeGreaterThan(0.9 * instructions);
   });
 
   test('names what is not compiled, and how often the interpreter did it', () => {

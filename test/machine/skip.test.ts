@@ -273,6 +273,41 @@ describe('what is left out', () => {
   );
 });
 
+test('PAUSE in short waits stays in compiled code', () => {
+  const program = assembleText(`bits 64
+    mov ebx, 20000
+.again:
+    mov eax, 1
+    lock xadd [tail], eax
+    jmp .look
+.wait:
+    pause
+.look:
+    cmp [head], eax
+    jne .wait
+    inc dword [head]
+    dec ebx
+    jnz .again
+    cli
+    hlt
+    align 64
+head: dd 0
+    align 64
+tail: dd 0`);
+  const { machine } = tracedMachine(
+    checkedScenario({
+      engine: 'compiled',
+      host: { pcpus: 3 },
+      vms: [{ program: 'test.asm', vcpus: 3, memory: '2M' }],
+    }),
+    [program],
+  );
+  machine.run();
+  let compiled = 0;
+  for (const { virtual } of machine.vcpus) compiled += virtual.processor.compiledInstructions;
+  expect(compiled).toBeGreaterThan(0.99 * machine.instructions);
+});
+
 test('a machine that is shut down ends for vCPUs that wait in other windows too', () => {
   const text = `bits 64
     test edi, edi
