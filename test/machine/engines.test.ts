@@ -50,7 +50,7 @@ describe('check', () => {
       ...scenarioOf({ vcpus, pcpus, lookahead, limits }),
       engine: 'check' as const,
     };
-    return tracedMachine(scenario, [guestProgram(setup.name)]).machine;
+    return compileEarly(tracedMachine(scenario, [guestProgram(setup.name)]).machine, 16);
   };
 
   test('says nothing while both engines agree', () => {
