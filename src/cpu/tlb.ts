@@ -16,8 +16,8 @@ export const INDEX_MASK = ENTRY_COUNT - 1;
 export const TAG_WORDS = 2;
 export const TAGS: readonly number[] = [0, 1, 2].map((access) => access * TAG_WORDS);
 export const ADDEND = 6;
-/** No page address is odd. */
-export const NO_TAG = 1;
+/** Of no page, nor of an address in it that compiled code looks for: those have only low bits. */
+export const NO_TAG = 0x800;
 
 /**
  * Behind the entries, a place of compiled code that accesses memory keeps the translation that it

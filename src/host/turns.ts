@@ -208,7 +208,9 @@ export class Turns {
 
   private refresh(): void {
     this.isStale = false;
-    this.active = this.pcpus.filter(({ isIdle, isQuiet }) => !isIdle && !isQuiet);
+    const active: Pcpu[] = [];
+    for (const pcpu of this.pcpus) if (!pcpu.isIdle && !pcpu.isQuiet) active.push(pcpu);
+    this.active = active;
     // Who was alone may be so no longer.
     if (this.active.length !== 1) {
       this.pause();
@@ -216,7 +218,7 @@ export class Turns {
     }
     this.order();
     const { rank } = this.state;
-    this.past = this.active.filter((pcpu) => this.rankOf(pcpu) < rank).length;
+    for (const pcpu of active) if (this.rankOf(pcpu) < rank) this.past++;
   }
 
   /** The order turns by one place with each window, so that nobody is always first. */

@@ -49,6 +49,8 @@ export class SpinDetector implements Observer {
   private readonly plans = new WeakMap<Instruction, readonly MemoryOperand[] | 'unsuitable'>();
   /** Numbers of the lines that the iteration has read. */
   private readonly lines: number[] = [];
+  /** The processor's state, and what it was where the iteration began. */
+  private readonly words: Int32Array;
   private readonly anchor = new Int32Array(STATE_WORDS);
   private anchorClock = -1;
   private anchorInstructions = 0;
@@ -67,6 +69,7 @@ export class SpinDetector implements Observer {
     ends: SpinEnds,
   ) {
     this.processor = processor;
+    this.words = processor.state.words.subarray(0, STATE_WORDS);
     this.memory = memory;
     this.pauseLoop = pauseLoop;
     this.ends = ends;
@@ -146,7 +149,7 @@ export class SpinDetector implements Observer {
   /** The iteration begins here. */
   private drop(): void {
     const { processor, pauseLoop } = this;
-    this.anchor.set(processor.state.words.subarray(0, STATE_WORDS));
+    this.anchor.set(this.words);
     this.anchorClock = processor.clock;
     this.anchorInstructions = processor.instructions;
     this.anchorFirst = pauseLoop.state.first;
@@ -171,8 +174,7 @@ export class SpinDetector implements Observer {
 
   /** The iteration is over. True if it was one of a wait. */
   private compare(): boolean {
-    const { processor, anchor, pauseLoop } = this;
-    const { words } = processor.state;
+    const { processor, words, anchor, pauseLoop } = this;
     for (let i = 0; i < STATE_WORDS; i++) {
       if (words[i] === anchor[i]) continue;
       this.giveUp();

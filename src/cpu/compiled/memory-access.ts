@@ -32,7 +32,6 @@ export type Place = Omit<Extract<Effect, { kind: 'locate' }>, 'exit' | 'kind'>;
 
 const PAGE_MASK = -4096n;
 const PAGE_SHIFT = 12;
-const PAGE_BYTES = 1 << PAGE_SHIFT;
 const LINE_SHIFT = 6;
 
 /**
@@ -71,9 +70,8 @@ class LocateEmitter {
     const found = body.open(Op.block);
     body.get(tlb);
     body.memory(Op.i64Load, this.kept);
-    this.pushPage();
+    this.pushAlignedPage();
     body.op(Op.i64Eq);
-    this.pushWhole();
     body.branch(found, Op.brIf);
     this.findEntry();
     if (access === Access.WRITE) this.leaveIfWatched(found);
@@ -99,17 +97,17 @@ class LocateEmitter {
     body.op(Op.i64And);
   }
 
-  /** What is kept may be the page of the last byte alone: the first has to lie in it too. */
-  private pushWhole(): void {
-    const { body } = this.emitter;
-    const { bytes } = this.place;
-    if (bytes === 1) return;
-    body.get(this.low);
-    body.i32(PAGE_BYTES - 1);
-    body.op(Op.i32And);
-    body.i32(PAGE_BYTES - bytes);
-    body.op(Op.i32LeU);
-    body.op(Op.i32And);
+  /**
+   * The page, and no page if the bytes are not aligned: so aligned ones, which lie in one page,
+   * need a single comparison with what is kept. Others take the entry, as if nothing were kept.
+   */
+  private pushAlignedPage(): void {
+    const { body, expressions } = this.emitter;
+    const { linear, bytes } = this.place;
+    const alignment = 1 << (32 - Math.clz32(bytes - 1));
+    expressions.push(linear);
+    body.i64(PAGE_MASK | BigInt(alignment - 1));
+    body.op(Op.i64And);
   }
 
   private findEntry(): void {
