@@ -119,12 +119,8 @@ export class CodeCache {
   regionsDropped = 0;
   private readonly memory: PhysicalMemory;
   private readonly costs: InstructionCosts;
-  /** By code size, and in it by page number. */
-  private readonly pages: Readonly<Record<CodeSize, (CodePage | undefined)[]>> = {
-    16: [],
-    32: [],
-    64: [],
-  };
+  /** By {@link rankOf} the code size, and in it by page number. */
+  private readonly pages: readonly (CodePage | undefined)[][] = CODE_SIZES.map(() => []);
 
   constructor(memory: PhysicalMemory, costs: InstructionCosts) {
     this.memory = memory;
@@ -133,7 +129,7 @@ export class CodeCache {
   }
 
   at(hpa: number, codeSize: CodeSize): Block | undefined {
-    const page = this.pages[codeSize][hpa >>> PAGE_SHIFT];
+    const page = this.pages[rankOf(codeSize)][hpa >>> PAGE_SHIFT];
     return page === undefined ? undefined : page.blocks[hpa & (PAGE_SIZE - 1)];
   }
 
@@ -162,8 +158,7 @@ export class CodeCache {
 
   /** Forget everything. */
   clear(): void {
-    for (const codeSize of CODE_SIZES) {
-      const pages = this.pages[codeSize];
+    for (const pages of this.pages) {
       for (const page of pages) {
         for (const block of page?.blocks ?? [])
           if (block !== undefined) this.regionsDropped += invalidate(block);
@@ -198,7 +193,7 @@ export class CodeCache {
   private enter(hpa: number, codeSize: CodeSize, block: Block): void {
     const { lengthBytes } = block;
     const offset = hpa & (PAGE_SIZE - 1);
-    const pages = this.pages[codeSize];
+    const pages = this.pages[rankOf(codeSize)];
     const number = hpa >>> PAGE_SHIFT;
     pages[number] ??= { blocks: new Array(PAGE_SIZE).fill(undefined), byLine: [] };
     const page = pages[number];
@@ -213,8 +208,8 @@ export class CodeCache {
 
   /** Drop the blocks that overlap a line. */
   private dropLine(hpa: number): void {
-    for (const codeSize of CODE_SIZES) {
-      const page = this.pages[codeSize][hpa >>> PAGE_SHIFT];
+    for (const pages of this.pages) {
+      const page = pages[hpa >>> PAGE_SHIFT];
       const dropped = page?.byLine[(hpa & (PAGE_SIZE - 1)) / LINE_BYTES];
       if (page === undefined || dropped === undefined) continue;
       for (const block of dropped) {
@@ -224,6 +219,11 @@ export class CodeCache {
       dropped.clear();
     }
   }
+}
+
+/** 0, 1 and 2: V8 makes a hash table of an object whose keys are the sizes themselves. */
+function rankOf(codeSize: CodeSize): number {
+  return codeSize >> 5;
 }
 
 /** Branches and whatever may change the mode, the mapping or the activity state. */

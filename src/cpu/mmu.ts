@@ -79,7 +79,7 @@ export class Mmu {
 
   /** Where the entries in effect lie in the buffer. */
   get tlbOffset(): number {
-    return this.view.entries.byteOffset;
+    return this.view.offset;
   }
 
   /** The pages, by hpa, that a store finds without a walk. */

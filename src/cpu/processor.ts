@@ -333,12 +333,12 @@ export class Processor {
         if (this.isTakenOver) return this.handOver();
         this.attention = false;
         const outcome = this.virtualization.boundary();
-        if (outcome === 'stop') {
-          this.attention = true;
-          return OWNER;
-        }
         if (outcome === 'delivered') this.clock += this.costs.classes.interrupt;
-        if (words[Word.ACTIVITY] !== Activity.ACTIVE) return INACTIVE;
+        const isInactive = words[Word.ACTIVITY] !== Activity.ACTIVE;
+        if (outcome === 'stop' || isInactive) {
+          this.attention = true;
+          return outcome === 'stop' ? OWNER : INACTIVE;
+        }
         if (this.needsCare) {
           this.executeCarefully();
           continue;

@@ -57,6 +57,8 @@ export interface Accessor {
 export class View {
   /** Beside the memory, where compiled code reaches them. */
   readonly entries: Int32Array;
+  /** Where they lie in the buffer, in bytes. */
+  readonly offset: number;
   readonly isUser: boolean;
   readonly isGuarded: boolean;
   /** Has to be set by whoever enters a translation. */
@@ -64,6 +66,7 @@ export class View {
 
   constructor(memory: PhysicalMemory, { isUser, isGuarded }: Accessor) {
     this.entries = memory.beside(VIEW_BYTES).fill(NO_TAG);
+    this.offset = this.entries.byteOffset;
     this.isUser = isUser;
     this.isGuarded = isGuarded;
   }
@@ -148,10 +151,9 @@ export class Tlb {
 
   /** Translate under a CR3 from here on. */
   select(cr3Low: number, cr3High: number): void {
-    const { spaces } = this;
-    const isWanted = (space: AddressSpace) => space.cr3Low === cr3Low && space.cr3High === cr3High;
-    if (isWanted(this.current)) return;
-    const at = spaces.findIndex(isWanted);
+    const { spaces, current } = this;
+    if (current.cr3Low === cr3Low && current.cr3High === cr3High) return;
+    const at = spaces.findIndex((space) => space.cr3Low === cr3Low && space.cr3High === cr3High);
     let space: AddressSpace;
     if (at >= 0) [space] = spaces.splice(at, 1);
     else {

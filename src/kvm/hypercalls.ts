@@ -1,6 +1,5 @@
 // Hypercalls. Linux arch/x86/kvm/x86.c, kvm_emulate_hypercall; include/uapi/linux/kvm_para.h.
 
-import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { deliver } from './apic-ipi.ts';
@@ -13,22 +12,29 @@ export const Hypercall = { VAPIC_POLL_IRQ: 1, KICK_CPU: 5, SCHED_YIELD: 11 } as 
 const ENOSYS = -1000;
 const EPERM = -1;
 
+const RAX = 2 * Gpr.RAX;
+
 /**
  * Execute the hypercall that the guest's registers ask for, result in RAX. True if the vCPU's
  * thread must give way.
  */
 export function hypercall(vcpu: Vcpu, pcpu: Pcpu): boolean {
   const { state } = vcpu.virtual.processor;
-  const nr = vcpu.register(Gpr.RAX);
-  const a0 = vcpu.register(Gpr.RBX);
-  const a1 = vcpu.register(Gpr.RCX);
-  const a2 = vcpu.register(Gpr.RDX);
-  const a3 = vcpu.register(Gpr.RSI);
-  if (pcpu.traced) pcpu.trace('kvm_hypercall', { nr, a0, a1, a2, a3 });
+  const { words } = state;
+  if (pcpu.traced) {
+    pcpu.trace('kvm_hypercall', {
+      nr: vcpu.register(Gpr.RAX),
+      a0: vcpu.register(Gpr.RBX),
+      a1: vcpu.register(Gpr.RCX),
+      a2: vcpu.register(Gpr.RDX),
+      a3: vcpu.register(Gpr.RSI),
+    });
+  }
   vcpu.counters.hypercalls++;
-  const { result, yields } =
-    vcpu.cpl === 0 ? dispatch(vcpu, pcpu, nr, a0, a1) : { result: EPERM, yields: false };
-  state.set64(2 * Gpr.RAX, Long.fromInt(result, !vcpu.in64BitMode));
+  const { in64BitMode } = vcpu;
+  const { result, yields } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu, words, in64BitMode) : FORBIDDEN;
+  words[RAX] = result;
+  words[RAX + 1] = in64BitMode ? result >> 31 : 0;
   return yields;
 }
 
@@ -37,21 +43,26 @@ interface Outcome {
   readonly yields: boolean;
 }
 
-function dispatch(vcpu: Vcpu, pcpu: Pcpu, nr: Long, a0: Long, a1: Long): Outcome {
-  if (nr.high !== 0) return { result: ENOSYS, yields: false };
-  switch (nr.low) {
+const DONE: Outcome = { result: 0, yields: false };
+const YIELDS: Outcome = { result: 0, yields: true };
+const UNKNOWN: Outcome = { result: ENOSYS, yields: false };
+const FORBIDDEN: Outcome = { result: EPERM, yields: false };
+
+/** @param words the guest's registers: number in RAX, arguments from RBX on */
+function dispatch(vcpu: Vcpu, pcpu: Pcpu, words: Int32Array, in64BitMode: boolean): Outcome {
+  if (in64BitMode && words[RAX + 1] !== 0) return UNKNOWN;
+  switch (words[RAX]) {
     case Hypercall.VAPIC_POLL_IRQ:
-      return { result: 0, yields: false };
-    case Hypercall.KICK_CPU:
-      kick(vcpu, a1.low >>> 0, pcpu);
-      return {
-        result: 0,
-        yields: vcpu.vm.parameters.kickYields && schedYield(vcpu, a1.low >>> 0, pcpu),
-      };
+      return DONE;
+    case Hypercall.KICK_CPU: {
+      const apicId = words[2 * Gpr.RCX] >>> 0;
+      kick(vcpu, apicId, pcpu);
+      return vcpu.vm.parameters.kickYields && schedYield(vcpu, apicId, pcpu) ? YIELDS : DONE;
+    }
     case Hypercall.SCHED_YIELD:
-      return { result: 0, yields: schedYield(vcpu, a0.low >>> 0, pcpu) };
+      return schedYield(vcpu, words[2 * Gpr.RBX] >>> 0, pcpu) ? YIELDS : DONE;
     default:
-      return { result: ENOSYS, yields: false };
+      return UNKNOWN;
   }
 }
 

@@ -11,7 +11,6 @@ import { endSpin } from './directed-yield.ts';
 import { emulateInstruction, tracePort } from './emulate.ts';
 import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
-import type { ExitHandlers } from './exits/handlers.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
 import { readGuestBytes } from './guest-memory.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
@@ -194,7 +193,7 @@ export class VcpuThread implements ThreadBody {
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
-    const handler = vcpu.vm.handlers[exitReasonName(reason) as keyof ExitHandlers];
+    const handler = vcpu.vm.handlers[reason];
     if (handler === undefined) {
       const message = `no handler for VM exit ${exitReasonName(reason)} (${reason})`;
       this.leaveTo(internalError(InternalError.UNEXPECTED_EXIT, message));

@@ -14,7 +14,8 @@ import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
 import type { KvmCosts } from './costs.ts';
 import { CpuidTable } from './cpuid.ts';
-import { EXIT_HANDLERS, type ExitHandlers } from './exits/handlers.ts';
+import type { ExitHandler } from './exits/handler.ts';
+import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
@@ -75,7 +76,8 @@ export class Vm {
   readonly costs: VmCosts;
   readonly parameters: KvmParameters;
   readonly userSpace: UserSpace;
-  readonly handlers: ExitHandlers;
+  /** By number of the basic exit reason. */
+  readonly handlers: readonly (ExitHandler | undefined)[];
   readonly cpuid: CpuidTable;
   readonly vcpus: Vcpu[] = [];
   /** vCPU that a directed yield went to last; the next scan begins behind it. */
@@ -97,7 +99,7 @@ export class Vm {
     this.costs = config.costs;
     this.parameters = { ...DEFAULT_PARAMETERS, ...config.parameters };
     this.userSpace = config.userSpace;
-    this.handlers = { ...EXIT_HANDLERS, ...config.handlers };
+    this.handlers = handlersByReason({ ...EXIT_HANDLERS, ...config.handlers });
     this.cpuid = new CpuidTable(this);
     this.codeCache = new CodeCache(this.memory, this.costs.instructions);
     const { storage } = config;

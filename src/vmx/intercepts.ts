@@ -112,7 +112,7 @@ function msrAccess(write: boolean): Decision {
   return (owner, instruction) => {
     const index = owner.processor.state.words[2 * Gpr.RCX] >>> 0;
     const useBitmap = (owner.primary & Primary.USE_MSR_BITMAPS) !== 0;
-    const bitmap = owner.vmcs.get64(MSR_BITMAP).toNumber();
+    const bitmap = owner.vmcs.address(MSR_BITMAP);
     if (useBitmap && !msrExits(owner.memory, bitmap, index, write)) return false;
     return exit(owner, reason, instruction);
   };
@@ -126,8 +126,8 @@ const io: Decision = (owner, instruction) => {
     (owner.primary & Primary.USE_IO_BITMAPS) !== 0
       ? portExits(
           owner.memory,
-          vmcs.get64(IO_BITMAP_A).toNumber(),
-          vmcs.get64(IO_BITMAP_B).toNumber(),
+          vmcs.address(IO_BITMAP_A),
+          vmcs.address(IO_BITMAP_B),
           access.port,
           lengthBytes,
         )

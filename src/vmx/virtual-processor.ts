@@ -237,6 +237,7 @@ export class VirtualProcessor implements Virtualization {
     if (vmcs.isStale(Stale.GUEST)) processor.stateChanged();
     else processor.mmu.updatePrivilege();
     vmcs.becomeFresh();
+    processor.requestAttention();
     this.pauseLoop.enter();
     const hasTimer = (vmcs.get32(F.PIN) & Pin.VMX_PREEMPTION_TIMER) !== 0;
     const value = vmcs.get32(F.TIMER_VALUE) >>> 0;
@@ -260,7 +261,8 @@ export class VirtualProcessor implements Virtualization {
     spin.pass(limit);
     spin.isEnabled = maySkip;
     this.limit = limit;
-    processor.requestAttention();
+    // A turn that ended for want of time goes on where it was, unless somebody did something.
+    if (this.interruptPending || this.vmcs.isStale(Stale.ALL)) processor.requestAttention();
     for (;;) {
       const until = this.deadline === null ? this.limit : Math.min(this.limit, this.deadline);
       const stop = this.injectionStop ?? processor.run(until);
@@ -474,7 +476,7 @@ export class VirtualProcessor implements Virtualization {
     if ((this.secondary & Secondary.ENABLE_EPT) === 0) {
       return gpa < this.memory.sizeBytes ? gpa : DEVICE;
     }
-    const pointer = this.vmcs.get64(F.EPT_POINTER).toNumber();
+    const pointer = this.vmcs.address(F.EPT_POINTER);
     const walk = walkEpt(this.memory, pointer - (pointer % 4096), gpa, NEEDED_RIGHTS[access]);
     if (walk.kind === 'mapped') return walk.hpa;
     return this.exitForEpt(walk, gpa, access, purpose, Long.fromBits(linearLow, linearHigh));

@@ -106,6 +106,11 @@ export class Vmcs {
     return Long.fromBits(this.get32(index), IS_WIDE[index] === 1 ? this.getHigh(index) : 0);
   }
 
+  /** What a 64-bit field holds that is below 2^53: an address. */
+  address(index: number): number {
+    return (this.getHigh(index) >>> 0) * 2 ** 32 + (this.get32(index) >>> 0);
+  }
+
   /** Write a field of at most 32 bits. */
   set32(index: number, value: number): void {
     this.words[this.places[index]] = value;

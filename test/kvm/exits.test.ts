@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import type { KvmExit } from '../../src/kvm/index.ts';
 import { checkScenario, Machine } from '../../src/machine/index.ts';
+import { Exit } from '../../src/vmx/index.ts';
 import { KvmBench, STORE_FOUR } from '../support/kvm-bench.ts';
 import { assembleAt } from '../support/vmx-bench.ts';
 
@@ -497,7 +498,7 @@ describe('exceptions', () => {
 
 test('an exit without a handler is an internal error', () => {
   const bench = new KvmBench('mov eax, 1\ncpuid\nfinish');
-  Object.assign(bench.vm.handlers, { CPUID: undefined });
+  Object.assign(bench.vm.handlers, { [Exit.CPUID]: undefined });
   bench.run();
   expect(bench.userExits.at(-1)?.exit).toMatchObject({ reason: 'INTERNAL_ERROR', suberror: 4 });
 });

@@ -214,6 +214,17 @@ describe('HLT', () => {
     expect([bench.virtual.run(1000).kind, bench.now]).toEqual(['exit', 96]);
   });
 
+  test('some slices in HLT execute nothing', () => {
+    const bench = timed(0, 3);
+    bench.load(NOPS);
+    bench.set({ GUEST_RIP: At.CODE, GUEST_ACTIVITY_STATE: 1 });
+    bench.enter();
+    for (const limit of [10, 20, 90]) {
+      expect([bench.virtual.run(limit).kind, bench.now]).toEqual(['limit', limit]);
+    }
+    expect([bench.runToExit(), bench.now]).toEqual([expired(At.CODE), 96]);
+  });
+
   test('executed in the last cycle before expiry', () => {
     const bench = timed(31, 1);
     bench.remove('CPU_BASED_VM_EXEC_CONTROL', HLT_EXITING);

@@ -1,7 +1,7 @@
 // Which handler deals with which exit. A virtual machine may replace any of them.
 // Linux arch/x86/kvm/vmx/vmx.c, kvm_vmx_exit_handlers.
 
-import type { ExitReasonName } from '../../vmx/index.ts';
+import { EXIT_REASONS, Exit, type ExitReasonName } from '../../vmx/index.ts';
 import { cpuid } from './cpuid.ts';
 import { crAccess } from './cr-access.ts';
 import { drAccess } from './dr-access.ts';
@@ -60,3 +60,14 @@ export const EXIT_HANDLERS: ExitHandlers = {
   VMRESUME: vmxInstruction,
   VMWRITE: vmxInstruction,
 };
+
+const REASON_COUNT = 1 + Math.max(...EXIT_REASONS.map(({ number }) => number));
+
+/** By number of the basic exit reason: every exit asks, and a name that varies is looked up slowly. */
+export function handlersByReason(handlers: ExitHandlers): readonly (ExitHandler | undefined)[] {
+  const byReason = new Array<ExitHandler | undefined>(REASON_COUNT).fill(undefined);
+  for (const [name, handler] of Object.entries(handlers)) {
+    byReason[Exit[name as ExitReasonName]] = handler;
+  }
+  return byReason;
+}
