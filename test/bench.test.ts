@@ -12,7 +12,7 @@ import { resultText } from '../bench/tables.ts';
 import { type Size, sizesOf, WORKLOADS, type Workload } from '../bench/workloads.ts';
 import { Machine } from '../src/machine/index.ts';
 import { benchResult } from './support/bench-results.ts';
-import { checkedScenario, runToEnd } from './support/guest-run.ts';
+import { checkedScenario, compileEarly, runToEnd } from './support/guest-run.ts';
 
 function run(workload: Workload, size: Size, rounds: number, engine: 'interpreter' | 'compiled') {
   const { processors } = workload;
@@ -23,7 +23,8 @@ function run(workload: Workload, size: Size, rounds: number, engine: 'interprete
     limits: { time: '1s', instructions: 20_000_000 },
   });
   const programs = [imageOf(workload, size, rounds).bytes];
-  const { ending, report } = runToEnd(new Machine(scenario, { programs }));
+  const machine = compileEarly(new Machine(scenario, { programs }), 16);
+  const { ending, report } = runToEnd(machine);
   const { instructions, stateHash, output } = report;
   return { status: ending.status, instructions, stateHash, output };
 }

@@ -141,7 +141,7 @@ export const SCENARIO = object('A vmxlab scenario', {
   }),
   engine: choice(ENGINES, {
     summary: 'how guest code runs; without effect on what it does',
-    fallback: 'interpreter',
+    fallback: 'compiled',
     flag: 'engine',
   }),
   skip: choice(SKIP, {

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { engineReport, engineText, Machine, watchEngine } from '../../src/machine/index.ts';
-import { assembleText, checkedScenario } from '../support/guest-run.ts';
+import { assembleText, checkedScenario, compileEarly } from '../support/guest-run.ts';
 
 /** CPUID exits; the loop before it is hot. */
 const PROGRAM = `bits 64
@@ -45,7 +45,7 @@ place:
 
 function run(text: string, engine: string, clock: (() => number) | null = null) {
   const scenario = checkedScenario({ engine, vms: [{ program: 'test.asm' }] });
-  const machine = new Machine(scenario, { programs: [assembleText(text)] });
+  const machine = compileEarly(new Machine(scenario, { programs: [assembleText(text)] }), 16);
   watchEngine(machine, clock);
   machine.run();
   return { report: engineReport(machine), instructions: machine.instructions };

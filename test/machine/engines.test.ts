@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/cpu/index.ts';
 import { Gpr } from '../../src/isa/index.ts';
 import {
+  compileEarly,
   guestProgram,
   runToEnd,
   scenarioOf,
@@ -35,8 +36,7 @@ function outcome(
   const scenario = { ...scenarioOf({ vcpus, pcpus, lookahead, limits }), engine, skip };
   const { machine, records } = tracedMachine(scenario, [guestProgram(name)]);
   // So little runs that it has to be compiled at once.
-  for (const { compiler } of machine.vms) if (compiler !== undefined) compiler.threshold = 2;
-  const { report } = runToEnd(machine);
+  const { report } = runToEnd(compileEarly(machine, 2));
   const regions = machine.vms[0].compiler?.statistics.regions ?? 0;
   return { report, trace: traceText(records, pcpus), regions };
 }
@@ -50,7 +50,7 @@ describe('check', () => {
       ...scenarioOf({ vcpus, pcpus, lookahead, limits }),
       engine: 'check' as const,
     };
-    return tracedMachine(scenario, [guestProgram(setup.name)]).machine;
+    return compileEarly(tracedMachine(scenario, [guestProgram(setup.name)]).machine, 16);
   };
 
   test('says nothing while both engines agree', () => {

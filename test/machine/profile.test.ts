@@ -14,7 +14,7 @@ import {
   SymbolMap,
   speedscopeFile,
 } from '../../src/machine/index.ts';
-import { checkedScenario } from '../support/guest-run.ts';
+import { checkedScenario, compileEarly } from '../support/guest-run.ts';
 
 /** Nine tenths of the time in `hot`, a tenth in `warm`; half of the vCPUs sleep. */
 const PROGRAM = `bits 64
@@ -47,7 +47,8 @@ function profiled(engine: string, step: number, vcpus = 2) {
     hogs: [{ count: 1 }],
   });
   const symbols = [SymbolMap.ofAssembly(assembled)];
-  const machine = new Machine(scenario, { programs: [assembled.bytes], symbols });
+  const parts = { programs: [assembled.bytes], symbols };
+  const machine = compileEarly(new Machine(scenario, parts), 16);
   return { machine, ...profileMachine(machine, step) };
 }
 

@@ -36,7 +36,7 @@ describe('fallbacks', () => {
       vmxlab: 1,
       note: '',
       seed: 1,
-      engine: 'interpreter',
+      engine: 'compiled',
       skip: 'on',
       host: { pcpus: 1, machine: 'e5-2660v4', hz: 250, lookahead: 500 },
       vms: [

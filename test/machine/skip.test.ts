@@ -10,6 +10,7 @@ import type { TraceRecord } from '../../src/trace/index.ts';
 import {
   assembleText,
   checkedScenario,
+  compileEarly,
   guestProgram,
   runToEnd,
   tracedMachine,
@@ -155,6 +156,7 @@ function randomCase(seed: number): Case {
 
 function outcome({ create, stops }: Case, skip: Skip) {
   const { machine, records } = create(skip);
+  compileEarly(machine, 16);
   const states = stops.map((stop) => {
     machine.run(stop);
     return { hash: machine.stateHash(), host: machine.host.state };

@@ -97,6 +97,12 @@ export function tracedMachine(scenario: Scenario, programs: readonly Uint8Array[
   return { machine: new Machine(scenario, { programs, sink }), records };
 }
 
+/** Have blocks compiled when they were entered so often: what tests run does not become hot. */
+export function compileEarly(machine: Machine, entries: number): Machine {
+  for (const { compiler } of machine.vms) if (compiler !== undefined) compiler.threshold = entries;
+  return machine;
+}
+
 /** A trace as a file would hold it. */
 export function traceText(records: readonly TraceRecord[], pcpuCount: number): string {
   return textHeader(records.length, pcpuCount) + records.map((r) => `${textLine(r)}\n`).join('');

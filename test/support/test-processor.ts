@@ -42,6 +42,8 @@ export class TestMachine {
     const codeCache = new CodeCache(this.memory, costs);
     this.compiler =
       storage === undefined ? undefined : new Compiler(storage, this.memory, codeCache);
+    // What tests execute is short.
+    if (this.compiler !== undefined) this.compiler.threshold = 16;
     const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     this.cr3 = this.memory.allocatePages(1);
     this.processor = new Processor({

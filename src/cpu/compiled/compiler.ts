@@ -71,12 +71,15 @@ export function compilableMemory(sizeBytes: number, processorCount: number): Com
 
 export class Compiler {
   readonly statistics = new EngineStatistics();
-  /** A block is compiled when it is entered so often. */
-  threshold = 16;
+  /**
+   * A block is compiled when it is entered so often: about when interpreting it has taken as long
+   * as compiling it will, with the compiler's own code cold.
+   */
+  threshold = 1024;
   /** Leave delay loops to the interpreter, for it lets their iterations pass at once. */
   leavesDelays = false;
   /** By how many powers of two the threshold grows for code that changes again and again. */
-  mostDoublings = 12;
+  mostDoublings = 6;
   /** Of WebAssembly, some 10 KB a region, and a few times that as code; beyond, all is dropped. */
   mostBytes = 16 * 2 ** 20;
   /** How often each entry was compiled, by hpa and, of pieces, by their length. */
@@ -88,7 +91,8 @@ export class Compiler {
   private readonly storage: CompilableMemory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;
-  private readonly status: unknown;
+  /** The function that computes status flags, when the first region wants it. */
+  private status: unknown = null;
 
   constructor(storage: CompilableMemory, memory: PhysicalMemory, codeCache: CodeCache) {
     this.storage = storage;
@@ -99,7 +103,6 @@ export class Compiler {
       watchedPages: memory.watchedPages.byteOffset,
       tlb: TLB_LAYOUT,
     };
-    this.status = this.instantiate(statusBody(), STATUS_SIGNATURE, {});
   }
 
   /** Whether a block is hot; code that changes again and again has to be hotter each time. */
@@ -157,6 +160,7 @@ export class Compiler {
       const { body } = emitted;
       this.sites += emitted.siteCount;
       ({ stretches, quietBefore } = emitted);
+      this.status ??= this.instantiate(statusBody(), STATUS_SIGNATURE, {});
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
       this.statistics.made(discovered);

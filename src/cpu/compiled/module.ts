@@ -1,6 +1,7 @@
 // Writes WebAssembly in its binary format: the body of a function, and the few sections around
 // one function. WebAssembly Core Specification, "Binary Format".
 
+import { ByteWriter } from './byte-writer.ts';
 import { instructionBytes } from './simd.ts';
 
 /** Instructions, by the names of the text format. */
@@ -138,7 +139,7 @@ const BULK_PREFIX = 0xfc;
 export class FunctionBody {
   /** Blocks that are open. */
   depth = 0;
-  private readonly code: number[] = [];
+  private readonly code = new ByteWriter(1024);
   private readonly locals: ValueType[] = [];
   private readonly scratches: number[] = [];
   private readonly parameterCount: number;
@@ -162,88 +163,96 @@ export class FunctionBody {
 
   /** One of {@link Op} or {@link Simd}. */
   op(number: number): void {
-    if (number < 256) this.code.push(number);
-    else this.code.push(...instructionBytes(number));
+    if (number < 256) this.code.byte(number);
+    else for (const byte of instructionBytes(number)) this.code.byte(byte);
   }
 
   get(local: number): void {
-    this.code.push(Op.localGet);
-    pushUnsigned(this.code, local);
+    this.code.byte(Op.localGet);
+    this.code.unsigned(local);
   }
 
   set(local: number): void {
-    this.code.push(Op.localSet);
-    pushUnsigned(this.code, local);
+    this.code.byte(Op.localSet);
+    this.code.unsigned(local);
   }
 
   tee(local: number): void {
-    this.code.push(Op.localTee);
-    pushUnsigned(this.code, local);
+    this.code.byte(Op.localTee);
+    this.code.unsigned(local);
   }
 
   i32(value: number): void {
-    this.code.push(Op.i32Const);
-    pushSigned(this.code, value | 0);
+    this.code.byte(Op.i32Const);
+    this.code.signed(value | 0);
   }
 
   i64(value: bigint): void {
-    this.code.push(Op.i64Const);
+    this.code.byte(Op.i64Const);
     const signed = BigInt.asIntN(64, value);
-    if (signed === BigInt.asIntN(32, signed)) pushSigned(this.code, Number(signed));
-    else pushLong(this.code, signed);
+    if (signed === BigInt.asIntN(32, signed)) this.code.signed(Number(signed));
+    else this.code.long(signed);
   }
 
   /** A load or store at the address on the stack plus `offset`. */
   memory(op: number, offset: number): void {
-    this.code.push(op, 0);
-    pushUnsigned(this.code, offset);
+    this.code.byte(op);
+    this.code.byte(0);
+    this.code.unsigned(offset);
   }
 
   /** `memory.copy`: (to, from, bytes). */
   copy(): void {
-    this.code.push(BULK_PREFIX, 10, 0, 0);
+    this.code.append([BULK_PREFIX, 10, 0, 0]);
   }
 
   /** `memory.fill`: (to, value, bytes). */
   fill(): void {
-    this.code.push(BULK_PREFIX, 11, 0);
+    this.code.append([BULK_PREFIX, 11, 0]);
   }
 
   call(index: number): void {
-    this.code.push(Op.call);
-    pushUnsigned(this.code, index);
+    this.code.byte(Op.call);
+    this.code.unsigned(index);
   }
 
   /** Open a `block`, `loop` or `if`; its label is the depth returned. */
   open(op: number): number {
-    this.code.push(op, VOID);
+    this.code.byte(op);
+    this.code.byte(VOID);
     return ++this.depth;
   }
 
   /** Open an `if` that leaves a value. */
   openWith(type: ValueType): void {
-    this.code.push(Op.if, type);
+    this.code.byte(Op.if);
+    this.code.byte(type);
     this.depth++;
   }
 
   close(): void {
-    this.code.push(Op.end);
+    this.code.byte(Op.end);
     this.depth--;
   }
 
   /** Branch to an open block, by `br` or `br_if`. */
   branch(label: number, op: number = Op.br): void {
-    this.code.push(op);
-    pushUnsigned(this.code, this.depth - label);
+    this.code.byte(op);
+    this.code.unsigned(this.depth - label);
   }
 
-  bytes(): number[] {
-    const bytes: number[] = [];
-    pushUnsigned(bytes, this.locals.length);
-    for (const type of this.locals) bytes.push(1, type);
-    for (const byte of this.code) bytes.push(byte);
-    bytes.push(Op.end);
-    return bytes;
+  /** Append the locals and the code, with the size of both in front. */
+  writeTo(bytes: ByteWriter): void {
+    const locals = new ByteWriter(2 * this.locals.length + 5);
+    locals.unsigned(this.locals.length);
+    for (const type of this.locals) {
+      locals.byte(1);
+      locals.byte(type);
+    }
+    bytes.unsigned(locals.length + this.code.length + 1);
+    bytes.append(locals.bytes);
+    bytes.append(this.code.bytes);
+    bytes.byte(Op.end);
   }
 
   /** Bytes of code so far. */
@@ -268,61 +277,45 @@ export interface ModuleParts {
 }
 
 /** A module with one function, exported as `f`, over an imported memory. */
-export function moduleBytes(parts: ModuleParts): Uint8Array {
-  const bytes: number[] = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-  const signatures = [...parts.imports.map(({ signature }) => signature), parts.signature];
-  const types = vector(signatures.map(signatureBytes));
-  pushSection(bytes, 1, types);
-  const limits = [0];
-  pushUnsigned(limits, parts.memoryPages);
-  const memory = [...name('e'), ...name('m'), 2, ...limits];
-  const functions = parts.imports.map((item, i) => [...name('e'), ...name(item.name), 0, i]);
-  pushSection(bytes, 2, vector([memory, ...functions]));
-  pushSection(bytes, 3, [1, parts.imports.length]);
-  pushSection(bytes, 7, [1, ...name('f'), 0, parts.imports.length]);
-  const body = parts.body.bytes();
-  const code: number[] = [1];
-  pushUnsigned(code, body.length);
-  for (const byte of body) code.push(byte);
-  pushSection(bytes, 10, code);
-  return Uint8Array.from(bytes);
+export function moduleBytes({ imports, signature, body, memoryPages }: ModuleParts): Uint8Array {
+  const module = new ByteWriter(body.size + 512);
+  module.append([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+  addSection(module, 1, imports.length + 1, (types) => {
+    for (const item of imports) types.append(signatureBytes(item.signature));
+    types.append(signatureBytes(signature));
+  });
+  addSection(module, 2, imports.length + 1, (imported) => {
+    imported.append([...name('e'), ...name('m'), 2, 0]);
+    imported.unsigned(memoryPages);
+    imports.forEach((item, i) => {
+      imported.append([...name('e'), ...name(item.name), 0, i]);
+    });
+  });
+  addSection(module, 3, 1, (functions) => functions.byte(imports.length));
+  addSection(module, 7, 1, (exported) => exported.append([...name('f'), 0, imports.length]));
+  addSection(module, 10, 1, (code) => body.writeTo(code));
+  return module.bytes;
 }
 
 function signatureBytes({ parameters, results }: Signature): number[] {
   return [0x60, parameters.length, ...parameters, results.length, ...results];
 }
 
-function vector(items: readonly (readonly number[])[]): number[] {
-  const bytes: number[] = [];
-  pushUnsigned(bytes, items.length);
-  for (const item of items) bytes.push(...item);
-  return bytes;
-}
-
-function pushSection(bytes: number[], id: number, content: readonly number[]): void {
-  bytes.push(id);
-  pushUnsigned(bytes, content.length);
-  for (const byte of content) bytes.push(byte);
+/** A section with so many items. */
+function addSection(
+  module: ByteWriter,
+  id: number,
+  items: number,
+  write: (section: ByteWriter) => void,
+): void {
+  const section = new ByteWriter(256);
+  section.unsigned(items);
+  write(section);
+  module.byte(id);
+  module.unsigned(section.length);
+  module.append(section.bytes);
 }
 
 function name(text: string): number[] {
   return [text.length, ...Array.from(text, (letter) => letter.charCodeAt(0))];
-}
-
-function pushUnsigned(bytes: number[], value: number): void {
-  let rest = value >>> 0;
-  for (; rest >= 128; rest >>>= 7) bytes.push((rest & 127) | 128);
-  bytes.push(rest);
-}
-
-function pushSigned(bytes: number[], value: number): void {
-  let rest = value;
-  for (; rest < -64 || rest > 63; rest >>= 7) bytes.push((rest & 127) | 128);
-  bytes.push(rest & 127);
-}
-
-function pushLong(bytes: number[], value: bigint): void {
-  let rest = value;
-  for (; rest < -64n || rest > 63n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
-  bytes.push(Number(rest & 127n));
 }
