@@ -55,8 +55,9 @@ beforeAll(() => {
     'warned.asm': 'hlt\n',
     'all.yaml': SCENARIO,
     'no-entry.mjs': meddle("this.vms[0].vcpus[0].virtual.vmcs.write('GUEST_RFLAGS', 0)"),
+    // HLT is exit reason 12.
     'no-exit.mjs': meddle(
-      "this.vms[0].handlers.HLT = () => ({ reason: 'INTERNAL_ERROR', suberror: 4, message: 'no' })",
+      "this.vms[0].handlers[12] = () => ({ reason: 'INTERNAL_ERROR', suberror: 4, message: 'no' })",
     ),
     'slow.mjs': meddle(
       'this.turns = (this.turns ?? 0) + 1; if (this.turns <= 20) ' +
