@@ -88,6 +88,13 @@ export function assemblyOptions(args: Arguments): AssemblyOptions {
   };
 }
 
+/** What makes a machine, for the commands that run one. */
+export function machineOptions(args: Arguments) {
+  const [file, ...linked] = filesOf(args);
+  const flags = flagSettings(args);
+  return { ...assemblyOptions(args), file, linked, flags, json: args.json === true };
+}
+
 /** `--syntax`, or undefined if the names of the files decide. */
 function syntaxOf(args: Arguments): Syntax | undefined {
   const text = once(args, 'syntax');
@@ -111,7 +118,7 @@ function definesOf(given: readonly string[]): Record<string, string> {
 }
 
 /** The scenario's settings that are given as flags. */
-export function flagSettings(args: Arguments): GivenSetting[] {
+function flagSettings(args: Arguments): GivenSetting[] {
   return SETTINGS.flatMap((setting) => {
     if (setting.isRepeatable) {
       const values = (args[setting.flag] as readonly string[] | undefined) ?? [];

@@ -13,9 +13,9 @@ import {
   count,
   fileOf,
   filesOf,
-  flagSettings,
   HELP_FLAGS,
   JSON_FLAGS,
+  machineOptions,
   once,
   SETTING_FLAGS,
   someOf,
@@ -78,13 +78,8 @@ const run: Command = {
   ],
   epilogue: EXIT_CODE_TEXT,
   execute: (args) => {
-    const [file, ...linked] = filesOf(args);
     return runCommand({
-      file,
-      flags: flagSettings(args),
-      ...assemblyOptions(args),
-      linked,
-      json: args.json === true,
+      ...machineOptions(args),
       quiet: args.quiet === true,
       trace: once(args, 'trace'),
       traceFormat: once(args, 'trace-format'),
@@ -122,13 +117,8 @@ const profile: Command = {
   ],
   epilogue: EXIT_CODE_TEXT,
   execute: (args) => {
-    const [file, ...linked] = filesOf(args);
     return profileCommand({
-      file,
-      flags: flagSettings(args),
-      ...assemblyOptions(args),
-      linked,
-      json: args.json === true,
+      ...machineOptions(args),
       output: once(args, 'output'),
       step: count(args, 'step', 0),
       top: count(args, 'top', 20),
