@@ -51,8 +51,19 @@ export interface HostState {
   readonly turns: TurnsState;
 }
 
+/** A place in the middle of a turn: the first boundary of a pCPU at or past a time in cycles. */
+export interface PausePoint {
+  readonly pcpu: number;
+  readonly time: number;
+}
+
+/** Behind one step of whoever has the next turn: the first boundary at which its clock has moved. */
+export const NEXT_STEP: PausePoint = { pcpu: -2, time: Number.POSITIVE_INFINITY };
+
 /** Why {@link Host.run} returned. */
 export type HostStop =
+  /** The pause point is reached, or somebody called {@link Host.pause}. */
+  | 'paused'
   /** The time limit is reached. */
   | 'until'
   /** No thread is runnable and no event is waiting. */
@@ -61,6 +72,10 @@ export type HostStop =
   | 'requested';
 
 const FIRST_PID = 1000;
+
+/** In place of a pCPU's index: none, or whoever has the next turn. */
+const NOBODY = -1;
+const ANYBODY = NEXT_STEP.pcpu;
 
 export class Host {
   readonly config: HostConfig;
@@ -81,6 +96,13 @@ export class Host {
   /** Where the run that is under way returns, in cycles. */
   private until = 0;
   private stopRequested = false;
+  /** The pCPU in whose turn the run pauses, or none; and from where on, in cycles. */
+  private pausePcpu = NOBODY;
+  private pauseTime = Number.POSITIVE_INFINITY;
+  /** Index of the pCPU in whose turn the last run paused; not state. */
+  pausedOn = 0;
+  /** Whose turn is under way. */
+  private running: Pcpu | null = null;
 
   constructor(config: HostConfig) {
     this.config = config;
@@ -160,13 +182,42 @@ export class Host {
    * The order is fixed: in each piece of time every busy pCPU has a turn, and an event happens when
    * no busy pCPU is earlier than it; see {@link Turns}. Returning in the middle of a turn and going
    * on changes nothing.
+   * @param at where to pause before that, in the turn of one pCPU
    */
-  run(until: number): HostStop {
+  run(until: number, at: PausePoint | null = null): HostStop {
     this.stopRequested = false;
     this.until = until;
+    this.pausePcpu = at?.pcpu ?? NOBODY;
+    this.pauseTime = at?.time ?? Number.POSITIVE_INFINITY;
     const stop = this.takeTurns(until);
+    this.running = null;
+    this.pausePcpu = NOBODY;
+    this.pauseTime = Number.POSITIVE_INFINITY;
     this.turns.settle();
     return stop;
+  }
+
+  /**
+   * Return from {@link run} at the next boundary at which the clock of the pCPU has moved whose turn
+   * it is; outside of turns, after a step of whoever has the next one.
+   * @param time cycles that the clock of the pCPU must have reached, if that is known
+   */
+  pause(time?: number): void {
+    const { running } = this;
+    if (running === null) {
+      this.pausePcpu = ANYBODY;
+      return;
+    }
+    const at = time ?? Math.max(running.state.now, running.boundary + 1);
+    if (running.index === this.pausePcpu && at >= this.pauseTime) return;
+    this.pausePcpu = running.index;
+    this.pauseTime = at;
+    running.current?.body.hurry?.(at);
+  }
+
+  /** True where a pCPU has to pause although its turn is not over. */
+  mustPause({ index, state }: Pcpu): boolean {
+    return index === this.pausePcpu && state.now >= this.pauseTime;
   }
 
   private takeTurns(until: number): HostStop {
@@ -178,11 +229,28 @@ export class Host {
         if (stop !== null) return stop;
       } else if (pcpu.now >= until) return 'until';
       else {
+        this.running = pcpu;
+        if (this.pausePcpu === ANYBODY) this.pauseAfter(pcpu);
         const outcome = scheduler.advance(pcpu);
-        if (outcome === 'quiet') turns.leaveOut(pcpu, until);
+        if (outcome === 'quiet') turns.leaveOut(pcpu, this.nextPause);
         if (this.stopRequested) return 'requested';
+        if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) {
+          this.pausedOn = pcpu.index;
+          return 'paused';
+        }
+        this.running = null;
       }
     }
+  }
+
+  private pauseAfter({ index, state }: Pcpu): void {
+    this.pausePcpu = index;
+    this.pauseTime = state.now + 1;
+  }
+
+  /** Nobody may be left out past this, in cycles. */
+  private get nextPause(): number {
+    return Math.min(this.until, this.pauseTime);
   }
 
   /** Let all events happen that are due, and begin the next piece of time; or why not. */
@@ -192,7 +260,7 @@ export class Host {
     for (;;) {
       const eventTime = events.nextTime;
       if (turns.hasBusy && eventTime > turns.state.time) {
-        turns.begin(eventTime, until);
+        turns.begin(eventTime, this.nextPause);
         return null;
       }
       if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
@@ -234,7 +302,7 @@ export class Host {
 
   /** False where everything has to be executed: a run ends in this piece of time. */
   get maySkip(): boolean {
-    return this.config.skip && this.turns.state.end <= this.until;
+    return this.config.skip && this.turns.state.end <= this.nextPause;
   }
 
   /** A pCPU has become busy or idle. */
@@ -244,7 +312,8 @@ export class Host {
 
   /** Cycles at which the pCPU whose turn it is has to pause. */
   get limit(): number {
-    return Math.min(this.turns.limit, this.until);
+    const limit = Math.min(this.turns.limit, this.until);
+    return this.running?.index === this.pausePcpu ? Math.min(limit, this.pauseTime) : limit;
   }
 
   /**

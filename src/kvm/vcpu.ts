@@ -33,6 +33,8 @@ export type Phase =
   | 'loop'
   /** In non-root operation. */
   | 'guest'
+  /** Has left the guest by a VM exit, which is handled at once. */
+  | 'exited'
   /** Asleep, or just woken, with the vCPU halted. */
   | 'blocked'
   /** Gave its pCPU away in a handler (PAUSE-loop exit, hypercall), and has it back now. */

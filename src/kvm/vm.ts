@@ -200,6 +200,10 @@ export class Vm {
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });
+  }
+
+  /** Forget all code that was decoded or compiled: it is made again. */
+  dropCode(): void {
     this.codeCache.clear();
   }
 }

@@ -21,6 +21,9 @@ export const Watch = {
 
 export type WatchKind = (typeof Watch)[keyof typeof Watch];
 
+/** Pages by number, in order; not to be changed, as several saved states may share them. */
+export type SavedPages = ReadonlyMap<number, Uint8Array>;
+
 /** Called with the hpa of a line that was written; the line is no longer watched then. */
 export type LineWritten = (hpa: number) => void;
 
@@ -169,6 +172,37 @@ export class PhysicalMemory {
     this.listeners.push({ kind, written });
   }
 
+  /**
+   * Copies of all pages that may hold something other than zero.
+   * @param base copies made before: those that are still the same are taken from there
+   */
+  savePages(base?: SavedPages): SavedPages {
+    return new Map(
+      this.touchedPages().map((number) => {
+        const page = this.page(number);
+        const known = base?.get(number);
+        return [number, known !== undefined && isEqual(known, page) ? known : page.slice()];
+      }),
+    );
+  }
+
+  /** Go back to saved pages; all others become zero. What is derived from changed ones is told. */
+  restorePages(pages: SavedPages): void {
+    for (const number of this.touchedPages()) {
+      if (!pages.has(number)) this.replacePage(number, ZERO_PAGE);
+    }
+    for (const [number, bytes] of pages) this.replacePage(number, bytes);
+    this.touched.fill(0);
+    for (const number of pages.keys()) this.touched[number] = 1;
+  }
+
+  private replacePage(number: number, bytes: Uint8Array): void {
+    const page = this.page(number);
+    if (isEqual(page, bytes)) return;
+    page.set(bytes);
+    this.tellWatchers(number * PAGE_SIZE, PAGE_SIZE);
+  }
+
   /** Page numbers that may hold something other than zero, in order. */
   touchedPages(): number[] {
     const pages: number[] = [];
@@ -182,6 +216,16 @@ export class PhysicalMemory {
   page(number: number): Uint8Array {
     return this.bytes.subarray(number * PAGE_SIZE, (number + 1) * PAGE_SIZE);
   }
+}
+
+const ZERO_PAGE = new Uint8Array(PAGE_SIZE);
+
+/** Whether two pages are the same, a word at a time. */
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  const x = new Int32Array(a.buffer, a.byteOffset, PAGE_SIZE / 4);
+  const y = new Int32Array(b.buffer, b.byteOffset, PAGE_SIZE / 4);
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  return true;
 }
 
 function bytesOf(words: Int32Array): Uint8Array {

@@ -199,6 +199,8 @@ export class VirtualProcessor implements Virtualization {
   /** Restore; registers and VMCS must have been restored in memory before. */
   set state(saved: VirtualProcessorState) {
     this.processor.clock = saved.clock;
+    // Whatever was executed last, it may be later than what is restored.
+    this.processor.begun = 0;
     this.processor.instructions = saved.instructions;
     this.nonRoot = saved.nonRoot;
     this.deadline = saved.timerDeadline;
