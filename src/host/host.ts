@@ -58,7 +58,7 @@ export interface PausePoint {
 }
 
 /** Behind one step of whoever has the next turn: the first boundary at which its clock has moved. */
-export const NEXT_STEP: PausePoint = { pcpu: -2, time: Number.POSITIVE_INFINITY };
+export const NEXT_STEP: PausePoint = { pcpu: -2, time: 0 };
 
 /** Why {@link Host.run} returned. */
 export type HostStop =
@@ -206,6 +206,8 @@ export class Host {
     const { running } = this;
     if (running === null) {
       this.pausePcpu = ANYBODY;
+      // Nobody is left out any more: who is next must not depend on it.
+      this.pauseTime = 0;
       return;
     }
     const at = time ?? Math.max(running.state.now, running.boundary + 1);
@@ -213,6 +215,11 @@ export class Host {
     this.pausePcpu = running.index;
     this.pauseTime = at;
     running.current?.body.hurry?.(at);
+  }
+
+  /** The pCPU whose turn is under way, or null. */
+  get turnOf(): Pcpu | null {
+    return this.running;
   }
 
   /** True where a pCPU has to pause although its turn is not over. */

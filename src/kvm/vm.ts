@@ -202,6 +202,11 @@ export class Vm {
     });
   }
 
+  /** Have the processors' `attend` hear before code at some linear addresses is executed. */
+  setCodeStops(linear: readonly Long[]): void {
+    this.codeCache.setStops(linear);
+  }
+
   /** Forget all code that was decoded or compiled: it is made again. */
   dropCode(): void {
     this.codeCache.clear();

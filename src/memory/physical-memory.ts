@@ -17,6 +17,8 @@ export const Watch = {
   TRANSLATION: 2,
   /** Someone spins on it, and is left out until it changes. */
   SPIN: 4,
+  /** A debugger wants to see it change. */
+  DEBUG: 8,
 } as const;
 
 export type WatchKind = (typeof Watch)[keyof typeof Watch];
@@ -24,8 +26,11 @@ export type WatchKind = (typeof Watch)[keyof typeof Watch];
 /** Pages by number, in order; not to be changed, as several saved states may share them. */
 export type SavedPages = ReadonlyMap<number, Uint8Array>;
 
-/** Called with the hpa of a line that was written; the line is no longer watched then. */
-export type LineWritten = (hpa: number) => void;
+/**
+ * Called with the hpa of a line that was written, and with what was written, of which the line may
+ * be a part; the line is no longer watched then.
+ */
+export type LineWritten = (hpa: number, firstHpa: number, lengthBytes: number) => void;
 
 /** Called before the line at an hpa is written; `watched` says what it is watched for. */
 export type LineChanging = (hpa: number, watched: number) => void;
@@ -145,7 +150,7 @@ export class PhysicalMemory {
       if (watched === 0) continue;
       this.watchedLines[line] = 0;
       for (const { kind, written } of this.listeners) {
-        if ((watched & kind) !== 0) written(line * LINE_SIZE);
+        if ((watched & kind) !== 0) written(line * LINE_SIZE, hpa, lengthBytes);
       }
     }
   }

@@ -206,6 +206,11 @@ export class VirtualProcessor implements Virtualization {
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
     this.injectionStop = saved.injectionStop;
+    this.stateChanged();
+  }
+
+  /** To be called after registers, VMCS fields or memory were changed by hand. */
+  stateChanged(): void {
     this.spin.abandon();
     this.vmcs.makeStale(Stale.ALL);
     this.processor.stateChanged();
