@@ -103,6 +103,11 @@ export class Breakpoints {
   /** Bits of those that the instruction being executed has met. */
   private met = 0;
 
+  /** True while what an instruction reads may have to be noted. */
+  get isLooking(): boolean {
+    return this.armed || this.watch !== null;
+  }
+
   /** Take over the registers. */
   update(state: ProcessorState): void {
     const { words } = state;

@@ -226,13 +226,12 @@ export class Processor {
    * nobody is let in.
    */
   observe(observer: Observer | null): void {
-    const isLookedAt = this.breakpoints.armed || this.breakpoints.watch !== null;
-    this.observer = isLookedAt ? null : observer;
+    this.observer = this.breakpoints.isLooking ? null : observer;
     this.attention = true;
   }
 
   /** Have a debugger hear of the stops in the code cache, and of data; null for none. */
-  attend(stopMet: StopMet | null, data: DataWatch | null): void {
+  attend(stopMet: StopMet, data: DataWatch | null): void {
     this.stopMet = this.stops.isEmpty ? null : stopMet;
     this.breakpoints.watch = data;
     this.observe(null);

@@ -1,5 +1,6 @@
-// Expressions over registers, memory and what has just happened: conditions of breakpoints, and what
-// `p` prints. C's operators with C's precedence, on unsigned 64-bit values; comparisons are unsigned.
+// Expressions over registers, memory and what has just happened: conditions of breakpoints, and
+// what `p` prints. C's operators with C's precedence, on unsigned 64-bit values; comparisons are
+// unsigned.
 //
 //   expression = operand { binary operand }
 //   binary     = || && | ^ & == != < <= > >= << >> + - * / %
@@ -61,8 +62,12 @@ const ARITHMETIC: Readonly<Record<string, (x: bigint, y: bigint) => bigint>> = {
 
 const MEMORY_BYTES: Readonly<Record<string, number>> = { u8: 1, u16: 2, u32: 4, u64: 8 };
 
-const TOKEN =
-  /\s*(?:(0[xX][\da-fA-F]+|\d+)|(\$?[A-Za-z_.][\w.]*)|'([^']*)'|(\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%|^&<>!~()[\]]))/y;
+const NUMBER = /(0x[\da-f]+|\d+)/;
+const NAME = /(\$?[a-z_.][\w.]*)/;
+const SIGN = /(\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%|^&<>!~()[\]])/;
+
+/** A number, a name, a text or a sign, in this order of groups. */
+const TOKEN = new RegExp(`\\s*(?:${NUMBER.source}|${NAME.source}|'([^']*)'|${SIGN.source})`, 'iy');
 
 interface Token {
   readonly kind: 'number' | 'name' | 'text' | 'sign' | 'end';

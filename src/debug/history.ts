@@ -3,7 +3,7 @@
 
 import { NEXT_STEP, type PausePoint } from '../host/index.ts';
 import type { Machine, MachineStop } from '../machine/index.ts';
-import { Journal } from './journal.ts';
+import type { Journal } from './journal.ts';
 import { eventOf, type Position } from './position.ts';
 import { type SavedState, Snapshots } from './snapshots.ts';
 
@@ -30,12 +30,15 @@ export interface Branch {
   readonly snapshots: Snapshots;
 }
 
+/** Added to the event of a place that is no position. */
+const BETWEEN = 0.5;
+
 /** Virtual time between two looks around, in ns. */
 const CHUNK_NS = 1_000_000;
 
 export class History {
   readonly machine: Machine;
-  readonly journal = new Journal();
+  readonly journal: Journal;
   readonly branches: Branch[] = [];
   branch: Branch;
   private readonly settings: HistorySettings;
@@ -43,12 +46,13 @@ export class History {
   /** The place where the machine pauses. */
   private here: Position;
   /** Where the last chunk ended, in cycles: while all sleep, the clock stands still. */
-  private reached = 0;
+  reached = 0;
   /** The state that was saved or restored last: the next one shares its pages. */
   private base: SavedState;
 
-  constructor(machine: Machine, settings: HistorySettings) {
+  constructor(machine: Machine, journal: Journal, settings: HistorySettings) {
     this.machine = machine;
+    this.journal = journal;
     this.settings = settings;
     this.chunk = machine.host.frequency.toCycles(CHUNK_NS);
     this.here = { event: eventOf(machine), time: 0, pcpu: -1 };
@@ -78,7 +82,7 @@ export class History {
     const next = Math.max(machine.now, this.reached) + this.chunk;
     this.reached = Math.min(next, until);
     const stop = machine.advance(this.reached, at);
-    this.arrive();
+    this.arrive(stop);
     if (machine.instructions - this.base.instructions >= this.settings.snapshotInterval) {
       this.save();
     }
@@ -88,14 +92,19 @@ export class History {
   /** One step of whoever has the next turn, from anywhere. */
   settle(): MachineStop {
     const stop = this.machine.advance(Number.POSITIVE_INFINITY, NEXT_STEP);
-    this.arrive();
+    this.arrive(stop);
     return stop;
   }
 
-  private arrive(): void {
+  /**
+   * Where time was up may be before or behind a position with the same event, as there are steps
+   * that take no time: it counts as behind it, and before the next.
+   */
+  private arrive(stop: MachineStop): void {
     const { host } = this.machine;
     const pcpu = host.pausedOn;
-    this.here = { event: eventOf(this.machine), time: host.pcpus[pcpu].state.now, pcpu };
+    const event = eventOf(this.machine) + (stop === 'until' ? BETWEEN : 0);
+    this.here = { event, time: host.pcpus[pcpu].state.now, pcpu };
   }
 
   /** Save the state here, to be gone back to quickly. */
@@ -109,7 +118,7 @@ export class History {
   private saved(base: SavedState | null, isPinned: boolean): SavedState {
     const { machine, journal } = this;
     return {
-      event: eventOf(machine),
+      event: this.here.event,
       machine: machine.snapshot(base?.machine),
       recordCount: journal.count,
       instructions: machine.instructions,
@@ -136,8 +145,8 @@ export class History {
   }
 
   /**
-   * Go to the latest saved state at or before an event. Before the place where a branch begins, that
-   * is the branch that it came from.
+   * Go to the latest saved state at or before an event. Before the place where a branch begins,
+   * that is the branch that it came from.
    */
   restoreBefore(event: number): void {
     while (this.branch.parent !== null && event < this.branch.from.event) {

@@ -4,8 +4,8 @@
 import type { Machine } from '../machine/index.ts';
 
 /**
- * The boundary at which the clock of one pCPU first reached a time, in that pCPU's turn. Plain data:
- * it can be kept, sent and compared.
+ * The boundary at which the clock of one pCPU first reached a time, in that pCPU's turn. Plain
+ * data: it can be kept, sent and compared.
  */
 export interface Position {
   /**

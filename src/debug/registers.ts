@@ -1,6 +1,6 @@
-// Registers by name: every item of the processor's state under the name it is declared with, and the
-// parts of the general registers under the manual's. Segment registers by their own names are the
-// selectors; `eflags` is the low half of `rflags`.
+// Registers by name: every item of the processor's state under the name it is declared with, and
+// the parts of the general registers under the manual's. Segment registers by their own names are
+// the selectors; `eflags` is the low half of `rflags`.
 
 import Long from 'long';
 import { STATE_ITEMS } from '../cpu/index.ts';
@@ -35,7 +35,12 @@ export const REGISTERS: readonly RegisterName[] = STATE_ITEMS.map(({ name, width
 }));
 
 function partsOf(name: string): RegisterName[] {
-  const part = (alias: string, width: number, shift = 0) => ({ name: alias, item: name, shift, width });
+  const part = (alias: string, width: number, shift = 0) => ({
+    name: alias,
+    item: name,
+    shift,
+    width,
+  });
   const letter = name.slice(1);
   if (/^r\d+$/.test(name)) return [part(`${name}d`, 32), part(`${name}w`, 16), part(`${name}b`, 8)];
   const low = /^[abcd]x$/.test(letter) ? `${letter[0]}l` : `${letter}l`;

@@ -1,6 +1,6 @@
-// Saved states along one branch of history, in order. Pages of memory that did not change are shared
-// between them; when they take more than they may, the closest ones are thinned out, the older the
-// sooner.
+// Saved states along one branch of history, in order. Pages of memory that did not change are
+// shared between them; when they take more than they may, the closest ones are thinned out, the
+// older the sooner.
 
 import type { MachineSnapshot } from '../machine/index.ts';
 

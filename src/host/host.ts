@@ -57,7 +57,9 @@ export interface PausePoint {
   readonly time: number;
 }
 
-/** Behind one step of whoever has the next turn: the first boundary at which its clock has moved. */
+/**
+ * Behind one step of whoever has the next turn: the first boundary at which its clock has moved.
+ */
 export const NEXT_STEP: PausePoint = { pcpu: -2, time: 0 };
 
 /** Why {@link Host.run} returned. */
@@ -99,6 +101,8 @@ export class Host {
   /** The pCPU in whose turn the run pauses, or none; and from where on, in cycles. */
   private pausePcpu = NOBODY;
   private pauseTime = Number.POSITIVE_INFINITY;
+  /** What {@link pause} asked for, if the run returned before it came to that; not state. */
+  private asked: PausePoint | null = null;
   /** Index of the pCPU in whose turn the last run paused; not state. */
   pausedOn = 0;
   /** Whose turn is under way. */
@@ -150,6 +154,7 @@ export class Host {
     this.prng.state = copy.prng;
     this.turns.restore(copy.turns);
     this.stopRequested = false;
+    this.asked = null;
   }
 
   /** Create a thread, blocked; {@link Scheduler.start} makes it run. */
@@ -187,9 +192,11 @@ export class Host {
   run(until: number, at: PausePoint | null = null): HostStop {
     this.stopRequested = false;
     this.until = until;
-    this.pausePcpu = at?.pcpu ?? NOBODY;
-    this.pauseTime = at?.time ?? Number.POSITIVE_INFINITY;
+    const point = this.asked ?? at;
+    this.pausePcpu = point?.pcpu ?? NOBODY;
+    this.pauseTime = point?.time ?? Number.POSITIVE_INFINITY;
     const stop = this.takeTurns(until);
+    if (stop !== 'until') this.asked = null;
     this.running = null;
     this.pausePcpu = NOBODY;
     this.pauseTime = Number.POSITIVE_INFINITY;
@@ -198,23 +205,24 @@ export class Host {
   }
 
   /**
-   * Return from {@link run} at the next boundary at which the clock of the pCPU has moved whose turn
-   * it is; outside of turns, after a step of whoever has the next one.
+   * Return from {@link run} at the next boundary at which the clock of the pCPU has moved whose
+   * turn it is; outside of turns, after a step of whoever has the next one. If the run returns
+   * before that because time is up, the next one pauses there.
    * @param time cycles that the clock of the pCPU must have reached, if that is known
    */
   pause(time?: number): void {
     const { running } = this;
     if (running === null) {
-      this.pausePcpu = ANYBODY;
-      // Nobody is left out any more: who is next must not depend on it.
-      this.pauseTime = 0;
-      return;
+      // From here on nobody is left out any more: who is next must not depend on that.
+      this.asked = NEXT_STEP;
+    } else {
+      const at = time ?? Math.max(running.state.now, running.boundary + 1);
+      if (running.index === this.pausePcpu && at >= this.pauseTime) return;
+      this.asked = { pcpu: running.index, time: at };
+      running.current?.body.hurry?.(at);
     }
-    const at = time ?? Math.max(running.state.now, running.boundary + 1);
-    if (running.index === this.pausePcpu && at >= this.pauseTime) return;
-    this.pausePcpu = running.index;
-    this.pauseTime = at;
-    running.current?.body.hurry?.(at);
+    this.pausePcpu = this.asked.pcpu;
+    this.pauseTime = this.asked.time;
   }
 
   /** The pCPU whose turn is under way, or null. */
@@ -237,7 +245,7 @@ export class Host {
       } else if (pcpu.now >= until) return 'until';
       else {
         this.running = pcpu;
-        if (this.pausePcpu === ANYBODY) this.pauseAfter(pcpu);
+        if (this.pausePcpu !== NOBODY) this.prepareToPause(pcpu);
         const outcome = scheduler.advance(pcpu);
         if (outcome === 'quiet') turns.leaveOut(pcpu, this.nextPause);
         if (this.stopRequested) return 'requested';
@@ -250,9 +258,10 @@ export class Host {
     }
   }
 
-  private pauseAfter({ index, state }: Pcpu): void {
-    this.pausePcpu = index;
-    this.pauseTime = state.now + 1;
+  /** A pause is where a clock has moved, so that no two of them are at the same times. */
+  private prepareToPause({ index, state }: Pcpu): void {
+    if (this.pausePcpu === ANYBODY) this.pausePcpu = index;
+    if (this.pausePcpu === index) this.pauseTime = Math.max(this.pauseTime, state.now + 1);
   }
 
   /** Nobody may be left out past this, in cycles. */
