@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import {
   holding,
   KERNEL_PARAMETERS,
@@ -121,6 +122,27 @@ function portTable(): string {
   return ['| port | device |', '| --- | --- |', ...rows].join('\n');
 }
 
+function featureTable(): string {
+  const rows = PV_FEATURE_LIST.map(
+    ([name, { bit, register, byDefault, msrs, hypercalls, summary }]) => {
+      const cells = [
+        `\`${name}\``,
+        `${register.toUpperCase()} ${bit}`,
+        byDefault ? 'yes' : 'no',
+        msrs.map((msr) => `0x${msr.toString(16)}`).join(', '),
+        hypercalls.join(', '),
+        summary,
+      ];
+      return `| ${cells.join(' | ')} |`;
+    },
+  );
+  return [
+    '| feature | bit | by default | MSRs | hypercalls | what it is |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
+}
+
 /** What `npm start` prints, without the state, which says nothing to a reader. */
 function mainJob(): string {
   const { stdout } = spawnSync('node', [MAIN, 'run', 'guest-programs/lock-ticket-pv.asm'], {
@@ -138,6 +160,7 @@ const GENERATED = [
   ['docs/scenario.md', 'keys', keyTable],
   ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
+  ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;
 

@@ -9,6 +9,7 @@ import type { Vcpu } from './vcpu.ts';
 /** The vCPU is not runnable. Polls if it is halted and a window is open, else sleeps. */
 export function halt(vcpu: Vcpu, pcpu: Pcpu): BodyOutcome | null {
   const { state, vm } = vcpu;
+  state.atInstructionBoundary = false;
   // The preemption timer counts in guests only; a host timer takes over, also while polling.
   vcpu.timer.switchToHost(pcpu);
   state.pollWindowNs = Math.min(state.pollWindowNs, vm.parameters.haltPollNs);
@@ -22,7 +23,7 @@ export function halt(vcpu: Vcpu, pcpu: Pcpu): BodyOutcome | null {
 
 /** Only HLT is polled for, and only if the guest does not do so itself. */
 function polls({ state }: Vcpu): boolean {
-  return state.mpState === 'halted' && state.pollControl && state.pollWindowNs > 0;
+  return state.mpState === 'halted' && state.pv.pollControl && state.pollWindowNs > 0;
 }
 
 /** One look at what may end polling, and time passes up to the next. */
@@ -61,7 +62,7 @@ function goOn(vcpu: Vcpu, pcpu: Pcpu, waited: boolean): null {
   const { state, vm } = vcpu;
   const haltNs = count(vcpu, pcpu, waited);
   const { parameters } = vm;
-  if (state.pollControl && parameters.haltPollNs > 0) {
+  if (state.pv.pollControl && parameters.haltPollNs > 0) {
     const old = state.pollWindowNs;
     const windowNs = adaptedWindow({ windowNs: old, haltNs }, parameters);
     if (windowNs !== null) {

@@ -23,7 +23,10 @@ export const HV_TIMERS = ['none', 'tsc-deadline', 'all'] as const;
 
 export type HvTimer = (typeof HV_TIMERS)[number];
 
-export interface KvmParameters {
+import { DEFAULT_PV_PARAMETERS, type PvParameters } from './pv-features.ts';
+import { DEFAULT_TIMER_PARAMETERS, type TimerParameters } from './timer-parameters.ts';
+
+export interface KvmParameters extends PvParameters, TimerParameters {
   /** TSC cycles between PAUSEs of one loop; 0 switches PAUSE-loop exiting off. */
   readonly pleGap: number;
   /** TSC cycles that a loop may last: start and minimum of each vCPU's window. */
@@ -50,6 +53,8 @@ export interface KvmParameters {
 }
 
 export const DEFAULT_PARAMETERS: KvmParameters = {
+  ...DEFAULT_PV_PARAMETERS,
+  ...DEFAULT_TIMER_PARAMETERS,
   pleGap: 128,
   pleWindow: 4096,
   pleWindowGrow: 2,

@@ -5,7 +5,14 @@
 import Long from 'long';
 import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
-import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts';
+import {
+  ENTRY_FAILURE,
+  type EntryExplanation,
+  Exit,
+  exitReasonName,
+  explainEntry,
+  fieldIndex,
+} from '../vmx/index.ts';
 import { acceptApicEvents } from './apic-events.ts';
 import { endSpin } from './directed-yield.ts';
 import { emulateInstruction, tracePort } from './emulate.ts';
@@ -17,6 +24,9 @@ import { halt, poll, wokenUp } from './halt.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
 import { InternalError, KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { shrunkWindow } from './ple-window.ts';
+import { updateClock } from './pv-clock.ts';
+import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
+import { markPreempted, recordStealTime, requestStealUpdate } from './steal-time.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const F = {
@@ -111,10 +121,12 @@ export class VcpuThread implements ThreadBody {
     const { vcpu } = this;
     const { virtual, state } = vcpu;
     const { vmcs } = virtual;
+    if (state.pv.stealRequested) recordStealTime(vcpu, pcpu);
     if (state.eventRequested) {
       state.eventRequested = false;
       vcpu.counters.req_event++;
       injectEvents(vcpu, pcpu);
+      offerPvEoi(vcpu);
     }
     pcpu.spend(vcpu.vm.costs.kvm.entryPath);
     vmcs.set32(F.PLE_WINDOW, state.pleWindow);
@@ -129,9 +141,8 @@ export class VcpuThread implements ThreadBody {
       state.phase = 'guest';
       return;
     }
-    const hardwareReason =
-      outcome.kind === 'failValid' ? outcome.error : (Exit.INVALID_STATE | ENTRY_FAILURE) >>> 0;
-    this.leaveTo({ reason: 'FAIL_ENTRY', hardwareReason, check: outcome.check });
+    const why = explainEntry(vmcs, outcome) as EntryExplanation;
+    this.leaveTo({ reason: 'FAIL_ENTRY', hardwareReason: hardwareReasonOf(why), why });
   }
 
   private guest(pcpu: Pcpu): BodyOutcome | null {
@@ -174,10 +185,12 @@ export class VcpuThread implements ThreadBody {
     const { virtual } = vcpu;
     const reason = virtual.vmcs.get32(F.EXIT_REASON) & 0xffff;
     vcpu.counters.exits++;
+    vcpu.state.atInstructionBoundary = reason === Exit.EXTERNAL_INTERRUPT;
     this.record(pcpu, reason);
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
     takeDebugRegisters(vcpu);
+    if (vcpu.state.pv.eoiOffered) takePvEoi(vcpu, pcpu);
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
@@ -272,6 +285,8 @@ export class VcpuThread implements ThreadBody {
     }
     vcpu.userExit = null;
     vcpu.state.phase = 'loop';
+    vcpu.state.atInstructionBoundary = false;
+    requestStealUpdate(vcpu);
     this.complete(pcpu, exit);
     return null;
   }
@@ -326,9 +341,11 @@ export class VcpuThread implements ThreadBody {
     state.preempted = false;
     state.ready = false;
     setPleWindow(vcpu, shrunkWindow(state.pleWindow, vcpu.vm.parameters), pcpu);
+    requestStealUpdate(vcpu);
     if (state.cpu !== pcpu.index) {
       if (state.cpu >= 0) vcpu.timer.migrate(pcpu);
       state.cpu = pcpu.index;
+      if (vcpu.vm.runsOldClock) updateClock(vcpu, pcpu);
     }
   }
 
@@ -338,8 +355,15 @@ export class VcpuThread implements ThreadBody {
       vcpu.state.preempted = true;
       vcpu.state.ready = true;
       vcpu.state.preemptedInKernel = vcpu.cpl === 0;
+      markPreempted(vcpu);
     } else if (vcpu.vm.isStuck(vcpu)) vcpu.vm.userSpace.allBlocked(vcpu.vm);
   }
+}
+
+/** A VM-instruction error, or an exit reason with bit 31. */
+function hardwareReasonOf({ report }: EntryExplanation): number {
+  if (report.kind === 'entryFailure') return (report.reason | ENTRY_FAILURE) >>> 0;
+  return report.kind === 'VMfailValid' ? report.error : 0;
 }
 
 function internalError(suberror: number, message: string): KvmExit {

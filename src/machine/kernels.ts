@@ -5,7 +5,7 @@
 // mail about it; [rec] recalled, the order of changes is certain, the version may be one off.
 
 import { FAIR_CLASSES, type SchedulerParameters } from '../host/index.ts';
-import { HV_TIMERS, type KvmParameters, SPIN_HANDLERS } from '../kvm/index.ts';
+import { HV_TIMERS, type KvmParameters, PREEMPTED_FLAGS, SPIN_HANDLERS } from '../kvm/index.ts';
 import { boolean, choice, duration, integer, type Scalar } from './schema.ts';
 
 export const KERNELS = [
@@ -149,6 +149,17 @@ export const KVM_PARAMETERS = {
         fallback,
       }),
     ['linux-2.6.35', 0, '4.2 [log]'],
+  ),
+  preempted_flag: parameter<KvmParameters['preemptedFlag']>(
+    (fallback) =>
+      choice(PREEMPTED_FLAGS, {
+        summary:
+          'which preemptions a steal-time record shows: none, all, or those by an interrupt of the host',
+        fallback,
+      }),
+    ['linux-2.6.35', 'never', 'not before 4.10'],
+    ['linux-4.12', 'always', '4.10 [rec]'],
+    ['linux-6.1', 'interrupt', '5.19 [rec], [6.1]'],
   ),
 } as const;
 

@@ -19,6 +19,7 @@ import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
+import { guestInterfaceOf } from './guest-interface.ts';
 import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
@@ -337,6 +338,8 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
     haltPollNsGrow: kvm.halt_poll_ns_grow,
     haltPollNsGrowStart: kvm.halt_poll_ns_grow_start,
     haltPollNsShrink: kvm.halt_poll_ns_shrink,
+    preemptedFlag: kvm.preempted_flag,
+    ...guestInterfaceOf(kvm),
   };
 }
 

@@ -4,6 +4,7 @@
 
 import { ENGINES } from '../cpu/index.ts';
 import { parseCpuList } from './cpu-list.ts';
+import { GUEST_INTERFACE_KEYS } from './guest-interface.ts';
 import {
   DEFAULT_KERNEL,
   KERNELS,
@@ -95,7 +96,10 @@ const vmFor = (kernel: Kernel) =>
       text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
       'macros for the assembler',
     ),
-    kvm: object("KVM's parameters for this machine", scalarsFor(KVM_PARAMETERS, kernel)),
+    kvm: object("KVM's parameters for this machine", {
+      ...scalarsFor(KVM_PARAMETERS, kernel),
+      ...GUEST_INTERFACE_KEYS,
+    }),
   });
 
 const HOG = object('Threads of the host that compute and never sleep', {

@@ -138,12 +138,13 @@ describe('a vCPU', () => {
       write_msr 0x832, 0x40
       write_msr 0x838, ${us * US}
       sti`;
-    const bench = new KvmBench(
-      `${source(`${timer(20)}\nhlt\n${timer(400)}\nhlt\nfinish`, `${timer(150)}\nhlt\nspin: jmp spin`)}
-on_64: write_msr 0x80b, 0
-       iretq`,
-      { vcpus: 2, pcpus: 1, pins: [0, 0], parameters: { haltPollNsGrowStart: 200_000 } },
-    );
+    const first = `${timer(20)}\nhlt\n${timer(400)}\nhlt\nfinish`;
+    const second = `${timer(150)}\nhlt\nspin: jmp spin`;
+    const handler = 'on_64: write_msr 0x80b, 0\niretq';
+    const bench = new KvmBench(`${source(first, second)}\n${handler}`, {
+      ...{ vcpus: 2, pcpus: 1, pins: [0, 0] },
+      parameters: { haltPollNsGrowStart: 200_000 },
+    });
     bench.run(1_000_000);
     expect(bench.counters(0)).toMatchObject({ halt_attempted_poll: 1, halt_successful_poll: 0 });
     const polledUs = bench.counters(0).halt_poll_fail_ns / US;

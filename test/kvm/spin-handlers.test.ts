@@ -1,4 +1,4 @@
-// What a PAUSE-loop exit did in which kernel: kvm-host.md 2.8 and the switch table of its section 0.
+// What a PAUSE-loop exit did in which kernel: kvm-host.md 2.8 and the table of section 0.
 // The search of Linux 6.1 is in directed-yield.test.ts.
 
 import { describe, expect, test } from 'vitest';

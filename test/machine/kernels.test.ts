@@ -1,4 +1,4 @@
-// Kernels by name. Expectations: kvm-host.md, section 0 (its table of behaviours) and 2.2, 3.1, 8.2.
+// Kernels by name. Expectations: kvm-host.md, section 0 (table of behaviours), 2.2, 3.1 and 8.2.
 
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_SCHEDULER } from '../../src/host/index.ts';
@@ -50,6 +50,14 @@ describe('the table of behaviours', () => {
       wakeup_granularity: 1e6,
     });
   });
+});
+
+test.each([
+  ['linux-4.8', 'never'],
+  ['linux-4.12', 'always'],
+  ['linux-6.1', 'interrupt'],
+])('%s marks preempted vCPUs %s', (kernel, flag) => {
+  expect(on(kernel).vms[0].kvm.preempted_flag).toBe(flag);
 });
 
 test('what a scenario says itself wins over its kernel', () => {
