@@ -22,7 +22,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   host: ['sim', 'trace'],
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
-  cli: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+  check: ['sim', 'trace', 'machine'],
+  cli: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine', 'check'],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */

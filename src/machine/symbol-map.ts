@@ -75,6 +75,11 @@ export class SymbolMap {
     });
   }
 
+  /** Every symbol with its address. */
+  get labels(): readonly { readonly name: string; readonly address: Long }[] {
+    return this.ranges.map(({ name, start }) => ({ name, address: start }));
+  }
+
   /** The symbol that stands at an address, or null. */
   labelAt(address: Long): string | null {
     const range = this.nearest(address.toUnsigned());
