@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PORT_RANGES, reference, SCENARIO } from '../src/machine/index.ts';
+import { TRACEPOINTS } from '../src/trace/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
 import { instructionPage } from './support/instruction-page.ts';
 
@@ -99,6 +100,13 @@ function portTable(): string {
   return ['| port | device |', '| --- | --- |', ...rows].join('\n');
 }
 
+function fieldTable(): string {
+  const rows = Object.entries(TRACEPOINTS).map(([name, { names }]) => {
+    return `| \`${name}\` | ${names.map((field) => `\`${field}\``).join(', ')} |`;
+  });
+  return ['| tracepoint | fields |', '| --- | --- |', ...rows].join('\n');
+}
+
 /** What `npm start` prints, without the state, which says nothing to a reader. */
 function mainJob(): string {
   const { stdout } = spawnSync('node', [MAIN, 'run', 'guest-programs/lock-ticket-pv.asm'], {
@@ -115,6 +123,7 @@ const GENERATED = [
   ['README.md', 'output', mainJob],
   ['docs/scenario.md', 'keys', keyTable],
   ['docs/guest-programs.md', 'ports', portTable],
+  ['docs/checking.md', 'fields', fieldTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;
 

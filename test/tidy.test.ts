@@ -29,7 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */
 const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
-  cli: ['yargs', 'yargs/helpers'],
+  cli: ['piscina', 'yargs', 'yargs/helpers'],
 };
 
 /** Only the command line may know Node. */

@@ -34,6 +34,8 @@ export interface Failure {
   readonly line: number | null;
   readonly column: number | null;
   readonly stream: StreamName | null;
+  /** Line of the GOLDEN that it is about, or null. */
+  readonly golden: number | null;
   /** A sentence without a full stop. */
   readonly message: string;
   readonly expected: string;
@@ -122,8 +124,8 @@ function predefined(machine: Machine): Variables {
   const variables = noVariables();
   const define = (name: string, value: bigint, conversion: 'u' | 'x') =>
     variables.numbers.set(name, { value, format: { ...UNSIGNED, conversion } });
-  for (const { name, address } of machine.symbols[0].labels) {
-    if (/^[A-Za-z_]\w*$/.test(name)) define(name, BigInt(`0x${address.toString(16)}`), 'x');
+  for (const { name, start } of machine.symbols[0].names) {
+    if (/^[A-Za-z_]\w*$/.test(name)) define(name, BigInt(`0x${start.toString(16)}`), 'x');
   }
   define('SEED', BigInt(machine.scenario.seed), 'u');
   define('VCPUS', BigInt(machine.vcpus.length), 'u');
@@ -148,6 +150,7 @@ function endingFailures(
       line: expected?.line ?? null,
       column: expected?.column ?? null,
       stream: null,
+      golden: null,
       message: `${expected === null ? 'the run' : 'EXPECT:'} ended otherwise than expected`,
       expected: expected?.exitCode === null || expected === null ? wanted : `exit code ${wanted}`,
       heading: 'ended',
@@ -198,7 +201,7 @@ function mismatchFailure(
   starts: readonly number[],
 ): Failure {
   const known = substituted(directive.pattern, variables);
-  const place = { line: directive.line, column: directive.column, stream: name };
+  const place = { line: directive.line, column: directive.column, stream: name, golden: null };
   const expected = directive.pattern.text + (known === null ? '' : `   (${known})`);
   const head = { ...place, message: `${message}, in ${name}`, expected };
   const number = (index: number, isMarked: boolean): ShownLine => ({
@@ -241,6 +244,7 @@ function goldenFailures(golden: Golden, { name, lines, timesNs }: Stream): Failu
       line: golden.line + (first < wanted.length ? first + 1 : wanted.length),
       column: 1,
       stream: name,
+      golden: golden.line,
       message: `GOLDEN: ${name} differs in line ${first + 1}; --update takes it as it is`,
       expected: wanted[first] ?? 'the end',
       heading: 'found',
@@ -259,6 +263,7 @@ function violationFailure(
     line: stated?.line ?? null,
     column: stated?.column ?? null,
     stream: null,
+    golden: null,
     message: `PROPERTY: ${message}`,
     expected: property.text,
     heading: `around ${timeNs} ns`,
@@ -274,6 +279,7 @@ function tooLong({ droppedCount }: StreamCollector, timeNs: number): Failure[] {
       line: null,
       column: null,
       stream: null,
+      golden: null,
       message: `the trace has ${droppedCount} lines too many to be matched`,
       expected: 'a shorter run, by limits such as until=10ms, or a PROPERTY instead',
       heading: 'ended',

@@ -21,11 +21,16 @@ export {
   type CheckPlan,
   type Configuration,
   type Expectations,
+  type Golden,
   readPlan,
+  type Sheet,
   sheetOfSection,
   sheetOfSource,
 } from './plan.ts';
 export { type Claim, event, type Property, property, type Span } from './property.ts';
 export { PropertyChecker, type Violation } from './property-checker.ts';
 export { type PropertyProblem, parseProperty } from './property-grammar.ts';
+export { type CheckResult, detailLines, isBad, type ResultStatus } from './result.ts';
+export { junitText, resultsJson, tapText } from './result-formats.ts';
+export { groupLines, summaryLine } from './result-text.ts';
 export { STREAMS, type Stream, type StreamName } from './stream.ts';

@@ -28,7 +28,7 @@ import { STREAMS, type StreamName } from './stream.ts';
 export interface Configuration {
   /** What its directives are marked with: PV in CHECK-PV. */
   readonly name: string | null;
-  readonly settings: readonly GivenSetting[];
+  readonly settings: readonly (GivenSetting & Place)[];
   /** Macros for the assembler. */
   readonly defines: Readonly<Record<string, string>>;
   /** Each is a run; empty: that of the settings or the scenario. */
@@ -151,7 +151,7 @@ const RUN_KEYS = ['name', 'define'];
 const MOST_SEEDS = 10_000;
 
 function configurationOf(line: NoteLine, problems: Problem[]): Configuration {
-  const settings: GivenSetting[] = [];
+  const settings: (GivenSetting & Place)[] = [];
   const defines: Record<string, string> = {};
   let name: string | null = null;
   let seeds: readonly number[] = [];
@@ -174,7 +174,7 @@ function configurationOf(line: NoteLine, problems: Problem[]): Configuration {
     } else {
       const read = readSettingWord(word, RUN_KEYS);
       if ('message' in read) problems.push({ ...place, ...read });
-      else settings.push(read);
+      else settings.push({ ...place, ...read });
     }
   }
   return { name, settings, defines, seeds, place: { line: line.line, column: line.column } };
@@ -244,7 +244,7 @@ function checkFirsts(directives: readonly Directive[], problems: Problem[]): voi
     );
     if (first === undefined || !['next', 'same', 'empty'].includes(first.kind)) continue;
     const { prefix } = STREAMS[first.stream];
-    const message = `${first.word} without a ${prefix} before it`;
+    const message = `${first.word} has no ${prefix} before it to go on from`;
     problems.push({ line: first.line, column: first.column, message });
   }
 }

@@ -68,7 +68,7 @@ export class PropertyChecker implements TraceSink {
         property,
         message,
         timeNs: at,
-        around: records.map(textLine),
+        around: records.map((record) => textLine(record).trimStart()),
         event,
       }))
       .sort((a, b) => a.timeNs - b.timeNs);

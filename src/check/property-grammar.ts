@@ -140,7 +140,8 @@ function eventOf(reader: Reader): { name: TracepointName; pattern: EventPattern 
   }
   const name = word as TracepointName;
   const conditions = reader.peek() === '(' ? conditionsOf(reader, name) : [];
-  return { name, pattern: eventPattern(reader.text.slice(start, reader.at), name, conditions) };
+  const text = reader.text.slice(start, reader.at).trimEnd();
+  return { name, pattern: eventPattern(text, name, conditions) };
 }
 
 function conditionsOf(reader: Reader, name: TracepointName): Condition[] {

@@ -118,11 +118,6 @@ export class SymbolMap {
     return this.names.find((candidate) => candidate.name === name)?.start ?? null;
   }
 
-  /** Every symbol with its address. */
-  get labels(): readonly { readonly name: string; readonly address: Long }[] {
-    return this.ranges.map(({ name, start }) => ({ name, address: start }));
-  }
-
   /** The symbol that stands at an address, or null. */
   labelAt(address: Long): string | null {
     const range = this.nearest(address.toUnsigned());
