@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import { PORT_RANGES, reference, SCENARIO } from '../src/machine/index.ts';
 import { TRACEPOINTS } from '../src/trace/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
@@ -107,6 +108,27 @@ function fieldTable(): string {
   return ['| tracepoint | fields |', '| --- | --- |', ...rows].join('\n');
 }
 
+function featureTable(): string {
+  const rows = PV_FEATURE_LIST.map(
+    ([name, { bit, register, byDefault, msrs, hypercalls, summary }]) => {
+      const cells = [
+        `\`${name}\``,
+        `${register.toUpperCase()} ${bit}`,
+        byDefault ? 'yes' : 'no',
+        msrs.map((msr) => `0x${msr.toString(16)}`).join(', '),
+        hypercalls.join(', '),
+        summary,
+      ];
+      return `| ${cells.join(' | ')} |`;
+    },
+  );
+  return [
+    '| feature | bit | by default | MSRs | hypercalls | what it is |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
+}
+
 /** What `npm start` prints, without the state, which says nothing to a reader. */
 function mainJob(): string {
   const { stdout } = spawnSync('node', [MAIN, 'run', 'guest-programs/lock-ticket-pv.asm'], {
@@ -124,6 +146,7 @@ const GENERATED = [
   ['docs/scenario.md', 'keys', keyTable],
   ['docs/guest-programs.md', 'ports', portTable],
   ['docs/checking.md', 'fields', fieldTable],
+  ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;
 

@@ -140,6 +140,18 @@ export class LapicTimer {
     this.start(pcpu);
   }
 
+  /** The guest's TSC has moved by `delta`: a deadline stays where it is, an expiry when it is. */
+  tscMoved(delta: Long, pcpu: Pcpu): void {
+    if (this.deadline.isZero() || this.state.pending) return;
+    if (this.mode !== 'tscDeadline') {
+      this.setDeadline(this.deadline.add(delta));
+      return;
+    }
+    this.cancelHardware(pcpu);
+    this.cancelHost();
+    this.start(pcpu);
+  }
+
   /** What is left of the count. */
   currentCount(pcpu: Pcpu): number {
     if (this.mode === 'tscDeadline' || this.state.periodNs === 0 || this.deadline.isZero())

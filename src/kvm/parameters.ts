@@ -1,6 +1,9 @@
 // Module parameters and era switches, under the kernel's names; defaults of Linux 6.1.
 
-export interface KvmParameters {
+import { DEFAULT_PV_PARAMETERS, type PvParameters } from './pv-features.ts';
+import { DEFAULT_TIMER_PARAMETERS, type TimerParameters } from './timer-parameters.ts';
+
+export interface KvmParameters extends PvParameters, TimerParameters {
   /** TSC cycles between PAUSEs of one loop; 0 switches PAUSE-loop exiting off. */
   readonly pleGap: number;
   /** TSC cycles that a loop may last: start and minimum of each vCPU's window. */
@@ -17,6 +20,8 @@ export interface KvmParameters {
 }
 
 export const DEFAULT_PARAMETERS: KvmParameters = {
+  ...DEFAULT_PV_PARAMETERS,
+  ...DEFAULT_TIMER_PARAMETERS,
   pleGap: 128,
   pleWindow: 4096,
   pleWindowGrow: 2,

@@ -23,6 +23,9 @@ import { readGuestBytes } from './guest-memory.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
 import { InternalError, KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { shrunkWindow } from './ple-window.ts';
+import { updateClock } from './pv-clock.ts';
+import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
+import { markPreempted, recordStealTime, requestStealUpdate } from './steal-time.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const F = {
@@ -104,6 +107,7 @@ export class VcpuThread implements ThreadBody {
   /** The preemption timer does not count while the vCPU sleeps; a host timer takes over. */
   private block(pcpu: Pcpu): BodyOutcome | null {
     const { vcpu } = this;
+    vcpu.state.atInstructionBoundary = false;
     vcpu.timer.switchToHost(pcpu);
     // The deadline may have passed on the way here.
     if (vcpu.hasWakeCondition) return null;
@@ -130,10 +134,12 @@ export class VcpuThread implements ThreadBody {
     const { vcpu } = this;
     const { virtual, state } = vcpu;
     const { vmcs } = virtual;
+    if (state.pv.stealRequested) recordStealTime(vcpu, pcpu);
     if (state.eventRequested) {
       state.eventRequested = false;
       vcpu.counters.req_event++;
       injectEvents(vcpu, pcpu);
+      offerPvEoi(vcpu);
     }
     pcpu.spend(vcpu.vm.costs.kvm.entryPath);
     vmcs.set32(F.PLE_WINDOW, state.pleWindow);
@@ -192,10 +198,12 @@ export class VcpuThread implements ThreadBody {
     const { virtual } = vcpu;
     const reason = virtual.vmcs.get32(F.EXIT_REASON) & 0xffff;
     vcpu.counters.exits++;
+    vcpu.state.atInstructionBoundary = reason === Exit.EXTERNAL_INTERRUPT;
     this.record(pcpu, reason);
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
     takeDebugRegisters(vcpu);
+    if (vcpu.state.pv.eoiOffered) takePvEoi(vcpu, pcpu);
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
@@ -271,6 +279,8 @@ export class VcpuThread implements ThreadBody {
     }
     vcpu.userExit = null;
     vcpu.state.phase = 'loop';
+    vcpu.state.atInstructionBoundary = false;
+    requestStealUpdate(vcpu);
     this.complete(pcpu, exit);
     return null;
   }
@@ -325,9 +335,11 @@ export class VcpuThread implements ThreadBody {
     state.preempted = false;
     state.ready = false;
     setPleWindow(vcpu, shrunkWindow(state.pleWindow, vcpu.vm.parameters), pcpu);
+    requestStealUpdate(vcpu);
     if (state.cpu !== pcpu.index) {
       if (state.cpu >= 0) vcpu.timer.migrate(pcpu);
       state.cpu = pcpu.index;
+      if (vcpu.vm.runsOldClock) updateClock(vcpu, pcpu);
     }
   }
 
@@ -337,6 +349,7 @@ export class VcpuThread implements ThreadBody {
       vcpu.state.preempted = true;
       vcpu.state.ready = true;
       vcpu.state.preemptedInKernel = vcpu.cpl === 0;
+      markPreempted(vcpu);
     } else if (vcpu.vm.isStuck(vcpu)) vcpu.vm.userSpace.allBlocked(vcpu.vm);
   }
 }

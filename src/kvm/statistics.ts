@@ -21,6 +21,9 @@ export interface VcpuCounters {
   signal_exits: number;
   directed_yield_attempted: number;
   directed_yield_successful: number;
+  /** Switched out while runnable, and marked so for the guest; or not, in the middle of an exit. */
+  preemption_reported: number;
+  preemption_other: number;
   /** Directed yields out of PAUSE-loop exits, which the kernel does not count. */
   ple_yield_attempted: number;
   ple_yield_successful: number;
@@ -44,6 +47,8 @@ export function newCounters(): VcpuCounters {
     signal_exits: 0,
     directed_yield_attempted: 0,
     directed_yield_successful: 0,
+    preemption_reported: 0,
+    preemption_other: 0,
     ple_yield_attempted: 0,
     ple_yield_successful: 0,
   };

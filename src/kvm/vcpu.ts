@@ -19,6 +19,7 @@ import { adoptControlRegisters } from './control-registers.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { Lapic, type LapicState } from './lapic.ts';
 import { LapicTimer, type LapicTimerState } from './lapic-timer.ts';
+import { initialPvState, type PvState } from './pv-msrs.ts';
 import {
   ExitStatistics,
   type ExitStatisticsState,
@@ -75,6 +76,8 @@ export interface VcpuState {
   ready: boolean;
   /** Was switched out while runnable. */
   preempted: boolean;
+  /** Nothing has happened since an interrupt of the host ended the guest's turn. */
+  atInstructionBoundary: boolean;
   /** CPL was 0 when it was switched out. */
   preemptedInKernel: boolean;
   inSpinLoop: boolean;
@@ -85,6 +88,8 @@ export interface VcpuState {
   completion: 'none' | 'in' | 'out' | 'emulate';
   /** Device reads that user space has answered, in order, while an instruction is emulated. */
   readonly answers: { low: number; high: number }[];
+  /** The paravirtual interface. */
+  readonly pv: PvState;
   /** pCPU it was loaded on last, or -1. */
   cpu: number;
   /** Why it cannot go on, if the guest asked for something that does not exist here. */
@@ -141,12 +146,14 @@ export class Vcpu {
       reinject: null,
       ready: false,
       preempted: false,
+      atInstructionBoundary: false,
       preemptedInKernel: false,
       inSpinLoop: false,
       dyEligible: false,
       pleWindow: vm.parameters.pleWindow,
       completion: 'none',
       answers: [],
+      pv: initialPvState(),
       cpu: -1,
       notImplemented: null,
     };
@@ -202,16 +209,16 @@ export class Vcpu {
    * The instruction that exited is done: go past it, with the trap if it was a single step. Linux
    * kvm_skip_emulated_instruction.
    */
-  skipInstruction(): void {
-    this.advance();
+  skipInstruction(lengthBytes = this.virtual.vmcs.get32(EXIT_LENGTH)): void {
+    this.advance(lengthBytes);
     const isStepping = (this.virtual.vmcs.get32(GUEST_RFLAGS) & Rflags.TF) !== 0;
     if (isStepping) this.queueDebugException(PendingDebug.BS);
   }
 
   /** Go past the instruction that exited; what blocked events for it is over. */
-  advance(): void {
+  advance(lengthBytes = this.virtual.vmcs.get32(EXIT_LENGTH)): void {
     const { vmcs } = this.virtual;
-    const next = (vmcs.get32(GUEST_RIP) >>> 0) + vmcs.get32(EXIT_LENGTH);
+    const next = (vmcs.get32(GUEST_RIP) >>> 0) + lengthBytes;
     const carry = next > 0xffffffff ? 1 : 0;
     vmcs.setHalves(GUEST_RIP, next, this.in64BitMode ? vmcs.getHigh(GUEST_RIP) + carry : 0);
     vmcs.set32(INTERRUPTIBILITY, vmcs.get32(INTERRUPTIBILITY) & ~SHADOWS);

@@ -19,6 +19,7 @@ import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/hand
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
+import type { Halves } from './pv-msrs.ts';
 import { VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
 import { initializeVmcs, passThroughMsrs } from './vmcs-setup.ts';
@@ -57,6 +58,8 @@ export interface VmConfig {
 
 /** Everything about a virtual machine that changes, outside memory. */
 export interface VmSnapshot {
+  readonly wallClock: Halves;
+  readonly runsOldClock: boolean;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
   readonly vcpus: readonly VcpuSnapshot[];
@@ -84,6 +87,10 @@ export class Vm {
   lastBoostedVcpu = 0;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
+  /** The wall clock MSR, which all vCPUs share. */
+  wallClock: Halves = { low: 0, high: 0 };
+  /** The first vCPU has registered kvmclock by the old MSR: then vCPUs have no common base. */
+  runsOldClock = false;
   /** Makes compiled code for all vCPUs, or undefined. */
   readonly compiler: Compiler | undefined;
   private readonly codeCache: CodeCache;
@@ -172,6 +179,24 @@ export class Vm {
     return this.vcpus.find((vcpu) => vcpu.lapic.id === id);
   }
 
+  /** Rate of the guest's TSC, cycles per ms. */
+  get tscKhz(): number {
+    return this.parameters.tscKhz === 0 ? this.host.frequency.khz : this.parameters.tscKhz;
+  }
+
+  /** Guest RAM to read from; null if any of it is not RAM. */
+  guestRam(gpa: Long, lengthBytes: number): DataView | null {
+    const first = gpa.toUnsigned().toNumber();
+    if (first + lengthBytes > this.ramBytes) return null;
+    const { buffer, byteOffset } = this.memory.bytes;
+    return new DataView(buffer, byteOffset + this.ramHpa + first, lengthBytes);
+  }
+
+  /** Write to guest RAM; who waits for it sees it, and code that is overwritten is forgotten. */
+  writeGuestRam(gpa: Long, data: Uint8Array): void {
+    this.memory.write(this.ramHpa + gpa.toUnsigned().toNumber(), data);
+  }
+
   /** Guest-physical to host-physical; null outside RAM. */
   ramAt(gpa: number): number | null {
     return gpa >= 0 && gpa < this.ramBytes ? this.ramHpa + gpa : null;
@@ -188,6 +213,8 @@ export class Vm {
 
   get snapshot(): VmSnapshot {
     return {
+      wallClock: this.wallClock,
+      runsOldClock: this.runsOldClock,
       lastBoostedVcpu: this.lastBoostedVcpu,
       isShutDown: this.isShutDown,
       vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
@@ -195,6 +222,8 @@ export class Vm {
   }
 
   set snapshot(saved: VmSnapshot) {
+    this.wallClock = saved.wallClock;
+    this.runsOldClock = saved.runsOldClock;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
     saved.vcpus.forEach((snapshot, i) => {

@@ -13,6 +13,7 @@ import {
   Primary,
   Secondary,
   setMsrExit,
+  tscMultiplier,
 } from '../vmx/index.ts';
 import { SOFT_DISABLED } from './lapic-timer.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -76,6 +77,8 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Primary.USE_MSR_BITMAPS |
       Primary.ACTIVATE_SECONDARY_CONTROLS,
   );
+  const hostKhz = vcpu.vm.host.frequency.khz;
+  const scaled = vcpu.vm.tscKhz !== hostKhz;
   const pauseLoops = parameters.pleGap === 0 ? 0 : Secondary.PAUSE_LOOP_EXITING;
   set(
     'SECONDARY_VM_EXEC_CONTROL',
@@ -84,8 +87,10 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Secondary.ENABLE_RDTSCP |
       Secondary.ENABLE_INVPCID |
       Secondary.UNRESTRICTED_GUEST |
-      pauseLoops,
+      pauseLoops |
+      (scaled ? Secondary.TSC_SCALING : 0),
   );
+  if (scaled) vmcs.write('TSC_MULTIPLIER', tscMultiplier(vcpu.vm.tscKhz, hostKhz));
   set(
     'VM_EXIT_CONTROLS',
     ExitControl.SAVE_DEBUG_CONTROLS |

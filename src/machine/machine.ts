@@ -19,6 +19,7 @@ import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
+import { guestInterfaceOf } from './guest-interface.ts';
 import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
@@ -330,6 +331,7 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
     pleWindowMax: kvm.ple_window_max,
     kickYields: kvm.kick_yields,
     preemptionTimer: kvm.preemption_timer,
+    ...guestInterfaceOf(kvm),
   };
 }
 

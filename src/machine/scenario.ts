@@ -5,6 +5,7 @@
 import { ENGINES } from '../cpu/index.ts';
 import { DEFAULT_PARAMETERS } from '../kvm/index.ts';
 import { parseCpuList } from './cpu-list.ts';
+import { GUEST_INTERFACE_KEYS } from './guest-interface.ts';
 import { COST_PRESETS, type CostPresetName } from './presets.ts';
 import {
   boolean,
@@ -66,6 +67,7 @@ const KVM = object("KVM's parameters for this machine", {
     summary: 'use the VMX-preemption timer for timers of running vCPUs',
     fallback: DEFAULT_PARAMETERS.preemptionTimer,
   }),
+  ...GUEST_INTERFACE_KEYS,
 });
 
 const VM = object('A virtual machine', {

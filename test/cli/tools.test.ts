@@ -214,6 +214,7 @@ describe('help', () => {
     const commands = [...stdout.matchAll(/^ {2}vmxlab (\w+)/gm)].map((match) => match[1]);
     expect(commands).toEqual([
       'run',
+      'check',
       'profile',
       'asm',
       'disasm',
@@ -225,7 +226,7 @@ describe('help', () => {
     expect(status).toBe(0);
   });
 
-  test.each(['run', 'profile', 'asm', 'disasm', 'exits', 'trace', 'schema'])(
+  test.each(['run', 'check', 'profile', 'asm', 'disasm', 'exits', 'trace', 'schema'])(
     '%s has examples',
     async (command) => {
       const { stdout } = await vmxlab(folder, [command, '-h']);
