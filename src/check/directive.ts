@@ -182,7 +182,8 @@ function unknownSuffix(word: string, suffix: string, configurations: readonly st
   const near = nearest(suffix, known);
   const list = `the suffixes are ${Object.keys(SUFFIXES).join(', ')}`;
   const names = configurations.length === 0 ? '' : `; configurations ${configurations.join(', ')}`;
-  return `${word}: unknown '${suffix}'; ${near === null ? list + names : `did you mean '${near}'?`}`;
+  const hint = near === null ? list + names : `did you mean '${near}'?`;
+  return `${word}: unknown '${suffix}'; ${hint}`;
 }
 
 function unknownConfiguration(
@@ -195,7 +196,8 @@ function unknownConfiguration(
     configurations.length === 0
       ? 'no RUN line gives a name'
       : `the configurations are ${configurations.join(', ')}`;
-  return `${word}: unknown configuration '${name}'; ${near === null ? list : `did you mean '${near}'?`}`;
+  const hint = near === null ? list : `did you mean '${near}'?`;
+  return `${word}: unknown configuration '${name}'; ${hint}`;
 }
 
 /** CHECK-NEXT without its colon, which FileCheck passes over in silence. */

@@ -130,7 +130,7 @@ function numberPart(
   const used = block.expression === null ? [] : variablesOf(block.expression);
   const tooEarly = used.find((name) => definesNumber(before, name));
   if (tooEarly !== undefined) {
-    const message = `${tooEarly} is defined on this very line; it can be used from the next directive on`;
+    const message = `${tooEarly} is defined on this line; use it from the next directive on`;
     return { offset, message };
   }
   return { part: { kind: 'number', block }, end };

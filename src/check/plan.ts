@@ -162,7 +162,7 @@ function configurationOf(line: NoteLine, problems: Problem[]): Configuration {
     if (key === 'name') {
       name = value;
       if (CONFIGURATION_NAME.test(value)) continue;
-      const message = `the name of a configuration is written in capitals, such as PV, not '${value}'`;
+      const message = `names of configurations are in capitals, such as PV, not '${value}'`;
       problems.push({ ...place, message });
     } else if (key === 'define') {
       const at = value.indexOf('=');

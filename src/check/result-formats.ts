@@ -54,7 +54,8 @@ function suiteLines(path: string, results: readonly CheckResult[]): string[] {
   const cases = results.flatMap((result) => {
     const { configuration, seed } = result;
     const name = [configuration, seed === null ? '' : `seed ${seed}`].filter((part) => part !== '');
-    const open = `    <testcase classname="${escaped(path)}" name="${escaped(name.join(' ') || 'all')}"`;
+    const title = escaped(name.join(' ') || 'all');
+    const open = `    <testcase classname="${escaped(path)}" name="${title}"`;
     const inner = caseLines(result);
     return inner.length === 0 ? [`${open}/>`] : [`${open}>`, ...inner, '    </testcase>'];
   });

@@ -1,5 +1,5 @@
-// Results in the style of kvm-unit-tests: a line for each configuration of each file, with the number
-// of tests, and what failed below it.
+// Results in the style of kvm-unit-tests: a line for each configuration of each file, with the
+// number of tests, and what failed below it.
 
 import { NO_PAINT, type Paint } from '../machine/index.ts';
 import { type CheckResult, detailLines, isBad, nameOf } from './result.ts';

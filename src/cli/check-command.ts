@@ -221,8 +221,8 @@ function resultOf(
 }
 
 /**
- * Golden lines become those of the first run that is about them; that run and all that agree with it
- * hold then.
+ * Golden lines become those of the first run that is about them; that run and all that agree with
+ * it hold then.
  */
 function writeUpdates(groups: readonly Group[], outcomes: Map<CheckJob, CheckOutcome>): void {
   const byPath = new Map<string, Map<number, GoldenUpdate>>();

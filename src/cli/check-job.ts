@@ -1,5 +1,5 @@
-// One run of `vmxlab check`: a file, which of its configurations, and a seed. Jobs and what comes of
-// them are plain data, for they go to worker threads and back.
+// One run of `vmxlab check`: a file, which of its configurations, and a seed. Jobs and what comes
+// of them are plain data, for they go to worker threads and back.
 
 import { type Expectations, runChecked, type Verdict } from '../check/index.ts';
 import { type GivenSetting, SETTINGS } from '../machine/index.ts';

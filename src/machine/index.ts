@@ -29,6 +29,15 @@ export {
   settingWords,
 } from './header.ts';
 export {
+  DEFAULT_KERNEL,
+  holding,
+  KERNEL_PARAMETERS,
+  KERNELS,
+  type Kernel,
+  type KernelParameter,
+  printValue,
+} from './kernels.ts';
+export {
   bootRequestOf,
   elfOf,
   LOAD_ADDRESS,

@@ -1,5 +1,5 @@
-// Directives give LLVM's verdicts: on every case ours is the one that stands in the table, and where
-// FileCheck is installed so is its own.
+// Directives give LLVM's verdicts: on every case ours is the one that stands in the table, and
+// where FileCheck is installed so is its own.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';

@@ -92,10 +92,7 @@ describe('mistakes', () => {
     ['; RUN: seed=3..1', '1:8: seed: 3..1 is empty'],
     ['; RUN: seed=x', "1:8: seed: expected numbers such as 1..8 or 1,5,9, not 'x'"],
     ['; RUN: seed=1..99999999', '1:8: seed: more than 10000 seeds'],
-    [
-      '; RUN: name=pv',
-      "1:8: the name of a configuration is written in capitals, such as PV, not 'pv'",
-    ],
+    ['; RUN: name=pv', "1:8: names of configurations are in capitals, such as PV, not 'pv'"],
     ['; RUN: name=NEXT', "1:3: 'NEXT' is a suffix of directives, not a name"],
     ['; CHEK: x', "1:3: unknown directive 'CHEK'; did you mean 'CHECK'?"],
     ['; CHECK_NEXT: x', "1:3: unknown directive 'CHECK_NEXT'; did you mean 'CHECK-NEXT'?"],
