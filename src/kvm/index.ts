@@ -10,6 +10,7 @@ export type { KvmCosts } from './costs.ts';
 export type { ExitHandler, HandlerResult } from './exits/handler.ts';
 export { EXIT_HANDLERS, type ExitHandlers, handlerName } from './exits/handlers.ts';
 export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
+export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
 export { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 export { grownWindow, shrunkWindow } from './ple-window.ts';
