@@ -16,7 +16,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
-import { PORT_RANGES, reference, SCENARIO } from '../src/machine/index.ts';
+import {
+  holding,
+  KERNEL_PARAMETERS,
+  KERNELS,
+  PORT_RANGES,
+  printValue,
+  reference,
+  SCENARIO,
+} from '../src/machine/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
 import { instructionPage } from './support/instruction-page.ts';
 
@@ -91,6 +99,20 @@ function keyTable(): string {
   ].join('\n');
 }
 
+/** One row for each parameter; a value that has not changed is not repeated. */
+function kernelTable(): string {
+  const rows = Object.entries(KERNEL_PARAMETERS).map(([key, row]) => {
+    const cells = KERNELS.map((kernel) => {
+      const { kernel: since, value } = holding(row, kernel);
+      return since === kernel ? printValue(row, value) : '';
+    });
+    return `| ${[`\`${key}\``, ...cells].join(' | ')} |`;
+  });
+  const names = KERNELS.map((kernel) => kernel.replace('linux-', ''));
+  const rule = ['', ...names].map(() => '---').join(' | ');
+  return [`| key | ${names.join(' | ')} |`, `| ${rule} |`, ...rows].join('\n');
+}
+
 function portTable(): string {
   const hex = (port: number) => `0x${port.toString(16).toUpperCase()}`;
   const ranges = [...IRQCHIP_PORTS, ...PORT_RANGES].sort((a, b) => a.first - b.first);
@@ -137,6 +159,7 @@ function mainJob(): string {
 const GENERATED = [
   ['README.md', 'output', mainJob],
   ['docs/scenario.md', 'keys', keyTable],
+  ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
   ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],

@@ -10,9 +10,15 @@ export type { KvmCosts } from './costs.ts';
 export type { ExitHandler, HandlerResult } from './exits/handler.ts';
 export { EXIT_HANDLERS, type ExitHandlers, handlerName } from './exits/handlers.ts';
 export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
+export { grownPoll, shrunkPoll } from './halt-poll.ts';
 export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
-export { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
+export {
+  DEFAULT_PARAMETERS,
+  HV_TIMERS,
+  type KvmParameters,
+  SPIN_HANDLERS,
+} from './parameters.ts';
 export { grownWindow, shrunkWindow } from './ple-window.ts';
 export { BOOT_TIME_SECONDS } from './pv-clock.ts';
 export {

@@ -13,6 +13,13 @@ export interface VcpuCounters {
   nmi_window_exits: number;
   halt_exits: number;
   halt_wakeup: number;
+  /** Halts that were polled for, and those of them that ended before the window. */
+  halt_attempted_poll: number;
+  halt_successful_poll: number;
+  /** Time in ns of polling that was of use, of polling that was not, and asleep. */
+  halt_poll_success_ns: number;
+  halt_poll_fail_ns: number;
+  halt_wait_ns: number;
   hypercalls: number;
   irq_injections: number;
   nmi_injections: number;
@@ -39,6 +46,11 @@ export function newCounters(): VcpuCounters {
     nmi_window_exits: 0,
     halt_exits: 0,
     halt_wakeup: 0,
+    halt_attempted_poll: 0,
+    halt_successful_poll: 0,
+    halt_poll_success_ns: 0,
+    halt_poll_fail_ns: 0,
+    halt_wait_ns: 0,
     hypercalls: 0,
     irq_injections: 0,
     nmi_injections: 0,

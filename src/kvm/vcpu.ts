@@ -35,8 +35,12 @@ export type Phase =
   | 'loop'
   /** In non-root operation. */
   | 'guest'
+  /** Halted, and waiting on its pCPU for something to happen. */
+  | 'polling'
   /** Asleep, or just woken, with the vCPU halted. */
   | 'blocked'
+  /** Asleep, or just woken, in the handler of a PAUSE-loop exit. */
+  | 'dozing'
   /** Gave its pCPU away in a handler (PAUSE-loop exit, hypercall), and has it back now. */
   | 'yielded'
   /** User space has the exit in `userExit` to look at. */
@@ -85,6 +89,15 @@ export interface VcpuState {
   /** Directed-yield eligible, although it is itself in a spin loop. */
   dyEligible: boolean;
   pleWindow: number;
+  /** How long the next halt is polled for, in ns, before the ceiling is applied. */
+  pollWindowNs: number;
+  /** The halt that is under way, or was last: since when, until when it was polled for, in cycles. */
+  haltStart: number;
+  pollEnd: number;
+  /** It is polled for, or was at first. */
+  isPolling: boolean;
+  /** Id of the host timer that ends phase `dozing`, or 0. */
+  dozeTimer: number;
   /** The port or device access that user space has to complete, and what the guest waits for. */
   completion: 'none' | 'in' | 'out' | 'emulate';
   /** Device reads that user space has answered, in order, while an instruction is emulated. */
@@ -152,6 +165,11 @@ export class Vcpu {
       inSpinLoop: false,
       dyEligible: false,
       pleWindow: vm.parameters.pleWindow,
+      pollWindowNs: 0,
+      haltStart: 0,
+      pollEnd: 0,
+      isPolling: false,
+      dozeTimer: 0,
       completion: 'none',
       answers: [],
       pv: initialPvState(),
@@ -325,16 +343,22 @@ export class Vcpu {
     return this.thread.state.status === 'blocked';
   }
 
+  /** Asleep, there is nothing outside the other vCPUs that would wake it. */
+  get isUnattended(): boolean {
+    return !this.timer.isArmed && this.state.dozeTimer === 0;
+  }
+
   get isInGuest(): boolean {
     return this.state.phase === 'guest';
   }
 
   /**
    * Make the vCPU look at its requests: wake it if it sleeps, interrupt it if it is in the guest on
-   * another pCPU. Linux kvm_vcpu_kick. `pcpu` is where the caller runs.
+   * another pCPU; who polls looks anyway. Linux kvm_vcpu_kick. `pcpu` is where the caller runs.
    */
   kick(pcpu: Pcpu): void {
     const { host } = this.vm;
+    if (this.state.phase === 'polling') host.stir(host.pcpus[this.thread.state.pcpu]);
     if (host.scheduler.wake(this.thread, pcpu)) {
       this.state.ready = true;
       this.counters.halt_wakeup++;

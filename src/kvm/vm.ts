@@ -21,7 +21,7 @@ import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 import type { Halves } from './pv-msrs.ts';
-import { VcpuThread } from './run-loop.ts';
+import { dozeTimerHandler, VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
 import { initializeVmcs, passThroughMsrs } from './vmcs-setup.ts';
 
@@ -177,6 +177,9 @@ export class Vm {
     this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
       vcpu.timer.fired(pcpu, 'hostTimer'),
     );
+    this.host.timers.register(dozeTimerHandler(vcpu), (pcpu) =>
+      this.host.scheduler.wake(vcpu.thread, pcpu),
+    );
     this.vcpus.push(vcpu);
     return vcpu;
   }
@@ -215,7 +218,7 @@ export class Vm {
     return this.vcpus.every(
       (vcpu) =>
         vcpu.state.phase === 'ended' ||
-        ((vcpu === blocking || vcpu.isBlocked) && !vcpu.timer.isArmed),
+        ((vcpu === blocking || vcpu.isBlocked) && vcpu.isUnattended),
     );
   }
 

@@ -16,6 +16,7 @@ import {
   tscMultiplier,
 } from '../vmx/index.ts';
 import { SOFT_DISABLED } from './lapic-timer.ts';
+import { usesPreemptionTimer } from './parameters.ts';
 import type { Vcpu } from './vcpu.ts';
 
 export interface VmcsAddresses {
@@ -61,7 +62,7 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   const { vmcs } = vcpu.virtual;
   const { parameters } = vcpu.vm;
   const set = (field: FieldName, wanted: number) => vmcs.write(field, withRequired(field, wanted));
-  const timer = parameters.preemptionTimer ? Pin.VMX_PREEMPTION_TIMER : 0;
+  const timer = usesPreemptionTimer(parameters) ? Pin.VMX_PREEMPTION_TIMER : 0;
   set('PIN_BASED_VM_EXEC_CONTROL', Pin.EXT_INTR_MASK | Pin.NMI_EXITING | Pin.VIRTUAL_NMIS | timer);
   set(
     'CPU_BASED_VM_EXEC_CONTROL',

@@ -5,7 +5,6 @@ import {
   DEFAULT_PARAMETERS,
   HYPERCALL_OPCODES,
   type KvmParameters,
-  PREEMPTED_FLAGS,
   PV_FEATURE_LIST,
   type PvFeatureName,
 } from '../kvm/index.ts';
@@ -30,11 +29,6 @@ export const GUEST_INTERFACE_KEYS = {
     summary: 'MSRs and hypercalls of features that are not offered do not work either',
     fallback: DEFAULT_PARAMETERS.enforcePvFeatures,
   }),
-  preempted_flag: choice(PREEMPTED_FLAGS, {
-    summary:
-      'which preemptions a steal-time record shows: none, all, or those by an interrupt of the host',
-    fallback: DEFAULT_PARAMETERS.preemptedFlag,
-  }),
   hypercall: choice(HYPERCALL_OPCODES, {
     summary: "opcode of hypercalls, as on Intel's or AMD's processors",
     fallback: DEFAULT_PARAMETERS.hypercallOpcode,
@@ -56,7 +50,6 @@ export function guestInterfaceOf(kvm: Infer<typeof KEYS>) {
   return {
     features: kvm.features,
     enforcePvFeatures: kvm.enforce_pv_features,
-    preemptedFlag: kvm.preempted_flag,
     hypercallOpcode: kvm.hypercall,
     fixHypercallOpcode: kvm.fix_hypercall,
     tscKhz: kvm.tsc_khz,
