@@ -181,8 +181,13 @@ export class Session {
     const before = journal.count;
     if (this.machine.ending !== null) return this.report('ended', this.stop.vcpu);
     const reason = yield* this.toNext(motion, true);
-    const focus = this.focusOf(motion);
-    return this.report(reason, focus, journal.since(before).slice(-MOST_RECORDS));
+    const report = this.report(
+      reason,
+      this.focusOf(motion),
+      journal.since(before).slice(-MOST_RECORDS),
+    );
+    for (const { id, spec } of report.hits) if (spec.temporary) this.breakpoints.remove(id);
+    return report;
   }
 
   private focusOf(motion: Motion): number {
