@@ -430,7 +430,7 @@ export class Processor {
     words[Word.RFLAGS] &= ~Rflags.RF;
     if (this.breakpoints.hasPorts) this.notePorts(prepared.instruction);
     this.execute(prepared);
-    if (this.evaluator.unfinished) words[Word.RFLAGS] |= resume;
+    if (this.evaluator.unfinished || this.isTakenOver) words[Word.RFLAGS] |= resume;
   }
 
   /** I/O breakpoints: the ports of IN, OUT, INS and OUTS. */

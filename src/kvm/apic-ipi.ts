@@ -6,6 +6,7 @@ import { DELIVERY_MODES, SHORTHANDS } from '../trace/index.ts';
 import { receiveInit, receiveSipi } from './apic-events.ts';
 import type { Lapic } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
+import type { Vm } from './vm.ts';
 
 export type DeliveryMode = (typeof DELIVERY_MODES)[number];
 
@@ -50,6 +51,19 @@ export function sendIpi(source: Vcpu, command: InterruptCommand, pcpu: Pcpu): vo
   const targets = vcpus.filter((target) => isTarget(source, target, command));
   const chosen = command.mode === 'LowPrio' ? lowestPriority(targets, command.vector) : targets;
   for (const target of chosen) deliver(target, command, pcpu);
+}
+
+/** A message of a device or an I/O APIC; false if no local APIC is meant by it. */
+export function sendMessage(vm: Vm, command: InterruptCommand): boolean {
+  const [first] = vm.vcpus;
+  if (first === undefined) return false;
+  const pcpu = vm.host.pcpus[first.thread.state.pcpu];
+  const targets = vm.vcpus.filter(
+    (target) => target.lapic.isPresent && matches(target.lapic, target.lapic, command),
+  );
+  const chosen = command.mode === 'LowPrio' ? lowestPriority(targets, command.vector) : targets;
+  for (const target of chosen) deliver(target, command, pcpu);
+  return chosen.length > 0;
 }
 
 /** With vector hashing the (vector modulo n)-th candidate takes a lowest-priority interrupt. */

@@ -70,7 +70,8 @@ export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
       inject(vcpu, pcpu, { information: vector, errorCode: 0, instructionLengthBytes: 0 }, false);
     }
   }
-  setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.lapic.deliverable >= 0);
+  const isAwaited = vcpu.user?.windowRequested === true && !vcpu.vm.hasIrqchip;
+  setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.lapic.deliverable >= 0 || isAwaited);
   setWindow(vcpu, Primary.NMI_WINDOW_EXITING, state.nmiPending);
 }
 

@@ -5,6 +5,7 @@
 import { Blocking, EventTypes, PendingDebug, Rflags, Vector, Word } from '../../cpu/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { readGuestBytes, writeGuestBytes } from '../guest-memory.ts';
+import { debugExit, ownsDebugExceptions } from '../user-control.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler } from './handler.ts';
 
@@ -28,6 +29,10 @@ export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   const information = vmcs.get32(F.INTR_INFO);
   const vector = information & 0xff;
   if (vector === Vector.UD && patchHypercall(vcpu)) return 'resume';
+  if (vector === Vector.DB && ownsDebugExceptions(vcpu)) {
+    return debugExit(vcpu, Vector.DB, vmcs.get32(F.QUALIFICATION));
+  }
+  if (vector === Vector.BP && vcpu.user !== null) return debugExit(vcpu, Vector.BP, 0);
   if (vector === Vector.DB) {
     if (((information >> 8) & 7) === INT1) vcpu.advance();
     else keepPendingStep(vcpu);

@@ -4,7 +4,7 @@
 
 import { Gpr } from '../../isa/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
-import { emulateInstruction, tracePort } from '../emulate.ts';
+import { emulateRepeatedly, tracePort } from '../emulate.ts';
 import type { ExitHandler } from './handler.ts';
 
 const QUALIFICATION = fieldIndex('EXIT_QUALIFICATION');
@@ -12,7 +12,7 @@ const STRING = 1 << 4;
 
 export const ioInstruction: ExitHandler = (vcpu, pcpu) => {
   const qualification = vcpu.virtual.vmcs.get32(QUALIFICATION);
-  if ((qualification & STRING) !== 0) return emulateInstruction(vcpu, pcpu) ?? 'resume';
+  if ((qualification & STRING) !== 0) return emulateRepeatedly(vcpu, pcpu) ?? 'resume';
   const sizeBytes = (qualification & 7) + 1;
   const isIn = (qualification & (1 << 3)) !== 0;
   const port = qualification >>> 16;
