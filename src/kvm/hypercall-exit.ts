@@ -12,6 +12,8 @@ const MAP_GPA_RANGE = 12;
 export const FORWARDABLE_HYPERCALLS = 1 << MAP_GPA_RANGE;
 
 const EINVAL = -22;
+/** Of VMCALL and of VMMCALL, which may have come here by #UD. */
+const LENGTH_BYTES = 3;
 const PAGE_SHIFT = 12;
 const PAGE_MASK = 0xfff;
 
@@ -36,5 +38,5 @@ export function finishHypercall(vcpu: Vcpu, result: Long): void {
   const value = vcpu.in64BitMode ? result : Long.fromBits(result.low, 0);
   vcpu.virtual.processor.state.set64(2 * Gpr.RAX, value);
   vcpu.counters.hypercalls++;
-  vcpu.skipInstruction();
+  vcpu.skipInstruction(LENGTH_BYTES);
 }

@@ -20,7 +20,8 @@ import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { MemorySlots } from './memory-slots.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
-import { VcpuThread } from './run-loop.ts';
+import type { Halves } from './pv-msrs.ts';
+import { dozeTimerHandler, VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
 import { initializeVmcs, passThroughMsrs } from './vmcs-setup.ts';
 
@@ -61,6 +62,8 @@ export interface VmConfig {
 
 /** Everything about a virtual machine that changes, outside memory. */
 export interface VmSnapshot {
+  readonly wallClock: Halves;
+  readonly runsOldClock: boolean;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
   readonly vcpus: readonly VcpuSnapshot[];
@@ -94,6 +97,10 @@ export class Vm {
   readonly slots: MemorySlots;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
+  /** The wall clock MSR, which all vCPUs share. */
+  wallClock: Halves = { low: 0, high: 0 };
+  /** The first vCPU has registered kvmclock by the old MSR: then vCPUs have no common base. */
+  runsOldClock = false;
   /** Makes compiled code for all vCPUs, or undefined. */
   readonly compiler: Compiler | undefined;
   private readonly codeCache: CodeCache;
@@ -188,6 +195,9 @@ export class Vm {
     this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
       vcpu.timer.fired(pcpu, 'hostTimer'),
     );
+    this.host.timers.register(dozeTimerHandler(vcpu), (pcpu) =>
+      this.host.scheduler.wake(vcpu.thread, pcpu),
+    );
     this.vcpus.push(vcpu);
     return vcpu;
   }
@@ -195,6 +205,26 @@ export class Vm {
   /** The vCPU with a physical APIC id, or undefined. */
   vcpuByApicId(id: number): Vcpu | undefined {
     return this.vcpus.find((vcpu) => vcpu.lapic.id === id);
+  }
+
+  /** Rate of the guest's TSC, cycles per ms. */
+  get tscKhz(): number {
+    return this.parameters.tscKhz === 0 ? this.host.frequency.khz : this.parameters.tscKhz;
+  }
+
+  /** Guest RAM to read from; null if any of it is not RAM. */
+  guestRam(gpa: Long, lengthBytes: number): DataView | null {
+    const first = gpa.toUnsigned().toNumber();
+    const slot = this.slots.at(first);
+    if (slot === undefined || first + lengthBytes > slot.gpa + slot.lengthBytes) return null;
+    const { buffer, byteOffset } = this.memory.bytes;
+    return new DataView(buffer, byteOffset + slot.hpa + (first - slot.gpa), lengthBytes);
+  }
+
+  /** Write to guest RAM; who waits for it sees it, and code that is overwritten is forgotten. */
+  writeGuestRam(gpa: Long, data: Uint8Array): void {
+    const hpa = this.ramAt(gpa.toUnsigned().toNumber(), true);
+    if (hpa !== null) this.memory.write(hpa, data);
   }
 
   /** Guest-physical to host-physical; null outside RAM, and for writes to what is read-only. */
@@ -207,12 +237,14 @@ export class Vm {
     return this.vcpus.every(
       (vcpu) =>
         vcpu.state.phase === 'ended' ||
-        ((vcpu === blocking || vcpu.isBlocked) && !vcpu.timer.isArmed),
+        ((vcpu === blocking || vcpu.isBlocked) && vcpu.isUnattended),
     );
   }
 
   get snapshot(): VmSnapshot {
     return {
+      wallClock: this.wallClock,
+      runsOldClock: this.runsOldClock,
       lastBoostedVcpu: this.lastBoostedVcpu,
       isShutDown: this.isShutDown,
       vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
@@ -220,6 +252,8 @@ export class Vm {
   }
 
   set snapshot(saved: VmSnapshot) {
+    this.wallClock = saved.wallClock;
+    this.runsOldClock = saved.runsOldClock;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
     saved.vcpus.forEach((snapshot, i) => {
