@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PV_FEATURE_LIST } from '../src/kvm/index.ts';
+import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import {
   holding,
   KERNEL_PARAMETERS,
@@ -25,6 +25,7 @@ import {
   reference,
   SCENARIO,
 } from '../src/machine/index.ts';
+import { TRACEPOINTS } from '../src/trace/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
 import { instructionPage } from './support/instruction-page.ts';
 
@@ -115,11 +116,19 @@ function kernelTable(): string {
 
 function portTable(): string {
   const hex = (port: number) => `0x${port.toString(16).toUpperCase()}`;
-  const rows = PORT_RANGES.map(({ first, last, summary }) => {
+  const ranges = [...IRQCHIP_PORTS, ...PORT_RANGES].sort((a, b) => a.first - b.first);
+  const rows = ranges.map(({ first, last, summary }) => {
     const ports = first === last ? hex(first) : `${hex(first)} to ${hex(last)}`;
     return `| ${ports} | ${summary} |`;
   });
   return ['| port | device |', '| --- | --- |', ...rows].join('\n');
+}
+
+function fieldTable(): string {
+  const rows = Object.entries(TRACEPOINTS).map(([name, { names }]) => {
+    return `| \`${name}\` | ${names.map((field) => `\`${field}\``).join(', ')} |`;
+  });
+  return ['| tracepoint | fields |', '| --- | --- |', ...rows].join('\n');
 }
 
 function featureTable(): string {
@@ -160,6 +169,7 @@ const GENERATED = [
   ['docs/scenario.md', 'keys', keyTable],
   ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
+  ['docs/checking.md', 'fields', fieldTable],
   ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;

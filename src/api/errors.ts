@@ -2,6 +2,7 @@
 
 /** Error numbers by name, as on Linux. */
 export const Errno = {
+  EPERM: 1,
   ENOENT: 2,
   EINTR: 4,
   E2BIG: 7,

@@ -3,7 +3,7 @@
 // only inside KVM_RUN.
 
 import { ENGINES, type Engine } from '../cpu/index.ts';
-import { Host } from '../host/index.ts';
+import { Host, type Pcpu } from '../host/index.ts';
 import type { CpuidEntry, KvmExit, Vcpu } from '../kvm/index.ts';
 import { COST_PRESETS, type CostPresetName } from '../machine/index.ts';
 import type { TraceSink } from '../trace/index.ts';
@@ -154,6 +154,7 @@ export class Kvm {
         if (isStuck) throw new KvmError('KVM_RUN', 'EDEADLK', stuckText(wanted));
         return found;
       }
+      this.remind();
       const stop = host.run(isSignalled ? Number.MAX_SAFE_INTEGER : end);
       if (stop === 'requested' || this.returned.length > 0) continue;
       if (isSignalled) throw new Error('a vCPU does not react to signals');
@@ -161,6 +162,23 @@ export class Kvm {
       isStuck = stop === 'idle';
       for (const vcpu of wanted) this.signal(vcpu);
     }
+  }
+
+  /** What calls from outside have asked of pCPUs, which may be idle, begins. */
+  private remind(): void {
+    const { host } = this;
+    for (const pcpu of host.pcpus) {
+      const hasWork = pcpu.isIdle && pcpu.queue.runningCount > 0;
+      if (!hasWork && !pcpu.needResched) continue;
+      host.postInterrupt(Math.max(host.now, pcpu.now), 'ipi', pcpu.index);
+    }
+  }
+
+  /** A pCPU on which a call from outside is taken to run, at the time that it is. */
+  caller(index: number): Pcpu {
+    const pcpu = this.host.pcpus[index];
+    if (pcpu.isIdle) pcpu.idleUntil(this.host.now);
+    return pcpu;
   }
 
   /** Make a vCPU leave KVM_RUN, wherever it is. */
@@ -175,13 +193,10 @@ export class Kvm {
   /** Have a vCPU's thread look around: it wakes if it sleeps, and leaves the guest if it is there. */
   wake(vcpu: Vcpu): void {
     const { host } = this;
-    const { thread } = vcpu;
-    const own = host.pcpus[thread.state.pcpu];
+    const own = this.caller(vcpu.thread.state.pcpu);
     host.stir(own);
-    if (own.isIdle) own.idleUntil(host.now);
-    host.scheduler.wake(thread, own);
-    const target = host.pcpus[thread.state.pcpu];
-    host.postInterrupt(Math.max(host.now, target.now), 'ipi', target.index);
+    if (host.scheduler.wake(vcpu.thread, own) || !vcpu.isInGuest) return;
+    host.postInterrupt(Math.max(host.now, own.now), 'ipi', own.index);
   }
 }
 

@@ -88,7 +88,7 @@ export class KvmVcpu {
   }
 
   private get pcpu() {
-    return this.owner.kvm.host.pcpus[this.vcpu.thread.state.pcpu];
+    return this.owner.kvm.caller(this.vcpu.thread.state.pcpu);
   }
 
   private get user() {

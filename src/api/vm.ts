@@ -3,7 +3,15 @@
 
 import Long from 'long';
 import { compilableMemory } from '../cpu/index.ts';
-import { deliverMessage, FORWARDABLE_HYPERCALLS, SlotFlag, type Vcpu, Vm } from '../kvm/index.ts';
+import {
+  FORWARDABLE_HYPERCALLS,
+  IOAPIC_PINS,
+  Irqchip,
+  IrqSource,
+  SlotFlag,
+  type Vcpu,
+  Vm,
+} from '../kvm/index.ts';
 import { COST_PRESETS } from '../machine/index.ts';
 import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
 import { extensionValue, KVM_CAP, MAX_VCPU_ID, MAX_VCPUS, MEMORY_SLOTS } from './capabilities.ts';
@@ -46,6 +54,7 @@ export class KvmVm {
       ...(storage === undefined ? {} : { storage }),
       ramBytes: 0,
       costs: COST_PRESETS[kvm.machine].vm,
+      irqchip: false,
       userSpace: {
         handleExit: (vcpu, exit) => {
           kvm.leaves(vcpu, exit);
@@ -54,7 +63,6 @@ export class KvmVm {
         allBlocked: () => {},
       },
     });
-    this.vm.hasIrqchip = false;
     this.memory = new UserMemory(this.vm.memory);
   }
 
@@ -131,19 +139,51 @@ export class KvmVm {
     return log;
   }
 
-  /** KVM_CREATE_IRQCHIP: local APICs in the kernel. Before the first vCPU. */
+  /** KVM_CREATE_IRQCHIP: PIC, I/O APIC and local APICs in the kernel. Before the first vCPU. */
   createIrqchip(): void {
     const call = 'KVM_CREATE_IRQCHIP';
-    require(!this.vm.hasIrqchip, call, 'EEXIST', 'there is one');
+    require(this.vm.irqchip === null, call, 'EEXIST', 'there is one');
     require(this.vcpus.length === 0, call, 'EINVAL', 'there are vCPUs without one');
-    this.vm.hasIrqchip = true;
+    this.vm.irqchip = new Irqchip(this.vm);
+    this.vm.irqchip.hasPit = false;
   }
 
-  /** KVM_SIGNAL_MSI: 1 if it was delivered, 0 if nobody took it. */
+  /** KVM_CREATE_PIT2: the interval timer in the kernel, on line 0. ENOENT without irqchip. */
+  createPit2(): void {
+    const call = 'KVM_CREATE_PIT2';
+    const { irqchip } = this.vm;
+    if (irqchip === null) throw new KvmError(call, 'ENOENT', 'there is no irqchip');
+    require(!irqchip.hasPit, call, 'EEXIST', 'there is one');
+    irqchip.hasPit = true;
+  }
+
+  /**
+   * KVM_IRQ_LINE: raise a line (GSI) of the interrupt controllers, or lower it; lines that do not
+   * exist are ignored. ENXIO without irqchip.
+   * @returns as KVM_IRQ_LINE_STATUS: how many interrupts went out, 0 if merged with one on its way,
+   *   -1 if nobody listens
+   */
+  irqLine({ irq, level }: { readonly irq: number; readonly level: number }): number {
+    const { irqchip } = this.vm;
+    if (irqchip === null) throw new KvmError('KVM_IRQ_LINE', 'ENXIO', 'there is no irqchip');
+    if (!Number.isInteger(irq) || irq < 0 || irq >= IOAPIC_PINS) return -1;
+    return irqchip.setIrq(irq, level !== 0, IrqSource.USER_SPACE, this.caller);
+  }
+
+  /** KVM_SIGNAL_MSI: how many local APICs took it; EPERM if none is meant, EINVAL without irqchip. */
   signalMsi({ addressLo, addressHi = 0, data }: KvmMsi): number {
     const call = 'KVM_SIGNAL_MSI';
-    require(this.vm.hasIrqchip, call, 'EINVAL', 'there is no irqchip');
-    return deliverMessage(this.vm, addressLo, addressHi, data) ? 1 : 0;
+    const { irqchip } = this.vm;
+    if (irqchip === null) throw new KvmError(call, 'EINVAL', 'there is no irqchip');
+    const address = Long.fromBits(addressLo, addressHi, true);
+    const delivered = irqchip.signalMsi(address, data, this.caller);
+    require(delivered >= 0, call, 'EPERM', 'no local APIC is meant');
+    return delivered;
+  }
+
+  /** Where user space's calls are taken to run. */
+  private get caller() {
+    return this.kvm.caller(0);
   }
 
   /** KVM_SET_BOOT_CPU_ID: which vCPU runs first. Before the first vCPU (EBUSY). */

@@ -31,5 +31,5 @@ export {
   type ThreadState,
   type ThreadTimes,
 } from './thread.ts';
-export type { TimerHandler } from './timers.ts';
+export type { TimerHandler, Timers } from './timers.ts';
 export { shareOfPeriod, virtualRuntime, weightOfNice } from './weights.ts';

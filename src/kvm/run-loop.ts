@@ -343,7 +343,7 @@ export class VcpuThread implements ThreadBody {
     vcpu.state.completion = 'none';
     if (completion === 'out') vcpu.skipInstruction();
     else if (completion === 'in' && exit.reason === 'IO') {
-      this.setAccumulator(exit.sizeBytes, exit.data);
+      vcpu.setAccumulator(exit.sizeBytes, exit.data);
       tracePort(pcpu, false, exit.port, exit.sizeBytes, exit.data);
       vcpu.skipInstruction();
     } else if (completion === 'emulate' && (exit.reason === 'MMIO' || exit.reason === 'IO')) {
@@ -353,17 +353,6 @@ export class VcpuThread implements ThreadBody {
       const next = emulateRepeatedly(vcpu, pcpu);
       if (next !== null) this.leaveTo(next);
     } else if (exit.reason === 'HYPERCALL') finishHypercall(vcpu, exit.ret);
-  }
-
-  /** AL, AX or EAX, which clears the upper half. */
-  private setAccumulator(sizeBytes: number, data: number): void {
-    const { state } = this.vcpu.virtual.processor;
-    const old = state.get64(2 * Gpr.RAX);
-    if (sizeBytes === 4) state.set64(2 * Gpr.RAX, Long.fromBits(data | 0, 0));
-    else {
-      const mask = 2 ** (8 * sizeBytes) - 1;
-      state.set64(2 * Gpr.RAX, Long.fromBits((old.low & ~mask) | (data & mask), old.high));
-    }
   }
 
   look(pcpu: Pcpu): void {

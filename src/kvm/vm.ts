@@ -16,6 +16,7 @@ import type { KvmCosts } from './costs.ts';
 import { CpuidTable } from './cpuid.ts';
 import type { ExitHandler } from './exits/handler.ts';
 import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
+import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { MemorySlots } from './memory-slots.ts';
@@ -56,6 +57,8 @@ export interface VmConfig {
   readonly costs: VmCosts;
   readonly parameters?: Partial<KvmParameters>;
   readonly userSpace: UserSpace;
+  /** KVM_CREATE_IRQCHIP and KVM_CREATE_PIT2; by default both. */
+  readonly irqchip?: boolean;
   /** Handlers that replace the standard ones, by the name of the exit reason. */
   readonly handlers?: Partial<ExitHandlers>;
 }
@@ -64,6 +67,7 @@ export interface VmConfig {
 export interface VmSnapshot {
   readonly wallClock: Halves;
   readonly runsOldClock: boolean;
+  readonly irqchip: IrqchipState | null;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
   readonly vcpus: readonly VcpuSnapshot[];
@@ -87,10 +91,10 @@ export class Vm {
   readonly handlers: readonly (ExitHandler | undefined)[];
   readonly cpuid: CpuidTable;
   readonly vcpus: Vcpu[] = [];
+  /** PIC, I/O APIC and PIT, if they are in the kernel. */
+  irqchip: Irqchip | null;
   /** vCPU that a directed yield went to last; the next scan begins behind it. */
   lastBoostedVcpu = 0;
-  /** The interrupt controllers are the kernel's; if not, user space has to have its own. */
-  hasIrqchip = true;
   /** Bits of the hypercalls that go to user space: KVM_CAP_EXIT_HYPERCALL. */
   forwardedHypercalls = 0;
   /** Which guest-physical addresses are RAM. */
@@ -118,6 +122,7 @@ export class Vm {
     this.userSpace = config.userSpace;
     this.handlers = handlersByReason({ ...EXIT_HANDLERS, ...config.handlers });
     this.cpuid = new CpuidTable(this);
+    this.irqchip = config.irqchip === false ? null : new Irqchip(this);
     this.codeCache = new CodeCache(this.memory, this.costs.instructions);
     const { storage } = config;
     this.compiler =
@@ -154,6 +159,11 @@ export class Vm {
       this.host.stir(this.host.pcpus[thread.state.pcpu]);
       virtual.spin.abandon();
     }
+  }
+
+  /** The interrupt controllers are the kernel's; if not, user space has to have its own. */
+  get hasIrqchip(): boolean {
+    return this.irqchip !== null;
   }
 
   /** User space shuts the machine down: its threads end as soon as they run again. */
@@ -234,6 +244,7 @@ export class Vm {
 
   /** True if no vCPU will ever run again; `blocking` is just about to fall asleep. */
   isStuck(blocking: Vcpu): boolean {
+    if (this.irqchip?.timerWillInterrupt === true) return false;
     return this.vcpus.every(
       (vcpu) =>
         vcpu.state.phase === 'ended' ||
@@ -245,6 +256,7 @@ export class Vm {
     return {
       wallClock: this.wallClock,
       runsOldClock: this.runsOldClock,
+      irqchip: this.irqchip?.state ?? null,
       lastBoostedVcpu: this.lastBoostedVcpu,
       isShutDown: this.isShutDown,
       vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
@@ -254,6 +266,7 @@ export class Vm {
   set snapshot(saved: VmSnapshot) {
     this.wallClock = saved.wallClock;
     this.runsOldClock = saved.runsOldClock;
+    if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
     saved.vcpus.forEach((snapshot, i) => {

@@ -61,6 +61,8 @@ function machineUses({ vm, vcpu }: World): readonly Attempt[] {
     ['dirty_log_absent_slot', () => vm.getDirtyLog(5)],
     ['irqchip_after_vcpu', () => vm.createIrqchip()],
     ['msi_without_irqchip', () => vm.signalMsi({ addressLo: 0xfee00000, data: 0x40 })],
+    ['pit_without_irqchip', () => vm.createPit2()],
+    ['irq_line_without_irqchip', () => vm.irqLine({ irq: 1, level: 1 })],
     ['enable_cap_unknown', () => vm.enableCap(9999)],
     ['get_lapic_without_irqchip', () => vcpu.getLapic()],
     ['set_lapic_without_irqchip', () => vcpu.setLapic(new Uint8Array(1024))],
@@ -119,6 +121,9 @@ function chipUses({ vm, vcpu }: World): readonly Attempt[] {
   return [
     ['irqchip_again', () => vm.createIrqchip()],
     ['interrupt_with_irqchip', () => vcpu.interrupt(32)],
+    ['pit', () => vm.createPit2()],
+    ['pit_again', () => vm.createPit2()],
+    ['irq_line_large', () => vm.irqLine({ irq: 9999, level: 1 })],
     ['mp_state_halted', () => vcpu.setMpState(3)],
   ];
 }
