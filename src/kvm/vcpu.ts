@@ -37,6 +37,8 @@ export type Phase =
   | 'loop'
   /** In non-root operation. */
   | 'guest'
+  /** Has left the guest by a VM exit, which is handled at once. */
+  | 'exited'
   /** Halted, and waiting on its pCPU for something to happen. */
   | 'polling'
   /** Asleep, or just woken, with the vCPU halted. */
