@@ -33,6 +33,8 @@ export function poll(vcpu: Vcpu, pcpu: Pcpu): BodyOutcome | null {
   if (!pcpu.isMakingUp) {
     state.pollEnd = pcpu.now;
     if (vcpu.hasWakeCondition) return goOn(vcpu, pcpu, false);
+    // Preempted, it goes on polling when it runs again, and finds out that the window is over.
+    if (pcpu.needResched && vm.host.parameters.preemption === 'full') return 'preempt';
     const hasCompany = pcpu.queue.runningCount > 1 || pcpu.needResched;
     if (hasCompany || pcpu.now >= end) return sleep(vcpu, pcpu);
   }

@@ -34,6 +34,8 @@ export type Phase =
   | 'loop'
   /** In non-root operation. */
   | 'guest'
+  /** Preempted between a VM exit and its handler. */
+  | 'exited'
   /** Halted, and waiting on its pCPU for something to happen. */
   | 'polling'
   /** Asleep, or just woken, with the vCPU halted. */

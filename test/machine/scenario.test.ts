@@ -47,6 +47,7 @@ describe('fallbacks', () => {
         scheduler: {
           fair_class: 'cfs',
           yield_to_check: true,
+          preemption: 'voluntary',
           latency: 6e6,
           min_granularity: 750e3,
           wakeup_granularity: 1e6,
@@ -61,6 +62,7 @@ describe('fallbacks', () => {
           memory: 16 * 2 ** 20,
           pin: [],
           nice: 0,
+          cpu_weight: 0,
           start: 'auto',
           append: '',
           modules: [],
@@ -463,7 +465,7 @@ describe('settings', () => {
     ['kernel', 'linux-4.8', ({ host }) => host.kernel, 'linux-4.8'],
     ['append', 'a b', ({ vms }) => vms.map(({ append }) => append), ['a b', 'a b']],
     ['module', 'f x', ({ vms }) => vms.map(({ modules }) => modules), [['f x'], ['f x']]],
-    ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, pin: '' }]],
+    ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, cpu_weight: 0, pin: '' }]],
     ['until', '3ms', ({ limits }) => limits.time, 3e6],
     ['max-instructions', '5K', ({ limits }) => limits.instructions, 5000],
   ])('--%s %s', (flag, value, look, expected) => {
