@@ -17,14 +17,16 @@ import {
   JSON_FLAGS,
   machineOptions,
   once,
+  oneOf,
   SETTING_FLAGS,
   someOf,
 } from './arguments.ts';
 import { asmCommand } from './asm-command.ts';
+import { CHECK_FORMATS, checkCommand as checkPrograms } from './check-command.ts';
 import { checkCommand, checkFlags, type Flags, spellOut, usageMessage } from './command-line.ts';
 import { crashLines } from './crash.ts';
 import { disasmCommand } from './disasm-command.ts';
-import { EXIT_CODE_TEXT } from './exit-codes.ts';
+import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
@@ -123,6 +125,47 @@ const profile: Command = {
       output: once(args, 'output'),
       step: count(args, 'step', 0),
       top: count(args, 'top', 20),
+    });
+  },
+};
+
+const check: Command = {
+  name: 'check',
+  argument: ['<file..>', 'programs (.asm, .s), scenarios (.yaml, .json), folders of them'],
+  missing: [
+    'check needs files or folders: programs and scenarios that say what they expect, such as',
+    '  vmxlab check guest-programs',
+  ],
+  summary: 'run programs and scenarios, and compare with what they say they do',
+  flags: {
+    ...SETTING_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    format: {
+      type: 'string',
+      describe: `how to report: ${CHECK_FORMATS.join(', ')} (default text)`,
+    },
+    jobs: { alias: 'j', type: 'string', describe: 'runs at a time (default: one a processor)' },
+    filter: { type: 'string', describe: 'only files and configurations whose name contains this' },
+    update: { type: 'boolean', describe: 'write golden lines as they come out' },
+  },
+  examples: [
+    ['check guest-programs', 'everything in a folder'],
+    ['check lock.asm --seed 3 --filter PV', 'one configuration with one seed'],
+    ['check guest-programs --format junit', 'for CI systems'],
+  ],
+  epilogue: CHECK_EXIT_CODE_TEXT,
+  execute: (args) => {
+    const [first, ...more] = filesOf(args);
+    const { flags, defines, includes, syntax } = machineOptions(args);
+    const jobs = args.jobs === undefined ? null : count(args, 'jobs', 1);
+    if (jobs === 0) throw new Failure('--jobs: expected a number from 1, not 0');
+    return checkPrograms({
+      paths: [first, ...more],
+      ...{ flags, defines, includes, syntax, linked: [] },
+      format: oneOf(args, 'format', CHECK_FORMATS, 'text'),
+      jobs,
+      filter: once(args, 'filter') ?? null,
+      update: args.update === true,
     });
   },
 };
@@ -268,7 +311,17 @@ const schema: Command = {
   },
 };
 
-const COMMANDS: readonly Command[] = [run, profile, asm, disasm, exits, presets, trace, schema];
+const COMMANDS: readonly Command[] = [
+  run,
+  check,
+  profile,
+  asm,
+  disasm,
+  exits,
+  presets,
+  trace,
+  schema,
+];
 
 /** What yargs is told of a command. */
 function declare(command: Argv, { argument, flags, examples, epilogue }: Command): Argv {
