@@ -1,6 +1,6 @@
 // EEVDF, the fair class since Linux 6.6: among those that have not had more than their share, the
-// one with the earliest virtual deadline runs. One level on one pCPU. Linux 6.6 kernel/sched/fair.c,
-// with its features PLACE_LAG, PLACE_DEADLINE_INITIAL and RUN_TO_PARITY, without NEXT_BUDDY: the
+// one with the earliest virtual deadline runs. One level on one pCPU. 6.6 kernel/sched/fair.c, with
+// its features PLACE_LAG, PLACE_DEADLINE_INITIAL and RUN_TO_PARITY, without NEXT_BUDDY: the
 // next buddy is set, and nobody looks at it.
 
 import type { Entity } from './entity.ts';

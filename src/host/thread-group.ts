@@ -1,8 +1,8 @@
 // A control group of threads: it has one entity on each pCPU, which competes there with threads and
 // other groups, and a queue below it. Linux struct task_group; fair.c, calc_group_shares.
 //
-// Deviation: the kernel weighs pCPUs by load averages (PELT), which follow the load with a half-life
-// of 32 ms; here it is the load itself, so that the parts add up to the whole at any moment.
+// Deviation: the kernel weighs pCPUs by load averages (PELT), which follow the load with a half
+// life of 32 ms; here it is the load itself, so that the parts always add up to the whole.
 
 import { type Entity, type EntityState, newEntityState } from './entity.ts';
 import type { ClassQueue } from './entity-queue.ts';

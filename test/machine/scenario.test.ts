@@ -167,7 +167,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, start, append, modules, module_images, defines, kvm';
+  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
