@@ -33,6 +33,6 @@ export {
   type ThreadTimes,
 } from './thread.ts';
 export { sharesOfWeight, ThreadGroup } from './thread-group.ts';
-export type { TimerHandler } from './timers.ts';
+export type { TimerHandler, Timers } from './timers.ts';
 export { type FairTunables, fairTunables } from './tunables.ts';
 export { shareOfPeriod, virtualRuntime, weightOfNice } from './weights.ts';

@@ -312,7 +312,7 @@ export class VcpuThread implements ThreadBody {
     vcpu.state.completion = 'none';
     if (completion === 'out') vcpu.skipInstruction();
     else if (completion === 'in' && exit.reason === 'IO') {
-      this.setAccumulator(exit.sizeBytes, exit.data);
+      vcpu.setAccumulator(exit.sizeBytes, exit.data);
       tracePort(pcpu, false, exit.port, exit.sizeBytes, exit.data);
       vcpu.skipInstruction();
     } else if (completion === 'emulate' && (exit.reason === 'MMIO' || exit.reason === 'IO')) {
@@ -320,17 +320,6 @@ export class VcpuThread implements ThreadBody {
       vcpu.state.answers.push({ low: data.low, high: data.high });
       const next = emulateInstruction(vcpu, pcpu);
       if (next !== null) this.leaveTo(next);
-    }
-  }
-
-  /** AL, AX or EAX, which clears the upper half. */
-  private setAccumulator(sizeBytes: number, data: number): void {
-    const { state } = this.vcpu.virtual.processor;
-    const old = state.get64(2 * Gpr.RAX);
-    if (sizeBytes === 4) state.set64(2 * Gpr.RAX, Long.fromBits(data | 0, 0));
-    else {
-      const mask = 2 ** (8 * sizeBytes) - 1;
-      state.set64(2 * Gpr.RAX, Long.fromBits((old.low & ~mask) | (data & mask), old.high));
     }
   }
 

@@ -32,7 +32,7 @@ interface Spec {
 function queueOf(waiting: readonly Spec[], running: Spec | null = null) {
   const entities: Entity[] = [...waiting, ...(running === null ? [] : [running])].map(create);
   const queue = new EevdfQueue(TUNABLES, (id) => entities[id]);
-  waiting.forEach((_, i) => queue.line.insert(entities[i]));
+  for (const entity of entities.slice(0, waiting.length)) queue.line.insert(entity);
   if (running !== null) queue.line.state.current = waiting.length;
   const vruntimes = entities.map(({ state }) => state.vruntime);
   queue.line.state.minVruntime = vruntimes.length === 0 ? 0 : Math.min(...vruntimes);
@@ -264,7 +264,9 @@ describe('on a host', () => {
       const script = new Script(caller);
       script.startOn(host);
       const hogs = [0, 1, 2].map(() => startThread(host, HOG_BODY));
-      hogs.forEach(({ state }, i) => Object.assign(state, { vruntime: i, deadline: 1000 + i }));
+      for (const [i, { state }] of hogs.entries()) {
+        Object.assign(state, { vruntime: i, deadline: 1000 + i });
+      }
       host.run(MS / 10 + 1000);
       expect(script.yields).toMatchObject([{ result: 'yielded' }]);
       return hogs.indexOf(host.pcpus[0].current as (typeof hogs)[number]);
