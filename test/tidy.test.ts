@@ -23,7 +23,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
   check: ['sim', 'trace', 'machine'],
-  cli: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine', 'check'],
+  debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+  cli: [
+    ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+    ...['check', 'debug'],
+  ],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */

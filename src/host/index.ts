@@ -14,7 +14,14 @@
 
 export type { HostCosts } from './costs.ts';
 export { HOG_BODY } from './hog.ts';
-export { Host, type HostConfig, type HostState, type HostStop } from './host.ts';
+export {
+  Host,
+  type HostConfig,
+  type HostState,
+  type HostStop,
+  NEXT_STEP,
+  type PausePoint,
+} from './host.ts';
 export {
   DEFAULT_SCHEDULER,
   FAIR_CLASSES,

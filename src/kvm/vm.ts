@@ -242,6 +242,15 @@ export class Vm {
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });
+  }
+
+  /** Have the processors' `attend` hear before code at some linear addresses is executed. */
+  setCodeStops(linear: readonly Long[]): void {
+    this.codeCache.setStops(linear);
+  }
+
+  /** Forget all code that was decoded or compiled: it is made again. */
+  dropCode(): void {
     this.codeCache.clear();
   }
 }
