@@ -15,7 +15,17 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PORT_RANGES, reference, SCENARIO } from '../src/machine/index.ts';
+import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
+import {
+  holding,
+  KERNEL_PARAMETERS,
+  KERNELS,
+  PORT_RANGES,
+  printValue,
+  reference,
+  SCENARIO,
+} from '../src/machine/index.ts';
+import { TRACEPOINTS } from '../src/trace/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
 import { instructionPage } from './support/instruction-page.ts';
 
@@ -90,13 +100,56 @@ function keyTable(): string {
   ].join('\n');
 }
 
+/** One row for each parameter; a value that has not changed is not repeated. */
+function kernelTable(): string {
+  const rows = Object.entries(KERNEL_PARAMETERS).map(([key, row]) => {
+    const cells = KERNELS.map((kernel) => {
+      const { kernel: since, value } = holding(row, kernel);
+      return since === kernel ? printValue(row, value) : '';
+    });
+    return `| ${[`\`${key}\``, ...cells].join(' | ')} |`;
+  });
+  const names = KERNELS.map((kernel) => kernel.replace('linux-', ''));
+  const rule = ['', ...names].map(() => '---').join(' | ');
+  return [`| key | ${names.join(' | ')} |`, `| ${rule} |`, ...rows].join('\n');
+}
+
 function portTable(): string {
   const hex = (port: number) => `0x${port.toString(16).toUpperCase()}`;
-  const rows = PORT_RANGES.map(({ first, last, summary }) => {
+  const ranges = [...IRQCHIP_PORTS, ...PORT_RANGES].sort((a, b) => a.first - b.first);
+  const rows = ranges.map(({ first, last, summary }) => {
     const ports = first === last ? hex(first) : `${hex(first)} to ${hex(last)}`;
     return `| ${ports} | ${summary} |`;
   });
   return ['| port | device |', '| --- | --- |', ...rows].join('\n');
+}
+
+function fieldTable(): string {
+  const rows = Object.entries(TRACEPOINTS).map(([name, { names }]) => {
+    return `| \`${name}\` | ${names.map((field) => `\`${field}\``).join(', ')} |`;
+  });
+  return ['| tracepoint | fields |', '| --- | --- |', ...rows].join('\n');
+}
+
+function featureTable(): string {
+  const rows = PV_FEATURE_LIST.map(
+    ([name, { bit, register, byDefault, msrs, hypercalls, summary }]) => {
+      const cells = [
+        `\`${name}\``,
+        `${register.toUpperCase()} ${bit}`,
+        byDefault ? 'yes' : 'no',
+        msrs.map((msr) => `0x${msr.toString(16)}`).join(', '),
+        hypercalls.join(', '),
+        summary,
+      ];
+      return `| ${cells.join(' | ')} |`;
+    },
+  );
+  return [
+    '| feature | bit | by default | MSRs | hypercalls | what it is |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 /** What `npm start` prints, without the state, which says nothing to a reader. */
@@ -114,7 +167,10 @@ function mainJob(): string {
 const GENERATED = [
   ['README.md', 'output', mainJob],
   ['docs/scenario.md', 'keys', keyTable],
+  ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
+  ['docs/checking.md', 'fields', fieldTable],
+  ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;
 

@@ -22,8 +22,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   host: ['sim', 'trace'],
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
+  check: ['sim', 'trace', 'machine'],
   debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
-  cli: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine', 'debug'],
+  cli: [
+    ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+    ...['check', 'debug'],
+  ],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */
@@ -31,7 +35,7 @@ const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
   // Types only.
   debug: ['@vscode/debugprotocol'],
-  cli: ['yargs', 'yargs/helpers'],
+  cli: ['piscina', 'yargs', 'yargs/helpers'],
 };
 
 /** Only the command line may know Node. */

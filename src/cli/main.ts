@@ -19,19 +19,22 @@ import {
   listenOptions,
   machineOptions,
   once,
+  oneOf,
   SETTING_FLAGS,
   someOf,
 } from './arguments.ts';
 import { asmCommand } from './asm-command.ts';
+import { CHECK_FORMATS, checkCommand as checkPrograms } from './check-command.ts';
 import { checkCommand, checkFlags, type Flags, spellOut, usageMessage } from './command-line.ts';
 import { crashLines } from './crash.ts';
 import { dapCommand } from './dap-command.ts';
 import { disasmCommand } from './disasm-command.ts';
-import { EXIT_CODE_TEXT } from './exit-codes.ts';
+import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
 import { gdbCommand } from './gdb-command.ts';
+import { presetsCommand } from './presets-command.ts';
 import { profileCommand } from './profile-command.ts';
 import { runCommand, STATS_GROUPS } from './run-command.ts';
 import { traceCommand } from './trace-command.ts';
@@ -130,6 +133,47 @@ const profile: Command = {
   },
 };
 
+const check: Command = {
+  name: 'check',
+  argument: ['<file..>', 'programs (.asm, .s), scenarios (.yaml, .json), folders of them'],
+  missing: [
+    'check needs files or folders: programs and scenarios that say what they expect, such as',
+    '  vmxlab check guest-programs',
+  ],
+  summary: 'run programs and scenarios, and compare with what they say they do',
+  flags: {
+    ...SETTING_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    format: {
+      type: 'string',
+      describe: `how to report: ${CHECK_FORMATS.join(', ')} (default text)`,
+    },
+    jobs: { alias: 'j', type: 'string', describe: 'runs at a time (default: one a processor)' },
+    filter: { type: 'string', describe: 'only files and configurations whose name contains this' },
+    update: { type: 'boolean', describe: 'write golden lines as they come out' },
+  },
+  examples: [
+    ['check guest-programs', 'everything in a folder'],
+    ['check lock.asm --seed 3 --filter PV', 'one configuration with one seed'],
+    ['check guest-programs --format junit', 'for CI systems'],
+  ],
+  epilogue: CHECK_EXIT_CODE_TEXT,
+  execute: (args) => {
+    const [first, ...more] = filesOf(args);
+    const { flags, defines, includes, syntax } = machineOptions(args);
+    const jobs = args.jobs === undefined ? null : count(args, 'jobs', 1);
+    if (jobs === 0) throw new Failure('--jobs: expected a number from 1, not 0');
+    return checkPrograms({
+      paths: [first, ...more],
+      ...{ flags, defines, includes, syntax, linked: [] },
+      format: oneOf(args, 'format', CHECK_FORMATS, 'text'),
+      jobs,
+      filter: once(args, 'filter') ?? null,
+      update: args.update === true,
+    });
+  },
+};
+
 const asm: Command = {
   name: 'asm',
   argument: ['<file..>', 'sources, in NASM syntax or GAS syntax (.s, .S); linked in this order'],
@@ -210,6 +254,15 @@ const exits: Command = {
   flags: JSON_FLAGS,
   examples: [['exits HLT', 'what exit reason 12 is']],
   execute: (args) => exitsCommand({ reason: once(args, 'reason'), json: args.json === true }),
+};
+
+const presets: Command = {
+  name: 'presets',
+  argument: ['[name]', 'only this machine or kernel'],
+  summary: 'list machines and kernels, with every value and its source',
+  flags: JSON_FLAGS,
+  examples: [['presets linux-4.12', 'what a host with Linux 4.12 does']],
+  execute: (args) => presetsCommand({ name: once(args, 'name'), json: args.json === true }),
 };
 
 const trace: Command = {
@@ -293,7 +346,19 @@ const schema: Command = {
   },
 };
 
-const COMMANDS: readonly Command[] = [run, profile, gdb, dap, asm, disasm, exits, trace, schema];
+const COMMANDS: readonly Command[] = [
+  run,
+  check,
+  profile,
+  gdb,
+  dap,
+  asm,
+  disasm,
+  exits,
+  presets,
+  trace,
+  schema,
+];
 
 /** What yargs is told of a command. */
 function declare(command: Argv, { argument, flags, examples, epilogue }: Command): Argv {

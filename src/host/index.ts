@@ -23,6 +23,11 @@ export {
   NEXT_STEP,
   type PausePoint,
 } from './host.ts';
+export {
+  DEFAULT_SCHEDULER,
+  FAIR_CLASSES,
+  type SchedulerParameters,
+} from './parameters.ts';
 export { Pcpu, type PcpuTimes } from './pcpu.ts';
 export type { YieldResult } from './scheduler.ts';
 export {
@@ -33,5 +38,5 @@ export {
   type ThreadState,
   type ThreadTimes,
 } from './thread.ts';
-export type { TimerHandler } from './timers.ts';
+export type { TimerHandler, Timers } from './timers.ts';
 export { shareOfPeriod, virtualRuntime, weightOfNice } from './weights.ts';

@@ -77,6 +77,15 @@ function vectorBank(vcpu: Vcpu, offset: number): number | null {
   return null;
 }
 
+/** The guest is done with the interrupt in service: its vector, or -1 (apic_set_eoi). */
+export function endInterrupt(vcpu: Vcpu, pcpu: Pcpu): number {
+  const { lapic, vm } = vcpu;
+  const vector = lapic.endOfInterrupt();
+  if (vector >= 0) vm.irqchip?.endOfInterrupt(vector, lapic.isLevel(vector), pcpu);
+  vcpu.requestEvent();
+  return vector;
+}
+
 /** Write an APIC register; false if there is none that can be written. */
 function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): boolean {
   const { lapic, timer } = vcpu;
@@ -87,9 +96,8 @@ function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): b
       vcpu.requestEvent();
       return true;
     case ApicRegister.EOI: {
-      const vector = lapic.endOfInterrupt();
+      const vector = endInterrupt(vcpu, pcpu);
       if (pcpu.traced) pcpu.trace('kvm_eoi', { apicId: lapic.id, vector });
-      vcpu.requestEvent();
       return true;
     }
     case ApicRegister.LDR:
@@ -127,6 +135,8 @@ function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): b
     default:
       if (state.lvt[offset] === undefined) return false;
       lapic.writeLvt(offset, value);
+      // The PIC may be connected now.
+      if (offset === ApicRegister.LVT0) vcpu.requestEvent();
       return true;
   }
 }

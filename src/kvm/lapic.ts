@@ -15,6 +15,8 @@ export const APIC_VERSION = 0x50014;
 
 const SPIV_ENABLE = 1 << 8;
 export const LVT_MASKED = 1 << 16;
+const DELIVERY_MODE = 0x700;
+const EXTERNAL = 0x700;
 
 /** Plain data, saved and hashed with its vCPU. Vector sets are eight words of 32 bits. */
 export interface LapicState {
@@ -23,6 +25,8 @@ export interface LapicState {
   readonly irr: number[];
   readonly isr: number[];
   readonly tmr: number[];
+  /** The highest vector in service if it is known without looking (highest_isr_cache), or -1. */
+  knownInService: number;
   taskPriority: number;
   spurious: number;
   errorStatus: number;
@@ -57,11 +61,15 @@ const LVT_BITS: Readonly<Record<number, number>> = {
 
 /** Registers after power-up. SDM 3, "Local APIC State After Power-Up or Reset". */
 function initialState(base: number): LapicState {
+  const lvt = Object.fromEntries(LVT_OFFSETS.map((offset) => [offset, LVT_MASKED]));
+  // Firmware would connect the first processor to the PIC (KVM_X86_QUIRK_LINT0_REENABLED).
+  if ((base & ApicBase.BSP) !== 0) lvt[ApicRegister.LVT0] = EXTERNAL;
   return {
     base,
     irr: new Array(8).fill(0),
     isr: new Array(8).fill(0),
     tmr: new Array(8).fill(0),
+    knownInService: -1,
     taskPriority: 0,
     spurious: 0xff,
     errorStatus: 0,
@@ -69,7 +77,7 @@ function initialState(base: number): LapicState {
     destinationFormat: 0xffffffff | 0,
     icrLow: 0,
     icrHigh: 0,
-    lvt: Object.fromEntries(LVT_OFFSETS.map((offset) => [offset, LVT_MASKED])),
+    lvt,
     initialCount: 0,
     divideConfiguration: 0,
   };
@@ -105,6 +113,11 @@ export class Lapic {
   /** True if it is present and enabled by software, in the spurious-interrupt vector register. */
   get isEnabled(): boolean {
     return this.isPresent && (this.state.spurious & SPIV_ENABLE) !== 0;
+  }
+
+  /** LINT0 is connected to the PIC, and not masked. */
+  get acceptsExternal(): boolean {
+    return (this.lvt(ApicRegister.LVT0) & (LVT_MASKED | DELIVERY_MODE)) === EXTERNAL;
   }
 
   /** An LVT entry by register offset. */
@@ -159,11 +172,18 @@ export class Lapic {
   acknowledge(vector: number): void {
     setBit(this.state.irr, vector, false);
     setBit(this.state.isr, vector, true);
+    this.state.knownInService = vector;
+  }
+
+  /** True if a vector came level-triggered. */
+  isLevel(vector: number): boolean {
+    return ((this.state.tmr[vector >> 5] >> (vector & 31)) & 1) === 1;
   }
 
   /** End of interrupt: the vector that was in service, or -1. */
   endOfInterrupt(): number {
     const vector = highest(this.state.isr);
+    this.state.knownInService = -1;
     if (vector >= 0) setBit(this.state.isr, vector, false);
     return vector;
   }

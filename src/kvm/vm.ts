@@ -16,10 +16,12 @@ import type { KvmCosts } from './costs.ts';
 import { CpuidTable } from './cpuid.ts';
 import type { ExitHandler } from './exits/handler.ts';
 import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
+import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
-import { VcpuThread } from './run-loop.ts';
+import type { Halves } from './pv-msrs.ts';
+import { dozeTimerHandler, VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
 import { initializeVmcs, passThroughMsrs } from './vmcs-setup.ts';
 
@@ -51,12 +53,17 @@ export interface VmConfig {
   readonly costs: VmCosts;
   readonly parameters?: Partial<KvmParameters>;
   readonly userSpace: UserSpace;
+  /** KVM_CREATE_IRQCHIP and KVM_CREATE_PIT2; by default both. */
+  readonly irqchip?: boolean;
   /** Handlers that replace the standard ones, by the name of the exit reason. */
   readonly handlers?: Partial<ExitHandlers>;
 }
 
 /** Everything about a virtual machine that changes, outside memory. */
 export interface VmSnapshot {
+  readonly wallClock: Halves;
+  readonly runsOldClock: boolean;
+  readonly irqchip: IrqchipState | null;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
   readonly vcpus: readonly VcpuSnapshot[];
@@ -80,10 +87,16 @@ export class Vm {
   readonly handlers: readonly (ExitHandler | undefined)[];
   readonly cpuid: CpuidTable;
   readonly vcpus: Vcpu[] = [];
+  /** PIC, I/O APIC and PIT, if they are in the kernel. */
+  readonly irqchip: Irqchip | null;
   /** vCPU that a directed yield went to last; the next scan begins behind it. */
   lastBoostedVcpu = 0;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
+  /** The wall clock MSR, which all vCPUs share. */
+  wallClock: Halves = { low: 0, high: 0 };
+  /** The first vCPU has registered kvmclock by the old MSR: then vCPUs have no common base. */
+  runsOldClock = false;
   /** Makes compiled code for all vCPUs, or undefined. */
   readonly compiler: Compiler | undefined;
   private readonly codeCache: CodeCache;
@@ -101,6 +114,7 @@ export class Vm {
     this.userSpace = config.userSpace;
     this.handlers = handlersByReason({ ...EXIT_HANDLERS, ...config.handlers });
     this.cpuid = new CpuidTable(this);
+    this.irqchip = config.irqchip === false ? null : new Irqchip(this);
     this.codeCache = new CodeCache(this.memory, this.costs.instructions);
     const { storage } = config;
     this.compiler =
@@ -163,6 +177,9 @@ export class Vm {
     this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
       vcpu.timer.fired(pcpu, 'hostTimer'),
     );
+    this.host.timers.register(dozeTimerHandler(vcpu), (pcpu) =>
+      this.host.scheduler.wake(vcpu.thread, pcpu),
+    );
     this.vcpus.push(vcpu);
     return vcpu;
   }
@@ -172,6 +189,24 @@ export class Vm {
     return this.vcpus.find((vcpu) => vcpu.lapic.id === id);
   }
 
+  /** Rate of the guest's TSC, cycles per ms. */
+  get tscKhz(): number {
+    return this.parameters.tscKhz === 0 ? this.host.frequency.khz : this.parameters.tscKhz;
+  }
+
+  /** Guest RAM to read from; null if any of it is not RAM. */
+  guestRam(gpa: Long, lengthBytes: number): DataView | null {
+    const first = gpa.toUnsigned().toNumber();
+    if (first + lengthBytes > this.ramBytes) return null;
+    const { buffer, byteOffset } = this.memory.bytes;
+    return new DataView(buffer, byteOffset + this.ramHpa + first, lengthBytes);
+  }
+
+  /** Write to guest RAM; who waits for it sees it, and code that is overwritten is forgotten. */
+  writeGuestRam(gpa: Long, data: Uint8Array): void {
+    this.memory.write(this.ramHpa + gpa.toUnsigned().toNumber(), data);
+  }
+
   /** Guest-physical to host-physical; null outside RAM. */
   ramAt(gpa: number): number | null {
     return gpa >= 0 && gpa < this.ramBytes ? this.ramHpa + gpa : null;
@@ -179,15 +214,19 @@ export class Vm {
 
   /** True if no vCPU will ever run again; `blocking` is just about to fall asleep. */
   isStuck(blocking: Vcpu): boolean {
+    if (this.irqchip?.timerWillInterrupt === true) return false;
     return this.vcpus.every(
       (vcpu) =>
         vcpu.state.phase === 'ended' ||
-        ((vcpu === blocking || vcpu.isBlocked) && !vcpu.timer.isArmed),
+        ((vcpu === blocking || vcpu.isBlocked) && vcpu.isUnattended),
     );
   }
 
   get snapshot(): VmSnapshot {
     return {
+      wallClock: this.wallClock,
+      runsOldClock: this.runsOldClock,
+      irqchip: this.irqchip?.state ?? null,
       lastBoostedVcpu: this.lastBoostedVcpu,
       isShutDown: this.isShutDown,
       vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
@@ -195,6 +234,9 @@ export class Vm {
   }
 
   set snapshot(saved: VmSnapshot) {
+    this.wallClock = saved.wallClock;
+    this.runsOldClock = saved.runsOldClock;
+    if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
     saved.vcpus.forEach((snapshot, i) => {

@@ -68,6 +68,11 @@ export class Tracepoint<F = unknown> {
     return this.assemble(({ name }) => values.get(name) ?? null);
   }
 
+  /** Names of the properties, with dots within groups. */
+  get names(): readonly string[] {
+    return this.leaves.map(({ name }) => name);
+  }
+
   /** Each property with its value as text; what has 64 bits is hexadecimal. */
   describe(fields: F): readonly (readonly [name: string, text: string])[] {
     return this.leaves.map(({ name, get }) => {
@@ -171,9 +176,11 @@ function writeRaw(view: DataView, at: number, column: Column, shift: number, raw
   }
   if (typeof raw === 'number') {
     if (column.sizeBytes === 1) view.setUint8(at, raw);
-    else if (shift === 0 && column.sizeBytes === 8) view.setUint32(at, raw, true);
-    // Others may hold bits in the same column.
-    else view.setUint32(at, view.getUint32(at, true) | (raw << shift), true);
+    else {
+      // Others may hold bits in the same column; none lie across the middle of 64.
+      const word = at + (shift < 32 ? 0 : 4);
+      view.setUint32(word, view.getUint32(word, true) | (raw << (shift & 31)), true);
+    }
     return;
   }
   view.setInt32(at, raw.low, true);

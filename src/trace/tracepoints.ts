@@ -3,13 +3,28 @@
 // (include/trace/events/sched.h, include/trace/events/kvm.h, arch/x86/kvm/trace.h); kvm_inj_virq
 // says less about AMD's processors.
 
-import { comm, errorCode, flag, type Property, s32, symbol, u32, u53, u64 } from './property.ts';
+import {
+  bits64,
+  comm,
+  errorCode,
+  flag,
+  flag64,
+  type Property,
+  s8,
+  s32,
+  symbol,
+  u8,
+  u32,
+  u53,
+  u64,
+} from './property.ts';
 import {
   ApicRegister,
   counted,
   DELIVERY_MODES,
   EXCEPTION_VECTORS,
   EXIT_REASON_NUMBERS,
+  IRQCHIPS,
   KVM_EXIT_REASONS,
   MMIO_KINDS,
   SHORTHANDS,
@@ -49,6 +64,7 @@ function thread(prefix = ''): {
 const unsignedLong = (name: string) => u64(name, 'unsigned long');
 const exitReason = symbol(u32('exit_reason'), EXIT_REASON_NUMBERS);
 const mode = (name: string) => symbol(u32(name, 8, 3), counted(DELIVERY_MODES));
+const mode64 = (name: string) => symbol(bits64(name, 8, 3), counted(DELIVERY_MODES));
 const woken = 'comm={comm} pid={pid} prio={prio} target_cpu={targetCpu:03}';
 
 export const TRACEPOINTS = {
@@ -176,6 +192,60 @@ export const TRACEPOINTS = {
     },
     'apicid {apicId:x} vec {vector} ({mode}|{level?level:edge})',
   ),
+  kvm_set_irq: define(
+    'kvm',
+    NORMAL,
+    { gsi: u32('gsi'), level: s32('level'), source: s32('irq_source_id') },
+    'gsi {gsi} level {level} source {source}',
+  ),
+  kvm_ioapic_set_irq: define(
+    'kvm',
+    NORMAL,
+    {
+      vector: bits64('e', 0, 8),
+      mode: mode64('e'),
+      logical: flag64('e', 11),
+      level: flag64('e', 15),
+      masked: flag64('e', 16),
+      destination: bits64('e', 56, 8),
+      pin: s32('pin'),
+      coalesced: flag('coalesced'),
+    },
+    'pin {pin} dst {destination:x} vec {vector} ({mode}|{logical?logical:physical}|' +
+      '{level?level:edge}{masked?|masked:}){coalesced? (coalesced):}',
+  ),
+  kvm_msi_set_irq: define(
+    'kvm',
+    NORMAL,
+    {
+      hinted: flag64('address', 3),
+      logical: flag64('address', 2),
+      destination: bits64('address', 12, 8),
+      vector: bits64('data', 0, 8),
+      mode: mode64('data'),
+      level: flag64('data', 15),
+    },
+    'dst {destination:x} vec {vector} ({mode}|{logical?logical:physical}|' +
+      '{level?level:edge}{hinted?|rh:})',
+  ),
+  kvm_pic_set_irq: define(
+    'kvm',
+    NORMAL,
+    {
+      chip: u8('chip'),
+      pin: u8('pin'),
+      levels: u8('elcr'),
+      mask: u8('imr'),
+      coalesced: flag('coalesced'),
+    },
+    'chip {chip} pin {pin} ({levels&pin?level:edge}{mask&pin?|masked:}){coalesced? (coalesced):}',
+  ),
+  kvm_ack_irq: define(
+    'kvm',
+    NORMAL,
+    { irqchip: symbol(u32('irqchip'), counted(IRQCHIPS)), pin: u32('pin') },
+    'irqchip {irqchip} pin {pin}',
+  ),
   kvm_inj_virq: define(
     'kvm',
     ATOMIC,
@@ -197,6 +267,44 @@ export const TRACEPOINTS = {
     NORMAL,
     { apicId: u32('apicid'), vector: u32('vector') },
     'apicid {apicId:x} vector {vector}',
+  ),
+  kvm_pv_eoi: define(
+    'kvm',
+    NORMAL,
+    { apicId: u32('apicid'), vector: s32('vector') },
+    'apicid {apicId:x} vector {vector}',
+  ),
+  kvm_pv_tlb_flush: define(
+    'kvm',
+    NORMAL,
+    { vcpu: u32('vcpu_id'), flush: flag('need_flush_tlb') },
+    'vcpu {vcpu} need_flush_tlb {flush?true:false}',
+  ),
+  kvm_pvclock_update: define(
+    'kvm',
+    NORMAL,
+    {
+      vcpu: u32('vcpu_id'),
+      version: u32('version'),
+      tscTimestamp: u64('tsc_timestamp'),
+      systemTime: u64('system_time'),
+      multiplier: u32('tsc_to_system_mul'),
+      shift: s8('tsc_shift'),
+      flags: u8('flags'),
+    },
+    'vcpu_id {vcpu}, pvclock {{ version {version}, tsc_timestamp 0x{tscTimestamp:x}, ' +
+      'system_time 0x{systemTime:x}, tsc_to_system_mul 0x{multiplier:x}, tsc_shift {shift}, ' +
+      'flags 0x{flags:x} }',
+  ),
+  kvm_write_tsc_offset: define(
+    'kvm',
+    NORMAL,
+    {
+      vcpu: u32('vcpu_id'),
+      previous: u64('previous_tsc_offset'),
+      next: u64('next_tsc_offset'),
+    },
+    'vcpu={vcpu} prev={previous} next={next}',
   ),
   kvm_ple_window_update: define(
     'kvm',
