@@ -1,5 +1,5 @@
-// Commands for remote clients: `monitor` in gdb, the debug console of VS Code. Looks at what gdb has
-// no view of its own for. The table is what help is made of.
+// Commands for remote clients: `monitor` in gdb, the debug console of VS Code. Looks at what gdb
+// has no view of its own for. The table is what help is made of.
 
 import { DebugError } from './debug-error.ts';
 import type { Session } from './session.ts';
@@ -157,7 +157,8 @@ function pcpuLines({ machine }: Session): string[] {
   return machine.host.pcpus.map(({ index, current, queue, state }) => {
     const running = current === null ? 'idle' : current.name;
     const waiting = queue.waiting.map(({ name }) => name).join(' ');
-    return `pCPU ${index} at ${state.now}: ${running}${waiting === '' ? '' : `; waiting ${waiting}`}`;
+    const queued = waiting === '' ? '' : `; waiting ${waiting}`;
+    return `pCPU ${index} at ${state.now}: ${running}${queued}`;
   });
 }
 

@@ -1,5 +1,5 @@
-// What a debugger shows of a vCPU beside registers: its local APIC, its thread on the host, its last
-// exits and why the last one happened. Names and values, for whoever lays them out.
+// What a debugger shows of a vCPU beside registers: its local APIC, its thread on the host, its
+// last exits and why the last one happened. Names and values, for whoever lays them out.
 
 import Long from 'long';
 import type { Vcpu } from '../kvm/index.ts';

@@ -416,7 +416,7 @@ describe('what is wrong', () => {
   });
 });
 
-test('sequence numbers count from 1, and initialized comes before what answers launch', async () => {
+test('sequence numbers count from 1, and initialized comes before launched', async () => {
   await launch({ program: 'calls.asm' });
   await stopped();
   expect(client.received.map(({ seq }) => seq)).toEqual(client.received.map((_, i) => i + 1));

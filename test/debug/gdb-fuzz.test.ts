@@ -1,5 +1,5 @@
-// Random packets against a session: thousands here, a million by `npm run fuzz-gdb`. Nothing ends the
-// session, and what is read is the guest's RAM and nothing beside it.
+// Random packets against a session: thousands here, a million by `npm run fuzz-gdb`. Nothing ends
+// the session, and what is read is the guest's RAM and nothing beside it.
 
 import { expect, test } from 'vitest';
 import { createSession, GdbStub, SessionGdbTarget } from '../../src/debug/index.ts';

@@ -94,7 +94,8 @@ describe.skipIf(why !== null)('gdb', () => {
       );
       const echoed = commands.flatMap((line) => [`echo (gdb) ${line}\\n`, line]);
       const text = gdb(served.port, echoed.join('\n'));
-      const wanted = `${page.slice(0, from)}\n\n\`\`\`text\n${text.trim()}\n\`\`\`\n\n${page.slice(to)}`;
+      const block = ['', '', '```text', text.trim(), '```', '', ''].join('\n');
+      const wanted = `${page.slice(0, from)}${block}${page.slice(to)}`;
       if (process.env.VMXLAB_UPDATE_GOLDEN === '1') writeFileSync(PAGE, wanted);
       else expect(page).toBe(wanted);
     } finally {

@@ -1,6 +1,6 @@
 // The extension for VS Code, and the page about it: the manifest has what packaging needs and fits
-// the adapter; the extension starts what it should; the page's launch.json fits the manifest, and its
-// session is what `vmxlab dap` says.
+// the adapter; the extension starts what it should; the page's launch.json fits the manifest, and
+// its session is what `vmxlab dap` says.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

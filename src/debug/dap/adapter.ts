@@ -1,6 +1,6 @@
-// The debug adapter: requests of the Debug Adapter Protocol in, responses and events out. Bytes only;
-// who moves them is no concern of this. While the machine runs, the owner calls `advance` again and
-// again. https://microsoft.github.io/debug-adapter-protocol/specification
+// The debug adapter: requests of the Debug Adapter Protocol in, responses and events out. Bytes
+// only; who moves them is no concern of this. While the machine runs, the owner calls `advance`
+// again and again. https://microsoft.github.io/debug-adapter-protocol/specification
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { DebugError } from '../debug-error.ts';

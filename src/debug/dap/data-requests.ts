@@ -1,5 +1,5 @@
-// Requests that look at the machine while it stands still, or change it: threads, stacks, variables,
-// memory, instructions, expressions.
+// Requests that look at the machine while it stands still, or change it: threads, stacks,
+// variables, memory, instructions, expressions.
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type Long from 'long';

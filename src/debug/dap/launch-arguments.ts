@@ -1,5 +1,5 @@
-// What `launch` may say about the machine: a program, settings of the scenario by the names of their
-// flags, macros for the assembler.
+// What `launch` may say about the machine: a program, settings of the scenario by the names of
+// their flags, macros for the assembler.
 
 import { type GivenSetting, SETTINGS } from '../../machine/index.ts';
 import { nearest } from '../../sim/index.ts';

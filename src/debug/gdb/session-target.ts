@@ -122,8 +122,8 @@ export class SessionGdbTarget implements GdbTarget {
   }
 
   /**
-   * Back to the last hit, as gdb takes it: going back over an access it stops before the instruction
-   * that made it, where a session stops behind it.
+   * Back to the last hit, as gdb takes it: going back over an access it stops before the
+   * instruction that made it, where a session stops behind it.
    */
   private *backToAccess(): Generator<void, StopReport> {
     const { session } = this;

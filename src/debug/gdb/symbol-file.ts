@@ -1,7 +1,7 @@
 // An ELF file that holds what is known of a program that is none itself: symbols, and which source
-// line made which bytes. Its sections have addresses but no contents, as in a file of separate debug
-// information; debuggers read the bytes from the guest. System V gABI, "Object Files"; DWARF 4,
-// "Line Number Information" and "Compilation Unit Entries".
+// line made which bytes. Its sections have addresses but no contents, as in a file of separate
+// debug information; debuggers read the bytes from the guest. System V gABI, "Object Files"; DWARF
+// 4, "Line Number Information" and "Compilation Unit Entries".
 
 import Long from 'long';
 import type { NamedRange, SourceLine, SymbolMap } from '../../machine/index.ts';
