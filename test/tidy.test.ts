@@ -34,6 +34,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */
 const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
+  // Types only.
+  debug: ['@vscode/debugprotocol'],
   cli: ['piscina', 'yargs', 'yargs/helpers'],
 };
 
