@@ -61,7 +61,10 @@ export function firstBytes(path: string, count: number): Uint8Array {
 }
 
 /** A scenario, or an assembly source. */
-export function readText(path: string, kind: 'scenario' | 'source'): string {
+export function readText(
+  path: string,
+  kind: 'scenario' | 'source' | 'command file' | 'command file',
+): string {
   const most = kind === 'source' ? MAX_SOURCE_BYTES : MAX_TEXT_BYTES;
   const bytes = readBytes(path, most);
   if (bytes.includes(0)) throw new Failure(`${path}: is not a text file`);

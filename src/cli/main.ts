@@ -28,6 +28,7 @@ import { CHECK_FORMATS, checkCommand as checkPrograms } from './check-command.ts
 import { checkCommand, checkFlags, type Flags, spellOut, usageMessage } from './command-line.ts';
 import { crashLines } from './crash.ts';
 import { dapCommand } from './dap-command.ts';
+import { debugCommand } from './debug-command.ts';
 import { disasmCommand } from './disasm-command.ts';
 import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
@@ -302,6 +303,41 @@ const trace: Command = {
     }),
 };
 
+const debug: Command = {
+  name: 'debug',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'debug needs a file, as run does, such as',
+    '  vmxlab debug guest-programs/lock-ticket.asm',
+  ],
+  summary: 'step through a program or a scenario, by instruction or VM exit, backwards too',
+  flags: {
+    ...SETTING_FLAGS,
+    ...JSON_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    command: { alias: 'x', type: 'string', describe: 'execute the commands in this file first' },
+    execute: { alias: 'e', type: 'string', describe: 'execute this command; may be repeated' },
+    batch: { type: 'boolean', describe: 'leave behind these commands' },
+  },
+  examples: [
+    ['debug lock.asm --vcpus 4', "a prompt; 'help' lists what it understands"],
+    ["debug lock.asm --batch -e 'exit' -e 'why'", 'why the first VM exit happened'],
+  ],
+  execute: (args) =>
+    debugCommand({
+      ...machineOptions(args),
+      json: args.json === true,
+      commandFiles: textsOf(args.command),
+      commands: textsOf(args.execute),
+      batch: args.batch === true,
+    }),
+};
+
+/** What a flag was given, once or several times. */
+function textsOf(value: unknown): readonly string[] {
+  return value === undefined ? [] : [value].flat().map(String);
+}
+
 const gdb: Command = {
   name: 'gdb',
   argument: ['<file..>', 'program, scenario, or sources of one program'],
@@ -350,6 +386,7 @@ const COMMANDS: readonly Command[] = [
   run,
   check,
   profile,
+  debug,
   gdb,
   dap,
   asm,

@@ -26,6 +26,7 @@ export { GdbStub } from './gdb/stub.ts';
 export { symbolFileOf } from './gdb/symbol-file.ts';
 export type { GdbStop, GdbTarget, GdbThread, ResumeRequest } from './gdb/target.ts';
 export { type Branch, DEFAULT_HISTORY, type HistorySettings } from './history.ts';
+export type { Bookmark, Direction, Motion, StopReason, StopReport } from './motion.ts';
 export { symbolAddress } from './places.ts';
 export type { Position } from './position.ts';
 export {
@@ -36,11 +37,7 @@ export {
 } from './registers.ts';
 export {
   type AddressSpace,
-  type Bookmark,
   createSession,
-  type Direction,
-  type Motion,
   Session,
-  type StopReason,
-  type StopReport,
 } from './session.ts';
+export { type Answer, Prompt } from './terminal/prompt.ts';

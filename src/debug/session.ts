@@ -8,19 +8,20 @@ import type { PausePoint } from '../host/index.ts';
 import type { Vcpu } from '../kvm/index.ts';
 import {
   Machine,
-  type MachineEnding,
   type MachineOptions,
   type MachineStop,
   type Scenario,
+  SymbolMap,
 } from '../machine/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
 import { FIELDS, type FieldDefinition, type FieldName } from '../vmx/index.ts';
-import { Breakpoints, type Hit } from './breakpoints.ts';
+import { type BreakpointSpec, Breakpoints, type Hit } from './breakpoints.ts';
 import { parseCondition } from './condition.ts';
 import { DebugError } from './debug-error.ts';
 import { linearPieces, physicalPieces, readPieces, writePieces } from './guest-view.ts';
 import { type Branch, DEFAULT_HISTORY, History, type HistorySettings } from './history.ts';
 import { Journal } from './journal.ts';
+import type { Bookmark, Direction, Motion, StopReason, StopReport } from './motion.ts';
 import type { Position } from './position.ts';
 import {
   type RegisterValue,
@@ -31,53 +32,15 @@ import {
 } from './registers.ts';
 import { type Wanted, Watcher } from './watcher.ts';
 
-export type Direction = 'forward' | 'backward';
-
-/** Where to move to. vCPUs are given by their index among all of the session; null for any. */
-export type Motion =
-  /** One instruction of a vCPU; what it calls for from the host is done before it counts. */
-  | { readonly kind: 'instruction'; readonly vcpu: number }
-  /** The next VM exit, before it is handled. */
-  | { readonly kind: 'exit'; readonly vcpu: number | null }
-  /** The next thing that the host does: an exit, its handler, a switch, an entry, a wake-up. */
-  | { readonly kind: 'host' }
-  /** The next breakpoint, or the end. */
-  | { readonly kind: 'continue' };
-
-export type StopReason =
-  /** Nothing has been executed yet; also where a backward motion finds nothing. */
-  | 'beginning'
-  /** The motion is complete. */
-  | 'step'
-  | 'breakpoint'
-  /** The machine has ended. */
-  | 'ended'
-  | 'interrupted';
-
-export interface StopReport {
-  readonly reason: StopReason;
-  readonly position: Position;
-  /** Index of the vCPU that it is about. */
-  readonly vcpu: number;
-  readonly hits: readonly Hit[];
-  /** What the host has done since the last stop, if the motion was forward; newest last. */
-  readonly records: readonly TraceRecord[];
-  readonly ending: MachineEnding | null;
-}
-
-/** A place that was given a name. */
-export interface Bookmark {
-  readonly id: number;
-  readonly name: string;
-  readonly position: Position;
-  /** Id of its branch. */
-  readonly branch: number;
-}
+export type { Bookmark, Direction, Motion, StopReason, StopReport } from './motion.ts';
 
 export type AddressSpace = 'linear' | 'physical';
 
 /** Records that a stop report has at most. */
 const MOST_RECORDS = 200;
+
+/** So near to an event the rest of the way is gone in single steps, in cycles. */
+const CLOSE = 20_000;
 
 /** How far a backward motion looks back first, in cycles, and how much farther each time. */
 const FIRST_WINDOW = 256;
@@ -412,6 +375,46 @@ export class Session {
     return this.stop;
   }
 
+  /** Go to the first position at or past an event number, on this branch of history. */
+  *travelToEvent(event: number): Generator<void, StopReport> {
+    const { history } = this;
+    this.watcher.end();
+    if (event <= history.beginning.event) return yield* this.travelTo(history.beginning);
+    if (event <= this.when.event) history.restoreBefore(event - 1);
+    this.isInterrupted = false;
+    const { pcpus } = this.machine.host;
+    // No pCPU is ahead of all of them together, so that half of the way is never too far.
+    for (let left = event - history.position.event; left > CLOSE; ) {
+      const half = Math.max(this.now, history.reached) + left / (2 * pcpus.length);
+      if (history.advance(null, half) === 'ended') break;
+      const rest = event - history.position.event;
+      if (rest > left - 1 || this.isInterrupted) break;
+      left = rest;
+      yield;
+    }
+    while (history.position.event < event && this.machine.ending === null) {
+      if (this.isInterrupted) break;
+      history.settle();
+    }
+    if (!Number.isInteger(history.position.event)) history.settle();
+    const reason = this.machine.ending === null ? 'step' : 'ended';
+    this.stop = this.report(reason, this.vcpuAt(this.when) ?? this.stop.vcpu);
+    return this.stop;
+  }
+
+  /** Back to the last place at which a breakpoint would have stopped; it is not kept. */
+  *lastHit(spec: BreakpointSpec): Generator<void, StopReport> {
+    const enabled = this.breakpoints.list().filter(({ isEnabled }) => isEnabled);
+    const { id } = this.breakpoints.add(spec);
+    for (const other of enabled) this.breakpoints.setEnabled(other.id, false);
+    try {
+      return yield* this.move({ kind: 'continue' }, 'backward');
+    } finally {
+      this.breakpoints.remove(id);
+      for (const other of enabled) this.breakpoints.setEnabled(other.id, true);
+    }
+  }
+
   goTo(position: Position): StopReport {
     return exhaust(this.travelTo(position));
   }
@@ -463,6 +466,11 @@ export class Session {
     const vcpu = this.vcpus[index];
     if (vcpu === undefined) throw new DebugError(`there is no vCPU ${index}`);
     return vcpu;
+  }
+
+  /** Names of the addresses that a vCPU sees. */
+  symbolsOf(vcpu: number): SymbolMap {
+    return this.machine.symbols[this.vcpu(vcpu).vm.id] ?? SymbolMap.EMPTY;
   }
 
   /** Every item of the architectural state. */

@@ -26,6 +26,7 @@ export { TimeOrder } from './time-order.ts';
 export { TraceError } from './trace-error.ts';
 export {
   type FieldsOf,
+  isTracepoint,
   printPayload,
   type ThreadFields,
   TRACEPOINTS,

@@ -1,0 +1,124 @@
+// `vmxlab debug`: the debugger at a terminal, or fed by a script. Lines are read here; what they mean
+// is the debugger's business.
+
+import { createInterface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
+import { type Answer, createSession, Prompt, type Session } from '../debug/index.ts';
+import { setRunUnderWay } from './crash.ts';
+import { readText } from './files.ts';
+import { GuestOutput } from './guest-output.ts';
+import { type InputOptions, loadInput } from './program.ts';
+
+export interface DebugOptions extends InputOptions {
+  readonly file: string;
+  readonly json: boolean;
+  /** Files with commands, then commands, to be executed first. */
+  readonly commandFiles: readonly string[];
+  readonly commands: readonly string[];
+  /** Leave behind these. */
+  readonly batch: boolean;
+}
+
+const PROMPT = '(vmxlab) ';
+
+/** Talk until `quit` or the end of the input; the exit code: 2 if a command of a script failed. */
+export async function debugCommand(options: DebugOptions): Promise<number> {
+  const input = loadInput(options.file, options);
+  for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
+  setRunUnderWay(input);
+  const script = [
+    ...options.commandFiles.flatMap((file) => readText(file, 'command file').split(/\r?\n/)),
+    ...options.commands,
+  ];
+  const session = createSession(input.scenario, input);
+  const talk = new Talk(session, options.json);
+  talk.greet();
+  for (const line of script) {
+    await talk.say(line, true);
+    if (talk.isOver) break;
+  }
+  if (!talk.isOver && !options.batch) await talk.listen();
+  return talk.exitCode;
+}
+
+class Talk {
+  exitCode = 0;
+  private readonly session: Session;
+  private readonly prompt: Prompt;
+  private readonly json: boolean;
+  private readonly output: GuestOutput;
+
+  constructor(session: Session, json: boolean) {
+    this.session = session;
+    this.prompt = new Prompt(session);
+    this.json = json;
+    this.output = new GuestOutput(session.machine);
+  }
+
+  get isOver(): boolean {
+    return this.prompt.isOver;
+  }
+
+  greet(): void {
+    if (!this.json) process.stdout.write(`${this.prompt.greeting().join('\n')}\n`);
+  }
+
+  /** @param isScript a command that fails ends the script */
+  async say(line: string, isScript: boolean): Promise<void> {
+    const answer = await this.execute(line);
+    if (answer.command === '') return;
+    if (answer.isError && isScript) this.exitCode = 2;
+    this.show(answer, isScript);
+  }
+
+  private async execute(line: string): Promise<Answer> {
+    const interrupt = () => this.session.interrupt();
+    process.on('SIGINT', interrupt);
+    try {
+      const work = this.prompt.execute(line);
+      for (;;) {
+        const step = work.next();
+        if (!this.json) this.output.pass(false);
+        if (step.done === true) return step.value;
+        await setImmediate();
+      }
+    } finally {
+      process.off('SIGINT', interrupt);
+    }
+  }
+
+  private show(answer: Answer, isScript: boolean): void {
+    if (this.json) {
+      const { event, time, pcpu } = this.session.when;
+      process.stdout.write(`${JSON.stringify({ ...answer, when: { event, time, pcpu } })}\n`);
+      return;
+    }
+    if (isScript) process.stdout.write(`${PROMPT}${answer.command}\n`);
+    const stream = answer.isError ? process.stderr : process.stdout;
+    for (const line of answer.lines) stream.write(`${line}\n`);
+  }
+
+  /** Lines from standard input, with history and completion if that is a terminal. */
+  async listen(): Promise<void> {
+    const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
+    const reader = createInterface({
+      input: process.stdin,
+      ...(isTerminal ? { output: process.stdout } : {}),
+      terminal: isTerminal,
+      prompt: isTerminal ? PROMPT : '',
+      completer: (line: string) => this.prompt.complete(line),
+    });
+    // While a line is read, Ctrl-C gives it up.
+    reader.on('SIGINT', () => {
+      process.stdout.write('\n');
+      reader.prompt();
+    });
+    if (isTerminal) reader.prompt();
+    for await (const line of reader) {
+      await this.say(line, !isTerminal);
+      if (this.isOver) break;
+      if (isTerminal) reader.prompt();
+    }
+    reader.close();
+  }
+}

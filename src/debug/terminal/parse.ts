@@ -1,0 +1,114 @@
+// Arguments of the terminal's commands: places, formats, numbers and conditions.
+
+import Long from 'long';
+import { isTracepoint } from '../../trace/index.ts';
+import type { BreakpointSpec } from '../breakpoints.ts';
+import { DebugError } from '../debug-error.ts';
+import type { Session } from '../session.ts';
+
+/** `12`, or 1 if nothing is given. Throws {@link DebugError}. */
+export function countOf(text: string): number {
+  if (text === '') return 1;
+  if (/^\d+$/.test(text) && Number(text) > 0) return Number(text);
+  throw new DebugError(`a number from 1 expected, not '${text}'`);
+}
+
+/** The value of an expression, as an address. */
+export function addressOf(session: Session, vcpu: number, text: string): Long {
+  const value = session.evaluate(vcpu, text.replace(/^\*/, ''));
+  return Long.fromString(value.toString(16), true, 16);
+}
+
+/** `PLACE [vcpu N] [if CONDITION]`, in any of the forms that `help break` lists. */
+export function breakpointOf(session: Session, vcpu: number, text: string): BreakpointSpec {
+  const [, head = '', condition] = /^(.*?)(?:(?:^|\s+)if\s+(.+))?$/s.exec(text.trim()) ?? [];
+  const [, place = '', only] = /^(.*?)(?:\s+vcpu\s+(\d+))?$/.exec(head.trim()) ?? [];
+  const rest = {
+    vm: session.vcpu(vcpu).vm.id,
+    ...(only === undefined ? {} : { vcpu: Number(only) }),
+    ...(condition === undefined ? {} : { condition }),
+  };
+  const [kind, argument = '', access = ''] = place.split(/\s+/);
+  switch (kind) {
+    case 'exit':
+      return { kind, ...(argument === '' ? {} : { reason: argument.toUpperCase() }), ...rest };
+    case 'entry':
+      return { kind, ...rest };
+    case 'hypercall':
+      return { kind, ...(argument === '' ? {} : { number: numberOf(argument) }), ...rest };
+    case 'msr':
+      return { kind, index: numberOf(argument), ...accessOf(access), ...rest };
+    case 'port':
+      return { kind, port: numberOf(argument), ...accessOf(access), ...rest };
+    case 'time':
+      return { kind, time: numberOf(argument), ...rest };
+    default:
+      return { ...placeOf(session, vcpu, place), ...rest };
+  }
+}
+
+/** An address (`*0x100000`), a line (`file.asm:12`), a tracepoint, or a symbol. */
+function placeOf(session: Session, vcpu: number, place: string): BreakpointSpec {
+  if (place === '') {
+    return { kind: 'address', address: session.readRegister(vcpu, 'rip') };
+  }
+  if (/^(\*|0x|\d)/.test(place)) {
+    return { kind: 'address', address: addressOf(session, vcpu, place) };
+  }
+  const [, file, line] = /^(.+):(\d+)$/.exec(place) ?? [];
+  if (file !== undefined) return { kind: 'line', file, line: Number(line) };
+  if (isTracepoint(place)) return { kind: 'hostEvent', event: place };
+  return { kind: 'symbol', symbol: place };
+}
+
+function accessOf(text: string): { access?: 'read' | 'write' } {
+  if (text === '') return {};
+  if (text === 'read' || text === 'write') return { access: text };
+  throw new DebugError(`'read' or 'write' expected, not '${text}'`);
+}
+
+export function numberOf(text: string): number {
+  if (/^(0x[\da-f]+|\d+)$/i.test(text)) return Number(text);
+  throw new DebugError(`a number expected${text === '' ? '' : `, not '${text}'`}`);
+}
+
+/** `EXPRESSION [LENGTH]`: what to watch, 8 bytes unless told. */
+export function watchOf(
+  session: Session,
+  vcpu: number,
+  text: string,
+  access: 'read' | 'change' | 'access',
+): BreakpointSpec {
+  const [, head = '', condition] = /^(.*?)(?:\s+if\s+(.+))?$/s.exec(text.trim()) ?? [];
+  const [, place = '', length] = /^(.*?)(?:\s*,\s*(\d+))?$/.exec(head) ?? [];
+  if (place === '') throw new DebugError('an address expected');
+  return {
+    kind: 'memory',
+    space: 'linear',
+    access,
+    address: addressOf(session, vcpu, place),
+    lengthBytes: length === undefined ? 8 : Number(length),
+    vm: session.vcpu(vcpu).vm.id,
+    ...(condition === undefined ? {} : { condition }),
+  };
+}
+
+/** gdb's `/8gx`: how many, of which size in bytes, in which format. */
+export interface Format {
+  readonly count: number;
+  readonly sizeBytes: number;
+  readonly letter: string;
+}
+
+const SIZES: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, g: 8 };
+
+export function formatOf(text: string): Format {
+  const [, count = '', letters] = /^(\d*)([bhwgxduci]*)$/.exec(text) ?? [];
+  if (letters === undefined) {
+    throw new DebugError(`'/${text}': a count, a size (b h w g) and a format (x d u c i) expected`);
+  }
+  const size = [...letters].find((letter) => SIZES[letter] !== undefined);
+  const letter = [...letters].find((one) => SIZES[one] === undefined) ?? 'x';
+  const most = Math.min(count === '' ? 1 : Number(count), 4096);
+  return { count: most, sizeBytes: SIZES[size ?? (letter === 'c' ? 'b' : 'g')], letter };
+}

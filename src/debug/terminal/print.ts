@@ -1,0 +1,151 @@
+// What the terminal prints: places, instructions, memory, stops.
+
+import Long from 'long';
+import { codeSizeOf } from '../../cpu/index.ts';
+import { decode, format, MAX_INSTRUCTION_BYTES } from '../../isa/index.ts';
+import { printPayload, type TraceRecord } from '../../trace/index.ts';
+import type { Breakpoint, BreakpointSpec } from '../breakpoints.ts';
+import { DebugError } from '../debug-error.ts';
+import { readMapped } from '../remote-memory.ts';
+import type { Session, StopReport } from '../session.ts';
+import type { Format } from './parse.ts';
+
+export const hex = (value: Long | number | bigint): string =>
+  `0x${(Long.isLong(value) ? value.toUnsigned() : value).toString(16)}`;
+
+/** `0x100000 <again+0x5>`, with the source line if it is known. */
+export function placeText(session: Session, vcpu: number, address: Long): string {
+  const name = session.symbolsOf(vcpu).nameOf(address);
+  if (name === null) return hex(address);
+  return `${hex(address)} <${name.symbol}>${name.source === null ? '' : ` at ${name.source}`}`;
+}
+
+/** Instructions from an address on; what is none is shown as a byte. */
+export function disassembly(session: Session, vcpu: number, from: Long, count: number): string[] {
+  const { state } = session.vcpu(vcpu).virtual.processor;
+  const rip = session.readRegister(vcpu, 'rip');
+  const symbols = session.symbolsOf(vcpu);
+  const lines: string[] = [];
+  let at = from;
+  for (let i = 0; i < count; i++) {
+    const bytes = readMapped(session, vcpu, at, MAX_INSTRUCTION_BYTES);
+    if (bytes.length === 0) {
+      if (i === 0) throw new DebugError(`no memory at ${hex(at)}`);
+      break;
+    }
+    const decoded = decode(bytes, 0, bytes.length, codeSizeOf(state));
+    const text =
+      decoded.kind === 'instruction' ? format(decoded.instruction, at) : `db ${hex(bytes[0])}`;
+    const length = decoded.kind === 'instruction' ? decoded.instruction.lengthBytes : 1;
+    const name = symbols.symbolAt(at);
+    const label = name === null ? '' : ` <${name}>`;
+    lines.push(`${at.eq(rip) ? '=>' : '  '} ${hex(at)}${label}:  ${text}`);
+    at = at.add(length);
+  }
+  return lines;
+}
+
+/** Memory in gdb's layout: some values a line, behind the address. */
+export function memoryLines(
+  session: Session,
+  vcpu: number,
+  from: Long,
+  { count, sizeBytes, letter }: Format,
+): string[] {
+  if (letter === 'i') return disassembly(session, vcpu, from, count);
+  const bytes = readMapped(session, vcpu, from, count * sizeBytes);
+  if (bytes.length < sizeBytes) throw new DebugError(`no memory at ${hex(from)}`);
+  const perLine = Math.max(1, Math.min(8, 16 / sizeBytes));
+  const lines: string[] = [];
+  for (let i = 0; (i + 1) * sizeBytes <= bytes.length; i += perLine) {
+    const values: string[] = [];
+    for (let n = i; n < i + perLine && (n + 1) * sizeBytes <= bytes.length && n < count; n++) {
+      values.push(valueText(bytes.subarray(n * sizeBytes, (n + 1) * sizeBytes), letter));
+    }
+    lines.push(`${hex(from.add(i * sizeBytes))}:  ${values.join('  ')}`);
+  }
+  return lines;
+}
+
+function valueText(bytes: Uint8Array, letter: string): string {
+  const value = bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  const width = BigInt(8 * bytes.length);
+  if (letter === 'u') return String(value);
+  if (letter === 'd') return String(BigInt.asIntN(Number(width), value));
+  if (letter === 'c') return `'${/[ -~]/.exec(String.fromCharCode(bytes[0])) ?? '.'}'`;
+  return `0x${value.toString(16).padStart(2 * bytes.length, '0')}`;
+}
+
+export function whenText({ when, machine }: Session): string {
+  const ns = machine.host.frequency.toNs(when.time);
+  const where = when.pcpu < 0 ? 'the beginning' : `pCPU ${when.pcpu}`;
+  return `event ${when.event}, ${when.time} cycles (${(ns / 1000).toFixed(3)} us), ${where}`;
+}
+
+/** Why it stopped, and what comes next. */
+export function stopLines(session: Session, stop: StopReport): string[] {
+  const { vcpu, reason, hits, ending, records } = stop;
+  const lines = hits.map(
+    ({ id, detail }) => `Breakpoint ${id}${detail === '' ? '' : `: ${detail}`}`,
+  );
+  if (reason === 'ended') return [`The machine has ended: ${ending?.message ?? ''}.`];
+  if (reason === 'beginning') lines.push('No more history: this is the beginning.');
+  if (reason === 'interrupted') lines.push('Interrupted.');
+  const last = records.at(-1);
+  if (reason === 'step' && last !== undefined) lines.push(recordText(last));
+  const rip = session.readRegister(vcpu, 'rip');
+  lines.push(`[${session.vcpu(vcpu).thread.name}] ${placeText(session, vcpu, rip)}`);
+  try {
+    lines.push(...disassembly(session, vcpu, rip, 1));
+  } catch (thrown) {
+    if (!(thrown instanceof DebugError)) throw thrown;
+  }
+  return lines;
+}
+
+/** What the host did last; of an exit what matters at first sight. */
+function recordText(record: TraceRecord): string {
+  if (record.name !== 'kvm_exit') return `${record.name}: ${printPayload(record)}`;
+  const { reason, info1 } = record.fields;
+  return `VM exit ${reason}, qualification ${hex(info1)}, not handled yet`;
+}
+
+/** A breakpoint as `info breakpoints` lists it. */
+export function breakpointText({ id, spec, hits, isEnabled, ignore }: Breakpoint): string {
+  const notes = [
+    ...(spec.vcpu === undefined ? [] : [`vCPU ${spec.vcpu}`]),
+    ...(spec.condition === undefined ? [] : [`if ${spec.condition}`]),
+    ...(spec.temporary ? ['temporary'] : []),
+    ...(isEnabled ? [] : ['disabled']),
+    ...(ignore > 0 ? [`ignores ${ignore} more`] : []),
+    ...(hits === 0 ? [] : [hits === 1 ? 'hit once' : `hit ${hits} times`]),
+  ];
+  return `${id}  ${specText(spec)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+}
+
+function specText(spec: BreakpointSpec): string {
+  switch (spec.kind) {
+    case 'address':
+      return `at ${hex(spec.address)}`;
+    case 'symbol':
+      return `at ${spec.symbol}`;
+    case 'line':
+      return `at ${spec.file}:${spec.line}`;
+    case 'exit':
+      return `VM exit${spec.reason === undefined ? '' : ` ${spec.reason}`}`;
+    case 'entry':
+      return 'VM entry';
+    case 'hostEvent':
+      return spec.event;
+    case 'hypercall':
+      return `hypercall${spec.number === undefined ? '' : ` ${spec.number}`}`;
+    case 'msr':
+      return `MSR ${hex(spec.index)}${spec.access === undefined ? '' : ` ${spec.access}`}`;
+    case 'port':
+      return `port ${hex(spec.port)}${spec.access === undefined ? '' : ` ${spec.access}`}`;
+    case 'memory':
+      return `${spec.access} of ${spec.lengthBytes} bytes at ${hex(spec.address)}`;
+    case 'time':
+      return `time ${spec.time}`;
+  }
+}
