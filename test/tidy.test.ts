@@ -23,12 +23,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
   check: ['sim', 'trace', 'machine'],
-  cli: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine', 'check'],
+  debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+  cli: [
+    ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+    ...['check', 'debug'],
+  ],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */
 const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
+  // Types only.
+  debug: ['@vscode/debugprotocol'],
   cli: ['piscina', 'yargs', 'yargs/helpers'],
 };
 
@@ -227,7 +233,7 @@ function forbiddenName(node: ts.Node, declared: ReadonlySet<string>): string | n
 test('Math.log2 is only taken of powers of two, where every engine is exact', () => {
   const users = CORE.filter(({ text }) => text.includes('Math.log2')).map(({ path }) => path);
   expect(users.sort()).toEqual([
-    'src/host/fair.ts',
+    'src/host/tunables.ts',
     'src/isa/encoding.ts',
     'src/isa/rows/logic.ts',
     'src/kvm/cpuid.ts',

@@ -32,4 +32,5 @@ export {
   type TracepointName,
   type TraceRecord,
   type TraceSink,
+  tracepointOf,
 } from './tracepoints.ts';
