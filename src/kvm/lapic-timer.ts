@@ -21,9 +21,9 @@ export function lapicTimerHandler(vcpu: Vcpu): string {
 const BUS_TICK_NS = 1;
 
 /**
- * How far the timer fires early if KVM finds out by itself: at first and at most, in ns, what is too
- * little or too much of an error to learn from, in cycles of the guest's TSC, and the part of it that
- * is learnt. Linux arch/x86/kvm/lapic.c, LAPIC_TIMER_ADVANCE_*.
+ * How far the timer fires early if KVM finds out by itself: at first and at most, in ns, what is
+ * too little or too much of an error to learn from, in cycles of the guest's TSC, and the part of
+ * it that is learnt. Linux arch/x86/kvm/lapic.c, LAPIC_TIMER_ADVANCE_*.
  */
 const Advance = { INITIAL: 1000, MAX: 5000, LEAST: 100, MOST: 10_000, PART: 8 } as const;
 

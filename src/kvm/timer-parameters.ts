@@ -5,8 +5,8 @@ export interface TimerParameters {
   /** KVM_SET_TSC_KHZ: rate of the guest's TSC in cycles per ms; 0 for the host's. */
   readonly tscKhz: number;
   /**
-   * Ns by which the timer fires early, so that the entry into the guest comes in time; -1 for KVM to
-   * find out by itself.
+   * Ns by which the timer fires early, so that the entry into the guest comes in time; -1 for KVM
+   * to find out by itself.
    */
   readonly lapicTimerAdvanceNs: number;
   /** Periodic timers may not be faster than this. */
@@ -24,8 +24,8 @@ export const DEFAULT_TIMER_PARAMETERS: TimerParameters = {
 };
 
 /**
- * Processors whose VMX-preemption timer counts at a wrong rate: Nehalem, Westmere and an Ivy Bridge.
- * Linux arch/x86/kvm/vmx/vmx.c, vmx_preemption_cpu_tfms, which names the errata.
+ * Processors whose VMX-preemption timer counts at a wrong rate: Nehalem, Westmere and an Ivy
+ * Bridge. Linux arch/x86/kvm/vmx/vmx.c, vmx_preemption_cpu_tfms, which names the errata.
  */
 const BROKEN_TIMERS: readonly number[] = [
   0x206e6, 0x20652, 0x20655, 0x106e5, 0x106a0, 0x106a1, 0x106a4, 0x106a5, 0x306a8,

@@ -2,8 +2,8 @@
 // kernel's print format in C, and the way back from the text. `{vcpu}` stands for a property as it
 // is usually shown, `{rip:x}` for hexadecimal, `{info1:016x}` and `{cpu:03}` for filled with zeros,
 // `{write?write:read}` for one of two texts, `{mask&pin?masked:}` by a bit of a byte,
-// `{new>old?growed:shrinked}` for a comparison, `{delta<0?early:late}` for a sign, `{errorCode!}` for
-// an error code that may be missing, and `{{` for a brace.
+// `{new>old?growed:shrinked}` for a comparison, `{delta<0?early:late}` for a sign, `{errorCode!}`
+// for an error code that may be missing, and `{{` for a brace.
 
 import Long from 'long';
 import type { Property } from './property.ts';

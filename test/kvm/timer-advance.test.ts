@@ -205,7 +205,8 @@ describe('a TSC of another rate', () => {
     [1_000_000, 2 ** 36 - 1000, 1],
     [1_000_000, 2 ** 36 + 1000, 0],
   ])('at %i kHz, %i cycles ahead, the preemption timer is used: %i', (tscKhz, ahead, used) => {
-    const source = `${deadlines('finish', 1, 0).replace('add rax, 0', `mov rcx, ${ahead}\nadd rax, rcx`)}`;
+    const far = `mov rcx, ${ahead}\nadd rax, rcx`;
+    const source = deadlines('finish', 1, 0).replace('add rax, 0', far);
     const bench = new KvmBench(source, { parameters: { tscKhz } }).finish();
     expect(bench.lines('kvm_hv_timer_state')).toEqual([
       `kvm_hv_timer_state: vcpu_id 0 hv_timer ${used}`,
