@@ -1,5 +1,6 @@
 // vmxlab as a library: every layer by name, bottom up. Each is also a module of its own, such as
-// `vmxlab/machine`, and can be used without those above it.
+// `vmxlab/machine`, and can be used without those above it. `vmxlab/testing` is only that: it needs
+// vitest.
 
 export * as asm from './asm/index.ts';
 export * as check from './check/index.ts';

@@ -23,12 +23,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
   check: ['sim', 'trace', 'machine'],
+  testing: ['sim', 'asm', 'vmx', 'trace', 'machine', 'check'],
   cli: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine', 'check'],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */
 const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
+  testing: ['vitest'],
   cli: ['piscina', 'yargs', 'yargs/helpers'],
 };
 
@@ -281,6 +283,7 @@ describe('order', () => {
         path === 'src/index.ts' ||
         path === 'src/cli/launch.ts' ||
         path === 'src/cli/main.ts' ||
+        path === 'src/testing/index.ts' ||
         path.endsWith('.test.ts') ||
         /^bench\/[^/]+\.ts$/.test(path) ||
         path === 'test/engines/main.ts' ||
