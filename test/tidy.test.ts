@@ -24,7 +24,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
   check: ['sim', 'trace', 'machine'],
   testing: ['sim', 'asm', 'vmx', 'trace', 'machine', 'check'],
-  cli: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine', 'check'],
+  debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+  cli: [
+    ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+    ...['check', 'debug'],
+  ],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */

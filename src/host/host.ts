@@ -52,8 +52,21 @@ export interface HostState {
   readonly turns: TurnsState;
 }
 
+/** A place in the middle of a turn: the first boundary of a pCPU at or past a time in cycles. */
+export interface PausePoint {
+  readonly pcpu: number;
+  readonly time: number;
+}
+
+/**
+ * Behind one step of whoever has the next turn: the first boundary at which its clock has moved.
+ */
+export const NEXT_STEP: PausePoint = { pcpu: -2, time: 0 };
+
 /** Why {@link Host.run} returned. */
 export type HostStop =
+  /** The pause point is reached, or somebody called {@link Host.pause}. */
+  | 'paused'
   /** The time limit is reached. */
   | 'until'
   /** No thread is runnable and no event is waiting. */
@@ -62,6 +75,10 @@ export type HostStop =
   | 'requested';
 
 const FIRST_PID = 1000;
+
+/** In place of a pCPU's index: none, or whoever has the next turn. */
+const NOBODY = -1;
+const ANYBODY = NEXT_STEP.pcpu;
 
 export class Host {
   readonly config: HostConfig;
@@ -83,6 +100,15 @@ export class Host {
   /** Where the run that is under way returns, in cycles. */
   private until = 0;
   private stopRequested = false;
+  /** The pCPU in whose turn the run pauses, or none; and from where on, in cycles. */
+  private pausePcpu = NOBODY;
+  private pauseTime = Number.POSITIVE_INFINITY;
+  /** What {@link pause} asked for, if the run returned before it came to that; not state. */
+  private asked: PausePoint | null = null;
+  /** Index of the pCPU in whose turn the last run paused; not state. */
+  pausedOn = 0;
+  /** Whose turn is under way. */
+  private running: Pcpu | null = null;
 
   constructor(config: HostConfig) {
     this.config = config;
@@ -131,6 +157,7 @@ export class Host {
     this.prng.state = copy.prng;
     this.turns.restore(copy.turns);
     this.stopRequested = false;
+    this.asked = null;
   }
 
   /** Create a thread, blocked; {@link Scheduler.start} makes it run. */
@@ -163,13 +190,52 @@ export class Host {
    * The order is fixed: in each piece of time every busy pCPU has a turn, and an event happens when
    * no busy pCPU is earlier than it; see {@link Turns}. Returning in the middle of a turn and going
    * on changes nothing.
+   * @param at where to pause before that, in the turn of one pCPU
    */
-  run(until: number): HostStop {
+  run(until: number, at: PausePoint | null = null): HostStop {
     this.stopRequested = false;
     this.until = until;
+    const point = this.asked ?? at;
+    this.pausePcpu = point?.pcpu ?? NOBODY;
+    this.pauseTime = point?.time ?? Number.POSITIVE_INFINITY;
     const stop = this.takeTurns(until);
+    if (stop !== 'until') this.asked = null;
+    this.running = null;
+    this.pausePcpu = NOBODY;
+    this.pauseTime = Number.POSITIVE_INFINITY;
     this.turns.settle();
     return stop;
+  }
+
+  /**
+   * Return from {@link run} at the next boundary at which the clock of the pCPU has moved whose
+   * turn it is; outside of turns, after a step of whoever has the next one. If the run returns
+   * before that because time is up, the next one pauses there.
+   * @param time cycles that the clock of the pCPU must have reached, if that is known
+   */
+  pause(time?: number): void {
+    const { running } = this;
+    if (running === null) {
+      // From here on nobody is left out any more: who is next must not depend on that.
+      this.asked = NEXT_STEP;
+    } else {
+      const at = time ?? Math.max(running.state.now, running.boundary + 1);
+      if (running.index === this.pausePcpu && at >= this.pauseTime) return;
+      this.asked = { pcpu: running.index, time: at };
+      running.current?.body.hurry?.(at);
+    }
+    this.pausePcpu = this.asked.pcpu;
+    this.pauseTime = this.asked.time;
+  }
+
+  /** The pCPU whose turn is under way, or null. */
+  get turnOf(): Pcpu | null {
+    return this.running;
+  }
+
+  /** True where a pCPU has to pause although its turn is not over. */
+  mustPause({ index, state }: Pcpu): boolean {
+    return index === this.pausePcpu && state.now >= this.pauseTime;
   }
 
   private takeTurns(until: number): HostStop {
@@ -181,11 +247,29 @@ export class Host {
         if (stop !== null) return stop;
       } else if (pcpu.now >= until) return 'until';
       else {
+        this.running = pcpu;
+        if (this.pausePcpu !== NOBODY) this.prepareToPause(pcpu);
         const outcome = scheduler.advance(pcpu);
-        if (outcome === 'quiet') turns.leaveOut(pcpu, until);
+        if (outcome === 'quiet') turns.leaveOut(pcpu, this.nextPause);
         if (this.stopRequested) return 'requested';
+        if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) {
+          this.pausedOn = pcpu.index;
+          return 'paused';
+        }
+        this.running = null;
       }
     }
+  }
+
+  /** A pause is where a clock has moved, so that no two of them are at the same times. */
+  private prepareToPause({ index, state }: Pcpu): void {
+    if (this.pausePcpu === ANYBODY) this.pausePcpu = index;
+    if (this.pausePcpu === index) this.pauseTime = Math.max(this.pauseTime, state.now + 1);
+  }
+
+  /** Nobody may be left out past this, in cycles. */
+  private get nextPause(): number {
+    return Math.min(this.until, this.pauseTime);
   }
 
   /** Let all events happen that are due, and begin the next piece of time; or why not. */
@@ -195,7 +279,7 @@ export class Host {
     for (;;) {
       const eventTime = events.nextTime;
       if (turns.hasBusy && eventTime > turns.state.time) {
-        turns.begin(eventTime, until);
+        turns.begin(eventTime, this.nextPause);
         return null;
       }
       if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
@@ -237,7 +321,7 @@ export class Host {
 
   /** False where everything has to be executed: a run ends in this piece of time. */
   get maySkip(): boolean {
-    return this.config.skip && this.turns.state.end <= this.until;
+    return this.config.skip && this.turns.state.end <= this.nextPause;
   }
 
   /** A pCPU has become busy or idle. */
@@ -247,7 +331,8 @@ export class Host {
 
   /** Cycles at which the pCPU whose turn it is has to pause. */
   get limit(): number {
-    return Math.min(this.turns.limit, this.until);
+    const limit = Math.min(this.turns.limit, this.until);
+    return this.running?.index === this.pausePcpu ? Math.min(limit, this.pauseTime) : limit;
   }
 
   /**

@@ -15,7 +15,14 @@
 export type { HostCosts } from './costs.ts';
 export { FairQueue, type FairTunables, fairTunables } from './fair.ts';
 export { HOG_BODY } from './hog.ts';
-export { Host, type HostConfig, type HostState, type HostStop } from './host.ts';
+export {
+  Host,
+  type HostConfig,
+  type HostState,
+  type HostStop,
+  NEXT_STEP,
+  type PausePoint,
+} from './host.ts';
 export {
   DEFAULT_SCHEDULER,
   FAIR_CLASSES,
@@ -31,5 +38,5 @@ export {
   type ThreadState,
   type ThreadTimes,
 } from './thread.ts';
-export type { TimerHandler } from './timers.ts';
+export type { TimerHandler, Timers } from './timers.ts';
 export { shareOfPeriod, virtualRuntime, weightOfNice } from './weights.ts';

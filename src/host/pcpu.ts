@@ -88,6 +88,11 @@ export class Pcpu {
     throw new Error(`pCPU ${this.index}: a turn that was left out ends with ${outcome}`);
   }
 
+  /** True where the run pauses for somebody who looks on, even where no turn ends. */
+  get mustPause(): boolean {
+    return !this.isMakingUp && this.host.mustPause(this);
+  }
+
   /** To be asked before each step: false when the turn is over. */
   mayGoOn(): boolean {
     const { now } = this.state;

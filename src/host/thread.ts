@@ -30,6 +30,8 @@ export interface ThreadBody {
   interrupted(pcpu: Pcpu): boolean;
   /** Bring `pcpu.boundary` up to date, if it is not; asked while the thread runs. */
   look?(pcpu: Pcpu): void;
+  /** It was paused where no turn ends, and goes on at once. */
+  readonly isMidway?: boolean;
   /** The turn that is under way ends earlier: here, in cycles. */
   hurry?(limit: number): void;
   /** The thread was switched in. Linux preempt notifiers, sched_in. */

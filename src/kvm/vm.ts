@@ -16,6 +16,7 @@ import type { KvmCosts } from './costs.ts';
 import { CpuidTable } from './cpuid.ts';
 import type { ExitHandler } from './exits/handler.ts';
 import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
+import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
@@ -52,6 +53,8 @@ export interface VmConfig {
   readonly costs: VmCosts;
   readonly parameters?: Partial<KvmParameters>;
   readonly userSpace: UserSpace;
+  /** KVM_CREATE_IRQCHIP and KVM_CREATE_PIT2; by default both. */
+  readonly irqchip?: boolean;
   /** Handlers that replace the standard ones, by the name of the exit reason. */
   readonly handlers?: Partial<ExitHandlers>;
 }
@@ -60,6 +63,7 @@ export interface VmConfig {
 export interface VmSnapshot {
   readonly wallClock: Halves;
   readonly runsOldClock: boolean;
+  readonly irqchip: IrqchipState | null;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
   readonly vcpus: readonly VcpuSnapshot[];
@@ -83,6 +87,8 @@ export class Vm {
   readonly handlers: readonly (ExitHandler | undefined)[];
   readonly cpuid: CpuidTable;
   readonly vcpus: Vcpu[] = [];
+  /** PIC, I/O APIC and PIT, if they are in the kernel. */
+  readonly irqchip: Irqchip | null;
   /** vCPU that a directed yield went to last; the next scan begins behind it. */
   lastBoostedVcpu = 0;
   /** User space has shut the machine down: its threads end as soon as they run again. */
@@ -108,6 +114,7 @@ export class Vm {
     this.userSpace = config.userSpace;
     this.handlers = handlersByReason({ ...EXIT_HANDLERS, ...config.handlers });
     this.cpuid = new CpuidTable(this);
+    this.irqchip = config.irqchip === false ? null : new Irqchip(this);
     this.codeCache = new CodeCache(this.memory, this.costs.instructions);
     const { storage } = config;
     this.compiler =
@@ -207,6 +214,7 @@ export class Vm {
 
   /** True if no vCPU will ever run again; `blocking` is just about to fall asleep. */
   isStuck(blocking: Vcpu): boolean {
+    if (this.irqchip?.timerWillInterrupt === true) return false;
     return this.vcpus.every(
       (vcpu) =>
         vcpu.state.phase === 'ended' ||
@@ -218,6 +226,7 @@ export class Vm {
     return {
       wallClock: this.wallClock,
       runsOldClock: this.runsOldClock,
+      irqchip: this.irqchip?.state ?? null,
       lastBoostedVcpu: this.lastBoostedVcpu,
       isShutDown: this.isShutDown,
       vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
@@ -227,11 +236,21 @@ export class Vm {
   set snapshot(saved: VmSnapshot) {
     this.wallClock = saved.wallClock;
     this.runsOldClock = saved.runsOldClock;
+    if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });
+  }
+
+  /** Have the processors' `attend` hear before code at some linear addresses is executed. */
+  setCodeStops(linear: readonly Long[]): void {
+    this.codeCache.setStops(linear);
+  }
+
+  /** Forget all code that was decoded or compiled: it is made again. */
+  dropCode(): void {
     this.codeCache.clear();
   }
 }

@@ -3,7 +3,13 @@
 
 import Long from 'long';
 import { compilableMemory, STATE_BYTES } from '../cpu/index.ts';
-import { HOG_BODY, Host, type HostState, type SchedulerParameters } from '../host/index.ts';
+import {
+  HOG_BODY,
+  Host,
+  type HostState,
+  type PausePoint,
+  type SchedulerParameters,
+} from '../host/index.ts';
 import {
   InternalError,
   type KvmExit,
@@ -13,7 +19,7 @@ import {
   Vm,
   type VmSnapshot,
 } from '../kvm/index.ts';
-import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
+import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
 import { Hash } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
@@ -51,15 +57,19 @@ export interface MachineSnapshot {
   readonly limit: MachineEnding | null;
   readonly reached: number;
   /** For each virtual machine, the pages that are not zero. */
-  readonly memory: readonly (readonly SavedPage[])[];
+  readonly memory: readonly SavedPages[];
 }
+
+/** Why {@link Machine.advance} returned. */
+export type MachineStop =
+  /** {@link Machine.ending} says how. */
+  | 'ended'
+  /** Virtual time has reached what was asked for. */
+  | 'until'
+  /** At the pause point, or because somebody asked the host to pause. */
+  | 'paused';
 
 type PortExit = Extract<KvmExit, { reason: 'IO' }>;
-
-interface SavedPage {
-  readonly number: number;
-  readonly bytes: Uint8Array;
-}
 
 /** Virtual time between two looks at the limit of instructions: at most so many ns, at least cycles. */
 const CHECK_INTERVAL_NS = 1_000_000;
@@ -258,6 +268,15 @@ export class Machine {
    * limits are looked at only at multiples of an interval, and when the time is up.
    */
   run(until = Number.POSITIVE_INFINITY): MachineEnding | null {
+    this.advance(until);
+    return this.ending;
+  }
+
+  /**
+   * As {@link run}, for whoever looks on: pauses also at a point in the middle of a turn, or where
+   * the host is asked to pause.
+   */
+  advance(until: number, at: PausePoint | null = null): MachineStop {
     const { frequency } = this.host;
     const { instructions, time } = this.scenario.limits;
     // An instruction takes a cycle at least, so that a small limit is not overrun by far.
@@ -266,37 +285,45 @@ export class Machine {
       frequency.toCycles(CHECK_INTERVAL_NS),
     );
     const end = frequency.toCycles(time);
-    while (this.ending === null && this.reached < until) {
+    let isPaused = false;
+    while (this.ending === null && this.reached < until && !isPaused) {
       const next = Math.min((Math.floor(this.reached / step) + 1) * step, end);
-      this.reached = Math.min(next, until);
-      const stop = this.host.run(this.reached);
+      const goal = Math.min(next, until);
+      const stop = this.host.run(goal, at);
       if (stop === 'idle') throw new Error('the host has nothing to do, but no machine has ended');
-      if (this.reached === next) this.limit = this.limitReached();
+      isPaused = stop === 'paused';
+      if (isPaused) continue;
+      this.reached = goal;
+      if (goal === next) this.limit = this.limitReached();
     }
     this.host.assertConserved();
-    return this.ending;
+    if (this.ending !== null) return 'ended';
+    return isPaused ? 'paused' : 'until';
   }
 
-  /** Save everything. Taking a snapshot changes nothing. */
-  snapshot(): MachineSnapshot {
-    return structuredClonePlain({
+  /**
+   * Save everything. Taking a snapshot changes nothing.
+   * @param base an earlier one, with which it shares the pages of memory that are still the same
+   */
+  snapshot(base: MachineSnapshot | null = null): MachineSnapshot {
+    const saved = structuredClonePlain({
       host: this.host.state,
       vms: this.vms.map((vm) => vm.snapshot),
       devices: this.devices.map(({ state }) => state),
       endings: this.endings,
       limit: this.limit,
       reached: this.reached,
-      memory: this.vms.map(({ memory }) =>
-        memory.touchedPages().map((number) => ({ number, bytes: memory.page(number).slice() })),
-      ),
     });
+    const memory = this.vms.map((vm, i) => vm.memory.savePages(base?.memory[i]));
+    return { ...saved, memory };
   }
 
   /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
   restore(snapshot: MachineSnapshot): void {
-    const saved = structuredClonePlain(snapshot);
+    const { memory: pages, ...rest } = snapshot;
+    const saved = structuredClonePlain(rest);
     this.vms.forEach(({ memory }, i) => {
-      restoreMemory(memory, saved.memory[i]);
+      memory.restorePages(pages[i]);
     });
     this.host.state = saved.host;
     this.vms.forEach((vm, i) => {
@@ -353,16 +380,6 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
   };
 }
 
-function restoreMemory(memory: PhysicalMemory, pages: readonly SavedPage[]): void {
-  for (const number of memory.touchedPages()) memory.page(number).fill(0);
-  memory.touched.fill(0);
-  for (const { number, bytes } of pages) {
-    memory.page(number).set(bytes);
-    memory.touched[number] = 1;
-  }
-  memory.watchedLines.fill(0);
-}
-
 /** Processor states are hashed without their scratch room, whose contents mean nothing. */
 function hashMemory(hash: Hash, vm: Vm): void {
   const { memory } = vm;
@@ -385,9 +402,8 @@ function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
 }
 
-/** A deep copy of plain data and byte arrays. */
+/** A deep copy of plain data. */
 function structuredClonePlain<T>(value: T): T {
-  if (value instanceof Uint8Array) return value.slice() as T;
   if (Array.isArray(value)) return value.map(structuredClonePlain) as T;
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
