@@ -11,12 +11,14 @@ import {
 } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import type { HostCosts } from './costs.ts';
-import { FairQueue, type FairQueueState, fairTunables } from './fair.ts';
 import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
+import { RunQueue, type RunQueueState } from './run-queue.ts';
 import { Scheduler } from './scheduler.ts';
 import { Thread, type ThreadConfig, type ThreadState } from './thread.ts';
+import { ThreadGroup } from './thread-group.ts';
 import { Timers, type TimersState } from './timers.ts';
+import { fairTunables } from './tunables.ts';
 import { Turns, type TurnsState } from './turns.ts';
 import { weightOfNice } from './weights.ts';
 
@@ -44,7 +46,7 @@ export interface HostConfig {
 /** Everything about a host that changes: plain data. */
 export interface HostState {
   readonly pcpus: readonly PcpuState[];
-  readonly queues: readonly FairQueueState[];
+  readonly queues: readonly RunQueueState[];
   readonly threads: readonly ThreadState[];
   readonly events: EventQueueState<HostEventKind>;
   readonly timers: TimersState;
@@ -87,6 +89,7 @@ export class Host {
   readonly parameters: SchedulerParameters;
   readonly pcpus: readonly Pcpu[];
   readonly threads: Thread[] = [];
+  readonly groups: ThreadGroup[] = [];
   readonly timers: Timers;
   readonly scheduler: Scheduler;
   /** Chance for whoever needs it: tick phases, placement. */
@@ -117,10 +120,11 @@ export class Host {
     this.prng = new Prng(config.seed);
     this.timers = new Timers(this);
     this.parameters = { ...DEFAULT_SCHEDULER, ...config.scheduler };
-    const tunables = fairTunables(config.pcpuCount, this.parameters);
+    const { fairClass } = this.parameters;
+    const tunables = fairTunables(config.pcpuCount, config.hz, this.parameters);
     this.pcpus = Array.from(
       { length: config.pcpuCount },
-      (_, index) => new Pcpu(this, index, new FairQueue(tunables, this.threads)),
+      (_, index) => new Pcpu(this, index, new RunQueue(fairClass, tunables, this.threads)),
     );
     this.turns = new Turns(this.pcpus, config.lookahead);
     this.scheduler = new Scheduler(this);
@@ -166,6 +170,14 @@ export class Host {
     const thread = new Thread(id, FIRST_PID + id, weightOfNice(config.nice), config);
     this.threads.push(thread);
     return thread;
+  }
+
+  /** Create a control group; see {@link sharesOfWeight} for its shares. */
+  createGroup(name: string, shares: number): ThreadGroup {
+    const group = new ThreadGroup(this.groups.length, name, shares);
+    this.groups.push(group);
+    for (const { queue } of this.pcpus) group.entities.push(queue.addGroup(group));
+    return group;
   }
 
   /** Return from {@link run} as soon as the running thread hands back its pCPU. */

@@ -2,8 +2,8 @@
 // of where its time went.
 
 import type { FieldsOf, TracepointName, TraceRecord } from '../trace/index.ts';
-import type { FairQueue } from './fair.ts';
 import type { Host, HostEvent } from './host.ts';
+import type { RunQueue } from './run-queue.ts';
 import type { Thread } from './thread.ts';
 
 /** Cycles that a pCPU has spent in each way; they add up to its clock. */
@@ -30,7 +30,7 @@ export interface PcpuState {
 
 export class Pcpu {
   readonly index: number;
-  readonly queue: FairQueue;
+  readonly queue: RunQueue;
   readonly host: Host;
   state: PcpuState;
   /** Cycles at which the running thread looked last whether its turn is over; not state. */
@@ -44,7 +44,7 @@ export class Pcpu {
   /** Turns that were left out are made up for: what has happened since is not to be seen. */
   isMakingUp = false;
 
-  constructor(host: Host, index: number, queue: FairQueue) {
+  constructor(host: Host, index: number, queue: RunQueue) {
     this.host = host;
     this.index = index;
     this.queue = queue;

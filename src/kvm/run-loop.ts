@@ -92,6 +92,8 @@ export class VcpuThread implements ThreadBody {
         if (state.inSpinLoop) endSpin(this.vcpu);
         state.phase = 'loop';
         return null;
+      case 'preempted':
+        return this.handleExit(pcpu);
       case 'polling':
         return poll(this.vcpu, pcpu);
       case 'blocked':
@@ -120,7 +122,7 @@ export class VcpuThread implements ThreadBody {
       state.pvUnhalted = false;
       state.mpState = 'runnable';
     }
-    if (pcpu.needResched) return 'resched';
+    if (pcpu.needResched) return isPreempted(pcpu) ? 'preempt' : 'resched';
     this.enter(pcpu);
     return null;
   }
@@ -205,6 +207,18 @@ export class VcpuThread implements ThreadBody {
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
     takeDebugRegisters(vcpu);
+    if (isPreempted(pcpu)) {
+      vcpu.state.phase = 'preempted';
+      return 'preempt';
+    }
+    return this.handleExit(pcpu);
+  }
+
+  /** The second half, in which the kernel may be preempted before. */
+  private handleExit(pcpu: Pcpu): BodyOutcome | null {
+    const { vcpu } = this;
+    const reason = vcpu.virtual.vmcs.get32(F.EXIT_REASON) & 0xffff;
+    vcpu.state.phase = 'loop';
     if (vcpu.state.pv.eoiOffered) takePvEoi(vcpu, pcpu);
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
@@ -368,6 +382,11 @@ export class VcpuThread implements ThreadBody {
 function hardwareReasonOf({ report }: EntryExplanation): number {
   if (report.kind === 'entryFailure') return (report.reason | ENTRY_FAILURE) >>> 0;
   return report.kind === 'VMfailValid' ? report.error : 0;
+}
+
+/** A kernel with full preemption does not wait for a place at which it calls the scheduler. */
+function isPreempted({ needResched, host }: Pcpu): boolean {
+  return needResched && host.parameters.preemption === 'full';
 }
 
 function internalError(suberror: number, message: string): KvmExit {

@@ -35,6 +35,8 @@ export type Phase =
   | 'loop'
   /** In non-root operation. */
   | 'guest'
+  /** Preempted between a VM exit and its handler. */
+  | 'preempted'
   /** Has left the guest by a VM exit, which is handled at once. */
   | 'exited'
   /** Halted, and waiting on its pCPU for something to happen. */

@@ -9,7 +9,7 @@ import {
   type InstructionCosts,
   PROCESSOR_BYTES,
 } from '../cpu/index.ts';
-import type { Host } from '../host/index.ts';
+import type { Host, ThreadGroup } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
 import type { KvmCosts } from './costs.ts';
@@ -152,7 +152,7 @@ export class Vm {
   }
 
   /** Create the next vCPU with its thread, which does not run yet. */
-  createVcpu(affinity: readonly number[], nice = 0): Vcpu {
+  createVcpu(affinity: readonly number[], nice = 0, group?: ThreadGroup): Vcpu {
     const index = this.vcpus.length;
     const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     const virtual = new VirtualProcessor({
@@ -173,7 +173,7 @@ export class Vm {
     });
     const name = this.id === 0 ? `vcpu${index}` : `${this.name}-vcpu${index}`;
     const body = new VcpuThread(vcpu);
-    vcpu.thread = this.host.createThread({ name, nice, affinity, body });
+    vcpu.thread = this.host.createThread({ name, nice, affinity, body, group });
     this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
       vcpu.timer.fired(pcpu, 'hostTimer'),
     );

@@ -9,6 +9,8 @@ import {
   type HostState,
   type PausePoint,
   type SchedulerParameters,
+  sharesOfWeight,
+  type ThreadGroup,
 } from '../host/index.ts';
 import {
   InternalError,
@@ -146,22 +148,30 @@ export class Machine {
       userSpace: this.userSpace(id),
     });
     if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
+    const group = this.groupOf(config.name, config.cpu_weight);
     for (let i = 0; i < config.vcpus; i++) {
       const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
-      const vcpu = vm.createVcpu(affinityOf(pin, this.scenario.host.pcpus), config.nice);
+      const affinity = affinityOf(pin, this.scenario.host.pcpus);
+      const vcpu = vm.createVcpu(affinity, config.nice, group);
       vcpu.virtual.processor.engine = this.scenario.engine;
       vcpu.virtual.processor.skipsDelays = this.scenario.skip === 'on';
     }
     return vm;
   }
 
+  /** A control group, unless its weight is 0. */
+  private groupOf(name: string, cpuWeight: number): ThreadGroup | undefined {
+    return cpuWeight === 0 ? undefined : this.host.createGroup(name, sharesOfWeight(cpuWeight));
+  }
+
   private createHogs(): void {
     let number = 0;
-    for (const hog of this.scenario.hogs) {
+    for (const [index, hog] of this.scenario.hogs.entries()) {
+      const group = this.groupOf(`hogs${index}`, hog.cpu_weight);
       const affinity = affinityOf(hog.pin, this.scenario.host.pcpus);
       for (let i = 0; i < hog.count; i++) {
         const name = `hog${number++}`;
-        const config = { name, nice: hog.nice, affinity, body: HOG_BODY };
+        const config = { name, nice: hog.nice, affinity, body: HOG_BODY, group };
         this.host.scheduler.start(this.host.createThread(config));
       }
     }
@@ -373,6 +383,7 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
 function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
   return {
     fairClass: scheduler.fair_class,
+    preemption: scheduler.preemption,
     yieldToCheck: scheduler.yield_to_check,
     latencyNs: scheduler.latency,
     minGranularityNs: scheduler.min_granularity,
