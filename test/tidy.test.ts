@@ -35,6 +35,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
   testing: ['vitest'],
+  // Types only.
+  debug: ['@vscode/debugprotocol'],
   cli: ['piscina', 'yargs', 'yargs/helpers'],
 };
 
