@@ -2,6 +2,7 @@
 // `vmxlab/machine`, and can be used without those above it. `vmxlab/testing` is only that: it needs
 // vitest.
 
+export * as api from './api/index.ts';
 export * as asm from './asm/index.ts';
 export * as check from './check/index.ts';
 export * as cpu from './cpu/index.ts';

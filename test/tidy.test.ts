@@ -22,6 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   host: ['sim', 'trace'],
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
+  api: ['memory', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
   check: ['sim', 'trace', 'machine'],
   testing: ['sim', 'asm', 'vmx', 'trace', 'machine', 'check'],
   debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
@@ -316,7 +317,7 @@ describe('order', () => {
   });
 
   test('no file speaks of the machine it was written on', () => {
-    const places = ['src', 'test', 'bench', 'docs', 'guest-programs', '.ci']
+    const places = ['src', 'test', 'bench', 'examples', 'docs', 'guest-programs', '.ci']
       .filter((folder) => existsSync(join(ROOT, folder)))
       .flatMap((folder) => filesBelow(join(ROOT, folder)))
       .filter((path) => /\.(ts|mjs|md|asm|inc|json|yaml|txt)$|run$/.test(path));
