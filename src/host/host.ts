@@ -14,7 +14,7 @@ import type { HostCosts } from './costs.ts';
 import { FairQueue, type FairQueueState, type FairTunables, fairTunables } from './fair.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
 import { Scheduler } from './scheduler.ts';
-import { Thread, type ThreadConfig, type ThreadState } from './thread.ts';
+import { type BodyOutcome, Thread, type ThreadConfig, type ThreadState } from './thread.ts';
 import { Timers, type TimersState } from './timers.ts';
 import { Turns, type TurnsState } from './turns.ts';
 import { weightOfNice } from './weights.ts';
@@ -167,6 +167,22 @@ export class Host {
     const stop = this.takeTurns(until);
     this.turns.settle();
     return stop;
+  }
+
+  /**
+   * Give a pCPU a turn now, up to a limit in cycles, whoever else has one. For those who choose the
+   * order of everything themselves; not to be mixed with {@link run}.
+   */
+  giveTurn(pcpu: Pcpu, limit: number): BodyOutcome {
+    this.until = limit;
+    this.turns.give(limit);
+    return this.scheduler.advance(pcpu);
+  }
+
+  /** Let a waiting event happen now, whenever it is due; as {@link giveTurn}. */
+  happen(event: HostEvent): void {
+    this.events.cancel(event.sequence);
+    this.dispatch(event);
   }
 
   private takeTurns(until: number): HostStop {

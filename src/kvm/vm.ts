@@ -200,6 +200,10 @@ export class Vm {
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });
+  }
+
+  /** Memory has been replaced: nothing that was decoded or compiled from it holds any more. */
+  forgetCode(): void {
     this.codeCache.clear();
   }
 }

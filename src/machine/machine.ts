@@ -41,14 +41,18 @@ export interface MachineOptions {
   readonly sink?: TraceSink;
 }
 
-/** A saved machine: plain data and pages of memory. Belongs to the scenario it was made from. */
-export interface MachineSnapshot {
+/** Everything about a machine that changes, outside memory: plain data. */
+export interface MachineParts {
   readonly host: HostState;
   readonly vms: readonly VmSnapshot[];
   readonly devices: readonly DevicesState[];
   readonly endings: readonly (MachineEnding | null)[];
   readonly limit: MachineEnding | null;
   readonly reached: number;
+}
+
+/** A saved machine: plain data and pages of memory. Belongs to the scenario it was made from. */
+export interface MachineSnapshot extends MachineParts {
   /** For each virtual machine, the pages that are not zero. */
   readonly memory: readonly (readonly SavedPage[])[];
 }
@@ -275,8 +279,8 @@ export class Machine {
     return this.ending;
   }
 
-  /** Save everything. Taking a snapshot changes nothing. */
-  snapshot(): MachineSnapshot {
+  /** Save everything but memory. */
+  saveParts(): MachineParts {
     return structuredClonePlain({
       host: this.host.state,
       vms: this.vms.map((vm) => vm.snapshot),
@@ -284,18 +288,15 @@ export class Machine {
       endings: this.endings,
       limit: this.limit,
       reached: this.reached,
-      memory: this.vms.map(({ memory }) =>
-        memory.touchedPages().map((number) => ({ number, bytes: memory.page(number).slice() })),
-      ),
     });
   }
 
-  /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
-  restore(snapshot: MachineSnapshot): void {
-    const saved = structuredClonePlain(snapshot);
-    this.vms.forEach(({ memory }, i) => {
-      restoreMemory(memory, saved.memory[i]);
-    });
+  /**
+   * Go back to what {@link saveParts} gave. Memory must hold what it did then; who put it there has
+   * told its watchers.
+   */
+  restoreParts(parts: MachineParts): void {
+    const saved = structuredClonePlain(parts);
     this.host.state = saved.host;
     this.vms.forEach((vm, i) => {
       vm.snapshot = saved.vms[i];
@@ -306,6 +307,25 @@ export class Machine {
     this.endings = [...saved.endings];
     this.limit = saved.limit;
     this.reached = saved.reached;
+  }
+
+  /** Save everything. Taking a snapshot changes nothing. */
+  snapshot(): MachineSnapshot {
+    return {
+      ...this.saveParts(),
+      memory: this.vms.map(({ memory }) =>
+        memory.touchedPages().map((number) => ({ number, bytes: memory.page(number).slice() })),
+      ),
+    };
+  }
+
+  /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
+  restore(snapshot: MachineSnapshot): void {
+    this.vms.forEach((vm, i) => {
+      restoreMemory(vm.memory, snapshot.memory[i]);
+      vm.forgetCode();
+    });
+    this.restoreParts(snapshot);
   }
 
   /** Identifies the state: equal for equal states, whatever led to them. 32 hexadecimal digits. */
