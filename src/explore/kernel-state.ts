@@ -1,44 +1,85 @@
 // What a state holds beside memory: KVM's view of each vCPU, the host's threads and events, devices.
-// Taken and put back as a whole, and only where something has changed.
+// Each part is taken only when it has changed, and parts that make no difference to what can happen
+// next are one, whatever they have counted and what time they tell.
 
 import type { HostEvent } from '../host/index.ts';
 import type { Vcpu } from '../kvm/index.ts';
-import type { Machine, MachineParts } from '../machine/index.ts';
-import { Hash } from '../sim/index.ts';
-import type { PageHash } from './pages.ts';
+import type { Machine } from '../machine/index.ts';
+import { copyPlain, Hash } from '../sim/index.ts';
+import { mix, type PageHash } from './pages.ts';
 
-/** Nobody changes it. */
-export interface KernelState {
-  readonly parts: MachineParts;
+/** A saved part; nobody changes it. */
+interface Saved {
+  readonly data: unknown;
   readonly hash: PageHash;
+}
+
+/** One for each vCPU, and the rest. */
+export type KernelState = readonly Saved[];
+
+/** How a part is told apart, saved and put back. */
+interface Part {
+  readonly essence: () => unknown;
+  readonly save: () => unknown;
+  readonly restore: (data: unknown) => void;
 }
 
 export class KernelPart {
   private readonly machine: Machine;
-  private current: KernelState | null = null;
+  private readonly parts: readonly Part[];
+  private current: Saved[] = [];
+  private readonly dirty = new Set<number>();
+  private readonly known: readonly Map<string, Saved>[];
   private readonly execStartNs: number;
 
   /** @param now the clock that stands still, in cycles */
   constructor(machine: Machine, now: number) {
     this.machine = machine;
     this.execStartNs = machine.host.frequency.toNs(now);
+    this.parts = [...machine.vcpus.map(vcpuPart), restPart(machine)];
+    this.known = this.parts.map(() => new Map());
+    this.allChanged();
   }
 
-  /** Something else than registers and memory may have changed. */
-  changed(): void {
-    this.current = null;
+  /** KVM has worked on a vCPU. */
+  changed(vcpu: number): void {
+    this.dirty.add(vcpu);
+    this.dirty.add(this.parts.length - 1);
+  }
+
+  /** KVM may have worked on anything. */
+  allChanged(): void {
+    for (const index of this.parts.keys()) this.dirty.add(index);
   }
 
   take(): KernelState {
-    this.current ??= { parts: this.machine.saveParts(), hash: this.hash() };
+    if (this.dirty.size === 0) return this.current;
+    this.current = this.current.slice();
+    for (const index of this.dirty) this.current[index] = this.find(index);
+    this.dirty.clear();
     return this.current;
+  }
+
+  private find(index: number): Saved {
+    const { essence, save } = this.parts[index];
+    const digest = new Hash().text(JSON.stringify(essence())).digest();
+    const known = this.known[index].get(digest);
+    if (known !== undefined) return known;
+    const low = Number.parseInt(digest.slice(0, 8), 16) | 0;
+    const high = Number.parseInt(digest.slice(8, 16), 16) | 0;
+    const saved = { data: copyPlain(save()), hash: { low, high } };
+    this.known[index].set(digest, saved);
+    return saved;
   }
 
   /** False if nothing had to be done. */
   restore(state: KernelState): boolean {
+    this.take();
     if (state === this.current) return false;
-    this.machine.restoreParts(state.parts);
-    this.current = state;
+    for (const [index, { restore }] of this.parts.entries()) {
+      if (state[index] !== this.current[index]) restore(copyPlain(state[index].data));
+    }
+    this.current = state.slice();
     return true;
   }
 
@@ -72,35 +113,68 @@ export class KernelPart {
     }
     for (const { virtual } of vcpus) virtual.processor.clock = now;
   }
-
-  /** Of what makes a difference to what can happen next; so nothing that counts or tells time. */
-  private hash(): PageHash {
-    const { host, vcpus, devices, endings } = this.machine;
-    const events = host.pendingEvents
-      .filter(({ kind }) => kind !== 'tick')
-      .map(({ kind, target }) => [kind, target]);
-    const pcpus = host.pcpus.map(({ state }) => [
-      state.current,
-      state.needResched,
-      state.pending.map(({ kind }) => kind),
-    ]);
-    const devicesState = devices.map(({ state }) => ({ ...state, console: null }));
-    const text = JSON.stringify([events, pcpus, vcpus.map(essenceOf), devicesState, endings]);
-    const digest = new Hash().text(text).digest();
-    return {
-      low: Number.parseInt(digest.slice(0, 8), 16) | 0,
-      high: Number.parseInt(digest.slice(8, 16), 16) | 0,
-    };
-  }
 }
 
-function essenceOf({ state, lapic, timer, virtual, thread }: Vcpu) {
-  const { pending, hostTimer, periodNs } = timer.state;
-  return [
-    state,
-    lapic.state,
-    [pending, hostTimer !== 0, periodNs],
-    [virtual.inNonRoot, virtual.state.injectionStop],
-    thread.state.status,
-  ];
+export function hashKernel(state: KernelState): PageHash {
+  let low = 0;
+  let high = 0;
+  for (const [index, { hash }] of state.entries()) {
+    low = (low + mix(hash.low, index)) | 0;
+    high = (high + mix(hash.high, index)) | 0;
+  }
+  return { low, high };
+}
+
+function vcpuPart(vcpu: Vcpu): Part {
+  return {
+    essence: () => {
+      const { pending, hostTimer, periodNs } = vcpu.timer.state;
+      const { inNonRoot, state } = vcpu.virtual;
+      const timer = [pending, hostTimer !== 0, periodNs];
+      return [vcpu.state, vcpu.lapic.state, timer, inNonRoot, state.injectionStop];
+    },
+    save: () => vcpu.snapshot,
+    restore: (data) => {
+      vcpu.snapshot = data as Vcpu['snapshot'];
+    },
+  };
+}
+
+function restPart(machine: Machine): Part {
+  const { host, devices } = machine;
+  const [vm] = machine.vms;
+  interface Rest {
+    readonly host: Machine['host']['state'];
+    readonly vm: typeof vm.ownState;
+    readonly devices: (typeof devices)[number]['state'][];
+    readonly endings: Machine['endings'];
+  }
+  return {
+    essence: () => [
+      host.pendingEvents.filter(({ kind }) => kind !== 'tick').map((e) => [e.kind, e.target]),
+      host.pcpus.map(({ state }) => [
+        state.current,
+        state.needResched,
+        state.pending.map(({ kind }) => kind),
+      ]),
+      host.threads.map(({ state }) => state.status),
+      vm.ownState,
+      // What was printed decides nothing.
+      devices.map(({ state }) => ({ ...state, console: null })),
+      machine.endings,
+    ],
+    save: (): Rest => ({
+      host: host.state,
+      vm: vm.ownState,
+      devices: devices.map(({ state }) => state),
+      endings: machine.endings,
+    }),
+    restore: (data) => {
+      const saved = data as Rest;
+      host.state = saved.host;
+      vm.ownState = saved.vm;
+      for (const [i, state] of saved.devices.entries()) devices[i].state = state;
+      machine.endings = saved.endings;
+    },
+  };
 }

@@ -29,6 +29,7 @@ export class Pages {
   private readonly memory: PhysicalMemory;
   private readonly followed: Followed[] = [];
   private readonly indexes = new Map<number, number>();
+  /** What was taken last. A list that was given away is never changed. */
   private current: Page[] = [];
   /** Indexes of the pages that may have been written since {@link take}. */
   private readonly dirty = new Set<number>();
@@ -60,7 +61,7 @@ export class Pages {
     const base = pageOf(words);
     const index = this.followed.push({ words, number, base }) - 1;
     this.indexes.set(number, index);
-    this.current.push(base);
+    this.current = [...this.current, base];
     return index;
   }
 
@@ -81,23 +82,18 @@ export class Pages {
   /** What memory holds now. */
   take(): PageList {
     if (this.dirty.size === 0) return this.current;
-    const pages = this.current.slice();
-    for (const index of this.dirty) {
-      const { words } = this.followed[index];
-      if (!isEqual(words, pages[index].words)) pages[index] = pageOf(words);
-    }
-    this.dirty.clear();
-    this.current = pages;
-    return pages;
+    this.update();
+    return this.current;
   }
 
-  /** 8-byte words (hpa / 8) that differ from what {@link take} gave last. */
-  changedWords(): number[] {
+  /** Numbers of the 8-byte words (hpa / 8) outside of processors that have changed, if {@link take} has not looked. */
+  takeChanges(): number[] {
+    const before = this.current;
     const changed: number[] = [];
-    for (const index of this.dirty) {
+    for (const index of this.update()) {
       const { words, number } = this.followed[index];
       if (this.stateWords.has(number)) continue;
-      const old = this.current[index].words;
+      const old = before[index].words;
       for (let i = 0; i < words.length; i++) {
         if (words[i] !== old[i]) changed.push((number * PAGE_SIZE) / 8 + (i >> 1));
       }
@@ -105,16 +101,30 @@ export class Pages {
     return changed;
   }
 
+  /** Copy the pages that have changed; their indexes. */
+  private update(): number[] {
+    const changed = [...this.dirty].filter((index) => {
+      const { words } = this.followed[index];
+      return !isEqual(words, this.current[index].words);
+    });
+    this.dirty.clear();
+    if (changed.length === 0) return changed;
+    this.current = this.current.slice();
+    for (const index of changed) this.current[index] = pageOf(this.followed[index].words);
+    return changed;
+  }
+
   /** Make memory hold what it did. */
   restore(pages: PageList): void {
     this.take();
-    for (const [index, { words, number, base }] of this.followed.entries()) {
-      const page = pages[index] ?? base;
-      if (page === this.current[index]) continue;
-      const hpa = number * PAGE_SIZE;
+    const { current } = this;
+    if (pages === current) return;
+    this.current = this.followed.map(({ base }, index) => pages[index] ?? base);
+    for (const [index, { words, number }] of this.followed.entries()) {
+      const page = this.current[index];
+      if (page === current[index]) continue;
       words.set(page.words);
-      if (!this.stateWords.has(number)) this.memory.noteWrite(hpa, PAGE_SIZE);
-      this.current[index] = page;
+      if (!this.stateWords.has(number)) this.memory.noteWrite(number * PAGE_SIZE, PAGE_SIZE);
     }
   }
 

@@ -14,7 +14,7 @@ import {
 } from '../machine/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import { ANYTHING, conflict, type Footprint, footprintOf, OWN } from './footprint.ts';
-import { KernelPart, type KernelState } from './kernel-state.ts';
+import { hashKernel, KernelPart, type KernelState } from './kernel-state.ts';
 import { mix, type PageList, Pages } from './pages.ts';
 import { Sharing } from './sharing.ts';
 import { type BufferedStore, hashStores, StoreBuffers } from './store-buffers.ts';
@@ -240,7 +240,10 @@ export class World {
       this.buffers.execute(index, this.bufferedRanges(footprint), () => this.turn(index));
     } else this.turn(index);
     const isPlain = wasGuest && state.phase === 'guest' && counters.exits === exits;
-    if (isPlain && footprint.scope === 'registers') return;
+    if (isPlain && footprint.scope !== 'all') {
+      if (footprint.scope === 'own') this.sharing.noteKernel(index, index);
+      return;
+    }
     if (footprint.scope === 'all') this.touchedAnything(index);
     else this.touchedOwn(index);
   }
@@ -257,6 +260,7 @@ export class World {
   /** KVM has done something that may concern any vCPU. */
   private touchedAnything(index: number): void {
     for (const vcpu of this.vcpus) this.sharing.noteKernel(index, vcpu.index);
+    this.kernel.allChanged();
     this.touchedOwn(index);
     this.footprints.fill(null);
   }
@@ -264,10 +268,9 @@ export class World {
   /** KVM has done something to a vCPU, on its behalf, and may have written its memory. */
   private touchedOwn(index: number): void {
     this.sharing.noteKernel(index, index);
-    this.kernel.changed();
+    this.kernel.changed(index);
     this.pages.touchAll();
-    for (const word of this.pages.changedWords()) this.sharing.note(index, word * 8, 8, true);
-    this.pages.take();
+    for (const word of this.pages.takeChanges()) this.sharing.note(index, word * 8, 8, true);
   }
 
   /** All clocks go back to where they were. */
@@ -296,9 +299,10 @@ export class World {
   /** Tells states apart: 53 bits of hash. */
   keyOf({ pages, kernel, stores }: WorldState): number {
     const memory = this.pages.hash(pages);
+    const rest = hashKernel(kernel);
     const buffered = hashStores(stores);
-    const low = memory.low + mix(kernel.hash.low, 1) + mix(buffered.low, 2);
-    const high = memory.high + mix(kernel.hash.high, 3) + mix(buffered.high, 4);
+    const low = memory.low + mix(rest.low, 1) + mix(buffered.low, 2);
+    const high = memory.high + mix(rest.high, 3) + mix(buffered.high, 4);
     return (low >>> 0) + (mix(high, 5) >>> 11) * 2 ** 32;
   }
 }

@@ -2,6 +2,7 @@
 // turn and lets events happen. Knows nothing of guests: threads have bodies, timers have handlers.
 
 import {
+  copyPlain,
   EventQueue,
   type EventQueueState,
   Frequency,
@@ -101,7 +102,7 @@ export class Host {
 
   /** Everything that changes, copied. */
   get state(): HostState {
-    return structuredCopy({
+    return copyPlain({
       pcpus: this.pcpus.map((pcpu) => pcpu.state),
       queues: this.pcpus.map((pcpu) => pcpu.queue.state),
       threads: this.threads.map((thread) => thread.state),
@@ -113,7 +114,7 @@ export class Host {
   }
 
   set state(saved: HostState) {
-    const copy = structuredCopy(saved);
+    const copy = copyPlain(saved);
     copy.pcpus.forEach((state, i) => {
       this.pcpus[i].state = state;
     });
@@ -332,13 +333,4 @@ export class Host {
       state.tickSequence = this.postInterrupt(time, 'tick', pcpu.index);
     }
   }
-}
-
-/** A deep copy of plain data. */
-function structuredCopy<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(structuredCopy) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, structuredCopy(item)]),
-  ) as T;
 }

@@ -55,10 +55,14 @@ export interface VmConfig {
   readonly handlers?: Partial<ExitHandlers>;
 }
 
-/** Everything about a virtual machine that changes, outside memory. */
-export interface VmSnapshot {
+/** What changes of a virtual machine beside memory and vCPUs: plain data. */
+export interface VmOwnState {
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
+}
+
+/** Everything about a virtual machine that changes, outside memory. */
+export interface VmSnapshot extends VmOwnState {
   readonly vcpus: readonly VcpuSnapshot[];
 }
 
@@ -186,24 +190,27 @@ export class Vm {
     );
   }
 
+  get ownState(): VmOwnState {
+    return { lastBoostedVcpu: this.lastBoostedVcpu, isShutDown: this.isShutDown };
+  }
+
+  set ownState(saved: VmOwnState) {
+    this.lastBoostedVcpu = saved.lastBoostedVcpu;
+    this.isShutDown = saved.isShutDown;
+  }
+
   get snapshot(): VmSnapshot {
     return {
-      lastBoostedVcpu: this.lastBoostedVcpu,
-      isShutDown: this.isShutDown,
+      ...this.ownState,
       vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
     };
   }
 
   set snapshot(saved: VmSnapshot) {
-    this.lastBoostedVcpu = saved.lastBoostedVcpu;
-    this.isShutDown = saved.isShutDown;
+    this.ownState = saved;
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });
-  }
-
-  /** Memory has been replaced: nothing that was decoded or compiled from it holds any more. */
-  forgetCode(): void {
     this.codeCache.clear();
   }
 }

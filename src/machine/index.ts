@@ -29,7 +29,7 @@ export {
   roomForProgram,
   Selector,
 } from './loader.ts';
-export { Machine, type MachineOptions, type MachineParts, type MachineSnapshot } from './machine.ts';
+export { Machine, type MachineOptions, type MachineSnapshot } from './machine.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
 export {

@@ -14,7 +14,7 @@ import {
   type VmSnapshot,
 } from '../kvm/index.ts';
 import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
-import { Hash } from '../sim/index.ts';
+import { copyPlain, Hash } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
@@ -41,18 +41,14 @@ export interface MachineOptions {
   readonly sink?: TraceSink;
 }
 
-/** Everything about a machine that changes, outside memory: plain data. */
-export interface MachineParts {
+/** A saved machine: plain data and pages of memory. Belongs to the scenario it was made from. */
+export interface MachineSnapshot {
   readonly host: HostState;
   readonly vms: readonly VmSnapshot[];
   readonly devices: readonly DevicesState[];
   readonly endings: readonly (MachineEnding | null)[];
   readonly limit: MachineEnding | null;
   readonly reached: number;
-}
-
-/** A saved machine: plain data and pages of memory. Belongs to the scenario it was made from. */
-export interface MachineSnapshot extends MachineParts {
   /** For each virtual machine, the pages that are not zero. */
   readonly memory: readonly (readonly SavedPage[])[];
 }
@@ -279,24 +275,27 @@ export class Machine {
     return this.ending;
   }
 
-  /** Save everything but memory. */
-  saveParts(): MachineParts {
-    return structuredClonePlain({
+  /** Save everything. Taking a snapshot changes nothing. */
+  snapshot(): MachineSnapshot {
+    return copyPlain({
       host: this.host.state,
       vms: this.vms.map((vm) => vm.snapshot),
       devices: this.devices.map(({ state }) => state),
       endings: this.endings,
       limit: this.limit,
       reached: this.reached,
+      memory: this.vms.map(({ memory }) =>
+        memory.touchedPages().map((number) => ({ number, bytes: memory.page(number).slice() })),
+      ),
     });
   }
 
-  /**
-   * Go back to what {@link saveParts} gave. Memory must hold what it did then; who put it there has
-   * told its watchers.
-   */
-  restoreParts(parts: MachineParts): void {
-    const saved = structuredClonePlain(parts);
+  /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
+  restore(snapshot: MachineSnapshot): void {
+    const saved = copyPlain(snapshot);
+    this.vms.forEach(({ memory }, i) => {
+      restoreMemory(memory, saved.memory[i]);
+    });
     this.host.state = saved.host;
     this.vms.forEach((vm, i) => {
       vm.snapshot = saved.vms[i];
@@ -307,25 +306,6 @@ export class Machine {
     this.endings = [...saved.endings];
     this.limit = saved.limit;
     this.reached = saved.reached;
-  }
-
-  /** Save everything. Taking a snapshot changes nothing. */
-  snapshot(): MachineSnapshot {
-    return {
-      ...this.saveParts(),
-      memory: this.vms.map(({ memory }) =>
-        memory.touchedPages().map((number) => ({ number, bytes: memory.page(number).slice() })),
-      ),
-    };
-  }
-
-  /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
-  restore(snapshot: MachineSnapshot): void {
-    this.vms.forEach((vm, i) => {
-      restoreMemory(vm.memory, snapshot.memory[i]);
-      vm.forgetCode();
-    });
-    this.restoreParts(snapshot);
   }
 
   /** Identifies the state: equal for equal states, whatever led to them. 32 hexadecimal digits. */
@@ -383,14 +363,4 @@ function hashMemory(hash: Hash, vm: Vm): void {
 
 function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
-}
-
-/** A deep copy of plain data and byte arrays. */
-function structuredClonePlain<T>(value: T): T {
-  if (value instanceof Uint8Array) return value.slice() as T;
-  if (Array.isArray(value)) return value.map(structuredClonePlain) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, structuredClonePlain(item)]),
-  ) as T;
 }
