@@ -8,7 +8,7 @@
 export { awaitInit } from './apic-events.ts';
 export type { KvmCosts } from './costs.ts';
 export type { ExitHandler, HandlerResult } from './exits/handler.ts';
-export { EXIT_HANDLERS, type ExitHandlers } from './exits/handlers.ts';
+export { EXIT_HANDLERS, type ExitHandlers, handlerName } from './exits/handlers.ts';
 export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
 export { Hypercall } from './hypercalls.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';

@@ -3,7 +3,7 @@
 
 import type Long from 'long';
 import { KVM_EXIT_REASONS } from '../trace/index.ts';
-import type { EntryCheck } from '../vmx/index.ts';
+import type { EntryExplanation } from '../vmx/index.ts';
 
 export type KvmExit =
   /** A port access. User space fills `data` of an input before it runs the vCPU again. */
@@ -28,7 +28,8 @@ export type KvmExit =
   | {
       readonly reason: 'FAIL_ENTRY';
       readonly hardwareReason: number;
-      readonly check: EntryCheck | null;
+      /** The check that failed. */
+      readonly why: EntryExplanation;
     }
   /** The guest did what this laboratory cannot do; the message says what and where. */
   | { readonly reason: 'INTERNAL_ERROR'; readonly suberror: number; readonly message: string };

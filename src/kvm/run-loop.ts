@@ -5,7 +5,14 @@
 import Long from 'long';
 import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
-import { ENTRY_FAILURE, Exit, exitReasonName, fieldIndex } from '../vmx/index.ts';
+import {
+  ENTRY_FAILURE,
+  type EntryExplanation,
+  Exit,
+  exitReasonName,
+  explainEntry,
+  fieldIndex,
+} from '../vmx/index.ts';
 import { acceptApicEvents } from './apic-events.ts';
 import { endSpin } from './directed-yield.ts';
 import { emulateInstruction, tracePort } from './emulate.ts';
@@ -141,9 +148,8 @@ export class VcpuThread implements ThreadBody {
       state.phase = 'guest';
       return;
     }
-    const hardwareReason =
-      outcome.kind === 'failValid' ? outcome.error : (Exit.INVALID_STATE | ENTRY_FAILURE) >>> 0;
-    this.leaveTo({ reason: 'FAIL_ENTRY', hardwareReason, check: outcome.check });
+    const why = explainEntry(vmcs, outcome) as EntryExplanation;
+    this.leaveTo({ reason: 'FAIL_ENTRY', hardwareReason: hardwareReasonOf(why), why });
   }
 
   private guest(pcpu: Pcpu): BodyOutcome | null {
@@ -333,6 +339,12 @@ export class VcpuThread implements ThreadBody {
       vcpu.state.preemptedInKernel = vcpu.cpl === 0;
     } else if (vcpu.vm.isStuck(vcpu)) vcpu.vm.userSpace.allBlocked(vcpu.vm);
   }
+}
+
+/** A VM-instruction error, or an exit reason with bit 31. */
+function hardwareReasonOf({ report }: EntryExplanation): number {
+  if (report.kind === 'entryFailure') return (report.reason | ENTRY_FAILURE) >>> 0;
+  return report.kind === 'VMfailValid' ? report.error : 0;
 }
 
 function internalError(suberror: number, message: string): KvmExit {

@@ -78,11 +78,10 @@ export const Ending = {
   },
   entryFailed(vcpu: Vcpu, exit: Extract<KvmExit, { reason: 'FAIL_ENTRY' }>): MachineEnding {
     const code = `0x${exit.hardwareReason.toString(16)}`;
-    const { check } = exit;
-    const why =
-      check === null
-        ? ''
-        : `; the check that failed: ${check.rule} (${check.fields.join(', ')}; SDM 3, "${check.section}")`;
+    const { rule, fields, section } = exit.why;
+    const values = fields.map(({ name, value }) => `${name} 0x${value.toUnsigned().toString(16)}`);
+    const read = values.length === 0 ? '' : `${values.join(', ')}; `;
+    const why = `; the check that failed: ${rule} (${read}SDM 3, "${section}")`;
     return ending('entryFailed', `vCPU ${vcpu.index}: VM entry failed with ${code}${why}`, vcpu);
   },
   limit(which: 'time' | 'instructions', value: number): MachineEnding {

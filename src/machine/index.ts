@@ -72,4 +72,4 @@ export {
   type SpeedscopeFile,
   speedscopeFile,
 } from './speedscope.ts';
-export { type AddressName, SymbolMap } from './symbol-map.ts';
+export { type AddressName, type NamedRange, type SourceLine, SymbolMap } from './symbol-map.ts';

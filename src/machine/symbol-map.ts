@@ -16,41 +16,70 @@ export interface AddressName {
 }
 
 /** A name, and the addresses that it stands for. */
-interface NamedRange {
+export interface NamedRange {
   readonly name: string;
   /** Unsigned, as all addresses here. */
   readonly start: Long;
   readonly end: Long;
 }
 
+/** A stretch of bytes that one line of a source made. */
+export interface SourceLine {
+  /** Unsigned. */
+  readonly address: Long;
+  readonly lengthBytes: number;
+  /** As the assembler or the compiler was told it. */
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  readonly isCode: boolean;
+}
+
 export class SymbolMap {
   /** In order of address; one for each. */
   private readonly ranges: readonly NamedRange[];
+  /** Every name, in order of address. */
+  readonly names: readonly NamedRange[];
   private readonly sourceAt: (address: Long) => string | null;
+  private readonly allLines: () => readonly SourceLine[];
 
-  private constructor(ranges: readonly NamedRange[], sourceAt: (address: Long) => string | null) {
+  private constructor(
+    ranges: readonly NamedRange[],
+    sourceAt: (address: Long) => string | null,
+    allLines: () => readonly SourceLine[],
+  ) {
     const ordered = [...ranges].sort((a, b) => a.start.compare(b.start));
+    this.names = ordered;
     this.ranges = ordered.filter(({ start }, i) => i === 0 || !start.eq(ordered[i - 1].start));
     this.sourceAt = sourceAt;
+    this.allLines = allLines;
   }
 
   /** Knows nothing. */
-  static readonly EMPTY = new SymbolMap([], () => null);
+  static readonly EMPTY = new SymbolMap(
+    [],
+    () => null,
+    () => [],
+  );
 
   /** Symbols of .symtab, lines of .debug_line. */
   static ofElf(image: ElfImage): SymbolMap {
     const ranges = [...image.symbols].sort(moreTelling).map(rangeOf);
     // Most runs have no use for lines, and there can be many.
-    let lines: readonly LineSequence[] | null = null;
-    return new SymbolMap(ranges, (address) => {
-      lines ??= readLines({
+    let known: readonly LineSequence[] | null = null;
+    const lines = () => {
+      known ??= readLines({
         line: sectionBytes(image.sections, '.debug_line'),
         lineStrings: sectionBytes(image.sections, '.debug_line_str'),
         strings: sectionBytes(image.sections, '.debug_str'),
       });
-      const row = rowAt(lines, address.sub(image.bias));
+      return known;
+    };
+    const sourceAt = (address: Long) => {
+      const row = rowAt(lines(), address.sub(image.bias));
       return row === null || row.line === 0 ? null : `${row.file}:${row.line}`;
-    });
+    };
+    return new SymbolMap(ranges, sourceAt, () => lines().flatMap((one) => linesOf(one, image)));
   }
 
   /** Labels and lines of an assembled source. */
@@ -66,13 +95,27 @@ export class SymbolMap {
       if (kind !== 'label' || whole === undefined) return [];
       return [{ name, start, end: whole.address.toUnsigned().add(whole.lengthBytes) }];
     });
-    return new SymbolMap(ranges, (address) => {
+    const sourceAt = (address: Long) => {
       const entry = lineMap.find((candidate) => {
         const from = address.sub(candidate.address).toUnsigned();
         return from.lt(candidate.lengthBytes);
       });
       return entry === undefined ? null : `${entry.file}:${entry.line}`;
+    };
+    const lines = lineMap.map(({ address, lengthBytes, file, line, codeSize }) => {
+      return { address: address.toUnsigned(), lengthBytes, file, line, isCode: codeSize !== null };
     });
+    return new SymbolMap(ranges, sourceAt, () => lines);
+  }
+
+  /** What each line of the sources made, in order of address within each stretch of code. */
+  get lines(): readonly SourceLine[] {
+    return this.allLines();
+  }
+
+  /** Where a name stands, or null. */
+  addressOf(name: string): Long | null {
+    return this.names.find((candidate) => candidate.name === name)?.start ?? null;
   }
 
   /** The symbol that stands at an address, or null. */
@@ -119,6 +162,15 @@ export class SymbolMap {
     }
     return low;
   }
+}
+
+/** The lines of a stretch of code in an ELF image. */
+function linesOf({ start, lengthBytes, rows }: LineSequence, image: ElfImage): SourceLine[] {
+  return rows.flatMap(({ offset, file, line }, i) => {
+    const next = rows[i + 1]?.offset ?? lengthBytes;
+    const address = start.add(offset).add(image.bias).toUnsigned();
+    return line === 0 ? [] : [{ address, lengthBytes: next - offset, file, line, isCode: true }];
+  });
 }
 
 /** Of several names for an address the function's is kept, and the one that others can see. */

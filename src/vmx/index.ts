@@ -24,6 +24,7 @@ export {
 } from './controls.ts';
 export { ENTRY_CHECKS } from './entry-checks.ts';
 export { EPT_RIGHTS, EptBit, EptBuilder, eptPointer, walkEpt } from './ept.ts';
+export type { BitRange } from './exit-layouts.ts';
 export {
   ENTRY_FAILURE,
   EXIT_REASONS,
@@ -32,6 +33,16 @@ export {
   type ExitReasonName,
   exitReasonName,
 } from './exit-reasons.ts';
+export { type EntryExplanation, explainEntry } from './explain-entry.ts';
+export {
+  type ExitExplanation,
+  type ExitReasonDetail,
+  type ExplainedBits,
+  type ExplainedControl,
+  type ExplainedField,
+  exitReasonDetail,
+  explainExit,
+} from './explain-exit.ts';
 export { FIELDS, type FieldDefinition, type FieldName, fieldIndex } from './fields.ts';
 export { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits.ts';
 export { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';

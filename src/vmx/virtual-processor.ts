@@ -65,6 +65,8 @@ export interface VmxCosts {
 
 export type EntryOutcome =
   | { readonly kind: 'entered' }
+  /** VMfailInvalid: there is no current VMCS. */
+  | { readonly kind: 'failInvalid' }
   /** VMfailValid: the VM-instruction error is in the VMCS too. */
   | { readonly kind: 'failValid'; readonly error: number; readonly check: EntryCheck | null }
   /** An exit with bit 31 of the reason set. */
@@ -107,6 +109,7 @@ export interface VirtualProcessorParts {
 
 const LIMIT: RunOutcome = { kind: 'limit' };
 const EXIT: RunOutcome = { kind: 'exit' };
+const FAIL_INVALID: EntryOutcome = { kind: 'failInvalid' };
 const ENTERED: EntryOutcome = { kind: 'entered' };
 
 const NMI_UNBLOCKED = 1 << 12;
@@ -224,6 +227,7 @@ export class VirtualProcessor implements Virtualization {
    */
   enter(clock: number, launch: boolean): EntryOutcome {
     const { vmcs, processor } = this;
+    if (!vmcs.isCurrent) return FAIL_INVALID;
     if (launch === vmcs.launched) {
       const error = launch ? VmxError.VMLAUNCH_NOT_CLEAR : VmxError.VMRESUME_NOT_LAUNCHED;
       return this.failValid(error, null);

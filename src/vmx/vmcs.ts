@@ -12,6 +12,9 @@ import { type CheckGroup, FIELDS, type FieldName, fieldIndex, indexOfEncoding } 
 /** VMCS revision identifier, as IA32_VMX_BASIC reports it. */
 export const VMCS_REVISION = 0x766d78;
 
+/** A VMCS is current and clear at first: its processor has no other. */
+const LaunchState = { CLEAR: 0, LAUNCHED: 1, NOT_CURRENT: 2 } as const;
+
 /** Bytes of a VMCS region. */
 export const VMCS_BYTES = 4096;
 
@@ -52,10 +55,13 @@ export class Vmcs {
   /** The first word of each field in it. */
   private readonly places = new Int32Array(FIELDS.length);
   private readonly launchState: number;
+  /** The processor whose state the guest-state fields are. */
+  readonly state: ProcessorState;
 
   /** @param hpa where the region lies, a multiple of 4096 */
   constructor(memory: PhysicalMemory, hpa: number, state: ProcessorState) {
     const { buffer, byteOffset, byteLength } = memory.bytes;
+    this.state = state;
     this.words = new Int32Array(buffer, byteOffset, byteLength / 4);
     const region = hpa / 4;
     const stateAt = (state.words.byteOffset - byteOffset) / 4;
@@ -70,11 +76,27 @@ export class Vmcs {
 
   /** True between a successful VMLAUNCH and VMCLEAR. */
   get launched(): boolean {
-    return this.words[this.launchState] === 1;
+    return this.words[this.launchState] === LaunchState.LAUNCHED;
   }
 
   set launched(value: boolean) {
-    this.words[this.launchState] = value ? 1 : 0;
+    this.words[this.launchState] = value ? LaunchState.LAUNCHED : LaunchState.CLEAR;
+  }
+
+  /** False between {@link clear} and {@link makeCurrent}. */
+  get isCurrent(): boolean {
+    return this.words[this.launchState] !== LaunchState.NOT_CURRENT;
+  }
+
+  /** VMCLEAR: the VMCS is not current any more, and clear. */
+  clear(): void {
+    this.words[this.launchState] = LaunchState.NOT_CURRENT;
+  }
+
+  /** VMPTRLD: the VMCS is current; one that was not is clear. */
+  makeCurrent(): void {
+    if (!this.isCurrent) this.words[this.launchState] = LaunchState.CLEAR;
+    this.stale = Stale.ALL;
   }
 
   /** Whether any of some groups of checks, bits of {@link Stale}, is due at the next entry. */

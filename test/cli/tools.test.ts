@@ -3,7 +3,14 @@
 import { accessSync, constants, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bash, buildCommand, folderWith, MAIN, vmxlab } from '../support/command-line.ts';
+import {
+  bash,
+  buildCommand,
+  folderWith,
+  MAIN,
+  vmxlab,
+  vmxlabMany,
+} from '../support/command-line.ts';
 
 let folder = '';
 
@@ -164,9 +171,34 @@ describe('exits', () => {
 
   test.each(['hlt', '12', 'EXIT_REASON_HLT'])('%s is reason 12', async (reason) => {
     const { stdout } = await vmxlab(folder, ['exits', reason, '--json']);
-    expect(JSON.parse(stdout).exits).toEqual([
+    expect(JSON.parse(stdout).exits).toMatchObject([
       { number: 12, name: 'HLT', meaning: 'the guest executed HLT', handled: true },
     ]);
+  });
+
+  // Bits of the control words and of the qualification: SDM 3, "VM-Execution Control Fields" and
+  // "Exit Qualification for MOV DR".
+  test.each([
+    [
+      'HLT',
+      ['CPU_BASED_VM_EXEC_CONTROL bit 7, "HLT exiting"', 'qualification  0', 'handler        hlt'],
+    ],
+    ['DR_ACCESS', ['bit 23, "MOV-DR exiting"', 'bits 2:0 ', 'bit 4 ', 'bits 11:8 ', '2 RDX']],
+    ['PAUSE_INSTRUCTION', ['SECONDARY_VM_EXEC_CONTROL bit 10, "PAUSE-loop exiting"', 'PLE_GAP']],
+    ['PML_FULL', ['handler        none']],
+  ])('%s says what asks for it, its qualification, and who handles it', async (reason, parts) => {
+    const { stdout } = await vmxlab(folder, ['exits', reason]);
+    for (const part of parts) expect(stdout).toContain(part);
+  });
+
+  test('every reason has its page', async () => {
+    const lines = (EXITS.match(/[A-Z]\w+/g) ?? []).map((name) => ['exits', name]);
+    const pages = await vmxlabMany(folder, lines);
+    pages.forEach(({ status, stdout }, i) => {
+      expect([lines[i], status]).toEqual([lines[i], 0]);
+      expect(stdout).toMatch(/^qualification /m);
+      expect(stdout).toMatch(/^SDM 3 +"\w/m);
+    });
   });
 });
 

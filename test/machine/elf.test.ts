@@ -89,6 +89,18 @@ describe('a loaded image', () => {
       symbol: 'f+0x1',
       source: 'src/lib.c:10',
     });
+    const map = SymbolMap.ofElf(image);
+    expect(map.addressOf('f')?.toNumber()).toBe(0x100040);
+    expect(map.addressOf('g')).toBeNull();
+    // The line table ends where its sequence does, not where the next row would be.
+    const lines = map.lines.map(({ address, lengthBytes, file, line }) => {
+      return `${address.toString(16)}+${lengthBytes} ${file}:${line}`;
+    });
+    expect(lines).toEqual([
+      '100040+8 src/lib.c:10',
+      '100048+8 src/lib.c:12',
+      '100050+272 src/lib.c:9',
+    ]);
     expect(runGuest(bytes, SETUP).report.vcpus[0].registers).toMatchObject({ rip: '100042' });
   });
 

@@ -9,6 +9,8 @@ export function outcomeText(bench: VmxBench, outcome: EntryOutcome): string {
   switch (outcome.kind) {
     case 'entered':
       return 'entered';
+    case 'failInvalid':
+      return 'VMfailInvalid';
     case 'failValid':
       return `error ${bench.field('VM_INSTRUCTION_ERROR')}`;
     case 'entryFailure': {
@@ -33,7 +35,7 @@ export function refuses(expected: string, cases: readonly RefusedCase[]): void {
     bench.set(change);
     const outcome = bench.tryToEnter();
     expect(outcomeText(bench, outcome)).toBe(expected);
-    if (outcome.kind === 'entered' || outcome.check === null) throw new Error('no check named');
+    if (!('check' in outcome) || outcome.check === null) throw new Error('no check named');
     expect(outcome.check.rule).toMatch(rule);
     const { fields } = outcome.check;
     expect(Object.keys(change).some((name) => fields.some((field) => field === name))).toBe(true);
@@ -45,7 +47,7 @@ export function accepts(cases: readonly AcceptedCase[]): void {
     const bench = new VmxBench();
     bench.set(change);
     const outcome = bench.tryToEnter();
-    const rule = outcome.kind === 'entered' ? undefined : outcome.check?.rule;
+    const rule = 'check' in outcome ? outcome.check?.rule : undefined;
     expect([outcomeText(bench, outcome), rule]).toEqual(['entered', undefined]);
   });
 }

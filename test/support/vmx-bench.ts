@@ -295,7 +295,8 @@ export class VmxBench {
   enter(): void {
     const outcome = this.tryToEnter();
     if (outcome.kind === 'entered') return;
-    throw new Error(`${outcome.kind}: ${outcome.check?.rule} (${outcome.check?.fields})`);
+    const check = 'check' in outcome ? outcome.check : null;
+    throw new Error(`${outcome.kind}: ${check?.rule} (${check?.fields})`);
   }
 
   /** Run to an exit, which has to come before `cycles` have passed. */

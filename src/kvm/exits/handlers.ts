@@ -61,6 +61,34 @@ export const EXIT_HANDLERS: ExitHandlers = {
   VMWRITE: vmxInstruction,
 };
 
+const NAMED: Readonly<Record<string, ExitHandler>> = {
+  cpuid,
+  crAccess,
+  drAccess,
+  eptViolation,
+  exceptionNmi,
+  externalInterrupt,
+  hlt,
+  interruptWindow,
+  ioInstruction,
+  msrRead,
+  msrWrite,
+  nmiWindow,
+  noOperation,
+  pauseInstruction,
+  preemptionTimer,
+  rdpmc,
+  tripleFault,
+  vmcall,
+  vmxInstruction,
+};
+
+/** What the standard handler of a reason is called, for help; null if there is none. */
+export function handlerName(reason: ExitReasonName): string | null {
+  const handler = EXIT_HANDLERS[reason];
+  return Object.keys(NAMED).find((name) => NAMED[name] === handler) ?? null;
+}
+
 const REASON_COUNT = 1 + Math.max(...EXIT_REASONS.map(({ number }) => number));
 
 /** By number of the basic exit reason: every exit asks, and a name that varies is looked up slowly. */
