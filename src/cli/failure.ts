@@ -4,6 +4,9 @@
 /** Exit code for wrong usage and input. Even, as all of our own (docs/decisions says why). */
 export const EXIT_BAD_INPUT = 2;
 
+/** Exit code of an exploration that found a schedule on which something goes wrong. */
+export const EXIT_VIOLATION = 18;
+
 /** Exit code for an error in vmxlab itself (sysexits.h, EX_SOFTWARE). */
 export const EXIT_INTERNAL = 70;
 

@@ -26,6 +26,12 @@ import { crashLines } from './crash.ts';
 import { disasmCommand } from './disasm-command.ts';
 import { EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
+import {
+  EXPLORE_EPILOGUE,
+  EXPLORE_FLAGS,
+  exploreCommand,
+  exploreOptions,
+} from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
 import { profileCommand } from './profile-command.ts';
@@ -124,6 +130,24 @@ const profile: Command = {
       top: count(args, 'top', 20),
     });
   },
+};
+
+const explore: Command = {
+  name: 'explore',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'explore needs a file, as run does, such as',
+    '  vmxlab explore guest-programs/lock-tas.asm -D ITERATIONS=2 --vcpus 2',
+  ],
+  summary: 'run a program on every schedule, or on many, and look for one that goes wrong',
+  flags: { ...EXPLORE_FLAGS, ...SETTING_FLAGS, ...JSON_FLAGS, ...ASSEMBLY_FLAGS },
+  examples: [
+    ['explore lock.asm --vcpus 2 -D ITERATIONS=2', 'every schedule of two vCPUs'],
+    ['explore lock.asm --store-buffers', 'with the stores that x86 delays'],
+    ['explore lock.asm --strategy pct --runs 1000', 'what is too large for that, by chance'],
+  ],
+  epilogue: EXPLORE_EPILOGUE,
+  execute: (args) => exploreCommand({ ...machineOptions(args), ...exploreOptions(args) }),
 };
 
 const asm: Command = {
@@ -258,7 +282,7 @@ const schema: Command = {
   },
 };
 
-const COMMANDS: readonly Command[] = [run, profile, asm, disasm, exits, trace, schema];
+const COMMANDS: readonly Command[] = [run, explore, profile, asm, disasm, exits, trace, schema];
 
 /** What yargs is told of a command. */
 function declare(command: Argv, { argument, flags, examples, epilogue }: Command): Argv {

@@ -159,8 +159,7 @@ function restPart(machine: Machine): Part {
       ]),
       host.threads.map(({ state }) => state.status),
       vm.ownState,
-      // What was printed decides nothing.
-      devices.map(({ state }) => ({ ...state, console: null })),
+      devices.map(({ state }) => state),
       machine.endings,
     ],
     save: (): Rest => ({

@@ -2,6 +2,7 @@
 // other one order is enough, by sleep sets (Godefroid, "Partial-Order Methods for the Verification
 // of Concurrent Systems", 1996): they leave out transitions, never states.
 
+import type { StateGraph } from './livelock.ts';
 import { type Action, ActionKind, kindOf, vcpuOf, type World, type WorldState } from './world.ts';
 
 /** What a search may do at most; whatever is reached first ends it. */
@@ -29,6 +30,8 @@ export interface SearchObserver {
   state?(world: World): boolean;
   /** In a state nothing can happen any more. */
   final?(world: World): boolean;
+  /** Something has turned out to be shared: the search begins again, and forgets. */
+  restart?(): void;
 }
 
 export interface SearchResult {
@@ -44,10 +47,13 @@ export interface SearchOptions {
   readonly observer: SearchObserver;
   /** Leave out orders of independent actions; without, every transition is taken. */
   readonly reduces: boolean;
+  /** Is told which states follow which. */
+  readonly graph?: StateGraph;
 }
 
 interface Frame {
   readonly state: WorldState;
+  readonly key: number;
   /** What is still to be taken from here. */
   readonly todo: Action[];
   /** Bits of the actions that need not be taken from here. */
@@ -63,6 +69,9 @@ interface Frame {
 /** Begins again, knowing more of what is shared. */
 class TooLittleShared extends Error {}
 
+/** Comes before the first state. */
+const START = -1;
+
 const bit = (action: Action) => 1 << action;
 
 export function search(world: World, options: SearchOptions): SearchResult {
@@ -75,6 +84,8 @@ export function search(world: World, options: SearchOptions): SearchResult {
     } catch (thrown) {
       if (!(thrown instanceof TooLittleShared)) throw thrown;
       statistics.restarts++;
+      options.observer.restart?.();
+      options.graph?.clear();
       statistics.states = 0;
       statistics.depth = 0;
       world.restore(start);
@@ -112,7 +123,7 @@ class Search {
     world.onAction = (action) => schedule.push(action);
     const stepsBefore = world.steps;
     try {
-      if (this.enter(0, -1, this.options.limits.preemptions)) return this.found();
+      if (this.enter(START, 0, -1, this.options.limits.preemptions)) return this.found();
       for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
         const action = frame.todo.pop();
         if (action === undefined) {
@@ -160,11 +171,11 @@ class Search {
       vcpu !== frame.last &&
       frame.enabled.includes(frame.last * 3);
     const last = kindOf(action) === ActionKind.STEP ? vcpu : frame.last;
-    return this.enter(sleeping, last, frame.preemptions - (isSwitch ? 1 : 0));
+    return this.enter(frame.key, sleeping, last, frame.preemptions - (isSwitch ? 1 : 0));
   }
 
   /** The world has come to a state: note it, and what is to be done from there. */
-  private enter(sleepingBefore: number, last: number, preemptions: number): boolean {
+  private enter(from: number, sleepingBefore: number, last: number, preemptions: number): boolean {
     const { world, statistics, frames } = this;
     world.settle();
     const { observer } = this.options;
@@ -175,12 +186,16 @@ class Search {
     const visited = this.visitedAfter(last);
     const key = world.keyOf(state);
     const known = visited.get(key);
+    this.options.graph?.edge(from, key);
     let todo: Action[];
     if (known === undefined) {
       statistics.states++;
       visited.set(key, this.isBounded ? preemptions : sleeping);
       if (observer.state?.(world) === true) return true;
-      if (enabled.length === 0) return observer.final?.(world) === true;
+      if (enabled.length === 0) {
+        this.options.graph?.final(key);
+        return observer.final?.(world) === true;
+      }
       todo = enabled.filter((action) => (sleeping & bit(action)) === 0);
     } else if (this.isBounded) {
       if (known >= preemptions) return false;
@@ -197,7 +212,7 @@ class Search {
     }
     if (this.isBounded) todo = this.affordable(todo, enabled, last, preemptions);
     const length = this.schedule.length;
-    frames.push({ state, todo: todo.reverse(), sleeping, enabled, last, preemptions, length });
+    frames.push({ state, key, todo: todo.reverse(), sleeping, enabled, last, preemptions, length });
     statistics.depth = Math.max(statistics.depth, frames.length);
     return false;
   }

@@ -4,6 +4,7 @@
 // interrupt on its way, a timer) may happen at any moment, and, with store buffers, so may the
 // arrival of a store in memory.
 
+import type Long from 'long';
 import { STATE_BYTES } from '../cpu/index.ts';
 import type { Vcpu, Vm } from '../kvm/index.ts';
 import {
@@ -58,6 +59,8 @@ export interface WorldState {
 export interface WorldOptions {
   /** x86-TSO: stores wait in a buffer of their vCPU before others see them. */
   readonly storeBuffers: boolean;
+  /** Says at which linear addresses each step is to be seen by itself. */
+  readonly isWatched?: (linearRip: Long) => boolean;
 }
 
 /** The clock of everything, in cycles: any time after the machine has started. */
@@ -75,6 +78,7 @@ export class World {
   private readonly kernel: KernelPart;
   private readonly buffers: StoreBuffers | null;
   private readonly memory: PhysicalMemory;
+  private readonly isWatched: ((linearRip: Long) => boolean) | null;
   private readonly footprints: (Footprint | null)[];
   /** Instructions and other steps that were taken, for statistics. */
   steps = 0;
@@ -82,7 +86,7 @@ export class World {
   onAction: ((action: Action) => void) | null = null;
 
   /** Throws RangeError for several virtual machines, or more vCPUs than {@link MOST_VCPUS}. */
-  constructor(scenario: Scenario, options: MachineOptions, { storeBuffers }: WorldOptions) {
+  constructor(scenario: Scenario, options: MachineOptions, own: WorldOptions) {
     if (scenario.vms.length !== 1) throw new RangeError('one virtual machine expected');
     const { vcpus } = scenario.vms[0];
     if (vcpus > MOST_VCPUS) throw new RangeError(`at most ${MOST_VCPUS} vCPUs can be explored`);
@@ -91,7 +95,8 @@ export class World {
     this.vcpus = this.vm.vcpus;
     this.memory = this.vm.memory;
     this.sharing = new Sharing(vcpus);
-    this.buffers = storeBuffers ? new StoreBuffers(this.memory, vcpus) : null;
+    this.isWatched = own.isWatched ?? null;
+    this.buffers = own.storeBuffers ? new StoreBuffers(this.memory, vcpus) : null;
     this.footprints = this.vcpus.map(() => null);
     this.pages = new Pages(this.memory, stateWordsOf(this.vm));
     this.kernel = new KernelPart(this.machine, NOW);
@@ -116,7 +121,12 @@ export class World {
   }
 
   private hasStores(index: number): boolean {
-    return this.buffers !== null && this.buffers.of(index).length > 0;
+    return this.storesOf(index).length > 0;
+  }
+
+  /** The stores of a vCPU that have not reached memory, oldest first. */
+  storesOf(index: number): readonly BufferedStore[] {
+    return this.buffers?.of(index) ?? [];
   }
 
   private canStep(index: number): boolean {
@@ -159,7 +169,7 @@ export class World {
         return { ...footprint, ranges: ranges.map((range) => ({ ...range, isWrite: false })) };
       }
       case ActionKind.DRAIN: {
-        const [{ hpa, lengthBytes }] = (this.buffers as StoreBuffers).of(index);
+        const [{ hpa, lengthBytes }] = this.storesOf(index);
         const range = { hpa, lengthBytes, isRead: false, isWrite: true };
         return { ranges: [range], scope: 'registers', needsDrained: false };
       }
@@ -185,8 +195,14 @@ export class World {
     const { ranges, scope } = this.nextOf(index);
     if (scope === 'all') return false;
     if (scope === 'own' && this.sharing.isKernelShared(index)) return false;
+    if (this.isWatched?.(this.vcpus[index].linearRip) === true) return false;
     const isBuffering = this.buffers !== null && !this.nextOf(index).needsDrained;
     return ranges.every((range) => (isBuffering && !range.isRead) || !this.isShared(range));
+  }
+
+  /** True if the next step of a vCPU is one that {@link settle} would take. */
+  isNextHidden(index: number): boolean {
+    return this.canStep(index) && this.isHidden(index);
   }
 
   /** Take all steps that nobody else can notice. */
