@@ -271,9 +271,9 @@ function verdictLines({ verdict, violation, notes, switches }: ExploreReport, pa
 function story({ schedule }: ExploreReport, options: ExploreOptions, input: Input): string[] {
   const { scenario, programs, modules, symbols } = input;
   const world = new World(scenario, { programs, modules, symbols }, options);
-  const lines = narrate(world, schedule ?? []).map(({ vcpu, text, hidden }) => {
+  const lines = narrate(world, schedule ?? []).map(({ vcpu, text, hidden, times }) => {
     const before = hidden > 0 ? `  (after ${hidden} more)` : '';
-    return `  vCPU ${vcpu}  ${text}${before}`;
+    return `  vCPU ${vcpu}  ${text}${before}${times > 1 ? `  ${times} times` : ''}`;
   });
   if (lines.length <= LONGEST_STORY) return lines;
   const half = LONGEST_STORY / 2;

@@ -5,8 +5,8 @@
 import type { HostEvent } from '../host/index.ts';
 import type { Vcpu } from '../kvm/index.ts';
 import type { Machine } from '../machine/index.ts';
-import { copyPlain, Hash } from '../sim/index.ts';
-import { mix, type PageHash } from './pages.ts';
+import { copyPlain } from '../sim/index.ts';
+import { hashWords, mix, type PageHash } from './pages.ts';
 
 /** A saved part; nobody changes it. */
 interface Saved {
@@ -62,13 +62,12 @@ export class KernelPart {
 
   private find(index: number): Saved {
     const { essence, save } = this.parts[index];
-    const digest = new Hash().text(JSON.stringify(essence())).digest();
-    const known = this.known[index].get(digest);
+    const text = JSON.stringify(essence());
+    const known = this.known[index].get(text);
     if (known !== undefined) return known;
-    const low = Number.parseInt(digest.slice(0, 8), 16) | 0;
-    const high = Number.parseInt(digest.slice(8, 16), 16) | 0;
-    const saved = { data: copyPlain(save()), hash: { low, high } };
-    this.known[index].set(digest, saved);
+    const hash = hashWords(Array.from(text, (character) => character.charCodeAt(0)));
+    const saved = { data: copyPlain(save()), hash };
+    this.known[index].set(text, saved);
     return saved;
   }
 

@@ -14,6 +14,8 @@ export interface Moment {
   readonly text: string;
   /** Steps of the same vCPU before it that nobody else could notice. */
   readonly hidden: number;
+  /** How often in a row. */
+  readonly times: number;
 }
 
 /**
@@ -25,18 +27,24 @@ export function narrate(world: World, schedule: readonly Action[]): Moment[] {
   follow(world, schedule);
   world.restore(start);
   const moments: Moment[] = [];
+  const tell = (vcpu: number, text: string, hiddenBefore: number) => {
+    const last = moments.at(-1);
+    if (last?.vcpu === vcpu && last.text === text) {
+      moments[moments.length - 1] = { ...last, times: last.times + 1 };
+    } else moments.push({ vcpu, text, hidden: hiddenBefore, times: 1 });
+  };
   const hidden = world.vcpus.map(() => 0);
   for (const action of schedule) {
     const vcpu = vcpuOf(action);
     if (kindOf(action) === ActionKind.STEP && world.isNextHidden(vcpu)) hidden[vcpu]++;
     else {
-      moments.push({ vcpu, text: textOf(world, action), hidden: hidden[vcpu] });
+      tell(vcpu, textOf(world, action), hidden[vcpu]);
       hidden[vcpu] = 0;
     }
     world.take(action);
   }
   for (const [vcpu, count] of hidden.entries()) {
-    if (count > 0) moments.push({ vcpu, text: placeOf(world, vcpu), hidden: count });
+    if (count > 0) tell(vcpu, placeOf(world, vcpu), count);
   }
   return moments;
 }
