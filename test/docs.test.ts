@@ -15,7 +15,16 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PORT_RANGES, reference, SCENARIO } from '../src/machine/index.ts';
+import { PV_FEATURE_LIST } from '../src/kvm/index.ts';
+import {
+  holding,
+  KERNEL_PARAMETERS,
+  KERNELS,
+  PORT_RANGES,
+  printValue,
+  reference,
+  SCENARIO,
+} from '../src/machine/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
 import { instructionPage } from './support/instruction-page.ts';
 
@@ -90,6 +99,20 @@ function keyTable(): string {
   ].join('\n');
 }
 
+/** One row for each parameter; a value that has not changed is not repeated. */
+function kernelTable(): string {
+  const rows = Object.entries(KERNEL_PARAMETERS).map(([key, row]) => {
+    const cells = KERNELS.map((kernel) => {
+      const { kernel: since, value } = holding(row, kernel);
+      return since === kernel ? printValue(row, value) : '';
+    });
+    return `| ${[`\`${key}\``, ...cells].join(' | ')} |`;
+  });
+  const names = KERNELS.map((kernel) => kernel.replace('linux-', ''));
+  const rule = ['', ...names].map(() => '---').join(' | ');
+  return [`| key | ${names.join(' | ')} |`, `| ${rule} |`, ...rows].join('\n');
+}
+
 function portTable(): string {
   const hex = (port: number) => `0x${port.toString(16).toUpperCase()}`;
   const rows = PORT_RANGES.map(({ first, last, summary }) => {
@@ -97,6 +120,27 @@ function portTable(): string {
     return `| ${ports} | ${summary} |`;
   });
   return ['| port | device |', '| --- | --- |', ...rows].join('\n');
+}
+
+function featureTable(): string {
+  const rows = PV_FEATURE_LIST.map(
+    ([name, { bit, register, byDefault, msrs, hypercalls, summary }]) => {
+      const cells = [
+        `\`${name}\``,
+        `${register.toUpperCase()} ${bit}`,
+        byDefault ? 'yes' : 'no',
+        msrs.map((msr) => `0x${msr.toString(16)}`).join(', '),
+        hypercalls.join(', '),
+        summary,
+      ];
+      return `| ${cells.join(' | ')} |`;
+    },
+  );
+  return [
+    '| feature | bit | by default | MSRs | hypercalls | what it is |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 /** What `npm start` prints, without the state, which says nothing to a reader. */
@@ -114,7 +158,9 @@ function mainJob(): string {
 const GENERATED = [
   ['README.md', 'output', mainJob],
   ['docs/scenario.md', 'keys', keyTable],
+  ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
+  ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;
 

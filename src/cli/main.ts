@@ -34,6 +34,7 @@ import {
 } from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
+import { presetsCommand } from './presets-command.ts';
 import { profileCommand } from './profile-command.ts';
 import { runCommand, STATS_GROUPS } from './run-command.ts';
 import { traceCommand } from './trace-command.ts';
@@ -232,6 +233,15 @@ const exits: Command = {
   execute: (args) => exitsCommand({ reason: once(args, 'reason'), json: args.json === true }),
 };
 
+const presets: Command = {
+  name: 'presets',
+  argument: ['[name]', 'only this machine or kernel'],
+  summary: 'list machines and kernels, with every value and its source',
+  flags: JSON_FLAGS,
+  examples: [['presets linux-4.12', 'what a host with Linux 4.12 does']],
+  execute: (args) => presetsCommand({ name: once(args, 'name'), json: args.json === true }),
+};
+
 const trace: Command = {
   name: 'trace',
   argument: ['<what..>', 'convert FROM TO, report FILE, or stat FILE'],
@@ -282,7 +292,17 @@ const schema: Command = {
   },
 };
 
-const COMMANDS: readonly Command[] = [run, explore, profile, asm, disasm, exits, trace, schema];
+const COMMANDS: readonly Command[] = [
+  run,
+  explore,
+  profile,
+  asm,
+  disasm,
+  exits,
+  presets,
+  trace,
+  schema,
+];
 
 /** What yargs is told of a command. */
 function declare(command: Argv, { argument, flags, examples, epilogue }: Command): Argv {

@@ -336,7 +336,7 @@ function timeless(scenario: Scenario): Scenario {
       {
         ...vm,
         pin: Array.from({ length: vm.vcpus }, (_, i) => String(i)),
-        kvm: { ...vm.kvm, ple_gap: 0, preemption_timer: false },
+        kvm: { ...vm.kvm, ple_gap: 0, preemption_timer: false, halt_poll_ns: 0 },
       },
     ],
   };

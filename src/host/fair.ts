@@ -2,6 +2,7 @@
 // preemption, next, last and skip buddies. Linux kernel/sched/fair.c. Pure: knows threads and times
 // in ns, not pCPUs. Equal virtual run times keep their order of arrival.
 
+import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import type { Thread } from './thread.ts';
 import { NICE_0_WEIGHT, shareOfPeriod, virtualRuntime } from './weights.ts';
 
@@ -12,16 +13,23 @@ export interface FairTunables {
   readonly wakeupGranularityNs: number;
   /** Runnable threads beyond which the period grows. */
   readonly nrLatency: number;
+  /** A thread that yields is passed over once; before Linux 2.6.39 it was only charged. */
+  readonly hasSkipBuddy: boolean;
 }
 
 /** The kernel's base values times its factor: 1 + log2 of the pCPU count, at most 4. */
-export function fairTunables(pcpuCount: number): FairTunables {
+export function fairTunables(
+  pcpuCount: number,
+  parameters: SchedulerParameters = DEFAULT_SCHEDULER,
+): FairTunables {
+  const { fairClass, latencyNs, minGranularityNs, wakeupGranularityNs } = parameters;
   const factor = 1 + Math.floor(Math.log2(Math.min(pcpuCount, 8)));
   return {
-    latencyNs: 6_000_000 * factor,
-    minGranularityNs: 750_000 * factor,
-    wakeupGranularityNs: 1_000_000 * factor,
-    nrLatency: 8,
+    latencyNs: latencyNs * factor,
+    minGranularityNs: minGranularityNs * factor,
+    wakeupGranularityNs: wakeupGranularityNs * factor,
+    nrLatency: Math.ceil(latencyNs / minGranularityNs),
+    hasSkipBuddy: fairClass !== 'cfs-no-skip',
   };
 }
 
@@ -242,7 +250,7 @@ export class FairQueue {
     if (current === null || this.runningCount === 1) return;
     this.clearBuddies(current);
     this.update(nowNs);
-    this.state.skip = current.id;
+    if (this.tunables.hasSkipBuddy) this.state.skip = current.id;
   }
 
   /** Prefer a waiting thread at the next pick; false if it does not wait here. */

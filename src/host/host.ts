@@ -12,7 +12,8 @@ import {
 } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import type { HostCosts } from './costs.ts';
-import { FairQueue, type FairQueueState, type FairTunables, fairTunables } from './fair.ts';
+import { FairQueue, type FairQueueState, fairTunables } from './fair.ts';
+import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
 import { Scheduler } from './scheduler.ts';
 import { type BodyOutcome, Thread, type ThreadConfig, type ThreadState } from './thread.ts';
@@ -37,8 +38,8 @@ export interface HostConfig {
   readonly skip: boolean;
   readonly seed: number;
   readonly costs: HostCosts;
-  /** Scheduler tunables; by default the kernel's for this number of pCPUs. */
-  readonly tunables?: FairTunables;
+  /** What differs from the scheduler of Linux 6.1. */
+  readonly scheduler?: Partial<SchedulerParameters>;
 }
 
 /** Everything about a host that changes: plain data. */
@@ -67,6 +68,7 @@ export class Host {
   readonly config: HostConfig;
   readonly frequency: Frequency;
   readonly costs: HostCosts;
+  readonly parameters: SchedulerParameters;
   readonly pcpus: readonly Pcpu[];
   readonly threads: Thread[] = [];
   readonly timers: Timers;
@@ -89,7 +91,8 @@ export class Host {
     this.costs = config.costs;
     this.prng = new Prng(config.seed);
     this.timers = new Timers(this);
-    const tunables = config.tunables ?? fairTunables(config.pcpuCount);
+    this.parameters = { ...DEFAULT_SCHEDULER, ...config.scheduler };
+    const tunables = fairTunables(config.pcpuCount, this.parameters);
     this.pcpus = Array.from(
       { length: config.pcpuCount },
       (_, index) => new Pcpu(this, index, new FairQueue(tunables, this.threads)),

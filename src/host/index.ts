@@ -16,6 +16,11 @@ export type { HostCosts } from './costs.ts';
 export { FairQueue, type FairTunables, fairTunables } from './fair.ts';
 export { HOG_BODY } from './hog.ts';
 export { Host, type HostConfig, type HostEvent, type HostState, type HostStop } from './host.ts';
+export {
+  DEFAULT_SCHEDULER,
+  FAIR_CLASSES,
+  type SchedulerParameters,
+} from './parameters.ts';
 export { Pcpu, type PcpuTimes } from './pcpu.ts';
 export type { YieldResult } from './scheduler.ts';
 export {

@@ -41,7 +41,8 @@ export class Pcpu {
   isQuiet = false;
   /** Where the turns that it was left out of would have brought it, in cycles. */
   owed = 0;
-  private isMakingUp = false;
+  /** Turns that were left out are made up for: what has happened since is not to be seen. */
+  isMakingUp = false;
 
   constructor(host: Host, index: number, queue: FairQueue) {
     this.host = host;

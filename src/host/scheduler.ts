@@ -222,7 +222,11 @@ export class Scheduler {
    */
   yieldTo(pcpu: Pcpu, target: Thread): YieldResult {
     const targetPcpu = this.host.pcpus[target.state.pcpu];
-    if (pcpu.queue.runningCount === 1 && targetPcpu.queue.runningCount === 1) return 'alone';
+    const { fairClass, yieldToCheck } = this.host.parameters;
+    const isPointless = pcpu.queue.runningCount === 1 && targetPcpu.queue.runningCount === 1;
+    if (yieldToCheck && isPointless) return 'alone';
+    // The class had no yield_to before it had a skip buddy.
+    if (fairClass === 'cfs-no-skip') return 'refused';
     if (target.state.status !== 'runnable') return 'refused';
     if (!targetPcpu.queue.setNextBuddy(target)) return 'refused';
     pcpu.queue.yieldCurrent(pcpu.nowNs);

@@ -77,6 +77,13 @@ function vectorBank(vcpu: Vcpu, offset: number): number | null {
   return null;
 }
 
+/** The guest is done with the interrupt in service: its vector, or -1 (apic_set_eoi). */
+export function endInterrupt(vcpu: Vcpu, _pcpu: Pcpu): number {
+  const vector = vcpu.lapic.endOfInterrupt();
+  vcpu.requestEvent();
+  return vector;
+}
+
 /** Write an APIC register; false if there is none that can be written. */
 function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): boolean {
   const { lapic, timer } = vcpu;
@@ -87,9 +94,8 @@ function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): b
       vcpu.requestEvent();
       return true;
     case ApicRegister.EOI: {
-      const vector = lapic.endOfInterrupt();
+      const vector = endInterrupt(vcpu, pcpu);
       if (pcpu.traced) pcpu.trace('kvm_eoi', { apicId: lapic.id, vector });
-      vcpu.requestEvent();
       return true;
     }
     case ApicRegister.LDR:

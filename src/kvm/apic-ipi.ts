@@ -90,12 +90,15 @@ function matchesLogical(target: Lapic, destination: number): boolean {
   return ownByte >>> 4 === destination >>> 4 && (ownByte & destination & 0xf) !== 0;
 }
 
-/** An interrupt reaches a local APIC. Linux arch/x86/kvm/lapic.c, __apic_accept_irq. */
+/**
+ * An interrupt reaches a local APIC; false if it is not taken. Linux arch/x86/kvm/lapic.c,
+ * __apic_accept_irq.
+ */
 export function deliver(
   target: Vcpu,
   event: Pick<InterruptCommand, 'vector' | 'mode' | 'levelTriggered' | 'assert'>,
   pcpu: Pcpu,
-): void {
+): boolean {
   const { vector, mode, levelTriggered } = event;
   if (pcpu.traced) {
     pcpu.trace('kvm_apic_accept_irq', {
@@ -108,8 +111,8 @@ export function deliver(
   switch (mode) {
     case 'Fixed':
     case 'LowPrio':
-      if (levelTriggered && !event.assert) return;
-      if (!target.lapic.accept(vector, levelTriggered)) return;
+      if (levelTriggered && !event.assert) return false;
+      if (!target.lapic.accept(vector, levelTriggered)) return false;
       break;
     // Remote read is how KVM kicks a halted vCPU.
     case 'Res3':
@@ -120,18 +123,19 @@ export function deliver(
       break;
     case 'INIT':
       // INIT level de-assert only sets arbitration ids, which these processors do not have.
-      if (levelTriggered && !event.assert) return;
+      if (levelTriggered && !event.assert) return false;
       receiveInit(target);
       break;
     case 'SIPI':
-      if (!receiveSipi(target, vector)) return;
+      if (!receiveSipi(target, vector)) return false;
       break;
     case 'SMI':
       target.state.notImplemented = 'system-management mode';
       break;
     case 'ExtINT':
-      return;
+      return false;
   }
   target.requestEvent();
   target.kick(pcpu);
+  return true;
 }

@@ -2,6 +2,7 @@
 // leaves. SDM 2, "CPUID"; Linux Documentation/virt/kvm/x86/cpuid.rst.
 
 import { PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
+import { featureBits } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
 import type { Vm } from './vm.ts';
 
@@ -40,8 +41,6 @@ const STRUCTURED_EDX = bits(14);
  */
 const EXTENDED_ECX = bits(0, 5, 8);
 const EXTENDED_EDX = bits(11, 20, 26, 27, 29);
-/** KVM features: PV unhalt 7, PV scheduler yield 13. */
-const KVM_FEATURES = bits(7, 13);
 
 const KVM_SIGNATURE_LEAF = 0x40000000;
 const KVM_TIMING_LEAF = 0x40000010;
@@ -94,9 +93,9 @@ export class CpuidTable {
       case KVM_SIGNATURE_LEAF:
         return KVM_SIGNATURE;
       case KVM_SIGNATURE_LEAF + 1:
-        return [KVM_FEATURES, 0, 0, 0];
+        return this.features;
       case KVM_TIMING_LEAF:
-        return [this.vm.host.frequency.khz, BUS_KHZ, 0, 0];
+        return [this.vm.tscKhz, BUS_KHZ, 0, 0];
       case EXTENDED_LEAF:
         return [EXTENDED_LEAF + 8, 0, 0, 0];
       case EXTENDED_LEAF + 1:
@@ -108,6 +107,12 @@ export class CpuidTable {
       default:
         return leaf <= LAST_BASIC_LEAF ? NONE : null;
     }
+  }
+
+  /** KVM's features, and its hints. */
+  private get features(): CpuidResult {
+    const { features } = this.vm.parameters;
+    return [featureBits(features, 'eax'), 0, 0, featureBits(features, 'edx')];
   }
 
   /** One package of single-thread cores. */

@@ -2,33 +2,85 @@
 // kvm_vcpu_on_spin and kvm_vcpu_eligible_for_directed_yield; arch/x86/kvm/x86.c, kvm_sched_yield.
 
 import type { Pcpu, YieldResult } from '../host/index.ts';
+import type { SpinHandler } from './parameters.ts';
 import type { Vcpu } from './vcpu.ts';
+
+/** What the thread of a spinner does. */
+export type SpinResult = 'resume' | 'yield' | 'doze';
 
 /** Failed attempts after which a spinner gives up the search. */
 const TRIES = 3;
 
+/** What the search does, in the order in which kernels learned it. */
+interface SpinRules {
+  /** The first pass begins behind the last boosted vCPU even if that is vCPU 0. */
+  readonly passesZero: boolean;
+  /** Who spins itself is helped only every other time it is asked about. */
+  readonly eligibility: boolean;
+  /** Three times -ESRCH end the search, one at the end of a pass does. */
+  readonly tryLimit: boolean;
+  /** Who is a candidate at all. */
+  readonly candidates: 'notInGuest' | 'preempted' | 'ready';
+  /** Not who was preempted in user mode. */
+  readonly inKernel: boolean;
+}
+
+const TWO_PASS: SpinRules = {
+  passesZero: false,
+  eligibility: false,
+  tryLimit: false,
+  candidates: 'notInGuest',
+  inKernel: false,
+};
+const ELIGIBLE: SpinRules = { ...TWO_PASS, passesZero: true, eligibility: true };
+const TRY_LIMIT: SpinRules = { ...ELIGIBLE, tryLimit: true };
+const PREEMPTED: SpinRules = { ...TRY_LIMIT, candidates: 'preempted' };
+const IN_KERNEL: SpinRules = { ...PREEMPTED, inKernel: true };
+
+const RULES: Readonly<Record<Exclude<SpinHandler, 'sleep'>, SpinRules>> = {
+  'two-pass': TWO_PASS,
+  eligible: ELIGIBLE,
+  'try-limit': TRY_LIMIT,
+  preempted: PREEMPTED,
+  'in-kernel': IN_KERNEL,
+  ready: { ...IN_KERNEL, candidates: 'ready' },
+};
+
 /**
- * A vCPU spins: look for another one of its VM that would do better with a pCPU, round-robin from
- * the one behind the last that was helped. True if it yielded; the thread must then give way, and
- * stays in its spin loop until it runs again.
+ * A vCPU spins. What its thread does about it: sleep, give way to another vCPU of its machine, or
+ * nothing. Who gives way stays in its spin loop until it runs again.
  * @param kernelPreferred skip candidates that were preempted in user mode
  */
-export function vcpuOnSpin(me: Vcpu, pcpu: Pcpu, kernelPreferred: boolean): boolean {
+export function vcpuOnSpin(me: Vcpu, pcpu: Pcpu, kernelPreferred: boolean): SpinResult {
   const { vm } = me;
-  const { kvm } = vm.costs;
-  const last = vm.lastBoostedVcpu;
+  const { spinHandler } = vm.parameters;
   me.state.inSpinLoop = true;
-  pcpu.spend(kvm.spin);
+  pcpu.spend(vm.costs.kvm.spin);
+  if (spinHandler !== 'sleep' && search(me, pcpu, RULES[spinHandler], kernelPreferred)) {
+    return 'yield';
+  }
+  endSpin(me);
+  return spinHandler === 'sleep' ? 'doze' : 'resume';
+}
+
+/**
+ * Look for a vCPU that would do better with a pCPU, round-robin from the one behind the last that
+ * was helped. True if the caller's thread must give way to it.
+ */
+function search(me: Vcpu, pcpu: Pcpu, rules: SpinRules, kernelPreferred: boolean): boolean {
+  const { vm } = me;
+  const last = vm.lastBoostedVcpu;
+  const skipsFirst = rules.passesZero || last > 0;
   let result: YieldResult = 'refused';
   let tries = TRIES;
   // Two passes: behind the last boosted vCPU, then up to it. A refusal for want of other threads
   // at the end of the first pass ends the search.
   for (const pass of [0, 1]) {
-    if (result !== 'refused' || tries === 0) break;
+    if (rules.tryLimit && (result !== 'refused' || tries === 0)) break;
     for (const candidate of vm.vcpus) {
-      if (pass === 0 ? candidate.index <= last : candidate.index > last) continue;
-      pcpu.spend(kvm.spinCandidate);
-      if (!isCandidate(candidate, me, kernelPreferred)) continue;
+      if (pass === 0 ? candidate.index <= last && skipsFirst : candidate.index > last) continue;
+      pcpu.spend(vm.costs.kvm.spinCandidate);
+      if (!isCandidate(candidate, me, rules, kernelPreferred)) continue;
       me.counters.ple_yield_attempted++;
       result = vm.host.scheduler.yieldTo(pcpu, candidate.thread);
       if (result === 'yielded') {
@@ -36,10 +88,9 @@ export function vcpuOnSpin(me: Vcpu, pcpu: Pcpu, kernelPreferred: boolean): bool
         me.counters.ple_yield_successful++;
         return true;
       }
-      if (result === 'alone' && --tries === 0) break;
+      if (rules.tryLimit && result === 'alone' && --tries === 0) break;
     }
   }
-  endSpin(me);
   return false;
 }
 
@@ -49,12 +100,30 @@ export function endSpin(me: Vcpu): void {
   me.state.dyEligible = false;
 }
 
-function isCandidate(candidate: Vcpu, me: Vcpu, kernelPreferred: boolean): boolean {
+function isCandidate(
+  candidate: Vcpu,
+  me: Vcpu,
+  rules: SpinRules,
+  kernelPreferred: boolean,
+): boolean {
   const { state } = candidate;
-  if (!state.ready || candidate === me) return false;
-  if (candidate.isBlocked && !candidate.isDirectedYieldRunnable) return false;
-  if (state.preempted && kernelPreferred && !state.preemptedInKernel) return false;
-  return isEligible(candidate);
+  if (candidate === me || !isWaiting(candidate, rules)) return false;
+  if (rules.inKernel && state.preempted && kernelPreferred && !state.preemptedInKernel) {
+    return false;
+  }
+  return !rules.eligibility || isEligible(candidate);
+}
+
+function isWaiting(candidate: Vcpu, rules: SpinRules): boolean {
+  const { state } = candidate;
+  switch (rules.candidates) {
+    case 'notInGuest':
+      return !candidate.isBlocked && !candidate.isInGuest;
+    case 'preempted':
+      return state.preempted && !candidate.isBlocked;
+    case 'ready':
+      return state.ready && (!candidate.isBlocked || candidate.isDirectedYieldRunnable);
+  }
 }
 
 /** A vCPU that spins itself is helped only every other time it is asked about. */

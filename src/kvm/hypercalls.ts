@@ -1,15 +1,19 @@
 // Hypercalls. Linux arch/x86/kvm/x86.c, kvm_emulate_hypercall; include/uapi/linux/kvm_para.h.
 
+import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
-import { deliver } from './apic-ipi.ts';
+import { deliver, interruptCommand } from './apic-ipi.ts';
 import { schedYield } from './directed-yield.ts';
+import { BOOT_TIME_SECONDS } from './pv-clock.ts';
+import { Hypercall, hasHypercall } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
 
-/** Numbers of the hypercalls that exist here. */
-export const Hypercall = { VAPIC_POLL_IRQ: 1, KICK_CPU: 5, SCHED_YIELD: 11 } as const;
-
+/** Errors, as the guest sees them: KVM_ENOSYS and so on, negative. */
 const ENOSYS = -1000;
+const EOPNOTSUPP = -95;
+const EINVAL = -22;
+const EFAULT = -14;
 const EPERM = -1;
 
 const RAX = 2 * Gpr.RAX;
@@ -19,23 +23,31 @@ const RAX = 2 * Gpr.RAX;
  * thread must give way.
  */
 export function hypercall(vcpu: Vcpu, pcpu: Pcpu): boolean {
-  const { state } = vcpu.virtual.processor;
-  const { words } = state;
+  const { words } = vcpu.virtual.processor.state;
+  const call: Call = {
+    number: vcpu.register(Gpr.RAX),
+    a0: vcpu.register(Gpr.RBX),
+    a1: vcpu.register(Gpr.RCX),
+    a2: vcpu.register(Gpr.RDX),
+    a3: vcpu.register(Gpr.RSI),
+  };
   if (pcpu.traced) {
-    pcpu.trace('kvm_hypercall', {
-      nr: vcpu.register(Gpr.RAX),
-      a0: vcpu.register(Gpr.RBX),
-      a1: vcpu.register(Gpr.RCX),
-      a2: vcpu.register(Gpr.RDX),
-      a3: vcpu.register(Gpr.RSI),
-    });
+    const { number: nr, ...rest } = call;
+    pcpu.trace('kvm_hypercall', { nr, ...rest });
   }
   vcpu.counters.hypercalls++;
-  const { in64BitMode } = vcpu;
-  const { result, yields } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu, words, in64BitMode) : FORBIDDEN;
+  const { result, yields } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu, call) : FORBIDDEN;
   words[RAX] = result;
-  words[RAX + 1] = in64BitMode ? result >> 31 : 0;
+  words[RAX + 1] = vcpu.in64BitMode ? result >> 31 : 0;
   return yields;
+}
+
+interface Call {
+  readonly number: Long;
+  readonly a0: Long;
+  readonly a1: Long;
+  readonly a2: Long;
+  readonly a3: Long;
 }
 
 interface Outcome {
@@ -43,24 +55,31 @@ interface Outcome {
   readonly yields: boolean;
 }
 
-const DONE: Outcome = { result: 0, yields: false };
-const YIELDS: Outcome = { result: 0, yields: true };
-const UNKNOWN: Outcome = { result: ENOSYS, yields: false };
-const FORBIDDEN: Outcome = { result: EPERM, yields: false };
+const returns = (result: number): Outcome => ({ result, yields: false });
 
-/** @param words the guest's registers: number in RAX, arguments from RBX on */
-function dispatch(vcpu: Vcpu, pcpu: Pcpu, words: Int32Array, in64BitMode: boolean): Outcome {
-  if (in64BitMode && words[RAX + 1] !== 0) return UNKNOWN;
-  switch (words[RAX]) {
+const DONE = returns(0);
+const YIELDS: Outcome = { result: 0, yields: true };
+const UNKNOWN = returns(ENOSYS);
+const FORBIDDEN = returns(EPERM);
+
+function dispatch(vcpu: Vcpu, pcpu: Pcpu, call: Call): Outcome {
+  const { parameters } = vcpu.vm;
+  const number = call.number.low;
+  if (call.number.high !== 0 || !hasHypercall(parameters, number)) return UNKNOWN;
+  switch (number) {
     case Hypercall.VAPIC_POLL_IRQ:
       return DONE;
     case Hypercall.KICK_CPU: {
-      const apicId = words[2 * Gpr.RCX] >>> 0;
+      const apicId = call.a1.low >>> 0;
       kick(vcpu, apicId, pcpu);
-      return vcpu.vm.parameters.kickYields && schedYield(vcpu, apicId, pcpu) ? YIELDS : DONE;
+      return parameters.kickYields && schedYield(vcpu, apicId, pcpu) ? YIELDS : DONE;
     }
+    case Hypercall.CLOCK_PAIRING:
+      return returns(pairClocks(vcpu, call, pcpu));
+    case Hypercall.SEND_IPI:
+      return returns(sendIpis(vcpu, call, pcpu));
     case Hypercall.SCHED_YIELD:
-      return schedYield(vcpu, words[2 * Gpr.RBX] >>> 0, pcpu) ? YIELDS : DONE;
+      return schedYield(vcpu, call.a0.low >>> 0, pcpu) ? YIELDS : DONE;
     default:
       return UNKNOWN;
   }
@@ -71,4 +90,52 @@ function kick(vcpu: Vcpu, apicId: number, pcpu: Pcpu): void {
   const target = vcpu.vm.vcpuByApicId(apicId);
   if (target === undefined) return;
   deliver(target, { vector: 0, mode: 'Res3', levelTriggered: false, assert: true }, pcpu);
+}
+
+const LOGICAL = 1 << 11;
+const SHORTHAND = 3 << 18;
+
+/**
+ * An interrupt for every vCPU whose bit is set in a bitmap of APIC ids: how many took it. The
+ * bitmap has a register's width twice. Linux arch/x86/kvm/lapic.c, kvm_pv_send_ipi.
+ */
+function sendIpis(vcpu: Vcpu, { a0, a1, a2, a3 }: Call, pcpu: Pcpu): number {
+  if ((a3.low & (LOGICAL | SHORTHAND)) !== 0) return EINVAL;
+  const command = interruptCommand(a3.low, 0, true);
+  const first = a2.low >>> 0;
+  const halfBits = vcpu.in64BitMode ? 64 : 32;
+  let count = 0;
+  for (const [half, bits] of [a0, a1].entries()) {
+    for (let i = 0; i < halfBits; i++) {
+      if (bits.shru(i).isEven()) continue;
+      const target = vcpu.vm.vcpuByApicId(first + half * halfBits + i);
+      if (target?.lapic.isPresent === true && deliver(target, command, pcpu)) count++;
+    }
+  }
+  return count;
+}
+
+/** Bytes of `struct kvm_clock_pairing`: seconds, nanoseconds, TSC, flags, padding. */
+const PAIRING_BYTES = 64;
+const NS_PER_SECOND = 1e9;
+
+/** The host's wall clock and the guest's TSC of the same moment. */
+function pairClocks(vcpu: Vcpu, { a0, a1 }: Call, pcpu: Pcpu): number {
+  const { vm } = vcpu;
+  // Other clocks are not offered, nor a pair without the common base of kvmclock.
+  if (!a1.isZero() || vm.runsOldClock) return EOPNOTSUPP;
+  if (vm.guestRam(a0, PAIRING_BYTES) === null) return EFAULT;
+  const { nowNs } = pcpu;
+  const seconds = Math.floor(nowNs / NS_PER_SECOND);
+  const fields = [
+    Long.fromNumber(BOOT_TIME_SECONDS + seconds),
+    Long.fromNumber(nowNs - seconds * NS_PER_SECOND),
+    vcpu.guestTsc(pcpu.now),
+  ];
+  const bytes = new Uint8Array(PAIRING_BYTES);
+  fields.forEach((field, i) => {
+    bytes.set(field.toBytesLE(), 8 * i);
+  });
+  vm.writeGuestRam(a0, bytes);
+  return 0;
 }

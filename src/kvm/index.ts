@@ -10,10 +10,28 @@ export type { KvmCosts } from './costs.ts';
 export type { ExitHandler, HandlerResult } from './exits/handler.ts';
 export { EXIT_HANDLERS, type ExitHandlers, handlerName } from './exits/handlers.ts';
 export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
-export { Hypercall } from './hypercalls.ts';
+export { grownPoll, shrunkPoll } from './halt-poll.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
-export { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
+export {
+  DEFAULT_PARAMETERS,
+  HV_TIMERS,
+  type KvmParameters,
+  SPIN_HANDLERS,
+} from './parameters.ts';
 export { grownWindow, shrunkWindow } from './ple-window.ts';
+export { BOOT_TIME_SECONDS } from './pv-clock.ts';
+export {
+  HYPERCALL_OPCODES,
+  Hypercall,
+  KvmMsr,
+  PREEMPTED_FLAGS,
+  PV_FEATURE_LIST,
+  PV_FEATURES,
+  type PvFeature,
+  type PvFeatureName,
+  type PvFeatures,
+  type PvParameters,
+} from './pv-features.ts';
 export {
   addTimes,
   type ExitStatistics,

@@ -9,6 +9,7 @@ import { ApicRegister } from '../trace/index.ts';
 import { TIMER_RATE_SHIFT } from '../vmx/index.ts';
 import { deliver } from './apic-ipi.ts';
 import { LVT_MASKED } from './lapic.ts';
+import { usesPreemptionTimer } from './parameters.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** Name of the host timer's handler. */
@@ -140,6 +141,18 @@ export class LapicTimer {
     this.start(pcpu);
   }
 
+  /** The guest's TSC has moved by `delta`: a deadline stays where it is, an expiry when it is. */
+  tscMoved(delta: Long, pcpu: Pcpu): void {
+    if (this.deadline.isZero() || this.state.pending) return;
+    if (this.mode !== 'tscDeadline') {
+      this.setDeadline(this.deadline.add(delta));
+      return;
+    }
+    this.cancelHardware(pcpu);
+    this.cancelHost();
+    this.start(pcpu);
+  }
+
   /** What is left of the count. */
   currentCount(pcpu: Pcpu): number {
     if (this.mode === 'tscDeadline' || this.state.periodNs === 0 || this.deadline.isZero())
@@ -183,7 +196,7 @@ export class LapicTimer {
   }
 
   private startHardware(pcpu: Pcpu): boolean {
-    if (!this.vcpu.vm.parameters.preemptionTimer || this.deadline.isZero()) return false;
+    if (!this.mayUseHardware || this.deadline.isZero()) return false;
     const cycles = this.cyclesLeft(pcpu);
     if (cycles / 2 ** TIMER_RATE_SHIFT >= MAX_TIMER_TICKS) return false;
     this.cancelHost();
@@ -196,6 +209,12 @@ export class LapicTimer {
     this.state.hvDeadline = pcpu.now + cycles;
     this.traceUse(pcpu, true);
     return true;
+  }
+
+  private get mayUseHardware(): boolean {
+    const { parameters } = this.vcpu.vm;
+    if (!usesPreemptionTimer(parameters)) return false;
+    return parameters.hvTimer === 'all' || this.mode === 'tscDeadline';
   }
 
   private startHost(pcpu: Pcpu): void {

@@ -23,6 +23,8 @@ export interface LapicState {
   readonly irr: number[];
   readonly isr: number[];
   readonly tmr: number[];
+  /** The highest vector in service if it is known without looking (highest_isr_cache), or -1. */
+  knownInService: number;
   taskPriority: number;
   spurious: number;
   errorStatus: number;
@@ -62,6 +64,7 @@ function initialState(base: number): LapicState {
     irr: new Array(8).fill(0),
     isr: new Array(8).fill(0),
     tmr: new Array(8).fill(0),
+    knownInService: -1,
     taskPriority: 0,
     spurious: 0xff,
     errorStatus: 0,
@@ -159,11 +162,13 @@ export class Lapic {
   acknowledge(vector: number): void {
     setBit(this.state.irr, vector, false);
     setBit(this.state.isr, vector, true);
+    this.state.knownInService = vector;
   }
 
   /** End of interrupt: the vector that was in service, or -1. */
   endOfInterrupt(): number {
     const vector = highest(this.state.isr);
+    this.state.knownInService = -1;
     if (vector >= 0) setBit(this.state.isr, vector, false);
     return vector;
   }

@@ -5,6 +5,8 @@ import Long from 'long';
 import { Msr, readMsr, writeMsr } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import { readApicBase, readX2apic, writeApicBase, writeX2apic } from './apic-access.ts';
+import { updateClock } from './pv-clock.ts';
+import { isPvMsr, readPvMsr, writePvMsr } from './pv-msrs.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const isX2apicMsr = (index: number) => index >= Msr.X2APIC_FIRST && index <= Msr.X2APIC_LAST;
@@ -15,6 +17,7 @@ const MISC_ENABLE_VALUE = Long.fromInt(1);
 /** The value, or null for #GP. */
 export function readGuestMsr(vcpu: Vcpu, index: number, pcpu: Pcpu): Long | null {
   if (isX2apicMsr(index)) return readX2apic(vcpu, index, pcpu);
+  if (isPvMsr(index)) return readPvMsr(vcpu, index);
   switch (index) {
     case Msr.TSC:
       return vcpu.guestTsc(pcpu.now);
@@ -34,12 +37,13 @@ export function readGuestMsr(vcpu: Vcpu, index: number, pcpu: Pcpu): Long | null
 /** False for #GP. */
 export function writeGuestMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu): boolean {
   if (isX2apicMsr(index)) return writeX2apic(vcpu, index, value, pcpu);
+  if (isPvMsr(index)) return writePvMsr(vcpu, index, value, pcpu);
   switch (index) {
     case Msr.TSC:
-      shiftTsc(vcpu, value.sub(vcpu.guestTsc(pcpu.now)));
+      shiftTsc(vcpu, value.sub(vcpu.guestTsc(pcpu.now)), pcpu);
       return true;
     case Msr.TSC_ADJUST:
-      shiftTsc(vcpu, value.sub(vcpu.virtual.processor.state.get('tscAdjust')));
+      shiftTsc(vcpu, value.sub(vcpu.virtual.processor.state.get('tscAdjust')), pcpu);
       return true;
     case Msr.APIC_BASE:
       return writeApicBase(vcpu, value, pcpu);
@@ -53,9 +57,17 @@ export function writeGuestMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu
   }
 }
 
-/** A write to the TSC or to TSC_ADJUST moves both; here it is the offset that moves. */
-function shiftTsc(vcpu: Vcpu, delta: Long): void {
+/**
+ * A write to the TSC or to TSC_ADJUST moves both; here it is the offset that moves, and with it
+ * what was said in terms of the old TSC. Linux arch/x86/kvm/x86.c, adjust_tsc_offset_guest.
+ */
+function shiftTsc(vcpu: Vcpu, delta: Long, pcpu: Pcpu): void {
   const { vmcs, processor } = vcpu.virtual;
-  vmcs.write('TSC_OFFSET', vmcs.read('TSC_OFFSET').add(delta));
+  const previous = vmcs.read('TSC_OFFSET').toUnsigned();
+  const next = previous.add(delta);
+  vmcs.write('TSC_OFFSET', next);
+  if (pcpu.traced) pcpu.trace('kvm_write_tsc_offset', { vcpu: vcpu.index, previous, next });
+  vcpu.timer.tscMoved(delta, pcpu);
+  updateClock(vcpu, pcpu);
   processor.state.set('tscAdjust', processor.state.get('tscAdjust').add(delta));
 }

@@ -1,6 +1,32 @@
-// Module parameters and era switches, under the kernel's names; defaults of Linux 6.1.
+// Module parameters and what changed from kernel to kernel, under the kernel's names; defaults of
+// Linux 6.1. Which kernel has what: machine/kernels.ts.
 
-export interface KvmParameters {
+/**
+ * What a PAUSE-loop exit does, each adding to the one before: sleep for 100 us; two passes over the
+ * vCPUs; leave out who spins itself every other time; give up after three times -ESRCH; only those
+ * that were preempted; not in user mode; also those that were just woken.
+ */
+export const SPIN_HANDLERS = [
+  'sleep',
+  'two-pass',
+  'eligible',
+  'try-limit',
+  'preempted',
+  'in-kernel',
+  'ready',
+] as const;
+
+export type SpinHandler = (typeof SPIN_HANDLERS)[number];
+
+/** Which modes of the local APIC's timer may use the VMX-preemption timer. */
+export const HV_TIMERS = ['none', 'tsc-deadline', 'all'] as const;
+
+export type HvTimer = (typeof HV_TIMERS)[number];
+
+import { DEFAULT_PV_PARAMETERS, type PvParameters } from './pv-features.ts';
+import { DEFAULT_TIMER_PARAMETERS, type TimerParameters } from './timer-parameters.ts';
+
+export interface KvmParameters extends PvParameters, TimerParameters {
   /** TSC cycles between PAUSEs of one loop; 0 switches PAUSE-loop exiting off. */
   readonly pleGap: number;
   /** TSC cycles that a loop may last: start and minimum of each vCPU's window. */
@@ -10,18 +36,41 @@ export interface KvmParameters {
   /** The same for shrinking, when a vCPU is scheduled in. */
   readonly pleWindowShrink: number;
   readonly pleWindowMax: number;
+  readonly spinHandler: SpinHandler;
   /** KICK_CPU also yields to the kicked vCPU (Linux 5.5 and later). */
   readonly kickYields: boolean;
   /** Use the VMX-preemption timer for LAPIC timers of running vCPUs. */
   readonly preemptionTimer: boolean;
+  readonly hvTimer: HvTimer;
+  /** Longest time, in ns, that a halted vCPU waits on its pCPU before it sleeps; 0: never. */
+  readonly haltPollNs: number;
+  /** What a window that was too short is multiplied by; 0 leaves it. */
+  readonly haltPollNsGrow: number;
+  /** The first window, in ns. */
+  readonly haltPollNsGrowStart: number;
+  /** What a window that was for nothing is divided by; 0 closes it. */
+  readonly haltPollNsShrink: number;
 }
 
 export const DEFAULT_PARAMETERS: KvmParameters = {
+  ...DEFAULT_PV_PARAMETERS,
+  ...DEFAULT_TIMER_PARAMETERS,
   pleGap: 128,
   pleWindow: 4096,
   pleWindowGrow: 2,
   pleWindowShrink: 0,
   pleWindowMax: 4294967295,
+  spinHandler: 'ready',
   kickYields: true,
   preemptionTimer: true,
+  hvTimer: 'all',
+  haltPollNs: 200_000,
+  haltPollNsGrow: 2,
+  haltPollNsGrowStart: 10_000,
+  haltPollNsShrink: 0,
 };
+
+/** The VMX-preemption timer is used at all. */
+export function usesPreemptionTimer({ preemptionTimer, hvTimer }: KvmParameters): boolean {
+  return preemptionTimer && hvTimer !== 'none';
+}

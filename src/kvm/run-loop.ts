@@ -20,9 +20,13 @@ import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
 import { readGuestBytes } from './guest-memory.ts';
+import { halt, poll, wokenUp } from './halt.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
 import { InternalError, KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { shrunkWindow } from './ple-window.ts';
+import { updateClock } from './pv-clock.ts';
+import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
+import { markPreempted, recordStealTime, requestStealUpdate } from './steal-time.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const F = {
@@ -38,6 +42,14 @@ const F = {
 
 /** MSRs whose writes KVM handles with interrupts off, right after the exit. */
 const FAST_PATH_MSRS = [0x6e0, 0x830];
+
+/** So long a spinner sleeps before there was directed yield. */
+const DOZE_NS = 100_000;
+
+/** Name of the handler of the timer that ends a spinner's sleep. */
+export function dozeTimerHandler(vcpu: Vcpu): string {
+  return `kvm-spin-${vcpu.vm.id}-${vcpu.index}`;
+}
 
 export class VcpuThread implements ThreadBody {
   private readonly vcpu: Vcpu;
@@ -72,8 +84,12 @@ export class VcpuThread implements ThreadBody {
         if (state.inSpinLoop) endSpin(this.vcpu);
         state.phase = 'loop';
         return null;
+      case 'polling':
+        return poll(this.vcpu, pcpu);
       case 'blocked':
-        return this.blocked(pcpu);
+        return wokenUp(this.vcpu, pcpu);
+      case 'dozing':
+        return this.awake();
       case 'userSpace':
         return this.userSpace(pcpu);
       case 'ended':
@@ -92,7 +108,7 @@ export class VcpuThread implements ThreadBody {
     timer.injectPending(pcpu);
     if (vcpu.hasApicEvents) acceptApicEvents(vcpu, pcpu);
     if (state.mpState !== 'runnable') {
-      if (!vcpu.isRunnable) return this.block(pcpu);
+      if (!vcpu.isRunnable) return halt(vcpu, pcpu);
       state.pvUnhalted = false;
       state.mpState = 'runnable';
     }
@@ -101,39 +117,16 @@ export class VcpuThread implements ThreadBody {
     return null;
   }
 
-  /** The preemption timer does not count while the vCPU sleeps; a host timer takes over. */
-  private block(pcpu: Pcpu): BodyOutcome | null {
-    const { vcpu } = this;
-    vcpu.timer.switchToHost(pcpu);
-    // The deadline may have passed on the way here.
-    if (vcpu.hasWakeCondition) return null;
-    pcpu.spend(vcpu.vm.costs.kvm.block);
-    vcpu.state.phase = 'blocked';
-    return 'block';
-  }
-
-  /** Running again after sleep. */
-  private blocked(pcpu: Pcpu): BodyOutcome | null {
-    const { vcpu } = this;
-    if (!vcpu.hasWakeCondition) return 'block';
-    vcpu.timer.switchToHardware(pcpu);
-    if (pcpu.traced) {
-      const slept = pcpu.now - vcpu.exits.openSince;
-      const ns = pcpu.host.frequency.toNs(slept);
-      pcpu.trace('kvm_vcpu_wakeup', { ns, waited: true, valid: true });
-    }
-    vcpu.state.phase = 'loop';
-    return null;
-  }
-
   private enter(pcpu: Pcpu): void {
     const { vcpu } = this;
     const { virtual, state } = vcpu;
     const { vmcs } = virtual;
+    if (state.pv.stealRequested) recordStealTime(vcpu, pcpu);
     if (state.eventRequested) {
       state.eventRequested = false;
       vcpu.counters.req_event++;
       injectEvents(vcpu, pcpu);
+      offerPvEoi(vcpu);
     }
     pcpu.spend(vcpu.vm.costs.kvm.entryPath);
     vmcs.set32(F.PLE_WINDOW, state.pleWindow);
@@ -192,10 +185,12 @@ export class VcpuThread implements ThreadBody {
     const { virtual } = vcpu;
     const reason = virtual.vmcs.get32(F.EXIT_REASON) & 0xffff;
     vcpu.counters.exits++;
+    vcpu.state.atInstructionBoundary = reason === Exit.EXTERNAL_INTERRUPT;
     this.record(pcpu, reason);
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
     takeDebugRegisters(vcpu);
+    if (vcpu.state.pv.eoiOffered) takePvEoi(vcpu, pcpu);
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
@@ -205,7 +200,7 @@ export class VcpuThread implements ThreadBody {
       this.leaveTo(internalError(InternalError.UNEXPECTED_EXIT, message));
       return null;
     }
-    return this.continueAs(handler(vcpu, pcpu));
+    return this.continueAs(handler(vcpu, pcpu), pcpu);
   }
 
   private record(pcpu: Pcpu, reason: number): void {
@@ -238,13 +233,32 @@ export class VcpuThread implements ThreadBody {
     return FAST_PATH_MSRS.includes(index);
   }
 
-  private continueAs(result: HandlerResult): BodyOutcome | null {
+  private continueAs(result: HandlerResult, pcpu: Pcpu): BodyOutcome | null {
     if (result === 'resume') return null;
     if (result === 'yield') {
       this.vcpu.state.phase = 'yielded';
       return 'yield';
     }
+    if (result === 'doze') return this.doze(pcpu);
     this.leaveTo(result);
+    return null;
+  }
+
+  /** Sleep for a while, or until somebody wakes the vCPU. */
+  private doze(pcpu: Pcpu): BodyOutcome {
+    const { vcpu } = this;
+    const { timers, frequency } = pcpu.host;
+    const expires = pcpu.now + frequency.toCycles(DOZE_NS);
+    vcpu.state.dozeTimer = timers.start(dozeTimerHandler(vcpu), expires, pcpu);
+    vcpu.state.phase = 'dozing';
+    return 'block';
+  }
+
+  private awake(): null {
+    const { state, vm } = this.vcpu;
+    vm.host.timers.cancel(state.dozeTimer);
+    state.dozeTimer = 0;
+    state.phase = 'loop';
     return null;
   }
 
@@ -271,6 +285,8 @@ export class VcpuThread implements ThreadBody {
     }
     vcpu.userExit = null;
     vcpu.state.phase = 'loop';
+    vcpu.state.atInstructionBoundary = false;
+    requestStealUpdate(vcpu);
     this.complete(pcpu, exit);
     return null;
   }
@@ -325,9 +341,11 @@ export class VcpuThread implements ThreadBody {
     state.preempted = false;
     state.ready = false;
     setPleWindow(vcpu, shrunkWindow(state.pleWindow, vcpu.vm.parameters), pcpu);
+    requestStealUpdate(vcpu);
     if (state.cpu !== pcpu.index) {
       if (state.cpu >= 0) vcpu.timer.migrate(pcpu);
       state.cpu = pcpu.index;
+      if (vcpu.vm.runsOldClock) updateClock(vcpu, pcpu);
     }
   }
 
@@ -337,6 +355,7 @@ export class VcpuThread implements ThreadBody {
       vcpu.state.preempted = true;
       vcpu.state.ready = true;
       vcpu.state.preemptedInKernel = vcpu.cpl === 0;
+      markPreempted(vcpu);
     } else if (vcpu.vm.isStuck(vcpu)) vcpu.vm.userSpace.allBlocked(vcpu.vm);
   }
 }

@@ -13,6 +13,13 @@ export interface VcpuCounters {
   nmi_window_exits: number;
   halt_exits: number;
   halt_wakeup: number;
+  /** Halts that were polled for, and those of them that ended before the window. */
+  halt_attempted_poll: number;
+  halt_successful_poll: number;
+  /** Time in ns of polling that was of use, of polling that was not, and asleep. */
+  halt_poll_success_ns: number;
+  halt_poll_fail_ns: number;
+  halt_wait_ns: number;
   hypercalls: number;
   irq_injections: number;
   nmi_injections: number;
@@ -21,6 +28,9 @@ export interface VcpuCounters {
   signal_exits: number;
   directed_yield_attempted: number;
   directed_yield_successful: number;
+  /** Switched out while runnable, and marked so for the guest; or not, in the middle of an exit. */
+  preemption_reported: number;
+  preemption_other: number;
   /** Directed yields out of PAUSE-loop exits, which the kernel does not count. */
   ple_yield_attempted: number;
   ple_yield_successful: number;
@@ -36,6 +46,11 @@ export function newCounters(): VcpuCounters {
     nmi_window_exits: 0,
     halt_exits: 0,
     halt_wakeup: 0,
+    halt_attempted_poll: 0,
+    halt_successful_poll: 0,
+    halt_poll_success_ns: 0,
+    halt_poll_fail_ns: 0,
+    halt_wait_ns: 0,
     hypercalls: 0,
     irq_injections: 0,
     nmi_injections: 0,
@@ -44,6 +59,8 @@ export function newCounters(): VcpuCounters {
     signal_exits: 0,
     directed_yield_attempted: 0,
     directed_yield_successful: 0,
+    preemption_reported: 0,
+    preemption_other: 0,
     ple_yield_attempted: 0,
     ple_yield_successful: 0,
   };

@@ -19,6 +19,7 @@ import { adoptControlRegisters } from './control-registers.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { Lapic, type LapicState } from './lapic.ts';
 import { LapicTimer, type LapicTimerState } from './lapic-timer.ts';
+import { initialPvState, type PvState } from './pv-msrs.ts';
 import {
   ExitStatistics,
   type ExitStatisticsState,
@@ -33,8 +34,12 @@ export type Phase =
   | 'loop'
   /** In non-root operation. */
   | 'guest'
+  /** Halted, and waiting on its pCPU for something to happen. */
+  | 'polling'
   /** Asleep, or just woken, with the vCPU halted. */
   | 'blocked'
+  /** Asleep, or just woken, in the handler of a PAUSE-loop exit. */
+  | 'dozing'
   /** Gave its pCPU away in a handler (PAUSE-loop exit, hypercall), and has it back now. */
   | 'yielded'
   /** User space has the exit in `userExit` to look at. */
@@ -75,16 +80,29 @@ export interface VcpuState {
   ready: boolean;
   /** Was switched out while runnable. */
   preempted: boolean;
+  /** Nothing has happened since an interrupt of the host ended the guest's turn. */
+  atInstructionBoundary: boolean;
   /** CPL was 0 when it was switched out. */
   preemptedInKernel: boolean;
   inSpinLoop: boolean;
   /** Directed-yield eligible, although it is itself in a spin loop. */
   dyEligible: boolean;
   pleWindow: number;
+  /** How long the next halt is polled for, in ns, before the ceiling is applied. */
+  pollWindowNs: number;
+  /** The halt that is under way, or was last: since when, until when it was polled for, in cycles. */
+  haltStart: number;
+  pollEnd: number;
+  /** It is polled for, or was at first. */
+  isPolling: boolean;
+  /** Id of the host timer that ends phase `dozing`, or 0. */
+  dozeTimer: number;
   /** The port or device access that user space has to complete, and what the guest waits for. */
   completion: 'none' | 'in' | 'out' | 'emulate';
   /** Device reads that user space has answered, in order, while an instruction is emulated. */
   readonly answers: { low: number; high: number }[];
+  /** The paravirtual interface. */
+  readonly pv: PvState;
   /** pCPU it was loaded on last, or -1. */
   cpu: number;
   /** Why it cannot go on, if the guest asked for something that does not exist here. */
@@ -141,12 +159,19 @@ export class Vcpu {
       reinject: null,
       ready: false,
       preempted: false,
+      atInstructionBoundary: false,
       preemptedInKernel: false,
       inSpinLoop: false,
       dyEligible: false,
       pleWindow: vm.parameters.pleWindow,
+      pollWindowNs: 0,
+      haltStart: 0,
+      pollEnd: 0,
+      isPolling: false,
+      dozeTimer: 0,
       completion: 'none',
       answers: [],
+      pv: initialPvState(),
       cpu: -1,
       notImplemented: null,
     };
@@ -202,16 +227,16 @@ export class Vcpu {
    * The instruction that exited is done: go past it, with the trap if it was a single step. Linux
    * kvm_skip_emulated_instruction.
    */
-  skipInstruction(): void {
-    this.advance();
+  skipInstruction(lengthBytes = this.virtual.vmcs.get32(EXIT_LENGTH)): void {
+    this.advance(lengthBytes);
     const isStepping = (this.virtual.vmcs.get32(GUEST_RFLAGS) & Rflags.TF) !== 0;
     if (isStepping) this.queueDebugException(PendingDebug.BS);
   }
 
   /** Go past the instruction that exited; what blocked events for it is over. */
-  advance(): void {
+  advance(lengthBytes = this.virtual.vmcs.get32(EXIT_LENGTH)): void {
     const { vmcs } = this.virtual;
-    const next = (vmcs.get32(GUEST_RIP) >>> 0) + vmcs.get32(EXIT_LENGTH);
+    const next = (vmcs.get32(GUEST_RIP) >>> 0) + lengthBytes;
     const carry = next > 0xffffffff ? 1 : 0;
     vmcs.setHalves(GUEST_RIP, next, this.in64BitMode ? vmcs.getHigh(GUEST_RIP) + carry : 0);
     vmcs.set32(INTERRUPTIBILITY, vmcs.get32(INTERRUPTIBILITY) & ~SHADOWS);
@@ -291,16 +316,22 @@ export class Vcpu {
     return this.thread.state.status === 'blocked';
   }
 
+  /** Asleep, there is nothing outside the other vCPUs that would wake it. */
+  get isUnattended(): boolean {
+    return !this.timer.isArmed && this.state.dozeTimer === 0;
+  }
+
   get isInGuest(): boolean {
     return this.state.phase === 'guest';
   }
 
   /**
    * Make the vCPU look at its requests: wake it if it sleeps, interrupt it if it is in the guest on
-   * another pCPU. Linux kvm_vcpu_kick. `pcpu` is where the caller runs.
+   * another pCPU; who polls looks anyway. Linux kvm_vcpu_kick. `pcpu` is where the caller runs.
    */
   kick(pcpu: Pcpu): void {
     const { host } = this.vm;
+    if (this.state.phase === 'polling') host.stir(host.pcpus[this.thread.state.pcpu]);
     if (host.scheduler.wake(this.thread, pcpu)) {
       this.state.ready = true;
       this.counters.halt_wakeup++;

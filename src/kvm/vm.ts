@@ -19,7 +19,8 @@ import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/hand
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
-import { VcpuThread } from './run-loop.ts';
+import type { Halves } from './pv-msrs.ts';
+import { dozeTimerHandler, VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
 import { initializeVmcs, passThroughMsrs } from './vmcs-setup.ts';
 
@@ -57,6 +58,8 @@ export interface VmConfig {
 
 /** What changes of a virtual machine beside memory and vCPUs: plain data. */
 export interface VmOwnState {
+  readonly wallClock: Halves;
+  readonly runsOldClock: boolean;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
 }
@@ -88,6 +91,10 @@ export class Vm {
   lastBoostedVcpu = 0;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
+  /** The wall clock MSR, which all vCPUs share. */
+  wallClock: Halves = { low: 0, high: 0 };
+  /** The first vCPU has registered kvmclock by the old MSR: then vCPUs have no common base. */
+  runsOldClock = false;
   /** Makes compiled code for all vCPUs, or undefined. */
   readonly compiler: Compiler | undefined;
   private readonly codeCache: CodeCache;
@@ -167,6 +174,9 @@ export class Vm {
     this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
       vcpu.timer.fired(pcpu, 'hostTimer'),
     );
+    this.host.timers.register(dozeTimerHandler(vcpu), (pcpu) =>
+      this.host.scheduler.wake(vcpu.thread, pcpu),
+    );
     this.vcpus.push(vcpu);
     return vcpu;
   }
@@ -174,6 +184,24 @@ export class Vm {
   /** The vCPU with a physical APIC id, or undefined. */
   vcpuByApicId(id: number): Vcpu | undefined {
     return this.vcpus.find((vcpu) => vcpu.lapic.id === id);
+  }
+
+  /** Rate of the guest's TSC, cycles per ms. */
+  get tscKhz(): number {
+    return this.parameters.tscKhz === 0 ? this.host.frequency.khz : this.parameters.tscKhz;
+  }
+
+  /** Guest RAM to read from; null if any of it is not RAM. */
+  guestRam(gpa: Long, lengthBytes: number): DataView | null {
+    const first = gpa.toUnsigned().toNumber();
+    if (first + lengthBytes > this.ramBytes) return null;
+    const { buffer, byteOffset } = this.memory.bytes;
+    return new DataView(buffer, byteOffset + this.ramHpa + first, lengthBytes);
+  }
+
+  /** Write to guest RAM; who waits for it sees it, and code that is overwritten is forgotten. */
+  writeGuestRam(gpa: Long, data: Uint8Array): void {
+    this.memory.write(this.ramHpa + gpa.toUnsigned().toNumber(), data);
   }
 
   /** Guest-physical to host-physical; null outside RAM. */
@@ -186,15 +214,18 @@ export class Vm {
     return this.vcpus.every(
       (vcpu) =>
         vcpu.state.phase === 'ended' ||
-        ((vcpu === blocking || vcpu.isBlocked) && !vcpu.timer.isArmed),
+        ((vcpu === blocking || vcpu.isBlocked) && vcpu.isUnattended),
     );
   }
 
   get ownState(): VmOwnState {
-    return { lastBoostedVcpu: this.lastBoostedVcpu, isShutDown: this.isShutDown };
+    const { wallClock, runsOldClock, lastBoostedVcpu, isShutDown } = this;
+    return { wallClock, runsOldClock, lastBoostedVcpu, isShutDown };
   }
 
   set ownState(saved: VmOwnState) {
+    this.wallClock = saved.wallClock;
+    this.runsOldClock = saved.runsOldClock;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
   }

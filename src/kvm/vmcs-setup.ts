@@ -13,8 +13,10 @@ import {
   Primary,
   Secondary,
   setMsrExit,
+  tscMultiplier,
 } from '../vmx/index.ts';
 import { SOFT_DISABLED } from './lapic-timer.ts';
+import { usesPreemptionTimer } from './parameters.ts';
 import type { Vcpu } from './vcpu.ts';
 
 export interface VmcsAddresses {
@@ -60,7 +62,7 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   const { vmcs } = vcpu.virtual;
   const { parameters } = vcpu.vm;
   const set = (field: FieldName, wanted: number) => vmcs.write(field, withRequired(field, wanted));
-  const timer = parameters.preemptionTimer ? Pin.VMX_PREEMPTION_TIMER : 0;
+  const timer = usesPreemptionTimer(parameters) ? Pin.VMX_PREEMPTION_TIMER : 0;
   set('PIN_BASED_VM_EXEC_CONTROL', Pin.EXT_INTR_MASK | Pin.NMI_EXITING | Pin.VIRTUAL_NMIS | timer);
   set(
     'CPU_BASED_VM_EXEC_CONTROL',
@@ -76,6 +78,8 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Primary.USE_MSR_BITMAPS |
       Primary.ACTIVATE_SECONDARY_CONTROLS,
   );
+  const hostKhz = vcpu.vm.host.frequency.khz;
+  const scaled = vcpu.vm.tscKhz !== hostKhz;
   const pauseLoops = parameters.pleGap === 0 ? 0 : Secondary.PAUSE_LOOP_EXITING;
   set(
     'SECONDARY_VM_EXEC_CONTROL',
@@ -84,8 +88,10 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Secondary.ENABLE_RDTSCP |
       Secondary.ENABLE_INVPCID |
       Secondary.UNRESTRICTED_GUEST |
-      pauseLoops,
+      pauseLoops |
+      (scaled ? Secondary.TSC_SCALING : 0),
   );
+  if (scaled) vmcs.write('TSC_MULTIPLIER', tscMultiplier(vcpu.vm.tscKhz, hostKhz));
   set(
     'VM_EXIT_CONTROLS',
     ExitControl.SAVE_DEBUG_CONTROLS |

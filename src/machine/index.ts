@@ -22,6 +22,15 @@ export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
 export { type EngineReport, engineReport, engineText, watchEngine } from './engine-report.ts';
 export { type Header, type HeaderProblem, type HeaderSetting, readHeader } from './header.ts';
 export {
+  DEFAULT_KERNEL,
+  holding,
+  KERNEL_PARAMETERS,
+  KERNELS,
+  type Kernel,
+  type KernelParameter,
+  printValue,
+} from './kernels.ts';
+export {
   bootRequestOf,
   elfOf,
   LOAD_ADDRESS,

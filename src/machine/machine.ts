@@ -3,7 +3,7 @@
 
 import Long from 'long';
 import { compilableMemory, STATE_BYTES } from '../cpu/index.ts';
-import { HOG_BODY, Host, type HostState } from '../host/index.ts';
+import { HOG_BODY, Host, type HostState, type SchedulerParameters } from '../host/index.ts';
 import {
   InternalError,
   type KvmExit,
@@ -19,6 +19,7 @@ import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
+import { guestInterfaceOf } from './guest-interface.ts';
 import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
@@ -94,6 +95,7 @@ export class Machine {
       skip: scenario.skip === 'on',
       seed: scenario.seed,
       costs: this.preset.host,
+      scheduler: schedulerOf(scenario.host),
     });
     this.host.sink = options.sink ?? null;
     this.devices = scenario.vms.map(() => new Devices());
@@ -328,8 +330,26 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
     pleWindowGrow: kvm.ple_window_grow,
     pleWindowShrink: kvm.ple_window_shrink,
     pleWindowMax: kvm.ple_window_max,
+    spinHandler: kvm.spin_handler,
     kickYields: kvm.kick_yields,
     preemptionTimer: kvm.preemption_timer,
+    hvTimer: kvm.hv_timer,
+    haltPollNs: kvm.halt_poll_ns,
+    haltPollNsGrow: kvm.halt_poll_ns_grow,
+    haltPollNsGrowStart: kvm.halt_poll_ns_grow_start,
+    haltPollNsShrink: kvm.halt_poll_ns_shrink,
+    preemptedFlag: kvm.preempted_flag,
+    ...guestInterfaceOf(kvm),
+  };
+}
+
+function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
+  return {
+    fairClass: scheduler.fair_class,
+    yieldToCheck: scheduler.yield_to_check,
+    latencyNs: scheduler.latency,
+    minGranularityNs: scheduler.min_granularity,
+    wakeupGranularityNs: scheduler.wakeup_granularity,
   };
 }
 

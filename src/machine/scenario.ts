@@ -3,11 +3,18 @@
 // them.
 
 import { ENGINES } from '../cpu/index.ts';
-import { DEFAULT_PARAMETERS } from '../kvm/index.ts';
 import { parseCpuList } from './cpu-list.ts';
+import { GUEST_INTERFACE_KEYS } from './guest-interface.ts';
+import {
+  DEFAULT_KERNEL,
+  KERNELS,
+  type Kernel,
+  KVM_PARAMETERS,
+  SCHEDULER_PARAMETERS,
+  scalarsFor,
+} from './kernels.ts';
 import { COST_PRESETS, type CostPresetName } from './presets.ts';
 import {
-  boolean,
   choice,
   duration,
   type Infer,
@@ -35,91 +42,65 @@ const SKIP = ['on', 'off'] as const;
 
 const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
 
-const UINT32 = 4294967295;
-
-const KVM = object("KVM's parameters for this machine", {
-  ple_gap: integer(0, UINT32, {
-    summary: 'TSC cycles between PAUSEs that still belong to one loop; 0 switches PLE off',
-    fallback: DEFAULT_PARAMETERS.pleGap,
-  }),
-  ple_window: integer(0, UINT32, {
-    summary: 'TSC cycles that a PAUSE loop may last before it exits',
-    fallback: DEFAULT_PARAMETERS.pleWindow,
-  }),
-  ple_window_grow: integer(0, UINT32, {
-    summary: 'growth of the window on each exit: a factor below ple_window, else a summand',
-    fallback: DEFAULT_PARAMETERS.pleWindowGrow,
-  }),
-  ple_window_shrink: integer(0, UINT32, {
-    summary: 'shrinking of the window when a vCPU is scheduled in; 0 resets it',
-    fallback: DEFAULT_PARAMETERS.pleWindowShrink,
-  }),
-  ple_window_max: integer(0, UINT32, {
-    summary: 'largest window',
-    fallback: DEFAULT_PARAMETERS.pleWindowMax,
-  }),
-  kick_yields: boolean({
-    summary: 'the KICK_CPU hypercall also yields to the kicked vCPU',
-    fallback: DEFAULT_PARAMETERS.kickYields,
-  }),
-  preemption_timer: boolean({
-    summary: 'use the VMX-preemption timer for timers of running vCPUs',
-    fallback: DEFAULT_PARAMETERS.preemptionTimer,
-  }),
-});
-
-const VM = object('A virtual machine', {
-  name: text({
-    summary: 'name in traces and reports; else vm, vm1, vm2 and so on',
-    fallback: '',
-  }),
-  program: text({
-    summary: 'assembly source, multiboot image, ELF image or flat binary, relative to the scenario',
-    fallback: '',
-  }),
-  image: text({
-    summary: 'contents of the program in base64, instead of its file: an image or a flat binary',
-    fallback: '',
-  }),
-  vcpus: integer(1, MAX_VCPUS, { summary: 'virtual CPUs', fallback: 1, flag: 'vcpus' }),
-  memory: size(2 ** 21, 2 ** 31, { summary: 'guest RAM', fallback: 2 ** 24, flag: 'memory' }),
-  pin: list(
-    text({ summary: 'pCPUs that a vCPU may run on, as 0-3,6: one list for each, or one for all' }),
-    0,
-    MAX_VCPUS,
-    'pCPUs that the vCPUs may run on',
-  ),
-  nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
-  start: choice(START_MODES, {
-    summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
-    fallback: 'auto',
-  }),
-  append: text({
-    summary: 'command line of a multiboot program, behind its name',
-    fallback: '',
-    flag: 'append',
-  }),
-  modules: list(
-    text({
-      summary: 'file for a multiboot program, and what to tell about it, as "FILE words"',
-      flag: 'module',
+const vmFor = (kernel: Kernel) =>
+  object('A virtual machine', {
+    name: text({
+      summary: 'name in traces and reports; else vm, vm1, vm2 and so on',
+      fallback: '',
     }),
-    0,
-    MAX_MODULES,
-    'files that a multiboot program finds in memory',
-  ),
-  module_images: list(
-    text({ summary: 'contents of each module in base64, instead of its file', fallback: '' }),
-    0,
-    MAX_MODULES,
-    'contents of the modules',
-  ),
-  defines: map(
-    text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
-    'macros for the assembler',
-  ),
-  kvm: KVM,
-});
+    program: text({
+      summary:
+        'assembly source, multiboot image, ELF image or flat binary, relative to the scenario',
+      fallback: '',
+    }),
+    image: text({
+      summary: 'contents of the program in base64, instead of its file: an image or a flat binary',
+      fallback: '',
+    }),
+    vcpus: integer(1, MAX_VCPUS, { summary: 'virtual CPUs', fallback: 1, flag: 'vcpus' }),
+    memory: size(2 ** 21, 2 ** 31, { summary: 'guest RAM', fallback: 2 ** 24, flag: 'memory' }),
+    pin: list(
+      text({
+        summary: 'pCPUs that a vCPU may run on, as 0-3,6: one list for each, or one for all',
+      }),
+      0,
+      MAX_VCPUS,
+      'pCPUs that the vCPUs may run on',
+    ),
+    nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
+    start: choice(START_MODES, {
+      summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
+      fallback: 'auto',
+    }),
+    append: text({
+      summary: 'command line of a multiboot program, behind its name',
+      fallback: '',
+      flag: 'append',
+    }),
+    modules: list(
+      text({
+        summary: 'file for a multiboot program, and what to tell about it, as "FILE words"',
+        flag: 'module',
+      }),
+      0,
+      MAX_MODULES,
+      'files that a multiboot program finds in memory',
+    ),
+    module_images: list(
+      text({ summary: 'contents of each module in base64, instead of its file', fallback: '' }),
+      0,
+      MAX_MODULES,
+      'contents of the modules',
+    ),
+    defines: map(
+      text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
+      'macros for the assembler',
+    ),
+    kvm: object("KVM's parameters for this machine", {
+      ...scalarsFor(KVM_PARAMETERS, kernel),
+      ...GUEST_INTERFACE_KEYS,
+    }),
+  });
 
 const HOG = object('Threads of the host that compute and never sleep', {
   count: integer(0, 1024, {
@@ -131,57 +112,77 @@ const HOG = object('Threads of the host that compute and never sleep', {
   pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
 });
 
-export const SCENARIO = object('A vmxlab scenario', {
-  vmxlab: integer(1, 1, { summary: 'version of this format', fallback: 1 }),
-  note: text({ summary: 'anything to remember; without effect', fallback: '' }),
-  seed: integer(0, Number.MAX_SAFE_INTEGER, {
-    summary: 'seed of everything that is left to chance',
-    fallback: 1,
-    flag: 'seed',
-  }),
-  engine: choice(ENGINES, {
-    summary: 'how guest code runs; without effect on what it does',
-    fallback: 'compiled',
-    flag: 'engine',
-  }),
-  skip: choice(SKIP, {
-    summary: 'leave out what only waits; without effect on what comes out',
-    fallback: 'on',
-    flag: 'skip',
-  }),
-  host: object('The emulated host', {
-    pcpus: integer(1, MAX_PCPUS, { summary: 'physical CPUs', fallback: 1, flag: 'pcpus' }),
-    machine: choice(PRESET_NAMES, {
-      summary: 'cost preset',
-      fallback: 'e5-2660v4',
-      flag: 'machine',
+/** Scenarios on hosts with a kernel, whose defaults hold. */
+const scenarioFor = (kernel: Kernel) =>
+  object('A vmxlab scenario', {
+    vmxlab: integer(1, 1, { summary: 'version of this format', fallback: 1 }),
+    note: text({ summary: 'anything to remember; without effect', fallback: '' }),
+    seed: integer(0, Number.MAX_SAFE_INTEGER, {
+      summary: 'seed of everything that is left to chance',
+      fallback: 1,
+      flag: 'seed',
     }),
-    hz: integer(24, 10000, { summary: 'scheduler ticks per second', fallback: 250 }),
-    lookahead: integer(1, 1_000_000, {
-      summary: 'cycles of a turn: so late at most a pCPU sees what another one wrote',
-      fallback: 500,
-      flag: 'lookahead',
+    engine: choice(ENGINES, {
+      summary: 'how guest code runs; without effect on what it does',
+      fallback: 'compiled',
+      flag: 'engine',
     }),
-  }),
-  vms: list(VM, 1, 8, 'virtual machines'),
-  hogs: list(HOG, 0, 64, 'competing threads on the host'),
-  limits: object('When to stop a run that does not end by itself', {
-    time: duration({ summary: 'virtual time', fallback: 10e9, flag: 'until' }),
-    instructions: integer(1, Number.MAX_SAFE_INTEGER, {
-      summary: 'guest instructions',
-      fallback: 500_000_000,
-      flag: 'max-instructions',
+    skip: choice(SKIP, {
+      summary: 'leave out what only waits; without effect on what comes out',
+      fallback: 'on',
+      flag: 'skip',
     }),
-  }),
-});
+    host: object('The emulated host', {
+      pcpus: integer(1, MAX_PCPUS, { summary: 'physical CPUs', fallback: 1, flag: 'pcpus' }),
+      machine: choice(PRESET_NAMES, {
+        summary: 'cost preset',
+        fallback: 'e5-2660v4',
+        flag: 'machine',
+      }),
+      kernel: choice(KERNELS, {
+        summary: 'kernel of the host: defaults of host.scheduler and vms[].kvm',
+        fallback: DEFAULT_KERNEL,
+        flag: 'kernel',
+      }),
+      hz: integer(24, 10000, { summary: 'scheduler ticks per second', fallback: 250 }),
+      lookahead: integer(1, 1_000_000, {
+        summary: 'cycles of a turn: so late at most a pCPU sees what another one wrote',
+        fallback: 500,
+        flag: 'lookahead',
+      }),
+      scheduler: object(
+        "The scheduler of the host's kernel",
+        scalarsFor(SCHEDULER_PARAMETERS, kernel),
+      ),
+    }),
+    vms: list(vmFor(kernel), 1, 8, 'virtual machines'),
+    hogs: list(HOG, 0, 64, 'competing threads on the host'),
+    limits: object('When to stop a run that does not end by itself', {
+      time: duration({ summary: 'virtual time', fallback: 10e9, flag: 'until' }),
+      instructions: integer(1, Number.MAX_SAFE_INTEGER, {
+        summary: 'guest instructions',
+        fallback: 500_000_000,
+        flag: 'max-instructions',
+      }),
+    }),
+  });
+
+/** With the defaults of the default kernel. */
+export const SCENARIO = scenarioFor(DEFAULT_KERNEL);
 
 export type Scenario = Infer<typeof SCENARIO>;
+
+/** The kernel that a document names; the default one if it does not, or wrongly. */
+function kernelOf(document: unknown): Kernel {
+  const { host } = (document ?? {}) as { readonly host?: { readonly kernel?: unknown } | null };
+  return KERNELS.find((kernel) => kernel === host?.kernel) ?? DEFAULT_KERNEL;
+}
 
 /** Check a scenario, and what its parts say about each other. */
 export function checkScenario(
   document: unknown,
 ): { readonly scenario: Scenario } | { readonly issues: readonly Issue[] } {
-  const checked = validate(SCENARIO, document);
+  const checked = validate(scenarioFor(kernelOf(document)), document);
   if ('issues' in checked) return checked;
   const scenario = withNames(checked.value);
   const issues = [

@@ -43,11 +43,14 @@ export interface Property<T> {
 type ColumnType = readonly [type: string, sizeBytes: 1 | 2 | 4 | 8];
 
 const BYTE: ColumnType = ['u8', 1];
+const SIGNED_BYTE: ColumnType = ['s8', 1];
 const WORD: ColumnType = ['unsigned int', 4];
 const INT: ColumnType = ['int', 4];
 
+const SIGNED: readonly string[] = ['s8', 'int', 'long', 's64'];
+
 function columnOf([type, sizeBytes]: ColumnType, name: string): Column {
-  return { name, type, sizeBytes, signed: type === 'int' || type === 'long' };
+  return { name, type, sizeBytes, signed: SIGNED.includes(type) };
 }
 
 export function rawToNumber(raw: Raw): number {
@@ -83,6 +86,24 @@ export function s32(name: string): Property<number> {
     ...u32(name),
     parts: [{ column: columnOf(INT, name), shift: 0, toRaw: (value) => value | 0 }],
     fromRaw: ([raw]) => rawToNumber(raw) | 0,
+  };
+}
+
+/** A number of 8 bits. */
+export function u8(name: string): Property<number> {
+  return {
+    ...u32(name),
+    parts: [{ column: columnOf(BYTE, name), shift: 0, toRaw: (value) => value & 0xff }],
+    fromRaw: ([raw]) => rawToNumber(raw) & 0xff,
+  };
+}
+
+/** A signed number of 8 bits. */
+export function s8(name: string): Property<number> {
+  return {
+    ...u32(name),
+    parts: [{ column: columnOf(SIGNED_BYTE, name), shift: 0, toRaw: (value) => value & 0xff }],
+    fromRaw: ([raw]) => (rawToNumber(raw) << 24) >> 24,
   };
 }
 

@@ -2,7 +2,7 @@
 // kernel's print format in C, and the way back from the text. `{vcpu}` stands for a property as it
 // is usually shown, `{rip:x}` for hexadecimal, `{info1:016x}` and `{cpu:03}` for filled with zeros,
 // `{write?write:read}` for one of two texts, `{new>old?growed:shrinked}` for a comparison,
-// `{errorCode!}` for an error code that may be missing.
+// `{errorCode!}` for an error code that may be missing, and `{{` for a brace.
 
 import Long from 'long';
 import type { Property } from './property.ts';
@@ -38,8 +38,8 @@ export interface Template {
 
 /** Throws RangeError if the text names a property that there is not. */
 export function templateOf(text: string, properties: NamedProperties): Template {
-  const pieces = [...text.matchAll(/\{([^}]*)\}|([^{]+)/g)].map(([, hole, literal]) =>
-    hole === undefined ? literalPiece(literal ?? '') : pieceOf(hole, properties),
+  const pieces = [...text.matchAll(/\{\{|\{([^}]*)\}|[^{]+/g)].map(([whole, hole]) =>
+    hole === undefined ? literalPiece(whole === '{{' ? '{' : whole) : pieceOf(hole, properties),
   );
   const pattern = new RegExp(`^${pieces.map((piece) => piece.pattern).join('')}$`);
   const readers = pieces.flatMap(({ read }) => read);

@@ -3,7 +3,19 @@
 // (include/trace/events/sched.h, include/trace/events/kvm.h, arch/x86/kvm/trace.h); kvm_inj_virq
 // says less about AMD's processors.
 
-import { comm, errorCode, flag, type Property, s32, symbol, u32, u53, u64 } from './property.ts';
+import {
+  comm,
+  errorCode,
+  flag,
+  type Property,
+  s8,
+  s32,
+  symbol,
+  u8,
+  u32,
+  u53,
+  u64,
+} from './property.ts';
 import {
   ApicRegister,
   counted,
@@ -197,6 +209,44 @@ export const TRACEPOINTS = {
     NORMAL,
     { apicId: u32('apicid'), vector: u32('vector') },
     'apicid {apicId:x} vector {vector}',
+  ),
+  kvm_pv_eoi: define(
+    'kvm',
+    NORMAL,
+    { apicId: u32('apicid'), vector: s32('vector') },
+    'apicid {apicId:x} vector {vector}',
+  ),
+  kvm_pv_tlb_flush: define(
+    'kvm',
+    NORMAL,
+    { vcpu: u32('vcpu_id'), flush: flag('need_flush_tlb') },
+    'vcpu {vcpu} need_flush_tlb {flush?true:false}',
+  ),
+  kvm_pvclock_update: define(
+    'kvm',
+    NORMAL,
+    {
+      vcpu: u32('vcpu_id'),
+      version: u32('version'),
+      tscTimestamp: u64('tsc_timestamp'),
+      systemTime: u64('system_time'),
+      multiplier: u32('tsc_to_system_mul'),
+      shift: s8('tsc_shift'),
+      flags: u8('flags'),
+    },
+    'vcpu_id {vcpu}, pvclock {{ version {version}, tsc_timestamp 0x{tscTimestamp:x}, ' +
+      'system_time 0x{systemTime:x}, tsc_to_system_mul 0x{multiplier:x}, tsc_shift {shift}, ' +
+      'flags 0x{flags:x} }',
+  ),
+  kvm_write_tsc_offset: define(
+    'kvm',
+    NORMAL,
+    {
+      vcpu: u32('vcpu_id'),
+      previous: u64('previous_tsc_offset'),
+      next: u64('next_tsc_offset'),
+    },
+    'vcpu={vcpu} prev={previous} next={next}',
   ),
   kvm_ple_window_update: define(
     'kvm',

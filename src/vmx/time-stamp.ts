@@ -6,6 +6,11 @@ import Long from 'long';
 /** Multiplier 1.0. */
 export const TSC_MULTIPLIER_ONE = Long.fromBits(0, 0x10000);
 
+/** The multiplier that makes a TSC of `guestKhz` of one of `hostKhz`; both below 2^32. */
+export function tscMultiplier(guestKhz: number, hostKhz: number): Long {
+  return fromBigInt((BigInt(guestKhz) << 48n) / BigInt(hostKhz));
+}
+
 /** The time stamp times the multiplier, modulo 2^64. */
 export function scaleTimeStamp(timeStamp: Long, multiplier: Long): Long {
   if (multiplier.eq(TSC_MULTIPLIER_ONE)) return timeStamp;

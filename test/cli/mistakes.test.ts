@@ -63,7 +63,8 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const LIST = 'the commands are run, profile, asm, disasm, exits, trace, schema, completion';
+const LIST =
+  'the commands are run, profile, asm, disasm, exits, presets, trace, schema, completion';
 const HELP = "see 'vmxlab --help'";
 const flagsOf = (command: string) => `'vmxlab ${command} --help' lists the flags`;
 const needs = (command: string, what: string, example: string) =>

@@ -208,6 +208,31 @@ test('schema prints the JSON schema in docs', async () => {
   expect(JSON.parse(stdout)).toEqual(JSON.parse(readFileSync(documented, 'utf8')));
 });
 
+describe('presets', () => {
+  test('prints every value of a kernel with its source', async () => {
+    const { stdout } = await vmxlab(folder, ['presets', 'linux-4.8']);
+    const [head, ...lines] = stdout.trimEnd().split('\n');
+    expect(head).toBe('kernel linux-4.8: host.kernel');
+    for (const line of lines) expect(line).toMatch(/^ {2}(host\.|vms\[\]\.)\S+ +\S+ +\S/);
+    expect(stdout).toMatch(/kvm\.halt_poll_ns +400000 /);
+  });
+
+  test('prints machines with their costs, and everything as JSON', async () => {
+    const { stdout } = await vmxlab(folder, ['presets', 'skylake-sp']);
+    expect(stdout).toMatch(/^ {2}vm\.instructions\.classes\.pause +140 +\[opt\]$/m);
+    const all = JSON.parse((await vmxlab(folder, ['presets', '--json'])).stdout);
+    expect(all.presets).toHaveLength(9);
+  });
+
+  test('says what is meant by a name that is not known', async () => {
+    const { status, stderr } = await vmxlab(folder, ['presets', 'linux-4.11']);
+    expect([status, stderr.split('\n', 1)[0]]).toEqual([
+      2,
+      "vmxlab: there is no machine or kernel 'linux-4.11'; did you mean 'linux-4.12'?",
+    ]);
+  });
+});
+
 describe('help', () => {
   test('lists the commands', async () => {
     const { status, stdout } = await vmxlab(folder, ['--help']);
@@ -218,6 +243,7 @@ describe('help', () => {
       'asm',
       'disasm',
       'exits',
+      'presets',
       'trace',
       'schema',
       'completion',
@@ -225,7 +251,7 @@ describe('help', () => {
     expect(status).toBe(0);
   });
 
-  test.each(['run', 'profile', 'asm', 'disasm', 'exits', 'trace', 'schema'])(
+  test.each(['run', 'profile', 'asm', 'disasm', 'exits', 'presets', 'trace', 'schema'])(
     '%s has examples',
     async (command) => {
       const { stdout } = await vmxlab(folder, [command, '-h']);
@@ -247,7 +273,17 @@ describe('help', () => {
 
 test('completion in bash', async () => {
   const cases: Readonly<Record<string, readonly string[]>> = {
-    'vmxlab ': ['run', 'profile', 'asm', 'disasm', 'exits', 'trace', 'schema', 'completion'],
+    'vmxlab ': [
+      'run',
+      'profile',
+      'asm',
+      'disasm',
+      'exits',
+      'presets',
+      'trace',
+      'schema',
+      'completion',
+    ],
     'vmxlab run --m': ['--machine', '--memory', '--module', '--max-instructions'],
     // Nothing of ours: bash goes on with its own completion of file names.
     'vmxlab run tin': [],

@@ -82,6 +82,7 @@ describe('tunables', () => {
       minGranularityNs: granularity * 1e6,
       wakeupGranularityNs: wakeup * 1e6,
       nrLatency: 8,
+      hasSkipBuddy: true,
     });
   });
 });

@@ -40,7 +40,7 @@ function spin({ me, last, vcpus: states, results = [], kernelPreferred = true, b
     vcpu.thread.state.status = isAsleep ? 'blocked' : 'runnable';
     Object.assign(vcpu.state, { eventRequested: false, ...states[i] });
   });
-  const again = () => vcpuOnSpin(vcpus[me], pcpu, kernelPreferred);
+  const again = () => vcpuOnSpin(vcpus[me], pcpu, kernelPreferred) === 'yield';
   const yielded = again();
   return { vm, vcpus, me: vcpus[me], tried, yielded, again };
 }
@@ -168,7 +168,7 @@ describe('the search', () => {
       state.ready = true;
       thread.state.status = 'runnable';
     }
-    expect(vcpuOnSpin(vcpus[3], pcpu, true)).toBe(false);
+    expect(vcpuOnSpin(vcpus[3], pcpu, true)).toBe('resume');
     expect(tried).toEqual([4, 5, 0, 1]);
   });
 

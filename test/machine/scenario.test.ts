@@ -38,7 +38,20 @@ describe('fallbacks', () => {
       seed: 1,
       engine: 'compiled',
       skip: 'on',
-      host: { pcpus: 1, machine: 'e5-2660v4', hz: 250, lookahead: 500 },
+      host: {
+        pcpus: 1,
+        machine: 'e5-2660v4',
+        kernel: 'linux-6.1',
+        hz: 250,
+        lookahead: 500,
+        scheduler: {
+          fair_class: 'cfs',
+          yield_to_check: true,
+          latency: 6e6,
+          min_granularity: 750e3,
+          wakeup_granularity: 1e6,
+        },
+      },
       vms: [
         {
           name: 'vm',
@@ -59,8 +72,33 @@ describe('fallbacks', () => {
             ple_window_grow: 2,
             ple_window_shrink: 0,
             ple_window_max: 4294967295,
+            spin_handler: 'ready',
             kick_yields: true,
             preemption_timer: true,
+            hv_timer: 'all',
+            halt_poll_ns: 200e3,
+            halt_poll_ns_grow: 2,
+            halt_poll_ns_grow_start: 10e3,
+            halt_poll_ns_shrink: 0,
+            features: {
+              clocksource: true,
+              nop_io_delay: true,
+              clocksource2: true,
+              steal_time: true,
+              pv_eoi: true,
+              pv_unhalt: true,
+              pv_tlb_flush: true,
+              pv_send_ipi: true,
+              poll_control: true,
+              pv_sched_yield: true,
+              clocksource_stable: true,
+              realtime: false,
+            },
+            enforce_pv_features: false,
+            preempted_flag: 'interrupt',
+            hypercall: 'vmcall',
+            fix_hypercall: true,
+            tsc_khz: 0,
           },
         },
       ],
@@ -422,6 +460,7 @@ describe('settings', () => {
     ['lookahead', '10', ({ host }) => host.lookahead, 10],
     ['vcpus', '5', ({ vms }) => vms.map(({ vcpus }) => vcpus), [5, 5]],
     ['memory', '4M', ({ vms }) => vms.map(({ memory }) => memory), [2 ** 22, 2 ** 22]],
+    ['kernel', 'linux-4.8', ({ host }) => host.kernel, 'linux-4.8'],
     ['append', 'a b', ({ vms }) => vms.map(({ append }) => append), ['a b', 'a b']],
     ['module', 'f x', ({ vms }) => vms.map(({ modules }) => modules), [['f x'], ['f x']]],
     ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, pin: '' }]],
@@ -432,7 +471,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(13);
+    expect(SETTINGS).toHaveLength(14);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );

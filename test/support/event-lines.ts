@@ -188,6 +188,29 @@ export const KVM_LINES: readonly EventLine[] = [
     reinjected: true,
   }),
   line('kvm_eoi', 'apicid b vector 255', { apicId: 11, vector: 255 }),
+  line('kvm_pv_eoi', 'apicid b vector 33', { apicId: 11, vector: 33 }),
+  line('kvm_pv_eoi', 'apicid 0 vector -1', { apicId: 0, vector: -1 }),
+  line('kvm_pv_tlb_flush', 'vcpu 3 need_flush_tlb true', { vcpu: 3, flush: true }),
+  line('kvm_pv_tlb_flush', 'vcpu 0 need_flush_tlb false', { vcpu: 0, flush: false }),
+  line(
+    'kvm_pvclock_update',
+    'vcpu_id 1, pvclock { version 2, tsc_timestamp 0xffffffffffffff00, system_time 0x64, ' +
+      'tsc_to_system_mul 0x80000000, tsc_shift -1, flags 0x1 }',
+    {
+      vcpu: 1,
+      version: 2,
+      tscTimestamp: Long.fromInt(-256),
+      systemTime: Long.fromInt(100),
+      multiplier: 0x80000000,
+      shift: -1,
+      flags: 1,
+    },
+  ),
+  line('kvm_write_tsc_offset', 'vcpu=2 prev=18446744073709551615 next=4000', {
+    vcpu: 2,
+    previous: Long.MAX_UNSIGNED_VALUE,
+    next: Long.fromInt(4000, true),
+  }),
   line('kvm_ple_window_update', 'vcpu 1 old 4096 new 8192 (growed)', {
     vcpu: 1,
     old: 4096,

@@ -9,6 +9,7 @@ export const TUNABLES: FairTunables = {
   minGranularityNs: 750_000,
   wakeupGranularityNs: 1_000_000,
   nrLatency: 8,
+  hasSkipBuddy: true,
 };
 
 /** A thread by name, with its virtual run time and nice level. */

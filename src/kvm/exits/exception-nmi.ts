@@ -1,12 +1,12 @@
-// An intercepted exception: #UD, which may be a hypercall in the other vendor's form, and others
-// that are only passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c,
-// handle_ud.
+// An intercepted exception: #UD, which may be a hypercall by VMMCALL, and others that are only
+// passed on. Linux arch/x86/kvm/vmx/vmx.c, handle_exception_nmi, and x86.c, handle_ud.
 
 import { Blocking, EventTypes, PendingDebug, Rflags, Vector, Word } from '../../cpu/index.ts';
+import type { Pcpu } from '../../host/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
-import { readGuestBytes, writeGuestBytes } from '../guest-memory.ts';
+import { foreignHypercall, isHypercallAt, nativeHypercall } from '../hypercall-opcodes.ts';
 import type { Vcpu } from '../vcpu.ts';
-import type { ExitHandler } from './handler.ts';
+import type { ExitHandler, HandlerResult } from './handler.ts';
 
 const F = {
   INTR_INFO: fieldIndex('VM_EXIT_INTR_INFO'),
@@ -19,15 +19,12 @@ const ERROR_CODE_VALID = 1 << 11;
 /** INT1 exits before it is done; its #DB is a trap, with the address behind it. */
 const INT1 = EventTypes.PRIVILEGED_SOFTWARE_EXCEPTION;
 
-const VMCALL = Uint8Array.of(0x0f, 0x01, 0xc1);
-const VMMCALL = Uint8Array.of(0x0f, 0x01, 0xd9);
-
 export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   pcpu.spend(vcpu.vm.costs.kvm.handler);
   const { vmcs } = vcpu.virtual;
   const information = vmcs.get32(F.INTR_INFO);
   const vector = information & 0xff;
-  if (vector === Vector.UD && patchHypercall(vcpu)) return 'resume';
+  if (vector === Vector.UD && isHypercallAt(vcpu, 'vmmcall')) return vmmcall(vcpu, pcpu);
   if (vector === Vector.DB) {
     if (((information >> 8) & 7) === INT1) vcpu.advance();
     else keepPendingStep(vcpu);
@@ -50,9 +47,8 @@ function keepPendingStep({ virtual }: Vcpu): void {
   if (isShadowed && isStepping) words[Word.PENDING_DEBUG] |= PendingDebug.BS;
 }
 
-/** VMMCALL becomes VMCALL where it stands, to be executed again. */
-function patchHypercall(vcpu: Vcpu): boolean {
-  const bytes = readGuestBytes(vcpu, vcpu.linearRip, VMMCALL.length);
-  if (bytes === null || !VMMCALL.every((byte, i) => byte === bytes[i])) return false;
-  return writeGuestBytes(vcpu, vcpu.linearRip, VMCALL);
+/** Here VMMCALL has no exit of its own, but #UD. */
+function vmmcall(vcpu: Vcpu, pcpu: Pcpu): HandlerResult {
+  const isNative = vcpu.vm.parameters.hypercallOpcode === 'vmmcall';
+  return isNative ? nativeHypercall(vcpu, pcpu) : foreignHypercall(vcpu);
 }

@@ -6,9 +6,9 @@ import type { Vcpu } from '../vcpu.ts';
 
 /**
  * What is to happen after a handler: enter the guest again, give the pCPU away first (the handler
- * has told the scheduler to whom), or let user space deal with the exit.
+ * has told the scheduler to whom), sleep for 100 us first, or let user space deal with the exit.
  */
-export type HandlerResult = 'resume' | 'yield' | KvmExit;
+export type HandlerResult = 'resume' | 'yield' | 'doze' | KvmExit;
 
 /**
  * Deals with one exit of a vCPU. Reads the VMCS, changes the guest, and spends what that costs on

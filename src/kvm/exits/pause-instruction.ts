@@ -10,7 +10,7 @@ export const pauseInstruction: ExitHandler = (vcpu, pcpu) => {
   setPleWindow(vcpu, grownWindow(vcpu.state.pleWindow, vcpu.vm.parameters), pcpu);
   vcpu.skipInstruction();
   // PAUSE-loop exiting implies CPL 0: whoever holds the lock was in the kernel as well.
-  return vcpuOnSpin(vcpu, pcpu, true) ? 'yield' : 'resume';
+  return vcpuOnSpin(vcpu, pcpu, true);
 };
 
 /** Change the window; it is written to the VMCS before the next entry. */

@@ -1,0 +1,57 @@
+// What a scenario says of the interface between KVM and its guests: paravirtual features, clocks
+// and timers. Keys of `vms[].kvm`, made from the tables of the room that implements them.
+
+import {
+  DEFAULT_PARAMETERS,
+  HYPERCALL_OPCODES,
+  type KvmParameters,
+  PV_FEATURE_LIST,
+  type PvFeatureName,
+} from '../kvm/index.ts';
+import { boolean, choice, type Infer, integer, object, type Scalar } from './schema.ts';
+
+const FEATURES = object(
+  'Paravirtual features that CPUID offers',
+  Object.fromEntries(
+    PV_FEATURE_LIST.map(([name, { summary, byDefault }]) => [
+      name,
+      boolean({ summary, fallback: byDefault }),
+    ]),
+  ) as { readonly [Name in PvFeatureName]: Scalar<boolean> },
+);
+
+/** Cycles per ms that a TSC can have. */
+const MAX_TSC_KHZ = 100_000_000;
+
+export const GUEST_INTERFACE_KEYS = {
+  features: FEATURES,
+  enforce_pv_features: boolean({
+    summary: 'MSRs and hypercalls of features that are not offered do not work either',
+    fallback: DEFAULT_PARAMETERS.enforcePvFeatures,
+  }),
+  hypercall: choice(HYPERCALL_OPCODES, {
+    summary: "opcode of hypercalls, as on Intel's or AMD's processors",
+    fallback: DEFAULT_PARAMETERS.hypercallOpcode,
+  }),
+  fix_hypercall: boolean({
+    summary: 'the other opcode is rewritten in memory; else it is undefined',
+    fallback: DEFAULT_PARAMETERS.fixHypercallOpcode,
+  }),
+  tsc_khz: integer(0, MAX_TSC_KHZ, {
+    summary: "rate of the guest's TSC in kHz, by TSC scaling; 0 for the host's",
+    fallback: DEFAULT_PARAMETERS.tscKhz,
+  }),
+};
+
+const KEYS = object('', GUEST_INTERFACE_KEYS);
+
+/** The same as KVM's parameters. */
+export function guestInterfaceOf(kvm: Infer<typeof KEYS>) {
+  return {
+    features: kvm.features,
+    enforcePvFeatures: kvm.enforce_pv_features,
+    hypercallOpcode: kvm.hypercall,
+    fixHypercallOpcode: kvm.fix_hypercall,
+    tscKhz: kvm.tsc_khz,
+  } satisfies Partial<KvmParameters>;
+}
