@@ -2,7 +2,7 @@
 // copies only what has changed, going back writes only what differs, and the hash of all of it
 // follows from the hashes of the pages.
 
-import { PAGE_SHIFT, PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
+import { LINE_SIZE, PAGE_SHIFT, PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 
 /** The content of a page at some time; nobody changes it. */
 export interface Page {
@@ -17,6 +17,9 @@ export interface PageHash {
 
 /** For each page that is followed, in the order in which that began. */
 export type PageList = readonly Page[];
+
+const LINES = PAGE_SIZE / LINE_SIZE;
+const LINE_WORDS = LINE_SIZE / 4;
 
 interface Followed {
   readonly words: Int32Array;
@@ -79,9 +82,24 @@ export class Pages {
     for (let index = 0; index < this.followed.length; index++) this.dirty.add(index);
   }
 
+  /** Walks of paging structures set accessed and dirty bits, which nobody announces. */
+  private touchTables(): void {
+    const { watchedPages, watchedLines } = this.memory;
+    for (const [index, { words, number }] of this.followed.entries()) {
+      if (watchedPages[number] === 0) continue;
+      const old = this.current[index].words;
+      for (let line = 0; line < LINES; line++) {
+        if ((watchedLines[number * LINES + line] & Watch.TRANSLATION) === 0) continue;
+        const at = line * LINE_WORDS;
+        let i = at;
+        while (i < at + LINE_WORDS && words[i] === old[i]) i++;
+        if (i < at + LINE_WORDS) this.dirty.add(index);
+      }
+    }
+  }
+
   /** What memory holds now. */
   take(): PageList {
-    if (this.dirty.size === 0) return this.current;
     this.update();
     return this.current;
   }
@@ -103,6 +121,8 @@ export class Pages {
 
   /** Copy the pages that have changed; their indexes. */
   private update(): number[] {
+    this.touchTables();
+    if (this.dirty.size === 0) return [];
     const changed = [...this.dirty].filter((index) => {
       const { words } = this.followed[index];
       return !isEqual(words, this.current[index].words);
