@@ -17,6 +17,8 @@ const asciiWidth = {
 export default {
   input: 'src/cli/main.ts',
   platform: 'node',
+  // Finds its own worker by where it lies.
+  external: ['piscina'],
   plugins: [asciiWidth],
   transform: { define: { 'import.meta': 'IMPORT_META' } },
   output: { file: 'dist/cli/vmxlab.cjs', format: 'cjs', minify: true },

@@ -30,8 +30,8 @@ start:
     mov ecx, IA32_APIC_BASE     ; WRMSR only: reading it would be an exit of another kind
     mov eax, 0xfee00000 | 0x100 | APIC_ENABLE
     xor edx, edx
-    wrmsr
-    write_msr X2APIC_SPURIOUS, SPURIOUS_ENABLE
+    wrmsr                       ; CHECK: vcpu 0 reason MSR_WRITE
+    write_msr X2APIC_SPURIOUS, SPURIOUS_ENABLE  ; CHECK-COUNT-2: vcpu 0 reason MSR_WRITE
     write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
 
     rdtsc                       ; no exit: KVM lets guests read the TSC
@@ -41,29 +41,30 @@ start:
     mov rdx, rax
     shr rdx, 32
     mov ecx, IA32_TSC_DEADLINE
-    wrmsr
+    wrmsr                       ; CHECK: vcpu 0 reason MSR_WRITE
     sti
 wait_for_timer:
     cmp byte [fired], 0
     je wait_for_timer           ; without PAUSE, so that only the timer ends it
+                                ; CHECK: vcpu 0 reason PREEMPTION_TIMER
     cli
 
     mov ecx, 500
 spin:
     pause                       ; 12 cycles a round: the window of 4096 closes on the way
     dec ecx
-    jnz spin
+    jnz spin                    ; CHECK: vcpu 0 reason PAUSE_INSTRUCTION rip 0x[[#%x,spin]]
 
     mov eax, KICK_CPU
     xor ebx, ebx
     mov ecx, 1                  ; APIC id of vCPU 1
-    vmcall
-    hlt
+    vmcall                      ; CHECK: vcpu 0 reason VMCALL
+    hlt                         ; CHECK-DAG: vcpu 0 reason HLT
 
 second:
     hlt                         ; until the kick
     mov byte [kicked], 1
-    hlt                         ; for good
+    hlt                         ; CHECK-DAG: vcpu 1 reason HLT
 
 timer:
     push rax
@@ -78,3 +79,8 @@ timer:
 
 fired:      db 0
 kicked:     db 0
+
+; Twice more vCPU 0 writes an MSR: the end of the timer's interrupt. Nothing else leaves the guest.
+; CHECK-NOT: kvm_exit
+; PROPERTY: every kvm_hypercall(nr=5, a1=$v) is followed by sched_wakeup(comm=vcpu$v) within 1us
+; PROPERTY: never kvm_exit(reason=EXTERNAL_INTERRUPT)

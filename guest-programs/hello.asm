@@ -21,3 +21,8 @@ start:
 
 message: db "Hello from VMX non-root operation!", 10
 message_end:
+
+; OUTPUT: {{^}}Hello from VMX non-root operation!{{$}}
+; CHECK-COUNT-35: reason IO_INSTRUCTION
+; CHECK-NEXT: reason HLT
+; CHECK-NOT: kvm_exit

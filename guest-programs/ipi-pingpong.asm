@@ -116,3 +116,13 @@ align 4
 gates:          dd 0
 ready:          dd 0
 balls:          dd 0, 0
+
+; OUTPUT: {{^}}mean round trip: [[#]] cycles{{$}}
+; Each ball is an interrupt of the other, and ended before the next.
+; TRACE: kvm_apic_ipi: dst 1 vec 80 (Fixed|physical|
+; TRACE: kvm_apic_accept_irq: apicid 1 vec 80 (Fixed|edge)
+; TRACE: kvm_apic_ipi: dst 0 vec 80 (Fixed|physical|
+; TRACE: kvm_apic_accept_irq: apicid 0 vec 80 (Fixed|edge)
+; PROPERTY: every kvm_apic_ipi(destination=$d) is followed by kvm_apic_accept_irq(apicId=$d) within 1us
+; PROPERTY: at least 200 kvm_apic_ipi(vector=80)
+; PROPERTY: at most 200 kvm_apic_ipi(vector=80)

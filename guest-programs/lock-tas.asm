@@ -32,3 +32,17 @@ default rel
 %include "lib/counter.inc"
 
 lock_byte:  db 0
+
+; The counter is right with every number of processors: nobody was in the critical section twice.
+; RUN: name=FOUR seed=1..2
+; RUN: name=TWO vcpus=2 pcpus=1 hogs=0 define=ITERATIONS=2000
+; RUN: name=EIGHT vcpus=8 pcpus=2 hogs=1 define=ITERATIONS=1000
+; OUTPUT-FOUR: {{^40000$}}
+; OUTPUT-TWO: {{^4000$}}
+; OUTPUT-EIGHT: {{^8000$}}
+; OUTPUT-NOT: {{.}}
+
+; Somebody always runs, so nobody halts before the end; waiting shows in the window.
+; PROPERTY: never kvm_exit(reason=VMCALL)
+; TRACE-FOUR: kvm_ple_window_update: vcpu {{[0-9]+}} old 4096 new 8192 (growed)
+; TRACE: reason HLT

@@ -90,3 +90,18 @@ align 64
 tail:       dd 0
 align 64
 wanted:     times 64 dd 0       ; for each vCPU: the ticket that it is halted for, plus 1
+
+; The counter is right with every number of processors: nobody was in the critical section twice.
+; RUN: name=FOUR seed=1..2
+; RUN: name=TWO vcpus=2 pcpus=1 hogs=0 define=ITERATIONS=2000
+; RUN: name=EIGHT vcpus=8 pcpus=2 hogs=1 define=ITERATIONS=1000
+; OUTPUT-FOUR: {{^40000$}}
+; OUTPUT-TWO: {{^4000$}}
+; OUTPUT-EIGHT: {{^8000$}}
+; OUTPUT-NOT: {{.}}
+
+; A kick wakes its vCPU at once, or that one is only about to halt.
+; PROPERTY: every kvm_hypercall(nr=5, a1=$v) is followed by sched_wakeup(comm=vcpu$v) or kvm_exit(reason=HLT, vcpu=$v) within 50ms
+; PROPERTY-FOUR: at least 1 kvm_hypercall(nr=5)
+; CHECK-FOUR: reason VMCALL
+; STATE-FOUR: exits VMCALL [[#]]

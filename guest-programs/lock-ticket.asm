@@ -31,3 +31,16 @@ align 64
 head:       dd 0
 align 64
 tail:       dd 0
+
+; The counter is right with every number of processors: nobody was in the critical section twice.
+; RUN: name=FOUR seed=1..2
+; RUN: name=TWO vcpus=2 pcpus=1 hogs=0 define=ITERATIONS=2000
+; RUN: name=EIGHT vcpus=8 pcpus=2 hogs=1 define=ITERATIONS=1000
+; OUTPUT-FOUR: {{^40000$}}
+; OUTPUT-TWO: {{^4000$}}
+; OUTPUT-EIGHT: {{^8000$}}
+; OUTPUT-NOT: {{.}}
+
+; With more vCPUs than pCPUs the next in line is often not running: its waiters leave by PAUSE.
+; CHECK-FOUR: reason PAUSE_INSTRUCTION
+; PROPERTY: never kvm_exit(reason=VMCALL)

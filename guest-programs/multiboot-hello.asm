@@ -183,3 +183,9 @@ section .bss align=16
 stack:          resb 4096
 stack_end:
 bss_end:
+
+; EXPECT: 1
+; SERIAL: {{^}}command line: {{.*}}multiboot-hello.asm color=green verbose
+; SERIAL-NEXT: {{^}}memory: 639 KiB and {{[0-9]+}} KiB{{$}}
+; SERIAL: 0000-{{[0-9A-Fa-f]+}} RAM
+; SERIAL-NOT: module

@@ -173,3 +173,8 @@ stack:          resb 4096
 stack_end:
 arrived:        resd 1
 bss_end:
+
+; EXPECT: 1
+; RUN: vcpus=4
+; RUN: vcpus=1
+; RUN: vcpus=7 pcpus=3

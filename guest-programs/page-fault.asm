@@ -63,3 +63,9 @@ page_fault:
 fault_text:     db "page fault at 0x", 0
 code_text:      db ", error code 0x", 0
 right_text:     db "mapped again: the value is still there", 10, 0
+
+; OUTPUT: {{^}}page fault at 0x200000, error code 0x0{{$}}
+; OUTPUT-NEXT: {{^}}mapped again: the value is still there{{$}}
+; A page fault is the guest's own business: nothing but the console leaves it.
+; PROPERTY: never kvm_inj_exception
+; CHECK-NOT: reason EXCEPTION_NMI

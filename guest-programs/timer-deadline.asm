@@ -100,3 +100,14 @@ cycles_text:    db " cycles late", 10, 0
 align 8
 seen:           dq 0
 fired:          db 0
+
+; RUN: name=HLT
+; RUN: name=SPIN define=SPIN
+; OUTPUT-COUNT-10: {{^tick [0-9]+: [0-9]+ cycles late$}}
+; OUTPUT-NOT: tick
+; Asleep, the timer is one of the host; in the guest it is the VMX-preemption timer.
+; PROPERTY: every kvm_inj_virq is followed by kvm_eoi within 20us
+; CHECK-SPIN: reason PREEMPTION_TIMER
+; CHECK-SPIN-NOT: reason HLT rip 0x[[#%x,tick]]
+; TRACE-HLT: kvm_vcpu_wakeup: wait time
+; TRACE-HLT: kvm_inj_virq: IRQ 0x40

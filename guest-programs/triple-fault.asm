@@ -20,3 +20,9 @@ start:
 message:    db "this will not end well", 10, 0
 no_table:   dw 0
             dq 0
+
+; EXPECT: tripleFault
+; OUTPUT: this will not end well
+; CHECK: reason TRIPLE_FAULT rip
+; CHECK-NOT: kvm_exit
+; TRACE: kvm_userspace_exit: reason KVM_EXIT_SHUTDOWN

@@ -2,6 +2,7 @@
 // `vmxlab/machine`, and can be used without those above it.
 
 export * as asm from './asm/index.ts';
+export * as check from './check/index.ts';
 export * as cpu from './cpu/index.ts';
 export * as host from './host/index.ts';
 export * as isa from './isa/index.ts';

@@ -25,6 +25,7 @@ import {
   reference,
   SCENARIO,
 } from '../src/machine/index.ts';
+import { TRACEPOINTS } from '../src/trace/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
 import { instructionPage } from './support/instruction-page.ts';
 
@@ -122,6 +123,13 @@ function portTable(): string {
   return ['| port | device |', '| --- | --- |', ...rows].join('\n');
 }
 
+function fieldTable(): string {
+  const rows = Object.entries(TRACEPOINTS).map(([name, { names }]) => {
+    return `| \`${name}\` | ${names.map((field) => `\`${field}\``).join(', ')} |`;
+  });
+  return ['| tracepoint | fields |', '| --- | --- |', ...rows].join('\n');
+}
+
 function featureTable(): string {
   const rows = PV_FEATURE_LIST.map(
     ([name, { bit, register, byDefault, msrs, hypercalls, summary }]) => {
@@ -160,6 +168,7 @@ const GENERATED = [
   ['docs/scenario.md', 'keys', keyTable],
   ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
+  ['docs/checking.md', 'fields', fieldTable],
   ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;

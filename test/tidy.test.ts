@@ -22,13 +22,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   host: ['sim', 'trace'],
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
-  cli: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+  check: ['sim', 'trace', 'machine'],
+  explore: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'host', 'machine'],
+  cli: [
+    ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+    ...['check', 'explore'],
+  ],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */
 const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
-  cli: ['yargs', 'yargs/helpers'],
+  cli: ['piscina', 'yargs', 'yargs/helpers'],
 };
 
 /** Only the command line may know Node. */
@@ -283,6 +288,7 @@ describe('order', () => {
         path.endsWith('.test.ts') ||
         /^bench\/[^/]+\.ts$/.test(path) ||
         path === 'test/engines/main.ts' ||
+        path === 'test/litmus/main.ts' ||
         path === 'test/silicon/main.ts' ||
         path.endsWith('.d.ts'),
     ).map(({ path }) => path);

@@ -46,6 +46,20 @@ export function someOf<T extends string>(
   });
 }
 
+/** One of several words. */
+export function oneOf<T extends string>(
+  args: Arguments,
+  name: string,
+  known: readonly T[],
+  fallback: T,
+): T {
+  const text = once(args, name);
+  if (text === undefined) return fallback;
+  const found = known.find((candidate) => candidate === text);
+  if (found !== undefined) return found;
+  throw new Failure(`--${name}: expected one of ${known.join(', ')}, not '${text}'`);
+}
+
 /** An address of up to 64 bits, decimal or with 0x. */
 export function address(args: Arguments, name: string): Long | undefined {
   const text = once(args, name);

@@ -16,7 +16,7 @@ export function spellOut(words: readonly string[]): string[] {
   const end = words.includes('--') ? words.indexOf('--') : words.length;
   return [
     ...words.slice(0, end).flatMap((word) => {
-      const isJoined = /^-[DIol][^=]/.test(word);
+      const isJoined = /^-[DIjol][^=]/.test(word);
       return isJoined ? [word.slice(0, 2), word.slice(2)] : [word];
     }),
     ...words.slice(end + 1).map((word) => (word.startsWith('-') ? `./${word}` : word)),

@@ -1,7 +1,7 @@
 // The exit codes in words, for help texts.
 
 import { EXIT_CODES } from '../machine/index.ts';
-import { EXIT_BAD_INPUT, EXIT_INTERNAL, EXIT_INTERRUPTED } from './failure.ts';
+import { EXIT_BAD_INPUT, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_UNEXPECTED } from './failure.ts';
 
 const OWN_CODES: readonly (readonly [code: number, meaning: string])[] = [
   [EXIT_BAD_INPUT, 'wrong usage or input'],
@@ -20,4 +20,21 @@ export const EXIT_CODE_TEXT = [
   `Exit codes: ${EXIT_CODES.halted} all vCPUs halted`,
   'odd: (value << 1) | 1, with the value that the guest wrote to port 0xF4',
   ...OWN_CODES.map(([code, meaning]) => `${code} ${meaning}`),
+].join('; ');
+
+/** Those of `vmxlab check`, where the guest's codes are what is looked at. */
+export const CHECK_EXIT_CODE_TEXT = [
+  'Exit codes: 0 everything is as expected',
+  `${EXIT_UNEXPECTED} something is not`,
+  `${EXIT_BAD_INPUT} wrong usage, malformed expectations, or a program that cannot be run`,
+  `${EXIT_INTERNAL} error in vmxlab`,
+].join('; ');
+
+/** Those of `vmxlab explore`. */
+export const EXPLORE_EXIT_CODE_TEXT = [
+  'Exit codes: 0 nothing goes wrong',
+  `${EXIT_UNEXPECTED} a schedule was found on which something does`,
+  `${EXIT_CODES.limit} not everything was seen`,
+  `${EXIT_BAD_INPUT} wrong usage or input`,
+  `${EXIT_INTERNAL} error in vmxlab`,
 ].join('; ');

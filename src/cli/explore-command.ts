@@ -13,11 +13,11 @@ import {
   type Strategy,
   World,
 } from '../explore/index.ts';
-import { NO_PAINT, type Paint, SymbolMap } from '../machine/index.ts';
-import { Hash, nearest } from '../sim/index.ts';
-import { type Arguments, count, once } from './arguments.ts';
+import { EXIT_CODES, NO_PAINT, type Paint, SymbolMap } from '../machine/index.ts';
+import { Hash } from '../sim/index.ts';
+import { type Arguments, count, once, oneOf } from './arguments.ts';
 import type { Flags } from './command-line.ts';
-import { EXIT_VIOLATION, Failure } from './failure.ts';
+import { EXIT_UNEXPECTED, Failure } from './failure.ts';
 import { isSameFile, readBytes, writeOutput } from './files.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
 import { paintFor } from './terminal.ts';
@@ -41,10 +41,6 @@ export const EXPLORE_FLAGS: Flags = {
   replay: { type: 'string', describe: 'a file that --save wrote: show that schedule' },
 };
 
-export const EXPLORE_EPILOGUE =
-  'Exit codes: 0 nothing goes wrong; 18 a schedule was found that does; 4 not everything was seen; ' +
-  '2 wrong usage or input.';
-
 export interface ExploreCommandOptions extends InputOptions {
   readonly file: string;
   readonly json: boolean;
@@ -63,18 +59,10 @@ export interface ExploreCommandOptions extends InputOptions {
 
 /** What the flags say. */
 export function exploreOptions(args: Arguments) {
-  const given = once(args, 'strategy') ?? 'all';
-  const strategy = STRATEGIES.find((name) => name === given);
-  if (strategy === undefined) {
-    const meant = nearest(given, STRATEGIES);
-    const hint = meant === null ? '' : `; did you mean '${meant}'?`;
-    const known = STRATEGIES.join(', ');
-    throw new Failure(`--strategy: expected one of ${known}, not '${given}'${hint}`);
-  }
   const depth = count(args, 'depth', 3);
   if (depth === 0) throw new Failure('--depth: expected a whole number from 1 on');
   return {
-    strategy,
+    strategy: oneOf(args, 'strategy', STRATEGIES, 'all'),
     storeBuffers: args['store-buffers'] === true,
     exclusive: ((args.exclusive as readonly string[] | undefined) ?? []).map(String),
     output: args.output === undefined ? null : (once(args, 'output') ?? null),
@@ -125,8 +113,8 @@ export function exploreCommand(options: ExploreCommandOptions): number {
     const note = isSameProgram ? [] : [`The program is not the one that ${options.replay} is of.`];
     process.stdout.write(`${[...note, ...lines].join('\n')}\n`);
   }
-  if (report.verdict === 'violation') return EXIT_VIOLATION;
-  return report.verdict === 'pass' ? 0 : 4;
+  if (report.verdict === 'violation') return EXIT_UNEXPECTED;
+  return report.verdict === 'pass' ? 0 : EXIT_CODES.limit;
 }
 
 function coreOptions(

@@ -4,8 +4,8 @@
 /** Exit code for wrong usage and input. Even, as all of our own (docs/decisions says why). */
 export const EXIT_BAD_INPUT = 2;
 
-/** Exit code of an exploration that found a schedule on which something goes wrong. */
-export const EXIT_VIOLATION = 18;
+/** Exit code when something does not go as it should (`vmxlab check`, `vmxlab explore`). */
+export const EXIT_UNEXPECTED = 18;
 
 /** Exit code for an error in vmxlab itself (sysexits.h, EX_SOFTWARE). */
 export const EXIT_INTERNAL = 70;

@@ -17,21 +17,18 @@ import {
   JSON_FLAGS,
   machineOptions,
   once,
+  oneOf,
   SETTING_FLAGS,
   someOf,
 } from './arguments.ts';
 import { asmCommand } from './asm-command.ts';
+import { CHECK_FORMATS, checkCommand as checkPrograms } from './check-command.ts';
 import { checkCommand, checkFlags, type Flags, spellOut, usageMessage } from './command-line.ts';
 import { crashLines } from './crash.ts';
 import { disasmCommand } from './disasm-command.ts';
-import { EXIT_CODE_TEXT } from './exit-codes.ts';
+import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT, EXPLORE_EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
-import {
-  EXPLORE_EPILOGUE,
-  EXPLORE_FLAGS,
-  exploreCommand,
-  exploreOptions,
-} from './explore-command.ts';
+import { EXPLORE_FLAGS, exploreCommand, exploreOptions } from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
 import { presetsCommand } from './presets-command.ts';
@@ -147,8 +144,49 @@ const explore: Command = {
     ['explore lock.asm --store-buffers', 'with the stores that x86 delays'],
     ['explore lock.asm --strategy pct --runs 1000', 'what is too large for that, by chance'],
   ],
-  epilogue: EXPLORE_EPILOGUE,
+  epilogue: EXPLORE_EXIT_CODE_TEXT,
   execute: (args) => exploreCommand({ ...machineOptions(args), ...exploreOptions(args) }),
+};
+
+const check: Command = {
+  name: 'check',
+  argument: ['<file..>', 'programs (.asm, .s), scenarios (.yaml, .json), folders of them'],
+  missing: [
+    'check needs files or folders: programs and scenarios that say what they expect, such as',
+    '  vmxlab check guest-programs',
+  ],
+  summary: 'run programs and scenarios, and compare with what they say they do',
+  flags: {
+    ...SETTING_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    format: {
+      type: 'string',
+      describe: `how to report: ${CHECK_FORMATS.join(', ')} (default text)`,
+    },
+    jobs: { alias: 'j', type: 'string', describe: 'runs at a time (default: one a processor)' },
+    filter: { type: 'string', describe: 'only files and configurations whose name contains this' },
+    update: { type: 'boolean', describe: 'write golden lines as they come out' },
+  },
+  examples: [
+    ['check guest-programs', 'everything in a folder'],
+    ['check lock.asm --seed 3 --filter PV', 'one configuration with one seed'],
+    ['check guest-programs --format junit', 'for CI systems'],
+  ],
+  epilogue: CHECK_EXIT_CODE_TEXT,
+  execute: (args) => {
+    const [first, ...more] = filesOf(args);
+    const { flags, defines, includes, syntax } = machineOptions(args);
+    const jobs = args.jobs === undefined ? null : count(args, 'jobs', 1);
+    if (jobs === 0) throw new Failure('--jobs: expected a number from 1, not 0');
+    return checkPrograms({
+      paths: [first, ...more],
+      ...{ flags, defines, includes, syntax, linked: [] },
+      format: oneOf(args, 'format', CHECK_FORMATS, 'text'),
+      jobs,
+      filter: once(args, 'filter') ?? null,
+      update: args.update === true,
+    });
+  },
 };
 
 const asm: Command = {
@@ -294,6 +332,7 @@ const schema: Command = {
 
 const COMMANDS: readonly Command[] = [
   run,
+  check,
   explore,
   profile,
   asm,

@@ -74,6 +74,10 @@ export function isSource(path: string): boolean {
   return SOURCE_EXTENSIONS.includes(extname(path).toLowerCase());
 }
 
+export function isScenario(path: string): boolean {
+  return SCENARIO_EXTENSIONS.includes(extname(path).toLowerCase());
+}
+
 /** True if the file is there and begins with the ELF magic. */
 export function isElfFile(path: string): boolean {
   return isElf(firstBytes(path, 4));
@@ -81,12 +85,13 @@ export function isElfFile(path: string): boolean {
 
 /** Load a program or scenario. Throws {@link Failure} with everything that is wrong. */
 export function loadInput(path: string, options: InputOptions): Input {
-  const isScenario = SCENARIO_EXTENSIONS.includes(extname(path).toLowerCase());
   const other = [path, ...options.linked].find((file) => !isSource(file));
   if (options.linked.length > 0 && other !== undefined) {
     throw new Failure(`${other}: only assembly sources are linked to one program`);
   }
-  return isScenario && !isElfFile(path) ? loadScenario(path, options) : loadProgram(path, options);
+  return isScenario(path) && !isElfFile(path)
+    ? loadScenario(path, options)
+    : loadProgram(path, options);
 }
 
 /** One bracket too many can make YAML complain about every line after it. */
@@ -134,7 +139,7 @@ function loadProgram(path: string, options: InputOptions): Input {
 }
 
 /** A message with the line that it is about and a caret, as the assembler prints its own. */
-function pointAt(
+export function pointAt(
   file: string,
   text: string,
   { line, column, message }: { line: number; column: number; message: string },

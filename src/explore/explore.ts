@@ -165,8 +165,8 @@ class Exploration {
     if (schedule !== null) schedule = this.shortest(schedule, result.statistics.states, start);
     else if (!result.isComplete) {
       this.notes.push(
-        `stopped after ${options.states} states: raise --states, bound the --preemptions, or walk by ` +
-          '--strategy pct',
+        `stopped after ${options.states} states: raise --states, bound the --preemptions, ` +
+          'or walk by --strategy pct',
       );
     } else if (options.preemptions === Number.POSITIVE_INFINITY) {
       world.restore(start);

@@ -1,6 +1,6 @@
 // What the next instruction of a vCPU will access, found before it is executed from the effects
-// domain: the memory, and what of the emulated kernel. Two steps whose footprints do not meet may be
-// taken in either order.
+// domain: the memory, and what of the emulated kernel. Two steps whose footprints do not meet may
+// be taken in either order.
 
 import {
   Access,

@@ -1,6 +1,6 @@
-// What a state holds beside memory: KVM's view of each vCPU, the host's threads and events, devices.
-// Each part is taken only when it has changed, and parts that make no difference to what can happen
-// next are one, whatever they have counted and what time they tell.
+// What a state holds beside memory: KVM's view of each vCPU, the host's threads and events, and
+// devices. Each part is taken only when it has changed, and parts that make no difference to what
+// can happen next are one, whatever they have counted and what time they tell.
 
 import type { HostEvent } from '../host/index.ts';
 import type { Vcpu } from '../kvm/index.ts';

@@ -39,8 +39,8 @@ export class Pages {
   private readonly stateWords: ReadonlyMap<number, number>;
 
   /**
-   * @param stateWords for the numbers of pages in which the state of a processor begins, the words of
-   *   it; what stands behind them means nothing
+   * @param stateWords for the numbers of pages in which the state of a processor begins, the words
+   *   of it; what stands behind them means nothing
    */
   constructor(memory: PhysicalMemory, stateWords: ReadonlyMap<number, number>) {
     this.memory = memory;

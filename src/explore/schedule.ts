@@ -1,5 +1,5 @@
-// Schedules as text, to be kept in files and repeated: `0*12 1 1d 0e` is twelve steps of vCPU 0, one
-// of vCPU 1, a store of vCPU 1 that reaches memory, and an event that arrives at vCPU 0.
+// Schedules as text, to be kept in files and repeated: `0*12 1 1d 0e` is twelve steps of vCPU 0,
+// one of vCPU 1, a store of vCPU 1 that reaches memory, and an event that arrives at vCPU 0.
 
 import { type Action, ActionKind, actionOf, kindOf, MOST_VCPUS, vcpuOf } from './world.ts';
 

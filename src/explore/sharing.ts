@@ -1,6 +1,6 @@
 // Who accesses what: a word of memory, or what KVM holds for a vCPU, is shared once two vCPUs have
-// accessed it and one of them has changed it. What is not shared may be accessed at any time without
-// anybody noticing. That is only found out on the way: when something turns out to be shared, what
+// accessed it and one of them has changed it. What is not shared may be accessed at any time with
+// nobody noticing. That is only found out on the way: when something turns out to be shared, what
 // was explored before took too much for granted, and the exploration begins again, knowing more.
 
 /** Numbers of memory words are not negative; what KVM holds for vCPU n is -1 - n. */

@@ -1,5 +1,5 @@
-// What an exploration looks for in each state: endings that should not be, two vCPUs in a section of
-// code at once, output that is not what it should be.
+// What an exploration looks for in each state: endings that should not be, two vCPUs in a section
+// of code at once, output that is not what it should be.
 
 import type Long from 'long';
 import { decodeUtf8 } from '../sim/index.ts';

@@ -38,9 +38,9 @@ export function readHeader(source: string): Header {
   source.split('\n', SEARCHED_LINES).forEach((text, i) => {
     const match = /^\s*[;#]\s*vmxlab:/.exec(text);
     if (match === null) return;
-    for (const word of text.slice(match[0].length).matchAll(WORD)) {
-      const place = { line: i + 1, column: match[0].length + word.index + 1 };
-      const read = readWord(word[0].replaceAll('"', ''));
+    for (const { word, offset } of settingWords(text.slice(match[0].length))) {
+      const place = { line: i + 1, column: match[0].length + offset + 1 };
+      const read = readSettingWord(word);
       if ('message' in read) problems.push({ ...place, ...read });
       else settings.push({ ...place, ...read });
     }
@@ -48,10 +48,27 @@ export function readHeader(source: string): Header {
   return { settings, problems };
 }
 
-function readWord(word: string): { setting: Setting; value: string } | { message: string } {
+/** The words of a list of settings, without their quotes, and where each begins (from 0). */
+export function settingWords(
+  text: string,
+): readonly { readonly word: string; readonly offset: number }[] {
+  return [...text.matchAll(WORD)].map(({ 0: word, index }) => ({
+    word: word.replaceAll('"', ''),
+    offset: index,
+  }));
+}
+
+/**
+ * A setting as NAME=VALUE, or what is wrong with it.
+ * @param others names that are no settings but would have been right there
+ */
+export function readSettingWord(
+  word: string,
+  others: readonly string[] = [],
+): { readonly setting: Setting; readonly value: string } | { readonly message: string } {
   const [name, value] = splitOnce(word, '=');
   const setting = SETTINGS.find(({ flag }) => flag === name);
-  const names = SETTINGS.map(({ flag }) => flag);
+  const names = [...SETTINGS.map(({ flag }) => flag), ...others];
   if (setting === undefined) {
     const near = nearest(name, names);
     const hint = near === null ? `known settings: ${names.join(', ')}` : `did you mean '${near}'?`;

@@ -20,7 +20,14 @@ export {
 } from './elf.ts';
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
 export { type EngineReport, engineReport, engineText, watchEngine } from './engine-report.ts';
-export { type Header, type HeaderProblem, type HeaderSetting, readHeader } from './header.ts';
+export {
+  type Header,
+  type HeaderProblem,
+  type HeaderSetting,
+  readHeader,
+  readSettingWord,
+  settingWords,
+} from './header.ts';
 export {
   DEFAULT_KERNEL,
   holding,

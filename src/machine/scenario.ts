@@ -157,6 +157,10 @@ const scenarioFor = (kernel: Kernel) =>
     }),
     vms: list(vmFor(kernel), 1, 8, 'virtual machines'),
     hogs: list(HOG, 0, 64, 'competing threads on the host'),
+    check: text({
+      summary: 'expectations for `vmxlab check`, one a line; without effect on the run',
+      fallback: '',
+    }),
     limits: object('When to stop a run that does not end by itself', {
       time: duration({ summary: 'virtual time', fallback: 10e9, flag: 'until' }),
       instructions: integer(1, Number.MAX_SAFE_INTEGER, {

@@ -68,6 +68,11 @@ export class Tracepoint<F = unknown> {
     return this.assemble(({ name }) => values.get(name) ?? null);
   }
 
+  /** Names of the properties, with dots within groups. */
+  get names(): readonly string[] {
+    return this.leaves.map(({ name }) => name);
+  }
+
   /** Each property with its value as text; what has 64 bits is hexadecimal. */
   describe(fields: F): readonly (readonly [name: string, text: string])[] {
     return this.leaves.map(({ name, get }) => {

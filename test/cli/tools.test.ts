@@ -239,6 +239,7 @@ describe('help', () => {
     const commands = [...stdout.matchAll(/^ {2}vmxlab (\w+)/gm)].map((match) => match[1]);
     expect(commands).toEqual([
       'run',
+      'check',
       'profile',
       'asm',
       'disasm',
@@ -251,7 +252,7 @@ describe('help', () => {
     expect(status).toBe(0);
   });
 
-  test.each(['run', 'profile', 'asm', 'disasm', 'exits', 'presets', 'trace', 'schema'])(
+  test.each(['run', 'check', 'profile', 'asm', 'disasm', 'exits', 'presets', 'trace', 'schema'])(
     '%s has examples',
     async (command) => {
       const { stdout } = await vmxlab(folder, [command, '-h']);
@@ -275,6 +276,7 @@ test('completion in bash', async () => {
   const cases: Readonly<Record<string, readonly string[]>> = {
     'vmxlab ': [
       'run',
+      'check',
       'profile',
       'asm',
       'disasm',

@@ -1,6 +1,6 @@
 // Litmus tests as real programs: each list of accesses becomes x86-64 code, every schedule of it is
-// explored, and the final states are compared with the complete lists that the data gives for x86-TSO
-// and for sequentially consistent memory.
+// explored, and the final states are compared with the complete lists that the data gives, for
+// x86-TSO and for sequentially consistent memory.
 
 import Long from 'long';
 import { assemble } from '../../src/asm/index.ts';

@@ -35,6 +35,7 @@ describe('fallbacks', () => {
     expect(checkedScenario({ vms: [VM] })).toEqual({
       vmxlab: 1,
       note: '',
+      check: '',
       seed: 1,
       engine: 'compiled',
       skip: 'on',
@@ -197,7 +198,7 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
   [
     'a key of every object',
     { vms: [VM], toString: 1 },
-    "toString: unknown key 'toString'; known keys: vmxlab, note, seed, engine, skip, host, vms, hogs, limits",
+    "toString: unknown key 'toString'; known keys: vmxlab, note, seed, engine, skip, host, vms, hogs, check, limits",
   ],
   [
     'a version to come',

@@ -1,0 +1,290 @@
+// One run of one configuration, judged: the machine runs with whoever has to look on, and what it
+// did is compared with what was expected. The verdict is plain data, so that workers can send it.
+
+import {
+  Machine,
+  type MachineEnding,
+  type MachineOptions,
+  reportOf,
+  type Scenario,
+} from '../machine/index.ts';
+import { TimeOrder, type TraceRecord, type TraceSink } from '../trace/index.ts';
+import { StreamCollector, stateLines } from './collect.ts';
+import type { Directive } from './directive.ts';
+import { type Mismatch, matchText } from './matcher.ts';
+import { nearestLines } from './nearest-lines.ts';
+import { UNSIGNED } from './numeric.ts';
+import { fixedText, noVariables, substituted, type Variables } from './pattern.ts';
+import type { Expectations, Golden } from './plan.ts';
+import { PropertyChecker, type Violation } from './property-checker.ts';
+import type { Stream, StreamName } from './stream.ts';
+
+/** A line of a stream, or of a trace, that a failure shows. */
+export interface ShownLine {
+  /** From 1; null for lines around an event. */
+  readonly number: number | null;
+  readonly text: string;
+  /** It is the one that is meant. */
+  readonly isMarked: boolean;
+}
+
+/** Something expected that is not so. */
+export interface Failure {
+  /** Where in the file it is expected, from 1; null if only by default. */
+  readonly line: number | null;
+  readonly column: number | null;
+  readonly stream: StreamName | null;
+  /** Line of the GOLDEN that it is about, or null. */
+  readonly golden: number | null;
+  /** A sentence without a full stop. */
+  readonly message: string;
+  readonly expected: string;
+  /** What the lines are: `nearest`, `found`, `around`. */
+  readonly heading: string;
+  readonly lines: readonly ShownLine[];
+  /** Virtual ns to look at in the debugger. */
+  readonly timeNs: number;
+}
+
+export interface Verdict {
+  /** True if everything is as expected. */
+  readonly holds: boolean;
+  /** How many things were expected. */
+  readonly testCount: number;
+  readonly failures: readonly Failure[];
+  readonly ending: MachineEnding;
+  readonly virtualNs: number;
+  /** What each golden stream really is, in the order of the expectations. */
+  readonly goldenLines: readonly (readonly string[])[];
+}
+
+/** Exit code that a run has to end with if nothing is said. */
+const DEFAULT_EXIT_CODE = 0;
+
+/** Run a machine and judge it. Throws what the machine's constructor throws. */
+export function runChecked(
+  scenario: Scenario,
+  options: MachineOptions,
+  expectations: Expectations,
+): Verdict {
+  const { directives, goldens, properties } = expectations;
+  const wanted = [...directives, ...goldens].map(({ stream }) => stream);
+  const collector = new StreamCollector(wanted);
+  const checker =
+    properties.length > 0 ? new PropertyChecker(properties.map(({ property }) => property)) : null;
+  const sinks = [...(collector.needsTrace ? [collector] : []), ...(checker ? [checker] : [])];
+  // No sink at all if nobody looks: then no events are made.
+  const order = sinks.length > 0 ? new TimeOrder(new Fan(sinks)) : null;
+  const machine = new Machine(scenario, { ...options, ...(order === null ? {} : { sink: order }) });
+  const ending = machine.run();
+  if (ending === null) throw new Error('a machine without a limit on its time has not ended');
+  order?.flush();
+  const report = reportOf(machine, ending);
+  const streams = collector.streams(machine, report);
+  const variables = () => predefined(machine);
+  const violations = checker?.end(report.virtualNs, stateLines(report)) ?? [];
+  const failures = [
+    ...endingFailures(expectations, ending, report.virtualNs),
+    ...streams.flatMap((stream) => streamFailures(stream, directives, variables())),
+    ...goldens.flatMap((golden) => goldenFailures(golden, streamOf(streams, golden.stream))),
+    ...violations.map((violation) => violationFailure(violation, expectations)),
+    ...tooLong(collector, report.virtualNs),
+  ];
+  return {
+    holds: failures.length === 0,
+    testCount: 1 + directives.length + goldens.length + properties.length,
+    failures,
+    ending,
+    virtualNs: report.virtualNs,
+    goldenLines: goldens.map(({ stream }) => streamOf(streams, stream).lines),
+  };
+}
+
+/** Passes events on to several. */
+class Fan implements TraceSink {
+  private readonly sinks: readonly TraceSink[];
+
+  constructor(sinks: readonly TraceSink[]) {
+    this.sinks = sinks;
+  }
+
+  record(record: TraceRecord): void {
+    for (const sink of this.sinks) sink.record(record);
+  }
+}
+
+function streamOf(streams: readonly Stream[], name: StreamName): Stream {
+  const found = streams.find((stream) => stream.name === name);
+  if (found === undefined) throw new Error(`stream ${name} was not collected`);
+  return found;
+}
+
+/** Labels of the first program, and what the run was made with, as numeric variables. */
+function predefined(machine: Machine): Variables {
+  const variables = noVariables();
+  const define = (name: string, value: bigint, conversion: 'u' | 'x') =>
+    variables.numbers.set(name, { value, format: { ...UNSIGNED, conversion } });
+  for (const { name, start } of machine.symbols[0].names) {
+    if (/^[A-Za-z_]\w*$/.test(name)) define(name, BigInt(`0x${start.toString(16)}`), 'x');
+  }
+  define('SEED', BigInt(machine.scenario.seed), 'u');
+  define('VCPUS', BigInt(machine.vcpus.length), 'u');
+  define('PCPUS', BigInt(machine.host.pcpus.length), 'u');
+  return variables;
+}
+
+function endingFailures(
+  { ending: expected }: Expectations,
+  ending: MachineEnding,
+  timeNs: number,
+): Failure[] {
+  const exitCode = expected === null ? DEFAULT_EXIT_CODE : expected.exitCode;
+  const isCode = exitCode === null || exitCode === ending.exitCode;
+  const isStatus =
+    expected === null || expected.status === null || expected.status === ending.status;
+  if (isCode && isStatus) return [];
+  const wanted = expected === null ? `exit code ${DEFAULT_EXIT_CODE}` : expected.text;
+  const text = `${ending.status}, exit code ${ending.exitCode}: ${ending.message}`;
+  return [
+    {
+      line: expected?.line ?? null,
+      column: expected?.column ?? null,
+      stream: null,
+      golden: null,
+      message: `${expected === null ? 'the run' : 'EXPECT:'} ended otherwise than expected`,
+      expected: expected?.exitCode === null || expected === null ? wanted : `exit code ${wanted}`,
+      heading: 'ended',
+      lines: [{ number: null, text, isMarked: false }],
+      timeNs,
+    },
+  ];
+}
+
+function streamFailures(
+  stream: Stream,
+  directives: readonly Directive[],
+  variables: Variables,
+): Failure[] {
+  const ours = directives.filter((directive) => directive.stream === stream.name);
+  const text = stream.lines.map((line) => `${line}\n`).join('');
+  const starts = lineStarts(stream.lines);
+  return matchText(ours, text, variables).map((mismatch) =>
+    mismatchFailure(mismatch, stream, starts),
+  );
+}
+
+/** Offsets at which lines begin, and that of the end. */
+function lineStarts(lines: readonly string[]): number[] {
+  const starts = [0];
+  for (const line of lines) starts.push(starts[starts.length - 1] + line.length + 1);
+  return starts;
+}
+
+/** Index of the line that an offset is in. */
+function lineAt(starts: readonly number[], offset: number): number {
+  let low = 0;
+  let high = starts.length - 1;
+  while (low < high - 1) {
+    const middle = (low + high) >> 1;
+    if (starts[middle] <= offset) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Lines shown around the one that matched before. */
+const LINES_SHOWN = 3;
+
+function mismatchFailure(
+  { directive, message, from, to, found, variables }: Mismatch,
+  { name, lines, timesNs }: Stream,
+  starts: readonly number[],
+): Failure {
+  const known = substituted(directive.pattern, variables);
+  const place = { line: directive.line, column: directive.column, stream: name, golden: null };
+  const expected = directive.pattern.text + (known === null ? '' : `   (${known})`);
+  const head = { ...place, message: `${message}, in ${name}`, expected };
+  const number = (index: number, isMarked: boolean): ShownLine => ({
+    number: index + 1,
+    text: lines[index],
+    isMarked,
+  });
+  if (lines.length === 0) return { ...head, heading: 'there are no lines', lines: [], timeNs: 0 };
+  if (found !== null) {
+    const at = Math.min(lineAt(starts, found.start), lines.length - 1);
+    return { ...head, heading: 'found', lines: [number(at, true)], timeNs: timesNs[at] };
+  }
+  const first = lineAt(starts, from);
+  const last = lineAt(starts, Math.max(from, to - 1));
+  const near = nearestLines(
+    fixedText(directive.pattern, variables),
+    lines,
+    first,
+    last,
+    LINES_SHOWN,
+  );
+  if (near.length > 0) {
+    const shown = near.map(({ index }) => number(index, false));
+    return { ...head, heading: 'nearest', lines: shown, timeNs: timesNs[near[0].index] };
+  }
+  const here = Math.min(first, lines.length - 1);
+  const shown = lines.slice(here, here + LINES_SHOWN).map((_, i) => number(here + i, false));
+  return { ...head, heading: 'it was looked for from', lines: shown, timeNs: timesNs[here] };
+}
+
+function goldenFailures(golden: Golden, { name, lines, timesNs }: Stream): Failure[] {
+  const wanted = golden.lines;
+  const at = lines.findIndex((line, i) => line.trimEnd() !== wanted[i]);
+  const first = at < 0 ? lines.length : at;
+  if (at < 0 && wanted.length === lines.length) return [];
+  const isEnd = first >= lines.length;
+  const text = isEnd ? 'the end' : lines[first];
+  return [
+    {
+      line: golden.line + (first < wanted.length ? first + 1 : wanted.length),
+      column: 1,
+      stream: name,
+      golden: golden.line,
+      message: `GOLDEN: ${name} differs in line ${first + 1}; --update takes it as it is`,
+      expected: wanted[first] ?? 'the end',
+      heading: 'found',
+      lines: [{ number: first + 1, text, isMarked: true }],
+      timeNs: timesNs[Math.min(first, lines.length - 1)] ?? 0,
+    },
+  ];
+}
+
+function violationFailure(
+  { property, message, timeNs, around, event }: Violation,
+  { properties }: Expectations,
+): Failure {
+  const stated = properties.find((candidate) => candidate.property === property);
+  return {
+    line: stated?.line ?? null,
+    column: stated?.column ?? null,
+    stream: null,
+    golden: null,
+    message: `PROPERTY: ${message}`,
+    expected: property.text,
+    heading: `around ${timeNs} ns`,
+    lines: around.map((text, i) => ({ number: null, text, isMarked: i === event })),
+    timeNs,
+  };
+}
+
+function tooLong({ droppedCount }: StreamCollector, timeNs: number): Failure[] {
+  if (droppedCount === 0) return [];
+  return [
+    {
+      line: null,
+      column: null,
+      stream: null,
+      golden: null,
+      message: `the trace has ${droppedCount} lines too many to be matched`,
+      expected: 'a shorter run, by limits such as until=10ms, or a PROPERTY instead',
+      heading: 'ended',
+      lines: [],
+      timeNs,
+    },
+  ];
+}
