@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import {
+  EVERY_SCHEDULE,
   type ExploreOptions,
   type ExploreReport,
   explore,
@@ -32,11 +33,20 @@ export const EXPLORE_FLAGS: Flags = {
     describe: 'labels FROM..TO: at most one vCPU may be between them',
   },
   output: { type: 'string', describe: 'what the guest must have printed in the end' },
-  states: { type: 'string', describe: 'all: states to visit at most (default 1000000)' },
+  states: {
+    type: 'string',
+    describe: `all: states to visit at most (default ${EVERY_SCHEDULE.states})`,
+  },
   preemptions: { type: 'string', describe: 'all: switches to another vCPU that nobody asked for' },
-  runs: { type: 'string', describe: 'random, pct: runs (default 1000)' },
-  steps: { type: 'string', describe: 'random, pct: steps of a run at most (default 100000)' },
-  depth: { type: 'string', describe: 'pct: orderings that the bug depends on (default 3)' },
+  runs: { type: 'string', describe: `random, pct: runs (default ${EVERY_SCHEDULE.runs})` },
+  steps: {
+    type: 'string',
+    describe: `random, pct: steps of a run at most (default ${EVERY_SCHEDULE.steps})`,
+  },
+  depth: {
+    type: 'string',
+    describe: `pct: orderings that the bug depends on (default ${EVERY_SCHEDULE.depth})`,
+  },
   save: { type: 'string', describe: 'file to write the schedule to that goes wrong' },
   replay: { type: 'string', describe: 'a file that --save wrote: show that schedule' },
 };
@@ -59,17 +69,17 @@ export interface ExploreCommandOptions extends InputOptions {
 
 /** What the flags say. */
 export function exploreOptions(args: Arguments) {
-  const depth = count(args, 'depth', 3);
+  const depth = count(args, 'depth', EVERY_SCHEDULE.depth);
   if (depth === 0) throw new Failure('--depth: expected a whole number from 1 on');
   return {
     strategy: oneOf(args, 'strategy', STRATEGIES, 'all'),
     storeBuffers: args['store-buffers'] === true,
     exclusive: ((args.exclusive as readonly string[] | undefined) ?? []).map(String),
     output: args.output === undefined ? null : (once(args, 'output') ?? null),
-    states: count(args, 'states', 1_000_000),
-    preemptions: count(args, 'preemptions', Number.POSITIVE_INFINITY),
-    runs: count(args, 'runs', 1000),
-    steps: count(args, 'steps', 100_000),
+    states: count(args, 'states', EVERY_SCHEDULE.states),
+    preemptions: count(args, 'preemptions', EVERY_SCHEDULE.preemptions),
+    runs: count(args, 'runs', EVERY_SCHEDULE.runs),
+    steps: count(args, 'steps', EVERY_SCHEDULE.steps),
     depth,
     save: once(args, 'save'),
     replay: once(args, 'replay'),

@@ -40,6 +40,20 @@ export interface ExploreOptions {
   readonly prefix: readonly Action[];
 }
 
+/** What is explored if nobody says anything else. */
+export const EVERY_SCHEDULE: ExploreOptions = {
+  strategy: 'all',
+  expectations: { exclusive: [], output: null },
+  storeBuffers: false,
+  states: 1_000_000,
+  preemptions: Number.POSITIVE_INFINITY,
+  runs: 1000,
+  steps: 100_000,
+  depth: 3,
+  seed: 1,
+  prefix: [],
+};
+
 /** An ending that was met, and how often. */
 export interface Outcome {
   readonly status: string;

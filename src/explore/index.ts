@@ -1,6 +1,15 @@
 // explore: the schedules of a guest program, all of them or many, one state at a time.
+//
+//   import { EVERY_SCHEDULE, explore } from 'vmxlab/explore';
+//   import { checkScenario } from 'vmxlab/machine';
+//   const program = Uint8Array.of(0xfa, 0xf4); // cli; hlt
+//   const { scenario } = checkScenario({ vms: [{ program: 'halt.bin', vcpus: 2 }] });
+//   const report = explore(scenario, { programs: [program] }, EVERY_SCHEDULE);
+//   report.verdict; // 'pass'
+//   report.outcomes[0].status; // 'halted'
 
 export {
+  EVERY_SCHEDULE,
   type ExploreOptions,
   type ExploreReport,
   explore,

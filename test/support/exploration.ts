@@ -10,19 +10,6 @@ import {
 } from '../../src/explore/index.ts';
 import { checkScenario, LOAD_ADDRESS, type Scenario, SymbolMap } from '../../src/machine/index.ts';
 
-export const ALL_SCHEDULES: ExploreOptions = {
-  strategy: 'all',
-  expectations: { exclusive: [], output: null },
-  storeBuffers: false,
-  states: 1_000_000,
-  preemptions: Number.POSITIVE_INFINITY,
-  runs: 100,
-  steps: 10_000,
-  depth: 2,
-  seed: 1,
-  prefix: [],
-};
-
 export interface SmallProgram {
   readonly scenario: Scenario;
   readonly bytes: Uint8Array;
@@ -44,7 +31,13 @@ export function exploreProgram(
   options: Partial<ExploreOptions> = {},
 ): ExploreReport {
   const machineOptions = { programs: [bytes], symbols: [symbols] };
-  return explore(scenario, machineOptions, { ...ALL_SCHEDULES, ...options });
+  return explore(scenario, machineOptions, {
+    ...EVERY_SCHEDULE,
+    runs: 100,
+    steps: 10_000,
+    depth: 2,
+    ...options,
+  });
 }
 
 export function worldOf({ scenario, bytes }: SmallProgram, storeBuffers = false): World {
