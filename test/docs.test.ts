@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PV_FEATURE_LIST } from '../src/kvm/index.ts';
+import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import {
   holding,
   KERNEL_PARAMETERS,
@@ -116,7 +116,8 @@ function kernelTable(): string {
 
 function portTable(): string {
   const hex = (port: number) => `0x${port.toString(16).toUpperCase()}`;
-  const rows = PORT_RANGES.map(({ first, last, summary }) => {
+  const ranges = [...IRQCHIP_PORTS, ...PORT_RANGES].sort((a, b) => a.first - b.first);
+  const rows = ranges.map(({ first, last, summary }) => {
     const ports = first === last ? hex(first) : `${hex(first)} to ${hex(last)}`;
     return `| ${ports} | ${summary} |`;
   });

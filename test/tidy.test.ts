@@ -23,10 +23,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
   check: ['sim', 'trace', 'machine'],
+  debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
   explore: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'host', 'machine'],
   cli: [
     ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
-    ...['check', 'explore'],
+    ...['check', 'debug', 'explore'],
   ],
 };
 

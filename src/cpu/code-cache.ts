@@ -1,6 +1,7 @@
 // Decoded code by code size and host-physical address, in blocks, shared by all processors of one
 // memory. A cache: dropping any part of it changes nothing but speed.
 
+import type Long from 'long';
 import {
   CODE_SIZES,
   type CodeSize,
@@ -12,6 +13,7 @@ import {
   type Operand,
 } from '../isa/index.ts';
 import { PAGE_SHIFT, PAGE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import { CodeStops } from './code-stops.ts';
 import type { Region } from './compiled/compiler.ts';
 import { type Delay, delayOf } from './delay.ts';
 
@@ -42,6 +44,8 @@ export interface Prepared {
 export interface Block {
   readonly instructions: readonly Prepared[];
   readonly lengthBytes: number;
+  /** Somebody may want to look before it is entered. */
+  readonly mayStop: boolean;
   /** What it is if it only counts, or null. */
   readonly delay: Delay | null;
   /** Cleared when the bytes of any of them have changed. */
@@ -62,10 +66,12 @@ export function newBlock(
   instructions: readonly Prepared[],
   lengthBytes: number,
   isPiece = false,
+  mayStop = false,
 ): Block {
-  const delay = delayOf(instructions, lengthBytes);
+  // Each iteration has to be looked at.
+  const delay = mayStop ? null : delayOf(instructions, lengthBytes);
   const made = { dependents: [], heat: 0, region: null, pieces: new Map() };
-  return { instructions, lengthBytes, delay, valid: true, isPiece, ...made };
+  return { instructions, lengthBytes, mayStop, delay, valid: true, isPiece, ...made };
 }
 
 /**
@@ -82,7 +88,7 @@ export function pieceOf(block: Block, cycles: number): Block {
   if (known !== undefined) return known;
   const first = instructions.slice(0, count);
   const lengthBytes = first.reduce((sum, prepared) => sum + prepared.lengthBytes, 0);
-  const piece = newBlock(first, lengthBytes, true);
+  const piece = newBlock(first, lengthBytes, true, block.mayStop);
   pieces.set(count, piece);
   return piece;
 }
@@ -117,6 +123,8 @@ interface CodePage {
 export class CodeCache {
   /** Regions whose code has changed, or that were dropped to make room. */
   regionsDropped = 0;
+  /** Where blocks end; see {@link setStops}. */
+  readonly stops = new CodeStops();
   private readonly memory: PhysicalMemory;
   private readonly costs: InstructionCosts;
   /** By {@link rankOf} the code size, and in it by page number. */
@@ -149,11 +157,17 @@ export class CodeCache {
       }
       instructions.push(this.prepare(decoded.instruction));
       at += decoded.instruction.lengthBytes;
-      if (endsBlock(decoded.instruction)) break;
+      if (endsBlock(decoded.instruction) || this.stops.endsBlock(at)) break;
     }
-    const block = newBlock(instructions, at - hpa);
+    const block = newBlock(instructions, at - hpa, false, this.stops.endsBlock(hpa));
     this.enter(hpa, codeSize, block);
     return block;
+  }
+
+  /** Have blocks end before some linear addresses, in place of earlier ones. */
+  setStops(linear: readonly Long[]): void {
+    this.stops.set(linear);
+    this.clear();
   }
 
   /** Forget everything. */

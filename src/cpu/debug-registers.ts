@@ -80,6 +80,14 @@ interface Breakpoint {
   readonly lengthBytes: number;
 }
 
+/** What a debugger wants to see of accesses to data; nothing that the guest could notice. */
+export interface DataWatch {
+  /** First addresses and lengths in bytes, in linear addresses. */
+  readonly ranges: readonly { readonly linear: Long; readonly lengthBytes: number }[];
+  /** An instruction is about to access bytes in a page with one of them. */
+  accessed(linear: Long, lengthBytes: number, isWrite: boolean): void;
+}
+
 /**
  * The breakpoints in DR0 to DR3, kept at hand. Those that are not enabled match as well: an
  * exception for one that is reports them too.
@@ -89,23 +97,35 @@ export class Breakpoints {
   armed = false;
   hasData = false;
   hasPorts = false;
+  /** Of a debugger; it is asked as well. */
+  watch: DataWatch | null = null;
   private all: readonly Breakpoint[] = [];
   /** Bits of those that the instruction being executed has met. */
   private met = 0;
+
+  /** True while what an instruction reads may have to be noted. */
+  get isLooking(): boolean {
+    return this.armed || this.watch !== null;
+  }
 
   /** Take over the registers. */
   update(state: ProcessorState): void {
     const { words } = state;
     const dr7 = words[Word.DR7];
-    this.armed = this.hasData = this.hasPorts = false;
-    if ((dr7 & Dr7.ENABLES) === 0) return;
+    this.armed = this.hasPorts = false;
+    this.hasData = this.watch !== null;
+    if ((dr7 & Dr7.ENABLES) === 0) {
+      this.all = [];
+      return;
+    }
     const hasPortKind = (words[Word.CR4] & Cr4.DE) !== 0;
     this.all = [0, 1, 2, 3].map((number) => describe(state, dr7, number));
     const isEnabled = (kinds: readonly number[]) =>
       this.all.some(({ enabled, kind }) => enabled && kinds.includes(kind));
-    this.hasData = isEnabled([Kind.WRITE, Kind.READ_WRITE]);
+    const hasData = isEnabled([Kind.WRITE, Kind.READ_WRITE]);
+    this.hasData ||= hasData;
     this.hasPorts = hasPortKind && isEnabled([Kind.PORT]);
-    this.armed = this.hasData || this.hasPorts || isEnabled([Kind.EXECUTE]);
+    this.armed = hasData || this.hasPorts || isEnabled([Kind.EXECUTE]);
   }
 
   /** Bits of the instruction breakpoints at a linear address; 0 unless one is enabled. */
@@ -115,6 +135,7 @@ export class Breakpoints {
 
   /** Data of the instruction being executed. */
   noteData(low: number, high: number, lengthBytes: number, isWrite: boolean): void {
+    this.watch?.accessed(Long.fromBits(low, high), lengthBytes, isWrite);
     this.met |= this.matching(
       (point) =>
         (point.kind === Kind.READ_WRITE || (isWrite && point.kind === Kind.WRITE)) &&
@@ -138,7 +159,12 @@ export class Breakpoints {
 
   /** True if data in a page must not be found without {@link noteData}. */
   watchesPage(low: number, high: number): boolean {
-    const isSamePage = (point: Breakpoint) => point.high === high && point.low >> 12 === low >> 12;
+    const isSamePage = (point: { low: number; high: number }) =>
+      point.high === high && point.low >> 12 === low >> 12;
+    const isWatched = this.watch?.ranges.some(({ linear, lengthBytes }) => {
+      return isSamePage(linear) || isSamePage(linear.add(lengthBytes - 1));
+    });
+    if (isWatched) return true;
     return this.all.some((point) => point.enabled && isSamePage(point));
   }
 

@@ -21,6 +21,7 @@
 
 export type { Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
+export { CodeStops, type StopMet } from './code-stops.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { type CompilableMemory, Compiler, compilableMemory } from './compiled/compiler.ts';
 export { ENGINES, type Engine } from './compiled/engine.ts';
@@ -34,7 +35,7 @@ export {
   loadPdptes,
   loadsPdptes,
 } from './control-registers.ts';
-export { Dr7, recordDebugException } from './debug-registers.ts';
+export { type DataWatch, Dr7, recordDebugException } from './debug-registers.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,
@@ -55,12 +56,14 @@ export { codeSizeOf, isIa32e, type Mode, modeOf, stackWidthOf } from './mode.ts'
 export { isPatValid, Msr, readMsr, writeMsr } from './msrs.ts';
 export {
   isPdpteLegal,
+  lookUpLinear,
   type PagingMode,
   PHYSICAL_ADDRESS_BITS,
   pagingModeOf,
 } from './page-tables.ts';
 export { type PortAccess, portAccess } from './port-access.ts';
-export { type Observer, Processor, type ProcessorParts, type ProcessorStop } from './processor.ts';
+export { Processor } from './processor.ts';
+export type { Observer, ProcessorParts, ProcessorStop } from './processor-parts.ts';
 export {
   enterProtectedMode,
   initState,

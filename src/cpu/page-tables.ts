@@ -116,3 +116,33 @@ export function isPdpteLegal(low: number, high: number): boolean {
   if ((low & Entry.P) === 0) return true;
   return (low & PDPTE_RESERVED_LOW) === 0 && (high & ~ADDRESS_HIGH) === 0;
 }
+
+/**
+ * The guest-physical address of a linear one, without the checks and the side effects of an access;
+ * null if it is not mapped.
+ * @param readWord the 32-bit word at a guest-physical address, null if there is no memory
+ */
+export function lookUpLinear(
+  words: Int32Array,
+  low: number,
+  high: number,
+  readWord: (gpa: number) => number | null,
+): number | null {
+  const mode = pagingModeOf(words);
+  if (mode === 'none') return low >>> 0;
+  const format = ENTRY_FORMATS[mode];
+  const root = mode === 'PAE' ? Word.PDPTE0 + 2 * (low >>> 30) : Word.CR3;
+  if (mode === 'PAE' && (words[root] & Entry.P) === 0) return null;
+  if (mode === '4-level' && (high << 16) >> 16 !== high) return null;
+  let table = tableGpa(words[root], mode === '32-bit' ? 0 : words[root + 1]);
+  for (let level = format.topLevel; ; level--) {
+    const gpa = table + format.index(low, high, level) * format.entryBytes;
+    const entryLow = readWord(gpa);
+    const entryHigh = format.entryBytes === 8 ? readWord(gpa + 4) : 0;
+    if (entryLow === null || entryHigh === null || (entryLow & Entry.P) === 0) return null;
+    if (format.isLeaf(entryLow, level, words[Word.CR4])) {
+      return format.leafGpa(entryLow, entryHigh, level, low) + (low & ~PAGE_MASK);
+    }
+    table = tableGpa(entryLow, entryHigh);
+  }
+}

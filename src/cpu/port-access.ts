@@ -32,3 +32,11 @@ export function portAccess(instruction: Instruction, words: Int32Array): PortAcc
     isString,
   };
 }
+
+/** The ports that an instruction is about to access; null if it accesses none. */
+export function portsOf(instruction: Instruction, words: Int32Array): PortAccess | null {
+  if (instruction.row.intercept !== 'IO') return null;
+  const mask = instruction.addressWidth === 16 ? 0xffff : -1;
+  const isOver = instruction.repeat !== 'none' && (words[2 * Gpr.RCX] & mask) === 0;
+  return isOver ? null : portAccess(instruction, words);
+}

@@ -4,19 +4,23 @@
 import Long from 'long';
 import {
   type CodeSize,
-  Gpr,
   type Instruction,
   type MemoryOperand,
   type Operand,
   Segment,
 } from '../isa/index.ts';
-import { type PhysicalMemory, Watch } from '../memory/index.ts';
+import { Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
-import type { Block, CodeCache, InstructionCosts, Prepared } from './code-cache.ts';
+import type { Block, InstructionCosts, Prepared } from './code-cache.ts';
 import { CodeFetch } from './code-fetch.ts';
-import type { Compiler } from './compiled/compiler.ts';
+import type { CodeStops, StopMet } from './code-stops.ts';
 import { CompiledEngine, type Engine } from './compiled/engine.ts';
-import { Breakpoints, isInstructionBreakpoint, recordDebugException } from './debug-registers.ts';
+import {
+  Breakpoints,
+  type DataWatch,
+  isInstructionBreakpoint,
+  recordDebugException,
+} from './debug-registers.ts';
 import { countDown, type Delay, passableIterations } from './delay.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
@@ -32,44 +36,19 @@ import { footingOf, NO_FOOTING } from './footing.ts';
 import { checkUnit } from './fpu.ts';
 import { Mmu } from './mmu.ts';
 import { codeSizeOf, hasParagraphs, type Mode, modeOf, stackWidthOf } from './mode.ts';
-import { portAccess } from './port-access.ts';
+import { portsOf } from './port-access.ts';
 import { isPrivileged } from './privilege.ts';
+import {
+  INACTIVE,
+  LIMIT,
+  type Observer,
+  OWNER,
+  type ProcessorParts,
+  type ProcessorStop,
+} from './processor-parts.ts';
 import { Activity, Blocking, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
 import { Access, type Platform, type Virtualization } from './virtualization.ts';
-
-/** Why {@link Processor.run} returned. */
-export type ProcessorStop =
-  /** The clock reached the limit. */
-  | { readonly kind: 'limit' }
-  /** The owner stopped it, for reasons that the owner knows. */
-  | { readonly kind: 'owner' }
-  /** The activity state is not active and nothing here ends it. */
-  | { readonly kind: 'inactive' }
-  /** The guest used something that real processors have and this one does not. */
-  | { readonly kind: 'notImplemented'; readonly what: string };
-
-const LIMIT: ProcessorStop = { kind: 'limit' };
-const OWNER: ProcessorStop = { kind: 'owner' };
-const INACTIVE: ProcessorStop = { kind: 'inactive' };
-
-export interface ProcessorParts {
-  readonly memory: PhysicalMemory;
-  /** Where the processor's state lies in memory. */
-  readonly stateHpa: number;
-  readonly codeCache: CodeCache;
-  readonly costs: InstructionCosts;
-  readonly virtualization: Virtualization;
-  readonly platform: Platform;
-  /** Makes compiled code of what is hot; without one, everything is interpreted. */
-  readonly compiler?: Compiler | undefined;
-}
-
-/** Who looks at instructions before they are executed, one by one. */
-export interface Observer {
-  /** True if the processor is to stop, as `owner`, before the instruction. */
-  before(prepared: Prepared): boolean;
-}
 
 export class Processor {
   readonly state: ProcessorState;
@@ -99,6 +78,8 @@ export class Processor {
   /** The owner has taken over at the instruction at RIP. */
   isTakenOver = false;
   private observer: Observer | null = null;
+  private readonly stops: CodeStops;
+  private stopMet: StopMet | null = null;
   /** Where {@link run} ends, in cycles. */
   private limit = 0;
   private newBlocking = 0;
@@ -116,6 +97,7 @@ export class Processor {
 
   constructor(parts: ProcessorParts) {
     this.costs = parts.costs;
+    this.stops = parts.codeCache.stops;
     this.virtualization = parts.virtualization;
     this.platform = parts.platform;
     this.state = new ProcessorState(parts.memory, parts.stateHpa);
@@ -244,8 +226,31 @@ export class Processor {
    * nobody is let in.
    */
   observe(observer: Observer | null): void {
-    this.observer = this.breakpoints.armed ? null : observer;
+    this.observer = this.breakpoints.isLooking ? null : observer;
     this.attention = true;
+  }
+
+  /** Have a debugger hear of the stops in the code cache, and of data; null for none. */
+  attend(stopMet: StopMet, data: DataWatch | null): void {
+    this.stopMet = this.stops.isEmpty ? null : stopMet;
+    this.breakpoints.watch = data;
+    this.observe(null);
+    this.updateBreakpoints();
+  }
+
+  /** Somebody may want to look before the instruction at RIP. */
+  get mayStopHere(): boolean {
+    return this.stopMet !== null && this.stops.endsBlock(this.nextInstruction[0]);
+  }
+
+  /** Pause before the instruction at RIP, at the boundary where the last one ended. */
+  private stopsHere(begun: number): boolean {
+    if (!this.mayStopHere || this.evaluator.unfinished) return false;
+    const linear = Long.fromBits(...this.nextInstruction);
+    if (!this.stops.has(linear) || this.stopMet?.(linear) !== true) return false;
+    this.begun = begun;
+    this.attention = true;
+    return true;
   }
 
   /** Where an operand that an instruction at RIP reads lies: an hpa, or below 0. */
@@ -328,6 +333,7 @@ export class Processor {
     const { words } = this.state;
     this.stepping = false;
     while (this.clock < this.limit) {
+      const { begun } = this;
       this.begun = this.clock;
       if (this.attention) {
         if (this.isTakenOver) return this.handOver();
@@ -340,10 +346,11 @@ export class Processor {
           return outcome === 'stop' ? OWNER : INACTIVE;
         }
         if (this.needsCare) {
-          this.executeCarefully();
+          if (this.stopMet === null || !this.stopsHere(begun)) this.executeCarefully();
           continue;
         }
       }
+      if (this.stopMet !== null && this.stopsHere(begun)) continue;
       this.executeBlock(this.limit);
       if (this.stepping) this.endStep();
     }
@@ -428,19 +435,12 @@ export class Processor {
     // RF is for this instruction only; IRET may set it for the next, a fault for another attempt.
     const resume = words[Word.RFLAGS] & Rflags.RF;
     words[Word.RFLAGS] &= ~Rflags.RF;
-    if (this.breakpoints.hasPorts) this.notePorts(prepared.instruction);
+    if (this.breakpoints.hasPorts) {
+      const access = portsOf(prepared.instruction, words);
+      if (access !== null) this.breakpoints.notePort(access.port, access.lengthBytes);
+    }
     this.execute(prepared);
     if (this.evaluator.unfinished) words[Word.RFLAGS] |= resume;
-  }
-
-  /** I/O breakpoints: the ports of IN, OUT, INS and OUTS. */
-  private notePorts(instruction: Instruction): void {
-    if (instruction.row.intercept !== 'IO') return;
-    const { words } = this.state;
-    const mask = instruction.addressWidth === 16 ? 0xffff : -1;
-    const isOver = instruction.repeat !== 'none' && (words[2 * Gpr.RCX] & mask) === 0;
-    const { port, lengthBytes } = portAccess(instruction, words);
-    if (!isOver) this.breakpoints.notePort(port, lengthBytes);
   }
 
   /** The blocks that were entered last, oldest first; for reports, not state. */

@@ -12,12 +12,14 @@ import {
 } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import type { HostCosts } from './costs.ts';
-import { FairQueue, type FairQueueState, fairTunables } from './fair.ts';
 import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
+import { RunQueue, type RunQueueState } from './run-queue.ts';
 import { Scheduler } from './scheduler.ts';
 import { type BodyOutcome, Thread, type ThreadConfig, type ThreadState } from './thread.ts';
+import { ThreadGroup } from './thread-group.ts';
 import { Timers, type TimersState } from './timers.ts';
+import { fairTunables } from './tunables.ts';
 import { Turns, type TurnsState } from './turns.ts';
 import { weightOfNice } from './weights.ts';
 
@@ -45,7 +47,7 @@ export interface HostConfig {
 /** Everything about a host that changes: plain data. */
 export interface HostState {
   readonly pcpus: readonly PcpuState[];
-  readonly queues: readonly FairQueueState[];
+  readonly queues: readonly RunQueueState[];
   readonly threads: readonly ThreadState[];
   readonly events: EventQueueState<HostEventKind>;
   readonly timers: TimersState;
@@ -53,8 +55,21 @@ export interface HostState {
   readonly turns: TurnsState;
 }
 
+/** A place in the middle of a turn: the first boundary of a pCPU at or past a time in cycles. */
+export interface PausePoint {
+  readonly pcpu: number;
+  readonly time: number;
+}
+
+/**
+ * Behind one step of whoever has the next turn: the first boundary at which its clock has moved.
+ */
+export const NEXT_STEP: PausePoint = { pcpu: -2, time: 0 };
+
 /** Why {@link Host.run} returned. */
 export type HostStop =
+  /** The pause point is reached, or somebody called {@link Host.pause}. */
+  | 'paused'
   /** The time limit is reached. */
   | 'until'
   /** No thread is runnable and no event is waiting. */
@@ -64,6 +79,10 @@ export type HostStop =
 
 const FIRST_PID = 1000;
 
+/** In place of a pCPU's index: none, or whoever has the next turn. */
+const NOBODY = -1;
+const ANYBODY = NEXT_STEP.pcpu;
+
 export class Host {
   readonly config: HostConfig;
   readonly frequency: Frequency;
@@ -71,6 +90,7 @@ export class Host {
   readonly parameters: SchedulerParameters;
   readonly pcpus: readonly Pcpu[];
   readonly threads: Thread[] = [];
+  readonly groups: ThreadGroup[] = [];
   readonly timers: Timers;
   readonly scheduler: Scheduler;
   /** Chance for whoever needs it: tick phases, placement. */
@@ -84,6 +104,15 @@ export class Host {
   /** Where the run that is under way returns, in cycles. */
   private until = 0;
   private stopRequested = false;
+  /** The pCPU in whose turn the run pauses, or none; and from where on, in cycles. */
+  private pausePcpu = NOBODY;
+  private pauseTime = Number.POSITIVE_INFINITY;
+  /** What {@link pause} asked for, if the run returned before it came to that; not state. */
+  private asked: PausePoint | null = null;
+  /** Index of the pCPU in whose turn the last run paused; not state. */
+  pausedOn = 0;
+  /** Whose turn is under way. */
+  private running: Pcpu | null = null;
 
   constructor(config: HostConfig) {
     this.config = config;
@@ -92,10 +121,11 @@ export class Host {
     this.prng = new Prng(config.seed);
     this.timers = new Timers(this);
     this.parameters = { ...DEFAULT_SCHEDULER, ...config.scheduler };
-    const tunables = fairTunables(config.pcpuCount, this.parameters);
+    const { fairClass } = this.parameters;
+    const tunables = fairTunables(config.pcpuCount, config.hz, this.parameters);
     this.pcpus = Array.from(
       { length: config.pcpuCount },
-      (_, index) => new Pcpu(this, index, new FairQueue(tunables, this.threads)),
+      (_, index) => new Pcpu(this, index, new RunQueue(fairClass, tunables, this.threads)),
     );
     this.turns = new Turns(this.pcpus, config.lookahead);
     this.scheduler = new Scheduler(this);
@@ -132,6 +162,7 @@ export class Host {
     this.prng.state = copy.prng;
     this.turns.restore(copy.turns);
     this.stopRequested = false;
+    this.asked = null;
   }
 
   /** Create a thread, blocked; {@link Scheduler.start} makes it run. */
@@ -140,6 +171,14 @@ export class Host {
     const thread = new Thread(id, FIRST_PID + id, weightOfNice(config.nice), config);
     this.threads.push(thread);
     return thread;
+  }
+
+  /** Create a control group; see {@link sharesOfWeight} for its shares. */
+  createGroup(name: string, shares: number): ThreadGroup {
+    const group = new ThreadGroup(this.groups.length, name, shares);
+    this.groups.push(group);
+    for (const { queue } of this.pcpus) group.entities.push(queue.addGroup(group));
+    return group;
   }
 
   /** Return from {@link run} as soon as the running thread hands back its pCPU. */
@@ -164,11 +203,19 @@ export class Host {
    * The order is fixed: in each piece of time every busy pCPU has a turn, and an event happens when
    * no busy pCPU is earlier than it; see {@link Turns}. Returning in the middle of a turn and going
    * on changes nothing.
+   * @param at where to pause before that, in the turn of one pCPU
    */
-  run(until: number): HostStop {
+  run(until: number, at: PausePoint | null = null): HostStop {
     this.stopRequested = false;
     this.until = until;
+    const point = this.asked ?? at;
+    this.pausePcpu = point?.pcpu ?? NOBODY;
+    this.pauseTime = point?.time ?? Number.POSITIVE_INFINITY;
     const stop = this.takeTurns(until);
+    if (stop !== 'until') this.asked = null;
+    this.running = null;
+    this.pausePcpu = NOBODY;
+    this.pauseTime = Number.POSITIVE_INFINITY;
     this.turns.settle();
     return stop;
   }
@@ -189,6 +236,37 @@ export class Host {
     this.dispatch(event);
   }
 
+  /**
+   * Return from {@link run} at the next boundary at which the clock of the pCPU has moved whose
+   * turn it is; outside of turns, after a step of whoever has the next one. If the run returns
+   * before that because time is up, the next one pauses there.
+   * @param time cycles that the clock of the pCPU must have reached, if that is known
+   */
+  pause(time?: number): void {
+    const { running } = this;
+    if (running === null) {
+      // From here on nobody is left out any more: who is next must not depend on that.
+      this.asked = NEXT_STEP;
+    } else {
+      const at = time ?? Math.max(running.state.now, running.boundary + 1);
+      if (running.index === this.pausePcpu && at >= this.pauseTime) return;
+      this.asked = { pcpu: running.index, time: at };
+      running.current?.body.hurry?.(at);
+    }
+    this.pausePcpu = this.asked.pcpu;
+    this.pauseTime = this.asked.time;
+  }
+
+  /** The pCPU whose turn is under way, or null. */
+  get turnOf(): Pcpu | null {
+    return this.running;
+  }
+
+  /** True where a pCPU has to pause although its turn is not over. */
+  mustPause({ index, state }: Pcpu): boolean {
+    return index === this.pausePcpu && state.now >= this.pauseTime;
+  }
+
   private takeTurns(until: number): HostStop {
     const { turns, scheduler } = this;
     for (;;) {
@@ -198,11 +276,29 @@ export class Host {
         if (stop !== null) return stop;
       } else if (pcpu.now >= until) return 'until';
       else {
+        this.running = pcpu;
+        if (this.pausePcpu !== NOBODY) this.prepareToPause(pcpu);
         const outcome = scheduler.advance(pcpu);
-        if (outcome === 'quiet') turns.leaveOut(pcpu, until);
+        if (outcome === 'quiet') turns.leaveOut(pcpu, this.nextPause);
         if (this.stopRequested) return 'requested';
+        if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) {
+          this.pausedOn = pcpu.index;
+          return 'paused';
+        }
+        this.running = null;
       }
     }
+  }
+
+  /** A pause is where a clock has moved, so that no two of them are at the same times. */
+  private prepareToPause({ index, state }: Pcpu): void {
+    if (this.pausePcpu === ANYBODY) this.pausePcpu = index;
+    if (this.pausePcpu === index) this.pauseTime = Math.max(this.pauseTime, state.now + 1);
+  }
+
+  /** Nobody may be left out past this, in cycles. */
+  private get nextPause(): number {
+    return Math.min(this.until, this.pauseTime);
   }
 
   /** Let all events happen that are due, and begin the next piece of time; or why not. */
@@ -212,7 +308,7 @@ export class Host {
     for (;;) {
       const eventTime = events.nextTime;
       if (turns.hasBusy && eventTime > turns.state.time) {
-        turns.begin(eventTime, until);
+        turns.begin(eventTime, this.nextPause);
         return null;
       }
       if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
@@ -254,7 +350,7 @@ export class Host {
 
   /** False where everything has to be executed: a run ends in this piece of time. */
   get maySkip(): boolean {
-    return this.config.skip && this.turns.state.end <= this.until;
+    return this.config.skip && this.turns.state.end <= this.nextPause;
   }
 
   /** A pCPU has become busy or idle. */
@@ -264,7 +360,8 @@ export class Host {
 
   /** Cycles at which the pCPU whose turn it is has to pause. */
   get limit(): number {
-    return Math.min(this.turns.limit, this.until);
+    const limit = Math.min(this.turns.limit, this.until);
+    return this.running?.index === this.pausePcpu ? Math.min(limit, this.pauseTime) : limit;
   }
 
   /**

@@ -13,15 +13,24 @@
 //   host.pcpus.map((pcpu) => pcpu.state.times.idle); // [0, 0]
 
 export type { HostCosts } from './costs.ts';
-export { FairQueue, type FairTunables, fairTunables } from './fair.ts';
 export { HOG_BODY } from './hog.ts';
-export { Host, type HostConfig, type HostEvent, type HostState, type HostStop } from './host.ts';
+export {
+  Host,
+  type HostConfig,
+  type HostEvent,
+  type HostState,
+  type HostStop,
+  NEXT_STEP,
+  type PausePoint,
+} from './host.ts';
 export {
   DEFAULT_SCHEDULER,
   FAIR_CLASSES,
+  PREEMPTION_MODELS,
   type SchedulerParameters,
 } from './parameters.ts';
 export { Pcpu, type PcpuTimes } from './pcpu.ts';
+export { RunQueue } from './run-queue.ts';
 export type { YieldResult } from './scheduler.ts';
 export {
   type BodyOutcome,
@@ -31,5 +40,7 @@ export {
   type ThreadState,
   type ThreadTimes,
 } from './thread.ts';
-export type { TimerHandler } from './timers.ts';
+export { sharesOfWeight, ThreadGroup } from './thread-group.ts';
+export type { TimerHandler, Timers } from './timers.ts';
+export { type FairTunables, fairTunables } from './tunables.ts';
 export { shareOfPeriod, virtualRuntime, weightOfNice } from './weights.ts';

@@ -2,8 +2,8 @@
 // of where its time went.
 
 import type { FieldsOf, TracepointName, TraceRecord } from '../trace/index.ts';
-import type { FairQueue } from './fair.ts';
 import type { Host, HostEvent } from './host.ts';
+import type { RunQueue } from './run-queue.ts';
 import type { Thread } from './thread.ts';
 
 /** Cycles that a pCPU has spent in each way; they add up to its clock. */
@@ -30,7 +30,7 @@ export interface PcpuState {
 
 export class Pcpu {
   readonly index: number;
-  readonly queue: FairQueue;
+  readonly queue: RunQueue;
   readonly host: Host;
   state: PcpuState;
   /** Cycles at which the running thread looked last whether its turn is over; not state. */
@@ -44,7 +44,7 @@ export class Pcpu {
   /** Turns that were left out are made up for: what has happened since is not to be seen. */
   isMakingUp = false;
 
-  constructor(host: Host, index: number, queue: FairQueue) {
+  constructor(host: Host, index: number, queue: RunQueue) {
     this.host = host;
     this.index = index;
     this.queue = queue;
@@ -86,6 +86,11 @@ export class Pcpu {
     this.isMakingUp = false;
     if (outcome === 'limit' && this.state.now >= this.owed) return;
     throw new Error(`pCPU ${this.index}: a turn that was left out ends with ${outcome}`);
+  }
+
+  /** True where the run pauses for somebody who looks on, even where no turn ends. */
+  get mustPause(): boolean {
+    return !this.isMakingUp && this.host.mustPause(this);
   }
 
   /** To be asked before each step: false when the turn is over. */

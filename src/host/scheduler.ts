@@ -105,7 +105,7 @@ export class Scheduler {
       });
     }
     const origin = this.host.pcpus[thread.state.pcpu];
-    const offset = target.queue.state.minVruntime - origin.queue.state.minVruntime;
+    const offset = target.queue.minVruntimeFor(thread) - origin.queue.minVruntimeFor(thread);
     // A blocked thread keeps its absolute virtual run time; here it follows to the other queue.
     if (thread.state.status === 'blocked') thread.state.vruntime += offset;
     thread.state.pcpu = target.index;
@@ -177,10 +177,10 @@ export class Scheduler {
   }
 
   private switchOut(pcpu: Pcpu, previous: Thread, next: Thread | null, why: HandedBack): void {
-    const runnable = why === 'resched' || why === 'yield';
+    const runnable = why !== 'block' && why !== 'exit';
     previous.body.schedOut(pcpu, runnable);
     if (pcpu.traced) {
-      const prevState = why === 'block' ? 'S' : why === 'exit' ? 'X' : 'R';
+      const prevState = PREVIOUS_STATES[why];
       pcpu.trace('sched_switch', {
         prev: previous.traced,
         prevState,
@@ -210,7 +210,7 @@ export class Scheduler {
     state.sinceCycles = pcpu.now;
     state.status = 'running';
     state.pcpu = pcpu.index;
-    state.execStartNs = pcpu.nowNs;
+    pcpu.queue.beginCharging(pcpu.nowNs);
     pcpu.state.current = next.id;
     this.host.setTick(pcpu, true);
     next.body.schedIn(pcpu);
@@ -234,6 +234,15 @@ export class Scheduler {
     return 'yielded';
   }
 }
+
+/** What a switch says of the thread that ran. */
+const PREVIOUS_STATES = {
+  resched: 'R',
+  preempt: 'R+',
+  yield: 'R',
+  block: 'S',
+  exit: 'X',
+} as const satisfies Record<HandedBack, string>;
 
 /** Nothing runs there and nothing waits. */
 function isFree(pcpu: Pcpu): boolean {

@@ -1,6 +1,9 @@
 // A thread of the emulated host: what the scheduler knows of it. What it does is its body.
 
+import { type Entity, type EntityState, newEntityState } from './entity.ts';
 import type { Pcpu } from './pcpu.ts';
+import type { ThreadGroup } from './thread-group.ts';
+import { virtualRuntime } from './weights.ts';
 
 export type ThreadStatus = 'running' | 'runnable' | 'blocked' | 'exited';
 
@@ -12,6 +15,8 @@ export type BodyOutcome =
   | 'quiet'
   /** A point at which the scheduler may run, and a reschedule was asked for. */
   | 'resched'
+  /** The same where the kernel was in the middle of something; switches show R+. */
+  | 'preempt'
   /** The thread gives up the pCPU but stays runnable (yield_to, sched_yield). */
   | 'yield'
   /** The thread sleeps until it is woken. */
@@ -30,6 +35,8 @@ export interface ThreadBody {
   interrupted(pcpu: Pcpu): boolean;
   /** Bring `pcpu.boundary` up to date, if it is not; asked while the thread runs. */
   look?(pcpu: Pcpu): void;
+  /** It was paused where no turn ends, and goes on at once. */
+  readonly isMidway?: boolean;
   /** The turn that is under way ends earlier: here, in cycles. */
   hurry?(limit: number): void;
   /** The thread was switched in. Linux preempt notifiers, sched_in. */
@@ -50,16 +57,10 @@ export interface ThreadTimes {
 }
 
 /** Plain data: saved, restored and hashed as it is. Times in ns, but where they say cycles. */
-export interface ThreadState {
+export interface ThreadState extends EntityState {
   status: ThreadStatus;
   /** pCPU it runs on, is queued at, or ran on last. */
   pcpu: number;
-  vruntime: number;
-  sumExecNs: number;
-  /** `sumExecNs` when it was last picked. */
-  prevSumExecNs: number;
-  /** Run-queue clock up to which it has been charged. */
-  execStartNs: number;
   /** Since when, in cycles, it has the status it has. */
   sinceCycles: number;
   /** Cumulative ns of being runnable without running; steal time is derived from it. */
@@ -73,9 +74,11 @@ export interface ThreadConfig {
   /** pCPUs it may run on, ascending; at least one. */
   readonly affinity: readonly number[];
   readonly body: ThreadBody;
+  /** The control group that it belongs to, if any. */
+  readonly group?: ThreadGroup | undefined;
 }
 
-export class Thread {
+export class Thread implements Entity {
   readonly id: number;
   /** Process id as traces show it. */
   readonly pid: number;
@@ -84,6 +87,7 @@ export class Thread {
   readonly weight: number;
   readonly affinity: readonly number[];
   readonly body: ThreadBody;
+  readonly group: ThreadGroup | null;
   state: ThreadState;
 
   constructor(id: number, pid: number, weight: number, config: ThreadConfig) {
@@ -94,17 +98,19 @@ export class Thread {
     this.weight = weight;
     this.affinity = config.affinity;
     this.body = config.body;
+    this.group = config.group ?? null;
     this.state = {
       status: 'blocked',
       pcpu: config.affinity[0],
-      vruntime: 0,
-      sumExecNs: 0,
-      prevSumExecNs: 0,
-      execStartNs: 0,
+      ...newEntityState(),
       sinceCycles: 0,
       runDelayNs: 0,
       times: { guest: 0, host: 0, waiting: 0, blocked: 0 },
     };
+  }
+
+  toVirtual(ns: number): number {
+    return virtualRuntime(ns, this.nice);
   }
 
   /** What traces say of it. */

@@ -28,6 +28,9 @@ export class Turns {
   /** When the first of those may do something, or the host pauses, in cycles. */
   private quietUntil = Number.POSITIVE_INFINITY;
   private isStale = true;
+  /** Who was paused where its turn cannot end goes on first; to be looked for after a pause. */
+  private midway: Pcpu | null = null;
+  private mayBeMidway = true;
   /** Whose turn is under way, or was last in this piece. */
   private current: Pcpu | null = null;
   /** Index of the pCPU that is first in the order, and the place of the first active one from it. */
@@ -48,6 +51,7 @@ export class Turns {
     this.state = state;
     this.limit = state.end;
     this.current = null;
+    this.mayBeMidway = true;
     this.changed();
   }
 
@@ -64,8 +68,12 @@ export class Turns {
     for (; this.past < count; this.past++) {
       const place = this.first + this.past;
       const pcpu = active[place < count ? place : place - count];
-      if (pcpu.state.now >= limit) continue;
-      pcpu.boundary = pcpu.state.now;
+      if (pcpu === this.midway) {
+        // It has not looked since whether its turn is over.
+        this.midway = null;
+        pcpu.boundary = Math.min(pcpu.state.now, state.time);
+      } else if (pcpu.state.now >= limit) continue;
+      else pcpu.boundary = pcpu.state.now;
       state.rank = this.rankOf(pcpu);
       if (limit > state.end) this.pin(pcpu);
       this.current = pcpu;
@@ -201,6 +209,7 @@ export class Turns {
     this.limit = this.state.end;
     for (const pcpu of this.quiet) this.stir(pcpu);
     this.current = null;
+    this.mayBeMidway = true;
     this.changed();
   }
 
@@ -218,6 +227,10 @@ export class Turns {
     const active: Pcpu[] = [];
     for (const pcpu of this.pcpus) if (!pcpu.isIdle && !pcpu.isQuiet) active.push(pcpu);
     this.active = active;
+    if (this.mayBeMidway) {
+      this.mayBeMidway = false;
+      this.midway = active.find((pcpu) => pcpu.current?.body.isMidway) ?? null;
+    }
     // Who was alone may be so no longer.
     if (this.active.length !== 1) {
       this.pause();

@@ -54,6 +54,12 @@ export function virtualRuntime(deltaNs: number, nice: number): number {
   return calcDelta(deltaNs, NICE_0_WEIGHT, inverseOfNice(nice));
 }
 
+/** Virtual run time of `deltaNs` nanoseconds at a weight that is no nice level's. */
+export function virtualRuntimeOf(deltaNs: number, weight: number): number {
+  if (weight === NICE_0_WEIGHT) return deltaNs;
+  return calcDelta(deltaNs, NICE_0_WEIGHT, inverseOfLoad(weight));
+}
+
 /** The share of `periodNs` that a weight has in a queue's load. */
 export function shareOfPeriod(periodNs: number, weight: number, load: number): number {
   return calcDelta(periodNs, weight, inverseOfLoad(load));

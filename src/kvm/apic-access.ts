@@ -78,8 +78,10 @@ function vectorBank(vcpu: Vcpu, offset: number): number | null {
 }
 
 /** The guest is done with the interrupt in service: its vector, or -1 (apic_set_eoi). */
-export function endInterrupt(vcpu: Vcpu, _pcpu: Pcpu): number {
-  const vector = vcpu.lapic.endOfInterrupt();
+export function endInterrupt(vcpu: Vcpu, pcpu: Pcpu): number {
+  const { lapic, vm } = vcpu;
+  const vector = lapic.endOfInterrupt();
+  if (vector >= 0) vm.irqchip?.endOfInterrupt(vector, lapic.isLevel(vector), pcpu);
   vcpu.requestEvent();
   return vector;
 }
@@ -133,6 +135,8 @@ function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): b
     default:
       if (state.lvt[offset] === undefined) return false;
       lapic.writeLvt(offset, value);
+      // The PIC may be connected now.
+      if (offset === ApicRegister.LVT0) vcpu.requestEvent();
       return true;
   }
 }

@@ -6,18 +6,23 @@ import { DELIVERY_MODES, SHORTHANDS } from '../trace/index.ts';
 import { receiveInit, receiveSipi } from './apic-events.ts';
 import type { Lapic } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
+import type { Vm } from './vm.ts';
 
 export type DeliveryMode = (typeof DELIVERY_MODES)[number];
 
-/** An interrupt command, taken apart. */
-export interface InterruptCommand {
+/** An interrupt on its way to local APICs. */
+export interface InterruptMessage {
   readonly vector: number;
   readonly mode: DeliveryMode;
   readonly logical: boolean;
   readonly assert: boolean;
   readonly levelTriggered: boolean;
-  readonly shorthand: (typeof SHORTHANDS)[number];
   readonly destination: number;
+}
+
+/** An interrupt command, taken apart. */
+export interface InterruptCommand extends InterruptMessage {
+  readonly shorthand: (typeof SHORTHANDS)[number];
 }
 
 /** @param x2apic the destination is the whole high word, not its top byte */
@@ -47,9 +52,28 @@ export function sendIpi(source: Vcpu, command: InterruptCommand, pcpu: Pcpu): vo
     });
   }
   const { vcpus } = source.vm;
-  const targets = vcpus.filter((target) => isTarget(source, target, command));
-  const chosen = command.mode === 'LowPrio' ? lowestPriority(targets, command.vector) : targets;
-  for (const target of chosen) deliver(target, command, pcpu);
+  deliverToEach(
+    vcpus.filter((target) => isTarget(source, target, command)),
+    command,
+    pcpu,
+  );
+}
+
+/**
+ * Send an interrupt from an I/O APIC, or as a message: how many local APICs take it, or -1 if it
+ * is for none (kvm_irq_delivery_to_apic).
+ */
+export function deliverToAll(vm: Vm, message: InterruptMessage, pcpu: Pcpu): number {
+  const targets = vm.vcpus.filter(
+    ({ lapic }) => lapic.isPresent && isDestination(lapic, message, 0xff),
+  );
+  return deliverToEach(targets, message, pcpu);
+}
+
+function deliverToEach(targets: readonly Vcpu[], message: InterruptMessage, pcpu: Pcpu): number {
+  const chosen = message.mode === 'LowPrio' ? lowestPriority(targets, message.vector) : targets;
+  if (chosen.length === 0) return -1;
+  return chosen.reduce((count, target) => count + (deliver(target, message, pcpu) ? 1 : 0), 0);
 }
 
 /** With vector hashing the (vector modulo n)-th candidate takes a lowest-priority interrupt. */
@@ -68,14 +92,15 @@ function isTarget(source: Vcpu, target: Vcpu, command: InterruptCommand): boolea
     case 'all-but-self':
       return target !== source;
     case 'dst':
-      return matches(source.lapic, target.lapic, command);
+      return isDestination(target.lapic, command, source.lapic.isX2apic ? 0xffffffff : 0xff);
   }
 }
 
-function matches(source: Lapic, target: Lapic, command: InterruptCommand): boolean {
-  const { destination } = command;
-  if (destination === (source.isX2apic ? 0xffffffff : 0xff)) return true;
-  return command.logical ? matchesLogical(target, destination) : destination === target.id;
+/** @param everybody the destination that means all */
+function isDestination(target: Lapic, message: InterruptMessage, everybody: number): boolean {
+  const { destination, logical } = message;
+  if (destination === everybody) return true;
+  return logical ? matchesLogical(target, destination) : destination === target.id;
 }
 
 /** SDM 3, "Logical Destination Mode". */

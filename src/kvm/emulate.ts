@@ -68,6 +68,12 @@ function devices(
     ...EMPTY_PLATFORM,
     portIn: (port, widthBits) => {
       const sizeBytes = widthBits / 8;
+      const { irqchip } = vcpu.vm;
+      if (irqchip?.ownsPort(port)) {
+        const data = irqchip.readPort(port, sizeBytes, pcpu);
+        tracePort(pcpu, false, port, sizeBytes, data);
+        return data;
+      }
       const answered = reads.shift();
       if (answered !== undefined) {
         tracePort(pcpu, false, port, sizeBytes, answered.low >>> 0);
@@ -79,27 +85,60 @@ function devices(
     portOut: (port, widthBits, data) => {
       const sizeBytes = widthBits / 8;
       tracePort(pcpu, true, port, sizeBytes, data);
+      const { irqchip } = vcpu.vm;
+      if (irqchip?.ownsPort(port)) {
+        irqchip.writePort(port, sizeBytes, data, pcpu);
+        return;
+      }
       pending.push({ reason: 'IO', direction: 'out', port, sizeBytes, data });
     },
     deviceRead: (gpa, lengthBytes) => {
-      if (isApicPage(vcpu, gpa)) return readXapic(vcpu, gpa, pcpu);
+      const own = readInKernel(vcpu, gpa, pcpu);
+      if (own !== null) {
+        traceMemory(pcpu, 'read', lengthBytes, gpa, own);
+        return own;
+      }
       const answered = reads.shift();
       if (answered !== undefined) {
         const data = Long.fromBits(answered.low, answered.high);
-        if (pcpu.traced)
-          pcpu.trace('kvm_mmio', { kind: 'read', len: lengthBytes, gpa, value: data });
+        traceMemory(pcpu, 'read', lengthBytes, gpa, data);
         return data;
       }
       pending.push({ reason: 'MMIO', isWrite: false, gpa, lengthBytes, data: Long.ZERO });
       throw OWNER_STOP;
     },
     deviceWrite: (gpa, lengthBytes, data) => {
-      if (isApicPage(vcpu, gpa)) writeXapic(vcpu, gpa, data, pcpu);
-      else pending.push({ reason: 'MMIO', isWrite: true, gpa, lengthBytes, data });
-      if (pcpu.traced)
-        pcpu.trace('kvm_mmio', { kind: 'write', len: lengthBytes, gpa, value: data });
+      traceMemory(pcpu, 'write', lengthBytes, gpa, data);
+      if (writeInKernel(vcpu, gpa, data, pcpu)) return;
+      pending.push({ reason: 'MMIO', isWrite: true, gpa, lengthBytes, data });
     },
   };
+}
+
+/** A read of a device that is in the kernel, or null. */
+function readInKernel(vcpu: Vcpu, gpa: number, pcpu: Pcpu): Long | null {
+  if (isApicPage(vcpu, gpa)) return readXapic(vcpu, gpa, pcpu);
+  const { irqchip } = vcpu.vm;
+  return irqchip?.ownsMemory(gpa) ? irqchip.readMemory(gpa, pcpu) : null;
+}
+
+/** A write to a device that is in the kernel; false if none is there. */
+function writeInKernel(vcpu: Vcpu, gpa: number, value: Long, pcpu: Pcpu): boolean {
+  const { irqchip } = vcpu.vm;
+  if (isApicPage(vcpu, gpa)) writeXapic(vcpu, gpa, value, pcpu);
+  else if (irqchip?.ownsMemory(gpa)) irqchip.writeMemory(gpa, value, pcpu);
+  else return false;
+  return true;
+}
+
+function traceMemory(
+  pcpu: Pcpu,
+  kind: 'read' | 'write',
+  len: number,
+  gpa: number,
+  value: Long,
+): void {
+  if (pcpu.traced) pcpu.trace('kvm_mmio', { kind, len, gpa, value });
 }
 
 /** As kvm_pio shows an access to a port. */

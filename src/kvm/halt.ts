@@ -31,10 +31,15 @@ export function poll(vcpu: Vcpu, pcpu: Pcpu): BodyOutcome | null {
   const { state, vm } = vcpu;
   const end = state.haltStart + vm.host.frequency.toCycles(state.pollWindowNs);
   if (!pcpu.isMakingUp) {
-    state.pollEnd = pcpu.now;
-    if (vcpu.hasWakeCondition) return goOn(vcpu, pcpu, false);
+    // Preempted, it goes on polling when it runs again, and finds out that the window is over.
+    const isPreempted = pcpu.needResched && vm.host.parameters.preemption === 'full';
+    if (isPreempted && !vcpu.hasWakeCondition) return 'preempt';
     const hasCompany = pcpu.queue.runningCount > 1 || pcpu.needResched;
-    if (hasCompany || pcpu.now >= end) return sleep(vcpu, pcpu);
+    if (vcpu.hasWakeCondition || hasCompany || pcpu.now >= end) {
+      // Not at each look: where those are must not show.
+      state.pollEnd = pcpu.now;
+      return sleep(vcpu, pcpu);
+    }
   }
   if (pcpu.maySkip && end >= pcpu.limit) {
     pcpu.quietUntil = end;

@@ -63,15 +63,23 @@ export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
     injected = true;
   }
   if (!injected && vcpu.interruptAllowed) {
-    const vector = vcpu.lapic.deliverable;
+    const vector = takeInterrupt(vcpu, pcpu);
     if (vector >= 0) {
-      vcpu.lapic.acknowledge(vector);
       vcpu.counters.irq_injections++;
       inject(vcpu, pcpu, { information: vector, errorCode: 0, instructionLengthBytes: 0 }, false);
     }
   }
-  setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.lapic.deliverable >= 0);
+  setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.hasInterrupt);
   setWindow(vcpu, Primary.NMI_WINDOW_EXITING, state.nmiPending);
+}
+
+/** Acknowledge the best interrupt, the PIC's first: its vector, or -1 (kvm_cpu_get_interrupt). */
+function takeInterrupt(vcpu: Vcpu, pcpu: Pcpu): number {
+  const { lapic, vm } = vcpu;
+  if (vm.irqchip !== null && vcpu.hasPicInterrupt) return vm.irqchip.acknowledgePic(pcpu);
+  const vector = lapic.deliverable;
+  if (vector >= 0) lapic.acknowledge(vector);
+  return vector;
 }
 
 /** Exceptions that are no faults: their image of RFLAGS has RF as it is. */

@@ -15,6 +15,8 @@ export const APIC_VERSION = 0x50014;
 
 const SPIV_ENABLE = 1 << 8;
 export const LVT_MASKED = 1 << 16;
+const DELIVERY_MODE = 0x700;
+const EXTERNAL = 0x700;
 
 /** Plain data, saved and hashed with its vCPU. Vector sets are eight words of 32 bits. */
 export interface LapicState {
@@ -59,6 +61,9 @@ const LVT_BITS: Readonly<Record<number, number>> = {
 
 /** Registers after power-up. SDM 3, "Local APIC State After Power-Up or Reset". */
 function initialState(base: number): LapicState {
+  const lvt = Object.fromEntries(LVT_OFFSETS.map((offset) => [offset, LVT_MASKED]));
+  // Firmware would connect the first processor to the PIC (KVM_X86_QUIRK_LINT0_REENABLED).
+  if ((base & ApicBase.BSP) !== 0) lvt[ApicRegister.LVT0] = EXTERNAL;
   return {
     base,
     irr: new Array(8).fill(0),
@@ -72,7 +77,7 @@ function initialState(base: number): LapicState {
     destinationFormat: 0xffffffff | 0,
     icrLow: 0,
     icrHigh: 0,
-    lvt: Object.fromEntries(LVT_OFFSETS.map((offset) => [offset, LVT_MASKED])),
+    lvt,
     initialCount: 0,
     divideConfiguration: 0,
   };
@@ -108,6 +113,11 @@ export class Lapic {
   /** True if it is present and enabled by software, in the spurious-interrupt vector register. */
   get isEnabled(): boolean {
     return this.isPresent && (this.state.spurious & SPIV_ENABLE) !== 0;
+  }
+
+  /** LINT0 is connected to the PIC, and not masked. */
+  get acceptsExternal(): boolean {
+    return (this.lvt(ApicRegister.LVT0) & (LVT_MASKED | DELIVERY_MODE)) === EXTERNAL;
   }
 
   /** An LVT entry by register offset. */
@@ -163,6 +173,11 @@ export class Lapic {
     setBit(this.state.irr, vector, false);
     setBit(this.state.isr, vector, true);
     this.state.knownInService = vector;
+  }
+
+  /** True if a vector came level-triggered. */
+  isLevel(vector: number): boolean {
+    return ((this.state.tmr[vector >> 5] >> (vector & 31)) & 1) === 1;
   }
 
   /** End of interrupt: the vector that was in service, or -1. */

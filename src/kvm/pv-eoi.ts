@@ -32,7 +32,7 @@ export function offerPvEoi(vcpu: Vcpu): void {
   const gpa = addressOf(vcpu);
   if (gpa === null || lapic.requestedVector >= 0) return;
   const vector = lapic.state.knownInService;
-  if (vector < 0) return;
+  if (vector < 0 || vm.irqchip?.ioapic.handlesVector(vector) === true) return;
   vm.writeGuestRam(gpa, Uint8Array.of(PENDING));
   vcpu.state.pv.eoiOffered = true;
 }

@@ -68,8 +68,14 @@ export class VcpuThread implements ThreadBody {
       const outcome = this.advance(pcpu);
       if (outcome !== null) return outcome;
       // What user space has to look at is not part of a saved state, so it does so at once.
-      if (state.phase !== 'userSpace' && !pcpu.mayGoOn()) return 'limit';
+      if (state.phase === 'userSpace') continue;
+      // No turn ends between an exit and its handler.
+      if (state.phase === 'exited' ? pcpu.mustPause : !pcpu.mayGoOn()) return 'limit';
     }
+  }
+
+  get isMidway(): boolean {
+    return this.vcpu.state.phase === 'exited';
   }
 
   /** One step of the state machine; null to go on with the next. */
@@ -80,10 +86,14 @@ export class VcpuThread implements ThreadBody {
         return this.loop(pcpu);
       case 'guest':
         return this.guest(pcpu);
+      case 'exited':
+        return this.handle(pcpu);
       case 'yielded':
         if (state.inSpinLoop) endSpin(this.vcpu);
         state.phase = 'loop';
         return null;
+      case 'preempted':
+        return this.handleExit(pcpu);
       case 'polling':
         return poll(this.vcpu, pcpu);
       case 'blocked':
@@ -112,7 +122,7 @@ export class VcpuThread implements ThreadBody {
       state.pvUnhalted = false;
       state.mpState = 'runnable';
     }
-    if (pcpu.needResched) return 'resched';
+    if (pcpu.needResched) return isPreempted(pcpu) ? 'preempt' : 'resched';
     this.enter(pcpu);
     return null;
   }
@@ -163,8 +173,8 @@ export class VcpuThread implements ThreadBody {
       case 'exit':
         pcpu.advanceTo(clock - vcpu.vm.costs.vmx.exit, 'guest');
         pcpu.advanceTo(clock, 'host');
-        vcpu.state.phase = 'loop';
-        return this.exited(pcpu);
+        this.exited(pcpu);
+        return null;
       case 'notImplemented':
         pcpu.advanceTo(clock, 'guest');
         this.leaveTo(internalError(InternalError.EMULATION, this.describe(outcome.what)));
@@ -179,17 +189,36 @@ export class VcpuThread implements ThreadBody {
     return `${what}, ${vcpu.place}, bytes ${hex}`;
   }
 
-  /** A VM exit: account for it, let the host have its interrupts, and handle it. */
-  private exited(pcpu: Pcpu): BodyOutcome | null {
+  /** A VM exit: account for it. */
+  private exited(pcpu: Pcpu): void {
+    const { vcpu } = this;
+    vcpu.state.phase = 'exited';
+    vcpu.counters.exits++;
+    this.record(pcpu, vcpu.virtual.vmcs.get32(F.EXIT_REASON) & 0xffff);
+  }
+
+  /** Let the host have its interrupts, and handle the exit. */
+  private handle(pcpu: Pcpu): BodyOutcome | null {
     const { vcpu } = this;
     const { virtual } = vcpu;
     const reason = virtual.vmcs.get32(F.EXIT_REASON) & 0xffff;
-    vcpu.counters.exits++;
+    vcpu.state.phase = 'loop';
     vcpu.state.atInstructionBoundary = reason === Exit.EXTERNAL_INTERRUPT;
-    this.record(pcpu, reason);
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
     takeDebugRegisters(vcpu);
+    if (isPreempted(pcpu)) {
+      vcpu.state.phase = 'preempted';
+      return 'preempt';
+    }
+    return this.handleExit(pcpu);
+  }
+
+  /** The second half, in which the kernel may be preempted before. */
+  private handleExit(pcpu: Pcpu): BodyOutcome | null {
+    const { vcpu } = this;
+    const reason = vcpu.virtual.vmcs.get32(F.EXIT_REASON) & 0xffff;
+    vcpu.state.phase = 'loop';
     if (vcpu.state.pv.eoiOffered) takePvEoi(vcpu, pcpu);
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
@@ -298,7 +327,7 @@ export class VcpuThread implements ThreadBody {
     vcpu.state.completion = 'none';
     if (completion === 'out') vcpu.skipInstruction();
     else if (completion === 'in' && exit.reason === 'IO') {
-      this.setAccumulator(exit.sizeBytes, exit.data);
+      vcpu.setAccumulator(exit.sizeBytes, exit.data);
       tracePort(pcpu, false, exit.port, exit.sizeBytes, exit.data);
       vcpu.skipInstruction();
     } else if (completion === 'emulate' && (exit.reason === 'MMIO' || exit.reason === 'IO')) {
@@ -306,17 +335,6 @@ export class VcpuThread implements ThreadBody {
       vcpu.state.answers.push({ low: data.low, high: data.high });
       const next = emulateInstruction(vcpu, pcpu);
       if (next !== null) this.leaveTo(next);
-    }
-  }
-
-  /** AL, AX or EAX, which clears the upper half. */
-  private setAccumulator(sizeBytes: number, data: number): void {
-    const { state } = this.vcpu.virtual.processor;
-    const old = state.get64(2 * Gpr.RAX);
-    if (sizeBytes === 4) state.set64(2 * Gpr.RAX, Long.fromBits(data | 0, 0));
-    else {
-      const mask = 2 ** (8 * sizeBytes) - 1;
-      state.set64(2 * Gpr.RAX, Long.fromBits((old.low & ~mask) | (data & mask), old.high));
     }
   }
 
@@ -364,6 +382,11 @@ export class VcpuThread implements ThreadBody {
 function hardwareReasonOf({ report }: EntryExplanation): number {
   if (report.kind === 'entryFailure') return (report.reason | ENTRY_FAILURE) >>> 0;
   return report.kind === 'VMfailValid' ? report.error : 0;
+}
+
+/** A kernel with full preemption does not wait for a place at which it calls the scheduler. */
+function isPreempted({ needResched, host }: Pcpu): boolean {
+  return needResched && host.parameters.preemption === 'full';
 }
 
 function internalError(suberror: number, message: string): KvmExit {

@@ -14,6 +14,7 @@ import {
   wordOf,
 } from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
+import { Gpr } from '../isa/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
 import type { KvmExit } from './kvm-exit.ts';
@@ -34,6 +35,10 @@ export type Phase =
   | 'loop'
   /** In non-root operation. */
   | 'guest'
+  /** Preempted between a VM exit and its handler. */
+  | 'preempted'
+  /** Has left the guest by a VM exit, which is handled at once. */
+  | 'exited'
   /** Halted, and waiting on its pCPU for something to happen. */
   | 'polling'
   /** Asleep, or just woken, with the vCPU halted. */
@@ -242,6 +247,17 @@ export class Vcpu {
     vmcs.set32(INTERRUPTIBILITY, vmcs.get32(INTERRUPTIBILITY) & ~SHADOWS);
   }
 
+  /** AL, AX or EAX, which clears the upper half. */
+  setAccumulator(sizeBytes: number, data: number): void {
+    const { state } = this.virtual.processor;
+    const old = state.get64(2 * Gpr.RAX);
+    if (sizeBytes === 4) state.set64(2 * Gpr.RAX, Long.fromBits(data | 0, 0));
+    else {
+      const mask = 2 ** (8 * sizeBytes) - 1;
+      state.set64(2 * Gpr.RAX, Long.fromBits((old.low & ~mask) | (data & mask), old.high));
+    }
+  }
+
   /** True if the guest would take a maskable interrupt now. */
   get interruptAllowed(): boolean {
     const { vmcs } = this.virtual;
@@ -290,7 +306,22 @@ export class Vcpu {
     if (!this.isStarted) return false;
     if (state.mpState === 'runnable' || state.pvUnhalted || state.exception !== null) return true;
     if (state.nmiPending && this.nmiAllowed) return true;
-    return this.interruptAllowed && this.lapic.deliverable >= 0;
+    return this.interruptAllowed && this.hasInterrupt;
+  }
+
+  /** The PIC's interrupts come here: LINT0 says so, or there is no APIC (kvm_apic_accept_pic_intr). */
+  get acceptsPic(): boolean {
+    return !this.lapic.isPresent || this.lapic.acceptsExternal;
+  }
+
+  /** The PIC has an interrupt for this vCPU (kvm_cpu_has_extint). */
+  get hasPicInterrupt(): boolean {
+    return this.vm.irqchip?.pic.output === true && this.acceptsPic;
+  }
+
+  /** There is a maskable interrupt to take (kvm_cpu_has_interrupt). */
+  get hasInterrupt(): boolean {
+    return this.lapic.deliverable >= 0 || this.hasPicInterrupt;
   }
 
   /**

@@ -9,13 +9,14 @@ import {
   type InstructionCosts,
   PROCESSOR_BYTES,
 } from '../cpu/index.ts';
-import type { Host } from '../host/index.ts';
+import type { Host, ThreadGroup } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
 import type { KvmCosts } from './costs.ts';
 import { CpuidTable } from './cpuid.ts';
 import type { ExitHandler } from './exits/handler.ts';
 import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
+import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
@@ -52,6 +53,8 @@ export interface VmConfig {
   readonly costs: VmCosts;
   readonly parameters?: Partial<KvmParameters>;
   readonly userSpace: UserSpace;
+  /** KVM_CREATE_IRQCHIP and KVM_CREATE_PIT2; by default both. */
+  readonly irqchip?: boolean;
   /** Handlers that replace the standard ones, by the name of the exit reason. */
   readonly handlers?: Partial<ExitHandlers>;
 }
@@ -60,6 +63,7 @@ export interface VmConfig {
 export interface VmOwnState {
   readonly wallClock: Halves;
   readonly runsOldClock: boolean;
+  readonly irqchip: IrqchipState | null;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
 }
@@ -87,6 +91,8 @@ export class Vm {
   readonly handlers: readonly (ExitHandler | undefined)[];
   readonly cpuid: CpuidTable;
   readonly vcpus: Vcpu[] = [];
+  /** PIC, I/O APIC and PIT, if they are in the kernel. */
+  readonly irqchip: Irqchip | null;
   /** vCPU that a directed yield went to last; the next scan begins behind it. */
   lastBoostedVcpu = 0;
   /** User space has shut the machine down: its threads end as soon as they run again. */
@@ -112,6 +118,7 @@ export class Vm {
     this.userSpace = config.userSpace;
     this.handlers = handlersByReason({ ...EXIT_HANDLERS, ...config.handlers });
     this.cpuid = new CpuidTable(this);
+    this.irqchip = config.irqchip === false ? null : new Irqchip(this);
     this.codeCache = new CodeCache(this.memory, this.costs.instructions);
     const { storage } = config;
     this.compiler =
@@ -149,7 +156,7 @@ export class Vm {
   }
 
   /** Create the next vCPU with its thread, which does not run yet. */
-  createVcpu(affinity: readonly number[], nice = 0): Vcpu {
+  createVcpu(affinity: readonly number[], nice = 0, group?: ThreadGroup): Vcpu {
     const index = this.vcpus.length;
     const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     const virtual = new VirtualProcessor({
@@ -170,7 +177,7 @@ export class Vm {
     });
     const name = this.id === 0 ? `vcpu${index}` : `${this.name}-vcpu${index}`;
     const body = new VcpuThread(vcpu);
-    vcpu.thread = this.host.createThread({ name, nice, affinity, body });
+    vcpu.thread = this.host.createThread({ name, nice, affinity, body, group });
     this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
       vcpu.timer.fired(pcpu, 'hostTimer'),
     );
@@ -211,6 +218,7 @@ export class Vm {
 
   /** True if no vCPU will ever run again; `blocking` is just about to fall asleep. */
   isStuck(blocking: Vcpu): boolean {
+    if (this.irqchip?.timerWillInterrupt === true) return false;
     return this.vcpus.every(
       (vcpu) =>
         vcpu.state.phase === 'ended' ||
@@ -220,12 +228,14 @@ export class Vm {
 
   get ownState(): VmOwnState {
     const { wallClock, runsOldClock, lastBoostedVcpu, isShutDown } = this;
-    return { wallClock, runsOldClock, lastBoostedVcpu, isShutDown };
+    const irqchip = this.irqchip?.state ?? null;
+    return { wallClock, runsOldClock, irqchip, lastBoostedVcpu, isShutDown };
   }
 
   set ownState(saved: VmOwnState) {
     this.wallClock = saved.wallClock;
     this.runsOldClock = saved.runsOldClock;
+    if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
   }
@@ -242,6 +252,15 @@ export class Vm {
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });
+  }
+
+  /** Have the processors' `attend` hear before code at some linear addresses is executed. */
+  setCodeStops(linear: readonly Long[]): void {
+    this.codeCache.setStops(linear);
+  }
+
+  /** Forget all code that was decoded or compiled: it is made again. */
+  dropCode(): void {
     this.codeCache.clear();
   }
 }

@@ -45,7 +45,12 @@ export {
   roomForProgram,
   Selector,
 } from './loader.ts';
-export { Machine, type MachineOptions, type MachineSnapshot } from './machine.ts';
+export {
+  Machine,
+  type MachineOptions,
+  type MachineSnapshot,
+  type MachineStop,
+} from './machine.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
 export {

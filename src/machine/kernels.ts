@@ -4,7 +4,7 @@
 // Sources: [6.1], [4.8] read in the source of that version; [log] the commit that changed it, or
 // mail about it; [rec] recalled, the order of changes is certain, the version may be one off.
 
-import { FAIR_CLASSES, type SchedulerParameters } from '../host/index.ts';
+import { FAIR_CLASSES, PREEMPTION_MODELS, type SchedulerParameters } from '../host/index.ts';
 import { HV_TIMERS, type KvmParameters, PREEMPTED_FLAGS, SPIN_HANDLERS } from '../kvm/index.ts';
 import { boolean, choice, duration, integer, type Scalar } from './schema.ts';
 
@@ -16,6 +16,7 @@ export const KERNELS = [
   'linux-4.8',
   'linux-4.12',
   'linux-6.1',
+  'linux-6.6',
 ] as const;
 
 export type Kernel = (typeof KERNELS)[number];
@@ -170,6 +171,7 @@ export const SCHEDULER_PARAMETERS = {
       choice(FAIR_CLASSES, { summary: 'how the fair class chooses who runs', fallback }),
     ['linux-2.6.35', 'cfs-no-skip', '2.6.35 [rec]: a yield only charges the caller'],
     ['linux-2.6.39', 'cfs', '2.6.39 [log]: skip buddy and yield_to'],
+    ['linux-6.6', 'eevdf', '6.6 [log]'],
   ),
   yield_to_check: parameter<boolean>(
     (fallback) =>
@@ -179,6 +181,14 @@ export const SCHEDULER_PARAMETERS = {
       }),
     ['linux-2.6.35', false, 'not before 3.9'],
     ['linux-3.15', true, '3.9 [rec]'],
+  ),
+  preemption: parameter<SchedulerParameters['preemption']>(
+    (fallback) =>
+      choice(PREEMPTION_MODELS, {
+        summary: "preemption model of the host's kernel: with full a vCPU makes way at once (R+)",
+        fallback,
+      }),
+    ['linux-2.6.35', 'voluntary', 'a build option; the usual one of distributions'],
   ),
   latency: parameter<number>(
     (fallback) =>
@@ -192,7 +202,7 @@ export const SCHEDULER_PARAMETERS = {
   min_granularity: parameter<number>(
     (fallback) =>
       duration({
-        summary: 'least slice of a thread, for one pCPU',
+        summary: 'least slice of a thread, and base slice of EEVDF, for one pCPU',
         fallback,
       }),
     ['linux-2.6.35', 1_000_000, '2.6.35 [rec]'],

@@ -3,7 +3,15 @@
 
 import Long from 'long';
 import { compilableMemory, STATE_BYTES } from '../cpu/index.ts';
-import { HOG_BODY, Host, type HostState, type SchedulerParameters } from '../host/index.ts';
+import {
+  HOG_BODY,
+  Host,
+  type HostState,
+  type PausePoint,
+  type SchedulerParameters,
+  sharesOfWeight,
+  type ThreadGroup,
+} from '../host/index.ts';
 import {
   InternalError,
   type KvmExit,
@@ -13,7 +21,7 @@ import {
   Vm,
   type VmSnapshot,
 } from '../kvm/index.ts';
-import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
+import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
 import { copyPlain, Hash } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
@@ -51,15 +59,19 @@ export interface MachineSnapshot {
   readonly limit: MachineEnding | null;
   readonly reached: number;
   /** For each virtual machine, the pages that are not zero. */
-  readonly memory: readonly (readonly SavedPage[])[];
+  readonly memory: readonly SavedPages[];
 }
+
+/** Why {@link Machine.advance} returned. */
+export type MachineStop =
+  /** {@link Machine.ending} says how. */
+  | 'ended'
+  /** Virtual time has reached what was asked for. */
+  | 'until'
+  /** At the pause point, or because somebody asked the host to pause. */
+  | 'paused';
 
 type PortExit = Extract<KvmExit, { reason: 'IO' }>;
-
-interface SavedPage {
-  readonly number: number;
-  readonly bytes: Uint8Array;
-}
 
 /** Virtual time between two looks at the limit of instructions: at most so many ns, at least cycles. */
 const CHECK_INTERVAL_NS = 1_000_000;
@@ -136,22 +148,30 @@ export class Machine {
       userSpace: this.userSpace(id),
     });
     if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
+    const group = this.groupOf(config.name, config.cpu_weight);
     for (let i = 0; i < config.vcpus; i++) {
       const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
-      const vcpu = vm.createVcpu(affinityOf(pin, this.scenario.host.pcpus), config.nice);
+      const affinity = affinityOf(pin, this.scenario.host.pcpus);
+      const vcpu = vm.createVcpu(affinity, config.nice, group);
       vcpu.virtual.processor.engine = this.scenario.engine;
       vcpu.virtual.processor.skipsDelays = this.scenario.skip === 'on';
     }
     return vm;
   }
 
+  /** A control group, unless its weight is 0. */
+  private groupOf(name: string, cpuWeight: number): ThreadGroup | undefined {
+    return cpuWeight === 0 ? undefined : this.host.createGroup(name, sharesOfWeight(cpuWeight));
+  }
+
   private createHogs(): void {
     let number = 0;
-    for (const hog of this.scenario.hogs) {
+    for (const [index, hog] of this.scenario.hogs.entries()) {
+      const group = this.groupOf(`hogs${index}`, hog.cpu_weight);
       const affinity = affinityOf(hog.pin, this.scenario.host.pcpus);
       for (let i = 0; i < hog.count; i++) {
         const name = `hog${number++}`;
-        const config = { name, nice: hog.nice, affinity, body: HOG_BODY };
+        const config = { name, nice: hog.nice, affinity, body: HOG_BODY, group };
         this.host.scheduler.start(this.host.createThread(config));
       }
     }
@@ -258,6 +278,15 @@ export class Machine {
    * limits are looked at only at multiples of an interval, and when the time is up.
    */
   run(until = Number.POSITIVE_INFINITY): MachineEnding | null {
+    this.advance(until);
+    return this.ending;
+  }
+
+  /**
+   * As {@link run}, for whoever looks on: pauses also at a point in the middle of a turn, or where
+   * the host is asked to pause.
+   */
+  advance(until: number, at: PausePoint | null = null): MachineStop {
     const { frequency } = this.host;
     const { instructions, time } = this.scenario.limits;
     // An instruction takes a cycle at least, so that a small limit is not overrun by far.
@@ -266,37 +295,45 @@ export class Machine {
       frequency.toCycles(CHECK_INTERVAL_NS),
     );
     const end = frequency.toCycles(time);
-    while (this.ending === null && this.reached < until) {
+    let isPaused = false;
+    while (this.ending === null && this.reached < until && !isPaused) {
       const next = Math.min((Math.floor(this.reached / step) + 1) * step, end);
-      this.reached = Math.min(next, until);
-      const stop = this.host.run(this.reached);
+      const goal = Math.min(next, until);
+      const stop = this.host.run(goal, at);
       if (stop === 'idle') throw new Error('the host has nothing to do, but no machine has ended');
-      if (this.reached === next) this.limit = this.limitReached();
+      isPaused = stop === 'paused';
+      if (isPaused) continue;
+      this.reached = goal;
+      if (goal === next) this.limit = this.limitReached();
     }
     this.host.assertConserved();
-    return this.ending;
+    if (this.ending !== null) return 'ended';
+    return isPaused ? 'paused' : 'until';
   }
 
-  /** Save everything. Taking a snapshot changes nothing. */
-  snapshot(): MachineSnapshot {
-    return copyPlain({
+  /**
+   * Save everything. Taking a snapshot changes nothing.
+   * @param base an earlier one, with which it shares the pages of memory that are still the same
+   */
+  snapshot(base: MachineSnapshot | null = null): MachineSnapshot {
+    const saved = copyPlain({
       host: this.host.state,
       vms: this.vms.map((vm) => vm.snapshot),
       devices: this.devices.map(({ state }) => state),
       endings: this.endings,
       limit: this.limit,
       reached: this.reached,
-      memory: this.vms.map(({ memory }) =>
-        memory.touchedPages().map((number) => ({ number, bytes: memory.page(number).slice() })),
-      ),
     });
+    const memory = this.vms.map((vm, i) => vm.memory.savePages(base?.memory[i]));
+    return { ...saved, memory };
   }
 
   /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
   restore(snapshot: MachineSnapshot): void {
-    const saved = copyPlain(snapshot);
+    const { memory: pages, ...rest } = snapshot;
+    const saved = copyPlain(rest);
     this.vms.forEach(({ memory }, i) => {
-      restoreMemory(memory, saved.memory[i]);
+      memory.restorePages(pages[i]);
     });
     this.host.state = saved.host;
     this.vms.forEach((vm, i) => {
@@ -346,21 +383,12 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
 function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
   return {
     fairClass: scheduler.fair_class,
+    preemption: scheduler.preemption,
     yieldToCheck: scheduler.yield_to_check,
     latencyNs: scheduler.latency,
     minGranularityNs: scheduler.min_granularity,
     wakeupGranularityNs: scheduler.wakeup_granularity,
   };
-}
-
-function restoreMemory(memory: PhysicalMemory, pages: readonly SavedPage[]): void {
-  for (const number of memory.touchedPages()) memory.page(number).fill(0);
-  memory.touched.fill(0);
-  for (const { number, bytes } of pages) {
-    memory.page(number).set(bytes);
-    memory.touched[number] = 1;
-  }
-  memory.watchedLines.fill(0);
 }
 
 /** Processor states are hashed without their scratch room, whose contents mean nothing. */

@@ -40,6 +40,12 @@ const START_MODES = ['auto', '64-bit', 'protected'] as const;
 /** Whether waits are executed or left out. */
 const SKIP = ['on', 'off'] as const;
 
+/** As cgroup v2 has it. */
+const CPU_WEIGHT = integer(0, 10_000, {
+  summary: 'cpu.weight of a control group for all of them (the default of cgroups is 100); 0: none',
+  fallback: 0,
+});
+
 const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
 
 const vmFor = (kernel: Kernel) =>
@@ -68,6 +74,7 @@ const vmFor = (kernel: Kernel) =>
       'pCPUs that the vCPUs may run on',
     ),
     nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
+    cpu_weight: CPU_WEIGHT,
     start: choice(START_MODES, {
       summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
       fallback: 'auto',
@@ -109,6 +116,7 @@ const HOG = object('Threads of the host that compute and never sleep', {
     flag: 'hogs',
   }),
   nice: integer(-20, 19, { summary: 'their nice level', fallback: 0 }),
+  cpu_weight: CPU_WEIGHT,
   pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
 });
 

@@ -12,6 +12,7 @@ export {
   PAGE_SHIFT,
   PAGE_SIZE,
   PhysicalMemory,
+  type SavedPages,
   Watch,
   type WatchKind,
 } from './physical-memory.ts';

@@ -17,12 +17,20 @@ export const Watch = {
   TRANSLATION: 2,
   /** Someone spins on it, and is left out until it changes. */
   SPIN: 4,
+  /** A debugger wants to see it change. */
+  DEBUG: 8,
 } as const;
 
 export type WatchKind = (typeof Watch)[keyof typeof Watch];
 
-/** Called with the hpa of a line that was written; the line is no longer watched then. */
-export type LineWritten = (hpa: number) => void;
+/** Pages by number, in order; not to be changed, as several saved states may share them. */
+export type SavedPages = ReadonlyMap<number, Uint8Array>;
+
+/**
+ * Called with the hpa of a line that was written, and with what was written, of which the line may
+ * be a part; the line is no longer watched then.
+ */
+export type LineWritten = (hpa: number, firstHpa: number, lengthBytes: number) => void;
 
 /** Called before the line at an hpa is written; `watched` says what it is watched for. */
 export type LineChanging = (hpa: number, watched: number) => void;
@@ -142,7 +150,7 @@ export class PhysicalMemory {
       if (watched === 0) continue;
       this.watchedLines[line] = 0;
       for (const { kind, written } of this.listeners) {
-        if ((watched & kind) !== 0) written(line * LINE_SIZE);
+        if ((watched & kind) !== 0) written(line * LINE_SIZE, hpa, lengthBytes);
       }
     }
   }
@@ -169,6 +177,37 @@ export class PhysicalMemory {
     this.listeners.push({ kind, written });
   }
 
+  /**
+   * Copies of all pages that may hold something other than zero.
+   * @param base copies made before: those that are still the same are taken from there
+   */
+  savePages(base?: SavedPages): SavedPages {
+    return new Map(
+      this.touchedPages().map((number) => {
+        const page = this.page(number);
+        const known = base?.get(number);
+        return [number, known !== undefined && isEqual(known, page) ? known : page.slice()];
+      }),
+    );
+  }
+
+  /** Go back to saved pages; all others become zero. What is derived from changed ones is told. */
+  restorePages(pages: SavedPages): void {
+    for (const number of this.touchedPages()) {
+      if (!pages.has(number)) this.replacePage(number, ZERO_PAGE);
+    }
+    for (const [number, bytes] of pages) this.replacePage(number, bytes);
+    this.touched.fill(0);
+    for (const number of pages.keys()) this.touched[number] = 1;
+  }
+
+  private replacePage(number: number, bytes: Uint8Array): void {
+    const page = this.page(number);
+    if (isEqual(page, bytes)) return;
+    page.set(bytes);
+    this.tellWatchers(number * PAGE_SIZE, PAGE_SIZE);
+  }
+
   /** Page numbers that may hold something other than zero, in order. */
   touchedPages(): number[] {
     const pages: number[] = [];
@@ -182,6 +221,16 @@ export class PhysicalMemory {
   page(number: number): Uint8Array {
     return this.bytes.subarray(number * PAGE_SIZE, (number + 1) * PAGE_SIZE);
   }
+}
+
+const ZERO_PAGE = new Uint8Array(PAGE_SIZE);
+
+/** Whether two pages are the same, a word at a time. */
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  const x = new Int32Array(a.buffer, a.byteOffset, PAGE_SIZE / 4);
+  const y = new Int32Array(b.buffer, b.byteOffset, PAGE_SIZE / 4);
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  return true;
 }
 
 function bytesOf(words: Int32Array): Uint8Array {

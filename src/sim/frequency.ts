@@ -32,3 +32,20 @@ export class Frequency {
     return this.toNs(cycles) >= ns ? cycles : cycles + 1;
   }
 }
+
+const NS_PER_SECOND = 1e9;
+
+/** Whole periods of a clock of `hz` in a time; exact, whatever the time. */
+export function ticksIn(ns: number, hz: number): number {
+  const seconds = Math.floor(ns / NS_PER_SECOND);
+  const rest = ns - seconds * NS_PER_SECOND;
+  return seconds * hz + Math.floor((rest * hz) / NS_PER_SECOND);
+}
+
+/** The first nanosecond at which {@link ticksIn} has reached `ticks`. */
+export function nsOfTick(ticks: number, hz: number): number {
+  const seconds = Math.floor(ticks / hz);
+  const rest = Math.floor(((ticks - seconds * hz) * NS_PER_SECOND) / hz);
+  const ns = seconds * NS_PER_SECOND + rest;
+  return ticksIn(ns, hz) >= ticks ? ns : ns + 1;
+}

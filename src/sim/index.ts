@@ -7,7 +7,7 @@
 
 export { copyPlain } from './copy.ts';
 export { EventQueue, type EventQueueState, type SimEvent } from './event-queue.ts';
-export { Frequency } from './frequency.ts';
+export { Frequency, nsOfTick, ticksIn } from './frequency.ts';
 export { Hash } from './hash.ts';
 export { nearest } from './nearest.ts';
 export { Prng, type PrngState } from './prng.ts';

@@ -19,7 +19,7 @@ export {
 } from './kvm-stat.ts';
 export { PerfettoWriter } from './perfetto.ts';
 export { counterTable, type StatTableOptions, statTable } from './stat-table.ts';
-export { ApicRegister, DELIVERY_MODES, KVM_EXIT_REASONS, SHORTHANDS } from './symbols.ts';
+export { ApicRegister, DELIVERY_MODES, IRQCHIPS, KVM_EXIT_REASONS, SHORTHANDS } from './symbols.ts';
 export { reportHeader, reportLine, textHeader, textLine } from './text.ts';
 export { openText } from './text-reader.ts';
 export { TimeOrder } from './time-order.ts';
@@ -32,4 +32,5 @@ export {
   type TracepointName,
   type TraceRecord,
   type TraceSink,
+  tracepointOf,
 } from './tracepoints.ts';

@@ -149,6 +149,28 @@ function bit(raw: Raw, mask: number): boolean {
   return (rawToNumber(raw) & mask) !== 0;
 }
 
+/** A number of a few bits at a place in a column of 64 that several share. */
+export function bits64(name: string, shift: number, bits: number): Property<number> {
+  const mask = 2 ** bits - 1;
+  return {
+    ...u32(name),
+    parts: [{ column: columnOf(['u64', 8], name), shift, toRaw: (value) => value & mask }],
+    expression: `((REC->${name} >> ${shift}) & 0x${mask.toString(16)})`,
+    fromRaw: ([raw]) => rawToLong(raw).shru(shift).low & mask,
+  };
+}
+
+/** A bit of a column of 64 that several share. */
+export function flag64(name: string, shift: number): Property<boolean> {
+  const { parts, expression } = bits64(name, shift, 1);
+  return {
+    ...flag(name),
+    parts: [{ column: parts[0].column, shift, toRaw: (value) => (value ? 1 : 0) }],
+    expression,
+    fromRaw: ([raw]) => (rawToLong(raw).shru(shift).low & 1) !== 0,
+  };
+}
+
 /** A name for a number; numbers without one are shown as 0x1f. */
 export function symbol(property: Property<number>, symbols: SymbolTable): Property<string> {
   const names = new Map(Object.entries(symbols).map(([name, number]) => [number, name]));

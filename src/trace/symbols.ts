@@ -23,6 +23,9 @@ export const DELIVERY_MODES = [
 /** Destination shorthands, ICR bits 19:18. */
 export const SHORTHANDS = ['dst', 'self', 'all', 'all-but-self'] as const;
 
+/** Interrupt controllers, KVM_IRQCHIP_ left out. */
+export const IRQCHIPS = ['PIC master', 'PIC slave', 'IOAPIC'] as const;
+
 /** Register offsets in the xAPIC page; the x2APIC MSR is 800H + offset / 16. */
 export const ApicRegister = {
   ID: 0x20,

@@ -1,8 +1,9 @@
 // How the text of an event is written down: once, as a template, from which follow the text, the
 // kernel's print format in C, and the way back from the text. `{vcpu}` stands for a property as it
 // is usually shown, `{rip:x}` for hexadecimal, `{info1:016x}` and `{cpu:03}` for filled with zeros,
-// `{write?write:read}` for one of two texts, `{new>old?growed:shrinked}` for a comparison,
-// `{errorCode!}` for an error code that may be missing, and `{{` for a brace.
+// `{write?write:read}` for one of two texts, `{mask&pin?masked:}` by a bit of a byte,
+// `{new>old?growed:shrinked}` for a comparison, `{errorCode!}` for an error code that may be
+// missing, and `{{` for a brace.
 
 import Long from 'long';
 import type { Property } from './property.ts';
@@ -78,9 +79,10 @@ function pieceOf(hole: string, properties: NamedProperties): Piece {
     if (found === undefined) throw new RangeError(`there is no property ${name}`);
     return found;
   };
-  const choice = /^([\w.]+)(?:>([\w.]+))?\?(.*):(.*)$/.exec(hole);
+  const choice = /^([\w.]+)(?:([>&])([\w.]+))?\?(.*):(.*)$/.exec(hole);
   if (choice !== null) {
-    const [, name, other, yes, no] = choice;
+    const [, name, operator, other, yes, no] = choice;
+    if (operator === '&') return bitPiece(name, access(name), access(other), yes, no);
     if (other === undefined) return booleanPiece(name, yes, no, access(name));
     return comparison(access(name), /^\d+$/.test(other) ? Number(other) : access(other), yes, no);
   }
@@ -96,6 +98,20 @@ function booleanPiece(name: string, yes: string, no: string, { property, get }: 
     values: [`${property.expression} ? "${yes}" : "${no}"`],
     pattern: `(${escaped(yes)}|${escaped(no)})`,
     read: [[name, (text) => text === yes]],
+  };
+}
+
+/** A bit of a byte, whose number is another property, chooses; the byte's other bits are not told. */
+function bitPiece(name: string, byte: Access, bit: Access, yes: string, no: string): Piece {
+  const isSet = (fields: unknown) =>
+    ((Number(byte.get(fields)) >> Number(bit.get(fields))) & 1) === 1;
+  const test = `${byte.property.expression} & (1 << ${bit.property.expression})`;
+  return {
+    print: (fields) => (isSet(fields) ? yes : no),
+    format: '%s',
+    values: [`${test} ? "${yes}" : "${no}"`],
+    pattern: `(${escaped(yes)}|${escaped(no)})`,
+    read: [[name, (text) => (text === yes ? 0xff : 0)]],
   };
 }
 

@@ -176,9 +176,11 @@ function writeRaw(view: DataView, at: number, column: Column, shift: number, raw
   }
   if (typeof raw === 'number') {
     if (column.sizeBytes === 1) view.setUint8(at, raw);
-    else if (shift === 0 && column.sizeBytes === 8) view.setUint32(at, raw, true);
-    // Others may hold bits in the same column.
-    else view.setUint32(at, view.getUint32(at, true) | (raw << shift), true);
+    else {
+      // Others may hold bits in the same column; none lie across the middle of 64.
+      const word = at + (shift < 32 ? 0 : 4);
+      view.setUint32(word, view.getUint32(word, true) | (raw << (shift & 31)), true);
+    }
     return;
   }
   view.setInt32(at, raw.low, true);

@@ -4,9 +4,11 @@
 // says less about AMD's processors.
 
 import {
+  bits64,
   comm,
   errorCode,
   flag,
+  flag64,
   type Property,
   s8,
   s32,
@@ -22,6 +24,7 @@ import {
   DELIVERY_MODES,
   EXCEPTION_VECTORS,
   EXIT_REASON_NUMBERS,
+  IRQCHIPS,
   KVM_EXIT_REASONS,
   MMIO_KINDS,
   SHORTHANDS,
@@ -61,6 +64,7 @@ function thread(prefix = ''): {
 const unsignedLong = (name: string) => u64(name, 'unsigned long');
 const exitReason = symbol(u32('exit_reason'), EXIT_REASON_NUMBERS);
 const mode = (name: string) => symbol(u32(name, 8, 3), counted(DELIVERY_MODES));
+const mode64 = (name: string) => symbol(bits64(name, 8, 3), counted(DELIVERY_MODES));
 const woken = 'comm={comm} pid={pid} prio={prio} target_cpu={targetCpu:03}';
 
 export const TRACEPOINTS = {
@@ -187,6 +191,60 @@ export const TRACEPOINTS = {
       vector: u32('vec'),
     },
     'apicid {apicId:x} vec {vector} ({mode}|{level?level:edge})',
+  ),
+  kvm_set_irq: define(
+    'kvm',
+    NORMAL,
+    { gsi: u32('gsi'), level: s32('level'), source: s32('irq_source_id') },
+    'gsi {gsi} level {level} source {source}',
+  ),
+  kvm_ioapic_set_irq: define(
+    'kvm',
+    NORMAL,
+    {
+      vector: bits64('e', 0, 8),
+      mode: mode64('e'),
+      logical: flag64('e', 11),
+      level: flag64('e', 15),
+      masked: flag64('e', 16),
+      destination: bits64('e', 56, 8),
+      pin: s32('pin'),
+      coalesced: flag('coalesced'),
+    },
+    'pin {pin} dst {destination:x} vec {vector} ({mode}|{logical?logical:physical}|' +
+      '{level?level:edge}{masked?|masked:}){coalesced? (coalesced):}',
+  ),
+  kvm_msi_set_irq: define(
+    'kvm',
+    NORMAL,
+    {
+      hinted: flag64('address', 3),
+      logical: flag64('address', 2),
+      destination: bits64('address', 12, 8),
+      vector: bits64('data', 0, 8),
+      mode: mode64('data'),
+      level: flag64('data', 15),
+    },
+    'dst {destination:x} vec {vector} ({mode}|{logical?logical:physical}|' +
+      '{level?level:edge}{hinted?|rh:})',
+  ),
+  kvm_pic_set_irq: define(
+    'kvm',
+    NORMAL,
+    {
+      chip: u8('chip'),
+      pin: u8('pin'),
+      levels: u8('elcr'),
+      mask: u8('imr'),
+      coalesced: flag('coalesced'),
+    },
+    'chip {chip} pin {pin} ({levels&pin?level:edge}{mask&pin?|masked:}){coalesced? (coalesced):}',
+  ),
+  kvm_ack_irq: define(
+    'kvm',
+    NORMAL,
+    { irqchip: symbol(u32('irqchip'), counted(IRQCHIPS)), pin: u32('pin') },
+    'irqchip {irqchip} pin {pin}',
   ),
   kvm_inj_virq: define(
     'kvm',

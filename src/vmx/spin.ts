@@ -122,6 +122,10 @@ export class SpinDetector implements Observer {
   /** The processor is about to execute an instruction. True when an iteration is found to wait. */
   before(prepared: Prepared): boolean {
     const { processor } = this;
+    if (processor.mayStopHere) {
+      this.giveUp();
+      return false;
+    }
     if (this.anchorClock < 0) this.drop();
     else if (processor.state.words[Word.RIP] === this.anchor[Word.RIP]) return this.compare();
     const passed = processor.instructions - this.anchorInstructions;

@@ -202,11 +202,18 @@ export class VirtualProcessor implements Virtualization {
   /** Restore; registers and VMCS must have been restored in memory before. */
   set state(saved: VirtualProcessorState) {
     this.processor.clock = saved.clock;
+    // Whatever was executed last, it may be later than what is restored.
+    this.processor.begun = 0;
     this.processor.instructions = saved.instructions;
     this.nonRoot = saved.nonRoot;
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
     this.injectionStop = saved.injectionStop;
+    this.stateChanged();
+  }
+
+  /** To be called after registers, VMCS fields or memory were changed by hand. */
+  stateChanged(): void {
     this.spin.abandon();
     this.vmcs.makeStale(Stale.ALL);
     this.processor.stateChanged();

@@ -221,7 +221,7 @@ describe('presets', () => {
     const { stdout } = await vmxlab(folder, ['presets', 'skylake-sp']);
     expect(stdout).toMatch(/^ {2}vm\.instructions\.classes\.pause +140 +\[opt\]$/m);
     const all = JSON.parse((await vmxlab(folder, ['presets', '--json'])).stdout);
-    expect(all.presets).toHaveLength(9);
+    expect(all.presets).toHaveLength(10);
   });
 
   test('says what is meant by a name that is not known', async () => {

@@ -2,7 +2,7 @@
 // (Linux kernel/sched/fair.c of 6.1), slices by test/support/cfs-reference.ts.
 
 import { describe, expect, test } from 'vitest';
-import { FairQueue, fairTunables } from '../../src/host/index.ts';
+import { fairTunables, RunQueue } from '../../src/host/index.ts';
 import * as reference from '../support/cfs-reference.ts';
 import { QueueBench, TUNABLES } from '../support/fair-queue.ts';
 
@@ -34,14 +34,14 @@ describe('accounting', () => {
     });
     const { queue } = bench;
     queue.update(30);
-    expect(queue.state.minVruntime).toBe(130);
+    expect(queue.root.line.state.minVruntime).toBe(130);
     queue.update(80);
-    expect(queue.state.minVruntime).toBe(150);
+    expect(queue.root.line.state.minVruntime).toBe(150);
     queue.enqueue(bench.thread('c'), 'woken');
     expect(bench.thread('c').state.vruntime).toBe(20);
-    expect(queue.state.minVruntime).toBe(150);
+    expect(queue.root.line.state.minVruntime).toBe(150);
     queue.putPrevious(false);
-    expect(queue.state.minVruntime).toBe(150);
+    expect(queue.root.line.state.minVruntime).toBe(150);
   });
 });
 
@@ -86,8 +86,8 @@ describe('placement', () => {
 
   test('keeps the distance to the minimum when a thread moves to another queue', () => {
     const bench = new QueueBench(SITUATION);
-    const other = new FairQueue(TUNABLES, bench.threads);
-    other.state.minVruntime = 7e6;
+    const other = new RunQueue('cfs', TUNABLES, bench.threads);
+    other.root.line.state.minVruntime = 7e6;
     bench.queue.takeForMove(bench.thread('b'));
     expect(bench.waiting).toEqual([]);
     other.enqueue(bench.thread('b'), 'moved');
@@ -148,7 +148,7 @@ describe('the tick', () => {
         [slice + 1, true],
       ] as const) {
         const waiting = others.map((nice, i) => ({ name: `w${i}`, nice }));
-        const bench = new QueueBench({ running: { name: 'r' }, waiting }, fairTunables(4));
+        const bench = new QueueBench({ running: { name: 'r' }, waiting }, fairTunables(4, 250));
         bench.thread('r').state.sumExecNs = ran;
         expect(bench.queue.tickPreempts()).toBe(expected);
       }
@@ -173,8 +173,8 @@ describe('the tick', () => {
 
   test('clears the own buddies of a thread whose slice is over, not those of others', () => {
     const bench = runningFor(1e9, [0]);
-    bench.queue.state.next = bench.thread('r').id;
-    bench.queue.state.skip = bench.thread('w0').id;
+    bench.queue.root.line.state.next = bench.thread('r').id;
+    bench.queue.root.line.state.skip = bench.thread('w0').id;
     bench.queue.tickPreempts();
     expect([bench.buddy('next'), bench.buddy('skip')]).toEqual([null, 'w0']);
   });

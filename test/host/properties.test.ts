@@ -107,12 +107,12 @@ describe.each(SEEDS)('world %i', (number) => {
     for (let at = MS; at <= DURATION; at += 3 * MS + 1) {
       host.run(at);
       const ids = host.pcpus.flatMap(({ queue }) =>
-        [...queue.state.queued, queue.state.current].filter((id) => id >= 0),
+        [...queue.root.line.state.queued, queue.root.line.state.current].filter((id) => id >= 0),
       );
       const runnable = host.threads.filter(({ state }) => /^run/.test(state.status));
       expect([...ids].sort((a, b) => a - b)).toEqual(runnable.map(({ id }) => id));
       for (const { index, state, queue } of host.pcpus) {
-        expect(queue.state.current).toBe(state.current);
+        expect(queue.root.line.state.current).toBe(state.current);
         for (const { state } of queue.waiting) expect(state.pcpu).toBe(index);
       }
     }

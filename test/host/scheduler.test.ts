@@ -111,8 +111,8 @@ describe('a woken thread', () => {
     host.run(MS);
     const [first, second] = host.pcpus;
     startThread(host, HOG_BODY, { affinity: [0] });
-    first.queue.state.minVruntime = 100 * MS;
-    second.queue.state.minVruntime = 900 * MS;
+    first.queue.root.line.state.minVruntime = 100 * MS;
+    second.queue.root.line.state.minVruntime = 900 * MS;
     // One millisecond ahead of everybody: no sleeper's credit.
     sleeper.state.vruntime = 101 * MS;
     host.scheduler.wake(sleeper, first);
@@ -216,7 +216,7 @@ describe('balancing at the tick', () => {
     host.run(500 * MS);
     for (const { queue } of host.pcpus) {
       for (const { state } of queue.waiting) {
-        expect(Math.abs(state.vruntime - queue.state.minVruntime)).toBeLessThan(30 * MS);
+        expect(Math.abs(state.vruntime - queue.root.line.state.minVruntime)).toBeLessThan(30 * MS);
       }
     }
   });

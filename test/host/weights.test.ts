@@ -54,7 +54,7 @@ describe('shares of a period', () => {
 
   test('agree with __calc_delta for random queues', () => {
     const prng = new Prng(2);
-    const tunables = { ...fairTunables(4), minGranularityNs: 0 };
+    const tunables = { ...fairTunables(4, 250), minGranularityNs: 0 };
     for (let i = 0; i < 500; i++) {
       const all = Array.from({ length: 1 + prng.below(8) }, () => prng.below(40) - 20);
       const load = all.reduce((sum, nice) => sum + reference.weight(nice), 0);
@@ -77,12 +77,13 @@ describe('tunables', () => {
     [28, 24, 3, 4],
     [256, 24, 3, 4],
   ])('on %i pCPUs: %d, %d and %d ms', (pcpus, latency, granularity, wakeup) => {
-    expect(fairTunables(pcpus)).toEqual({
+    expect(fairTunables(pcpus, 250)).toEqual({
       latencyNs: latency * 1e6,
       minGranularityNs: granularity * 1e6,
       wakeupGranularityNs: wakeup * 1e6,
       nrLatency: 8,
       hasSkipBuddy: true,
+      tickNs: 4_000_000,
     });
   });
 });

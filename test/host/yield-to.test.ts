@@ -34,7 +34,7 @@ function sleeperOn(host: Host, pcpu: number): Thread {
 /** Everybody has run equally long, and waits in the order of creation. */
 function level(host: Host, vruntime: number): void {
   for (const thread of host.threads) thread.state.vruntime = vruntime;
-  for (const { queue } of host.pcpus) queue.state.queued.sort((a, b) => a - b);
+  for (const { queue } of host.pcpus) queue.root.line.state.queued.sort((a, b) => a - b);
 }
 
 const virtualTimes = (host: Host) => host.threads.map(({ state }) => state.vruntime);
@@ -181,6 +181,6 @@ describe('a yield to a thread that waits on another pCPU', () => {
     const [waiting] = host.pcpus[1].queue.waiting;
     expect(host.scheduler.yieldTo(host.pcpus[0], waiting)).toBe('yielded');
     host.scheduler.wake(sleeper, host.pcpus[0]);
-    expect(host.pcpus[1].queue.state.next).toBe(waiting.id);
+    expect(host.pcpus[1].queue.root.line.state.next).toBe(waiting.id);
   });
 });

@@ -69,7 +69,7 @@ describe('WRMSR', () => {
     ['EFER, bit 12 (SVM)', 0xc0000080, 0, 0x1d01, null],
     ['MISC_ENABLE, ignored', 0x1a0, 0, 0, 1n],
     ['an MSR that does not exist', 0x480, 0, 0, null],
-    ['KVM_STEAL_TIME', 0x4b564d03, 0, 1, null],
+    ['KVM_ASYNC_PF_EN, which is not offered', 0x4b564d02, 0, 1, null],
   ])('to %s', (_, index, high, low, read) => {
     const source = `
         mov ecx, ${index}

@@ -136,7 +136,7 @@ describe('the registers in x2APIC mode', () => {
     ['LVT timer, masked', 0x832, 0x10000],
     ['LVT thermal sensor, masked', 0x833, 0x10000],
     ['LVT performance monitoring, masked', 0x834, 0x10000],
-    ['LVT LINT0, masked', 0x835, 0x10000],
+    ['LVT LINT0, connected to the PIC', 0x835, 0x700],
     ['LVT LINT1, masked', 0x836, 0x10000],
     ['LVT error, masked', 0x837, 0x10000],
     ['initial count', 0x838, 0],

@@ -84,7 +84,7 @@ describe('tracepoints around an exit come in this order', () => {
     ['try ud2', ['kvm_exit', 'kvm_inj_exception', 'kvm_entry']],
     [
       'mov ebx, 0xfee00080\nmov eax, [rbx]',
-      ['kvm_exit', 'kvm_page_fault', 'kvm_apic', 'kvm_entry'],
+      ['kvm_exit', 'kvm_page_fault', 'kvm_apic', 'kvm_mmio', 'kvm_entry'],
     ],
     [
       'mov ebx, 1 << 31\nmov [rbx], eax',

@@ -3,6 +3,7 @@
 // without. And the state hash tells states apart.
 
 import { describe, expect, test } from 'vitest';
+import { NEXT_STEP } from '../../src/host/index.ts';
 import { type Machine, type MachineSnapshot, reportOf } from '../../src/machine/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import type { TraceRecord } from '../../src/trace/index.ts';
@@ -146,16 +147,64 @@ describe.each(CASES)('$name', (of) => {
     expect(outcomeOf(traced)).toEqual(seen(through(of)));
   });
 
+  test('does not notice single steps, nor pauses between an exit and its handler', () => {
+    const traced = of.create();
+    const { machine } = traced;
+    const { host } = machine;
+    const prng = new Prng(8);
+    const end = through(of).cycles;
+    let midway = 0;
+    const { sink } = host;
+    host.sink = {
+      record: (record) => {
+        sink?.record(record);
+        if (record.name === 'kvm_exit' && prng.below(3) === 0) host.pause();
+      },
+    };
+    for (let at = 0; machine.ending === null; at += Math.ceil(end / 8)) {
+      machine.run(at);
+      for (let i = 0; i < 700 && machine.ending === null; i++) {
+        const pcpu = prng.below(host.pcpus.length);
+        const time = host.pcpus[pcpu].now + prng.below(100);
+        machine.advance(time + 5000, prng.below(2) === 0 ? { pcpu, time } : NEXT_STEP);
+        if (machine.vcpus.some(({ state }) => state.phase === 'exited')) midway++;
+        if (prng.below(50) === 0) machine.restore(machine.snapshot());
+      }
+    }
+    expect(midway).toBeGreaterThan(0);
+    expect(outcomeOf(traced)).toEqual(seen(through(of)));
+  });
+
+  test('pauses where one pCPU has come so far, and finds the way there again', () => {
+    const traced = of.create();
+    const { machine } = traced;
+    const { host } = machine;
+    const prng = new Prng(9);
+    const end = through(of).cycles;
+    const places: { pcpu: number; time: number; hash: string }[] = [];
+    machine.run(Math.ceil(end / 8));
+    const start = machine.snapshot();
+    for (let i = 0; i < 60 && machine.ending === null; i++) {
+      const time = machine.now + prng.below(Math.ceil(end / 40));
+      machine.advance(time + 20_000, { pcpu: prng.below(host.pcpus.length), time });
+      if (machine.advance(Number.POSITIVE_INFINITY, NEXT_STEP) !== 'paused') continue;
+      const pcpu = host.pausedOn;
+      places.push({ pcpu, time: host.pcpus[pcpu].now, hash: machine.stateHash() });
+    }
+    expect(places.length).toBeGreaterThan(0);
+    for (const { pcpu, time, hash } of places.reverse()) {
+      machine.restore(start);
+      machine.advance(Number.POSITIVE_INFINITY, { pcpu, time });
+      expect(machine.stateHash()).toBe(hash);
+    }
+  });
+
   test('needs neither translations nor decoded blocks that it has cached', () => {
     const traced = of.create();
     const { machine } = traced;
     runInSteps(machine, through(of).cycles, new Prng(6), () => {
       for (const { virtual } of machine.vcpus) virtual.invalidateTranslations();
-      // A snapshot that is set again drops the decoded blocks, and changes nothing else.
-      for (const vm of machine.vms) {
-        const { snapshot } = vm;
-        vm.snapshot = snapshot;
-      }
+      for (const vm of machine.vms) vm.dropCode();
     });
     expect(outcomeOf(traced)).toEqual(seen(through(of)));
   });
@@ -227,12 +276,12 @@ describe('snapshots', () => {
     const { machine } = of.create();
     machine.run(100_000);
     const snapshot = machine.snapshot();
-    const before = JSON.stringify(snapshot);
+    const before = structuredClone(snapshot);
     machine.run();
-    expect(JSON.stringify(snapshot)).toBe(before);
+    expect(snapshot).toEqual(before);
     machine.restore(snapshot);
     machine.run();
-    expect(JSON.stringify(snapshot)).toBe(before);
+    expect(snapshot).toEqual(before);
   });
 
   test('of an ended machine are ended', () => {

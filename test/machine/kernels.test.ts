@@ -21,6 +21,7 @@ describe('the table of behaviours', () => {
     ['linux-4.8', 'preempted', 128, 2, 2 ** 30 - 1, true, false, 'tsc-deadline', 400, 'cfs'],
     ['linux-4.12', 'preempted', 128, 2, 2 ** 30 - 1, true, false, 'all', 400, 'cfs'],
     ['linux-6.1', 'ready', 128, 2, 2 ** 32 - 1, true, true, 'all', 200, 'cfs'],
+    ['linux-6.6', 'ready', 128, 2, 2 ** 32 - 1, true, true, 'all', 200, 'eevdf'],
   ])('%s', (kernel, handler, gap, grow, max, check, kick, timer, pollUs, fairClass) => {
     const { host, vms } = on(kernel);
     expect(vms[0].kvm).toMatchObject({
@@ -37,7 +38,7 @@ describe('the table of behaviours', () => {
     expect(host.scheduler).toMatchObject({ yield_to_check: check, fair_class: fairClass });
   });
 
-  test('has all kernels', () => expect(KERNELS).toHaveLength(7));
+  test('has all kernels', () => expect(KERNELS).toHaveLength(8));
 
   test.each([
     ['linux-2.6.35', 5, 1],
@@ -62,7 +63,7 @@ test.each([
 
 test('what a scenario says itself wins over its kernel', () => {
   const scheduler = { fair_class: 'cfs', latency: '8ms' };
-  const { host, vms } = on('linux-6.1', { scheduler }, { spin_handler: 'sleep', ple_gap: 7 });
+  const { host, vms } = on('linux-6.6', { scheduler }, { spin_handler: 'sleep', ple_gap: 7 });
   expect(host.scheduler).toMatchObject({ fair_class: 'cfs', latency: 8e6, yield_to_check: true });
   expect(vms[0].kvm).toMatchObject({ spin_handler: 'sleep', ple_gap: 7, halt_poll_ns: 200e3 });
 });

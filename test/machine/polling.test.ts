@@ -27,9 +27,18 @@ function caseOf(seed: number, kernel: string) {
       pcpus: 1 + prng.below(vcpus + 1),
       lookahead: [40, 500, 3000][prng.below(3)],
       hz: [250, 1000, 5000][prng.below(3)],
+      scheduler: { preemption: ['none', 'full'][prng.below(2)] },
     },
-    vms: [{ program: name, vcpus, memory: '2M', kvm: { ple_window: 512 } }],
-    hogs: [{ count: prng.below(2) }],
+    vms: [
+      {
+        program: name,
+        vcpus,
+        memory: '2M',
+        cpu_weight: 100 * prng.below(2),
+        kvm: { ple_window: 512 },
+      },
+    ],
+    hogs: [{ count: prng.below(2), cpu_weight: 50 * prng.below(2) }],
     limits: { time: '30ms' },
   };
   const program = guestProgram(name, defines);

@@ -48,6 +48,7 @@ describe('fallbacks', () => {
         scheduler: {
           fair_class: 'cfs',
           yield_to_check: true,
+          preemption: 'voluntary',
           latency: 6e6,
           min_granularity: 750e3,
           wakeup_granularity: 1e6,
@@ -62,6 +63,7 @@ describe('fallbacks', () => {
           memory: 16 * 2 ** 20,
           pin: [],
           nice: 0,
+          cpu_weight: 0,
           start: 'auto',
           append: '',
           modules: [],
@@ -165,7 +167,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, start, append, modules, module_images, defines, kvm';
+  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
@@ -464,7 +466,7 @@ describe('settings', () => {
     ['kernel', 'linux-4.8', ({ host }) => host.kernel, 'linux-4.8'],
     ['append', 'a b', ({ vms }) => vms.map(({ append }) => append), ['a b', 'a b']],
     ['module', 'f x', ({ vms }) => vms.map(({ modules }) => modules), [['f x'], ['f x']]],
-    ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, pin: '' }]],
+    ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, cpu_weight: 0, pin: '' }]],
     ['until', '3ms', ({ limits }) => limits.time, 3e6],
     ['max-instructions', '5K', ({ limits }) => limits.instructions, 5000],
   ])('--%s %s', (flag, value, look, expected) => {

@@ -3,6 +3,7 @@
 import Long from 'long';
 import { assemble } from '../../src/asm/index.ts';
 import {
+  EVERY_SCHEDULE,
   type ExploreOptions,
   type ExploreReport,
   explore,

@@ -1,7 +1,7 @@
 // A fair queue in a given situation, without a host: threads a, b, c, ... that wait, each with a
 // virtual run time, and one that runs.
 
-import { FairQueue, type FairTunables, Thread, weightOfNice } from '../../src/host/index.ts';
+import { type FairTunables, RunQueue, Thread, weightOfNice } from '../../src/host/index.ts';
 
 /** As on one pCPU, in round numbers. */
 export const TUNABLES: FairTunables = {
@@ -10,6 +10,7 @@ export const TUNABLES: FairTunables = {
   wakeupGranularityNs: 1_000_000,
   nrLatency: 8,
   hasSkipBuddy: true,
+  tickNs: 4_000_000,
 };
 
 /** A thread by name, with its virtual run time and nice level. */
@@ -31,23 +32,23 @@ export interface Situation {
 
 export class QueueBench {
   readonly threads: Thread[] = [];
-  readonly queue: FairQueue;
+  readonly queue: RunQueue;
 
   constructor(situation: Situation, tunables: FairTunables = TUNABLES) {
-    this.queue = new FairQueue(tunables, this.threads);
+    this.queue = new RunQueue('cfs', tunables, this.threads);
     const { waiting = [], running, elsewhere = [] } = situation;
     for (const spec of [...waiting, ...(running === undefined ? [] : [running]), ...elsewhere]) {
       this.create(spec);
     }
-    for (const { name } of waiting) this.queue.state.queued.push(this.thread(name).id);
-    this.queue.state.queued.sort((a, b) => this.vruntimeOf(a) - this.vruntimeOf(b));
-    if (running !== undefined) this.queue.state.current = this.thread(running.name).id;
+    for (const { name } of waiting) this.queue.root.line.state.queued.push(this.thread(name).id);
+    this.queue.root.line.state.queued.sort((a, b) => this.vruntimeOf(a) - this.vruntimeOf(b));
+    if (running !== undefined) this.queue.root.line.state.current = this.thread(running.name).id;
     const least = [...waiting, ...(running === undefined ? [] : [running])];
-    this.queue.state.minVruntime = Math.min(...least.map(({ vruntime = 0 }) => vruntime));
-    if (least.length === 0) this.queue.state.minVruntime = 0;
+    this.queue.root.line.state.minVruntime = Math.min(...least.map(({ vruntime = 0 }) => vruntime));
+    if (least.length === 0) this.queue.root.line.state.minVruntime = 0;
     for (const buddy of ['next', 'last', 'skip'] as const) {
       const name = situation[buddy];
-      if (name !== undefined) this.queue.state[buddy] = this.thread(name).id;
+      if (name !== undefined) this.queue.root.line.state[buddy] = this.thread(name).id;
     }
   }
 
@@ -81,7 +82,7 @@ export class QueueBench {
 
   /** The running thread goes on waiting, and the queue chooses. */
   pick(): string | null {
-    const { current } = this.queue.state;
+    const { current } = this.queue.root.line.state;
     const previous = current < 0 ? null : this.threads[current];
     this.queue.putPrevious(true);
     return this.queue.pickNext(0, previous)?.name ?? null;
@@ -89,7 +90,7 @@ export class QueueBench {
 
   /** Name of a buddy, or null. */
   buddy(kind: 'next' | 'last' | 'skip'): string | null {
-    const id = this.queue.state[kind];
+    const id = this.queue.root.line.state[kind];
     return id < 0 ? null : this.threads[id].name;
   }
 }

@@ -33,6 +33,15 @@ describe('sched', () => {
   });
 });
 
+// trace-cmd reads it without its sign.
+test('the shift of a clock may be negative', () => {
+  const tracepoint = tracepointOf('kvm_pvclock_update');
+  const text =
+    'vcpu_id 0, pvclock { version 2, tsc_timestamp 0x0, system_time 0x0, ' +
+    'tsc_to_system_mul 0xaaaaaaaa, tsc_shift -1, flags 0x1 }';
+  expect(tracepoint.print(tracepoint.parse(text))).toBe(text);
+});
+
 test('no tracepoint is missing here', () => {
   const tested = new Set(LINES.map(([name]) => name));
   expect([...tested].sort()).toEqual(Object.keys(TRACEPOINTS).sort());

@@ -142,6 +142,7 @@ export class Compiler {
       footing,
       leavesDelays: this.leavesDelays,
       entryOffset: hpa - page,
+      stopsAt: (offset) => this.codeCache.stops.endsBlock(offset),
       blockAt: (offset) => {
         // A piece goes no further than it is long.
         if (block.isPiece) return page + offset === hpa ? block : null;

@@ -42,6 +42,8 @@ export interface CodeSource {
   readonly entryOffset: number;
   /** Decoded code at an offset in the page of the region, or null if there is none. */
   blockAt(offset: number): Block | null;
+  /** True if code must be left before an offset in the page. */
+  stopsAt(offset: number): boolean;
   /** The interpreter does delay loops. */
   readonly leavesDelays: boolean;
 }
@@ -115,6 +117,7 @@ class Discovery {
 
   private reach(address: bigint): void {
     if (!this.isInPage(address) || this.leaders.has(address)) return;
+    if (this.source.stopsAt(Number(address - this.page))) return;
     this.leaders.add(address);
     this.waiting.push(address);
   }
@@ -146,7 +149,7 @@ class Discovery {
       cycles += prepared.cycles;
       instructions++;
       repeats = domain.repeats !== FALSE;
-      if (domain.hasJumped) break;
+      if (domain.hasJumped || this.source.stopsAt(Number(start - this.page) + offset)) break;
       if (instructions >= MAX_BLOCK_INSTRUCTIONS) this.reach(start + BigInt(offset));
       if (this.leaders.has(start + BigInt(offset))) break;
     }

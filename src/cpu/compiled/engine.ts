@@ -40,6 +40,8 @@ export interface Interpreter {
   readonly codeHpa: number;
   readonly footing: number;
   readonly virtualization: Virtualization;
+  /** Somebody may want to look before the instruction at RIP. */
+  readonly mayStopHere: boolean;
   /** The block at RIP; throws what fetching it faults with. */
   enterBlock(): Block;
   /** Execute a block or a part of it; at least one instruction. */
@@ -84,7 +86,7 @@ export class CompiledEngine {
       interpreter.interpret(block, limit);
       return;
     }
-    if (reason === Left.CHAIN || interpreter.clock >= limit) return;
+    if (reason === Left.CHAIN || interpreter.clock >= limit || interpreter.mayStopHere) return;
     const next = interpreter.enterBlock();
     if (reason === Left.INTERPRET) statistics.leftToInterpreter(next);
     else if (this.finish(interpreter, next, limit)) return;
@@ -147,6 +149,7 @@ export class CompiledEngine {
     const { words } = this;
     const { codeHpa, footing } = interpreter;
     let { region } = block;
+    if (block.mayStop) return -1;
     if (region === null || !this.isHere(region, footing)) {
       region = this.regionHere(block, codeHpa, footing);
       if (region === null) return -1;

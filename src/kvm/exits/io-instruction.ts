@@ -1,10 +1,14 @@
-// IN, OUT, INS and OUTS: no port is in the kernel, so user space has to deal with them. Linux
-// arch/x86/kvm/vmx/vmx.c, handle_io, and x86.c, kvm_fast_pio. IN and OUT are completed when user
-// space runs the vCPU again; the strings go through the emulator, an element at a time.
+// IN, OUT, INS and OUTS: what is no port of the interrupt controllers and the interval timer is for
+// user space to deal with. Linux arch/x86/kvm/vmx/vmx.c, handle_io, and x86.c, kvm_fast_pio. IN and
+// OUT are completed when user space runs the vCPU again; the strings go through the emulator, an
+// element at a time.
 
+import type { Pcpu } from '../../host/index.ts';
 import { Gpr } from '../../isa/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { emulateInstruction, tracePort } from '../emulate.ts';
+import type { Irqchip } from '../irqchip.ts';
+import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler } from './handler.ts';
 
 const QUALIFICATION = fieldIndex('EXIT_QUALIFICATION');
@@ -20,6 +24,28 @@ export const ioInstruction: ExitHandler = (vcpu, pcpu) => {
   const data = isIn ? 0 : sizeBytes === 4 ? rax >>> 0 : rax & (2 ** (8 * sizeBytes) - 1);
   vcpu.counters.io_exits++;
   if (!isIn) tracePort(pcpu, true, port, sizeBytes, data);
+  if (vcpu.vm.irqchip?.ownsPort(port)) {
+    accessInKernel(vcpu, pcpu, vcpu.vm.irqchip, { isIn, port, sizeBytes, data });
+    return 'resume';
+  }
   vcpu.state.completion = isIn ? 'in' : 'out';
   return { reason: 'IO', direction: isIn ? 'in' : 'out', port, sizeBytes, data };
 };
+
+interface PortAccess {
+  readonly isIn: boolean;
+  readonly port: number;
+  readonly sizeBytes: number;
+  readonly data: number;
+}
+
+function accessInKernel(vcpu: Vcpu, pcpu: Pcpu, irqchip: Irqchip, access: PortAccess): void {
+  const { isIn, port, sizeBytes, data } = access;
+  pcpu.spend(vcpu.vm.costs.kvm.handler);
+  if (isIn) {
+    const value = irqchip.readPort(port, sizeBytes, pcpu);
+    tracePort(pcpu, false, port, sizeBytes, value);
+    vcpu.setAccumulator(sizeBytes, value);
+  } else irqchip.writePort(port, sizeBytes, data, pcpu);
+  vcpu.skipInstruction();
+}

@@ -36,12 +36,3 @@ export interface PortDevice<State> {
     sizeBytes: number,
   ) => DeviceRequest | null;
 }
-
-const NS_PER_SECOND = 1e9;
-
-/** Whole periods of a clock of `hz` in a time; exact, whatever the time. */
-export function ticksIn(ns: number, hz: number): number {
-  const seconds = Math.floor(ns / NS_PER_SECOND);
-  const rest = ns - seconds * NS_PER_SECOND;
-  return seconds * hz + Math.floor((rest * hz) / NS_PER_SECOND);
-}

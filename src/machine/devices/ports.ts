@@ -1,12 +1,12 @@
-// Which device answers which port: the one table that dispatch and documents follow.
+// Which device in user space answers which port: the one table that dispatch and documents follow.
+// The interrupt controllers and the interval timer are in the kernel (kvm/irqchip.ts).
 
 import { cmos } from './cmos.ts';
 import { debugConsole } from './console.ts';
 import type { PortDevice } from './device.ts';
 import { exitPort } from './exit-port.ts';
 import { fwCfg } from './fw-cfg.ts';
-import { edgeLevelControl, pic } from './pic.ts';
-import { pit } from './pit.ts';
+import { pmTimer } from './pm-timer.ts';
 import { keyboardController, resetControl, systemControlA } from './system-control.ts';
 import { uart } from './uart.ts';
 
@@ -15,10 +15,7 @@ export const DEVICES = {
   console: debugConsole,
   exitPort,
   com1: uart,
-  masterPic: pic,
-  slavePic: pic,
-  edgeLevelControl,
-  pit,
+  pmTimer,
   keyboardController,
   cmos,
   systemControlA,
@@ -49,29 +46,10 @@ export interface PortRange {
 
 export const PORT_RANGES: readonly PortRange[] = [
   {
-    first: 0x20,
-    last: 0x21,
-    device: 'masterPic',
-    summary: 'interrupt controller, 8259A: can be initialised, masked and read back',
-  },
-  {
-    first: 0x40,
-    last: 0x43,
-    device: 'pit',
-    summary: 'interval timer, 8254: counts virtual time in binary; raises no interrupts',
-  },
-  {
     first: 0x60,
     last: 0x60,
     device: 'keyboardController',
     summary: 'data of the keyboard controller; there is no keyboard',
-  },
-  {
-    first: 0x61,
-    last: 0x61,
-    device: 'pit',
-    origin: 0x40,
-    summary: 'gate and output of timer channel 2 (bits 0 and 5), refresh (bit 4)',
   },
   {
     first: 0x64,
@@ -94,12 +72,6 @@ export const PORT_RANGES: readonly PortRange[] = [
     summary: 'bit 0 resets the machine; address line 20 (bit 1) is always open',
   },
   {
-    first: 0xa0,
-    last: 0xa1,
-    device: 'slavePic',
-    summary: 'the second interrupt controller',
-  },
-  {
     first: 0xe9,
     last: 0xe9,
     device: 'console',
@@ -119,17 +91,18 @@ export const PORT_RANGES: readonly PortRange[] = [
     summary: 'COM1, a 16550A that a polling driver can use; what it sends is reported',
   },
   {
-    first: 0x4d0,
-    last: 0x4d1,
-    device: 'edgeLevelControl',
-    summary: 'edge/level control of the interrupt controllers',
-  },
-  {
     first: 0x510,
     last: 0x511,
     device: 'fwCfg',
     wide: true,
     summary: "QEMU's fw_cfg: signature, id, RAM size, number of processors (items 0, 1, 3, 5, 0xF)",
+  },
+  {
+    first: 0x608,
+    last: 0x60b,
+    device: 'pmTimer',
+    wide: true,
+    summary: 'power-management timer of ACPI: 24 bits at 3.579545 MHz of virtual time',
   },
   {
     first: 0xcf9,

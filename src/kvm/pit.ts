@@ -1,14 +1,16 @@
 // The 8254 interval timer, three counters at 1.193182 MHz of virtual time, and the port 61H that
-// gates and shows the third. Guests calibrate clocks with it; no interrupt leaves it. After the
-// 8254 data sheet, "Mode Definitions", and for port 61H the PIIX4's.
+// gates and shows the third. Interrupts of the first are in pit-timer.ts. After the 8254 data
+// sheet, "Mode Definitions", and for port 61H the PIIX4's; Linux arch/x86/kvm/i8254.c.
 
-import { type DeviceRequest, type PortDevice, ticksIn } from './device.ts';
+import { ticksIn } from '../sim/index.ts';
 
 export interface CounterState {
   mode: number;
+  /** Counts four decimal digits. */
+  bcd: boolean;
   /** Bytes that an access of the count takes: 1 low, 2 high, 3 both. */
   access: number;
-  /** 1 to 65536; 0 before the first count is written, when nothing counts. */
+  /** 1 to 65536, or to 10000 in decimal digits; 0 before the first count is written, when nothing counts. */
   reload: number;
   /** Time counted up to `sinceNs`, and when that was; null while the gate holds the counter. */
   countedNs: number;
@@ -29,7 +31,8 @@ export interface PitState {
   speaker: number;
 }
 
-const HZ = 1_193_182;
+/** Rate of the counters. */
+export const PIT_HZ = 1_193_182;
 
 const CONTROL = 3;
 /** Port 61H, from the first port on. */
@@ -43,6 +46,7 @@ const READ_BACK = 3;
 
 const newCounter = (gate: boolean): CounterState => ({
   mode: 0,
+  bcd: false,
   access: ACCESS_BOTH,
   reload: 0,
   countedNs: 0,
@@ -54,27 +58,27 @@ const newCounter = (gate: boolean): CounterState => ({
   latchedStatus: -1,
 });
 
-export const pit: PortDevice<PitState> = {
-  // Only the third counter's gate can be closed; it is at first.
-  initial: () => ({
-    counters: [newCounter(true), newCounter(true), newCounter(false)],
-    speaker: 0,
-  }),
-  read: (state, port, { nowNs }) => {
-    if (port === PORT_B) return readPortB(state, nowNs);
-    return port === CONTROL ? null : readCounter(state.counters[port], nowNs);
-  },
-  write: (state, port, value, { nowNs }) => {
-    if (port === PORT_B) {
-      state.speaker = value & PortB.KEPT;
-      setGate(state.counters[2], (value & PortB.GATE_2) !== 0, nowNs);
-      return null;
-    }
-    if (port === CONTROL) return writeControl(state, value, nowNs);
-    writeCount(state.counters[port], value, nowNs);
-    return null;
-  },
-};
+/** Only the third counter's gate can be closed; it is at first. */
+export function newPit(): PitState {
+  return { counters: [newCounter(true), newCounter(true), newCounter(false)], speaker: 0 };
+}
+
+/** Read a port, counted from the first; null if nobody answers there. */
+export function readPit(state: PitState, port: number, nowNs: number): number | null {
+  if (port === PORT_B) return readPortB(state, nowNs);
+  return port === CONTROL ? null : readCounter(state.counters[port], nowNs);
+}
+
+/** Write to a port, counted from the first: the counter that begins anew or stops, or -1. */
+export function writePit(state: PitState, port: number, value: number, nowNs: number): number {
+  if (port === PORT_B) {
+    state.speaker = value & PortB.KEPT;
+    setGate(state.counters[2], (value & PortB.GATE_2) !== 0, nowNs);
+    return -1;
+  }
+  if (port === CONTROL) return writeControl(state, value, nowNs);
+  return writeCount(state.counters[port], value, nowNs) ? port : -1;
+}
 
 function readPortB(state: PitState, nowNs: number): number {
   const [, , third] = state.counters;
@@ -83,7 +87,7 @@ function readPortB(state: PitState, nowNs: number): number {
   return state.speaker | gate | refresh | (output(third, nowNs) ? PortB.OUT_2 : 0);
 }
 
-function writeControl(state: PitState, value: number, nowNs: number): DeviceRequest | null {
+function writeControl(state: PitState, value: number, nowNs: number): number {
   const selected = value >> 6;
   const access = (value >> 4) & 3;
   if (selected === READ_BACK) {
@@ -92,19 +96,19 @@ function writeControl(state: PitState, value: number, nowNs: number): DeviceRequ
       if ((value & 0x10) === 0 && counter.latchedStatus < 0) latchStatus(counter, nowNs);
       if ((value & 0x20) === 0) latchCount(counter, nowNs);
     }
-    return null;
+    return -1;
   }
   const counter = state.counters[selected];
   if (access === 0) {
     latchCount(counter, nowNs);
-    return null;
+    return -1;
   }
-  if ((value & 1) !== 0) return { kind: 'notImplemented', what: 'BCD counting of the 8254' };
   // Modes 6 and 7 are other names of 2 and 3.
   const mode = (value >> 1) & 7;
   const { gate } = counter;
-  Object.assign(counter, newCounter(gate), { access, mode: mode > 5 ? mode - 4 : mode });
-  return null;
+  const bcd = (value & 1) !== 0;
+  Object.assign(counter, newCounter(gate), { access, bcd, mode: mode > 5 ? mode - 4 : mode });
+  return selected;
 }
 
 function latchCount(counter: CounterState, nowNs: number): void {
@@ -134,20 +138,23 @@ function readCounter(counter: CounterState, nowNs: number): number {
   return isHigh ? value >> 8 : value & 0xff;
 }
 
-function writeCount(counter: CounterState, value: number, nowNs: number): void {
+/** True if the count is complete. */
+function writeCount(counter: CounterState, value: number, nowNs: number): boolean {
   if (counter.access === ACCESS_BOTH && counter.pendingLow < 0) {
     counter.pendingLow = value;
-    return;
+    return false;
   }
   const low = counter.access === ACCESS_BOTH ? counter.pendingLow : value;
   const whole =
     counter.access === 1 ? value : counter.access === 2 ? value << 8 : low | (value << 8);
   counter.pendingLow = -1;
-  counter.reload = whole === 0 ? 0x10000 : whole;
+  const number = counter.bcd ? ofDecimalDigits(whole) : whole;
+  counter.reload = number === 0 ? modulus(counter) : number;
   counter.countedNs = 0;
   // Modes 1 and 5 wait for the gate to open.
   const waits = counter.mode === 1 || counter.mode === 5;
   counter.sinceNs = counter.gate && !waits ? nowNs : null;
+  return true;
 }
 
 /** Opening the gate starts modes 1, 2, 3 and 5 anew; closing it stops all but 1 and 5. */
@@ -170,22 +177,40 @@ function elapsed({ countedNs, sinceNs }: CounterState, nowNs: number): number {
   return countedNs + (sinceNs === null ? 0 : Math.max(0, nowNs - sinceNs));
 }
 
+const modulus = ({ bcd }: CounterState) => (bcd ? 10_000 : 0x10000);
+
+function ofDecimalDigits(digits: number): number {
+  return [12, 8, 4, 0].reduce((number, shift) => 10 * number + ((digits >> shift) & 15), 0);
+}
+
+function toDecimalDigits(number: number): number {
+  return Number.parseInt(String(number), 16);
+}
+
 /** The counting element, 16 bits. */
 function count(counter: CounterState, nowNs: number): number {
+  const number = countedDown(counter, nowNs);
+  const whole = modulus(counter);
+  const wrapped = ((number % whole) + whole) % whole;
+  return counter.bcd ? toDecimalDigits(wrapped) : wrapped;
+}
+
+/** The same before it wraps around. */
+function countedDown(counter: CounterState, nowNs: number): number {
   const { mode, reload } = counter;
   if (reload === 0) return 0;
-  const ticks = ticksIn(elapsed(counter, nowNs), HZ);
-  if (mode === 2) return (reload - (ticks % reload)) & 0xffff;
+  const ticks = ticksIn(elapsed(counter, nowNs), PIT_HZ);
+  if (mode === 2) return reload - (ticks % reload);
   // The square wave counts down by two.
-  if (mode === 3) return (reload - ((2 * ticks) % reload)) & 0xffff & ~1;
-  return (reload - ticks) & 0xffff;
+  if (mode === 3) return (reload - ((2 * ticks) % reload)) & ~1;
+  return reload - ticks;
 }
 
 /** The OUT pin. */
 function output(counter: CounterState, nowNs: number): boolean {
   const { mode, reload, gate } = counter;
   if (reload === 0) return mode !== 0;
-  const ticks = ticksIn(elapsed(counter, nowNs), HZ);
+  const ticks = ticksIn(elapsed(counter, nowNs), PIT_HZ);
   switch (mode) {
     case 0:
     case 1:

@@ -1,0 +1,41 @@
+// Addresses at which somebody wants to look before the instruction there is executed: a debugger's
+// breakpoints. Not state. Decoded blocks and compiled code end before such an address, so that all
+// of them are found where a block begins. A mapping keeps the offset in the page, so ending blocks
+// at the offset is enough, whatever the page.
+
+import type Long from 'long';
+import { PAGE_SIZE } from '../memory/index.ts';
+
+/** What hears of an instruction that is about to be executed: true if it has asked for a pause. */
+export type StopMet = (linear: Long) => boolean;
+
+/** The addresses for all processors of one memory. */
+export class CodeStops {
+  /** One byte for each offset in a page: 1 if a block must end before it. */
+  private readonly offsets = new Uint8Array(PAGE_SIZE);
+  private addresses: ReadonlySet<string> = new Set();
+
+  get isEmpty(): boolean {
+    return this.addresses.size === 0;
+  }
+
+  /** Replace all; code that was decoded before must be dropped then. */
+  set(linear: readonly Long[]): void {
+    this.offsets.fill(0);
+    for (const address of linear) this.offsets[address.low & (PAGE_SIZE - 1)] = 1;
+    this.addresses = new Set(linear.map(keyOf));
+  }
+
+  /** True if some address has the offset in its page that this one has. */
+  endsBlock(address: number): boolean {
+    return this.offsets[address & (PAGE_SIZE - 1)] !== 0;
+  }
+
+  has(linear: Long): boolean {
+    return this.addresses.has(keyOf(linear));
+  }
+}
+
+function keyOf({ low, high }: Long): string {
+  return `${high >>> 0}:${low >>> 0}`;
+}

@@ -1,0 +1,118 @@
+// What can be waited for: kinds of breakpoints, and the list of those that are set. What they mean
+// for a machine is in watcher.ts.
+
+import type Long from 'long';
+import type { TracepointName } from '../trace/index.ts';
+import { type Condition, parseCondition } from './condition.ts';
+
+/** What a breakpoint waits for. Addresses are linear; `vm` is the index of a virtual machine. */
+export type BreakpointSpec = (
+  | { readonly kind: 'address'; readonly address: Long }
+  /** A label, or `label+0x10`, of the vCPU's virtual machine. */
+  | { readonly kind: 'symbol'; readonly symbol: string }
+  | { readonly kind: 'line'; readonly file: string; readonly line: number }
+  /** Any VM exit, or those of one reason, before it is handled. */
+  | { readonly kind: 'exit'; readonly reason?: string }
+  /** VM entries: before the first instruction. */
+  | { readonly kind: 'entry' }
+  /** What a tracepoint tells, by its name. */
+  | { readonly kind: 'hostEvent'; readonly event: TracepointName }
+  | { readonly kind: 'hypercall'; readonly number?: number }
+  | { readonly kind: 'msr'; readonly index: number; readonly access?: 'read' | 'write' }
+  | { readonly kind: 'port'; readonly port: number; readonly access?: 'read' | 'write' }
+  | {
+      readonly kind: 'memory';
+      readonly access: 'read' | 'write' | 'change' | 'access';
+      readonly space: 'linear' | 'physical';
+      readonly address: Long;
+      readonly lengthBytes: number;
+    }
+  /** Virtual time, in cycles. */
+  | { readonly kind: 'time'; readonly time: number }
+) & {
+  /** Index of a vCPU among all of the session; left out for any. */
+  readonly vcpu?: number;
+  /** Index of the virtual machine, for addresses; 0 if left out. */
+  readonly vm?: number;
+  /** An expression that must not be 0; see docs/debugger.md. */
+  readonly condition?: string;
+  /** Hits to pass over first. */
+  readonly ignore?: number;
+  /** Gone once it was hit. */
+  readonly temporary?: boolean;
+};
+
+export interface Breakpoint {
+  readonly id: number;
+  readonly spec: BreakpointSpec;
+  isEnabled: boolean;
+  /** Hits whose condition held, going forward. */
+  hits: number;
+  /** Hits still to be passed over. */
+  ignore: number;
+  readonly condition: Condition | null;
+}
+
+/** What a session tells of a breakpoint that was hit. */
+export interface Hit {
+  readonly id: number;
+  readonly spec: BreakpointSpec;
+  /** In words: what was written where, which exit. */
+  readonly detail: string;
+}
+
+export class Breakpoints {
+  private readonly byId = new Map<number, Breakpoint>();
+  private nextId = 1;
+  private readonly changed: () => void;
+
+  constructor(changed: () => void) {
+    this.changed = changed;
+  }
+
+  /** Throws {@link DebugError} if the condition cannot be read. */
+  add(spec: BreakpointSpec): Breakpoint {
+    const breakpoint: Breakpoint = {
+      id: this.nextId,
+      spec,
+      isEnabled: true,
+      hits: 0,
+      ignore: spec.ignore ?? 0,
+      condition: spec.condition === undefined ? null : parseCondition(spec.condition),
+    };
+    this.byId.set(breakpoint.id, breakpoint);
+    try {
+      this.changed();
+    } catch (problem) {
+      this.byId.delete(breakpoint.id);
+      this.changed();
+      throw problem;
+    }
+    this.nextId++;
+    return breakpoint;
+  }
+
+  /** False if there is none with this number. */
+  remove(id: number): boolean {
+    const isThere = this.byId.delete(id);
+    if (isThere) this.changed();
+    return isThere;
+  }
+
+  setEnabled(id: number, isEnabled: boolean): boolean {
+    const breakpoint = this.byId.get(id);
+    if (breakpoint === undefined) return false;
+    breakpoint.isEnabled = isEnabled;
+    this.changed();
+    return true;
+  }
+
+  get(id: number): Breakpoint | undefined {
+    return this.byId.get(id);
+  }
+
+  /** In the order in which they were set. */
+  list(): readonly Breakpoint[] {
+    return [...this.byId.values()];
+  }
+}

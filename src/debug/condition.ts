@@ -1,0 +1,227 @@
+// Expressions over registers, memory and what has just happened: conditions of breakpoints, and
+// what `p` prints. C's operators with C's precedence, on unsigned 64-bit values; comparisons are
+// unsigned.
+//
+//   expression = operand { binary operand }
+//   binary     = || && | ^ & == != < <= > >= << >> + - * / %
+//   operand    = { - | ! | ~ } ( number | name | 'text' | memory | "(" expression ")" )
+//   memory     = ( "u8" | "u16" | "u32" | "u64" ) "[" expression "]"
+//   name       = [ "$" ] letter { letter | digit | "_" | "." }
+
+import { DebugError } from './debug-error.ts';
+
+/** Where names and memory get their values. */
+export interface Values {
+  /** The value of a name, a text, or undefined if it has none here. */
+  name(name: string): bigint | string | undefined;
+  /** Bytes at a linear address, little-endian; null if they are not there. */
+  memory(address: bigint, lengthBytes: number): bigint | null;
+}
+
+/** An expression that was read. Throws {@link DebugError} where a value is missing. */
+export interface Condition {
+  readonly text: string;
+  evaluate(values: Values): bigint;
+}
+
+type Value = bigint | string;
+type Node = (values: Values) => Value;
+
+const MASK = (1n << 64n) - 1n;
+
+/** Weakest first; those of a row bind alike. */
+const LEVELS: readonly (readonly string[])[] = [
+  ['||'],
+  ['&&'],
+  ['|'],
+  ['^'],
+  ['&'],
+  ['==', '!='],
+  ['<', '<=', '>', '>='],
+  ['<<', '>>'],
+  ['+', '-'],
+  ['*', '/', '%'],
+];
+
+const ARITHMETIC: Readonly<Record<string, (x: bigint, y: bigint) => bigint>> = {
+  '|': (x, y) => x | y,
+  '^': (x, y) => x ^ y,
+  '&': (x, y) => x & y,
+  '<': (x, y) => BigInt(x < y),
+  '<=': (x, y) => BigInt(x <= y),
+  '>': (x, y) => BigInt(x > y),
+  '>=': (x, y) => BigInt(x >= y),
+  '<<': (x, y) => (y > 63n ? 0n : x << y),
+  '>>': (x, y) => (y > 63n ? 0n : x >> y),
+  '+': (x, y) => x + y,
+  '-': (x, y) => x - y,
+  '*': (x, y) => x * y,
+  '/': (x, y) => x / y,
+  '%': (x, y) => x % y,
+};
+
+const MEMORY_BYTES: Readonly<Record<string, number>> = { u8: 1, u16: 2, u32: 4, u64: 8 };
+
+const NUMBER = /(0x[\da-f]+|\d+)/;
+const NAME = /(\$?[a-z_.][\w.]*)/;
+const SIGN = /(\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%|^&<>!~()[\]])/;
+
+/** A number, a name, a text or a sign, in this order of groups. */
+const TOKEN = new RegExp(`\\s*(?:${NUMBER.source}|${NAME.source}|'([^']*)'|${SIGN.source})`, 'iy');
+
+interface Token {
+  readonly kind: 'number' | 'name' | 'text' | 'sign' | 'end';
+  readonly text: string;
+  /** Counted from 1. */
+  readonly column: number;
+}
+
+const MOST_NESTED = 100;
+
+/** Read an expression. Throws {@link DebugError}, with the column, if it is none. */
+export function parseCondition(text: string): Condition {
+  const parser = new Parser(tokensOf(text));
+  const node = parser.whole();
+  return { text, evaluate: (values) => numberOf(node(values)) };
+}
+
+function tokensOf(text: string): Token[] {
+  const tokens: Token[] = [];
+  let at = 0;
+  while (text.slice(at).trim() !== '') {
+    TOKEN.lastIndex = at;
+    const match = TOKEN.exec(text);
+    if (match === null) {
+      const column = at + 1 + (text.slice(at).length - text.slice(at).trimStart().length);
+      throw new DebugError(`column ${column}: '${text[column - 1]}' means nothing here`);
+    }
+    const kinds = ['number', 'name', 'text', 'sign'] as const;
+    const which = kinds.findIndex((_, i) => match[i + 1] !== undefined);
+    const column = TOKEN.lastIndex - match[0].trimStart().length + 1;
+    tokens.push({ kind: kinds[which], text: match[which + 1], column });
+    at = TOKEN.lastIndex;
+  }
+  tokens.push({ kind: 'end', text: '', column: text.length + 1 });
+  return tokens;
+}
+
+class Parser {
+  private readonly tokens: readonly Token[];
+  private at = 0;
+  private depth = 0;
+
+  constructor(tokens: readonly Token[]) {
+    this.tokens = tokens;
+  }
+
+  whole(): Node {
+    const node = this.level(0);
+    if (this.next.kind !== 'end') throw this.expected('an operator');
+    return node;
+  }
+
+  private get next(): Token {
+    return this.tokens[this.at];
+  }
+
+  private expected(what: string): DebugError {
+    const { kind, text, column } = this.next;
+    return new DebugError(
+      `column ${column}: ${what} expected${kind === 'end' ? '' : `, not '${text}'`}`,
+    );
+  }
+
+  private level(number: number): Node {
+    if (number === LEVELS.length) return this.unary();
+    let left = this.level(number + 1);
+    while (this.next.kind === 'sign' && LEVELS[number].includes(this.next.text)) {
+      const operator = this.next.text;
+      this.at++;
+      left = binary(operator, left, this.level(number + 1));
+    }
+    return left;
+  }
+
+  private unary(): Node {
+    const { kind, text } = this.next;
+    if (kind !== 'sign' || !['-', '!', '~'].includes(text)) return this.primary();
+    this.at++;
+    const operand = this.nested(() => this.unary());
+    if (text === '!') return (values) => BigInt(numberOf(operand(values)) === 0n);
+    if (text === '-') return (values) => -numberOf(operand(values)) & MASK;
+    return (values) => ~numberOf(operand(values)) & MASK;
+  }
+
+  private nested(parse: () => Node): Node {
+    if (++this.depth > MOST_NESTED) throw this.expected('something less deeply nested');
+    const node = parse();
+    this.depth--;
+    return node;
+  }
+
+  private primary(): Node {
+    const { kind, text, column } = this.next;
+    if (kind === 'sign' && text === '(') return this.bracketed(')');
+    if (kind === 'end' || kind === 'sign') throw this.expected('a value');
+    this.at++;
+    if (kind === 'text') return () => text;
+    if (kind === 'number') {
+      const value = BigInt(text);
+      if (value > MASK) throw new DebugError(`column ${column}: ${text} has more than 64 bits`);
+      return () => value;
+    }
+    const lengthBytes = MEMORY_BYTES[text];
+    if (lengthBytes !== undefined && this.next.text === '[') {
+      const address = this.bracketed(']');
+      return (values) => memoryAt(values, numberOf(address(values)), lengthBytes);
+    }
+    const name = text.replace(/^\$/, '');
+    return (values) => {
+      const value = values.name(name);
+      if (value === undefined) throw new DebugError(`column ${column}: no value named '${name}'`);
+      return value;
+    };
+  }
+
+  private bracketed(close: string): Node {
+    this.at++;
+    const node = this.nested(() => this.level(0));
+    if (this.next.text !== close || this.next.kind !== 'sign') throw this.expected(`'${close}'`);
+    this.at++;
+    return node;
+  }
+}
+
+function memoryAt(values: Values, address: bigint, lengthBytes: number): bigint {
+  const value = values.memory(address, lengthBytes);
+  if (value === null) throw new DebugError(`no memory at 0x${address.toString(16)}`);
+  return value;
+}
+
+function binary(operator: string, left: Node, right: Node): Node {
+  if (operator === '&&') {
+    return (values) => BigInt(isTrue(left(values)) && isTrue(right(values)));
+  }
+  if (operator === '||') {
+    return (values) => BigInt(isTrue(left(values)) || isTrue(right(values)));
+  }
+  if (operator === '==') return (values) => BigInt(left(values) === right(values));
+  if (operator === '!=') return (values) => BigInt(left(values) !== right(values));
+  const compute = ARITHMETIC[operator];
+  return (values) => {
+    const [x, y] = [numberOf(left(values)), numberOf(right(values))];
+    if ((operator === '/' || operator === '%') && y === 0n) {
+      throw new DebugError('division by zero');
+    }
+    return compute(x, y) & MASK;
+  };
+}
+
+function isTrue(value: Value): boolean {
+  return typeof value === 'string' ? value !== '' : value !== 0n;
+}
+
+function numberOf(value: Value): bigint {
+  if (typeof value === 'bigint') return value;
+  throw new DebugError(`'${value}' is a text, where a number is expected`);
+}

@@ -1,0 +1,194 @@
+// The machine on its way through time: forwards by running, backwards by going to a saved state and
+// running from there. A state that was changed by hand begins a branch of history of its own.
+
+import { NEXT_STEP, type PausePoint } from '../host/index.ts';
+import type { Machine, MachineStop } from '../machine/index.ts';
+import type { Journal } from './journal.ts';
+import { eventOf, type Position } from './position.ts';
+import { type SavedState, Snapshots } from './snapshots.ts';
+
+export interface HistorySettings {
+  /** Guest instructions between two snapshots. */
+  readonly snapshotInterval: number;
+  /** Bytes that the snapshots of a branch may take together. */
+  readonly snapshotBytes: number;
+}
+
+export const DEFAULT_HISTORY: HistorySettings = {
+  snapshotInterval: 2_000_000,
+  snapshotBytes: 256 * 2 ** 20,
+};
+
+/** A line of history. The first has no parent. */
+export interface Branch {
+  readonly id: number;
+  readonly parent: Branch | null;
+  /** Where it leaves its parent. */
+  readonly from: Position;
+  /** What was done there, in words. */
+  readonly cause: string;
+  readonly snapshots: Snapshots;
+}
+
+/** Added to the event of a place that is no position. */
+const BETWEEN = 0.5;
+
+/** Virtual time between two looks around, in ns. */
+const CHUNK_NS = 1_000_000;
+
+export class History {
+  readonly machine: Machine;
+  readonly journal: Journal;
+  readonly branches: Branch[] = [];
+  branch: Branch;
+  private readonly settings: HistorySettings;
+  private readonly chunk: number;
+  /** The place where the machine pauses. */
+  private here: Position;
+  /** Where the last chunk ended, in cycles: while all sleep, the clock stands still. */
+  reached = 0;
+  /** The state that was saved or restored last: the next one shares its pages. */
+  private base: SavedState;
+
+  constructor(machine: Machine, journal: Journal, settings: HistorySettings) {
+    this.machine = machine;
+    this.journal = journal;
+    this.settings = settings;
+    this.chunk = machine.host.frequency.toCycles(CHUNK_NS);
+    this.here = { event: eventOf(machine), time: 0, pcpu: -1 };
+    const snapshots = new Snapshots();
+    this.branch = { id: 0, parent: null, from: this.here, cause: 'the beginning', snapshots };
+    this.branches.push(this.branch);
+    this.base = this.saved(null, true);
+    snapshots.add(this.base);
+  }
+
+  get position(): Position {
+    return this.here;
+  }
+
+  /** The first position. */
+  get beginning(): Position {
+    return this.branches[0].from;
+  }
+
+  /**
+   * Run for about a chunk of virtual time, up to a pause point or a request to pause. After `until`
+   * there is no position to be told yet: go on, or call {@link settle}.
+   * @param until cycles of virtual time at which to return at the latest
+   */
+  advance(at: PausePoint | null, until = Number.POSITIVE_INFINITY): MachineStop {
+    const { machine } = this;
+    const next = Math.max(machine.now, this.reached) + this.chunk;
+    this.reached = Math.min(next, until);
+    const stop = machine.advance(this.reached, at);
+    this.arrive(stop);
+    if (machine.instructions - this.base.instructions >= this.settings.snapshotInterval) {
+      this.save();
+    }
+    return stop;
+  }
+
+  /** One step of whoever has the next turn, from anywhere. */
+  settle(): MachineStop {
+    const stop = this.machine.advance(Number.POSITIVE_INFINITY, NEXT_STEP);
+    this.arrive(stop);
+    return stop;
+  }
+
+  /**
+   * Where time was up may be before or behind a position with the same event, as there are steps
+   * that take no time: it counts as behind it, and before the next.
+   */
+  private arrive(stop: MachineStop): void {
+    const { host } = this.machine;
+    const pcpu = host.pausedOn;
+    const event = eventOf(this.machine) + (stop === 'until' ? BETWEEN : 0);
+    this.here = { event, time: host.pcpus[pcpu].state.now, pcpu };
+  }
+
+  /** Save the state here, to be gone back to quickly. */
+  save(isPinned = false): void {
+    const { snapshots } = this.branch;
+    this.base = this.saved(this.base, isPinned);
+    snapshots.add(this.base);
+    snapshots.thin(this.settings.snapshotBytes);
+  }
+
+  private saved(base: SavedState | null, isPinned: boolean): SavedState {
+    const { machine, journal } = this;
+    return {
+      event: this.here.event,
+      machine: machine.snapshot(base?.machine),
+      recordCount: journal.count,
+      instructions: machine.instructions,
+      isPinned,
+    };
+  }
+
+  /**
+   * Go to a position of this branch: by running on from here if that is shorter than from the
+   * nearest state that was saved. Pause requests on the way are not heeded.
+   */
+  *goTo(target: Position): Generator<void, void> {
+    const isAhead = this.here.event <= target.event;
+    if (!isAhead || this.stateBefore(target.event).event > this.here.event) {
+      this.restoreBefore(target.event);
+    }
+    const { event, time, pcpu } = target;
+    while (this.here.event < event && this.machine.ending === null) {
+      const stop = this.advance({ pcpu, time });
+      if (stop === 'ended') break;
+      yield;
+    }
+    this.here = target;
+  }
+
+  /**
+   * Go to the latest saved state at or before an event. Before the place where a branch begins,
+   * that is the branch that it came from.
+   */
+  restoreBefore(event: number): void {
+    while (this.branch.parent !== null && event < this.branch.from.event) {
+      this.branch = this.branch.parent;
+    }
+    this.restore(this.stateBefore(event));
+  }
+
+  private stateBefore(event: number): SavedState {
+    let { branch } = this;
+    while (branch.parent !== null && event < branch.from.event) branch = branch.parent;
+    const found = branch.snapshots.before(event);
+    if (found === null) throw new RangeError(`there is nothing before event ${event}`);
+    return found;
+  }
+
+  private restore(saved: SavedState): void {
+    this.machine.restore(saved.machine);
+    this.journal.rewind(saved.recordCount);
+    this.base = saved;
+    this.reached = 0;
+    this.here = { ...this.here, event: saved.event };
+  }
+
+  /** The state here has been changed by hand: history goes another way from here on. */
+  fork(cause: string): Branch {
+    const { here: from, branch: current } = this;
+    const isNew = current.parent !== null && current.from.event === from.event;
+    const snapshots = new Snapshots();
+    const branch: Branch = isNew
+      ? { ...current, cause: `${current.cause}; ${cause}`, snapshots }
+      : { id: this.branches.length, parent: current, from, cause, snapshots };
+    this.branches[branch.id] = branch;
+    this.branch = branch;
+    this.save(true);
+    return branch;
+  }
+
+  /** Change over to the place where another branch begins. */
+  switchTo(branch: Branch): void {
+    this.branch = branch;
+    this.restore(this.stateBefore(branch.from.event));
+    this.here = branch.from;
+  }
+}

@@ -1,0 +1,36 @@
+// debug: a session with a machine, forwards and backwards. Does no I/O; terminals and protocols are
+// its clients.
+//
+//   import { createSession } from 'vmxlab/debug';
+//   import { checkScenario } from 'vmxlab/machine';
+//   const { scenario } = checkScenario({ vms: [{ program: 'count.bin' }] });
+//   const program = Uint8Array.of(0x31, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xfa, 0xf4);
+//   const session = createSession(scenario, { programs: [program] }); // xor, inc, inc, cli, hlt
+//   for (let i = 0; i < 3; i++) session.stepInstruction(0);
+//   session.readRegister(0, 'rax').toNumber(); // 2
+//   session.stepInstruction(0, 'backward');
+//   session.readRegister(0, 'rax').toNumber(); // 1
+//   session.stepExit(null).records.at(-1)?.name; // 'kvm_exit'
+
+export { type Breakpoint, type BreakpointSpec, Breakpoints, type Hit } from './breakpoints.ts';
+export { type Condition, parseCondition, type Values } from './condition.ts';
+export { DebugError } from './debug-error.ts';
+export { type Branch, DEFAULT_HISTORY, type HistorySettings } from './history.ts';
+export { symbolAddress } from './places.ts';
+export type { Position } from './position.ts';
+export {
+  REGISTER_NAMES,
+  type RegisterName,
+  type RegisterValue,
+  registerNamed,
+} from './registers.ts';
+export {
+  type AddressSpace,
+  type Bookmark,
+  createSession,
+  type Direction,
+  type Motion,
+  Session,
+  type StopReason,
+  type StopReport,
+} from './session.ts';

@@ -1,0 +1,565 @@
+// A debugger's session with a machine: run, step and stop, forwards and backwards; look at and
+// change registers, memory and VMCS. Takes and returns plain records and does no I/O; terminals and
+// protocols are its clients. A run that is debugged is the run that it would have been: breakpoints
+// and steps pause it, and change nothing.
+
+import type Long from 'long';
+import type { PausePoint } from '../host/index.ts';
+import type { Vcpu } from '../kvm/index.ts';
+import {
+  Machine,
+  type MachineEnding,
+  type MachineOptions,
+  type MachineStop,
+  type Scenario,
+} from '../machine/index.ts';
+import type { TraceRecord } from '../trace/index.ts';
+import { FIELDS, type FieldDefinition, type FieldName } from '../vmx/index.ts';
+import { Breakpoints, type Hit } from './breakpoints.ts';
+import { parseCondition } from './condition.ts';
+import { DebugError } from './debug-error.ts';
+import { linearPieces, physicalPieces, readPieces, writePieces } from './guest-view.ts';
+import { type Branch, DEFAULT_HISTORY, History, type HistorySettings } from './history.ts';
+import { Journal } from './journal.ts';
+import type { Position } from './position.ts';
+import {
+  type RegisterValue,
+  readRegister,
+  readRegisters,
+  registerNamed,
+  writeRegister,
+} from './registers.ts';
+import { type Wanted, Watcher } from './watcher.ts';
+
+export type Direction = 'forward' | 'backward';
+
+/** Where to move to. vCPUs are given by their index among all of the session; null for any. */
+export type Motion =
+  /** One instruction of a vCPU; what it calls for from the host is done before it counts. */
+  | { readonly kind: 'instruction'; readonly vcpu: number }
+  /** The next VM exit, before it is handled. */
+  | { readonly kind: 'exit'; readonly vcpu: number | null }
+  /** The next thing that the host does: an exit, its handler, a switch, an entry, a wake-up. */
+  | { readonly kind: 'host' }
+  /** The next breakpoint, or the end. */
+  | { readonly kind: 'continue' };
+
+export type StopReason =
+  /** Nothing has been executed yet; also where a backward motion finds nothing. */
+  | 'beginning'
+  /** The motion is complete. */
+  | 'step'
+  | 'breakpoint'
+  /** The machine has ended. */
+  | 'ended'
+  | 'interrupted';
+
+export interface StopReport {
+  readonly reason: StopReason;
+  readonly position: Position;
+  /** Index of the vCPU that it is about. */
+  readonly vcpu: number;
+  readonly hits: readonly Hit[];
+  /** What the host has done since the last stop, if the motion was forward; newest last. */
+  readonly records: readonly TraceRecord[];
+  readonly ending: MachineEnding | null;
+}
+
+/** A place that was given a name. */
+export interface Bookmark {
+  readonly id: number;
+  readonly name: string;
+  readonly position: Position;
+  /** Id of its branch. */
+  readonly branch: number;
+}
+
+export type AddressSpace = 'linear' | 'physical';
+
+/** Records that a stop report has at most. */
+const MOST_RECORDS = 200;
+
+/** How far a backward motion looks back first, in cycles, and how much farther each time. */
+const FIRST_WINDOW = 256;
+const WINDOW_FACTOR = 8;
+
+/** @param settings what is left out is as in {@link DEFAULT_HISTORY} */
+export function createSession(
+  scenario: Scenario,
+  options: MachineOptions,
+  settings: Partial<HistorySettings> = {},
+): Session {
+  return new Session(scenario, options, { ...DEFAULT_HISTORY, ...settings });
+}
+
+export class Session {
+  /** To be looked at; what changes it goes through the session. */
+  readonly machine: Machine;
+  readonly breakpoints: Breakpoints;
+  /** The last stop. */
+  stop: StopReport;
+  private readonly history: History;
+  private readonly watcher: Watcher;
+  private readonly marks: Bookmark[] = [];
+  private isInterrupted = false;
+
+  constructor(scenario: Scenario, options: MachineOptions, settings: HistorySettings) {
+    const { sink = null } = options;
+    const journal = new Journal();
+    const record = (event: TraceRecord) => {
+      journal.add(event);
+      sink?.record(event);
+    };
+    this.machine = new Machine(scenario, { ...options, sink: { record } });
+    this.history = new History(this.machine, journal, settings);
+    this.breakpoints = new Breakpoints(() => this.watcher.update());
+    this.watcher = new Watcher(this.machine, journal, () => this.breakpoints.list(), sink);
+    this.stop = this.report('beginning', 0);
+  }
+
+  get vcpus(): readonly Vcpu[] {
+    return this.machine.vcpus;
+  }
+
+  /** Where the machine is. */
+  get when(): Position {
+    return this.history.position;
+  }
+
+  /** The newest trace records up to here, oldest first. */
+  recentRecords(most: number): readonly TraceRecord[] {
+    return this.history.journal.recent(most);
+  }
+
+  // Moving
+
+  /**
+   * Move to its end, without a pause. `steps` of {@link move} is for whoever has to do something
+   * else meanwhile.
+   */
+  run(motion: Motion, direction: Direction = 'forward'): StopReport {
+    return exhaust(this.move(motion, direction));
+  }
+
+  stepInstruction(vcpu: number, direction: Direction = 'forward'): StopReport {
+    return this.run({ kind: 'instruction', vcpu }, direction);
+  }
+
+  stepExit(vcpu: number | null, direction: Direction = 'forward'): StopReport {
+    return this.run({ kind: 'exit', vcpu }, direction);
+  }
+
+  stepHost(direction: Direction = 'forward'): StopReport {
+    return this.run({ kind: 'host' }, direction);
+  }
+
+  continue(direction: Direction = 'forward'): StopReport {
+    return this.run({ kind: 'continue' }, direction);
+  }
+
+  /** Have the motion that is under way stop at the next place between two of its pieces. */
+  interrupt(): void {
+    this.isInterrupted = true;
+  }
+
+  /**
+   * Move in pieces of some milliseconds: between them the caller gets control, and may
+   * {@link interrupt}; nothing else may be asked of the session until the report is returned.
+   * Throws {@link DebugError} if there is no such vCPU.
+   */
+  *move(motion: Motion, direction: Direction = 'forward'): Generator<void, StopReport> {
+    if ('vcpu' in motion && motion.vcpu !== null) this.vcpu(motion.vcpu);
+    this.isInterrupted = false;
+    this.stop =
+      direction === 'forward' ? yield* this.forward(motion) : yield* this.backward(motion);
+    this.watcher.end();
+    return this.stop;
+  }
+
+  private *forward(motion: Motion): Generator<void, StopReport> {
+    const { journal } = this.history;
+    const before = journal.count;
+    if (this.machine.ending !== null) return this.report('ended', this.stop.vcpu);
+    const reason = yield* this.toNext(motion, true);
+    const focus = this.focusOf(motion);
+    return this.report(reason, focus, journal.since(before).slice(-MOST_RECORDS));
+  }
+
+  private focusOf(motion: Motion): number {
+    const { focus } = this.watcher;
+    if (focus !== null) return this.vcpus.indexOf(focus);
+    if ('vcpu' in motion && motion.vcpu !== null) return motion.vcpu;
+    return this.vcpuAt(this.when) ?? this.stop.vcpu;
+  }
+
+  /** The vCPU that runs on the pCPU of a position, if one does. */
+  private vcpuAt({ pcpu }: Position): number | null {
+    const thread = this.machine.host.pcpus[pcpu]?.current;
+    const index = this.vcpus.findIndex((vcpu) => vcpu.thread === thread);
+    return index < 0 ? null : index;
+  }
+
+  private report(
+    reason: StopReason,
+    vcpu: number,
+    records: readonly TraceRecord[] = [],
+  ): StopReport {
+    const { ending } = this.machine;
+    const hits = reason === 'breakpoint' ? [...this.watcher.hits] : [];
+    return { reason, position: this.when, vcpu, hits, records, ending };
+  }
+
+  /** @param isFirst the user's own motion forward, rather than a search for the last place */
+  private *toNext(motion: Motion, isFirst: boolean): Generator<void, StopReason> {
+    const isContinuing = motion.kind === 'continue';
+    const watch = { isCounting: isFirst, isArmed: isFirst || isContinuing };
+    if (motion.kind === 'instruction') return yield* this.toNextInstruction(motion.vcpu, watch);
+    this.watcher.begin({ wanted: this.wantedBy(motion), ...watch });
+    return yield* this.runOn(null, isContinuing);
+  }
+
+  private wantedBy(motion: Motion): Wanted | null {
+    if (motion.kind === 'host') return () => true;
+    if (motion.kind !== 'exit') return null;
+    const wanted = motion.vcpu === null ? null : this.vcpu(motion.vcpu);
+    return ({ name }, vcpu) => name === 'kvm_exit' && (wanted === null || vcpu === wanted);
+  }
+
+  /** Run until something is hit, or what is wanted has happened, or to a pause point. */
+  private *runOn(at: PausePoint | null, heedsTime = false): Generator<void, StopReason> {
+    const { history, watcher } = this;
+    const time = heedsTime ? this.nextTime() : Number.POSITIVE_INFINITY;
+    for (;;) {
+      const stop = history.advance(at, time);
+      const isAsked = this.watcher.hits.length > 0 || this.watcher.isWantedMet;
+      if (stop === 'until' && history.reached >= time && !isAsked) return this.atTime(time);
+      const reason = this.reasonOf(stop, at);
+      if (reason !== null) return reason;
+      yield;
+      if (this.isInterrupted) {
+        if (history.settle() === 'ended') return 'ended';
+        return watcher.hits.length > 0 ? 'breakpoint' : 'interrupted';
+      }
+    }
+  }
+
+  private reasonOf(stop: MachineStop, at: PausePoint | null): StopReason | null {
+    if (stop === 'ended') return 'ended';
+    // What has asked for a pause gets it, but not yet.
+    if (stop === 'until') return null;
+    if (this.watcher.hits.length > 0) return 'breakpoint';
+    if (this.watcher.isWantedMet) return 'step';
+    return at === null ? null : 'step';
+  }
+
+  /** The earliest time breakpoint ahead, in cycles. */
+  private nextTime(): number {
+    const times = this.breakpoints.list().flatMap(({ spec, isEnabled }) => {
+      return isEnabled && spec.kind === 'time' && spec.time > this.now ? [spec.time] : [];
+    });
+    return Math.min(...times);
+  }
+
+  private get now(): number {
+    return Math.max(this.machine.now, this.history.reached);
+  }
+
+  private atTime(time: number): StopReason {
+    if (this.history.settle() === 'ended') return 'ended';
+    for (const breakpoint of this.breakpoints.list()) {
+      const { spec, isEnabled } = breakpoint;
+      if (isEnabled && spec.kind === 'time' && spec.time === time)
+        this.watcher.timeReached(breakpoint);
+    }
+    return this.watcher.hits.length > 0 ? 'breakpoint' : 'step';
+  }
+
+  /**
+   * A vCPU has executed one: in the guest one instruction is complete, or an event is delivered;
+   * across VM exits, it has been entered somewhere else than it exited.
+   */
+  private *toNextInstruction(
+    index: number,
+    watch: { isCounting: boolean; isArmed: boolean },
+  ): Generator<void, StopReason> {
+    const vcpu = this.vcpu(index);
+    const { processor } = vcpu.virtual;
+    for (;;) {
+      if (vcpu.isInGuest) {
+        const { pcpus } = this.machine.host;
+        const { pcpu } = vcpu.thread.state;
+        const [instructions, rip] = [processor.instructions, vcpu.rip];
+        this.watcher.begin({ wanted: null, ...watch });
+        const reason = yield* this.runOn({ pcpu, time: pcpus[pcpu].state.now + 1 });
+        if (reason !== 'step') return reason;
+        const isDone = processor.instructions !== instructions || vcpu.rip.neq(rip);
+        if (isDone && vcpu.isInGuest) return 'step';
+      } else {
+        const isEntry: Wanted = ({ name }, who) => name === 'kvm_entry' && who === vcpu;
+        this.watcher.begin({ wanted: isEntry, ...watch });
+        const reason = yield* this.runOn(null);
+        if (reason !== 'step') return reason;
+        const last = vcpu.exits.recent.at(-1);
+        if (last !== undefined && last.rip !== vcpu.rip.toUnsigned().toString(16)) return 'step';
+      }
+    }
+  }
+
+  // Back
+
+  /**
+   * The last place before this one to which the motion leads, found by running up to here again
+   * from ever earlier places.
+   */
+  private *backward(motion: Motion): Generator<void, StopReport> {
+    const { history } = this;
+    const start = { branch: this.branch, position: this.when };
+    for (let here = start.position; ; ) {
+      const { branch } = history;
+      let found: Position | null | 'none' = here.event > branch.from.event ? null : 'none';
+      for (let window = FIRST_WINDOW; found === null; window *= WINDOW_FACTOR) {
+        found = yield* this.lastWithin(motion, here, window);
+        if (!this.isInterrupted) continue;
+        history.branch = start.branch;
+        return yield* this.arriveAt(start.position, 'interrupted', motion);
+      }
+      if (found !== 'none') return yield* this.arriveAt(found, this.reasonFor(motion), motion);
+      if (branch.parent === null) return yield* this.arriveAt(branch.from, 'beginning', motion);
+      history.branch = branch.parent;
+      here = branch.from;
+    }
+  }
+
+  private reasonFor({ kind }: Motion): StopReason {
+    return kind === 'continue' ? 'breakpoint' : 'step';
+  }
+
+  private *arriveAt(
+    position: Position,
+    reason: StopReason,
+    motion: Motion,
+  ): Generator<void, StopReport> {
+    const { hits, focus } = this.lastMet;
+    this.watcher.end();
+    yield* this.history.goTo(position);
+    const wanted = 'vcpu' in motion ? motion.vcpu : null;
+    const vcpu = wanted ?? focus ?? this.vcpuAt(position) ?? this.stop.vcpu;
+    return { ...this.report(reason, vcpu), hits: reason === 'breakpoint' ? hits : [] };
+  }
+
+  /** What was met at the last place that {@link lastWithin} found. */
+  private lastMet: { hits: readonly Hit[]; focus: number | null } = { hits: [], focus: null };
+
+  /**
+   * The last place to which the motion leads among those within so many cycles before `here`; null
+   * if there is none, 'none' if there is none since the beginning either.
+   */
+  private *lastWithin(
+    motion: Motion,
+    here: Position,
+    window: number,
+  ): Generator<void, Position | null | 'none'> {
+    const { history } = this;
+    const { from } = history.branch;
+    const goal = here.event - window;
+    const isFromBeginning = goal <= from.event;
+    this.watcher.end();
+    this.lastMet = { hits: [], focus: null };
+    history.restoreBefore(Math.max(goal, from.event));
+    if (!isFromBeginning) yield* this.approach(here, window);
+    let last: Position | null = null;
+    while (history.position.event < here.event && !this.isInterrupted) {
+      const reason = yield* this.toNext(motion, false);
+      if (reason === 'ended' || history.position.event >= here.event) break;
+      if (reason === 'interrupted') break;
+      last = history.position;
+      const { focus } = this.watcher;
+      this.lastMet = {
+        hits: [...this.watcher.hits],
+        focus: focus === null ? null : this.vcpus.indexOf(focus),
+      };
+    }
+    return last ?? (isFromBeginning ? 'none' : null);
+  }
+
+  /** From a saved state to about a window before a place: where the clock of its pCPU says so. */
+  private *approach(here: Position, window: number): Generator<void, void> {
+    const { history } = this;
+    const { pcpus } = this.machine.host;
+    const time = here.time - window;
+    while (history.position.event < here.event && pcpus[here.pcpu].state.now < time) {
+      if (history.advance({ pcpu: here.pcpu, time }) !== 'until') break;
+      yield;
+    }
+  }
+
+  // Places
+
+  /** Go to a place that was seen before, on this branch of history. */
+  *travelTo(position: Position): Generator<void, StopReport> {
+    this.watcher.end();
+    if (position.event < this.history.beginning.event) {
+      throw new DebugError(`there is nothing before event ${this.history.beginning.event}`);
+    }
+    yield* this.history.goTo(position);
+    const reason = position.pcpu < 0 ? 'beginning' : 'step';
+    this.stop = this.report(reason, this.vcpuAt(position) ?? this.stop.vcpu);
+    return this.stop;
+  }
+
+  goTo(position: Position): StopReport {
+    return exhaust(this.travelTo(position));
+  }
+
+  /** Give this place a name, and make sure that going back to it is quick. */
+  addBookmark(name = ''): Bookmark {
+    const { position, branch } = this.history;
+    const id = this.marks.length + 1;
+    const mark = { id, name: name === '' ? `mark${id}` : name, position, branch: branch.id };
+    this.history.save(true);
+    this.marks.push(mark);
+    return mark;
+  }
+
+  get bookmarks(): readonly Bookmark[] {
+    return this.marks;
+  }
+
+  /** By id or name. Throws {@link DebugError} if there is none. */
+  goToBookmark(which: number | string): StopReport {
+    const mark = this.marks.find(({ id, name }) => id === which || name === which);
+    if (mark === undefined) throw new DebugError(`no checkpoint '${which}'`);
+    if (mark.branch !== this.branch.id) this.switchBranch(mark.branch);
+    return this.goTo(mark.position);
+  }
+
+  /** The branch of history that the machine is on. */
+  get branch(): Branch {
+    return this.history.branch;
+  }
+
+  get branches(): readonly Branch[] {
+    return this.history.branches;
+  }
+
+  /** Change over to where a branch begins. Throws {@link DebugError} if there is none. */
+  switchBranch(id: number): StopReport {
+    const branch = this.history.branches[id];
+    if (branch === undefined) throw new DebugError(`no branch ${id}`);
+    this.history.switchTo(branch);
+    this.stop = this.report('step', this.vcpuAt(this.when) ?? this.stop.vcpu);
+    return this.stop;
+  }
+
+  // Looking and changing
+
+  /** Throws {@link DebugError} if there is none with this index. */
+  vcpu(index: number): Vcpu {
+    const vcpu = this.vcpus[index];
+    if (vcpu === undefined) throw new DebugError(`there is no vCPU ${index}`);
+    return vcpu;
+  }
+
+  /** Every item of the architectural state. */
+  readRegisters(vcpu: number): readonly RegisterValue[] {
+    return readRegisters(this.vcpu(vcpu));
+  }
+
+  /** Unsigned. Also `eax`, `al`, `cs` and so on. Throws {@link DebugError} on an unknown name. */
+  readRegister(vcpu: number, name: string): Long {
+    return readRegister(this.vcpu(vcpu), name);
+  }
+
+  /** Begins a branch of history, as everything that changes the state does. */
+  writeRegister(vcpu: number, name: string, value: Long): void {
+    const target = this.vcpu(vcpu);
+    if (registerNamed(name) === undefined) throw new DebugError(`no register named '${name}'`);
+    this.change(`${name} = 0x${value.toUnsigned().toString(16)} on vCPU ${vcpu}`, () =>
+      writeRegister(target, name, value),
+    );
+  }
+
+  /** Null if any of the bytes is not in RAM. Linear addresses are those of the vCPU. */
+  readMemory(
+    vcpu: number,
+    space: AddressSpace,
+    address: Long,
+    lengthBytes: number,
+  ): Uint8Array | null {
+    const { vm } = this.vcpu(vcpu);
+    const pieces = this.pieces(vcpu, space, address, lengthBytes);
+    return pieces === null ? null : readPieces(vm, pieces);
+  }
+
+  /** Whatever the protection; false, and nothing is written, if any byte is not in RAM. */
+  writeMemory(vcpu: number, space: AddressSpace, address: Long, data: Uint8Array): boolean {
+    const { vm } = this.vcpu(vcpu);
+    const pieces = this.pieces(vcpu, space, address, data.length);
+    if (pieces === null) return false;
+    const where = `0x${address.toUnsigned().toString(16)}`;
+    this.change(`${data.length} bytes at ${where}`, () => {
+      writePieces(vm, pieces, data);
+      for (const { virtual } of vm.vcpus) virtual.stateChanged();
+    });
+    return true;
+  }
+
+  private pieces(vcpu: number, space: AddressSpace, address: Long, lengthBytes: number) {
+    const target = this.vcpu(vcpu);
+    return space === 'linear'
+      ? linearPieces(target, address, lengthBytes)
+      : physicalPieces(target.vm, address, lengthBytes);
+  }
+
+  /** Every field of the VMCS, in the order of their encodings. */
+  readVmcs(vcpu: number): readonly { readonly field: FieldDefinition; readonly value: Long }[] {
+    const { vmcs } = this.vcpu(vcpu).virtual;
+    return FIELDS.map((field) => ({ field, value: vmcs.read(field.name).toUnsigned() }));
+  }
+
+  /** By the kernel's name or the manual's, in capitals or not. */
+  readVmcsField(vcpu: number, name: string): Long {
+    return this.vcpu(vcpu).virtual.vmcs.read(fieldNamed(name)).toUnsigned();
+  }
+
+  writeVmcsField(vcpu: number, name: string, value: Long): void {
+    const { virtual } = this.vcpu(vcpu);
+    const field = fieldNamed(name);
+    this.change(`${field} = 0x${value.toUnsigned().toString(16)} on vCPU ${vcpu}`, () => {
+      virtual.vmcs.write(field, value);
+      virtual.stateChanged();
+    });
+  }
+
+  private change(cause: string, work: () => void): void {
+    if (this.machine.ending !== null) throw new DebugError('the machine has ended');
+    work();
+    this.history.fork(cause);
+  }
+
+  /** The value of an expression on a vCPU. Throws {@link DebugError} if it has none. */
+  evaluate(vcpu: number, text: string): bigint {
+    return parseCondition(text).evaluate(this.watcher.valuesFor(this.vcpu(vcpu)));
+  }
+
+  /** Identifies the state of the machine. */
+  stateHash(): string {
+    return this.machine.stateHash();
+  }
+}
+
+function fieldNamed(name: string): FieldName {
+  const wanted = name.toLowerCase();
+  const field = FIELDS.find(
+    (one) => one.name.toLowerCase() === wanted || one.title.toLowerCase() === wanted,
+  );
+  if (field === undefined) throw new DebugError(`no VMCS field named '${name}'`);
+  return field.name;
+}
+
+function exhaust(motion: Generator<void, StopReport>): StopReport {
+  for (;;) {
+    const step = motion.next();
+    if (step.done === true) return step.value;
+  }
+}

@@ -1,0 +1,29 @@
+// What the fair class orders: a thread, or a group of threads on one pCPU. Linux struct
+// sched_entity.
+
+/** Plain data, saved and hashed as it is. Times in ns. */
+export interface EntityState {
+  vruntime: number;
+  sumExecNs: number;
+  /** `sumExecNs` when it was last picked. */
+  prevSumExecNs: number;
+  /** Run-queue clock up to which it has been charged. */
+  execStartNs: number;
+  /** EEVDF: virtual time by which it should have had its slice. */
+  deadline: number;
+  /** EEVDF: how far it was behind the average when it left the queue, in virtual time. */
+  lag: number;
+}
+
+export function newEntityState(): EntityState {
+  return { vruntime: 0, sumExecNs: 0, prevSumExecNs: 0, execStartNs: 0, deadline: 0, lag: 0 };
+}
+
+export interface Entity {
+  /** Threads from 0 on; groups from -2 down. */
+  readonly id: number;
+  readonly weight: number;
+  readonly state: EntityState;
+  /** Virtual run time of `ns` nanoseconds. Linux calc_delta_fair. */
+  toVirtual(ns: number): number;
+}
