@@ -205,6 +205,14 @@ export class Machine {
           notImplemented ? Ending.notImplemented(vcpu, message) : Ending.kvmError(vcpu, message),
         );
       }
+      case 'HLT':
+      case 'HYPERCALL':
+      case 'DEBUG':
+      case 'IRQ_WINDOW_OPEN':
+      case 'SET_TPR':
+      case 'INTR':
+        // The interrupt controllers are the kernel's, and nothing of this was asked for.
+        return this.end(id, Ending.kvmError(vcpu, `KVM_EXIT_${exit.reason} was not asked for`));
     }
   }
 
