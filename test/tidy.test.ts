@@ -26,9 +26,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   check: ['sim', 'trace', 'machine'],
   testing: ['sim', 'asm', 'vmx', 'trace', 'machine', 'check'],
   debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+  explore: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'host', 'machine'],
   cli: [
     ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
-    ...['check', 'debug'],
+    ...['check', 'debug', 'explore'],
   ],
 };
 
@@ -294,6 +295,7 @@ describe('order', () => {
         path.endsWith('.test.ts') ||
         /^bench\/[^/]+\.ts$/.test(path) ||
         path === 'test/engines/main.ts' ||
+        path === 'test/litmus/main.ts' ||
         path === 'test/silicon/main.ts' ||
         path.endsWith('.d.ts'),
     ).map(({ path }) => path);
