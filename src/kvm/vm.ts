@@ -63,13 +63,17 @@ export interface VmConfig {
   readonly handlers?: Partial<ExitHandlers>;
 }
 
-/** Everything about a virtual machine that changes, outside memory. */
-export interface VmSnapshot {
+/** What changes of a virtual machine beside memory and vCPUs: plain data. */
+export interface VmOwnState {
   readonly wallClock: Halves;
   readonly runsOldClock: boolean;
   readonly irqchip: IrqchipState | null;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
+}
+
+/** Everything about a virtual machine that changes, outside memory. */
+export interface VmSnapshot extends VmOwnState {
   readonly vcpus: readonly VcpuSnapshot[];
 }
 
@@ -252,23 +256,29 @@ export class Vm {
     );
   }
 
-  get snapshot(): VmSnapshot {
-    return {
-      wallClock: this.wallClock,
-      runsOldClock: this.runsOldClock,
-      irqchip: this.irqchip?.state ?? null,
-      lastBoostedVcpu: this.lastBoostedVcpu,
-      isShutDown: this.isShutDown,
-      vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
-    };
+  get ownState(): VmOwnState {
+    const { wallClock, runsOldClock, lastBoostedVcpu, isShutDown } = this;
+    const irqchip = this.irqchip?.state ?? null;
+    return { wallClock, runsOldClock, irqchip, lastBoostedVcpu, isShutDown };
   }
 
-  set snapshot(saved: VmSnapshot) {
+  set ownState(saved: VmOwnState) {
     this.wallClock = saved.wallClock;
     this.runsOldClock = saved.runsOldClock;
     if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
+  }
+
+  get snapshot(): VmSnapshot {
+    return {
+      ...this.ownState,
+      vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
+    };
+  }
+
+  set snapshot(saved: VmSnapshot) {
+    this.ownState = saved;
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });
