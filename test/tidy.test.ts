@@ -24,16 +24,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
   api: ['memory', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
   check: ['sim', 'trace', 'machine'],
+  testing: ['sim', 'asm', 'vmx', 'trace', 'machine', 'check'],
   debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+  explore: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'host', 'machine'],
   cli: [
     ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
-    ...['check', 'debug'],
+    ...['check', 'debug', 'explore'],
   ],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */
 const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
+  testing: ['vitest'],
   // Types only.
   debug: ['@vscode/debugprotocol'],
   cli: ['piscina', 'yargs', 'yargs/helpers'],
@@ -288,9 +291,11 @@ describe('order', () => {
         path === 'src/index.ts' ||
         path === 'src/cli/launch.ts' ||
         path === 'src/cli/main.ts' ||
+        path === 'src/testing/index.ts' ||
         path.endsWith('.test.ts') ||
         /^bench\/[^/]+\.ts$/.test(path) ||
         path === 'test/engines/main.ts' ||
+        path === 'test/litmus/main.ts' ||
         path === 'test/silicon/main.ts' ||
         path.endsWith('.d.ts'),
     ).map(({ path }) => path);

@@ -30,8 +30,9 @@ import { crashLines } from './crash.ts';
 import { dapCommand } from './dap-command.ts';
 import { debugCommand } from './debug-command.ts';
 import { disasmCommand } from './disasm-command.ts';
-import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT } from './exit-codes.ts';
+import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT, EXPLORE_EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
+import { EXPLORE_FLAGS, exploreCommand, exploreOptions } from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
 import { gdbCommand } from './gdb-command.ts';
@@ -132,6 +133,24 @@ const profile: Command = {
       top: count(args, 'top', 20),
     });
   },
+};
+
+const explore: Command = {
+  name: 'explore',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'explore needs a file, as run does, such as',
+    '  vmxlab explore guest-programs/lock-tas.asm -D ITERATIONS=2 --vcpus 2',
+  ],
+  summary: 'run a program on every schedule, or on many, and look for one that goes wrong',
+  flags: { ...EXPLORE_FLAGS, ...SETTING_FLAGS, ...JSON_FLAGS, ...ASSEMBLY_FLAGS },
+  examples: [
+    ['explore lock.asm --vcpus 2 -D ITERATIONS=2', 'every schedule of two vCPUs'],
+    ['explore lock.asm --store-buffers', 'with the stores that x86 delays'],
+    ['explore lock.asm --strategy pct --runs 1000', 'what is too large for that, by chance'],
+  ],
+  epilogue: EXPLORE_EXIT_CODE_TEXT,
+  execute: (args) => exploreCommand({ ...machineOptions(args), ...exploreOptions(args) }),
 };
 
 const check: Command = {
@@ -385,6 +404,7 @@ const schema: Command = {
 const COMMANDS: readonly Command[] = [
   run,
   check,
+  explore,
   profile,
   debug,
   gdb,

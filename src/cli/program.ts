@@ -20,6 +20,7 @@ import {
   checkScenario,
   type ElfImage,
   elfOf,
+  flatStart,
   type GivenSetting,
   hasMultibootHeader,
   type Issue,
@@ -246,17 +247,14 @@ function programOf(
 
 /** A source for 32 bits starts in 32-bit protected mode. */
 function startOf(path: string, { lineMap }: AssembledOk): Pick<LoadedProgram, 'start'> {
-  switch (lineMap.find(({ codeSize }) => codeSize !== null)?.codeSize) {
-    case 16:
-      throw new Failure(
-        `${path}: begins with 16-bit code, but programs start in 64-bit mode, or after 'bits 32' ` +
-          'in 32-bit protected mode',
-      );
-    case 32:
-      return { start: 'protected' };
-    default:
-      return {};
+  const start = flatStart(lineMap);
+  if (start === null) {
+    throw new Failure(
+      `${path}: begins with 16-bit code, but programs start in 64-bit mode, or after 'bits 32' ` +
+        'in 32-bit protected mode',
+    );
   }
+  return start === 'protected' ? { start } : {};
 }
 
 /** True for a flat binary, which says nothing of where it goes. */

@@ -11,7 +11,14 @@ import {
 } from '../cpu/index.ts';
 import type { Host, ThreadGroup } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
-import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
+import {
+  EptBuilder,
+  eptPointer,
+  TSC_MULTIPLIER_ONE,
+  tscMultiplier,
+  VirtualProcessor,
+  type VmxCosts,
+} from '../vmx/index.ts';
 import type { KvmCosts } from './costs.ts';
 import { CpuidTable } from './cpuid.ts';
 import type { ExitHandler } from './exits/handler.ts';
@@ -63,13 +70,17 @@ export interface VmConfig {
   readonly handlers?: Partial<ExitHandlers>;
 }
 
-/** Everything about a virtual machine that changes, outside memory. */
-export interface VmSnapshot {
+/** What changes of a virtual machine beside memory and vCPUs: plain data. */
+export interface VmOwnState {
   readonly wallClock: Halves;
   readonly runsOldClock: boolean;
   readonly irqchip: IrqchipState | null;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
+}
+
+/** Everything about a virtual machine that changes, outside memory. */
+export interface VmSnapshot extends VmOwnState {
   readonly vcpus: readonly VcpuSnapshot[];
 }
 
@@ -222,6 +233,12 @@ export class Vm {
     return this.parameters.tscKhz === 0 ? this.host.frequency.khz : this.parameters.tscKhz;
   }
 
+  /** What the host's TSC is multiplied with for the guest, with 48 bits of fraction. */
+  get tscMultiplier(): Long {
+    const hostKhz = this.host.frequency.khz;
+    return this.tscKhz === hostKhz ? TSC_MULTIPLIER_ONE : tscMultiplier(this.tscKhz, hostKhz);
+  }
+
   /** Guest RAM to read from; null if any of it is not RAM. */
   guestRam(gpa: Long, lengthBytes: number): DataView | null {
     const first = gpa.toUnsigned().toNumber();
@@ -252,23 +269,29 @@ export class Vm {
     );
   }
 
-  get snapshot(): VmSnapshot {
-    return {
-      wallClock: this.wallClock,
-      runsOldClock: this.runsOldClock,
-      irqchip: this.irqchip?.state ?? null,
-      lastBoostedVcpu: this.lastBoostedVcpu,
-      isShutDown: this.isShutDown,
-      vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
-    };
+  get ownState(): VmOwnState {
+    const { wallClock, runsOldClock, lastBoostedVcpu, isShutDown } = this;
+    const irqchip = this.irqchip?.state ?? null;
+    return { wallClock, runsOldClock, irqchip, lastBoostedVcpu, isShutDown };
   }
 
-  set snapshot(saved: VmSnapshot) {
+  set ownState(saved: VmOwnState) {
     this.wallClock = saved.wallClock;
     this.runsOldClock = saved.runsOldClock;
     if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
+  }
+
+  get snapshot(): VmSnapshot {
+    return {
+      ...this.ownState,
+      vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
+    };
+  }
+
+  set snapshot(saved: VmSnapshot) {
+    this.ownState = saved;
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });

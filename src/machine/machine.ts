@@ -22,7 +22,7 @@ import {
   type VmSnapshot,
 } from '../kvm/index.ts';
 import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
-import { Hash } from '../sim/index.ts';
+import { copyPlain, Hash } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
@@ -144,7 +144,7 @@ export class Machine {
       ...(storage === undefined ? {} : { storage }),
       ramBytes,
       costs: this.preset.vm,
-      parameters: parametersOf(config.kvm),
+      parameters: parametersOf(config.kvm, this.preset.signature),
       userSpace: this.userSpace(id),
     });
     if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
@@ -324,7 +324,7 @@ export class Machine {
    * @param base an earlier one, with which it shares the pages of memory that are still the same
    */
   snapshot(base: MachineSnapshot | null = null): MachineSnapshot {
-    const saved = structuredClonePlain({
+    const saved = copyPlain({
       host: this.host.state,
       vms: this.vms.map((vm) => vm.snapshot),
       devices: this.devices.map(({ state }) => state),
@@ -339,7 +339,7 @@ export class Machine {
   /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
   restore(snapshot: MachineSnapshot): void {
     const { memory: pages, ...rest } = snapshot;
-    const saved = structuredClonePlain(rest);
+    const saved = copyPlain(rest);
     this.vms.forEach(({ memory }, i) => {
       memory.restorePages(pages[i]);
     });
@@ -368,7 +368,7 @@ export class Machine {
   }
 }
 
-function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
+function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): KvmParameters {
   return {
     pleGap: kvm.ple_gap,
     pleWindow: kvm.ple_window,
@@ -384,7 +384,9 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
     haltPollNsGrowStart: kvm.halt_poll_ns_grow_start,
     haltPollNsShrink: kvm.halt_poll_ns_shrink,
     preemptedFlag: kvm.preempted_flag,
-    ...guestInterfaceOf(kvm),
+    lapicTimerAdvanceNs: kvm.lapic_timer_advance_ns,
+    minTimerPeriodUs: kvm.min_timer_period_us,
+    ...guestInterfaceOf(kvm, signature),
   };
 }
 
@@ -419,13 +421,4 @@ function hashMemory(hash: Hash, vm: Vm): void {
 
 function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
-}
-
-/** A deep copy of plain data. */
-function structuredClonePlain<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(structuredClonePlain) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, structuredClonePlain(item)]),
-  ) as T;
 }
