@@ -1,5 +1,5 @@
-// `vmxlab debug`: the debugger at a terminal, or fed by a script. Lines are read here; what they mean
-// is the debugger's business.
+// `vmxlab debug`: the debugger at a terminal, or fed by a script. Lines are read here; what they
+// mean is the debugger's business.
 
 import { createInterface } from 'node:readline';
 import { setImmediate } from 'node:timers/promises';
