@@ -28,6 +28,7 @@ import {
   loadProblem,
   moduleFile,
   type Path,
+  type PolicyFunctions,
   parseScenarioText,
   printSize,
   readHeader,
@@ -39,6 +40,7 @@ import {
 } from '../machine/index.ts';
 import { Failure } from './failure.ts';
 import { firstBytes, gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
+import { loadPolicies } from './policies.ts';
 
 export interface Input {
   readonly scenario: Scenario;
@@ -47,6 +49,8 @@ export interface Input {
   readonly modules: readonly (readonly Uint8Array[])[];
   /** Names for the addresses of each program, if a source gave some. */
   readonly symbols: readonly (SymbolMap | null)[];
+  /** The code of policies that the scenario names. */
+  readonly policies: PolicyFunctions;
   /** Warnings of the assembler, to be shown. */
   readonly warnings: readonly string[];
 }
@@ -207,6 +211,7 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
     programs: programs.map(({ bytes }) => bytes),
     modules: programs.map(({ modules }) => modules),
     symbols: programs.map(({ symbols }) => symbols),
+    policies: loadPolicies(scenario, folder),
     warnings: programs.flatMap(({ warnings }) => warnings.map(formatDiagnostic)),
   };
 }

@@ -20,6 +20,7 @@ import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
+import { type Decisions, decisionsOf } from './policies.ts';
 import type { Halves } from './pv-msrs.ts';
 import { dozeTimerHandler, VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
@@ -55,6 +56,8 @@ export interface VmConfig {
   readonly userSpace: UserSpace;
   /** KVM_CREATE_IRQCHIP and KVM_CREATE_PIT2; by default both. */
   readonly irqchip?: boolean;
+  /** Decisions in the place of KVM's own; see {@link decisionsOf}. */
+  readonly decisions?: Decisions;
   /** Handlers that replace the standard ones, by the name of the exit reason. */
   readonly handlers?: Partial<ExitHandlers>;
 }
@@ -83,6 +86,7 @@ export class Vm {
   readonly costs: VmCosts;
   readonly parameters: KvmParameters;
   readonly userSpace: UserSpace;
+  readonly decisions: Decisions;
   /** By number of the basic exit reason. */
   readonly handlers: readonly (ExitHandler | undefined)[];
   readonly cpuid: CpuidTable;
@@ -112,7 +116,12 @@ export class Vm {
     this.costs = config.costs;
     this.parameters = { ...DEFAULT_PARAMETERS, ...config.parameters };
     this.userSpace = config.userSpace;
-    this.handlers = handlersByReason({ ...EXIT_HANDLERS, ...config.handlers });
+    this.decisions = config.decisions ?? decisionsOf({});
+    this.handlers = handlersByReason({
+      ...EXIT_HANDLERS,
+      ...this.decisions.handlers,
+      ...config.handlers,
+    });
     this.cpuid = new CpuidTable(this);
     this.irqchip = config.irqchip === false ? null : new Irqchip(this);
     this.codeCache = new CodeCache(this.memory, this.costs.instructions);
