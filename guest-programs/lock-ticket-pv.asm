@@ -11,7 +11,9 @@ bits 64
 org 0x100000
 default rel
 
-SPIN_THRESHOLD  equ 1 << 8      ; looks at the head before a waiter halts; Linux takes 1 << 15
+%ifndef SPIN_THRESHOLD
+%define SPIN_THRESHOLD 256      ; looks at the head before a waiter halts; Linux takes 1 << 15
+%endif
 KICK_CPU        equ 5           ; hypercall: RBX = flags (0), RCX = APIC id of the vCPU to wake
 SLOWPATH        equ 1           ; bit 0 of the head: somebody has halted, or is about to
 TICKET          equ 2           ; so tickets count by two

@@ -1,10 +1,13 @@
 // vmxlab as a library: every layer by name, bottom up. Each is also a module of its own, such as
-// `vmxlab/machine`, and can be used without those above it.
+// `vmxlab/machine`, and can be used without those above it. `vmxlab/testing` is only that: it needs
+// vitest.
 
+export * as api from './api/index.ts';
 export * as asm from './asm/index.ts';
 export * as check from './check/index.ts';
 export * as cpu from './cpu/index.ts';
 export * as debug from './debug/index.ts';
+export * as explore from './explore/index.ts';
 export * as host from './host/index.ts';
 export * as isa from './isa/index.ts';
 export * as kvm from './kvm/index.ts';

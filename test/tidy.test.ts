@@ -22,17 +22,23 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   host: ['sim', 'trace'],
   kvm: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'trace'],
   machine: ['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace'],
+  api: ['memory', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
   check: ['sim', 'trace', 'machine'],
+  testing: ['sim', 'asm', 'vmx', 'trace', 'machine', 'check'],
   debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
+  explore: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'host', 'machine'],
   cli: [
     ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
-    ...['check', 'debug'],
+    ...['check', 'debug', 'explore'],
   ],
 };
 
 /** Packages that a room may import beside `long`, which is the project's 64-bit integer. */
 const MAY_USE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   machine: ['yaml'],
+  testing: ['vitest'],
+  // Types only.
+  debug: ['@vscode/debugprotocol'],
   cli: ['piscina', 'yargs', 'yargs/helpers'],
 };
 
@@ -285,9 +291,11 @@ describe('order', () => {
         path === 'src/index.ts' ||
         path === 'src/cli/launch.ts' ||
         path === 'src/cli/main.ts' ||
+        path === 'src/testing/index.ts' ||
         path.endsWith('.test.ts') ||
         /^bench\/[^/]+\.ts$/.test(path) ||
         path === 'test/engines/main.ts' ||
+        path === 'test/litmus/main.ts' ||
         path === 'test/silicon/main.ts' ||
         path.endsWith('.d.ts'),
     ).map(({ path }) => path);
@@ -311,7 +319,7 @@ describe('order', () => {
   });
 
   test('no file speaks of the machine it was written on', () => {
-    const places = ['src', 'test', 'bench', 'docs', 'guest-programs', '.ci']
+    const places = ['src', 'test', 'bench', 'examples', 'docs', 'guest-programs', '.ci']
       .filter((folder) => existsSync(join(ROOT, folder)))
       .flatMap((folder) => filesBelow(join(ROOT, folder)))
       .filter((path) => /\.(ts|mjs|md|asm|inc|json|yaml|txt)$|run$/.test(path));

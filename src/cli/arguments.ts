@@ -8,6 +8,7 @@ import { nearest } from '../sim/index.ts';
 import type { Flags } from './command-line.ts';
 import { Failure } from './failure.ts';
 import type { AssemblyOptions } from './program.ts';
+import { type ListenOptions, LOOPBACK } from './protocol-server.ts';
 
 export type Arguments = Readonly<Record<string, unknown>>;
 
@@ -152,6 +153,23 @@ export const HELP_FLAGS: Flags = {
 export const JSON_FLAGS: Flags = {
   json: { type: 'boolean', describe: 'print one JSON document' },
 };
+
+/** Where a command that serves others listens. */
+export const LISTEN_FLAGS: Flags = {
+  port: { type: 'string', describe: 'TCP port to listen on; 0 for any that is free' },
+  listen: {
+    type: 'string',
+    describe: `address to listen on (default ${LOOPBACK}: this machine only)`,
+  },
+};
+
+const MAX_PORT = 65535;
+
+export function listenOptions(args: Arguments, port: number): ListenOptions {
+  const given = count(args, 'port', port);
+  if (given > MAX_PORT) throw new Failure(`--port: ${given} is above ${MAX_PORT}`);
+  return { port: given, address: once(args, 'listen') ?? LOOPBACK };
+}
 
 /** What decides how sources are assembled. */
 export const ASSEMBLY_FLAGS: Flags = {

@@ -30,3 +30,12 @@ export const CHECK_EXIT_CODE_TEXT = [
   `${EXIT_BAD_INPUT} wrong usage, malformed expectations, or a program that cannot be run`,
   `${EXIT_INTERNAL} error in vmxlab`,
 ].join('; ');
+
+/** Those of `vmxlab explore`. */
+export const EXPLORE_EXIT_CODE_TEXT = [
+  'Exit codes: 0 nothing goes wrong',
+  `${EXIT_UNEXPECTED} a schedule was found on which something does`,
+  `${EXIT_CODES.limit} not everything was seen`,
+  `${EXIT_BAD_INPUT} wrong usage or input`,
+  `${EXIT_INTERNAL} error in vmxlab`,
+].join('; ');

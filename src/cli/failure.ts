@@ -4,7 +4,7 @@
 /** Exit code for wrong usage and input. Even, as all of our own (docs/decisions says why). */
 export const EXIT_BAD_INPUT = 2;
 
-/** Exit code when a run is not what was expected of it (`vmxlab check`). */
+/** Exit code when something does not go as it should (`vmxlab check`, `vmxlab explore`). */
 export const EXIT_UNEXPECTED = 18;
 
 /** Exit code for an error in vmxlab itself (sysexits.h, EX_SOFTWARE). */

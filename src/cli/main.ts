@@ -15,6 +15,8 @@ import {
   filesOf,
   HELP_FLAGS,
   JSON_FLAGS,
+  LISTEN_FLAGS,
+  listenOptions,
   machineOptions,
   once,
   oneOf,
@@ -25,11 +27,14 @@ import { asmCommand } from './asm-command.ts';
 import { CHECK_FORMATS, checkCommand as checkPrograms } from './check-command.ts';
 import { checkCommand, checkFlags, type Flags, spellOut, usageMessage } from './command-line.ts';
 import { crashLines } from './crash.ts';
+import { dapCommand } from './dap-command.ts';
 import { disasmCommand } from './disasm-command.ts';
-import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT } from './exit-codes.ts';
+import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT, EXPLORE_EXIT_CODE_TEXT } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
+import { EXPLORE_FLAGS, exploreCommand, exploreOptions } from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
+import { gdbCommand } from './gdb-command.ts';
 import { presetsCommand } from './presets-command.ts';
 import { profileCommand } from './profile-command.ts';
 import { runCommand, STATS_GROUPS } from './run-command.ts';
@@ -127,6 +132,24 @@ const profile: Command = {
       top: count(args, 'top', 20),
     });
   },
+};
+
+const explore: Command = {
+  name: 'explore',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'explore needs a file, as run does, such as',
+    '  vmxlab explore guest-programs/lock-tas.asm -D ITERATIONS=2 --vcpus 2',
+  ],
+  summary: 'run a program on every schedule, or on many, and look for one that goes wrong',
+  flags: { ...EXPLORE_FLAGS, ...SETTING_FLAGS, ...JSON_FLAGS, ...ASSEMBLY_FLAGS },
+  examples: [
+    ['explore lock.asm --vcpus 2 -D ITERATIONS=2', 'every schedule of two vCPUs'],
+    ['explore lock.asm --store-buffers', 'with the stores that x86 delays'],
+    ['explore lock.asm --strategy pct --runs 1000', 'what is too large for that, by chance'],
+  ],
+  epilogue: EXPLORE_EXIT_CODE_TEXT,
+  execute: (args) => exploreCommand({ ...machineOptions(args), ...exploreOptions(args) }),
 };
 
 const check: Command = {
@@ -298,6 +321,37 @@ const trace: Command = {
     }),
 };
 
+const gdb: Command = {
+  name: 'gdb',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'gdb needs a file, as run does, such as',
+    '  vmxlab gdb guest-programs/lock-ticket.asm',
+  ],
+  summary: "serve gdb's remote protocol: debug a program or a scenario, backwards too",
+  flags: { ...SETTING_FLAGS, ...ASSEMBLY_FLAGS, ...LISTEN_FLAGS },
+  examples: [['gdb lock.asm --vcpus 4', 'then, in gdb: target remote :1234']],
+  execute: (args) => gdbCommand({ ...machineOptions(args), listen: listenOptions(args, 1234) }),
+};
+
+const dap: Command = {
+  name: 'dap',
+  argument: ['[file..]', 'what a client may attach to: program, scenario or sources'],
+  summary: 'serve the Debug Adapter Protocol on standard input and output, for VS Code and others',
+  flags: { ...SETTING_FLAGS, ...ASSEMBLY_FLAGS, ...LISTEN_FLAGS },
+  examples: [
+    ['dap', 'what an editor starts'],
+    ['dap lock.asm --vcpus 4 --port 4711', 'wait for an editor to attach'],
+  ],
+  execute: (args) => {
+    const listens = args.port !== undefined || args.listen !== undefined;
+    const listen = listens ? listenOptions(args, 4711) : null;
+    const isGiven = Array.isArray(args.file) ? args.file.length > 0 : args.file !== undefined;
+    const options = isGiven ? machineOptions(args) : { ...assemblyOptions(args), flags: [] };
+    return dapCommand({ file: null, ...options, listen });
+  },
+};
+
 const schema: Command = {
   name: 'schema',
   argument: null,
@@ -314,7 +368,10 @@ const schema: Command = {
 const COMMANDS: readonly Command[] = [
   run,
   check,
+  explore,
   profile,
+  gdb,
+  dap,
   asm,
   disasm,
   exits,

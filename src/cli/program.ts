@@ -20,6 +20,7 @@ import {
   checkScenario,
   type ElfImage,
   elfOf,
+  flatStart,
   type GivenSetting,
   hasMultibootHeader,
   type Issue,
@@ -49,6 +50,8 @@ export interface Input {
   readonly modules: readonly (readonly Uint8Array[])[];
   /** Names for the addresses of each program, if a source gave some. */
   readonly symbols: readonly (SymbolMap | null)[];
+  /** Where included files were found, by the names that their includers gave them. */
+  readonly places: ReadonlyMap<string, string>;
   /** The code of policies that the scenario names. */
   readonly policies: PolicyFunctions;
   /** Warnings of the assembler, to be shown. */
@@ -193,13 +196,14 @@ interface LoadedProgram {
 }
 
 function withPrograms(scenario: Scenario, folder: string, options: InputOptions): Input {
+  const places = new Map<string, string>();
   const programs = scenario.vms.map((vm) => {
     const modules = vm.modules.map((text, i) => {
       const image = vm.module_images[i];
       if (image !== undefined) return Buffer.from(image, 'base64');
       return readBytes(inFolder(folder, moduleFile(text)));
     });
-    const loaded = { ...programOf(vm, folder, options), modules };
+    const loaded = { ...programOf(vm, folder, options, places), modules };
     const name = vm.program === '' ? 'image' : inFolder(folder, vm.program);
     const problem = loadProblem(loaded.bytes, bootRequestOf(vm, modules), vm.memory);
     if (problem !== null) throw new Failure(`${name}: ${problem}`);
@@ -211,6 +215,7 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
     programs: programs.map(({ bytes }) => bytes),
     modules: programs.map(({ modules }) => modules),
     symbols: programs.map(({ symbols }) => symbols),
+    places,
     policies: loadPolicies(scenario, folder),
     warnings: programs.flatMap(({ warnings }) => warnings.map(formatDiagnostic)),
   };
@@ -218,7 +223,12 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
 
 type VmScenario = Scenario['vms'][number];
 
-function programOf(vm: VmScenario, folder: string, options: InputOptions): LoadedProgram {
+function programOf(
+  vm: VmScenario,
+  folder: string,
+  options: InputOptions,
+  places: Map<string, string>,
+): LoadedProgram {
   if (vm.image !== '') {
     const bytes = Buffer.from(vm.image, 'base64');
     if (isPlain(bytes)) checkFits('image', bytes.length, vm.memory);
@@ -229,7 +239,7 @@ function programOf(vm: VmScenario, folder: string, options: InputOptions): Loade
     return { bytes: readImage(path, vm.memory), symbols: null, warnings: [] };
   }
   const defines = { ...vm.defines, ...options.defines };
-  const assembled = assembleFile(path, { ...options, defines });
+  const assembled = assembleFile(path, { ...options, defines }, places);
   const { bytes, origin, warnings } = assembled;
   if (bytes.length === 0) throw new Failure(`${path}: has no instructions to run`);
   if (isPlain(bytes)) {
@@ -242,17 +252,14 @@ function programOf(vm: VmScenario, folder: string, options: InputOptions): Loade
 
 /** A source for 32 bits starts in 32-bit protected mode. */
 function startOf(path: string, { lineMap }: AssembledOk): Pick<LoadedProgram, 'start'> {
-  switch (lineMap.find(({ codeSize }) => codeSize !== null)?.codeSize) {
-    case 16:
-      throw new Failure(
-        `${path}: begins with 16-bit code, but programs start in 64-bit mode, or after 'bits 32' ` +
-          'in 32-bit protected mode',
-      );
-    case 32:
-      return { start: 'protected' };
-    default:
-      return {};
+  const start = flatStart(lineMap);
+  if (start === null) {
+    throw new Failure(
+      `${path}: begins with 16-bit code, but programs start in 64-bit mode, or after 'bits 32' ` +
+        'in 32-bit protected mode',
+    );
   }
+  return start === 'protected' ? { start } : {};
 }
 
 /** True for a flat binary, which says nothing of where it goes. */
@@ -278,8 +285,13 @@ function endOf({ bytes, origin, sections }: AssembledOk): number {
 /**
  * Assemble a file with its includes and with what is linked behind it. Throws {@link Failure} with
  * every error of the sources.
+ * @param places where included files were found is entered here, by their names
  */
-export function assembleFile(path: string, options: AssemblyOptions): AssembledOk {
+export function assembleFile(
+  path: string,
+  options: AssemblyOptions,
+  places = new Map<string, string>(),
+): AssembledOk {
   const paths = [path, ...options.linked];
   const { syntax } = options;
   const assembled = assembleFiles(
@@ -288,7 +300,7 @@ export function assembleFile(path: string, options: AssemblyOptions): AssembledO
       return syntax === undefined ? source : { ...source, syntax };
     }),
     {
-      readFile: includeReader(paths, options.includes),
+      readFile: includeReader(paths, options.includes, places),
       defines: options.defines,
       origin: Long.fromNumber(LOAD_ADDRESS),
     },
@@ -306,15 +318,21 @@ function countErrors(errors: readonly Diagnostic[]): string {
 }
 
 /** Includes are looked for beside the sources, then in the given folders, then where we are. */
-function includeReader(sources: readonly string[], folders: readonly string[]): ReadFile {
+function includeReader(
+  sources: readonly string[],
+  folders: readonly string[],
+  found: Map<string, string>,
+): ReadFile {
   return (path, kind) => {
-    const places = isAbsolute(path)
+    const candidates = isAbsolute(path)
       ? [path]
       : [...sources.map((source) => dirname(source)), ...folders, '.'].map((folder) =>
           join(folder, path),
         );
-    for (const place of places) {
-      if (isFile(place)) return kind === 'text' ? readText(place, 'source') : readBytes(place);
+    for (const place of candidates) {
+      if (!isFile(place)) continue;
+      found.set(path, place);
+      return kind === 'text' ? readText(place, 'source') : readBytes(place);
     }
     return null;
   };

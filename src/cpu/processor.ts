@@ -440,7 +440,7 @@ export class Processor {
       if (access !== null) this.breakpoints.notePort(access.port, access.lengthBytes);
     }
     this.execute(prepared);
-    if (this.evaluator.unfinished) words[Word.RFLAGS] |= resume;
+    if (this.evaluator.unfinished || this.isTakenOver) words[Word.RFLAGS] |= resume;
   }
 
   /** The blocks that were entered last, oldest first; for reports, not state. */

@@ -14,7 +14,17 @@
 
 export { type Breakpoint, type BreakpointSpec, Breakpoints, type Hit } from './breakpoints.ts';
 export { type Condition, parseCondition, type Values } from './condition.ts';
+export { DapAdapter, type DapLauncher } from './dap/adapter.ts';
+export { type LaunchArguments, launchArguments } from './dap/launch-arguments.ts';
+export { SessionDapTarget } from './dap/session-target.ts';
+export { BadRequest, type DapTarget } from './dap/target.ts';
 export { DebugError } from './debug-error.ts';
+export { encodePacket, PACKET_BYTES } from './gdb/packets.ts';
+export { REGISTERS as GDB_REGISTERS, type RegisterValues } from './gdb/registers.ts';
+export { SessionGdbTarget } from './gdb/session-target.ts';
+export { GdbStub } from './gdb/stub.ts';
+export { symbolFileOf } from './gdb/symbol-file.ts';
+export type { GdbStop, GdbTarget, GdbThread, ResumeRequest } from './gdb/target.ts';
 export { type Branch, DEFAULT_HISTORY, type HistorySettings } from './history.ts';
 export { symbolAddress } from './places.ts';
 export type { Position } from './position.ts';

@@ -2,6 +2,7 @@
 // turn and lets events happen. Knows nothing of guests: threads have bodies, timers have handlers.
 
 import {
+  copyPlain,
   EventQueue,
   type EventQueueState,
   Frequency,
@@ -15,7 +16,7 @@ import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
 import { RunQueue, type RunQueueState } from './run-queue.ts';
 import { type PlaceWoken, Scheduler } from './scheduler.ts';
-import { Thread, type ThreadConfig, type ThreadState } from './thread.ts';
+import { type BodyOutcome, Thread, type ThreadConfig, type ThreadState } from './thread.ts';
 import { ThreadGroup } from './thread-group.ts';
 import { Timers, type TimersState } from './timers.ts';
 import { fairTunables } from './tunables.ts';
@@ -136,7 +137,7 @@ export class Host {
 
   /** Everything that changes, copied. */
   get state(): HostState {
-    return structuredCopy({
+    return copyPlain({
       pcpus: this.pcpus.map((pcpu) => pcpu.state),
       queues: this.pcpus.map((pcpu) => pcpu.queue.state),
       threads: this.threads.map((thread) => thread.state),
@@ -148,7 +149,7 @@ export class Host {
   }
 
   set state(saved: HostState) {
-    const copy = structuredCopy(saved);
+    const copy = copyPlain(saved);
     copy.pcpus.forEach((state, i) => {
       this.pcpus[i].state = state;
     });
@@ -219,6 +220,22 @@ export class Host {
     this.pauseTime = Number.POSITIVE_INFINITY;
     this.turns.settle();
     return stop;
+  }
+
+  /**
+   * Give a pCPU a turn now, up to a limit in cycles, whoever else has one. For those who choose the
+   * order of everything themselves; not to be mixed with {@link run}.
+   */
+  giveTurn(pcpu: Pcpu, limit: number): BodyOutcome {
+    this.until = limit;
+    this.turns.give(limit);
+    return this.scheduler.advance(pcpu);
+  }
+
+  /** Let a waiting event happen now, whenever it is due; as {@link giveTurn}. */
+  happen(event: HostEvent): void {
+    this.events.cancel(event.sequence);
+    this.dispatch(event);
   }
 
   /**
@@ -418,13 +435,4 @@ export class Host {
       state.tickSequence = this.postInterrupt(time, 'tick', pcpu.index);
     }
   }
-}
-
-/** A deep copy of plain data. */
-function structuredCopy<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(structuredCopy) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, structuredCopy(item)]),
-  ) as T;
 }

@@ -17,6 +17,7 @@ export { HOG_BODY } from './hog.ts';
 export {
   Host,
   type HostConfig,
+  type HostEvent,
   type HostState,
   type HostStop,
   NEXT_STEP,

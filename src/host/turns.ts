@@ -83,6 +83,13 @@ export class Turns {
     return null;
   }
 
+  /** Whoever chooses the order himself gives somebody a turn, up to a time in cycles. */
+  give(limit: number): void {
+    this.state.end = limit;
+    this.limit = limit;
+    this.current = null;
+  }
+
   /** False if no pCPU has anything to do. */
   get hasBusy(): boolean {
     if (this.isStale) this.refresh();

@@ -27,7 +27,7 @@ const WRITE_ONLY: readonly number[] = [ApicRegister.EOI, ApicRegister.SELF_IPI];
 const ICR_RESERVED = 0xfff32000 | 0;
 
 /** The value of an APIC register, or null if it cannot be read. */
-function readRegister(vcpu: Vcpu, offset: number, pcpu: Pcpu): number | null {
+export function readLapicRegister(vcpu: Vcpu, offset: number, pcpu: Pcpu): number | null {
   const { lapic, timer } = vcpu;
   const { state } = lapic;
   const bank = vectorBank(vcpu, offset);
@@ -87,7 +87,7 @@ export function endInterrupt(vcpu: Vcpu, pcpu: Pcpu): number {
 }
 
 /** Write an APIC register; false if there is none that can be written. */
-function writeRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): boolean {
+export function writeLapicRegister(vcpu: Vcpu, offset: number, value: number, pcpu: Pcpu): boolean {
   const { lapic, timer } = vcpu;
   const { state } = lapic;
   switch (offset) {
@@ -157,7 +157,7 @@ export function readX2apic(vcpu: Vcpu, msr: number, pcpu: Pcpu): Long | null {
   if (!vcpu.lapic.isX2apic || XAPIC_ONLY.includes(offset) || WRITE_ONLY.includes(offset)) {
     return null;
   }
-  const low = readRegister(vcpu, offset, pcpu);
+  const low = readLapicRegister(vcpu, offset, pcpu);
   if (low === null) return null;
   const high = offset === ApicRegister.ICR ? vcpu.lapic.state.icrHigh : 0;
   const value = Long.fromBits(low, high);
@@ -182,21 +182,22 @@ export function writeX2apic(vcpu: Vcpu, msr: number, value: Long, pcpu: Pcpu): b
     return true;
   }
   if ((offset === ApicRegister.EOI || offset === ApicRegister.ESR) && value.low !== 0) return false;
-  return writeRegister(vcpu, offset, value.low, pcpu);
+  return writeLapicRegister(vcpu, offset, value.low, pcpu);
 }
 
 const SELF_SHORTHAND = (1 << 18) | (1 << 14);
 
 /** True if a guest-physical address lies in the vCPU's xAPIC page. */
 export function isApicPage(vcpu: Vcpu, gpa: number): boolean {
-  const { lapic } = vcpu;
+  const { lapic, vm } = vcpu;
+  if (!vm.hasIrqchip) return false;
   return lapic.isPresent && !lapic.isX2apic && gpa - (gpa % 4096) === APIC_DEFAULT_GPA;
 }
 
 /** A read of the xAPIC page; registers are 32 bits wide at multiples of 16. */
 export function readXapic(vcpu: Vcpu, gpa: number, pcpu: Pcpu): Long {
   const offset = gpa & 0xff0;
-  const value = Long.fromInt(readRegister(vcpu, offset, pcpu) ?? 0, true);
+  const value = Long.fromInt(readLapicRegister(vcpu, offset, pcpu) ?? 0, true);
   trace(pcpu, false, offset, value);
   return value.shru(8 * (gpa & 15));
 }
@@ -206,7 +207,7 @@ export function writeXapic(vcpu: Vcpu, gpa: number, value: Long, pcpu: Pcpu): vo
   const offset = gpa & 0xfff;
   if ((offset & 15) !== 0 || READ_ONLY.includes(offset)) return;
   trace(pcpu, true, offset, value);
-  writeRegister(vcpu, offset, value.low, pcpu);
+  writeLapicRegister(vcpu, offset, value.low, pcpu);
 }
 
 /** IA32_APIC_BASE as the guest reads it. */

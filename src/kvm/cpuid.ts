@@ -46,6 +46,18 @@ const KVM_SIGNATURE_LEAF = 0x40000000;
 const KVM_TIMING_LEAF = 0x40000010;
 const EXTENDED_LEAF = 0x80000000;
 
+/** An entry of struct kvm_cpuid2; with the flag, `index` counts too. */
+export interface CpuidEntry {
+  readonly function: number;
+  readonly index: number;
+  /** Bit 0: KVM_CPUID_FLAG_SIGNIFCANT_INDEX. */
+  readonly flags: number;
+  readonly eax: number;
+  readonly ebx: number;
+  readonly ecx: number;
+  readonly edx: number;
+}
+
 const NONE: CpuidResult = [0, 0, 0, 0];
 
 /** Four characters as a register holds them. */
@@ -70,6 +82,7 @@ export class CpuidTable {
    * processors answer with that one.
    */
   query(vcpu: Vcpu, leaf: number, subleaf: number): { result: CpuidResult; found: boolean } {
+    if (vcpu.cpuidEntries !== null) return queryEntries(vcpu.cpuidEntries, leaf, subleaf);
     const own = this.leaf(vcpu, leaf, subleaf);
     if (own !== null) return { result: own, found: true };
     const isBasic = leaf < KVM_SIGNATURE_LEAF;
@@ -123,6 +136,29 @@ export class CpuidTable {
     if (subleaf === 1) return [shift, count, (2 << 8) | 1, vcpu.lapic.id];
     return [0, 0, subleaf & 0xff, vcpu.lapic.id];
   }
+}
+
+const SIGNIFICANT_INDEX = 1 << 0;
+
+/** Linux cpuid.c, kvm_find_cpuid_entry_index and get_out_of_range_cpuid_entry. */
+function queryEntries(
+  entries: readonly CpuidEntry[],
+  leaf: number,
+  subleaf: number,
+): { result: CpuidResult; found: boolean } {
+  const entryOf = (wanted: number) =>
+    entries.find(
+      (entry) =>
+        entry.function >>> 0 === wanted &&
+        ((entry.flags & SIGNIFICANT_INDEX) === 0 || entry.index === subleaf),
+    );
+  const own = entryOf(leaf);
+  const last = entryOf(0)?.eax ?? 0;
+  const isBeyond = leaf < KVM_SIGNATURE_LEAF && leaf > last;
+  const entry = own ?? (isBeyond ? entryOf(last) : undefined);
+  const result: CpuidResult =
+    entry === undefined ? NONE : [entry.eax, entry.ebx, entry.ecx, entry.edx];
+  return { result, found: own !== undefined };
 }
 
 /** KVM's APIC bus runs at 1 GHz. */

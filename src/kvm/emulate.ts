@@ -5,16 +5,20 @@
 
 import Long from 'long';
 import {
+  Access,
   DEVICE,
   EMPTY_PLATFORM,
   OWNER_STOP,
   type Platform,
+  Rflags,
   type Virtualization,
+  Word,
 } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import { Stale } from '../vmx/index.ts';
 import { isApicPage, readXapic, writeXapic } from './apic-access.ts';
 import { InternalError, type KvmExit } from './kvm-exit.ts';
+import { isRepeatedString, readAheadCount } from './string-instruction.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** An access that goes to user space. */
@@ -27,17 +31,53 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
   pcpu.spend(vcpu.vm.costs.kvm.emulate);
   const pending: Pending[] = [];
   const reads = [...vcpu.state.answers];
+  const rip = vcpu.rip;
+  const { words } = processor.state;
+  const resume = words[Word.RFLAGS] & Rflags.RF;
+  const staysThere = vcpu.user !== null && isRepeatedString(vcpu);
   const stop = processor.stepIn(owner(vcpu), devices(vcpu, pcpu, pending, reads));
-  const access = pending[0];
-  if (access !== undefined) return toUserSpace(vcpu, access);
+  const [access, ...further] = pending;
+  if (access !== undefined) {
+    vcpu.furtherExits.push(...further);
+    // Nothing has happened yet where an input is waited for; an EPT violation has set RF itself.
+    if (isOutput(access) && staysThere) stayAt(vcpu, rip);
+    else if (access.reason === 'IO') words[Word.RFLAGS] |= resume;
+    return toUserSpace(vcpu, access);
+  }
   vcpu.state.answers.length = 0;
   if (stop === null) {
     vcpu.virtual.vmcs.makeStale(Stale.GUEST);
+    vcpu.finishStep();
     return null;
   }
   const what = stop.kind === 'notImplemented' ? stop.what : stop.kind;
   const message = `emulating an access to a device: ${what}, ${vcpu.place}`;
   return { reason: 'INTERNAL_ERROR', suberror: InternalError.EMULATION, message };
+}
+
+/** The same, for as many iterations as user space has given input for. */
+export function emulateRepeatedly(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
+  const { user } = vcpu;
+  const rip = vcpu.rip;
+  for (let iteration = 0; ; iteration++) {
+    const exit = emulateInstruction(vcpu, pcpu);
+    if (user === null) return exit;
+    const isInTheMiddle = vcpu.rip.eq(rip) && (exit === null || iteration > 0);
+    if (isInTheMiddle) stayAt(vcpu, rip);
+    else user.readAhead.length = 0;
+    if (exit !== null || user.readAhead.length === 0) return exit;
+  }
+}
+
+/** The iteration is done; whether there is another is found out when the guest runs again. */
+function stayAt(vcpu: Vcpu, rip: Long): void {
+  const { state } = vcpu.virtual.processor;
+  state.set64(Word.RIP, rip);
+  state.words[Word.RFLAGS] |= Rflags.RF;
+}
+
+function isOutput(access: Pending): boolean {
+  return access.reason === 'IO' ? access.direction === 'out' : access.isWrite;
 }
 
 /** The virtual processor, but where EPT maps nothing there is a device. */
@@ -49,7 +89,7 @@ function owner(vcpu: Vcpu): Virtualization {
     pauses: () => null,
     exception: (event, linear) => virtual.exception(event, linear),
     tripleFault: () => virtual.tripleFault(),
-    translate: (gpa) => vm.ramAt(gpa) ?? DEVICE,
+    translate: (gpa, access) => vm.ramAt(gpa, access === Access.WRITE) ?? DEVICE,
     iretUnblocksNmis: () => virtual.iretUnblocksNmis(),
     readControl: (number, real) => virtual.readControl(number, real),
     writeControl: (number, real, written) => virtual.writeControl(number, real, written),
@@ -74,12 +114,13 @@ function devices(
         tracePort(pcpu, false, port, sizeBytes, data);
         return data;
       }
-      const answered = reads.shift();
+      const answered = reads.shift()?.low ?? vcpu.user?.readAhead.shift();
       if (answered !== undefined) {
-        tracePort(pcpu, false, port, sizeBytes, answered.low >>> 0);
-        return answered.low >>> 0;
+        tracePort(pcpu, false, port, sizeBytes, answered >>> 0);
+        return answered >>> 0;
       }
-      pending.push({ reason: 'IO', direction: 'in', port, sizeBytes, data: 0 });
+      const aheadCount = readAheadCount(vcpu, sizeBytes);
+      pending.push({ reason: 'IO', direction: 'in', port, sizeBytes, data: 0, aheadCount });
       throw OWNER_STOP;
     },
     portOut: (port, widthBits, data) => {
@@ -155,7 +196,7 @@ export function tracePort(
 
 function toUserSpace(vcpu: Vcpu, access: Pending): KvmExit {
   // A write has completed the instruction; a read has to be executed again.
-  const isWrite = access.reason === 'IO' ? access.direction === 'out' : access.isWrite;
+  const isWrite = isOutput(access);
   vcpu.state.completion = isWrite ? 'none' : 'emulate';
   if (isWrite) vcpu.state.answers.length = 0;
   if (access.reason === 'IO') vcpu.counters.io_exits++;

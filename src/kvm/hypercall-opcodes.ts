@@ -1,10 +1,12 @@
 // The two opcodes of hypercalls: one is executed, the other is rewritten where it stands, for the
 // guest to execute it again. Linux arch/x86/kvm/x86.c, emulator_fix_hypercall.
 
+import Long from 'long';
 import { Vector } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
+import { finishHypercall, forwardedHypercall } from './hypercall-exit.ts';
 import { hypercall } from './hypercalls.ts';
 import type { PvParameters } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -26,6 +28,12 @@ export function isHypercallAt(vcpu: Vcpu, opcode: Opcode): boolean {
 /** The opcode that is a hypercall here. */
 export function nativeHypercall(vcpu: Vcpu, pcpu: Pcpu): HandlerResult {
   pcpu.spend(vcpu.vm.costs.kvm.hypercall);
+  const forwarded = forwardedHypercall(vcpu);
+  if (forwarded instanceof Long) {
+    finishHypercall(vcpu, forwarded);
+    return 'resume';
+  }
+  if (forwarded !== null) return forwarded;
   const yields = hypercall(vcpu, pcpu);
   // #UD reports no length; both opcodes have the same.
   vcpu.skipInstruction(BYTES.vmcall.length);

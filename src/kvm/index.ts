@@ -5,14 +5,20 @@
 //   grownWindow(4096, DEFAULT_PARAMETERS); // 8192
 //   shrunkWindow(8192, DEFAULT_PARAMETERS); // 4096
 
+export { readLapicRegister, writeLapicRegister } from './apic-access.ts';
 export { awaitInit } from './apic-events.ts';
 export type { KvmCosts } from './costs.ts';
+export type { CpuidEntry, CpuidResult } from './cpuid.ts';
 export type { ExitHandler, HandlerResult } from './exits/handler.ts';
 export { EXIT_HANDLERS, type ExitHandlers, handlerName } from './exits/handlers.ts';
 export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
 export { grownPoll, shrunkPoll } from './halt-poll.ts';
+export { FORWARDABLE_HYPERCALLS } from './hypercall-exit.ts';
+export { IOAPIC_PINS } from './ioapic.ts';
 export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
+export { type MemorySlot, MemorySlots, SlotFlag } from './memory-slots.ts';
+export { readGuestMsr, writeGuestMsr } from './msrs.ts';
 export {
   DEFAULT_PARAMETERS,
   HV_TIMERS,
@@ -50,5 +56,14 @@ export {
   type RecentExit,
   type VcpuCounters,
 } from './statistics.ts';
+export {
+  GuestDebug,
+  guestBreakpoints,
+  isReadyForInterrupt,
+  lendBreakpoints,
+  newUserControl,
+  setGuestBreakpoints,
+  type UserControl,
+} from './user-control.ts';
 export { Vcpu, type VcpuSnapshot } from './vcpu.ts';
 export { type UserSpace, Vm, type VmConfig, type VmCosts, type VmSnapshot } from './vm.ts';

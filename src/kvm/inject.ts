@@ -69,7 +69,8 @@ export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
       inject(vcpu, pcpu, { information: vector, errorCode: 0, instructionLengthBytes: 0 }, false);
     }
   }
-  setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.hasInterrupt);
+  const isAwaited = vcpu.user?.windowRequested === true && !vcpu.vm.hasIrqchip;
+  setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.hasInterrupt || isAwaited);
   setWindow(vcpu, Primary.NMI_WINDOW_EXITING, state.nmiPending);
 }
 

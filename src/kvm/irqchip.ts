@@ -83,6 +83,8 @@ export class Irqchip {
   private readonly pitTimer: PitTimer;
   private lines: number[] = new Array(IOAPIC_PINS).fill(0);
   private readonly vm: Vm;
+  /** KVM_CREATE_PIT2; without it the timer's ports are user space's. */
+  hasPit = true;
   /** Where the code runs that led to what is happening. */
   private pcpu: Pcpu;
 
@@ -229,7 +231,8 @@ export class Irqchip {
 
   /** True for ports that are answered here. */
   ownsPort(port: number): boolean {
-    return DEVICE_BY_PORT.has(port);
+    const device = DEVICE_BY_PORT.get(port);
+    return device !== undefined && (device !== 'pit' || this.hasPit);
   }
 
   /** An access of several bytes goes to consecutive ports, low byte first. */

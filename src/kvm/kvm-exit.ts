@@ -13,6 +13,9 @@ export type KvmExit =
       readonly port: number;
       readonly sizeBytes: number;
       data: number;
+      /** Of a string input: how many elements more user space may give at once, in `ahead`. */
+      readonly aheadCount?: number;
+      ahead?: readonly number[];
     }
   /** An access to memory that no slot backs. User space fills `data` of a read. */
   | {
@@ -22,6 +25,33 @@ export type KvmExit =
       readonly lengthBytes: number;
       data: Long;
     }
+  /** HLT, where the interrupt controllers are user space's. */
+  | { readonly reason: 'HLT' }
+  /** A hypercall that the kernel leaves to user space, which fills `ret`. */
+  | {
+      readonly reason: 'HYPERCALL';
+      readonly nr: number;
+      readonly args: readonly Long[];
+      readonly isLongMode: boolean;
+      ret: Long;
+    }
+  /** A debugger's single step or breakpoint; `dr6` and `dr7` as for the exception. */
+  | {
+      readonly reason: 'DEBUG';
+      readonly exception: number;
+      readonly pc: Long;
+      readonly dr6: Long;
+      readonly dr7: Long;
+    }
+  /** The guest could take an interrupt now, which user space wanted to know. */
+  | { readonly reason: 'IRQ_WINDOW_OPEN' }
+  /** CR8 was lowered, where the interrupt controllers are user space's. */
+  | { readonly reason: 'SET_TPR' }
+  /**
+   * KVM_RUN fails: with EINTR after a signal or for `immediate_exit`, with EAGAIN when a vCPU that
+   * waited for INIT has got it.
+   */
+  | { readonly reason: 'INTR'; readonly cause: 'signal' | 'immediate' | 'initialized' }
   /** A triple fault. */
   | { readonly reason: 'SHUTDOWN' }
   /** VM entry failed: an exit reason with bit 31 set, or a VM-instruction error. */

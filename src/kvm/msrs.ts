@@ -16,7 +16,7 @@ const MISC_ENABLE_VALUE = Long.fromInt(1);
 
 /** The value, or null for #GP. */
 export function readGuestMsr(vcpu: Vcpu, index: number, pcpu: Pcpu): Long | null {
-  if (isX2apicMsr(index)) return readX2apic(vcpu, index, pcpu);
+  if (isX2apicMsr(index)) return vcpu.vm.hasIrqchip ? readX2apic(vcpu, index, pcpu) : null;
   if (isPvMsr(index)) return readPvMsr(vcpu, index);
   switch (index) {
     case Msr.TSC:
@@ -26,7 +26,7 @@ export function readGuestMsr(vcpu: Vcpu, index: number, pcpu: Pcpu): Long | null
     case Msr.APIC_BASE:
       return readApicBase(vcpu);
     case Msr.TSC_DEADLINE:
-      return vcpu.timer.readDeadline();
+      return vcpu.vm.hasIrqchip ? vcpu.timer.readDeadline() : Long.ZERO;
     case Msr.MISC_ENABLE:
       return MISC_ENABLE_VALUE;
     default:
@@ -36,7 +36,7 @@ export function readGuestMsr(vcpu: Vcpu, index: number, pcpu: Pcpu): Long | null
 
 /** False for #GP. */
 export function writeGuestMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu): boolean {
-  if (isX2apicMsr(index)) return writeX2apic(vcpu, index, value, pcpu);
+  if (isX2apicMsr(index)) return vcpu.vm.hasIrqchip && writeX2apic(vcpu, index, value, pcpu);
   if (isPvMsr(index)) return writePvMsr(vcpu, index, value, pcpu);
   switch (index) {
     case Msr.TSC:
@@ -48,7 +48,7 @@ export function writeGuestMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu
     case Msr.APIC_BASE:
       return writeApicBase(vcpu, value, pcpu);
     case Msr.TSC_DEADLINE:
-      vcpu.timer.writeDeadline(value, pcpu);
+      if (vcpu.vm.hasIrqchip) vcpu.timer.writeDeadline(value, pcpu);
       return true;
     case Msr.MISC_ENABLE:
       return true;

@@ -15,18 +15,20 @@ import {
 } from '../vmx/index.ts';
 import { acceptApicEvents } from './apic-events.ts';
 import { endSpin } from './directed-yield.ts';
-import { emulateInstruction, tracePort } from './emulate.ts';
+import { emulateRepeatedly, tracePort } from './emulate.ts';
 import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
 import { readGuestBytes } from './guest-memory.ts';
 import { halt, poll, wokenUp } from './halt.ts';
+import { finishHypercall } from './hypercall-exit.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
 import { InternalError, KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { shrunkWindow } from './ple-window.ts';
 import { updateClock } from './pv-clock.ts';
 import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
 import { markPreempted, recordStealTime, requestStealUpdate } from './steal-time.ts';
+import { requestedExit } from './user-control.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const F = {
@@ -102,6 +104,8 @@ export class VcpuThread implements ThreadBody {
         return this.awake();
       case 'userSpace':
         return this.userSpace(pcpu);
+      case 'outside':
+        return this.outside(pcpu);
       case 'ended':
         return 'exit';
     }
@@ -118,7 +122,12 @@ export class VcpuThread implements ThreadBody {
     timer.injectPending(pcpu);
     if (vcpu.hasApicEvents) acceptApicEvents(vcpu, pcpu);
     if (state.mpState !== 'runnable') {
-      if (!vcpu.isRunnable) return halt(vcpu, pcpu);
+      if (!vcpu.isRunnable) {
+        const exit = requestedExit(vcpu);
+        if (exit === null) return halt(vcpu, pcpu);
+        this.leaveTo(exit);
+        return null;
+      }
       state.pvUnhalted = false;
       state.mpState = 'runnable';
     }
@@ -133,6 +142,11 @@ export class VcpuThread implements ThreadBody {
     const { vmcs } = virtual;
     if (state.pv.stealRequested) recordStealTime(vcpu, pcpu);
     if (state.eventRequested) {
+      const exit = requestedExit(vcpu);
+      if (exit !== null) {
+        this.leaveTo(exit);
+        return;
+      }
       state.eventRequested = false;
       vcpu.counters.req_event++;
       injectEvents(vcpu, pcpu);
@@ -307,17 +321,48 @@ export class VcpuThread implements ThreadBody {
       });
     }
     pcpu.spend(vcpu.vm.costs.kvm.userSpace);
-    if (vcpu.vm.userSpace.handleExit(vcpu, exit) === 'stop') {
-      vcpu.exits.close(pcpu.now);
-      vcpu.state.phase = 'ended';
-      return 'exit';
+    switch (vcpu.vm.userSpace.handleExit(vcpu, exit)) {
+      case 'stop':
+        vcpu.exits.close(pcpu.now);
+        vcpu.state.phase = 'ended';
+        return 'exit';
+      case 'wait':
+        this.settleOutput();
+        vcpu.state.phase = 'outside';
+        return 'block';
+      case 'run':
+        this.comeBack(pcpu);
+        return null;
     }
+  }
+
+  /** Who looks at the guest from outside sees it behind an OUT; the trap of a step is lost. */
+  private settleOutput(): void {
+    const { vcpu } = this;
+    if (vcpu.state.completion !== 'out') return;
+    vcpu.state.completion = 'none';
+    vcpu.advance();
+  }
+
+  /** Until KVM_RUN is called again; whatever else wakes the thread does not count. */
+  private outside(pcpu: Pcpu): BodyOutcome | null {
+    const { user } = this.vcpu;
+    if (user === null || !user.runRequested) return 'block';
+    user.runRequested = false;
+    this.comeBack(pcpu);
+    return null;
+  }
+
+  private comeBack(pcpu: Pcpu): void {
+    const { vcpu } = this;
+    const exit = vcpu.userExit;
     vcpu.userExit = null;
     vcpu.state.phase = 'loop';
     vcpu.state.atInstructionBoundary = false;
     requestStealUpdate(vcpu);
-    this.complete(pcpu, exit);
-    return null;
+    const next = vcpu.furtherExits.shift();
+    if (next !== undefined) this.leaveTo(next);
+    else if (exit !== null) this.complete(pcpu, exit);
   }
 
   /** What an access was waiting for has happened: finish the instruction. */
@@ -333,9 +378,10 @@ export class VcpuThread implements ThreadBody {
     } else if (completion === 'emulate' && (exit.reason === 'MMIO' || exit.reason === 'IO')) {
       const data = exit.reason === 'MMIO' ? exit.data : Long.fromNumber(exit.data);
       vcpu.state.answers.push({ low: data.low, high: data.high });
-      const next = emulateInstruction(vcpu, pcpu);
+      if (exit.reason === 'IO') vcpu.user?.readAhead.push(...(exit.ahead ?? []));
+      const next = emulateRepeatedly(vcpu, pcpu);
       if (next !== null) this.leaveTo(next);
-    }
+    } else if (exit.reason === 'HYPERCALL') finishHypercall(vcpu, exit.ret);
   }
 
   look(pcpu: Pcpu): void {

@@ -17,6 +17,7 @@ import type { Pcpu, Thread } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
+import type { CpuidEntry } from './cpuid.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { Lapic, type LapicState } from './lapic.ts';
 import { LapicTimer, type LapicTimerState } from './lapic-timer.ts';
@@ -27,6 +28,7 @@ import {
   newCounters,
   type VcpuCounters,
 } from './statistics.ts';
+import { isSingleStepping, type UserControl } from './user-control.ts';
 import type { Vm } from './vm.ts';
 
 /** Where the vCPU's thread is in KVM_RUN. */
@@ -49,6 +51,8 @@ export type Phase =
   | 'yielded'
   /** User space has the exit in `userExit` to look at. */
   | 'userSpace'
+  /** User space has looked, and has not called KVM_RUN again yet. */
+  | 'outside'
   /** Will not run any more. */
   | 'ended';
 
@@ -144,6 +148,12 @@ export class Vcpu {
   state: VcpuState;
   /** What user space has to deal with in phase `userSpace`. */
   userExit: KvmExit | null = null;
+  /** Further accesses of the same instruction, which user space sees one after the other. */
+  readonly furtherExits: KvmExit[] = [];
+  /** What a program asks by way of KVM_RUN's page and ioctls; null if nothing ever does. */
+  user: UserControl | null = null;
+  /** CPUID as KVM_SET_CPUID2 has set it, or null for the virtual machine's own. */
+  cpuidEntries: readonly CpuidEntry[] | null = null;
   private ownThread: Thread | null = null;
 
   constructor(vm: Vm, index: number, virtual: VirtualProcessor) {
@@ -234,8 +244,17 @@ export class Vcpu {
    */
   skipInstruction(lengthBytes = this.virtual.vmcs.get32(EXIT_LENGTH)): void {
     this.advance(lengthBytes);
+    this.finishStep();
+  }
+
+  /** An instruction that was done for the guest is over: if it was a single step, say so. */
+  finishStep(): void {
     const isStepping = (this.virtual.vmcs.get32(GUEST_RFLAGS) & Rflags.TF) !== 0;
-    if (isStepping) this.queueDebugException(PendingDebug.BS);
+    if (!isStepping) return;
+    if (this.user !== null && isSingleStepping(this)) {
+      this.user.stepped = true;
+      this.requestEvent();
+    } else this.queueDebugException(PendingDebug.BS);
   }
 
   /** Go past the instruction that exited; what blocked events for it is over. */
@@ -335,6 +354,8 @@ export class Vcpu {
 
   /** What ends blocking: being runnable, or a timer that has to be turned into an interrupt. */
   get hasWakeCondition(): boolean {
+    const { user } = this;
+    if (user !== null && user.leave !== 'none') return true;
     return this.isRunnable || this.timer.hasPending || this.state.notImplemented !== null;
   }
 
@@ -361,6 +382,7 @@ export class Vcpu {
    * another pCPU; who polls looks anyway. Linux kvm_vcpu_kick. `pcpu` is where the caller runs.
    */
   kick(pcpu: Pcpu): void {
+    if (this.state.phase === 'outside') return;
     const { host } = this.vm;
     if (this.state.phase === 'polling') host.stir(host.pcpus[this.thread.state.pcpu]);
     if (host.scheduler.wake(this.thread, pcpu)) {

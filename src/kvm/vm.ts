@@ -19,6 +19,7 @@ import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/hand
 import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
+import { MemorySlots } from './memory-slots.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 import { type Decisions, decisionsOf } from './policies.ts';
 import type { Halves } from './pv-msrs.ts';
@@ -28,8 +29,11 @@ import { initializeVmcs, passThroughMsrs } from './vmcs-setup.ts';
 
 /** The process around KVM_RUN: it deals with what the kernel cannot. */
 export interface UserSpace {
-  /** Deal with an exit; `stop` ends the vCPU. Time spent is charged by the caller. */
-  handleExit(vcpu: Vcpu, exit: KvmExit): 'run' | 'stop';
+  /**
+   * Deal with an exit: `run` calls KVM_RUN again, `stop` ends the vCPU, `wait` leaves it outside
+   * until {@link VcpuThread} is told that KVM_RUN was called. Time spent is charged by the caller.
+   */
+  handleExit(vcpu: Vcpu, exit: KvmExit): 'run' | 'stop' | 'wait';
   /** Every vCPU of the machine sleeps and none has a timer: nothing inside can wake it. */
   allBlocked(vm: Vm): void;
 }
@@ -49,7 +53,7 @@ export interface VmConfig {
   readonly memory: PhysicalMemory;
   /** What the memory lies in, if hot code is to be compiled; see `compilableMemory`. */
   readonly storage?: CompilableMemory;
-  /** Guest RAM, from guest-physical address 0; a multiple of 4096. */
+  /** Guest RAM, from guest-physical address 0, as slot 0; a multiple of 4096, 0 for no slot. */
   readonly ramBytes: number;
   readonly costs: VmCosts;
   readonly parameters?: Partial<KvmParameters>;
@@ -62,13 +66,17 @@ export interface VmConfig {
   readonly handlers?: Partial<ExitHandlers>;
 }
 
-/** Everything about a virtual machine that changes, outside memory. */
-export interface VmSnapshot {
+/** What changes of a virtual machine beside memory and vCPUs: plain data. */
+export interface VmOwnState {
   readonly wallClock: Halves;
   readonly runsOldClock: boolean;
   readonly irqchip: IrqchipState | null;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
+}
+
+/** Everything about a virtual machine that changes, outside memory. */
+export interface VmSnapshot extends VmOwnState {
   readonly vcpus: readonly VcpuSnapshot[];
 }
 
@@ -92,9 +100,13 @@ export class Vm {
   readonly cpuid: CpuidTable;
   readonly vcpus: Vcpu[] = [];
   /** PIC, I/O APIC and PIT, if they are in the kernel. */
-  readonly irqchip: Irqchip | null;
+  irqchip: Irqchip | null;
   /** vCPU that a directed yield went to last; the next scan begins behind it. */
   lastBoostedVcpu = 0;
+  /** Bits of the hypercalls that go to user space: KVM_CAP_EXIT_HYPERCALL. */
+  forwardedHypercalls = 0;
+  /** Which guest-physical addresses are RAM. */
+  readonly slots: MemorySlots;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
   /** The wall clock MSR, which all vCPUs share. */
@@ -134,7 +146,11 @@ export class Vm {
     passThroughMsrs(this.memory, this.msrBitmap);
     this.ept = new EptBuilder(this.memory);
     this.ramHpa = this.memory.allocatePages(this.ramBytes / PAGE_SIZE, RAM_ALIGNMENT);
-    this.ept.map(0, this.ramHpa, this.ramBytes);
+    this.slots = new MemorySlots(this.memory, this.ept, () => {
+      for (const { virtual } of this.vcpus) virtual.invalidateTranslations();
+    });
+    const [gpa, lengthBytes, hpa] = [0, this.ramBytes, this.ramHpa];
+    if (lengthBytes > 0) this.slots.set({ id: 0, gpa, lengthBytes, hpa, flags: 0 });
     this.memory.onLineChanging((hpa, watched) => this.lineChanges(hpa, watched));
   }
 
@@ -145,6 +161,22 @@ export class Vm {
       this.host.stir(this.host.pcpus[thread.state.pcpu]);
       virtual.spin.abandon();
     }
+  }
+
+  /**
+   * Whoever is left out because it only waits comes as far as it has to, and waits anew: user space
+   * may be about to change anything.
+   */
+  settle(): void {
+    for (const { virtual, thread } of this.vcpus) {
+      this.host.stir(this.host.pcpus[thread.state.pcpu]);
+      virtual.spin.abandon();
+    }
+  }
+
+  /** The interrupt controllers are the kernel's; if not, user space has to have its own. */
+  get hasIrqchip(): boolean {
+    return this.irqchip !== null;
   }
 
   /** User space shuts the machine down: its threads end as soon as they run again. */
@@ -206,19 +238,21 @@ export class Vm {
   /** Guest RAM to read from; null if any of it is not RAM. */
   guestRam(gpa: Long, lengthBytes: number): DataView | null {
     const first = gpa.toUnsigned().toNumber();
-    if (first + lengthBytes > this.ramBytes) return null;
+    const slot = this.slots.at(first);
+    if (slot === undefined || first + lengthBytes > slot.gpa + slot.lengthBytes) return null;
     const { buffer, byteOffset } = this.memory.bytes;
-    return new DataView(buffer, byteOffset + this.ramHpa + first, lengthBytes);
+    return new DataView(buffer, byteOffset + slot.hpa + (first - slot.gpa), lengthBytes);
   }
 
   /** Write to guest RAM; who waits for it sees it, and code that is overwritten is forgotten. */
   writeGuestRam(gpa: Long, data: Uint8Array): void {
-    this.memory.write(this.ramHpa + gpa.toUnsigned().toNumber(), data);
+    const hpa = this.ramAt(gpa.toUnsigned().toNumber(), true);
+    if (hpa !== null) this.memory.write(hpa, data);
   }
 
-  /** Guest-physical to host-physical; null outside RAM. */
-  ramAt(gpa: number): number | null {
-    return gpa >= 0 && gpa < this.ramBytes ? this.ramHpa + gpa : null;
+  /** Guest-physical to host-physical; null outside RAM, and for writes to what is read-only. */
+  ramAt(gpa: number, isWrite = false): number | null {
+    return this.slots.hpaOf(gpa, isWrite);
   }
 
   /** True if no vCPU will ever run again; `blocking` is just about to fall asleep. */
@@ -231,23 +265,29 @@ export class Vm {
     );
   }
 
-  get snapshot(): VmSnapshot {
-    return {
-      wallClock: this.wallClock,
-      runsOldClock: this.runsOldClock,
-      irqchip: this.irqchip?.state ?? null,
-      lastBoostedVcpu: this.lastBoostedVcpu,
-      isShutDown: this.isShutDown,
-      vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
-    };
+  get ownState(): VmOwnState {
+    const { wallClock, runsOldClock, lastBoostedVcpu, isShutDown } = this;
+    const irqchip = this.irqchip?.state ?? null;
+    return { wallClock, runsOldClock, irqchip, lastBoostedVcpu, isShutDown };
   }
 
-  set snapshot(saved: VmSnapshot) {
+  set ownState(saved: VmOwnState) {
     this.wallClock = saved.wallClock;
     this.runsOldClock = saved.runsOldClock;
     if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
+  }
+
+  get snapshot(): VmSnapshot {
+    return {
+      ...this.ownState,
+      vcpus: this.vcpus.map((vcpu) => vcpu.snapshot),
+    };
+  }
+
+  set snapshot(saved: VmSnapshot) {
+    this.ownState = saved;
     saved.vcpus.forEach((snapshot, i) => {
       this.vcpus[i].snapshot = snapshot;
     });

@@ -49,7 +49,7 @@ export const EXIT_CODES: Readonly<Record<OwnStatus, number>> = {
   entryFailed: 12,
   kvmError: 14,
   reset: 16,
-  policyFailed: 18,
+  policyFailed: 20,
 };
 
 function ending(status: OwnStatus, message: string, vcpu: Vcpu | null): MachineEnding {

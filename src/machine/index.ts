@@ -40,6 +40,7 @@ export {
 export {
   bootRequestOf,
   elfOf,
+  flatStart,
   LOAD_ADDRESS,
   loadProblem,
   roomForProgram,

@@ -13,6 +13,7 @@
 // FEE00000). There is no IDT and no TSS: a program that wants interrupts or CPL 3 brings its own.
 
 import Long from 'long';
+import type { LineMapEntry } from '../asm/index.ts';
 import { enterLongMode, enterProtectedMode, resetState } from '../cpu/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { awaitInit, type Vcpu, type Vm } from '../kvm/index.ts';
@@ -245,4 +246,19 @@ function startVcpu(vcpu: Vcpu, bits: 32 | 64, entry: number): void {
   state.set64(2 * Gpr.RSI, Long.fromInt(vcpu.vm.vcpus.length));
   state.set64(2 * Gpr.RDX, Long.fromNumber(vcpu.vm.ramBytes));
   vcpu.adoptControlRegisters();
+}
+
+/**
+ * The mode in which an assembled flat program starts: that of its first code. Null for 16-bit code,
+ * in which programs cannot start.
+ */
+export function flatStart(lineMap: readonly LineMapEntry[]): '64-bit' | 'protected' | null {
+  switch (lineMap.find(({ codeSize }) => codeSize !== null)?.codeSize) {
+    case 16:
+      return null;
+    case 32:
+      return 'protected';
+    default:
+      return '64-bit';
+  }
 }

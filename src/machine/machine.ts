@@ -24,7 +24,7 @@ import {
   type VmSnapshot,
 } from '../kvm/index.ts';
 import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
-import { Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
+import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
@@ -219,6 +219,14 @@ export class Machine {
           notImplemented ? Ending.notImplemented(vcpu, message) : Ending.kvmError(vcpu, message),
         );
       }
+      case 'HLT':
+      case 'HYPERCALL':
+      case 'DEBUG':
+      case 'IRQ_WINDOW_OPEN':
+      case 'SET_TPR':
+      case 'INTR':
+        // The interrupt controllers are the kernel's, and nothing of this was asked for.
+        return this.end(id, Ending.kvmError(vcpu, `KVM_EXIT_${exit.reason} was not asked for`));
     }
   }
 
@@ -349,7 +357,7 @@ export class Machine {
    * @param base an earlier one, with which it shares the pages of memory that are still the same
    */
   snapshot(base: MachineSnapshot | null = null): MachineSnapshot {
-    const saved = structuredClonePlain({
+    const saved = copyPlain({
       host: this.host.state,
       vms: this.vms.map((vm) => vm.snapshot),
       devices: this.devices.map(({ state }) => state),
@@ -364,7 +372,7 @@ export class Machine {
   /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
   restore(snapshot: MachineSnapshot): void {
     const { memory: pages, ...rest } = snapshot;
-    const saved = structuredClonePlain(rest);
+    const saved = copyPlain(rest);
     this.vms.forEach(({ memory }, i) => {
       memory.restorePages(pages[i]);
     });
@@ -444,13 +452,4 @@ function hashMemory(hash: Hash, vm: Vm): void {
 
 function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
-}
-
-/** A deep copy of plain data. */
-function structuredClonePlain<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(structuredClonePlain) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, structuredClonePlain(item)]),
-  ) as T;
 }

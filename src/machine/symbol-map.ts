@@ -124,6 +124,11 @@ export class SymbolMap {
     return range?.start.eq(address.toUnsigned()) ? range.name : null;
   }
 
+  /** Where the nearest symbol at or below an address stands, or null. */
+  startOf(address: Long): Long | null {
+    return this.nearest(address.toUnsigned())?.start ?? null;
+  }
+
   /** Bytes from an address to the next symbol behind it; infinite if there is none. */
   bytesToNext(address: Long): number {
     const at = address.toUnsigned();

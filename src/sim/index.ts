@@ -5,6 +5,7 @@
 //   queue.post(200, 'tick', 0);
 //   queue.peek()?.time; // 200
 
+export { copyPlain } from './copy.ts';
 export { EventQueue, type EventQueueState, type SimEvent } from './event-queue.ts';
 export { Frequency, nsOfTick, ticksIn } from './frequency.ts';
 export { Hash } from './hash.ts';

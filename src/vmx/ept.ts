@@ -70,7 +70,10 @@ function isMisconfigured(low: number, high: number, level: number, isLeaf: boole
 
 const LARGE_PAGE_BYTES = 2 ** 21;
 
-/** Builds EPT tables: 2 MiB pages where addresses and length allow, 4 KiB pages elsewhere. */
+/**
+ * Builds EPT tables: 2 MiB pages where addresses and length allow, 4 KiB pages elsewhere. Who
+ * changes what a processor may have cached has it forget that (INVEPT).
+ */
 export class EptBuilder {
   readonly root: number;
   private readonly memory: PhysicalMemory;
@@ -80,11 +83,18 @@ export class EptBuilder {
     this.root = memory.allocatePages(1);
   }
 
-  /** Map `lengthBytes` (a multiple of 4096) from `gpa` to `hpa`. */
-  map(gpa: number, hpa: number, lengthBytes: number, rights: number = EPT_RIGHTS): void {
+  /** Map `lengthBytes` (a multiple of 4096) from `gpa` to `hpa`, in large pages if they may be. */
+  map(
+    gpa: number,
+    hpa: number,
+    lengthBytes: number,
+    rights: number = EPT_RIGHTS,
+    mayBeLarge = true,
+  ): void {
     let done = 0;
     while (done < lengthBytes) {
       const large =
+        mayBeLarge &&
         (gpa + done) % LARGE_PAGE_BYTES === 0 &&
         (hpa + done) % LARGE_PAGE_BYTES === 0 &&
         lengthBytes - done >= LARGE_PAGE_BYTES;
@@ -95,12 +105,32 @@ export class EptBuilder {
     }
   }
 
+  /** Make `lengthBytes` (a multiple of 4096) from `gpa` absent; what was mapped as a whole goes. */
+  unmap(gpa: number, lengthBytes: number): void {
+    for (let done = 0; done < lengthBytes; done += PAGE_SIZE) {
+      const at = this.leafOf(gpa + done);
+      if (at !== null) this.memory.write64(at, 0, 0);
+    }
+  }
+
+  /** Where the entry lies that maps an address as a page, or null. */
+  private leafOf(gpa: number): number | null {
+    let table = this.root;
+    for (let level = 4; ; level--) {
+      const at = table + (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
+      const low = this.memory.view.getInt32(at, true);
+      if ((low & EPT_RIGHTS) === 0) return null;
+      if (level === 1 || (level === 2 && (low & EptBit.LARGE) !== 0)) return at;
+      table = (low & ~0xfff) >>> 0;
+    }
+  }
+
   private setEntry(gpa: number, leafLevel: number, entry: number): void {
     let table = this.root;
     for (let level = 4; level > leafLevel; level--) {
       const at = table + (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
       let low = this.memory.view.getInt32(at, true);
-      if (low === 0) {
+      if (low === 0 || (level === 2 && (low & EptBit.LARGE) !== 0)) {
         low = this.memory.allocatePages(1) | EPT_RIGHTS;
         this.memory.write64(at, low, 0);
       }

@@ -41,7 +41,7 @@ describe('a policy is loaded', () => {
     expect(stdout).toContain(
       `Policy failed: the policy vms[0].policies.exits.IO_INSTRUCTION throws ${word},`,
     );
-    expect([status, stderr]).toEqual([18, '']);
+    expect([status, stderr]).toEqual([20, '']);
   });
 });
 

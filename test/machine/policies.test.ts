@@ -126,7 +126,7 @@ describe('a policy that fails ends the run with its name', () => {
     [PINGPONG, HLT, (_: never, pcpu: Pcpu) => pcpu.spend(-1), 'throws pCPU '],
   ])('of %s: %s (%#)', (program, key, policy, problem) => {
     const { ending } = run(program, { [key]: policy });
-    expect(ending).toMatchObject({ status: 'policyFailed', exitCode: 18 });
+    expect(ending).toMatchObject({ status: 'policyFailed', exitCode: 20 });
     expect(ending.message).toContain(`the policy ${key} ${problem}`);
   });
 

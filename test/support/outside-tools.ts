@@ -1,6 +1,6 @@
-// NASM, objdump, GNU as, gcc, trace-cmd and protoc as second opinions, `script` as a terminal. A
-// test that needs one of them is skipped where it is not installed, and fails there instead if the
-// environment says that it is a CI machine.
+// NASM, objdump, GNU as, gcc, gdb, trace-cmd and protoc as second opinions, `script` as a terminal.
+// A test that needs one of them is skipped where it is not installed, and fails there instead if
+// the environment says that it is a CI machine.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,6 +17,7 @@ const INT3 = 0xcc;
 export function missing(
   tool:
     | 'as'
+    | 'gdb'
     | 'gcc'
     | 'nasm'
     | 'objdump'

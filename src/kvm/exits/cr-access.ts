@@ -29,9 +29,15 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
   } else if (isWrite) {
     const value = vcpu.register(register);
     if (pcpu.traced) pcpu.trace('kvm_cr', { write: true, number, value });
+    const priority = vcpu.lapic.state.taskPriority;
     if (!write(vcpu, number, value)) {
       vcpu.queueException(Vector.GP, 0);
       return 'resume';
+    }
+    // Whose APIC it is has to know that more may be delivered.
+    if (number === 8 && !vcpu.vm.hasIrqchip && vcpu.lapic.state.taskPriority < priority) {
+      vcpu.skipInstruction();
+      return { reason: 'SET_TPR' };
     }
   } else if (number === 8) {
     const value = Long.fromInt(vcpu.lapic.state.taskPriority >> 4);

@@ -1,4 +1,5 @@
-// EPT violation: the guest touched an address that no memory slot backs, so a device is meant.
+// EPT violation: the guest touched an address that no memory slot backs, so a device is meant; or
+// it wrote to a page whose first write is to be logged, or that is read-only, like a device.
 // Linux arch/x86/kvm/vmx/vmx.c, handle_ept_violation, and mmu.c, kvm_mmu_page_fault.
 
 import { fieldIndex } from '../../vmx/index.ts';
@@ -7,6 +8,8 @@ import { InternalError } from '../kvm-exit.ts';
 import type { ExitHandler } from './handler.ts';
 
 const GUEST_PHYSICAL = fieldIndex('GUEST_PHYSICAL_ADDRESS');
+const QUALIFICATION = fieldIndex('EXIT_QUALIFICATION');
+const WRITE = 1 << 1;
 
 export const eptViolation: ExitHandler = (vcpu, pcpu) => {
   const { vmcs } = vcpu.virtual;
@@ -15,7 +18,9 @@ export const eptViolation: ExitHandler = (vcpu, pcpu) => {
     const errorCode = vmcs.read('EXIT_QUALIFICATION');
     pcpu.trace('kvm_page_fault', { vcpu: vcpu.index, rip: vcpu.rip, gpa, errorCode });
   }
-  if (vcpu.vm.ramAt(gpa) !== null) {
+  const isWrite = (vmcs.get32(QUALIFICATION) & WRITE) !== 0;
+  if (vcpu.vm.slots.resolve(gpa, isWrite)) return 'resume';
+  if (vcpu.vm.ramAt(gpa, isWrite) !== null) {
     const message = `EPT violation in RAM, at guest-physical 0x${gpa.toString(16)}`;
     return { reason: 'INTERNAL_ERROR', suberror: InternalError.UNEXPECTED_EXIT, message };
   }

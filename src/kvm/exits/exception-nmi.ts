@@ -5,6 +5,7 @@ import { Blocking, EventTypes, PendingDebug, Rflags, Vector, Word } from '../../
 import type { Pcpu } from '../../host/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { foreignHypercall, isHypercallAt, nativeHypercall } from '../hypercall-opcodes.ts';
+import { debugExit, ownsDebugExceptions } from '../user-control.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler, HandlerResult } from './handler.ts';
 
@@ -25,6 +26,10 @@ export const exceptionNmi: ExitHandler = (vcpu, pcpu) => {
   const information = vmcs.get32(F.INTR_INFO);
   const vector = information & 0xff;
   if (vector === Vector.UD && isHypercallAt(vcpu, 'vmmcall')) return vmmcall(vcpu, pcpu);
+  if (vector === Vector.DB && ownsDebugExceptions(vcpu)) {
+    return debugExit(vcpu, Vector.DB, vmcs.get32(F.QUALIFICATION));
+  }
+  if (vector === Vector.BP && vcpu.user !== null) return debugExit(vcpu, Vector.BP, 0);
   if (vector === Vector.DB) {
     if (((information >> 8) & 7) === INT1) vcpu.advance();
     else keepPendingStep(vcpu);

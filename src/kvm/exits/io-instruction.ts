@@ -6,7 +6,7 @@
 import type { Pcpu } from '../../host/index.ts';
 import { Gpr } from '../../isa/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
-import { emulateInstruction, tracePort } from '../emulate.ts';
+import { emulateRepeatedly, tracePort } from '../emulate.ts';
 import type { Irqchip } from '../irqchip.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler } from './handler.ts';
@@ -16,7 +16,7 @@ const STRING = 1 << 4;
 
 export const ioInstruction: ExitHandler = (vcpu, pcpu) => {
   const qualification = vcpu.virtual.vmcs.get32(QUALIFICATION);
-  if ((qualification & STRING) !== 0) return emulateInstruction(vcpu, pcpu) ?? 'resume';
+  if ((qualification & STRING) !== 0) return emulateRepeatedly(vcpu, pcpu) ?? 'resume';
   const sizeBytes = (qualification & 7) + 1;
   const isIn = (qualification & (1 << 3)) !== 0;
   const port = qualification >>> 16;

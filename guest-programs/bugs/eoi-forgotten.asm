@@ -1,0 +1,68 @@
+; vmxlab: vcpus=1 pcpus=1
+;
+; A handler that forgets the end of its interrupt. The local APIC keeps the vector in service, so
+; that the second interrupt of the same priority is never delivered.
+;
+; RUN: name=BUG
+; RUN: name=FIXED define=FIXED
+; XFAIL-BUG: the second interrupt stays pending
+; EXPECT: halted
+; PROPERTY: every kvm_inj_virq(vector=0x40) is followed by kvm_eoi(vector=0x40) within 20us
+
+bits 64
+org 0x100000
+default rel
+
+%include "../lib/interrupts.inc"
+%include "../lib/x2apic.inc"
+
+TIMER_VECTOR    equ 0x40
+
+; Let the timer fire so many cycles from now. Changes RAX, RCX and RDX.
+%macro fire_in 1
+    rdtsc
+    shl rdx, 32
+    or rax, rdx
+    add rax, %1
+    mov rdx, rax
+    shr rdx, 32
+    mov ecx, IA32_TSC_DEADLINE
+    wrmsr
+%endmacro
+
+start:
+    set_gate TIMER_VECTOR, timer
+    lidt [idtr]
+    enable_x2apic
+    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+    mov ebp, 2
+next_tick:
+    mov byte [fired], 0
+    fire_in 20000
+.wait:
+    cli
+    cmp byte [fired], 0
+    jne .fired
+    sti
+    hlt
+    jmp .wait
+.fired:
+    dec ebp
+    jnz next_tick
+    cli
+    hlt
+
+timer:
+    push rax
+    push rcx
+    push rdx
+    mov byte [fired], 1
+%ifdef FIXED
+    end_of_interrupt
+%endif
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+
+fired:      db 0

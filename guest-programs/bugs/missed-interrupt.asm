@@ -1,0 +1,68 @@
+; vmxlab: vcpus=1 pcpus=1
+;
+; An interrupt between the look and the HLT. With interrupts on, the timer can fire after the flag
+; has been found clear; then the HLT waits for an interrupt that has been. Corrected: look with
+; interrupts off, and let STI's shadow cover the HLT.
+;
+; RUN: name=BUG
+; RUN: name=FIXED define=FIXED
+; XFAIL-BUG: deadlock, the only interrupt came before the HLT
+; EXPECT: halted
+; TRACE: kvm_inj_virq: IRQ 0x40
+
+bits 64
+org 0x100000
+default rel
+
+%include "../lib/interrupts.inc"
+%include "../lib/x2apic.inc"
+
+TIMER_VECTOR    equ 0x40
+
+; Let the timer fire so many cycles from now. Changes RAX, RCX and RDX.
+%macro fire_in 1
+    rdtsc
+    shl rdx, 32
+    or rax, rdx
+    add rax, %1
+    mov rdx, rax
+    shr rdx, 32
+    mov ecx, IA32_TSC_DEADLINE
+    wrmsr
+%endmacro
+
+start:
+    set_gate TIMER_VECTOR, timer
+    lidt [idtr]
+    enable_x2apic
+    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+    fire_in 4000
+%ifdef FIXED
+    cli
+%else
+    sti
+%endif
+wait_for_timer:
+    cmp byte [fired], 0
+    jne done
+    mov ecx, 1000               ; long enough for the timer to fire here
+.delay:
+    mfence
+    dec ecx
+    jnz .delay
+%ifdef FIXED
+    sti                         ; nothing comes in before the HLT
+%endif
+    hlt
+    cli
+    jmp wait_for_timer
+done:
+    cli
+    hlt
+
+timer:
+    mov byte [fired], 1
+    end_of_interrupt
+    iretq
+
+fired:      db 0

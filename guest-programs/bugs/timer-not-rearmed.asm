@@ -1,0 +1,66 @@
+; vmxlab: vcpus=1 pcpus=1
+;
+; A deadline fires once. Code that was written for a periodic timer waits for a second tick, which
+; nobody has asked for.
+;
+; RUN: name=BUG
+; RUN: name=FIXED define=FIXED
+; XFAIL-BUG: there is one tick
+; EXPECT: halted
+; PROPERTY: at least 3 kvm_inj_virq(vector=0x40)
+
+bits 64
+org 0x100000
+default rel
+
+%include "../lib/interrupts.inc"
+%include "../lib/x2apic.inc"
+
+TIMER_VECTOR    equ 0x40
+
+; Let the timer fire so many cycles from now. Changes RAX, RCX and RDX.
+%macro fire_in 1
+    rdtsc
+    shl rdx, 32
+    or rax, rdx
+    add rax, %1
+    mov rdx, rax
+    shr rdx, 32
+    mov ecx, IA32_TSC_DEADLINE
+    wrmsr
+%endmacro
+
+start:
+    set_gate TIMER_VECTOR, timer
+    lidt [idtr]
+    enable_x2apic
+    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+    fire_in 20000
+    mov ebp, 3
+wait_for_ticks:
+    cli
+    cmp [ticks], ebp
+    jae done
+    sti
+    hlt
+    jmp wait_for_ticks
+done:
+    cli
+    hlt
+
+timer:
+    push rax
+    push rcx
+    push rdx
+    inc dword [ticks]
+    end_of_interrupt
+%ifdef FIXED
+    fire_in 20000
+%endif
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+
+align 4
+ticks:      dd 0

@@ -1,0 +1,153 @@
+// The structures of the KVM API, as plain records: Linux arch/x86/include/uapi/asm/kvm.h and
+// include/uapi/linux/kvm.h. What calls return holds 64-bit values as Long; what they take may hold
+// numbers as well.
+
+import type Long from 'long';
+
+/** A 64-bit value given to a call. */
+export type U64 = Long | number;
+
+export const REGISTERS = [
+  ...(['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rsp', 'rbp'] as const),
+  ...(['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const),
+  ...(['rip', 'rflags'] as const),
+] as const;
+
+export type RegisterName = (typeof REGISTERS)[number];
+
+/** struct kvm_regs. */
+export type KvmRegs = Readonly<Record<RegisterName, Long>>;
+
+/** struct kvm_regs as given; what is left out is 0, as in a C initializer. */
+export type KvmRegsInput = Readonly<Partial<Record<RegisterName, U64>>>;
+
+/** struct kvm_segment. */
+export interface KvmSegment<Value extends U64 = U64> {
+  readonly base: Value;
+  readonly limit: number;
+  readonly selector: number;
+  readonly type: number;
+  readonly present: number;
+  readonly dpl: number;
+  readonly db: number;
+  readonly s: number;
+  readonly l: number;
+  readonly g: number;
+  readonly avl: number;
+  readonly unusable: number;
+}
+
+/** struct kvm_dtable. */
+export interface KvmDtable<Value extends U64 = U64> {
+  readonly base: Value;
+  readonly limit: number;
+}
+
+export const SEGMENTS = ['cs', 'ds', 'es', 'fs', 'gs', 'ss', 'tr', 'ldt'] as const;
+
+export type SegmentName = (typeof SEGMENTS)[number];
+
+/** struct kvm_sregs. Of `interruptBitmap`, the vector of the interrupt being delivered, or null. */
+export type KvmSregs<Value extends U64 = U64> = Readonly<Record<SegmentName, KvmSegment<Value>>> & {
+  readonly gdt: KvmDtable<Value>;
+  readonly idt: KvmDtable<Value>;
+  readonly cr0: Value;
+  readonly cr2: Value;
+  readonly cr3: Value;
+  readonly cr4: Value;
+  readonly cr8: Value;
+  readonly efer: Value;
+  readonly apicBase: Value;
+  readonly interrupt: number | null;
+};
+
+/** struct kvm_msr_entry. */
+export interface KvmMsrEntry<Value extends U64 = U64> {
+  readonly index: number;
+  readonly data: Value;
+}
+
+/** struct kvm_fpu. Byte arrays: 8 registers of 16 bytes, 16 of 16 bytes. */
+export interface KvmFpu {
+  readonly fpr: readonly Uint8Array[];
+  readonly fcw: number;
+  readonly fsw: number;
+  /** A bit for each register that is not empty, as FXSAVE has it. */
+  readonly ftwx: number;
+  readonly lastOpcode: number;
+  readonly lastIp: Long;
+  readonly lastDp: Long;
+  readonly xmm: readonly Uint8Array[];
+  readonly mxcsr: number;
+}
+
+/** struct kvm_vcpu_events, but for what belongs to system management. */
+export interface KvmVcpuEvents {
+  readonly exception: {
+    readonly injected: number;
+    readonly pending: number;
+    readonly nr: number;
+    readonly hasErrorCode: number;
+    readonly errorCode: number;
+  };
+  readonly interrupt: {
+    readonly injected: number;
+    readonly nr: number;
+    readonly soft: number;
+    /** KVM_X86_SHADOW_INT_MOV_SS 1, KVM_X86_SHADOW_INT_STI 2. */
+    readonly shadow: number;
+  };
+  readonly nmi: { readonly injected: number; readonly pending: number; readonly masked: number };
+  readonly sipiVector: number;
+  /** KVM_VCPUEVENT_VALID_*: NMI_PENDING 1, SIPI_VECTOR 2, SHADOW 4. */
+  readonly flags: number;
+}
+
+/** struct kvm_debugregs. */
+export interface KvmDebugregs<Value extends U64 = U64> {
+  readonly db: readonly [Value, Value, Value, Value];
+  readonly dr6: Value;
+  readonly dr7: Value;
+  readonly flags: number;
+}
+
+/** struct kvm_guest_debug: bits of GuestDebug, and debug registers by number, missing ones 0. */
+export interface KvmGuestDebug {
+  readonly control: number;
+  readonly arch?: { readonly debugreg: readonly U64[] };
+}
+
+/** struct kvm_userspace_memory_region; the memory is what {@link KvmVm.mmap} gave. */
+export interface KvmUserspaceMemoryRegion {
+  readonly slot: number;
+  /** KVM_MEM_LOG_DIRTY_PAGES 1, KVM_MEM_READONLY 2. */
+  readonly flags?: number;
+  readonly guestPhysAddr: U64;
+  /** Bytes; 0 removes the slot. */
+  readonly memorySize: U64;
+  readonly userspaceAddr: Uint8Array | null;
+}
+
+/** struct kvm_translation, the part that comes back. */
+export interface KvmTranslation {
+  readonly physicalAddress: Long;
+  readonly valid: number;
+  readonly writeable: number;
+  readonly usermode: number;
+}
+
+/** struct kvm_msi. */
+export interface KvmMsi {
+  readonly addressLo: number;
+  readonly addressHi?: number;
+  readonly data: number;
+}
+
+/** KVM_MP_STATE_* by number. */
+export const KVM_MP_STATE = {
+  RUNNABLE: 0,
+  UNINITIALIZED: 1,
+  INIT_RECEIVED: 2,
+  HALTED: 3,
+  SIPI_RECEIVED: 4,
+} as const;

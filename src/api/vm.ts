@@ -1,0 +1,244 @@
+// A virtual machine by its ioctls: memory regions, interrupt controllers, vCPUs. Linux
+// virt/kvm/kvm_main.c, kvm_vm_ioctl, and arch/x86/kvm/x86.c, kvm_arch_vm_ioctl.
+
+import Long from 'long';
+import { compilableMemory } from '../cpu/index.ts';
+import {
+  FORWARDABLE_HYPERCALLS,
+  IOAPIC_PINS,
+  Irqchip,
+  IrqSource,
+  SlotFlag,
+  type Vcpu,
+  Vm,
+} from '../kvm/index.ts';
+import { COST_PRESETS } from '../machine/index.ts';
+import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
+import { extensionValue, KVM_CAP, MAX_VCPU_ID, MAX_VCPUS, MEMORY_SLOTS } from './capabilities.ts';
+import { KvmError, require } from './errors.ts';
+import type { KvmRun } from './run-page.ts';
+import type { KvmMsi, KvmUserspaceMemoryRegion } from './structures.ts';
+import type { Kvm } from './system.ts';
+import { UserMemory } from './user-memory.ts';
+import { KvmVcpu } from './vcpu.ts';
+
+/** What user space of {@link KvmVm.runAll} wants after an exit. */
+export type Continuation = 'run' | 'stop';
+
+const REGION = 'KVM_SET_USER_MEMORY_REGION';
+const KNOWN_FLAGS = SlotFlag.LOG_DIRTY_PAGES | SlotFlag.READONLY;
+const LARGE_PAGE = 2 ** 21;
+/** Where physical addresses end. */
+const ADDRESS_LIMIT = 2 ** 46;
+
+export class KvmVm {
+  readonly kvm: Kvm;
+  /** The virtual machine behind the calls. */
+  readonly vm: Vm;
+  readonly memory: UserMemory;
+  private readonly vcpus: KvmVcpu[] = [];
+  private bootCpuId = 0;
+
+  constructor(kvm: Kvm, id: number, memoryBytes: number) {
+    this.kvm = kvm;
+    const pages = Math.ceil(memoryBytes / PAGE_SIZE);
+    // A table for every 2 MiB, in case that all pages are logged, and room for alignment.
+    const tables = 2 * Math.ceil(memoryBytes / LARGE_PAGE) + 64;
+    const bytes = (pages + tables) * PAGE_SIZE + Vm.overheadBytes(0, MAX_VCPUS) + 2 * LARGE_PAGE;
+    const storage = kvm.engine === 'interpreter' ? undefined : compilableMemory(bytes, MAX_VCPUS);
+    this.vm = new Vm({
+      id,
+      name: `vm${id}`,
+      host: kvm.host,
+      memory: new PhysicalMemory(bytes, storage?.buffer),
+      ...(storage === undefined ? {} : { storage }),
+      ramBytes: 0,
+      costs: COST_PRESETS[kvm.machine].vm,
+      irqchip: false,
+      userSpace: {
+        handleExit: (vcpu, exit) => {
+          kvm.leaves(vcpu, exit);
+          return 'wait';
+        },
+        allBlocked: () => {},
+      },
+    });
+    this.memory = new UserMemory(this.vm.memory);
+  }
+
+  /** KVM_CHECK_EXTENSION of a virtual machine. */
+  checkExtension(capability: number | string): number {
+    return this.kvm.checkExtension(capability);
+  }
+
+  /**
+   * Memory for regions, zeroed: what mmap of anonymous memory is to a program for /dev/kvm. Fails
+   * with ENOMEM if there is less left than asked for.
+   */
+  mmap(lengthBytes: number): Uint8Array {
+    const isLength = Number.isSafeInteger(lengthBytes) && lengthBytes > 0;
+    require(isLength, 'mmap', 'EINVAL', `${lengthBytes} is no length in bytes`);
+    const bytes = this.memory.map(lengthBytes);
+    if (bytes === null) {
+      const hint = 'createVm(0, { memoryBytes }) sets how much there is';
+      throw new KvmError('mmap', 'ENOMEM', `${lengthBytes} bytes are not left; ${hint}`);
+    }
+    return bytes;
+  }
+
+  /** KVM_SET_USER_MEMORY_REGION. Linux virt/kvm/kvm_main.c, __kvm_set_memory_region. */
+  setUserMemoryRegion(region: KvmUserspaceMemoryRegion): void {
+    const { slot, flags = 0 } = region;
+    const check = (holds: boolean, detail: string) => require(holds, REGION, 'EINVAL', detail);
+    const size = Long.fromValue(region.memorySize).toUnsigned();
+    const base = Long.fromValue(region.guestPhysAddr).toUnsigned();
+    check((flags & ~KNOWN_FLAGS) === 0, `flags 0x${flags.toString(16)} are not known`);
+    check((size.low & (PAGE_SIZE - 1)) === 0, 'the size is a multiple of 4096');
+    check((base.low & (PAGE_SIZE - 1)) === 0, 'the guest-physical address is a multiple of 4096');
+    check(Number.isInteger(slot) && slot >= 0 && slot < MEMORY_SLOTS, `there is no slot ${slot}`);
+    const end = base.add(size);
+    check(end.gte(base) && end.lte(ADDRESS_LIMIT), 'the region ends beyond physical addresses');
+    const old = this.vm.slots.byId(slot);
+    const [gpa, lengthBytes] = [base.toNumber(), size.toNumber()];
+    if (lengthBytes === 0) {
+      check(old !== undefined, `slot ${slot} does not exist, so it cannot be removed`);
+      this.vm.slots.remove(slot);
+      return;
+    }
+    const hpa = this.hpaOf(region.userspaceAddr, lengthBytes);
+    if (old !== undefined) {
+      check(old.lengthBytes === lengthBytes, 'a region does not change its size');
+      check(old.hpa === hpa, 'a region does not change its memory');
+      const sameAccess = ((old.flags ^ flags) & SlotFlag.READONLY) === 0;
+      check(sameAccess, 'a region does not become read-only or writable');
+    }
+    const overlaps = this.vm.slots.list.some(
+      (other) =>
+        other.id !== slot && gpa < other.gpa + other.lengthBytes && other.gpa < gpa + lengthBytes,
+    );
+    require(!overlaps, REGION, 'EEXIST', 'the region overlaps another one');
+    this.vm.slots.set({ id: slot, gpa, lengthBytes, hpa, flags });
+  }
+
+  /** Where the memory of a region lies. */
+  private hpaOf(bytes: Uint8Array | null, lengthBytes: number): number {
+    const hpa = bytes === null ? null : this.memory.hpaOf(bytes.subarray(0, lengthBytes));
+    const isEnough = bytes !== null && bytes.length >= lengthBytes;
+    const isUsable = hpa !== null && hpa % PAGE_SIZE === 0 && isEnough;
+    require(isUsable, REGION, 'EINVAL', 'userspaceAddr is page-aligned memory that mmap gave');
+    return hpa as number;
+  }
+
+  /** KVM_GET_DIRTY_LOG: a bit for each page written since the last call; ENOENT if not logged. */
+  getDirtyLog(slot: number): Uint8Array {
+    const call = 'KVM_GET_DIRTY_LOG';
+    const isSlot = Number.isInteger(slot) && slot >= 0 && slot < MEMORY_SLOTS;
+    require(isSlot, call, 'EINVAL', `there is no slot ${slot}`);
+    const log = this.vm.slots.takeDirty(slot);
+    if (log === null) throw new KvmError(call, 'ENOENT', `slot ${slot} keeps no dirty log`);
+    return log;
+  }
+
+  /** KVM_CREATE_IRQCHIP: PIC, I/O APIC and local APICs in the kernel. Before the first vCPU. */
+  createIrqchip(): void {
+    const call = 'KVM_CREATE_IRQCHIP';
+    require(this.vm.irqchip === null, call, 'EEXIST', 'there is one');
+    require(this.vcpus.length === 0, call, 'EINVAL', 'there are vCPUs without one');
+    this.vm.irqchip = new Irqchip(this.vm);
+    this.vm.irqchip.hasPit = false;
+  }
+
+  /** KVM_CREATE_PIT2: the interval timer in the kernel, on line 0. ENOENT without irqchip. */
+  createPit2(): void {
+    const call = 'KVM_CREATE_PIT2';
+    const { irqchip } = this.vm;
+    if (irqchip === null) throw new KvmError(call, 'ENOENT', 'there is no irqchip');
+    require(!irqchip.hasPit, call, 'EEXIST', 'there is one');
+    irqchip.hasPit = true;
+  }
+
+  /**
+   * KVM_IRQ_LINE: raise a line (GSI) of the interrupt controllers, or lower it; lines that do not
+   * exist are ignored. ENXIO without irqchip.
+   * @returns as KVM_IRQ_LINE_STATUS: how many interrupts went out, 0 if merged with one on its way,
+   *   -1 if nobody listens
+   */
+  irqLine({ irq, level }: { readonly irq: number; readonly level: number }): number {
+    const { irqchip } = this.vm;
+    if (irqchip === null) throw new KvmError('KVM_IRQ_LINE', 'ENXIO', 'there is no irqchip');
+    if (!Number.isInteger(irq) || irq < 0 || irq >= IOAPIC_PINS) return -1;
+    return irqchip.setIrq(irq, level !== 0, IrqSource.USER_SPACE, this.caller);
+  }
+
+  /** KVM_SIGNAL_MSI: how many local APICs took it; EPERM if none is meant, EINVAL without irqchip. */
+  signalMsi({ addressLo, addressHi = 0, data }: KvmMsi): number {
+    const call = 'KVM_SIGNAL_MSI';
+    const { irqchip } = this.vm;
+    if (irqchip === null) throw new KvmError(call, 'EINVAL', 'there is no irqchip');
+    const address = Long.fromBits(addressLo, addressHi, true);
+    const delivered = irqchip.signalMsi(address, data, this.caller);
+    require(delivered >= 0, call, 'EPERM', 'no local APIC is meant');
+    return delivered;
+  }
+
+  /** Where user space's calls are taken to run. */
+  private get caller() {
+    return this.kvm.caller(0);
+  }
+
+  /** KVM_SET_BOOT_CPU_ID: which vCPU runs first. Before the first vCPU (EBUSY). */
+  setBootCpuId(id: number): void {
+    const call = 'KVM_SET_BOOT_CPU_ID';
+    require(this.vcpus.length === 0, call, 'EBUSY', 'there are vCPUs already');
+    require(id === 0, call, 'EINVAL', 'only vCPU 0 can be the boot vCPU here');
+    this.bootCpuId = id;
+  }
+
+  /** KVM_ENABLE_CAP, of KVM_CAP_EXIT_HYPERCALL: the bits of hypercalls that are to exit. */
+  enableCap(capability: number | string, args: readonly number[] = []): void {
+    const call = 'KVM_ENABLE_CAP';
+    const { EXIT_HYPERCALL } = KVM_CAP;
+    const isIt =
+      capability === EXIT_HYPERCALL || /^(KVM_CAP_)?EXIT_HYPERCALL$/.test(`${capability}`);
+    require(isIt, call, 'EINVAL', `capability ${capability} cannot be enabled`);
+    const [mask = 0] = args;
+    const isKnown = (mask & ~FORWARDABLE_HYPERCALLS) === 0;
+    const can = extensionValue(EXIT_HYPERCALL).toString(16);
+    require(isKnown, call, 'EINVAL', `only hypercalls of the bits 0x${can} can exit`);
+    this.vm.forwardedHypercalls = mask;
+  }
+
+  /** KVM_CREATE_VCPU: in the state after reset; with irqchip, all but the first wait for INIT. */
+  createVcpu(id = this.vcpus.length): KvmVcpu {
+    const call = 'KVM_CREATE_VCPU';
+    const isId = Number.isInteger(id) && id >= 0 && id < MAX_VCPU_ID;
+    require(isId && this.vcpus.length < MAX_VCPUS, call, 'EINVAL', `there is no vCPU ${id}`);
+    require(id >= this.vcpus.length, call, 'EEXIST', `there is a vCPU ${id}`);
+    require(id === this.vcpus.length, call, 'EINVAL', 'ids are given in order here');
+    const vcpu = new KvmVcpu(this, id === this.bootCpuId);
+    this.vcpus.push(vcpu);
+    return vcpu;
+  }
+
+  /**
+   * Run all vCPUs, each as by a thread of its own that calls KVM_RUN again and again. `handle` is
+   * called with each that comes back, and says whether that one runs on; when all have stopped, or
+   * one fails, it is over.
+   */
+  runAll(handle: (vcpu: KvmVcpu, run: KvmRun) => Continuation): void {
+    let running: readonly KvmVcpu[] = this.vcpus;
+    for (const vcpu of running) vcpu.enter();
+    try {
+      while (running.length > 0) {
+        const { vcpu, exit } = this.kvm.await(running.map(behind), this.kvm.runLimitNs);
+        const back = running.find((candidate) => candidate.vcpu === vcpu) as KvmVcpu;
+        if (!back.leave(exit, ['initialized']) || handle(back, back.page) === 'run') back.enter();
+        else running = running.filter((candidate) => candidate !== back);
+      }
+    } finally {
+      for (const vcpu of running) vcpu.callBack();
+    }
+  }
+}
+
+const behind = ({ vcpu }: KvmVcpu): Vcpu => vcpu;

@@ -1,0 +1,280 @@
+// `vmxlab explore`: run a program on every schedule, or on many, and look for one that goes wrong.
+
+import { readFileSync } from 'node:fs';
+import {
+  EVERY_SCHEDULE,
+  type ExploreOptions,
+  type ExploreReport,
+  explore,
+  narrate,
+  parseSchedule,
+  printSchedule,
+  type Section,
+  STRATEGIES,
+  type Strategy,
+  World,
+} from '../explore/index.ts';
+import { EXIT_CODES, NO_PAINT, type Paint, SymbolMap } from '../machine/index.ts';
+import { Hash } from '../sim/index.ts';
+import { type Arguments, count, once, oneOf } from './arguments.ts';
+import type { Flags } from './command-line.ts';
+import { EXIT_UNEXPECTED, Failure } from './failure.ts';
+import { isSameFile, readBytes, writeOutput } from './files.ts';
+import { type Input, type InputOptions, loadInput } from './program.ts';
+import { paintFor } from './terminal.ts';
+
+export const EXPLORE_FLAGS: Flags = {
+  strategy: { type: 'string', describe: `one of: ${STRATEGIES.join(', ')} (default all)` },
+  'store-buffers': { type: 'boolean', describe: 'x86-TSO: others see stores later' },
+  exclusive: {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'labels FROM..TO: at most one vCPU may be between them',
+  },
+  output: { type: 'string', describe: 'what the guest must have printed in the end' },
+  states: {
+    type: 'string',
+    describe: `all: states to visit at most (default ${EVERY_SCHEDULE.states})`,
+  },
+  preemptions: { type: 'string', describe: 'all: switches to another vCPU that nobody asked for' },
+  runs: { type: 'string', describe: `random, pct: runs (default ${EVERY_SCHEDULE.runs})` },
+  steps: {
+    type: 'string',
+    describe: `random, pct: steps of a run at most (default ${EVERY_SCHEDULE.steps})`,
+  },
+  depth: {
+    type: 'string',
+    describe: `pct: orderings that the bug depends on (default ${EVERY_SCHEDULE.depth})`,
+  },
+  save: { type: 'string', describe: 'file to write the schedule to that goes wrong' },
+  replay: { type: 'string', describe: 'a file that --save wrote: show that schedule' },
+};
+
+export interface ExploreCommandOptions extends InputOptions {
+  readonly file: string;
+  readonly json: boolean;
+  readonly strategy: Strategy;
+  readonly storeBuffers: boolean;
+  readonly exclusive: readonly string[];
+  readonly output: string | null;
+  readonly states: number;
+  readonly preemptions: number;
+  readonly runs: number;
+  readonly steps: number;
+  readonly depth: number;
+  readonly save: string | undefined;
+  readonly replay: string | undefined;
+}
+
+/** What the flags say. */
+export function exploreOptions(args: Arguments) {
+  const depth = count(args, 'depth', EVERY_SCHEDULE.depth);
+  if (depth === 0) throw new Failure('--depth: expected a whole number from 1 on');
+  return {
+    strategy: oneOf(args, 'strategy', STRATEGIES, 'all'),
+    storeBuffers: args['store-buffers'] === true,
+    exclusive: ((args.exclusive as readonly string[] | undefined) ?? []).map(String),
+    output: args.output === undefined ? null : (once(args, 'output') ?? null),
+    states: count(args, 'states', EVERY_SCHEDULE.states),
+    preemptions: count(args, 'preemptions', EVERY_SCHEDULE.preemptions),
+    runs: count(args, 'runs', EVERY_SCHEDULE.runs),
+    steps: count(args, 'steps', EVERY_SCHEDULE.steps),
+    depth,
+    save: once(args, 'save'),
+    replay: once(args, 'replay'),
+  };
+}
+
+/** What `--save` writes. */
+interface ScheduleFile {
+  readonly format: typeof FORMAT;
+  readonly version: 1;
+  /** Identifies the bytes of the program. */
+  readonly program: string;
+  readonly storeBuffers: boolean;
+  readonly violation: { readonly kind: string; readonly message: string };
+  readonly schedule: string;
+}
+
+const FORMAT = 'vmxlab schedule';
+
+/** Explore, print, and return the exit code. */
+export function exploreCommand(options: ExploreCommandOptions): number {
+  const { file, save } = options;
+  if (save !== undefined && isSameFile(save, file)) {
+    throw new Failure(`${save}: is what is explored; give the schedule another name`);
+  }
+  const input = loadInput(file, options);
+  for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
+  const saved = options.replay === undefined ? null : readSchedule(options.replay);
+  const storeBuffers = options.storeBuffers || saved?.storeBuffers === true;
+  const isSameProgram = saved === null || saved.program === programHash(input);
+  const own = coreOptions(options, input, storeBuffers, saved);
+  const begun = process.hrtime.bigint();
+  const report = runExploration(input, own);
+  const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
+  if (save !== undefined && report.schedule !== null) saveSchedule(save, report, own, input);
+  if (options.json) {
+    const schedule = report.schedule === null ? null : printSchedule(report.schedule);
+    process.stdout.write(`${JSON.stringify({ ...report, schedule }, null, 2)}\n`);
+  } else {
+    const lines = reportText(report, own, input, options, seconds);
+    const note = isSameProgram ? [] : [`The program is not the one that ${options.replay} is of.`];
+    process.stdout.write(`${[...note, ...lines].join('\n')}\n`);
+  }
+  if (report.verdict === 'violation') return EXIT_UNEXPECTED;
+  return report.verdict === 'pass' ? 0 : EXIT_CODES.limit;
+}
+
+function coreOptions(
+  options: ExploreCommandOptions,
+  input: Input,
+  storeBuffers: boolean,
+  saved: ScheduleFile | null,
+): ExploreOptions {
+  const prefix = saved === null ? [] : parseSchedule(saved.schedule);
+  if (prefix === null) throw new Failure(`${options.replay}: the schedule cannot be read`);
+  const exclusive = options.exclusive.map((text) => sectionOf(text, input));
+  return {
+    ...options,
+    storeBuffers,
+    prefix,
+    seed: input.scenario.seed,
+    expectations: { exclusive, output: options.output },
+  };
+}
+
+/** `FROM..TO`: from one label to another. */
+function sectionOf(text: string, input: Input): Section {
+  const [from, to, more] = text.split('..');
+  if (from === '' || to === undefined || to === '' || more !== undefined) {
+    throw new Failure(`--exclusive: expected two labels such as enter..leave, not '${text}'`);
+  }
+  const symbols = input.symbols[0] ?? SymbolMap.EMPTY;
+  const [start, end] = [from, to].map((name) => {
+    const address = symbols.addressOf(name);
+    if (address === null) throw new Failure(`--exclusive: the program has no label '${name}'`);
+    return address.toUnsigned();
+  });
+  if (start.gte(end)) throw new Failure(`--exclusive: '${to}' does not lie behind '${from}'`);
+  return { name: text, start, end };
+}
+
+function runExploration(input: Input, options: ExploreOptions): ExploreReport {
+  const { scenario, programs, modules, symbols } = input;
+  try {
+    return explore(scenario, { programs, modules, symbols }, options);
+  } catch (thrown) {
+    if (thrown instanceof RangeError) throw new Failure(`explore: ${thrown.message}`);
+    throw thrown;
+  }
+}
+
+function programHash({ programs }: Input): string {
+  const hash = new Hash();
+  for (const program of programs) hash.number(program.length).bytes(program);
+  return hash.digest();
+}
+
+function saveSchedule(
+  path: string,
+  { schedule, violation }: ExploreReport,
+  { storeBuffers }: ExploreOptions,
+  input: Input,
+): void {
+  const file: ScheduleFile = {
+    format: FORMAT,
+    version: 1,
+    program: programHash(input),
+    storeBuffers,
+    violation: violation as ScheduleFile['violation'],
+    schedule: printSchedule(schedule ?? []),
+  };
+  writeOutput(path, `${JSON.stringify(file, null, 2)}\n`);
+}
+
+function readSchedule(path: string): ScheduleFile {
+  readBytes(path);
+  let data: unknown;
+  try {
+    data = JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    throw new Failure(`${path}: is not a schedule that --save wrote: no JSON`);
+  }
+  const file = data as Partial<ScheduleFile> | null;
+  if (file?.format !== FORMAT || typeof file.schedule !== 'string') {
+    throw new Failure(`${path}: is not a schedule that --save wrote`);
+  }
+  if (file.version !== 1) throw new Failure(`${path}: version ${file.version} is not known`);
+  return file as ScheduleFile;
+}
+
+/** Lines of a story that are shown; the middle of a longer one is left out. */
+const LONGEST_STORY = 60;
+
+function reportText(
+  report: ExploreReport,
+  options: ExploreOptions,
+  input: Input,
+  { file, replay, save }: ExploreCommandOptions,
+  seconds: number,
+): string[] {
+  const paint = process.stdout.isTTY ? paintFor(process.stdout) : NO_PAINT;
+  const { vcpus } = input.scenario.vms[0];
+  const memory = options.storeBuffers ? 'x86-TSO' : 'sequentially consistent memory';
+  const lines = [`${file}: ${vcpus} vCPUs, ${memory}`, countsOf(report, options, seconds), ''];
+  for (const { status, message, output, count: times } of report.outcomes) {
+    const what = options.strategy === 'all' ? 'final states' : 'runs';
+    const printed = output === '' ? '' : `, printed ${JSON.stringify(output)}`;
+    lines.push(`${String(times).padStart(8)} ${what}  ${status}: ${message}${printed}`);
+  }
+  if (report.outcomes.length > 0) lines.push('');
+  lines.push(...verdictLines(report, paint));
+  if (report.schedule !== null) lines.push('', ...story(report, options, input));
+  if (save !== undefined && report.schedule !== null) {
+    lines.push('', `Saved: vmxlab explore ${file} --replay ${save} shows it again.`);
+  } else if (report.schedule !== null && replay === undefined) {
+    lines.push('', 'Keep it with --save FILE.');
+  }
+  return lines;
+}
+
+function countsOf(report: ExploreReport, { strategy }: ExploreOptions, seconds: number): string {
+  const number = (value: number) => value.toLocaleString('en-US');
+  const time = `${seconds.toFixed(1)} s`;
+  if (strategy !== 'all')
+    return `${number(report.runs)} runs, ${number(report.steps)} steps, ${time}`;
+  const rate = number(Math.round(report.states / Math.max(seconds, 1e-9)));
+  return (
+    `${number(report.states)} states, ${number(report.transitions)} transitions, ` +
+    `${number(report.steps)} steps, ${time} (${rate} states a second)`
+  );
+}
+
+function verdictLines({ verdict, violation, notes, switches }: ExploreReport, paint: Paint) {
+  const lines = notes.map((note) => `Note: ${note}.`);
+  if (violation !== null) {
+    const times = `${switches} ${switches === 1 ? 'switch' : 'switches'} between vCPUs`;
+    return [
+      ...lines,
+      paint(`FAIL ${violation.kind}: ${violation.message}`, 'bad'),
+      `After ${times}:`,
+    ];
+  }
+  const text = verdict === 'pass' ? 'PASS' : 'NOT DECIDED';
+  return [...lines, paint(text, verdict === 'pass' ? 'good' : 'bold')];
+}
+
+function story({ schedule }: ExploreReport, options: ExploreOptions, input: Input): string[] {
+  const { scenario, programs, modules, symbols } = input;
+  const world = new World(scenario, { programs, modules, symbols }, options);
+  const lines = narrate(world, schedule ?? []).map(({ vcpu, text, hidden, times }) => {
+    const before = hidden > 0 ? `  (after ${hidden} more)` : '';
+    return `  vCPU ${vcpu}  ${text}${before}${times > 1 ? `  ${times} times` : ''}`;
+  });
+  if (lines.length <= LONGEST_STORY) return lines;
+  const half = LONGEST_STORY / 2;
+  const left = lines.length - 2 * half;
+  return [...lines.slice(0, half), `  ... ${left} more ...`, ...lines.slice(-half)];
+}

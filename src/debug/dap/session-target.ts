@@ -1,0 +1,263 @@
+// A session as the Debug Adapter Protocol sees it: all vCPUs of all virtual machines are threads.
+
+import Long from 'long';
+import { codeSizeOf } from '../../cpu/index.ts';
+import type { CodeSize } from '../../isa/index.ts';
+import { decodeUtf8 } from '../../sim/index.ts';
+import type { BreakpointSpec } from '../breakpoints.ts';
+import { DebugError } from '../debug-error.ts';
+import { registerValues } from '../gdb/session-target.ts';
+import { isMonitorCommand, monitorCommand } from '../monitor.ts';
+import { readMapped } from '../remote-memory.ts';
+import type { Direction, Session, StopReport } from '../session.ts';
+import { hostValues, lapicValues, whyLines } from '../views.ts';
+import {
+  BadRequest,
+  type DapBreakpoint,
+  type DapStop,
+  type DapStopReason,
+  type DapTarget,
+  type DapThread,
+  type DapVerdict,
+} from './target.ts';
+
+interface Placed {
+  readonly id: number;
+  readonly breakpoint: DapBreakpoint;
+}
+
+export class SessionDapTarget implements DapTarget {
+  readonly threads: readonly DapThread[];
+  readonly sourcePath: (file: string) => string;
+  private readonly session: Session;
+  private readonly groups = new Map<string, readonly Placed[]>();
+  private motion: Generator<void, StopReport> | null = null;
+  private direction: Direction = 'forward';
+  private log: string[] = [];
+  /** Bytes of each virtual machine's console that were passed on. */
+  private readonly passed: number[];
+
+  /** @param sourcePath the path that a client knows a source by */
+  constructor(session: Session, sourcePath: (file: string) => string) {
+    this.session = session;
+    this.sourcePath = sourcePath;
+    const { machine } = session;
+    this.passed = machine.vms.map(() => 0);
+    const isOne = machine.vms.length === 1;
+    this.threads = session.vcpus.map(({ vm, index }, i) => ({
+      id: i + 1,
+      name: isOne ? `vCPU ${index}` : `${vm.name} vCPU ${index}`,
+      symbols: machine.symbols[vm.id],
+    }));
+  }
+
+  registers(thread: DapThread) {
+    return registerValues(this.session, indexOf(thread));
+  }
+
+  linearRip(thread: DapThread): Long {
+    return this.session.vcpu(indexOf(thread)).linearRip.toUnsigned();
+  }
+
+  codeSize(thread: DapThread): CodeSize {
+    return codeSizeOf(this.session.vcpu(indexOf(thread)).virtual.processor.state);
+  }
+
+  readMemory(thread: DapThread, address: Long, lengthBytes: number): Uint8Array {
+    return readMapped(this.session, indexOf(thread), address, lengthBytes);
+  }
+
+  writeMemory(thread: DapThread, address: Long, bytes: Uint8Array): boolean {
+    return this.session.writeMemory(indexOf(thread), 'linear', address, bytes);
+  }
+
+  setBreakpoints(group: string, wanted: readonly DapBreakpoint[]): readonly DapVerdict[] {
+    this.removeGroup(group);
+    const placed: Placed[] = [];
+    const verdicts = wanted.map((breakpoint): DapVerdict => {
+      try {
+        const { id } = this.session.breakpoints.add(this.specOf(breakpoint));
+        placed.push({ id, breakpoint });
+        return { verified: true, id };
+      } catch (thrown) {
+        if (thrown instanceof DebugError) return { verified: false, message: thrown.message };
+        throw thrown;
+      }
+    });
+    this.groups.set(group, placed);
+    return verdicts;
+  }
+
+  private specOf({ where, condition, ignoreCount }: DapBreakpoint): BreakpointSpec {
+    const options = {
+      ...(condition === null ? {} : { condition }),
+      ...(ignoreCount === 0 ? {} : { ignore: ignoreCount }),
+    };
+    switch (where.kind) {
+      case 'address':
+        return { ...options, kind: 'address', address: where.address, vm: this.vmOf(where.thread) };
+      case 'exit':
+        return { ...options, kind: 'exit', reason: where.reason };
+      case 'memory': {
+        const { address, lengthBytes, thread } = where;
+        const access = where.access === 'readWrite' ? 'access' : where.access;
+        const range = { space: 'linear', address, lengthBytes, access } as const;
+        return { ...options, ...range, kind: 'memory', vm: this.vmOf(thread) };
+      }
+    }
+  }
+
+  private vmOf(thread: DapThread): number {
+    return this.session.vcpu(indexOf(thread)).vm.id;
+  }
+
+  private removeGroup(group: string): void {
+    for (const { id } of this.groups.get(group) ?? []) this.session.breakpoints.remove(id);
+    this.groups.delete(group);
+  }
+
+  removeAll(): void {
+    for (const group of [...this.groups.keys()]) this.removeGroup(group);
+  }
+
+  resume(kind: 'step' | 'continue', direction: Direction, thread: DapThread): void {
+    const motion =
+      kind === 'continue'
+        ? ({ kind: 'continue' } as const)
+        : ({ kind: 'instruction', vcpu: indexOf(thread) } as const);
+    this.direction = direction;
+    this.motion = this.session.move(motion, direction);
+  }
+
+  advance(): DapStop | null {
+    const { motion } = this;
+    if (motion === null) throw new Error('nothing was resumed');
+    const { done, value: report } = motion.next();
+    if (done !== true) return null;
+    if (report.reason === 'breakpoint' && this.isForLogOnly(report)) {
+      this.motion = this.session.move({ kind: 'continue' }, this.direction);
+      return null;
+    }
+    this.motion = null;
+    return this.stopOf(report);
+  }
+
+  /** Print the messages of the breakpoints that were hit; true if no other was. */
+  private isForLogOnly({ hits, vcpu }: StopReport): boolean {
+    let isForLog = true;
+    for (const { id } of hits) {
+      const { logMessage = null } = this.placed(id)?.breakpoint ?? {};
+      if (logMessage === null) isForLog = false;
+      else this.log.push(this.filledIn(logMessage, this.threads[vcpu]));
+    }
+    return isForLog;
+  }
+
+  /** A message with the values of the expressions in its braces. */
+  private filledIn(message: string, thread: DapThread): string {
+    return message.replace(/\{([^{}]*)\}/g, (whole, expression: string) => {
+      try {
+        const value = this.evaluate(expression, thread);
+        return value.lt(DECIMAL_BELOW) ? value.toString() : `0x${value.toString(16)}`;
+      } catch (thrown) {
+        if (thrown instanceof BadRequest) return `${whole.slice(0, -1)}: ${thrown.message}}`;
+        throw thrown;
+      }
+    });
+  }
+
+  private placed(id: number): Placed | undefined {
+    return [...this.groups.values()].flat().find((one) => one.id === id);
+  }
+
+  interrupt(): void {
+    this.session.interrupt();
+  }
+
+  private stopOf(report: StopReport): DapStop {
+    const message = messageOf(report);
+    return { reason: reasonOf(report), thread: this.threads[report.vcpu], message };
+  }
+
+  evaluate(expression: string, thread: DapThread): Long {
+    try {
+      const value = this.session.evaluate(indexOf(thread), expression);
+      return Long.fromString(value.toString(16), true, 16);
+    } catch (thrown) {
+      const problem = this.symbolOr(expression, thread, thrown);
+      if (problem instanceof Long) return problem;
+      if (problem instanceof DebugError) throw new BadRequest(problem.message);
+      throw problem;
+    }
+  }
+
+  /** The address of a symbol whose name is no name in expressions, or what was thrown. */
+  private symbolOr(expression: string, { symbols }: DapThread, thrown: unknown): unknown {
+    return symbols.addressOf(expression.trim()) ?? thrown;
+  }
+
+  command(text: string, thread: DapThread): string | null {
+    return isMonitorCommand(text) ? monitorCommand(this.session, indexOf(thread), text) : null;
+  }
+
+  lapic(thread: DapThread) {
+    return lapicValues(this.session.vcpu(indexOf(thread)));
+  }
+
+  host(thread: DapThread) {
+    return hostValues(this.session.machine, this.session.vcpu(indexOf(thread)));
+  }
+
+  why(thread: DapThread): string {
+    return whyLines(this.session.vcpu(indexOf(thread))).join('\n');
+  }
+
+  takeOutput(): string {
+    let text = '';
+    for (const [i, { state }] of this.session.machine.devices.entries()) {
+      const { output } = state.console;
+      // Going back does not take back what was printed, nor print it again.
+      text += decodeUtf8(Uint8Array.from(output.slice(this.passed[i])));
+      this.passed[i] = Math.max(this.passed[i], output.length);
+    }
+    return text;
+  }
+
+  takeLog(): readonly string[] {
+    const { log } = this;
+    this.log = [];
+    return log;
+  }
+}
+
+/** In log messages smaller values are written in decimal. */
+const DECIMAL_BELOW = 0x100000;
+
+function indexOf({ id }: DapThread): number {
+  return id - 1;
+}
+
+function messageOf({ reason, hits, ending }: StopReport): string {
+  if (reason === 'beginning') return 'the beginning of the run';
+  if (reason === 'ended' && ending !== null) return ending.message;
+  return hits.map(({ detail }) => detail).join('; ');
+}
+
+function reasonOf({ reason, hits, ending }: StopReport): DapStopReason {
+  switch (reason) {
+    case 'beginning':
+      return { kind: 'historyStart' };
+    case 'step':
+      return { kind: 'step' };
+    case 'interrupted':
+      return { kind: 'pause' };
+    case 'ended':
+      return { kind: 'ended', exitCode: ending?.exitCode ?? 0 };
+    case 'breakpoint': {
+      const ids = hits.map(({ id }) => id);
+      const exit = hits.find(({ spec }) => spec.kind === 'exit');
+      if (exit?.spec.kind !== 'exit') return { kind: 'breakpoint', ids };
+      return { kind: 'exit', reason: exit.spec.reason ?? '', ids };
+    }
+  }
+}

@@ -1,0 +1,293 @@
+// An exploration: look for a violation on every schedule, or on many, and say which schedule shows
+// it best.
+
+import type { MachineOptions, Scenario } from '../machine/index.ts';
+import { livelock } from './livelock.ts';
+import { countSwitches } from './schedule.ts';
+import { type SearchOptions, type SearchResult, search } from './search.ts';
+import {
+  type Expectations,
+  isWithin,
+  outputOf,
+  type Violation,
+  violationAtTheEnd,
+  violationOnTheWay,
+} from './violation.ts';
+import { walk } from './walk.ts';
+import { type Action, World } from './world.ts';
+
+/** `all` schedules, or runs by chance. */
+export const STRATEGIES = ['all', 'random', 'pct'] as const;
+
+export type Strategy = (typeof STRATEGIES)[number];
+
+export interface ExploreOptions {
+  readonly strategy: Strategy;
+  readonly expectations: Expectations;
+  /** x86-TSO. */
+  readonly storeBuffers: boolean;
+  /** For `all`: states to visit at most. */
+  readonly states: number;
+  /** For `all`: see {@link SearchOptions}; Infinity for any number. */
+  readonly preemptions: number;
+  /** For `random` and `pct`: runs, and steps of each at most. */
+  readonly runs: number;
+  readonly steps: number;
+  /** For `pct`: the number of orderings that a bug depends on. */
+  readonly depth: number;
+  readonly seed: number;
+  /** Go this way first, as far as it leads, and explore from there. */
+  readonly prefix: readonly Action[];
+}
+
+/** What is explored if nobody says anything else. */
+export const EVERY_SCHEDULE: ExploreOptions = {
+  strategy: 'all',
+  expectations: { exclusive: [], output: null },
+  storeBuffers: false,
+  states: 1_000_000,
+  preemptions: Number.POSITIVE_INFINITY,
+  runs: 1000,
+  steps: 100_000,
+  depth: 3,
+  seed: 1,
+  prefix: [],
+};
+
+/** An ending that was met, and how often. */
+export interface Outcome {
+  readonly status: string;
+  readonly message: string;
+  readonly output: string;
+  /** Final states; with `random` and `pct`, runs. */
+  count: number;
+}
+
+export interface ExploreReport {
+  /** `incomplete` if a limit was reached and nothing was found. */
+  readonly verdict: 'pass' | 'violation' | 'incomplete';
+  readonly violation: Violation | null;
+  /** Everything that happens from the start to the violation, or null. */
+  readonly schedule: readonly Action[] | null;
+  /** Times that somebody who could go on was left, in that schedule. */
+  readonly switches: number;
+  readonly outcomes: readonly Outcome[];
+  /** For `all`: different states; else 0. */
+  readonly states: number;
+  readonly transitions: number;
+  /** Instructions and other steps executed. */
+  readonly steps: number;
+  readonly runs: number;
+  /** Runs that did not end within their steps. */
+  readonly unfinished: number;
+  /** What could not be found out, as sentences; nothing if all is said. */
+  readonly notes: readonly string[];
+}
+
+/** Of the preemptions of a found schedule, how many fewer are tried. */
+const FEW_PREEMPTIONS = 4;
+
+/** Throws RangeError if the scenario is not for exploration; see {@link World}. */
+export function explore(
+  scenario: Scenario,
+  machineOptions: MachineOptions,
+  options: ExploreOptions,
+): ExploreReport {
+  const { exclusive } = options.expectations;
+  const isWatched =
+    exclusive.length === 0
+      ? {}
+      : {
+          isWatched: (rip: Parameters<typeof isWithin>[0]) =>
+            exclusive.some((section) => isWithin(rip, section)),
+        };
+  const world = new World(scenario, machineOptions, {
+    storeBuffers: options.storeBuffers,
+    ...isWatched,
+  });
+  const followed = follow(world, options.prefix);
+  const exploration = new Exploration(world, options, followed);
+  return options.strategy === 'all' ? exploration.searchAll() : exploration.walk(options.strategy);
+}
+
+/** Take the actions of a schedule as far as they can be taken; those that were. */
+export function follow(world: World, schedule: readonly Action[]): readonly Action[] {
+  for (const [i, action] of schedule.entries()) {
+    if (!world.enabled().includes(action)) return schedule.slice(0, i);
+    world.take(action);
+  }
+  return schedule;
+}
+
+class Exploration {
+  private readonly world: World;
+  private readonly options: ExploreOptions;
+  private readonly prefix: readonly Action[];
+  private violation: Violation | null = null;
+  private readonly outcomes = new Map<string, Outcome>();
+  private readonly notes: string[] = [];
+
+  constructor(world: World, options: ExploreOptions, prefix: readonly Action[]) {
+    this.world = world;
+    this.options = options;
+    this.prefix = prefix;
+  }
+
+  private noteOutcome(): void {
+    const { ending } = this.world;
+    const status = ending?.status ?? 'stuck';
+    const output = outputOf(this.world);
+    const key = JSON.stringify([status, ending?.exitCode, output]);
+    const known = this.outcomes.get(key);
+    if (known !== undefined) known.count++;
+    else {
+      const message = ending?.message ?? 'nothing can happen any more';
+      this.outcomes.set(key, { status, message, output, count: 1 });
+    }
+  }
+
+  private readonly onTheWay = (world: World): boolean => {
+    this.violation = violationOnTheWay(world, this.options.expectations);
+    return this.violation !== null;
+  };
+
+  private readonly atTheEnd = (world: World): boolean => {
+    this.noteOutcome();
+    this.violation = violationAtTheEnd(world, this.options.expectations);
+    return this.violation !== null;
+  };
+
+  private search(more: Partial<SearchOptions>, preemptions: number, states: number): SearchResult {
+    return search(this.world, {
+      limits: { states, preemptions },
+      observer: {
+        state: this.onTheWay,
+        final: this.atTheEnd,
+        restart: () => this.outcomes.clear(),
+      },
+      reduces: true,
+      ...more,
+    });
+  }
+
+  searchAll(): ExploreReport {
+    const { world, options } = this;
+    const start = world.save();
+    const graph = livelock();
+    const result = this.search({ graph }, options.preemptions, options.states);
+    let { schedule } = result;
+    if (schedule !== null) schedule = this.shortest(schedule, result.statistics.states, start);
+    else if (!result.isComplete) {
+      this.notes.push(
+        `stopped after ${options.states} states: raise --states, bound the --preemptions, ` +
+          'or walk by --strategy pct',
+      );
+    } else if (options.preemptions === Number.POSITIVE_INFINITY) {
+      world.restore(start);
+      schedule = this.endless(graph);
+    }
+    return this.report(schedule, result.isComplete, {
+      states: result.statistics.states,
+      transitions: result.statistics.transitions,
+      steps: world.steps,
+    });
+  }
+
+  /** The same violation with as few preemptions as possible. */
+  private shortest(
+    found: readonly Action[],
+    states: number,
+    start: ReturnType<World['save']>,
+  ): readonly Action[] {
+    const kind = this.violation?.kind;
+    const before = this.violation;
+    const most = Math.min(FEW_PREEMPTIONS, countSwitches(found));
+    const outcomes = [...this.outcomes];
+    for (let preemptions = 0; preemptions < most; preemptions++) {
+      this.world.restore(start);
+      const { schedule } = this.search({}, preemptions, Math.max(2 * states, 10_000));
+      if (schedule !== null && this.violation?.kind === kind) return schedule;
+    }
+    this.violation = before;
+    this.outcomes.clear();
+    for (const [key, outcome] of outcomes) this.outcomes.set(key, outcome);
+    return found;
+  }
+
+  /** A state from which no schedule leads to an end, while others do. */
+  private endless(graph: ReturnType<typeof livelock>): readonly Action[] | null {
+    if (this.outcomes.size === 0) {
+      this.notes.push('no schedule ends: the guest goes on for ever');
+      return null;
+    }
+    const suspects = graph.endless();
+    if (suspects.size === 0) return null;
+    // Some transitions were left out: take them all before anybody is accused.
+    const whole = livelock();
+    const start = this.world.save();
+    const { isComplete } = this.search(
+      { graph: whole, reduces: false },
+      Number.POSITIVE_INFINITY,
+      this.options.states,
+    );
+    if (!isComplete) this.notes.push('whether all schedules can end was not found out');
+    const guilty = isComplete ? whole.endless() : new Set<number>();
+    if (guilty.size === 0) return null;
+    this.world.restore(start);
+    const { schedule } = this.search(
+      {
+        observer: { state: (world) => guilty.has(world.keyOf(world.save())) },
+        reduces: false,
+      },
+      Number.POSITIVE_INFINITY,
+      this.options.states,
+    );
+    const message = 'from here on no schedule leads to an end: everybody waits for somebody';
+    this.violation = { kind: 'livelock', message };
+    return schedule;
+  }
+
+  walk(strategy: 'random' | 'pct'): ExploreReport {
+    const { world, options } = this;
+    const result = walk(
+      world,
+      { ...options, strategy },
+      { state: this.onTheWay, final: this.atTheEnd },
+    );
+    if (result.unfinished > 0) {
+      this.notes.push(`${result.unfinished} runs had not ended after ${options.steps} steps`);
+    }
+    if (strategy === 'pct' && result.schedule === null) {
+      const bound = world.vcpus.length * 3 * result.longest ** (options.depth - 1);
+      const chance = 1 - (1 - 1 / bound) ** result.runs;
+      this.notes.push(
+        `a bug of depth ${options.depth} would have been found with a probability of at least ` +
+          `${(100 * chance).toPrecision(2)} %`,
+      );
+    }
+    return this.report(result.schedule, true, { runs: result.runs, unfinished: result.unfinished });
+  }
+
+  private report(
+    schedule: readonly Action[] | null,
+    isComplete: boolean,
+    counts: Partial<ExploreReport>,
+  ): ExploreReport {
+    const isFound = schedule !== null;
+    const whole = isFound ? [...this.prefix, ...schedule] : null;
+    return {
+      verdict: isFound ? 'violation' : isComplete ? 'pass' : 'incomplete',
+      violation: isFound ? this.violation : null,
+      schedule: whole,
+      switches: whole === null ? 0 : countSwitches(whole),
+      outcomes: [...this.outcomes.values()],
+      states: 0,
+      transitions: 0,
+      steps: this.world.steps,
+      runs: 0,
+      unfinished: 0,
+      notes: this.notes,
+      ...counts,
+    };
+  }
+}

@@ -1,0 +1,31 @@
+// The example of docs/kvm-api.md is executed, and the page's first lines with it.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+import * as api from '../../src/api/index.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** Run statements that import from vmxlab/api; the value of an expression at their end. */
+function execute(source: string, value: string, names: Readonly<Record<string, unknown>> = {}) {
+  const script = source
+    .replace(/import \{([^}]*)\} from 'vmxlab\/api';/, 'const {$1} = api;')
+    .replace(/^export /gm, '');
+  const options = { compilerOptions: { target: ts.ScriptTarget.ES2023 } };
+  const { outputText } = ts.transpileModule(`${script}\nreturn ${value};`, options);
+  return new Function('api', ...Object.keys(names), outputText)(api, ...Object.values(names));
+}
+
+test('two and two is four, and a new line', () => {
+  const source = readFileSync(join(ROOT, 'examples/two-and-two.ts'), 'utf8');
+  expect(execute(source, 'twoAndTwo()')).toBe('4\n');
+});
+
+test('the first lines of the page run to HLT', () => {
+  const page = readFileSync(join(ROOT, 'docs/kvm-api.md'), 'utf8');
+  const source = /```ts\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  const code = Uint8Array.of(0x00, 0xd8, 0xe6, 0x10, 0xf4); // add al, bl; out 0x10, al; hlt
+  expect(execute(source, 'vcpu.getRegs().rax.toNumber()', { code })).toBe(4);
+});

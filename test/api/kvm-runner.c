@@ -1,0 +1,363 @@
+// Runs scripts of KVM API calls on the real /dev/kvm, one call a line, and prints what comes back,
+// for comparison with our own API. See kvm-script.ts for the calls.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { RAM_BYTES = 1 << 20, LINE_BYTES = 1 << 16 };
+
+static int kvm, vm = -1, vcpu = -1;
+static uint8_t *ram;
+static struct kvm_run *page;
+static int page_bytes;
+static unsigned answer;
+
+static void fail(const char *what) {
+  printf("failed %s %s\n", what, strerrorname_np(errno));
+  fflush(stdout);
+}
+
+static void destroy(void) {
+  if (vcpu >= 0) {
+    munmap(page, page_bytes);
+    close(vcpu);
+  }
+  if (vm >= 0) {
+    close(vm);
+    munmap(ram, RAM_BYTES);
+  }
+  vm = vcpu = -1;
+}
+
+static void create(int with_irqchip) {
+  destroy();
+  answer = 0x5a;
+  vm = ioctl(kvm, KVM_CREATE_VM, 0);
+  if (vm < 0) return fail("create_vm");
+  if (with_irqchip && ioctl(vm, KVM_CREATE_IRQCHIP, 0) < 0) fail("create_irqchip");
+  ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  struct kvm_userspace_memory_region region = {
+      .slot = 0, .memory_size = RAM_BYTES, .userspace_addr = (uint64_t)ram};
+  if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0) fail("region");
+  vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+  if (vcpu < 0) return fail("create_vcpu");
+  page_bytes = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+  page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+}
+
+static __u64 *reg_named(struct kvm_regs *r, const char *name) {
+  const struct { const char *name; __u64 *at; } all[] = {
+      {"rax", &r->rax}, {"rbx", &r->rbx}, {"rcx", &r->rcx}, {"rdx", &r->rdx},
+      {"rsi", &r->rsi}, {"rdi", &r->rdi}, {"rsp", &r->rsp}, {"rbp", &r->rbp},
+      {"r8", &r->r8},   {"rip", &r->rip}, {"rflags", &r->rflags}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (strcmp(all[i].name, name) == 0) return all[i].at;
+  return NULL;
+}
+
+static void set_reg(const char *name, uint64_t value) {
+  struct kvm_regs regs;
+  ioctl(vcpu, KVM_GET_REGS, &regs);
+  __u64 *at = reg_named(&regs, name);
+  if (at != NULL) *at = value;
+  if (ioctl(vcpu, KVM_SET_REGS, &regs) < 0) fail("set_regs");
+}
+
+static struct kvm_segment flat(int selector, int type, int l, int db) {
+  struct kvm_segment s = {.limit = 0xffffffff, .selector = selector, .type = type,
+                          .present = 1, .db = db, .s = 1, .l = l, .g = 1};
+  return s;
+}
+
+/** Real mode at 0, flat protected mode, or 64-bit mode with tables at CR3. */
+static void set_mode(const char *mode, uint64_t cr3) {
+  struct kvm_sregs s;
+  ioctl(vcpu, KVM_GET_SREGS, &s);
+  if (strcmp(mode, "real") == 0) {
+    s.cs.base = 0;
+    s.cs.selector = 0;
+  } else {
+    int is_long = strcmp(mode, "long") == 0;
+    s.cs = flat(8, 11, is_long, !is_long);
+    s.ds = s.es = s.fs = s.gs = s.ss = flat(16, 3, 0, 1);
+    s.cr0 = is_long ? 0x80050033 : 0x11;
+    if (is_long) {
+      s.cr3 = cr3;
+      s.cr4 = 0x20;
+      s.efer = 0x500;
+    }
+  }
+  if (ioctl(vcpu, KVM_SET_SREGS, &s) < 0) fail("set_sregs");
+}
+
+static void print_bytes(const char *name, const uint8_t *bytes, unsigned count) {
+  printf(" %s=", name);
+  for (unsigned i = 0; i < count; i++) printf("%02x", bytes[i]);
+}
+
+static void give_answer(uint8_t *bytes, unsigned count) {
+  for (unsigned i = 0; i < count; i++) bytes[i] = answer++;
+}
+
+static void print_exit(void) {
+  switch (page->exit_reason) {
+    case KVM_EXIT_IO: {
+      uint8_t *data = (uint8_t *)page + page->io.data_offset;
+      unsigned bytes = page->io.size * page->io.count;
+      printf("IO direction=%u size=%u port=%x count=%u offset=%llu", page->io.direction,
+             page->io.size, page->io.port, page->io.count, page->io.data_offset);
+      if (page->io.direction == KVM_EXIT_IO_OUT) print_bytes("data", data, bytes);
+      else give_answer(data, bytes);
+      break;
+    }
+    case KVM_EXIT_MMIO:
+      printf("MMIO addr=%llx len=%u write=%u", page->mmio.phys_addr, page->mmio.len,
+             page->mmio.is_write);
+      if (page->mmio.is_write) print_bytes("data", page->mmio.data, page->mmio.len);
+      else give_answer(page->mmio.data, page->mmio.len);
+      break;
+    case KVM_EXIT_DEBUG:
+      // DR7 is left out: where the step was an emulated instruction's, the kernel leaves it alone.
+      printf("DEBUG exception=%u pc=%llx dr6=%llx", page->debug.arch.exception,
+             page->debug.arch.pc, page->debug.arch.dr6);
+      break;
+    case KVM_EXIT_INTERNAL_ERROR:
+      printf("INTERNAL_ERROR suberror=%u", page->internal.suberror);
+      break;
+    case KVM_EXIT_FAIL_ENTRY:
+      printf("FAIL_ENTRY reason=%llx", page->fail_entry.hardware_entry_failure_reason);
+      break;
+    case KVM_EXIT_HLT: printf("HLT"); break;
+    case KVM_EXIT_SHUTDOWN: printf("SHUTDOWN"); break;
+    case KVM_EXIT_IRQ_WINDOW_OPEN: printf("IRQ_WINDOW_OPEN"); break;
+    case KVM_EXIT_SET_TPR: printf("SET_TPR"); break;
+    case KVM_EXIT_INTR: printf("INTR"); break;
+    default: printf("reason=%u", page->exit_reason); break;
+  }
+}
+
+static void run(void) {
+  int result = ioctl(vcpu, KVM_RUN, 0);
+  if (result < 0) printf("%s ", strerrorname_np(errno));
+  print_exit();
+  struct kvm_regs r;
+  ioctl(vcpu, KVM_GET_REGS, &r);
+  printf(" rip=%llx rax=%llx rcx=%llx rdx=%llx rsi=%llx rdi=%llx rflags=%llx", r.rip, r.rax,
+         r.rcx, r.rdx, r.rsi, r.rdi, r.rflags);
+  printf(" if=%u ready=%u cr8=%llx apic=%llx\n", page->if_flag,
+         page->ready_for_interrupt_injection, page->cr8, page->apic_base);
+}
+
+static int is_over(void) {
+  return page->exit_reason == KVM_EXIT_HLT || page->exit_reason == KVM_EXIT_SHUTDOWN ||
+         page->exit_reason == KVM_EXIT_INTERNAL_ERROR || page->exit_reason == KVM_EXIT_FAIL_ENTRY;
+}
+
+static void debug(unsigned control, uint64_t dr0, uint64_t dr7) {
+  struct kvm_guest_debug d = {.control = control};
+  d.arch.debugreg[0] = dr0;
+  d.arch.debugreg[7] = dr7;
+  if (ioctl(vcpu, KVM_SET_GUEST_DEBUG, &d) < 0) fail("set_guest_debug");
+}
+
+static void put(uint64_t gpa, const char *hex) {
+  for (unsigned byte; sscanf(hex, "%2x", &byte) == 1; hex += 2) ram[gpa++] = byte;
+}
+
+static void show_segment(const char *name, const struct kvm_segment *s) {
+  printf(" %s=%x/%llx/%x/%x%x%x%x%x%x%x%x%x", name, s->selector, s->base, s->limit, s->type, s->s,
+         s->dpl, s->present, s->avl, s->l, s->db, s->g, s->unusable);
+}
+
+static void show_sregs(void) {
+  struct kvm_sregs s;
+  ioctl(vcpu, KVM_GET_SREGS, &s);
+  printf("sregs");
+  show_segment("cs", &s.cs);
+  show_segment("ss", &s.ss);
+  show_segment("ds", &s.ds);
+  show_segment("tr", &s.tr);
+  show_segment("ldt", &s.ldt);
+  printf(" gdt=%llx/%x idt=%llx/%x cr0=%llx cr2=%llx cr3=%llx cr4=%llx cr8=%llx efer=%llx", s.gdt.base,
+         s.gdt.limit, s.idt.base, s.idt.limit, s.cr0, s.cr2, s.cr3, s.cr4, s.cr8, s.efer);
+  printf(" apic=%llx\n", s.apic_base);
+}
+
+static void show_debugregs(void) {
+  struct kvm_debugregs d;
+  ioctl(vcpu, KVM_GET_DEBUGREGS, &d);
+  printf("debugregs dr6=%llx dr7=%llx\n", d.dr6, d.dr7);
+}
+
+/** One call; prints nothing if it succeeds and gives nothing back. */
+static void call(char *line) {
+  char word[32] = "", text[32] = "";
+  unsigned long long a = 0, b = 0, c = 0;
+  static char hex[LINE_BYTES];
+  sscanf(line, "%31s", word);
+  if (strcmp(word, "new") == 0) create(0);
+  else if (strcmp(word, "new_irqchip") == 0) create(1);
+  else if (strcmp(word, "put") == 0 && sscanf(line, "%*s %llx %65535s", &a, hex) == 2) put(a, hex);
+  else if (strcmp(word, "mode") == 0) {
+    sscanf(line, "%*s %31s %llx", text, &a);
+    set_mode(text, a);
+  } else if (strcmp(word, "reg") == 0) {
+    sscanf(line, "%*s %31s %llx", text, &a);
+    set_reg(text, a);
+  } else if (strcmp(word, "run") == 0) run();
+  else if (strcmp(word, "go") == 0) {
+    sscanf(line, "%*s %llu", &a);
+    for (unsigned long long i = 0; i < a; i++) {
+      run();
+      if (is_over()) break;
+    }
+  } else if (strcmp(word, "debug") == 0) {
+    sscanf(line, "%*s %llx %llx %llx", &a, &b, &c);
+    debug(a, b, c);
+  } else if (strcmp(word, "interrupt") == 0) {
+    sscanf(line, "%*s %llx", &a);
+    struct kvm_interrupt interrupt = {.irq = a};
+    if (ioctl(vcpu, KVM_INTERRUPT, &interrupt) < 0) fail("interrupt");
+  } else if (strcmp(word, "nmi") == 0) {
+    if (ioctl(vcpu, KVM_NMI) < 0) fail("nmi");
+  } else if (strcmp(word, "window") == 0) {
+    sscanf(line, "%*s %llx", &a);
+    page->request_interrupt_window = a;
+  } else if (strcmp(word, "immediate") == 0) {
+    sscanf(line, "%*s %llx", &a);
+    page->immediate_exit = a;
+  } else if (strcmp(word, "sregs") == 0) show_sregs();
+  else if (strcmp(word, "debugregs") == 0) show_debugregs();
+  else printf("unknown call %s\n", word);
+}
+
+static void report(const char *name, int result) {
+  printf("%s %s\n", name, result < 0 ? strerrorname_np(errno) : "0");
+}
+
+/** Wrong use, case by case: the errno of each. Cases are named as in our own table. */
+static void errors(void) {
+  create(0);
+  uint32_t words[1024] = {0};
+  struct kvm_userspace_memory_region r = {.slot = 1, .guest_phys_addr = 0x200000,
+                                          .memory_size = 0x1000, .userspace_addr = (uint64_t)ram};
+#define REGION(name, change)                                \
+  {                                                         \
+    struct kvm_userspace_memory_region region = r;          \
+    change;                                                 \
+    report(name, ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region)); \
+  }
+  report("create_vm_type", ioctl(kvm, KVM_CREATE_VM, 0xff00));
+  report("api_version_argument", ioctl(kvm, KVM_GET_API_VERSION, 1));
+  report("mmap_size_argument", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 1));
+  report("create_vcpu_again", ioctl(vm, KVM_CREATE_VCPU, 0));
+  report("create_vcpu_large_id", ioctl(vm, KVM_CREATE_VCPU, 1 << 20));
+  REGION("region_unaligned_size", region.memory_size = 0x1001)
+  REGION("region_unaligned_gpa", region.guest_phys_addr = 0x200001)
+  REGION("region_unaligned_address", region.userspace_addr += 1)
+  REGION("region_flags", region.flags = 1 << 30)
+  REGION("region_large_slot", region.slot = 0x7fff)
+  REGION("region_delete_absent", region.memory_size = 0)
+  REGION("region_overlap", region.guest_phys_addr = 0x1000)
+  REGION("region_wrap", region.guest_phys_addr = 0xfffffffffffff000ull)
+  REGION("region_fits", )
+  REGION("region_resize", region.memory_size = 0x2000)
+  REGION("region_move", region.guest_phys_addr = 0x300000)
+  REGION("region_make_read_only", region.guest_phys_addr = 0x300000; region.flags = 2)
+  REGION("region_delete", region.memory_size = 0)
+  struct kvm_dirty_log log = {.slot = 0, .dirty_bitmap = words};
+  report("dirty_log_not_kept", ioctl(vm, KVM_GET_DIRTY_LOG, &log));
+  log.slot = 0x7fff;
+  report("dirty_log_large_slot", ioctl(vm, KVM_GET_DIRTY_LOG, &log));
+  log.slot = 5;
+  report("dirty_log_absent_slot", ioctl(vm, KVM_GET_DIRTY_LOG, &log));
+  report("irqchip_after_vcpu", ioctl(vm, KVM_CREATE_IRQCHIP, 0));
+  struct kvm_pit_config pit = {0};
+  report("pit_without_irqchip", ioctl(vm, KVM_CREATE_PIT2, &pit));
+  struct kvm_irq_level level = {.irq = 1, .level = 1};
+  report("irq_line_without_irqchip", ioctl(vm, KVM_IRQ_LINE, &level));
+  struct kvm_msi msi = {.address_lo = 0xfee00000, .data = 0x40};
+  report("msi_without_irqchip", ioctl(vm, KVM_SIGNAL_MSI, &msi));
+  report("get_lapic_without_irqchip", ioctl(vcpu, KVM_GET_LAPIC, words));
+  report("set_lapic_without_irqchip", ioctl(vcpu, KVM_SET_LAPIC, words));
+  struct kvm_mp_state state = {.mp_state = KVM_MP_STATE_HALTED};
+  report("mp_state_without_irqchip", ioctl(vcpu, KVM_SET_MP_STATE, &state));
+  state.mp_state = 5;
+  report("mp_state_unknown", ioctl(vcpu, KVM_SET_MP_STATE, &state));
+  struct kvm_interrupt interrupt = {.irq = 256};
+  report("interrupt_256", ioctl(vcpu, KVM_INTERRUPT, &interrupt));
+  report("run_argument", ioctl(vcpu, KVM_RUN, 1));
+  struct kvm_sregs s;
+  ioctl(vcpu, KVM_GET_SREGS, &s);
+#define SREGS(name, change)                            \
+  {                                                    \
+    struct kvm_sregs sregs = s;                        \
+    change;                                            \
+    report(name, ioctl(vcpu, KVM_SET_SREGS, &sregs)); \
+  }
+  SREGS("sregs_paging_without_protection", sregs.cr0 = 0x80000000)
+  SREGS("sregs_long_without_pae", sregs.cr0 = 0x80000011; sregs.efer = 0x500)
+  SREGS("sregs_lma_without_lme", sregs.efer = 0x400)
+  SREGS("sregs_cr4_reserved", sregs.cr4 = 1ull << 40)
+  SREGS("sregs_cr0_high", sregs.cr0 |= 1ull << 40)
+  SREGS("sregs_efer_reserved", sregs.efer = 1ull << 40)
+  struct kvm_guest_debug d = {.control = KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP};
+  report("debug_inject_both", ioctl(vcpu, KVM_SET_GUEST_DEBUG, &d));
+  struct kvm_debugregs dr;
+  ioctl(vcpu, KVM_GET_DEBUGREGS, &dr);
+  dr.dr7 = 1ull << 40;
+  report("debugregs_dr7_high", ioctl(vcpu, KVM_SET_DEBUGREGS, &dr));
+  dr.dr7 = 0x400;
+  dr.flags = 1;
+  report("debugregs_flags", ioctl(vcpu, KVM_SET_DEBUGREGS, &dr));
+  struct kvm_vcpu_events e;
+  ioctl(vcpu, KVM_GET_VCPU_EVENTS, &e);
+  e.flags = 1u << 30;
+  report("vcpu_events_flags", ioctl(vcpu, KVM_SET_VCPU_EVENTS, &e));
+  struct kvm_cpuid2 *cpuid = calloc(1, 1 << 16);
+  cpuid->nent = 1;
+  report("supported_cpuid_short", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
+  cpuid->nent = 1000;
+  report("cpuid_long", ioctl(vcpu, KVM_SET_CPUID2, cpuid));
+  struct kvm_msr_list list = {.nmsrs = 0};
+  report("msr_list_short", ioctl(kvm, KVM_GET_MSR_INDEX_LIST, &list));
+  struct kvm_translation t = {.linear_address = 0x1000};
+  report("translate", ioctl(vcpu, KVM_TRANSLATE, &t));
+  struct kvm_enable_cap cap = {.cap = 9999};
+  report("enable_cap_unknown", ioctl(vm, KVM_ENABLE_CAP, &cap));
+  create(1);
+  report("irqchip_again", ioctl(vm, KVM_CREATE_IRQCHIP, 0));
+  interrupt.irq = 32;
+  report("interrupt_with_irqchip", ioctl(vcpu, KVM_INTERRUPT, &interrupt));
+  report("pit", ioctl(vm, KVM_CREATE_PIT2, &pit));
+  report("pit_again", ioctl(vm, KVM_CREATE_PIT2, &pit));
+  level.irq = 9999;
+  report("irq_line_large", ioctl(vm, KVM_IRQ_LINE, &level));
+  state.mp_state = KVM_MP_STATE_HALTED;
+  report("mp_state_halted", ioctl(vcpu, KVM_SET_MP_STATE, &state));
+}
+
+int main(int argc, char **argv) {
+  static char line[LINE_BYTES + 64];
+  kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+  if (kvm < 0) {
+    fail("open");
+    return 1;
+  }
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  if (argc > 1 && strcmp(argv[1], "errors") == 0) errors();
+  else while (fgets(line, sizeof line, stdin) != NULL) {
+    if (line[0] == '#') fputs(line, stdout);
+    else if (line[0] != '\n') call(line);
+  }
+  destroy();
+  return 0;
+}

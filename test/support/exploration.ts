@@ -1,0 +1,46 @@
+// Explorations of small programs.
+
+import Long from 'long';
+import { assemble } from '../../src/asm/index.ts';
+import {
+  EVERY_SCHEDULE,
+  type ExploreOptions,
+  type ExploreReport,
+  explore,
+  World,
+} from '../../src/explore/index.ts';
+import { checkScenario, LOAD_ADDRESS, type Scenario, SymbolMap } from '../../src/machine/index.ts';
+
+export interface SmallProgram {
+  readonly scenario: Scenario;
+  readonly bytes: Uint8Array;
+  readonly symbols: SymbolMap;
+}
+
+export function smallProgram(text: string, vcpus = 2): SmallProgram {
+  const source = { name: 'small.asm', text: `bits 64\ndefault rel\n${text}` };
+  const result = assemble(source, { origin: Long.fromNumber(LOAD_ADDRESS) });
+  if (result.kind !== 'ok') throw new Error(result.errors[0].message);
+  const checked = checkScenario({ vms: [{ program: 'small.bin', vcpus, memory: '2M' }] });
+  if ('issues' in checked) throw new Error(checked.issues[0].message);
+  const symbols = SymbolMap.ofAssembly(result);
+  return { scenario: checked.scenario, bytes: result.bytes, symbols };
+}
+
+export function exploreProgram(
+  { scenario, bytes, symbols }: SmallProgram,
+  options: Partial<ExploreOptions> = {},
+): ExploreReport {
+  const machineOptions = { programs: [bytes], symbols: [symbols] };
+  return explore(scenario, machineOptions, {
+    ...EVERY_SCHEDULE,
+    runs: 100,
+    steps: 10_000,
+    depth: 2,
+    ...options,
+  });
+}
+
+export function worldOf({ scenario, bytes }: SmallProgram, storeBuffers = false): World {
+  return new World(scenario, { programs: [bytes] }, { storeBuffers });
+}
