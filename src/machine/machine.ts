@@ -157,7 +157,7 @@ export class Machine {
       ...(storage === undefined ? {} : { storage }),
       ramBytes,
       costs: this.preset.vm,
-      parameters: parametersOf(config.kvm),
+      parameters: parametersOf(config.kvm, this.preset.signature),
       userSpace: this.userSpace(id),
       decisions,
     });
@@ -401,7 +401,7 @@ export class Machine {
   }
 }
 
-function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
+function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): KvmParameters {
   return {
     pleGap: kvm.ple_gap,
     pleWindow: kvm.ple_window,
@@ -417,7 +417,9 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
     haltPollNsGrowStart: kvm.halt_poll_ns_grow_start,
     haltPollNsShrink: kvm.halt_poll_ns_shrink,
     preemptedFlag: kvm.preempted_flag,
-    ...guestInterfaceOf(kvm),
+    lapicTimerAdvanceNs: kvm.lapic_timer_advance_ns,
+    minTimerPeriodUs: kvm.min_timer_period_us,
+    ...guestInterfaceOf(kvm, signature),
   };
 }
 

@@ -158,6 +158,7 @@ export class DapAdapter {
         for (const { id } of target.threads) {
           this.event('thread', { reason: 'started', threadId: id });
         }
+        this.passOutput(target);
         if (this.isConfigured) this.start();
       },
     };

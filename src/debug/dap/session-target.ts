@@ -33,13 +33,21 @@ export class SessionDapTarget implements DapTarget {
   private readonly groups = new Map<string, readonly Placed[]>();
   private motion: Generator<void, StopReport> | null = null;
   private direction: Direction = 'forward';
-  private log: string[] = [];
+  private log: string[];
   /** Bytes of each virtual machine's console that were passed on. */
   private readonly passed: number[];
 
-  /** @param sourcePath the path that a client knows a source by */
-  constructor(session: Session, sourcePath: (file: string) => string) {
+  /**
+   * @param sourcePath the path that a client knows a source by
+   * @param notes what to tell the client first: warnings of the assembler
+   */
+  constructor(
+    session: Session,
+    sourcePath: (file: string) => string,
+    notes: readonly string[] = [],
+  ) {
     this.session = session;
+    this.log = [...notes];
     this.sourcePath = sourcePath;
     const { machine } = session;
     this.passed = machine.vms.map(() => 0);
