@@ -11,7 +11,14 @@ import {
 } from '../cpu/index.ts';
 import type { Host, ThreadGroup } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
-import { EptBuilder, eptPointer, VirtualProcessor, type VmxCosts } from '../vmx/index.ts';
+import {
+  EptBuilder,
+  eptPointer,
+  TSC_MULTIPLIER_ONE,
+  tscMultiplier,
+  VirtualProcessor,
+  type VmxCosts,
+} from '../vmx/index.ts';
 import type { KvmCosts } from './costs.ts';
 import { CpuidTable } from './cpuid.ts';
 import type { ExitHandler } from './exits/handler.ts';
@@ -224,6 +231,12 @@ export class Vm {
   /** Rate of the guest's TSC, cycles per ms. */
   get tscKhz(): number {
     return this.parameters.tscKhz === 0 ? this.host.frequency.khz : this.parameters.tscKhz;
+  }
+
+  /** What the host's TSC is multiplied with for the guest, with 48 bits of fraction. */
+  get tscMultiplier(): Long {
+    const hostKhz = this.host.frequency.khz;
+    return this.tscKhz === hostKhz ? TSC_MULTIPLIER_ONE : tscMultiplier(this.tscKhz, hostKhz);
   }
 
   /** Guest RAM to read from; null if any of it is not RAM. */

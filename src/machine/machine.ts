@@ -144,7 +144,7 @@ export class Machine {
       ...(storage === undefined ? {} : { storage }),
       ramBytes,
       costs: this.preset.vm,
-      parameters: parametersOf(config.kvm),
+      parameters: parametersOf(config.kvm, this.preset.signature),
       userSpace: this.userSpace(id),
     });
     if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
@@ -368,7 +368,7 @@ export class Machine {
   }
 }
 
-function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
+function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): KvmParameters {
   return {
     pleGap: kvm.ple_gap,
     pleWindow: kvm.ple_window,
@@ -384,7 +384,9 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm']): KvmParameters {
     haltPollNsGrowStart: kvm.halt_poll_ns_grow_start,
     haltPollNsShrink: kvm.halt_poll_ns_shrink,
     preemptedFlag: kvm.preempted_flag,
-    ...guestInterfaceOf(kvm),
+    lapicTimerAdvanceNs: kvm.lapic_timer_advance_ns,
+    minTimerPeriodUs: kvm.min_timer_period_us,
+    ...guestInterfaceOf(kvm, signature),
   };
 }
 
