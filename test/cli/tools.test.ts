@@ -240,7 +240,11 @@ describe('help', () => {
     expect(commands).toEqual([
       'run',
       'check',
+      'explore',
       'profile',
+      'debug',
+      'gdb',
+      'dap',
       'asm',
       'disasm',
       'exits',
@@ -277,7 +281,11 @@ test('completion in bash', async () => {
     'vmxlab ': [
       'run',
       'check',
+      'explore',
       'profile',
+      'debug',
+      'gdb',
+      'dap',
       'asm',
       'disasm',
       'exits',
