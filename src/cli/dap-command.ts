@@ -64,7 +64,7 @@ function launch({ program, settings, defines }: LaunchArguments, options: DapOpt
 }
 
 function targetOf(file: string, options: DapOptions): DapTarget {
-  const { scenario, places, ...parts } = loadInput(file, options);
+  const { scenario, places, warnings, ...parts } = loadInput(file, options);
   const pathOf = (name: string) => resolve(places.get(name) ?? name);
-  return new SessionDapTarget(createSession(scenario, parts), pathOf);
+  return new SessionDapTarget(createSession(scenario, parts), pathOf, warnings);
 }

@@ -8,9 +8,6 @@ import type { Vm } from './vm.ts';
 
 export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: number];
 
-/** Broadwell-EP (06_4FH), stepping 1. */
-const SIGNATURE = 0x000406f1;
-
 const LINEAR_ADDRESS_BITS = 48;
 
 const bits = (...numbers: number[]) => numbers.reduce((mask, bit) => mask | (1 << bit), 0);
@@ -97,7 +94,7 @@ export class CpuidTable {
       case 1: {
         const topology = (vcpu.lapic.id << 24) | (this.vm.vcpus.length << 16) | (8 << 8);
         const apic = vcpu.lapic.isPresent ? APIC_FEATURE : 0;
-        return [SIGNATURE, topology, FEATURES_ECX, FEATURES_EDX | apic];
+        return [this.vm.parameters.cpuSignature, topology, FEATURES_ECX, FEATURES_EDX | apic];
       }
       case 7:
         return subleaf === 0 ? [0, STRUCTURED_EBX, STRUCTURED_ECX, STRUCTURED_EDX] : NONE;

@@ -100,7 +100,9 @@ export class Irqchip {
       maskChanged: (pin, masked) => this.maskChanged(gsiOfPin(pin), masked),
       wantsEnd: (pin) => gsiOfPin(pin) === TIMER_GSI,
     });
-    this.pitTimer = new PitTimer(vm.host.timers, pitHandler(vm), (pcpu) => this.pulse(pcpu));
+    const leastPeriodNs = 1000 * vm.parameters.minTimerPeriodUs;
+    const tick = (pcpu: Pcpu) => this.pulse(pcpu);
+    this.pitTimer = new PitTimer(vm.host.timers, pitHandler(vm), tick, leastPeriodNs);
     vm.host.timers.register(pitHandler(vm), (pcpu) => {
       this.pitTimer.expired(this.pit.counters[0], pcpu);
     });

@@ -6,7 +6,7 @@
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { ApicRegister } from '../trace/index.ts';
-import { TIMER_RATE_SHIFT } from '../vmx/index.ts';
+import { scaleTimeStamp, TIMER_RATE_SHIFT, unscaleCycles } from '../vmx/index.ts';
 import { deliver } from './apic-ipi.ts';
 import { LVT_MASKED } from './lapic.ts';
 import { usesPreemptionTimer } from './parameters.ts';
@@ -20,8 +20,12 @@ export function lapicTimerHandler(vcpu: Vcpu): string {
 /** One undivided tick of the APIC bus clock, 1 GHz in KVM whatever the TSC does. */
 const BUS_TICK_NS = 1;
 
-/** Periodic timers may not be faster than this. Linux module parameter min_timer_period_us. */
-const MIN_PERIOD_NS = 200_000;
+/**
+ * How far the timer fires early if KVM finds out by itself: at first and at most, in ns, what is
+ * too little or too much of an error to learn from, in cycles of the guest's TSC, and the part of
+ * it that is learnt. Linux arch/x86/kvm/lapic.c, LAPIC_TIMER_ADVANCE_*.
+ */
+const Advance = { INITIAL: 1000, MAX: 5000, LEAST: 100, MOST: 10_000, PART: 8 } as const;
 
 /** The timer field is 32 bits wide. */
 const MAX_TIMER_TICKS = 2 ** 32;
@@ -38,6 +42,11 @@ export interface LapicTimerState {
   /** One-shot and periodic: host time of the next expiry, and the period, in ns. */
   targetNs: number;
   periodNs: number;
+  /** Ns by which it fires early. */
+  advanceNs: number;
+  /** Guest TSC at which it should have fired last, until an entry has waited for it; else 0. */
+  expiredLow: number;
+  expiredHigh: number;
   /** Expired, not injected yet. */
   pending: boolean;
   /** Host TSC at which the VMX-preemption timer is to fire, or null while it is not used. */
@@ -53,6 +62,9 @@ export class LapicTimer {
     deadlineHigh: 0,
     targetNs: 0,
     periodNs: 0,
+    advanceNs: 0,
+    expiredLow: 0,
+    expiredHigh: 0,
     pending: false,
     hvDeadline: null,
     hostTimer: 0,
@@ -60,6 +72,8 @@ export class LapicTimer {
 
   constructor(vcpu: Vcpu) {
     this.vcpu = vcpu;
+    const { lapicTimerAdvanceNs: ns } = vcpu.vm.parameters;
+    this.state.advanceNs = ns < 0 ? Advance.INITIAL : ns;
   }
 
   get mode(): TimerMode {
@@ -124,7 +138,8 @@ export class LapicTimer {
   private setPeriod(): void {
     const count = this.vcpu.lapic.state.initialCount >>> 0;
     const periodNs = count * this.divider * BUS_TICK_NS;
-    this.state.periodNs = this.mode === 'periodic' ? Math.max(periodNs, MIN_PERIOD_NS) : periodNs;
+    const leastNs = 1000 * this.vcpu.vm.parameters.minTimerPeriodUs;
+    this.state.periodNs = this.mode === 'periodic' ? Math.max(periodNs, leastNs) : periodNs;
   }
 
   /** The divide configuration was written: what is left of the count goes on at the new rate. */
@@ -172,7 +187,9 @@ export class LapicTimer {
   private aim(pcpu: Pcpu, targetNs: number): void {
     this.state.targetNs = targetNs;
     const cycles = pcpu.host.frequency.firstCycleAt(targetNs);
-    this.setDeadline(this.vcpu.guestTsc(pcpu.now).add(Math.max(0, cycles - pcpu.now)));
+    const ahead = Long.fromNumber(Math.max(0, cycles - pcpu.now));
+    const { tscMultiplier } = this.vcpu.vm;
+    this.setDeadline(this.vcpu.guestTsc(pcpu.now).add(scaleTimeStamp(ahead, tscMultiplier)));
   }
 
   /** The local APIC is reset: the timer stops, whatever its mode. */
@@ -187,6 +204,8 @@ export class LapicTimer {
     this.setDeadline(Long.ZERO);
     this.state.targetNs = 0;
     this.state.periodNs = 0;
+    this.state.expiredLow = 0;
+    this.state.expiredHigh = 0;
     this.state.pending = false;
   }
 
@@ -197,11 +216,12 @@ export class LapicTimer {
 
   private startHardware(pcpu: Pcpu): boolean {
     if (!this.mayUseHardware || this.deadline.isZero()) return false;
-    const cycles = this.cyclesLeft(pcpu);
+    const cycles = this.cyclesLeft(pcpu, this.state.advanceNs);
     if (cycles / 2 ** TIMER_RATE_SHIFT >= MAX_TIMER_TICKS) return false;
     this.cancelHost();
     // A periodic timer that is late runs all the same: its exit finds out when it is due again.
     if (cycles === 0 && this.mode !== 'periodic') {
+      this.noteExpiry();
       this.expire(pcpu, false);
       this.traceUse(pcpu, false);
       return true;
@@ -219,13 +239,18 @@ export class LapicTimer {
 
   private startHost(pcpu: Pcpu): void {
     this.state.hvDeadline = null;
-    const isDue = this.cyclesLeft(pcpu) === 0;
+    // Only a deadline is anticipated: the others are kept in host time.
+    const advanceNs = this.mode === 'tscDeadline' ? this.state.advanceNs : 0;
+    const isDue = this.cyclesLeft(pcpu, advanceNs) === 0;
     const isPeriodic = this.mode === 'periodic';
-    if (isDue) this.expire(pcpu, false);
+    if (isDue) {
+      if (this.mode === 'tscDeadline') this.noteExpiry();
+      this.expire(pcpu, false);
+    }
     if (isDue && isPeriodic) this.advance(pcpu);
     if (!isDue || isPeriodic) {
       const { timers } = pcpu.host;
-      const expires = pcpu.now + this.cyclesLeft(pcpu);
+      const expires = pcpu.now + this.cyclesLeft(pcpu, advanceNs);
       this.state.hostTimer = timers.start(lapicTimerHandler(this.vcpu), expires, pcpu);
     }
     this.traceUse(pcpu, false);
@@ -235,12 +260,61 @@ export class LapicTimer {
     if (pcpu.traced) pcpu.trace('kvm_hv_timer_state', { vcpu: this.vcpu.index, inUse });
   }
 
-  /** Host cycles until the deadline, 0 if it has passed; Infinity if beyond all bounds. */
-  private cyclesLeft(pcpu: Pcpu): number {
-    const left = this.deadline.toUnsigned().sub(this.vcpu.guestTsc(pcpu.now).toUnsigned());
-    const isPast = this.deadline.toUnsigned().lte(this.vcpu.guestTsc(pcpu.now).toUnsigned());
-    if (isPast) return 0;
-    return Math.min(left.toUnsigned().toNumber(), Number.MAX_SAFE_INTEGER / 2);
+  /**
+   * Host cycles until `advanceNs` before the deadline, 0 if that has passed. A number beyond all
+   * bounds may be any.
+   */
+  private cyclesLeft(pcpu: Pcpu, advanceNs: number): number {
+    const now = this.vcpu.guestTsc(pcpu.now).toUnsigned();
+    const deadline = this.deadline.toUnsigned();
+    if (deadline.lte(now)) return 0;
+    const left = deadline.sub(now);
+    const advance = this.guestCycles(advanceNs);
+    if (left.lte(advance)) return 0;
+    const cycles = unscaleCycles(left.sub(advance), this.vcpu.vm.tscMultiplier);
+    return Math.min(cycles, Number.MAX_SAFE_INTEGER / 2);
+  }
+
+  /** Cycles of the guest's TSC in a time. */
+  private guestCycles(ns: number): number {
+    return Math.floor((ns * this.vcpu.vm.tscKhz) / 1e6);
+  }
+
+  /** The deadline that has passed is to be waited for at the next entry. */
+  private noteExpiry(): void {
+    this.state.expiredLow = this.state.deadlineLow;
+    this.state.expiredHigh = this.state.deadlineHigh;
+  }
+
+  /**
+   * At an entry: if the timer's interrupt goes into the guest early, wait, and learn from how early
+   * or late it is (kvm_wait_lapic_expire).
+   */
+  waitForExpiry(pcpu: Pcpu): void {
+    const { state, vcpu } = this;
+    if ((state.expiredLow | state.expiredHigh) === 0) return;
+    if (vcpu.vm.parameters.lapicTimerAdvanceNs === 0) return;
+    const vector = vcpu.lapic.lvt(ApicRegister.LVTT) & 0xff;
+    if (!vcpu.lapic.isPresent || !vcpu.lapic.isInService(vector)) return;
+    const delta = vcpu.guestTsc(pcpu.now).sub(Long.fromBits(state.expiredLow, state.expiredHigh));
+    state.expiredLow = 0;
+    state.expiredHigh = 0;
+    if (pcpu.traced) pcpu.trace('kvm_wait_lapic_expire', { vcpu: vcpu.index, delta });
+    const cycles = delta.toSigned().toNumber();
+    if (vcpu.vm.parameters.lapicTimerAdvanceNs < 0) this.learn(cycles);
+    if (cycles >= 0) return;
+    const wait = Math.min(-cycles, this.guestCycles(state.advanceNs));
+    pcpu.spend(Math.floor(unscaleCycles(Long.fromNumber(wait), vcpu.vm.tscMultiplier)));
+  }
+
+  /** Cycles of the guest's TSC that an entry was late, or early if negative. */
+  private learn(cycles: number): void {
+    const { state } = this;
+    const error = Math.abs(cycles);
+    if (error < Advance.LEAST || error > Advance.MOST) return;
+    const part = Math.floor(Math.floor((error * 1e6) / this.vcpu.vm.tscKhz) / Advance.PART);
+    const next = state.advanceNs + (cycles < 0 ? -part : part);
+    state.advanceNs = next < 0 || next > Advance.MAX ? Advance.INITIAL : next;
   }
 
   private cancelHardware(pcpu: Pcpu): void {
@@ -273,8 +347,13 @@ export class LapicTimer {
     if (this.state.hostTimer !== 0) this.startHardware(pcpu);
   }
 
-  /** The vCPU runs on another pCPU now: the host timer follows it. */
+  /** The vCPU runs on another pCPU now: its timer follows it. */
   migrate(pcpu: Pcpu): void {
+    if (this.state.hvDeadline !== null) {
+      // The deadline is in the other pCPU's TSC.
+      this.start(pcpu);
+      return;
+    }
     if (this.state.hostTimer === 0) return;
     this.cancelHost();
     this.startHost(pcpu);
@@ -282,6 +361,7 @@ export class LapicTimer {
 
   /** The VMX-preemption timer or the host timer has fired. */
   fired(pcpu: Pcpu, from: 'preemptionTimer' | 'hostTimer'): void {
+    if (from === 'preemptionTimer' || this.mode === 'tscDeadline') this.noteExpiry();
     if (from === 'hostTimer') this.state.hostTimer = 0;
     else this.cancelHardware(pcpu);
     this.expire(pcpu, from === 'hostTimer');

@@ -175,6 +175,10 @@ export class Lapic {
     this.state.knownInService = vector;
   }
 
+  isInService(vector: number): boolean {
+    return ((this.state.isr[vector >> 5] >> (vector & 31)) & 1) === 1;
+  }
+
   /** True if a vector came level-triggered. */
   isLevel(vector: number): boolean {
     return ((this.state.tmr[vector >> 5] >> (vector & 31)) & 1) === 1;

@@ -60,6 +60,7 @@ export function writeGuestMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu
 /**
  * A write to the TSC or to TSC_ADJUST moves both; here it is the offset that moves, and with it
  * what was said in terms of the old TSC. Linux arch/x86/kvm/x86.c, adjust_tsc_offset_guest.
+ * Deviation: which leaves a deadline aimed at where it was with the old TSC.
  */
 function shiftTsc(vcpu: Vcpu, delta: Long, pcpu: Pcpu): void {
   const { vmcs, processor } = vcpu.virtual;

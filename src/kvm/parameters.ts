@@ -24,7 +24,11 @@ export const HV_TIMERS = ['none', 'tsc-deadline', 'all'] as const;
 export type HvTimer = (typeof HV_TIMERS)[number];
 
 import { DEFAULT_PV_PARAMETERS, type PvParameters } from './pv-features.ts';
-import { DEFAULT_TIMER_PARAMETERS, type TimerParameters } from './timer-parameters.ts';
+import {
+  DEFAULT_TIMER_PARAMETERS,
+  hasBrokenTimer,
+  type TimerParameters,
+} from './timer-parameters.ts';
 
 export interface KvmParameters extends PvParameters, TimerParameters {
   /** TSC cycles between PAUSEs of one loop; 0 switches PAUSE-loop exiting off. */
@@ -71,6 +75,7 @@ export const DEFAULT_PARAMETERS: KvmParameters = {
 };
 
 /** The VMX-preemption timer is used at all. */
-export function usesPreemptionTimer({ preemptionTimer, hvTimer }: KvmParameters): boolean {
-  return preemptionTimer && hvTimer !== 'none';
+export function usesPreemptionTimer(parameters: KvmParameters): boolean {
+  const { preemptionTimer, hvTimer, cpuSignature } = parameters;
+  return preemptionTimer && hvTimer !== 'none' && !hasBrokenTimer(cpuSignature);
 }

@@ -18,9 +18,6 @@ export interface PitTimerState {
   acknowledged: boolean;
 }
 
-/** Periodic timers may not be faster than this. Linux module parameter min_timer_period_us. */
-const MIN_PERIOD_NS = 200_000;
-
 const Mode = { TERMINAL_COUNT: 0, ONE_SHOT: 1, RATE: 2, SQUARE: 3, STROBE: 4 } as const;
 
 export class PitTimer {
@@ -28,12 +25,17 @@ export class PitTimer {
   private readonly timers: Timers;
   private readonly handler: string;
   private readonly tick: (pcpu: Pcpu) => void;
+  private readonly leastPeriodNs: number;
 
-  /** @param tick pulses the line */
-  constructor(timers: Timers, handler: string, tick: (pcpu: Pcpu) => void) {
+  /**
+   * @param tick pulses the line
+   * @param leastPeriodNs periodic timers may not be faster
+   */
+  constructor(timers: Timers, handler: string, tick: (pcpu: Pcpu) => void, leastPeriodNs: number) {
     this.timers = timers;
     this.handler = handler;
     this.tick = tick;
+    this.leastPeriodNs = leastPeriodNs;
   }
 
   get isArmed(): boolean {
@@ -65,7 +67,7 @@ export class PitTimer {
     const rises = state.fired + 1;
     const afterNs = Math.max(
       nsOfTick(rises * reload, PIT_HZ),
-      isPeriodic ? rises * MIN_PERIOD_NS : 0,
+      isPeriodic ? rises * this.leastPeriodNs : 0,
     );
     const expires = pcpu.host.frequency.firstCycleAt(sinceNs + afterNs);
     state.hostTimer = this.timers.start(this.handler, expires, pcpu);

@@ -159,6 +159,7 @@ export class VcpuThread implements ThreadBody {
       pcpu.trace('kvm_entry', { vcpu: vcpu.index, rip: vcpu.rip, immediateExit: false });
     }
     vcpu.exits.close(pcpu.now);
+    vcpu.timer.waitForExpiry(pcpu);
     const outcome = virtual.enter(pcpu.now, !vmcs.launched);
     if (outcome.kind === 'entered') {
       pcpu.advanceTo(virtual.processor.clock, 'host');

@@ -13,7 +13,6 @@ import {
   Primary,
   Secondary,
   setMsrExit,
-  tscMultiplier,
 } from '../vmx/index.ts';
 import { SOFT_DISABLED } from './lapic-timer.ts';
 import { usesPreemptionTimer } from './parameters.ts';
@@ -78,8 +77,7 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Primary.USE_MSR_BITMAPS |
       Primary.ACTIVATE_SECONDARY_CONTROLS,
   );
-  const hostKhz = vcpu.vm.host.frequency.khz;
-  const scaled = vcpu.vm.tscKhz !== hostKhz;
+  const scaled = vcpu.vm.tscKhz !== vcpu.vm.host.frequency.khz;
   const pauseLoops = parameters.pleGap === 0 ? 0 : Secondary.PAUSE_LOOP_EXITING;
   set(
     'SECONDARY_VM_EXEC_CONTROL',
@@ -91,7 +89,7 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       pauseLoops |
       (scaled ? Secondary.TSC_SCALING : 0),
   );
-  if (scaled) vmcs.write('TSC_MULTIPLIER', tscMultiplier(vcpu.vm.tscKhz, hostKhz));
+  if (scaled) vmcs.write('TSC_MULTIPLIER', vcpu.vm.tscMultiplier);
   set(
     'VM_EXIT_CONTROLS',
     ExitControl.SAVE_DEBUG_CONTROLS |

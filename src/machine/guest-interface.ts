@@ -41,17 +41,23 @@ export const GUEST_INTERFACE_KEYS = {
     summary: "rate of the guest's TSC in kHz, by TSC scaling; 0 for the host's",
     fallback: DEFAULT_PARAMETERS.tscKhz,
   }),
+  cpu_signature: integer(0, 0x0fffffff, {
+    summary:
+      "family, model and stepping of the host's processor (EAX of CPUID leaf 1); 0: the machine's",
+    fallback: 0,
+  }),
 };
 
 const KEYS = object('', GUEST_INTERFACE_KEYS);
 
-/** The same as KVM's parameters. */
-export function guestInterfaceOf(kvm: Infer<typeof KEYS>) {
+/** The same as KVM's parameters, on a machine whose processor has a signature. */
+export function guestInterfaceOf(kvm: Infer<typeof KEYS>, signature: number) {
   return {
     features: kvm.features,
     enforcePvFeatures: kvm.enforce_pv_features,
     hypercallOpcode: kvm.hypercall,
     fixHypercallOpcode: kvm.fix_hypercall,
     tscKhz: kvm.tsc_khz,
+    cpuSignature: kvm.cpu_signature === 0 ? signature : kvm.cpu_signature,
   } satisfies Partial<KvmParameters>;
 }

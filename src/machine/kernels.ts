@@ -151,6 +151,20 @@ export const KVM_PARAMETERS = {
       }),
     ['linux-2.6.35', 0, '4.2 [log]'],
   ),
+  lapic_timer_advance_ns: parameter<number>(
+    (fallback) =>
+      integer(-1, 5000, {
+        summary: "ns by which the local APIC's timer fires early; -1: as KVM finds out",
+        fallback,
+      }),
+    ['linux-2.6.35', 0, '4.1 [rec]; no such thing before'],
+    ['linux-6.1', -1, '5.2 [rec], [6.1]'],
+  ),
+  min_timer_period_us: parameter<number>(
+    (fallback) => integer(1, 1_000_000, { summary: 'shortest period of timers, in us', fallback }),
+    ['linux-2.6.35', 500, '3.9 [rec]'],
+    ['linux-6.1', 200, '4.15 [rec], [6.1]'],
+  ),
   preempted_flag: parameter<KvmParameters['preemptedFlag']>(
     (fallback) =>
       choice(PREEMPTED_FLAGS, {

@@ -27,6 +27,8 @@ export interface CostPreset extends MachineCosts {
   readonly title: string;
   /** TSC rate, cycles per millisecond. */
   readonly khz: number;
+  /** Family, model and stepping, as in EAX of CPUID leaf 1. */
+  readonly signature: number;
   readonly sources: SourcedCosts<MachineCosts>;
 }
 
@@ -102,6 +104,7 @@ export const COST_PRESETS = {
     name: 'e5-2660v4',
     title: 'Xeon E5-2660 v4 (Broadwell-EP), 2.0 GHz: PAUSE takes 9 cycles [fog]',
     khz: 2_000_000,
+    signature: 0x406f1,
     sources: BROADWELL,
     ...cyclesOf(BROADWELL),
   },
@@ -109,6 +112,7 @@ export const COST_PRESETS = {
     name: 'skylake-sp',
     title: 'Skylake-SP, 2.0 GHz: PAUSE takes 140 cycles [opt], longer than the default ple_gap',
     khz: 2_000_000,
+    signature: 0x50654,
     sources: SKYLAKE,
     ...cyclesOf(SKYLAKE),
   },

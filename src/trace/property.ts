@@ -126,6 +126,16 @@ export function u64(name: string, type = 'u64'): Property<Long> {
   };
 }
 
+/** 64 bits with a sign. */
+export function s64(name: string): Property<Long> {
+  return {
+    ...u64(name),
+    ...inColumn(['s64', 8], name, (value: Long) => value.toSigned()),
+    fromRaw: ([raw]) => rawToLong(raw).toSigned(),
+    fromText: (text, base) => (isNumber(text, base) ? Long.fromString(text, false, base) : null),
+  };
+}
+
 function inColumn<T>(type: ColumnType, name: string, toRaw: (value: T) => Raw) {
   return { parts: [{ column: columnOf(type, name), shift: 0, toRaw }] };
 }

@@ -2,8 +2,8 @@
 // kernel's print format in C, and the way back from the text. `{vcpu}` stands for a property as it
 // is usually shown, `{rip:x}` for hexadecimal, `{info1:016x}` and `{cpu:03}` for filled with zeros,
 // `{write?write:read}` for one of two texts, `{mask&pin?masked:}` by a bit of a byte,
-// `{new>old?growed:shrinked}` for a comparison, `{errorCode!}` for an error code that may be
-// missing, and `{{` for a brace.
+// `{new>old?growed:shrinked}` for a comparison, `{delta<0?early:late}` for a sign, `{errorCode!}`
+// for an error code that may be missing, and `{{` for a brace.
 
 import Long from 'long';
 import type { Property } from './property.ts';
@@ -79,9 +79,10 @@ function pieceOf(hole: string, properties: NamedProperties): Piece {
     if (found === undefined) throw new RangeError(`there is no property ${name}`);
     return found;
   };
-  const choice = /^([\w.]+)(?:([>&])([\w.]+))?\?(.*):(.*)$/.exec(hole);
+  const choice = /^([\w.]+)(?:([>&<])([\w.]+))?\?(.*):(.*)$/.exec(hole);
   if (choice !== null) {
     const [, name, operator, other, yes, no] = choice;
+    if (operator === '<') return signPiece(access(name), yes, no);
     if (operator === '&') return bitPiece(name, access(name), access(other), yes, no);
     if (other === undefined) return booleanPiece(name, yes, no, access(name));
     return comparison(access(name), /^\d+$/.test(other) ? Number(other) : access(other), yes, no);
@@ -112,6 +113,18 @@ function bitPiece(name: string, byte: Access, bit: Access, yes: string, no: stri
     values: [`${test} ? "${yes}" : "${no}"`],
     pattern: `(${escaped(yes)}|${escaped(no)})`,
     read: [[name, (text) => (text === yes ? 0xff : 0)]],
+  };
+}
+
+/** The sign of a number chooses; nothing is read from it. */
+function signPiece({ property, get }: Access, negative: string, other: string): Piece {
+  return {
+    print: (fields) => ((get(fields) as Long).isNegative() ? negative : other),
+    format: '%s',
+    // Readers of formats compare without signs; a shift tells them the same.
+    values: [`${property.expression} >> 63 ? "${negative}" : "${other}"`],
+    pattern: `(?:${escaped(negative)}|${escaped(other)})`,
+    read: [],
   };
 }
 

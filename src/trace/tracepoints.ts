@@ -12,6 +12,7 @@ import {
   type Property,
   s8,
   s32,
+  s64,
   symbol,
   u8,
   u32,
@@ -305,6 +306,12 @@ export const TRACEPOINTS = {
       next: u64('next_tsc_offset'),
     },
     'vcpu={vcpu} prev={previous} next={next}',
+  ),
+  kvm_wait_lapic_expire: define(
+    'kvm',
+    ATOMIC,
+    { vcpu: u32('vcpu_id'), delta: s64('delta') },
+    'vcpu {vcpu}: delta {delta} ({delta<0?early:late})',
   ),
   kvm_ple_window_update: define(
     'kvm',

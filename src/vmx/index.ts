@@ -48,7 +48,7 @@ export { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits
 export { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 export { PauseLoopDetector } from './pause-loop.ts';
 export { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
-export { scaleTimeStamp, TSC_MULTIPLIER_ONE, tscMultiplier } from './time-stamp.ts';
+export { scaleTimeStamp, TSC_MULTIPLIER_ONE, tscMultiplier, unscaleCycles } from './time-stamp.ts';
 export {
   type EntryOutcome,
   type RunOutcome,

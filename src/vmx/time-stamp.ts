@@ -18,6 +18,16 @@ export function scaleTimeStamp(timeStamp: Long, multiplier: Long): Long {
   return fromBigInt(product >> 48n);
 }
 
+/**
+ * Cycles of the host in which the guest's time stamp grows by `delta`, rounded down: the inverse of
+ * {@link scaleTimeStamp}. Infinity if they do not fit 64 bits.
+ */
+export function unscaleCycles(delta: Long, multiplier: Long): number {
+  if (multiplier.eq(TSC_MULTIPLIER_ONE)) return delta.toUnsigned().toNumber();
+  const cycles = (toBigInt(delta) << 48n) / toBigInt(multiplier);
+  return cycles < 1n << 64n ? Number(cycles) : Number.POSITIVE_INFINITY;
+}
+
 function toBigInt(value: Long): bigint {
   return (BigInt(value.getHighBitsUnsigned()) << 32n) | BigInt(value.getLowBitsUnsigned());
 }

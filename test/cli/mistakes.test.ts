@@ -64,12 +64,20 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const LIST =
-  'the commands are run, profile, asm, disasm, exits, presets, trace, schema, completion';
+  'the commands are run, check, explore, profile, gdb, dap, asm, disasm, exits, presets, trace, ' +
+  'schema, completion';
 const HELP = "see 'vmxlab --help'";
 const flagsOf = (command: string) => `'vmxlab ${command} --help' lists the flags`;
 const needs = (command: string, what: string, example: string) =>
   [
     `vmxlab: ${command} needs a file: ${what}, such as`,
+    `  vmxlab ${example}`,
+    `'vmxlab ${command} --help' says more.`,
+  ] as const;
+
+const needsAsRun = (command: string, example: string) =>
+  [
+    `vmxlab: ${command} needs a file, as run does, such as`,
     `  vmxlab ${example}`,
     `'vmxlab ${command} --help' says more.`,
   ] as const;
@@ -107,6 +115,14 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       "vmxlab: unknown flag '-vcpus'; did you mean '--vcpus'?",
       flagsOf('run'),
     ],
+    ['gdb', ...needsAsRun('gdb', 'gdb guest-programs/lock-ticket.asm')],
+    ['gdb nope.asm', 'vmxlab: nope.asm: no such file'],
+    ['gdb loop.asm --port 70000', 'vmxlab: --port: 70000 is above 65535'],
+    [
+      'gdb loop.asm --listen 203.0.113.1',
+      'vmxlab: cannot listen on 203.0.113.1:1234: this machine has no such address',
+    ],
+    ['dap nope.asm', 'vmxlab: nope.asm: no such file'],
     ['run loop.asm --json=yes', 'vmxlab: --json takes no value', flagsOf('run')],
     ['run loop.asm more.asm', 'vmxlab: more.asm: no such file'],
     ['disasm loop.asm more.asm', "vmxlab: unexpected argument 'more.asm'"],

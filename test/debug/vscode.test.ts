@@ -71,6 +71,8 @@ describe('the manifest', () => {
     for (const file of ['README.md', 'LICENSE', ...manifest.files, manifest.main]) {
       expect(existsSync(join(EXTENSION, file)), file).toBe(true);
     }
+    // Packaging refuses links that lead out of the extension.
+    expect(readFileSync(join(EXTENSION, 'README.md'), 'utf8')).not.toContain('](');
     const version = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version as string;
     expect(manifest.version).toBe(version);
   });

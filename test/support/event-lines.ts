@@ -259,6 +259,11 @@ export const KVM_LINES: readonly EventLine[] = [
       flags: 1,
     },
   ),
+  line('kvm_wait_lapic_expire', 'vcpu 1: delta -1234 (early)', {
+    vcpu: 1,
+    delta: Long.fromInt(-1234),
+  }),
+  line('kvm_wait_lapic_expire', 'vcpu 0: delta 0 (late)', { vcpu: 0, delta: Long.ZERO }),
   line('kvm_write_tsc_offset', 'vcpu=2 prev=18446744073709551615 next=4000', {
     vcpu: 2,
     previous: Long.MAX_UNSIGNED_VALUE,

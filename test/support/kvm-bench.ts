@@ -198,7 +198,8 @@ export class KvmBench {
         vmx: VMX_COSTS,
         kvm: options.kvmCosts ?? KVM_COSTS,
       },
-      parameters: options.parameters ?? {},
+      // Timers come when they are due, unless a test is about coming early.
+      parameters: { lapicTimerAdvanceNs: 0, ...options.parameters },
       userSpace: {
         handleExit: (vcpu, exit) => this.handleExit(vcpu, exit, options.answer),
         allBlocked: () => this.end('stuck'),

@@ -39,7 +39,7 @@ export function idleVm(vcpuCount: number, parameters: Partial<KvmParameters> = {
     memory: new PhysicalMemory(RAM_BYTES + Vm.overheadBytes(RAM_BYTES, vcpuCount)),
     ramBytes: RAM_BYTES,
     costs: { instructions: UNIT_COSTS, vmx: { exit: 0, entry: 0 }, kvm: FREE_KVM },
-    parameters,
+    parameters: { lapicTimerAdvanceNs: 0, ...parameters },
     userSpace: { handleExit: () => 'run', allBlocked: () => {} },
   });
   for (let i = 0; i < vcpuCount; i++) vm.createVcpu([i]);
