@@ -54,6 +54,60 @@ function measured(prepare: string, wait: string): number {
 /** 2 GHz. */
 const CYCLES_PER_SECOND = 2e9;
 
+test('the serial port interrupts by line 4 when its transmitter is empty', () => {
+  const { machine, ending } = runGuest(
+    assembleText(`
+      mov al, 0x11
+      out 0x20, al
+      mov al, 0x20
+      out 0x21, al
+      mov al, 4
+      out 0x21, al
+      mov al, 1
+      out 0x21, al
+      mov al, 0xef
+      out 0x21, al
+      lea rdi, [rel handler]
+      lea rsi, [rel gate]
+      mov [rsi], di
+      shr rdi, 16
+      mov [rsi + 6], di
+      lidt [rel descriptor]
+      xor ebx, ebx
+      sti
+      mov dx, 0x3f9
+      mov al, 2
+      out dx, al
+      nop
+      mov dx, 0x3f8
+      mov al, 'x'
+      out dx, al
+      nop
+      cli
+      mov dx, 0x3f9
+      xor eax, eax
+      out dx, al
+      out 0xf4, al
+    handler: inc ebx
+      mov dx, 0x3fa
+      in al, dx
+      shl ebp, 8
+      mov bpl, al
+      mov al, 0x20
+      out 0x20, al
+      iretq
+      align 16
+    gate: dw 0, 8, 0x8e00, 0
+      dq 0
+    descriptor: dw 0x24f
+      dq gate - 0x240`),
+  );
+  expect(ending.message).toBe('vCPU 0 wrote 0 to the exit port');
+  const { state } = machine.vcpus[0].virtual.processor;
+  // Once when the interrupt is enabled, once when the byte has gone: the cause is 2 both times.
+  expect([state.get('rbx').low, state.get('rbp').low]).toEqual([2, 0x0202]);
+});
+
 describe('a guest measures its TSC by', () => {
   test('the PM timer', () => {
     const ticks = 35_795;
