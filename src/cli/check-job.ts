@@ -48,8 +48,8 @@ function runJob(job: CheckJob, expectations: Expectations): CheckOutcome {
   const defines = { ...configuration.defines, ...job.assembly.defines };
   try {
     const input = loadInput(job.path, { ...job.assembly, defines, flags });
-    const { scenario, programs, modules, symbols } = input;
-    const verdict = runChecked(scenario, { programs, modules, symbols }, expectations);
+    const { scenario, ...options } = input;
+    const verdict = runChecked(scenario, options, expectations);
     return { kind: 'verdict', verdict, seed: scenario.seed };
   } catch (thrown) {
     throw thrown instanceof Failure ? placed(thrown, job, expectations) : thrown;

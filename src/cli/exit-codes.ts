@@ -12,6 +12,7 @@ const OWN_CODES: readonly (readonly [code: number, meaning: string])[] = [
   [EXIT_CODES.entryFailed, 'VM entry failed'],
   [EXIT_CODES.kvmError, 'KVM internal error'],
   [EXIT_CODES.reset, 'machine reset'],
+  [EXIT_CODES.policyFailed, 'a policy failed'],
   [EXIT_INTERNAL, 'error in vmxlab'],
   [EXIT_INTERRUPTED, 'interrupted'],
 ];

@@ -29,6 +29,7 @@ import {
   loadProblem,
   moduleFile,
   type Path,
+  type PolicyFunctions,
   parseScenarioText,
   printSize,
   readHeader,
@@ -40,6 +41,7 @@ import {
 } from '../machine/index.ts';
 import { Failure } from './failure.ts';
 import { firstBytes, gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
+import { loadPolicies } from './policies.ts';
 
 export interface Input {
   readonly scenario: Scenario;
@@ -50,6 +52,8 @@ export interface Input {
   readonly symbols: readonly (SymbolMap | null)[];
   /** Where included files were found, by the names that their includers gave them. */
   readonly places: ReadonlyMap<string, string>;
+  /** The code of policies that the scenario names. */
+  readonly policies: PolicyFunctions;
   /** Warnings of the assembler, to be shown. */
   readonly warnings: readonly string[];
 }
@@ -212,6 +216,7 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
     modules: programs.map(({ modules }) => modules),
     symbols: programs.map(({ symbols }) => symbols),
     places,
+    policies: loadPolicies(scenario, folder),
     warnings: programs.flatMap(({ warnings }) => warnings.map(formatDiagnostic)),
   };
 }

@@ -7,6 +7,7 @@ import {
   engineText,
   Machine,
   type MachineEnding,
+  type PolicyFunctions,
   type RunReport,
   reportOf,
   reportText,
@@ -16,6 +17,7 @@ import { setRunUnderWay } from './crash.ts';
 import { EXIT_INTERRUPTED, Failure } from './failure.ts';
 import { isSameFile } from './files.ts';
 import { GuestOutput } from './guest-output.ts';
+import { watched } from './policies.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
 import { ProgressLine, paintFor } from './terminal.ts';
 import { createTraceFile, type TraceFile, traceFormat } from './trace-file.ts';
@@ -48,10 +50,11 @@ export async function runCommand(options: RunOptions): Promise<number> {
     programs: input.programs,
     modules: input.modules,
     symbols: input.symbols,
+    policies: input.policies,
     ...(trace === null ? {} : { sink: trace }),
   });
   if (options.stats.includes('engine')) watchEngine(machine, hostClock);
-  const ending = await runToEnd(machine, options).finally(() => trace?.close());
+  const ending = await runToEnd(machine, options, input.policies).finally(() => trace?.close());
   setRunUnderWay(null);
   report(machine, ending ?? INTERRUPTED, options, input);
   return ending?.exitCode ?? EXIT_INTERRUPTED;
@@ -83,7 +86,11 @@ const TURN_MS = 50;
 const PROGRESS_AFTER_MS = 1000;
 
 /** Run in turns, passing on what the guest prints; null if interrupted. */
-async function runToEnd(machine: Machine, options: RunOptions): Promise<MachineEnding | null> {
+async function runToEnd(
+  machine: Machine,
+  options: RunOptions,
+  policies: PolicyFunctions,
+): Promise<MachineEnding | null> {
   const output = options.json ? null : new GuestOutput(machine);
   const progress = new ProgressLine();
   let interrupted = false;
@@ -97,7 +104,7 @@ async function runToEnd(machine: Machine, options: RunOptions): Promise<MachineE
   for (;;) {
     until += turn;
     const before = Date.now();
-    const ending = machine.run(until);
+    const ending = watched(machine, policies, () => machine.run(until)) ?? machine.ending;
     const isLast = ending !== null || interrupted;
     if (isLast || output?.hasNews) progress.clear();
     output?.pass(isLast);

@@ -15,7 +15,7 @@ import type { HostCosts } from './costs.ts';
 import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
 import { RunQueue, type RunQueueState } from './run-queue.ts';
-import { Scheduler } from './scheduler.ts';
+import { type PlaceWoken, Scheduler } from './scheduler.ts';
 import { type BodyOutcome, Thread, type ThreadConfig, type ThreadState } from './thread.ts';
 import { ThreadGroup } from './thread-group.ts';
 import { Timers, type TimersState } from './timers.ts';
@@ -42,6 +42,8 @@ export interface HostConfig {
   readonly costs: HostCosts;
   /** What differs from the scheduler of Linux 6.1. */
   readonly scheduler?: Partial<SchedulerParameters>;
+  /** Where a woken thread is to run, instead of the scheduler's own choice. */
+  readonly placeWoken?: PlaceWoken;
 }
 
 /** Everything about a host that changes: plain data. */

@@ -31,7 +31,7 @@ export {
 } from './parameters.ts';
 export { Pcpu, type PcpuTimes } from './pcpu.ts';
 export { RunQueue } from './run-queue.ts';
-export type { YieldResult } from './scheduler.ts';
+export type { PlaceWoken, Scheduler, YieldResult } from './scheduler.ts';
 export {
   type BodyOutcome,
   Thread,

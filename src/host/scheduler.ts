@@ -15,6 +15,9 @@ export type YieldResult =
   /** -ESRCH: both queues hold a single thread, there is nobody to make way for. */
   | 'alone';
 
+/** A pCPU that a thread may use, for one that has been woken. */
+export type PlaceWoken = (thread: Thread, pcpus: readonly Pcpu[]) => Pcpu;
+
 /** Why a thread gave its pCPU back. */
 type HandedBack = Exclude<BodyOutcome, 'limit' | 'quiet'>;
 
@@ -83,6 +86,12 @@ export class Scheduler {
 
   /** The pCPU for a woken thread: where it ran if that is idle, else another idle one. */
   private placeWoken(thread: Thread): Pcpu {
+    const { placeWoken } = this.host.config;
+    return placeWoken === undefined ? this.place(thread) : placeWoken(thread, this.host.pcpus);
+  }
+
+  /** Without a policy. */
+  place(thread: Thread): Pcpu {
     const { pcpus } = this.host;
     const previous = pcpus[thread.state.pcpu];
     if (isFree(previous)) return previous;

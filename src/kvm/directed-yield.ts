@@ -3,6 +3,7 @@
 
 import type { Pcpu, YieldResult } from '../host/index.ts';
 import type { SpinHandler } from './parameters.ts';
+import type { YieldCandidatePolicy } from './policies.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** What the thread of a spinner does. */
@@ -56,6 +57,12 @@ export function vcpuOnSpin(me: Vcpu, pcpu: Pcpu, kernelPreferred: boolean): Spin
   const { spinHandler } = vm.parameters;
   me.state.inSpinLoop = true;
   pcpu.spend(vm.costs.kvm.spin);
+  const choose = vm.decisions.yieldCandidate;
+  if (choose !== null) {
+    if (yieldToChosen(me, pcpu, choose)) return 'yield';
+    endSpin(me);
+    return 'resume';
+  }
   if (spinHandler !== 'sleep' && search(me, pcpu, RULES[spinHandler], kernelPreferred)) {
     return 'yield';
   }
@@ -92,6 +99,20 @@ function search(me: Vcpu, pcpu: Pcpu, rules: SpinRules, kernelPreferred: boolean
     }
   }
   return false;
+}
+
+/** Let a policy choose among those that wait for a pCPU. True if the caller must give way. */
+function yieldToChosen(me: Vcpu, pcpu: Pcpu, choose: YieldCandidatePolicy): boolean {
+  const { vm } = me;
+  const waiting = vm.vcpus.filter((vcpu) => vcpu !== me && isWaiting(vcpu, RULES.ready));
+  pcpu.spend(vm.vcpus.length * vm.costs.kvm.spinCandidate);
+  const chosen = choose(me, waiting);
+  if (chosen === null) return false;
+  me.counters.ple_yield_attempted++;
+  if (vm.host.scheduler.yieldTo(pcpu, chosen.thread) !== 'yielded') return false;
+  vm.lastBoostedVcpu = chosen.index;
+  me.counters.ple_yield_successful++;
+  return true;
 }
 
 /** The vCPU is back from, or done with, its search. */

@@ -3,7 +3,6 @@
 // computed (a reason to go on, company on the pCPU, the window), so that it can be left out.
 
 import type { BodyOutcome, Pcpu } from '../host/index.ts';
-import { adaptedWindow } from './halt-poll.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** The vCPU is not runnable. Polls if it is halted and a window is open, else sleeps. */
@@ -69,7 +68,7 @@ function goOn(vcpu: Vcpu, pcpu: Pcpu, waited: boolean): null {
   const { parameters } = vm;
   if (state.pv.pollControl && parameters.haltPollNs > 0) {
     const old = state.pollWindowNs;
-    const windowNs = adaptedWindow({ windowNs: old, haltNs }, parameters);
+    const windowNs = vm.decisions.haltPoll({ windowNs: old, haltNs }, parameters);
     if (windowNs !== null) {
       state.pollWindowNs = windowNs;
       if (pcpu.traced) {

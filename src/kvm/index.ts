@@ -26,6 +26,15 @@ export {
   SPIN_HANDLERS,
 } from './parameters.ts';
 export { grownWindow, shrunkWindow } from './ple-window.ts';
+export {
+  type Decisions,
+  decisionsOf,
+  type ExitPolicy,
+  type HaltPollPolicy,
+  type SpinPolicy,
+  type VmPolicies,
+  type YieldCandidatePolicy,
+} from './policies.ts';
 export { BOOT_TIME_SECONDS } from './pv-clock.ts';
 export {
   HYPERCALL_OPCODES,

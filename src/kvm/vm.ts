@@ -28,6 +28,7 @@ import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { MemorySlots } from './memory-slots.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
+import { type Decisions, decisionsOf } from './policies.ts';
 import type { Halves } from './pv-msrs.ts';
 import { dozeTimerHandler, VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
@@ -66,6 +67,8 @@ export interface VmConfig {
   readonly userSpace: UserSpace;
   /** KVM_CREATE_IRQCHIP and KVM_CREATE_PIT2; by default both. */
   readonly irqchip?: boolean;
+  /** Decisions in the place of KVM's own; see {@link decisionsOf}. */
+  readonly decisions?: Decisions;
   /** Handlers that replace the standard ones, by the name of the exit reason. */
   readonly handlers?: Partial<ExitHandlers>;
 }
@@ -98,6 +101,7 @@ export class Vm {
   readonly costs: VmCosts;
   readonly parameters: KvmParameters;
   readonly userSpace: UserSpace;
+  readonly decisions: Decisions;
   /** By number of the basic exit reason. */
   readonly handlers: readonly (ExitHandler | undefined)[];
   readonly cpuid: CpuidTable;
@@ -131,7 +135,12 @@ export class Vm {
     this.costs = config.costs;
     this.parameters = { ...DEFAULT_PARAMETERS, ...config.parameters };
     this.userSpace = config.userSpace;
-    this.handlers = handlersByReason({ ...EXIT_HANDLERS, ...config.handlers });
+    this.decisions = config.decisions ?? decisionsOf({});
+    this.handlers = handlersByReason({
+      ...EXIT_HANDLERS,
+      ...this.decisions.handlers,
+      ...config.handlers,
+    });
     this.cpuid = new CpuidTable(this);
     this.irqchip = config.irqchip === false ? null : new Irqchip(this);
     this.codeCache = new CodeCache(this.memory, this.costs.instructions);

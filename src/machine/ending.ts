@@ -22,7 +22,9 @@ export type EndingStatus =
   | 'deadlock'
   | 'notImplemented'
   | 'entryFailed'
-  | 'kvmError';
+  | 'kvmError'
+  /** Code of the user in the place of a decision has failed. */
+  | 'policyFailed';
 
 /** Plain data, saved with the machine. */
 export interface MachineEnding {
@@ -47,6 +49,7 @@ export const EXIT_CODES: Readonly<Record<OwnStatus, number>> = {
   entryFailed: 12,
   kvmError: 14,
   reset: 16,
+  policyFailed: 20,
 };
 
 function ending(status: OwnStatus, message: string, vcpu: Vcpu | null): MachineEnding {
@@ -83,6 +86,10 @@ export const Ending = {
     const read = values.length === 0 ? '' : `${values.join(', ')}; `;
     const why = `; the check that failed: ${rule} (${read}SDM 3, "${section}")`;
     return ending('entryFailed', `vCPU ${vcpu.index}: VM entry failed with ${code}${why}`, vcpu);
+  },
+  policyFailed(problem: string, ns: number): MachineEnding {
+    const hint = `--until ${Math.max(1, ns - 1)}ns stops the same run just before`;
+    return ending('policyFailed', `${problem}, at ${ns} ns; ${hint}`, null);
   },
   limit(which: 'time' | 'instructions', value: number): MachineEnding {
     const text = which === 'time' ? printDuration(value) : `${value} instructions`;

@@ -53,6 +53,7 @@ export {
   type MachineStop,
 } from './machine.ts';
 export { hasMultibootHeader } from './multiboot.ts';
+export { type NamedPolicy, namedPolicies, type PolicyFunctions } from './policies.ts';
 export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
 export {
   ACTIVITIES,

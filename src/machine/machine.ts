@@ -7,12 +7,14 @@ import {
   HOG_BODY,
   Host,
   type HostState,
+  type HostStop,
   type PausePoint,
   type SchedulerParameters,
   sharesOfWeight,
   type ThreadGroup,
 } from '../host/index.ts';
 import {
+  type Decisions,
   InternalError,
   IrqSource,
   type KvmExit,
@@ -23,13 +25,14 @@ import {
   type VmSnapshot,
 } from '../kvm/index.ts';
 import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
-import { copyPlain, Hash } from '../sim/index.ts';
+import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { COM1_LINE, Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
 import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
+import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
 import { SymbolMap } from './symbol-map.ts';
@@ -47,6 +50,8 @@ export interface MachineOptions {
   readonly modules?: readonly (readonly Uint8Array[])[];
   /** Names for reports, in the same order; an ELF image brings its own. */
   readonly symbols?: readonly (SymbolMap | null)[];
+  /** The code of the policies that the scenario names. */
+  readonly policies?: PolicyFunctions;
   /** Who listens to trace events. */
   readonly sink?: TraceSink;
 }
@@ -88,7 +93,9 @@ export class Machine {
   readonly symbols: readonly SymbolMap[];
   /** How each virtual machine ended, or null while it runs. */
   endings: readonly (MachineEnding | null)[];
-  /** Set when a limit ended the run. */
+  /** Who asks policies; names the one that is being asked. */
+  readonly watch = new PolicyWatch();
+  /** Set when a limit ended the run, or a policy failed. */
   private limit: MachineEnding | null = null;
   /** Virtual time up to which the host was told to run, in cycles. */
   private reached = 0;
@@ -100,6 +107,9 @@ export class Machine {
     }
     this.scenario = scenario;
     this.preset = COST_PRESETS[scenario.host.machine];
+    const policies = options.policies ?? new Map();
+    const { watch } = this;
+    const placeWoken = placementOf(scenario, policies, watch, () => this.host.scheduler);
     this.host = new Host({
       pcpuCount: scenario.host.pcpus,
       khz: this.preset.khz,
@@ -109,11 +119,14 @@ export class Machine {
       seed: scenario.seed,
       costs: this.preset.host,
       scheduler: schedulerOf(scenario.host),
+      ...(placeWoken === undefined ? {} : { placeWoken }),
     });
     this.host.sink = options.sink ?? null;
     this.devices = scenario.vms.map(() => new Devices());
     this.endings = scenario.vms.map(() => null);
-    this.vms = scenario.vms.map((_, i) => this.createVm(i));
+    this.vms = scenario.vms.map((_, i) =>
+      this.createVm(i, vmDecisions(scenario, i, policies, watch)),
+    );
     this.vms.forEach((vm, i) => {
       const modules = options.modules?.[i] ?? [];
       const config = scenario.vms[i];
@@ -131,7 +144,7 @@ export class Machine {
     }
   }
 
-  private createVm(id: number): Vm {
+  private createVm(id: number, decisions: Decisions): Vm {
     const config = this.scenario.vms[id];
     const ramBytes = config.memory;
     const bytes = ramBytes + Vm.overheadBytes(ramBytes, config.vcpus);
@@ -147,6 +160,7 @@ export class Machine {
       costs: this.preset.vm,
       parameters: parametersOf(config.kvm, this.preset.signature),
       userSpace: this.userSpace(id),
+      decisions,
     });
     if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
     const group = this.groupOf(config.name, config.cpu_weight);
@@ -286,6 +300,24 @@ export class Machine {
     return this.vms.flatMap((vm) => vm.vcpus);
   }
 
+  /** A policy that fails ends the run where it is: nobody knows what it would have decided. */
+  private runHost(goal: number, at: PausePoint | null): HostStop | 'failed' {
+    try {
+      return this.host.run(goal, at);
+    } catch (thrown) {
+      if (!(thrown instanceof PolicyError)) throw thrown;
+      this.policyFailed(thrown);
+      return 'failed';
+    }
+  }
+
+  /** A policy has failed, or was stopped because it did not return. The machine cannot go on. */
+  policyFailed(error: PolicyError): void {
+    const { host } = this;
+    const ns = host.frequency.toNs(Math.max(...host.pcpus.map(({ state }) => state.now)));
+    this.limit = Ending.policyFailed(error.message, ns);
+  }
+
   private limitReached(): MachineEnding | null {
     const { time, instructions } = this.scenario.limits;
     if (this.instructions >= instructions) return Ending.limit('instructions', instructions);
@@ -321,7 +353,8 @@ export class Machine {
     while (this.ending === null && this.reached < until && !isPaused) {
       const next = Math.min((Math.floor(this.reached / step) + 1) * step, end);
       const goal = Math.min(next, until);
-      const stop = this.host.run(goal, at);
+      const stop = this.runHost(goal, at);
+      if (stop === 'failed') return 'ended';
       if (stop === 'idle') throw new Error('the host has nothing to do, but no machine has ended');
       isPaused = stop === 'paused';
       if (isPaused) continue;

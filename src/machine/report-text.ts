@@ -43,6 +43,7 @@ const STATUS_TEXTS: Readonly<Record<RunReport['status'], string>> = {
   notImplemented: 'Not implemented',
   entryFailed: 'VM entry failed',
   kvmError: 'KVM internal error',
+  policyFailed: 'Policy failed',
 };
 
 function statusText(report: RunReport): string {

@@ -13,6 +13,7 @@ import {
   SCHEDULER_PARAMETERS,
   scalarsFor,
 } from './kernels.ts';
+import { HOST_POLICY_KEYS, policyIssues, VM_POLICY_KEYS } from './policies.ts';
 import { COST_PRESETS, type CostPresetName } from './presets.ts';
 import {
   choice,
@@ -103,6 +104,7 @@ const vmFor = (kernel: Kernel) =>
       text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
       'macros for the assembler',
     ),
+    policies: VM_POLICY_KEYS,
     kvm: object("KVM's parameters for this machine", {
       ...scalarsFor(KVM_PARAMETERS, kernel),
       ...GUEST_INTERFACE_KEYS,
@@ -162,6 +164,7 @@ const scenarioFor = (kernel: Kernel) =>
         "The scheduler of the host's kernel",
         scalarsFor(SCHEDULER_PARAMETERS, kernel),
       ),
+      policies: HOST_POLICY_KEYS,
     }),
     vms: list(vmFor(kernel), 1, 8, 'virtual machines'),
     hogs: list(HOG, 0, 64, 'competing threads on the host'),
@@ -202,6 +205,7 @@ export function checkScenario(
     ...programIssues(scenario),
     ...moduleIssues(scenario),
     ...pinIssues(scenario),
+    ...policyIssues(scenario),
   ];
   return issues.length > 0 ? { issues } : { scenario };
 }

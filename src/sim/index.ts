@@ -10,5 +10,6 @@ export { EventQueue, type EventQueueState, type SimEvent } from './event-queue.t
 export { Frequency, nsOfTick, ticksIn } from './frequency.ts';
 export { Hash } from './hash.ts';
 export { nearest } from './nearest.ts';
+export { PolicyError, PolicyWatch } from './policy.ts';
 export { Prng, type PrngState } from './prng.ts';
 export { decodeUtf8, encodeUtf8 } from './text.ts';

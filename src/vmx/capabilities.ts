@@ -23,8 +23,11 @@ function allowed(mustBe1: number, word: ControlWord): Long {
   return Long.fromBits(mustBe1, word.allowed1);
 }
 
-/** Region size, memory type and TRUE MSRs, in the high half of IA32_VMX_BASIC. */
-const BASIC_HIGH = VMCS_BYTES | (WRITE_BACK << (50 - 32)) | (1 << (55 - 32));
+/**
+ * Region size, memory type, instruction information of INS and OUTS, and TRUE MSRs, in the high
+ * half of IA32_VMX_BASIC.
+ */
+const BASIC_HIGH = VMCS_BYTES | (WRITE_BACK << (50 - 32)) | (1 << (54 - 32)) | (1 << (55 - 32));
 
 /** Timer rate, stores of LMA, HLT activity state, four CR3 targets. */
 const MISC = TIMER_RATE_SHIFT | (1 << 5) | (1 << 6) | (4 << 16);

@@ -76,7 +76,7 @@ export const PRIMARY = declare('CPU_BASED_VM_EXEC_CONTROL', 0x0401e172, 0x040061
 export const SECONDARY = declare('SECONDARY_VM_EXEC_CONTROL', 0, 0, {
   VIRTUALIZE_APIC_ACCESSES: [0, 'Virtualize APIC accesses', NO],
   ENABLE_EPT: [1, 'Enable EPT', YES],
-  DESC: [2, 'Descriptor-table exiting', NO],
+  DESC: [2, 'Descriptor-table exiting', YES],
   ENABLE_RDTSCP: [3, 'Enable RDTSCP', YES],
   VIRTUALIZE_X2APIC_MODE: [4, 'Virtualize x2APIC mode', NO],
   ENABLE_VPID: [5, 'Enable VPID', YES],

@@ -1,4 +1,5 @@
-// The VM-exit instruction-information field of VMX instructions, INS and OUTS: scale, address size,
+// The VM-exit instruction-information field of VMX instructions, INS and OUTS,
+// and of those that load or store descriptor-table registers: scale, address size,
 // registers and segment of the operands. SDM 3, "VM-Exit Instruction Information Field".
 
 import type { Instruction } from '../isa/index.ts';
@@ -32,4 +33,19 @@ export function instructionInformation({ operands, row, addressWidth }: Instruct
     (index < 0 ? NO_INDEX : index << 18) |
     (base < 0 ? NO_BASE : base << 23)
   );
+}
+
+const OPERAND_SIZE_32 = 1 << 11;
+
+/**
+ * Of LGDT and its kin, and of LLDT and its kin: the operand, with which of the four it is. The
+ * operand size is that of LGDT and its kin; undefined, here 0, in 64-bit mode.
+ */
+export function tableInformation(
+  instruction: Instruction,
+  hasSize: boolean,
+  identity: number,
+): number {
+  const isWide = hasSize && instruction.codeSize !== 64 && instruction.width === 32;
+  return instructionInformation(instruction) | (isWide ? OPERAND_SIZE_32 : 0) | (identity << 28);
 }

@@ -23,7 +23,11 @@ import { Primary, Secondary } from './controls.ts';
 import { type ExitDetails, recordExit, recordExitWith } from './exit-information.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
-import { addressSizeInformation, instructionInformation } from './instruction-information.ts';
+import {
+  addressSizeInformation,
+  instructionInformation,
+  tableInformation,
+} from './instruction-information.ts';
 import type { VirtualProcessor } from './virtual-processor.ts';
 
 /** True if the instruction exits, which is then recorded. */
@@ -291,15 +295,44 @@ const vmxInstruction: Decision = (owner, instruction) => {
   return exitWithOperand(owner, instruction);
 };
 
-/** At any CPL, and before memory is looked at; the qualification is the displacement. */
-const exitWithOperand: Decision = (owner, instruction) => {
-  const memory = instruction.operands.find((operand) => operand.kind === 'memory');
+/** Of the memory operand, from 0 or from the next instruction; 0 if there is none. */
+function displacementOf(owner: VirtualProcessor, { operands }: Instruction): Long {
+  const memory = operands.find((operand) => operand.kind === 'memory');
   const { nextLow, nextHigh } = owner.processor.evaluator;
   const from = memory?.ripRelative ? Long.fromBits(nextLow, nextHigh) : Long.ZERO;
+  return from.add(memory?.displacement ?? Long.ZERO);
+}
+
+/** At any CPL, and before memory is looked at; the qualification is the displacement. */
+const exitWithOperand: Decision = (owner, instruction) => {
   recordExitWith(owner, OPERAND_EXITS[instruction.row.mnemonic], {
-    qualification: from.add(memory?.displacement ?? Long.ZERO),
+    qualification: displacementOf(owner, instruction),
     instructionLengthBytes: instruction.lengthBytes,
     instructionInformation: instructionInformation(instruction),
+  });
+  return true;
+};
+
+/** Identities in the instruction information, and which of the two exits it is. */
+const TABLE_INSTRUCTIONS: Readonly<Record<string, readonly [reason: number, identity: number]>> = {
+  SGDT: [Exit.GDTR_IDTR, 0],
+  SIDT: [Exit.GDTR_IDTR, 1],
+  LGDT: [Exit.GDTR_IDTR, 2],
+  LIDT: [Exit.GDTR_IDTR, 3],
+  SLDT: [Exit.LDTR_TR, 0],
+  STR: [Exit.LDTR_TR, 1],
+  LLDT: [Exit.LDTR_TR, 2],
+  LTR: [Exit.LDTR_TR, 3],
+};
+
+const descriptorTable: Decision = (owner, instruction) => {
+  const known = TABLE_INSTRUCTIONS[instruction.row.mnemonic];
+  if ((owner.secondary & Secondary.DESC) === 0 || known === undefined) return false;
+  const [reason, identity] = known;
+  recordExitWith(owner, reason, {
+    qualification: displacementOf(owner, instruction),
+    instructionLengthBytes: instruction.lengthBytes,
+    instructionInformation: tableInformation(instruction, reason === Exit.GDTR_IDTR, identity),
   });
   return true;
 };
@@ -307,8 +340,7 @@ const exitWithOperand: Decision = (owner, instruction) => {
 const DECISIONS: Readonly<Record<Intercept, Decision>> = {
   CPUID: always(Exit.CPUID),
   CR_ACCESS: crAccess,
-  // Descriptor-table exiting is not offered.
-  DESCRIPTOR_TABLE: () => false,
+  DESCRIPTOR_TABLE: descriptorTable,
   DR_ACCESS: () => false,
   HLT: ifPrimary(Primary.HLT_EXITING, Exit.HLT),
   INVD: always(Exit.INVD),

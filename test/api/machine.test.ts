@@ -305,6 +305,19 @@ describe('irqchip', () => {
   });
 });
 
+test('descriptor-table instructions that exit are done for the guest', () => {
+  const { vcpu, ram } = guest('sgdt [0x3000]\nlidt [0x3008]\nhlt');
+  ram.set([0xff, 0x0f, 0x00, 0x20, 0x01, 0x00], 0x3008);
+  const { vmcs } = vcpu.vcpu.virtual;
+  const controls = vmcs.read('SECONDARY_VM_EXEC_CONTROL').low;
+  vmcs.write('SECONDARY_VM_EXEC_CONTROL', controls | (1 << 2));
+  expect(vcpu.run().exitReasonName).toBe('HLT');
+  expect([...ram.subarray(0x3000, 0x3006)]).toEqual([0xff, 0xff, 0, 0, 0, 0]);
+  expect(vcpu.getSregs().idt).toMatchObject({ limit: 0xfff });
+  expect(vcpu.getSregs().idt.base.toNumber()).toBe(0x12000);
+  expect(vcpu.vcpu.exits.state.byReason[46]?.count).toBe(2);
+});
+
 test('several vCPUs run beside one another', () => {
   const source =
     'mov al, bl\nout 0x10, al\nmov ax, [0x3000]\nagain: cmp word [0x3000], 0\nje again\nhlt';

@@ -438,6 +438,20 @@ test('pauses a guest that never ends, and refuses what cannot be asked meanwhile
   expect((await topFrame(1)).name).toBe('spin');
 });
 
+test('pauses a step by a line that never ends, and a log point in a loop', async () => {
+  writeFileSync(join(folder, 'stay.asm'), 'bits 64\ninc rax\nstay: jmp stay\n');
+  await launch({ program: 'stay.asm' });
+  await stopped();
+  await go('stepIn', { threadId: 1 });
+  expect((await client.request('stepIn', { threadId: 1 })).success).toBe(true);
+  await go('pause', { threadId: 1 });
+  expect((await topFrame(1)).name).toBe('stay');
+  const line = [{ line: 3, logMessage: 'here' }];
+  await client.request('setBreakpoints', { source: where('stay.asm'), breakpoints: line });
+  expect((await client.request('continue', { threadId: 1 })).success).toBe(true);
+  await go('pause', { threadId: 1 });
+});
+
 test('a machine that waits on a port can be attached to', async () => {
   const server = new DapProcess(folder, MAIN, ['dap', 'calls.asm', '--port', '0']);
   const port = await new Promise<number>((resolve) => {

@@ -157,8 +157,7 @@ describe.skipIf(why !== null)('gdb', () => {
         text += part;
       });
       socket.write('$c#63');
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      expect(text).toBe('+');
+      while (text === '') await new Promise((resolve) => setTimeout(resolve, 10));
       socket.write(Uint8Array.of(3));
       while (!text.includes('#')) await new Promise((resolve) => setTimeout(resolve, 10));
       expect(text).toMatch(/^\+\$T02thread:p1\.1;core:0;#/);

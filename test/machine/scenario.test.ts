@@ -53,6 +53,7 @@ describe('fallbacks', () => {
           min_granularity: 750e3,
           wakeup_granularity: 1e6,
         },
+        policies: { wake_placement: '' },
       },
       vms: [
         {
@@ -69,6 +70,7 @@ describe('fallbacks', () => {
           modules: [],
           module_images: [],
           defines: {},
+          policies: { spin: '', yield_candidate: '', halt_poll: '', exits: {} },
           kvm: {
             ple_gap: 128,
             ple_window: 4096,
@@ -170,7 +172,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, kvm';
+  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [

@@ -45,7 +45,7 @@ const WORDS: readonly Word[] = [
     field: 'SECONDARY_VM_EXEC_CONTROL',
     default1: 0,
     mustBe1: 0,
-    offered: [1, 3, 5, 6, 7, 10, 12, 25],
+    offered: [1, 2, 3, 5, 6, 7, 10, 12, 25],
     msrs: [0x48b, 0x48b],
   },
   {
@@ -169,6 +169,8 @@ describe('other capability MSRs', () => {
     expect(msr(0x480).shru(32).low & 0x1fff).toBe(4096);
     expect(msr(0x480).shru(50).low & 15).toBe(6);
     expect([bit(0x480, 48), bit(0x480, 49), bit(0x480, 55), bit(0x480, 56)]).toEqual([0, 0, 1, 0]);
+    // INS and OUTS have instruction information: intercepts.test.ts.
+    expect(bit(0x480, 54)).toBe(1);
   });
 
   test('IA32_VMX_MISC: timer rate 5, HLT the only activity state, 4 CR3 targets', () => {

@@ -25,6 +25,8 @@ export interface AdapterState {
   readonly target: DapTarget;
   /** What is under way while the machine runs, or null. */
   motion: Motion | null;
+  /** Somebody wants it to stop. */
+  isPauseWanted: boolean;
   /** How it stopped last, or null if it has not run yet. */
   stop: DapStop | null;
 }
@@ -80,10 +82,11 @@ export class DapAdapter {
   advance(): void {
     const { state } = this;
     if (state === null || state.motion === null) return;
-    const stop = state.motion.advance();
+    const stop = advanceMotion(state, state.motion);
     this.passOutput(state.target);
     if (stop === null) return;
     state.motion = null;
+    state.isPauseWanted = false;
     state.stop = stop;
     this.event('stopped', stoppedBody(stop));
   }
@@ -99,6 +102,9 @@ export class DapAdapter {
   disconnect(): void {
     const { state } = this;
     if (state !== null) {
+      // Whoever attaches next finds a machine that stands still.
+      state.isPauseWanted = true;
+      while (state.motion !== null && advanceMotion(state, state.motion) === null);
       state.motion = null;
       state.target.removeAll();
     }
@@ -150,7 +156,7 @@ export class DapAdapter {
     if (this.state !== null) throw new BadRequest('there is a machine already');
     this.stopsOnEntry = flagOr(args, 'stopOnEntry', true);
     const target = make();
-    this.state = { target, motion: null, stop: null };
+    this.state = { target, motion: null, isPauseWanted: false, stop: null };
     // Breakpoints need the program's names and lines: only now may they come.
     this.event('initialized');
     return {
@@ -210,6 +216,12 @@ export class DapAdapter {
   private send(message: object): void {
     this.output.push(encodeMessage({ seq: this.sequence++, ...message }));
   }
+}
+
+/** Again and again it is said: it may be between two pieces of what it was asked for. */
+function advanceMotion({ target, isPauseWanted }: AdapterState, motion: Motion): DapStop | null {
+  if (isPauseWanted) target.interrupt();
+  return motion.advance(isPauseWanted);
 }
 
 const ERROR_ID = 1;

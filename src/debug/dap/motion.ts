@@ -14,8 +14,11 @@ import { threadOf } from './threads.ts';
 
 /** What is under way. */
 export interface Motion {
-  /** Go on for a while; how it ended, or null if it has not. */
-  advance(): DapStop | null;
+  /**
+   * Go on for a while; how it ended, or null if it has not.
+   * @param isPauseWanted it is to end as soon as it can
+   */
+  advance(isPauseWanted: boolean): DapStop | null;
 }
 
 /** The group of breakpoints that nobody sees. */
@@ -56,14 +59,14 @@ class RunTo implements Motion {
     target.resume('continue', 'forward', thread);
   }
 
-  advance(): DapStop | null {
+  advance(isPauseWanted: boolean): DapStop | null {
     const stop = this.target.advance();
     if (stop === null) return null;
     const { reason } = stop;
     const isOurs =
       reason.kind === 'breakpoint' && reason.ids.length === 1 && reason.ids[0] === this.id;
     const isThere = stop.thread.id === this.thread.id && this.stackPointer.gt(this.above);
-    if (isOurs && !isThere) {
+    if (isOurs && !isThere && !isPauseWanted) {
       // Somebody else, or a call within the call.
       this.target.resume('continue', 'forward', this.thread);
       return null;
@@ -102,11 +105,11 @@ class Step implements Motion {
     this.part = this.next();
   }
 
-  advance(): DapStop | null {
+  advance(isPauseWanted: boolean): DapStop | null {
     for (let steps = 0; steps < STEPS_AT_ONCE; steps++) {
-      const stop = this.part.advance();
+      const stop = this.part.advance(isPauseWanted);
       if (stop === null) return null;
-      if (stop.reason.kind !== 'step' || this.isThere()) return stop;
+      if (isPauseWanted || stop.reason.kind !== 'step' || this.isThere()) return stop;
     }
     return null;
   }
@@ -207,8 +210,8 @@ export const MOTION_HANDLERS = {
   stepIn: stepping('forward', false),
   stepBack: stepping('backward', false),
   stepOut,
-  pause: ({ target, motion }: AdapterState) => {
-    if (motion !== null) target.interrupt();
+  pause: (state: AdapterState) => {
+    state.isPauseWanted = state.motion !== null;
     return undefined;
   },
 };

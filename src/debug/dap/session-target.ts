@@ -33,6 +33,7 @@ export class SessionDapTarget implements DapTarget {
   private readonly groups = new Map<string, readonly Placed[]>();
   private motion: Generator<void, StopReport> | null = null;
   private direction: Direction = 'forward';
+  private isInterrupted = false;
   private log: string[];
   /** Bytes of each virtual machine's console that were passed on. */
   private readonly passed: number[];
@@ -134,6 +135,7 @@ export class SessionDapTarget implements DapTarget {
         ? ({ kind: 'continue' } as const)
         : ({ kind: 'instruction', vcpu: indexOf(thread) } as const);
     this.direction = direction;
+    this.isInterrupted = false;
     this.motion = this.session.move(motion, direction);
   }
 
@@ -143,6 +145,7 @@ export class SessionDapTarget implements DapTarget {
     const { done, value: report } = motion.next();
     if (done !== true) return null;
     if (report.reason === 'breakpoint' && this.isForLogOnly(report)) {
+      if (this.isInterrupted) return { ...this.stopOf(report), reason: { kind: 'pause' } };
       this.motion = this.session.move({ kind: 'continue' }, this.direction);
       return null;
     }
@@ -179,6 +182,7 @@ export class SessionDapTarget implements DapTarget {
   }
 
   interrupt(): void {
+    this.isInterrupted = true;
     this.session.interrupt();
   }
 

@@ -74,6 +74,7 @@ export interface DapTarget {
   resume(kind: 'step' | 'continue', direction: Direction, thread: DapThread): void;
   /** Go on for a while; how it stopped, or null if it has not. */
   advance(): DapStop | null;
+  /** Stop as soon as it can; said before each {@link advance} until it has stopped. */
   interrupt(): void;
   /** The value of an expression; throws {@link BadRequest} with what is wrong with it. */
   evaluate(expression: string, thread: DapThread): Long;

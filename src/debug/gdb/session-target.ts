@@ -33,6 +33,7 @@ export class SessionGdbTarget implements GdbTarget {
   private readonly inserted = new Map<string, Inserted>();
   private readonly symbolFiles = new Map<number, SymbolFile | null>();
   private request: ResumeRequest | null = null;
+  private isInterrupted = false;
   private motion: Generator<void, StopReport> | null = null;
 
   /**
@@ -107,6 +108,7 @@ export class SessionGdbTarget implements GdbTarget {
 
   resume(request: ResumeRequest): void {
     this.request = request;
+    this.isInterrupted = false;
     this.motion = this.move(request);
   }
 
@@ -151,7 +153,7 @@ export class SessionGdbTarget implements GdbTarget {
     if (motion === null || request === null) throw new Error('nothing was resumed');
     const { done, value: report } = motion.next();
     if (done !== true) return null;
-    if (report.reason === 'step' && this.isInRange(request)) {
+    if (report.reason === 'step' && !this.isInterrupted && this.isInRange(request)) {
       this.motion = this.move(request);
       return null;
     }
@@ -166,6 +168,7 @@ export class SessionGdbTarget implements GdbTarget {
   }
 
   interrupt(): void {
+    this.isInterrupted = true;
     this.session.interrupt();
   }
 

@@ -21,6 +21,8 @@ export class GdbStub {
   private output: Uint8Array[] = [];
   private lastReply: Uint8Array | null = null;
   private running = false;
+  /** Ctrl-C came, and the target has not stopped yet. */
+  private isInterrupted = false;
   /** Processes that gdb has detached from. */
   private readonly left = new Set<number>();
   /** How gdb has taken its leave, or null. */
@@ -62,7 +64,7 @@ export class GdbStub {
           if (this.lastReply !== null) this.send(this.lastReply);
           break;
         case 'interrupt':
-          if (this.running) this.state.target.interrupt();
+          this.isInterrupted = this.running;
           break;
         case 'ack':
           break;
@@ -74,9 +76,12 @@ export class GdbStub {
   /** Let the target go on for a while. */
   advance(): void {
     if (!this.running) return;
+    // Again and again: it may be between two pieces of what it was asked for.
+    if (this.isInterrupted) this.state.target.interrupt();
     const stop = this.state.target.advance();
     if (stop === null) return;
     this.running = false;
+    this.isInterrupted = false;
     this.state.stop = stop;
     this.state.thread = stop.thread;
     if (stop.message !== null) this.print(stop.message);
@@ -93,10 +98,9 @@ export class GdbStub {
 
   /** The connection is gone: what gdb set is taken back, and the target stands still. */
   disconnect(): void {
-    if (this.running) {
-      this.state.target.interrupt();
-      while (this.state.target.advance() === null);
-      this.running = false;
+    while (this.running) {
+      this.isInterrupted = true;
+      this.advance();
     }
     this.state.target.removeAll();
     this.ending ??= 'detached';

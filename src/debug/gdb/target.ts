@@ -76,7 +76,7 @@ export interface GdbTarget {
   resume(request: ResumeRequest): void;
   /** Go on for a while; how it stopped, or null if it has not. Only after {@link resume}. */
   advance(): GdbStop | null;
-  /** Stop at the next {@link advance}. */
+  /** Stop as soon as it can; said before each {@link advance} until it has stopped. */
   interrupt(): void;
   /** Execute a command of `monitor`: what it says. */
   monitor(command: string, thread: GdbThread): string;

@@ -4,6 +4,7 @@
 import { EXIT_REASONS, Exit, type ExitReasonName } from '../../vmx/index.ts';
 import { cpuid } from './cpuid.ts';
 import { crAccess } from './cr-access.ts';
+import { descriptorTable } from './descriptor-table.ts';
 import { drAccess } from './dr-access.ts';
 import { eptViolation } from './ept-violation.ts';
 import { exceptionNmi } from './exception-nmi.ts';
@@ -38,6 +39,8 @@ export const EXIT_HANDLERS: ExitHandlers = {
   VMCALL: vmcall,
   CR_ACCESS: crAccess,
   DR_ACCESS: drAccess,
+  GDTR_IDTR: descriptorTable,
+  LDTR_TR: descriptorTable,
   IO_INSTRUCTION: ioInstruction,
   MSR_READ: msrRead,
   MSR_WRITE: msrWrite,
@@ -64,6 +67,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
 const NAMED: Readonly<Record<string, ExitHandler>> = {
   cpuid,
   crAccess,
+  descriptorTable,
   drAccess,
   eptViolation,
   exceptionNmi,

@@ -1,7 +1,6 @@
 // PAUSE: the guest spins. Linux arch/x86/kvm/vmx/vmx.c, handle_pause.
 
 import type { Pcpu } from '../../host/index.ts';
-import { vcpuOnSpin } from '../directed-yield.ts';
 import { grownWindow } from '../ple-window.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler } from './handler.ts';
@@ -9,8 +8,7 @@ import type { ExitHandler } from './handler.ts';
 export const pauseInstruction: ExitHandler = (vcpu, pcpu) => {
   setPleWindow(vcpu, grownWindow(vcpu.state.pleWindow, vcpu.vm.parameters), pcpu);
   vcpu.skipInstruction();
-  // PAUSE-loop exiting implies CPL 0: whoever holds the lock was in the kernel as well.
-  return vcpuOnSpin(vcpu, pcpu, true);
+  return vcpu.vm.decisions.spin(vcpu, pcpu);
 };
 
 /** Change the window; it is written to the VMCS before the next entry. */
