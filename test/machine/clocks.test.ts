@@ -1,6 +1,6 @@
-// Guests that measure one clock by another, as operating systems do when they start: the PM timer of
-// ACPI, the PIT by its gate and by its interrupts, the TSC. 8254 data sheet; ACPI specification,
-// "Power Management Timer"; 2 GHz is the machine's rate.
+// Guests that measure one clock by another, as operating systems do when they start: the PM timer
+// of ACPI, the PIT by its gate and by its interrupts, the TSC; and the serial port's interrupt.
+// 8254 data sheet; ACPI specification, "Power Management Timer"; 2 GHz is the machine's rate.
 
 import { describe, expect, test } from 'vitest';
 import { Devices } from '../../src/machine/devices/devices.ts';

@@ -1,5 +1,5 @@
-// A 16550A serial port whose other end takes every byte at once and never sends one, with FIFO bits,
-// loopback, and an interrupt line. After the PC16550D data sheet, "Registers".
+// A 16550A serial port whose other end takes every byte at once and never sends one, with FIFO
+// bits, loopback, and an interrupt line. After the PC16550D data sheet, "Registers".
 
 import type { PortDevice } from './device.ts';
 
