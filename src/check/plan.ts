@@ -74,6 +74,8 @@ export interface Sheet {
   readonly notes: readonly NoteLine[];
   /** The golden lines that follow a line directly. */
   readonly goldenBehind: (line: number) => readonly string[];
+  /** Lines that are no notes are mistakes: there is nothing else there. */
+  readonly isStrict: boolean;
 }
 
 /** Golden lines: `;| text` in comments, `| text` in a section. */
@@ -83,21 +85,26 @@ const GOLDEN_LINE = /^\s*\|(?: (.*))?$/;
 /** The notes in the comments of a source. */
 export function sheetOfSource(source: string): Sheet {
   const lines = source.split('\n');
-  return { notes: [...commentsOf(source)], goldenBehind: goldenFinder(lines, 0, GOLDEN_COMMENT) };
+  const goldenBehind = goldenFinder(lines, 0, GOLDEN_COMMENT);
+  return { notes: [...commentsOf(source)], goldenBehind, isStrict: false };
 }
 
 /**
  * The notes in a section of a scenario.
  * @param first the line of the file that its text begins at, and the column, from 1
+ * @param isBlock its lines are lines of the file, too; else all of them are `first`, and there can
+ *   be no golden ones
  */
-export function sheetOfSection(text: string, first: Place): Sheet {
+export function sheetOfSection(text: string, first: Place, isBlock = true): Sheet {
   const lines = text.split('\n');
   const notes = lines.flatMap((line, i): NoteLine[] => {
     const indent = line.length - line.trimStart().length;
-    const place = { line: first.line + i, column: first.column + indent };
-    return line.trim() === '' ? [] : [{ ...place, text: line.trim() }];
+    const inFile = { line: first.line + i, column: first.column + indent };
+    const place = isBlock ? inFile : { line: first.line, column: first.column };
+    return /^\s*(#|\||$)/.test(line) ? [] : [{ ...place, text: line.trim() }];
   });
-  return { notes, goldenBehind: goldenFinder(lines, first.line - 1, GOLDEN_LINE) };
+  const goldenBehind = isBlock ? goldenFinder(lines, first.line - 1, GOLDEN_LINE) : () => [];
+  return { notes, goldenBehind, isStrict: true };
 }
 
 function goldenFinder(lines: readonly string[], offset: number, pattern: RegExp) {
@@ -128,6 +135,7 @@ export function readPlan(
   const notes = sheet.notes.flatMap((line): Note[] => {
     const read = readNote(line, names);
     if (read !== null && 'message' in read) problems.push(read);
+    if (read === null && sheet.isStrict) problems.push(noNote(line));
     return read === null || 'message' in read ? [] : [read];
   });
   const expectations = configurations.map((configuration) =>
@@ -136,6 +144,10 @@ export function readPlan(
   if (problems.length > 0) return { problems: inOrder(problems) };
   const isEmpty = runs.length === 0 && notes.length === 0;
   return { plan: { expectations, isEmpty } };
+}
+
+function noNote({ line, column, text }: NoteLine): Problem {
+  return { line, column, message: `expected a directive such as OUTPUT: done, not '${text}'` };
 }
 
 /** Each once: what holds for several configurations is read for each. */

@@ -72,7 +72,7 @@ export function readCheckedFile(path: string): CheckedFile {
   return { path, plan: null, problems: read.problems.map((one) => pointAt(path, text, one)) };
 }
 
-const EMPTY_SHEET: Sheet = { notes: [], goldenBehind: () => [] };
+const EMPTY_SHEET: Sheet = { notes: [], goldenBehind: () => [], isStrict: true };
 const EMPTY = emptyPlan();
 
 function emptyPlan(): CheckPlan {
@@ -84,23 +84,23 @@ function emptyPlan(): CheckPlan {
 function sheetOfScenario(text: string): Sheet | null {
   const parsed = parseScenarioText(text);
   if (parsed.kind === 'errors') return null;
-  const section = parsed.document.check;
-  if (typeof section !== 'string') return EMPTY_SHEET;
-  return sheetOfSection(section, startOfSection(text, section, parsed));
+  if (parsed.document.check === undefined) return EMPTY_SHEET;
+  const section = String(parsed.document.check);
+  const block = startOfBlock(text, section, parsed);
+  return block === null
+    ? sheetOfSection(section, parsed.placeOf(['check']), false)
+    : sheetOfSection(section, block);
 }
 
-/**
- * Where the text of the section begins in the file: on the line behind its key, in a block (`|`);
- * else that key, as well as it can be told.
- */
-function startOfSection(
+/** Where the text of the section begins in the file if it is a block (`|`) behind its key. */
+function startOfBlock(
   text: string,
   section: string,
   parsed: Extract<ParsedDocument, { kind: 'ok' }>,
-): Place {
+): Place | null {
   const key = parsed.placeOf(['check']);
   const first = section.split('\n')[0];
   const line = text.split('\n')[key.line] ?? '';
-  if (line.trim() !== first.trim()) return key;
+  if (line.trim() !== first.trim()) return null;
   return { line: key.line + 1, column: line.length - line.trimStart().length + 1 };
 }

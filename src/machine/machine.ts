@@ -16,6 +16,7 @@ import {
 import {
   type Decisions,
   InternalError,
+  IrqSource,
   type KvmExit,
   type KvmParameters,
   type UserSpace,
@@ -26,7 +27,7 @@ import {
 import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
 import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
-import { Devices } from './devices/devices.ts';
+import { COM1_LINE, Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
@@ -230,7 +231,20 @@ export class Machine {
     }
   }
 
+  /** An access of a port, and the interrupts that follow from it. */
   private handlePort(id: number, vcpu: Vcpu, exit: PortExit): 'run' | 'stop' {
+    const devices = this.devices[id];
+    const before = devices.serialInterrupts;
+    const result = this.accessPort(id, vcpu, exit);
+    const high = devices.serialInterrupts;
+    if (high !== before) {
+      const pcpu = this.host.pcpus[vcpu.thread.state.pcpu];
+      vcpu.vm.irqchip?.setIrq(COM1_LINE, high, IrqSource.USER_SPACE, pcpu);
+    }
+    return result;
+  }
+
+  private accessPort(id: number, vcpu: Vcpu, exit: PortExit): 'run' | 'stop' {
     const devices = this.devices[id];
     const around = {
       nowNs: this.host.pcpus[vcpu.thread.state.pcpu].nowNs,

@@ -73,6 +73,16 @@ test('in a section there are no comment markers, and places are those of the fil
   });
 });
 
+test('a section has nothing but directives, golden lines and comments', () => {
+  const text = '# why\nOUTPUT 5\n| golden\noutput: 5';
+  expect(readPlan(sheetOfSection(text, { line: 1, column: 3 }))).toEqual({
+    problems: [
+      { line: 2, column: 3, message: "expected a directive such as OUTPUT: done, not 'OUTPUT 5'" },
+      { line: 4, column: 3, message: "expected a directive such as OUTPUT: done, not 'output: 5'" },
+    ],
+  });
+});
+
 test('ordinary comments are nothing', () => {
   const source = [
     '; Check: this',

@@ -119,6 +119,18 @@ test('one thread or several, the same text', async () => {
   expect(several).toEqual(one);
 });
 
+test('engine and skipping change nothing', async () => {
+  const words = ['check', 'bad.asm', 'good.asm', '--format', 'json'];
+  const plain = await vmxlab(folder, words);
+  for (const given of [
+    ['--engine', 'interpreter'],
+    ['--skip', 'off'],
+  ]) {
+    const { stdout } = await vmxlab(folder, [...words, ...given]);
+    expect(stdout.replaceAll(` ${given.join(' ')}`, '')).toBe(plain.stdout);
+  }
+});
+
 describe('formats', () => {
   const paths = ['good.asm', 'bad.asm', 'known.asm', 'skipped.asm'];
 

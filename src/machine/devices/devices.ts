@@ -8,6 +8,7 @@ import {
   PORT_RANGES,
   type PortRange,
 } from './ports.ts';
+import { uartInterrupts } from './uart.ts';
 
 /** Devices of different kinds as one: each is only ever given its own state. */
 const BY_NAME = DEVICES as unknown as Readonly<Record<DeviceName, PortDevice<unknown>>>;
@@ -18,12 +19,20 @@ const RANGE_BY_PORT: ReadonlyMap<number, PortRange> = new Map(
   ),
 );
 
+/** The interrupt line of COM1. */
+export const COM1_LINE = 4;
+
 export class Devices {
   state: DevicesState;
 
   constructor() {
     const parts = Object.entries(BY_NAME).map(([name, { initial }]) => [name, initial()]);
     this.state = Object.fromEntries(parts) as DevicesState;
+  }
+
+  /** COM1 holds its interrupt line high. */
+  get serialInterrupts(): boolean {
+    return uartInterrupts(this.state.com1);
   }
 
   /** What a read of a port gives; nobody answers with all ones. */

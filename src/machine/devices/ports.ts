@@ -88,7 +88,7 @@ export const PORT_RANGES: readonly PortRange[] = [
     first: 0x3f8,
     last: 0x3ff,
     device: 'com1',
-    summary: 'COM1, a 16550A that a polling driver can use; what it sends is reported',
+    summary: 'COM1, a 16550A at interrupt line 4; what it sends is reported',
   },
   {
     first: 0x510,

@@ -1,6 +1,5 @@
-// A 16550A serial port whose other end takes every byte at once and never sends one: all that a
-// polling driver needs, with FIFO bits, loopback and the interrupt identification, although no
-// interrupt leaves it. After the PC16550D data sheet, "Registers".
+// A 16550A serial port whose other end takes every byte at once and never sends one, with FIFO
+// bits, loopback, and an interrupt line. After the PC16550D data sheet, "Registers".
 
 import type { PortDevice } from './device.ts';
 
@@ -155,6 +154,19 @@ function writeFifoControl(state: UartState, value: number): void {
   if (isToggled || (value & Fcr.CLEAR_RECEIVER) !== 0) state.received.length = 0;
   // Bits 7:6, the trigger level, count only for interrupts.
   state.fifoControl = value & 0xc9;
+}
+
+/** The interrupt line, which OUT2 connects, as on a PC. */
+export function uartInterrupts(state: UartState): boolean {
+  const { interruptEnable, received, modemControl } = state;
+  if ((modemControl & (Mcr.OUT2 | Mcr.LOOPBACK)) !== Mcr.OUT2) return false;
+  const wants = (bit: number) => (interruptEnable & bit) !== 0;
+  return (
+    (wants(Ier.LINE) && state.overrun) ||
+    (wants(Ier.RECEIVED) && received.length > 0) ||
+    (wants(Ier.EMPTIED) && state.emptied) ||
+    (wants(Ier.MODEM) && state.modemChanges !== 0)
+  );
 }
 
 /** The source of highest priority among those enabled; reading it ends the transmitter's. */
