@@ -1,7 +1,11 @@
 // Commands for remote clients: `monitor` in gdb, the debug console of VS Code. Looks at what gdb
 // has no view of its own for. The table is what help is made of.
 
+import type Long from 'long';
+import { codeSizeOf } from '../cpu/index.ts';
+import { disassemble } from './dap/disassembly.ts';
 import { DebugError } from './debug-error.ts';
+import { readMapped } from './remote-memory.ts';
 import type { Session } from './session.ts';
 import {
   activityOf,
@@ -11,6 +15,9 @@ import {
   type NamedValue,
   whyLines,
 } from './views.ts';
+
+/** Instructions that `code` shows. */
+const CODE_LINES = 8;
 
 interface MonitorCommand {
   readonly name: string;
@@ -34,6 +41,20 @@ const COMMANDS: readonly MonitorCommand[] = [
     argument: '',
     summary: 'why the last VM exit of this vCPU happened',
     execute: (session, vcpu) => whyLines(session.vcpu(vcpu)),
+  },
+  {
+    name: 'code',
+    argument: '',
+    summary: 'the next instructions of this vCPU, decoded for the mode that it is in',
+    execute: (session, vcpu) => {
+      const { linearRip, virtual } = session.vcpu(vcpu);
+      const codeSize = codeSizeOf(virtual.processor.state);
+      const read = (address: Long, lengthBytes: number) =>
+        readMapped(session, vcpu, address, lengthBytes);
+      return disassemble(linearRip.toUnsigned(), CODE_LINES, codeSize, read).map(
+        ({ address, text }) => `0x${address.toString(16)}  ${text}`,
+      );
+    },
   },
   {
     name: 'vmcs',

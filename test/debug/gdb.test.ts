@@ -133,14 +133,19 @@ describe.skipIf(why !== null)('gdb', () => {
   });
 
   test('sees what a 32-bit guest sees', async () => {
-    const source = 'bits 32\nstart: mov eax, -1\nmov edx, 0x12345678\npush eax\nhlt\n';
+    const source = 'bits 32\nstart: mov eax, -1\nmov edx, 0x12345678\npush eax\ninc ecx\nhlt\n';
     writeFileSync(join(folder, 'small.asm'), source);
     const served = await Served.start([join(folder, 'small.asm')]);
     try {
-      const text = gdb(served.port, 'stepi\nstepi\nstepi\nprint/x $rax\nprint/x $rdx\nx/wx $rsp');
+      const text = gdb(
+        served.port,
+        'stepi\nstepi\nstepi\nprint/x $rax\nprint/x $rdx\nx/wx $rsp\nmonitor code',
+      );
       expect(text).toContain('$1 = 0xffffffff');
       expect(text).toContain('$2 = 0x12345678');
       expect(text).toMatch(/0xffffffff$/m);
+      // In 64-bit code the byte would be a prefix.
+      expect(text).toContain('0x10000b  inc ecx');
     } finally {
       served.stop();
     }
