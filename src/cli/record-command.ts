@@ -57,8 +57,9 @@ export async function recordCommand(options: RecordOptions): Promise<number> {
 }
 
 function recordedText(path: string, bytes: number, { samples, end }: RecordedRun): string {
-  const length = `${end.sample.instructions} instructions, ${end.sample.time} cycles`;
-  return `${path}: ${gibibytes(bytes)}, ${length}, ${intervals(samples.length + 1)}; ${end.message}`;
+  const { instructions, time } = end.sample;
+  const length = `${instructions} instructions, ${time} cycles, ${intervals(samples.length + 1)}`;
+  return `${path}: ${gibibytes(bytes)}, ${length}; ${end.message}`;
 }
 
 function intervals(count: number): string {

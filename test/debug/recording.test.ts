@@ -1,5 +1,5 @@
 // Recordings: what is kept of a run, how another run is held against it, and files that are not as
-// they should be. The packing is another one than the command's: what is decided here is the core's.
+// they should be. They are not packed here: what is looked at is the core's.
 
 import { describe, expect, test } from 'vitest';
 import {
