@@ -16,6 +16,8 @@ export function spellOut(words: readonly string[]): string[] {
   const end = words.includes('--') ? words.indexOf('--') : words.length;
   return [
     ...words.slice(0, end).flatMap((word) => {
+      // As gdb has it.
+      if (word === '-ex') return ['--ex'];
       const isJoined = /^-[DIjol][^=]/.test(word);
       return isJoined ? [word.slice(0, 2), word.slice(2)] : [word];
     }),

@@ -335,19 +335,19 @@ const debug: Command = {
     ...JSON_FLAGS,
     ...ASSEMBLY_FLAGS,
     command: { alias: 'x', type: 'string', describe: 'execute the commands in this file first' },
-    execute: { alias: 'e', type: 'string', describe: 'execute this command; may be repeated' },
+    ex: { alias: 'e', type: 'string', describe: 'execute this command; may be repeated' },
     batch: { type: 'boolean', describe: 'leave behind these commands' },
   },
   examples: [
     ['debug lock.asm --vcpus 4', "a prompt; 'help' lists what it understands"],
-    ["debug lock.asm --batch -e 'exit' -e 'why'", 'why the first VM exit happened'],
+    ["debug lock.asm --batch -ex 'exit' -ex 'why'", 'why the first VM exit happened'],
   ],
   execute: (args) =>
     debugCommand({
       ...machineOptions(args),
       json: args.json === true,
       commandFiles: textsOf(args.command),
-      commands: textsOf(args.execute),
+      commands: textsOf(args.ex),
       batch: args.batch === true,
     }),
 };

@@ -403,12 +403,22 @@ export class Session {
   }
 
   /** Back to the last place at which a breakpoint would have stopped; it is not kept. */
-  *lastHit(spec: BreakpointSpec): Generator<void, StopReport> {
+  lastHit(spec: BreakpointSpec): Generator<void, StopReport> {
+    return this.onlyAt(spec, 'backward');
+  }
+
+  /** Go to the first position at or past a virtual time in cycles. */
+  *travelToTime(time: number): Generator<void, StopReport> {
+    if (time <= this.now) yield* this.travelTo(this.history.beginning);
+    return yield* this.onlyAt({ kind: 'time', time }, 'forward');
+  }
+
+  private *onlyAt(spec: BreakpointSpec, direction: Direction): Generator<void, StopReport> {
     const enabled = this.breakpoints.list().filter(({ isEnabled }) => isEnabled);
     const { id } = this.breakpoints.add(spec);
     for (const other of enabled) this.breakpoints.setEnabled(other.id, false);
     try {
-      return yield* this.move({ kind: 'continue' }, 'backward');
+      return yield* this.move({ kind: 'continue' }, direction);
     } finally {
       this.breakpoints.remove(id);
       for (const other of enabled) this.breakpoints.setEnabled(other.id, true);

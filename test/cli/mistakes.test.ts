@@ -64,7 +64,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const LIST =
-  'the commands are run, check, explore, profile, gdb, dap, asm, disasm, exits, presets, trace, ' +
+  'the commands are run, check, explore, profile, debug, gdb, dap, asm, disasm, exits, presets, trace, ' +
   'schema, completion';
 const HELP = "see 'vmxlab --help'";
 const flagsOf = (command: string) => `'vmxlab ${command} --help' lists the flags`;

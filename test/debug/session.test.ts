@@ -53,6 +53,23 @@ describe('steps', () => {
     expect(session.vcpus[0].counters.exits).toBe(1);
   });
 
+  test('to a time stop at the first place where a clock has reached it, from either side', () => {
+    const session = sessionOf(COUNT);
+    const arrive = (time: number) => {
+      const work = session.travelToTime(time);
+      while (work.next().done !== true);
+      return session.when.time;
+    };
+    const there = arrive(1500);
+    expect(there).toBeGreaterThanOrEqual(1500);
+    session.stepInstruction(0, 'backward');
+    expect(session.when.time).toBeLessThan(1500);
+    session.stepInstruction(0);
+    session.stepInstruction(0);
+    expect(arrive(1500)).toBe(there);
+    expect(session.breakpoints.list()).toEqual([]);
+  });
+
   test('of an exit stop before it is handled', () => {
     const session = sessionOf(COUNT);
     const stop = session.stepExit(null);

@@ -51,7 +51,15 @@ test('commands come from a pipe, and what is wrong with them is said', () => {
 });
 
 test('answers are objects with --json', () => {
-  const { stdout, status } = debug([PROGRAM, '--json', '--batch', '-e', 'exit', '-e', 'p 6 * 7']);
+  const { stdout, status } = debug([
+    PROGRAM,
+    '--json',
+    '--batch',
+    '-ex',
+    'exit',
+    '--ex',
+    'p 6 * 7',
+  ]);
   const answers = stdout
     .trim()
     .split('\n')

@@ -8,7 +8,7 @@ import { DebugError } from '../debug-error.ts';
 import { monitorCommand } from '../monitor.ts';
 import { registerNamed } from '../registers.ts';
 import type { Direction, Motion, Session, StopReport } from '../session.ts';
-import { addressOf, breakpointOf, countOf, formatOf, numberOf, watchOf } from './parse.ts';
+import { addressOf, breakpointOf, countOf, formatOf, numberOf, timeOf, watchOf } from './parse.ts';
 import { breakpointText, disassembly, hex, memoryLines, stopLines, whenText } from './print.ts';
 
 /** What a command works on. */
@@ -202,6 +202,8 @@ function* lastWrite(context: Context, text: string): Lines {
 
 function* goTo(context: Context, text: string): Lines {
   const { session } = context;
+  const time = timeOf(session, text);
+  if (time !== null) return arrived(context, yield* session.travelToTime(time));
   if (!/^\d+$/.test(text)) return arrived(context, session.goToBookmark(text));
   return arrived(context, yield* session.travelToEvent(Number(text)));
 }
@@ -297,8 +299,8 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     names: ['goto'],
-    argument: 'EVENT|NAME',
-    summary: 'to an event number or a checkpoint',
+    argument: 'EVENT|TIME|NAME',
+    summary: 'to an event number, a time such as 1.5us, or a checkpoint',
     execute: goTo,
   },
   at('checkpoint', '[NAME]', 'give this place a name', checkpoint),

@@ -41,7 +41,7 @@ export function breakpointOf(session: Session, vcpu: number, text: string): Brea
     case 'port':
       return { kind, port: numberOf(argument), ...accessOf(access), ...rest };
     case 'time':
-      return { kind, time: numberOf(argument), ...rest };
+      return { kind, time: timeOf(session, argument) ?? numberOf(argument), ...rest };
     default:
       return { ...placeOf(session, vcpu, place), ...rest };
   }
@@ -70,6 +70,15 @@ function accessOf(text: string): { access?: 'read' | 'write' } {
 export function numberOf(text: string): number {
   if (/^(0x[\da-f]+|\d+)$/i.test(text)) return Number(text);
   throw new DebugError(`a number expected${text === '' ? '' : `, not '${text}'`}`);
+}
+
+const NS_PER_UNIT: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
+
+/** A virtual time with its unit (`1.5us`), in cycles; null if it is something else. */
+export function timeOf(session: Session, text: string): number | null {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ns|us|ms|s)$/.exec(text) ?? [];
+  if (unit === undefined) return null;
+  return session.machine.host.frequency.toCycles(Number(number) * NS_PER_UNIT[unit]);
 }
 
 /** `EXPRESSION [LENGTH]`: what to watch, 8 bytes unless told. */
