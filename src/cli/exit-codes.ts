@@ -39,3 +39,11 @@ export const EXPLORE_EXIT_CODE_TEXT = [
   `${EXIT_BAD_INPUT} wrong usage or input`,
   `${EXIT_INTERNAL} error in vmxlab`,
 ].join('; ');
+
+/** Those of `vmxlab replay`. */
+export const REPLAY_EXIT_CODE_TEXT = [
+  'Exit codes: 0 the run is the recorded one',
+  `${EXIT_UNEXPECTED} it is not`,
+  `${EXIT_BAD_INPUT} wrong usage, or no intact recording`,
+  `${EXIT_INTERNAL} error in vmxlab`,
+].join('; ');

@@ -95,6 +95,8 @@ interface ScheduleFile {
   readonly storeBuffers: boolean;
   readonly violation: { readonly kind: string; readonly message: string };
   readonly schedule: string;
+  /** See the report; there is none without store buffers. */
+  readonly shared?: readonly number[];
 }
 
 const FORMAT = 'vmxlab schedule';
@@ -140,6 +142,7 @@ function coreOptions(
     ...options,
     storeBuffers,
     prefix,
+    shared: saved?.shared ?? [],
     seed: input.scenario.seed,
     expectations: { exclusive, output: options.output },
   };
@@ -179,7 +182,7 @@ function programHash({ programs }: Input): string {
 
 function saveSchedule(
   path: string,
-  { schedule, violation }: ExploreReport,
+  { schedule, shared, violation }: ExploreReport,
   { storeBuffers }: ExploreOptions,
   input: Input,
 ): void {
@@ -190,6 +193,7 @@ function saveSchedule(
     storeBuffers,
     violation: violation as ScheduleFile['violation'],
     schedule: printSchedule(schedule ?? []),
+    ...(storeBuffers ? { shared } : {}),
   };
   writeOutput(path, `${JSON.stringify(file, null, 2)}\n`);
 }
@@ -207,6 +211,10 @@ function readSchedule(path: string): ScheduleFile {
     throw new Failure(`${path}: is not a schedule that --save wrote`);
   }
   if (file.version !== 1) throw new Failure(`${path}: version ${file.version} is not known`);
+  const { shared = [] } = file;
+  if (!Array.isArray(shared) || !shared.every((word) => Number.isSafeInteger(word))) {
+    throw new Failure(`${path}: shared: expected whole numbers`);
+  }
   return file as ScheduleFile;
 }
 
@@ -266,9 +274,14 @@ function verdictLines({ verdict, violation, notes, switches }: ExploreReport, pa
   return [...lines, paint(text, verdict === 'pass' ? 'good' : 'bold')];
 }
 
-function story({ schedule }: ExploreReport, options: ExploreOptions, input: Input): string[] {
+function story(
+  { schedule, shared }: ExploreReport,
+  options: ExploreOptions,
+  input: Input,
+): string[] {
   const { scenario, programs, modules, symbols } = input;
-  const world = new World(scenario, { programs, modules, symbols }, options);
+  const own = { storeBuffers: options.storeBuffers, shared };
+  const world = new World(scenario, { programs, modules, symbols }, own);
   const lines = narrate(world, schedule ?? []).map(({ vcpu, text, hidden, times }) => {
     const before = hidden > 0 ? `  (after ${hidden} more)` : '';
     return `  vCPU ${vcpu}  ${text}${before}${times > 1 ? `  ${times} times` : ''}`;

@@ -1,7 +1,10 @@
 // Reading and writing files, with messages that name the file and what is wrong with it.
 
 import {
+  accessSync,
   closeSync,
+  constants,
+  existsSync,
   openSync,
   readFileSync,
   readSync,
@@ -9,6 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { Failure } from './failure.ts';
 
 /** Larger files are not read: nothing that vmxlab works with is. */
@@ -93,6 +97,15 @@ export function writeOutput(path: string, data: Uint8Array | string): void {
   }
   try {
     writeFileSync(path, data);
+  } catch (thrown) {
+    throw asWriteFailure(thrown, path);
+  }
+}
+
+/** Throws the {@link Failure} of {@link writeOutput} beforehand, as far as it can be known. */
+export function checkWritable(path: string): void {
+  try {
+    accessSync(existsSync(path) ? path : dirname(path), constants.W_OK);
   } catch (thrown) {
     throw asWriteFailure(thrown, path);
   }

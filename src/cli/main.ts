@@ -30,7 +30,12 @@ import { crashLines } from './crash.ts';
 import { dapCommand } from './dap-command.ts';
 import { debugCommand } from './debug-command.ts';
 import { disasmCommand } from './disasm-command.ts';
-import { CHECK_EXIT_CODE_TEXT, EXIT_CODE_TEXT, EXPLORE_EXIT_CODE_TEXT } from './exit-codes.ts';
+import {
+  CHECK_EXIT_CODE_TEXT,
+  EXIT_CODE_TEXT,
+  EXPLORE_EXIT_CODE_TEXT,
+  REPLAY_EXIT_CODE_TEXT,
+} from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
 import { EXPLORE_FLAGS, exploreCommand, exploreOptions } from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
@@ -38,6 +43,7 @@ import { reasonOf } from './files.ts';
 import { gdbCommand } from './gdb-command.ts';
 import { presetsCommand } from './presets-command.ts';
 import { profileCommand } from './profile-command.ts';
+import { recordCommand, replayCommand } from './record-command.ts';
 import { runCommand, STATS_GROUPS } from './run-command.ts';
 import { traceCommand } from './trace-command.ts';
 import { TRACE_FORMATS } from './trace-file.ts';
@@ -357,6 +363,45 @@ function textsOf(value: unknown): readonly string[] {
   return value === undefined ? [] : [value].flat().map(String);
 }
 
+const record: Command = {
+  name: 'record',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'record needs a file, as run does, such as',
+    '  vmxlab record guest-programs/lock-ticket.asm -o lock.recording',
+  ],
+  summary: 'run a program or a scenario, and keep the run in a file',
+  flags: {
+    ...SETTING_FLAGS,
+    ...ASSEMBLY_FLAGS,
+    output: { alias: 'o', type: 'string', describe: 'recording to write' },
+  },
+  examples: [['record lock.asm --vcpus 4 -o lock.recording', 'for replay, run, debug, gdb, dap']],
+  epilogue: EXIT_CODE_TEXT,
+  execute: (args) => {
+    const output = once(args, 'output');
+    if (output === undefined) throw new Failure('record needs --output (-o), the file to write');
+    return recordCommand({ ...machineOptions(args), output });
+  },
+};
+
+const replay: Command = {
+  name: 'replay',
+  argument: ['<file>', 'recording'],
+  missing: [
+    'replay needs a file: a recording, as record makes it, such as',
+    '  vmxlab replay lock.recording',
+  ],
+  summary: 'run again what was recorded, and say where it is not the same',
+  flags: { engine: SETTING_FLAGS.engine, skip: SETTING_FLAGS.skip, ...JSON_FLAGS },
+  examples: [
+    ['replay lock.recording', 'the same run, or the place where it diverges'],
+    ['replay lock.recording --engine interpreter', 'the same by another engine'],
+  ],
+  epilogue: REPLAY_EXIT_CODE_TEXT,
+  execute: (args) => replayCommand(machineOptions(args)),
+};
+
 const gdb: Command = {
   name: 'gdb',
   argument: ['<file..>', 'program, scenario, or sources of one program'],
@@ -406,6 +451,8 @@ const COMMANDS: readonly Command[] = [
   check,
   explore,
   profile,
+  record,
+  replay,
   debug,
   gdb,
   dap,

@@ -1,5 +1,6 @@
 // From a path on the command line to what a machine needs: a checked scenario and program bytes.
-// What begins with the ELF magic is an ELF image, whatever its name. Else a `.yaml`, `.yml` or
+// What begins with the ELF magic is an ELF image, whatever its name, and what begins as recordings
+// do is one. Else a `.yaml`, `.yml` or
 // `.json` file is a scenario, `.asm`, `.nasm`, `.s` and `.S` are assembled, and anything else is a
 // flat binary.
 
@@ -14,6 +15,7 @@ import {
   type ReadFile,
   type Syntax,
 } from '../asm/index.ts';
+import type { Recording } from '../debug/index.ts';
 import {
   applySettings,
   bootRequestOf,
@@ -28,6 +30,7 @@ import {
   LOAD_ADDRESS,
   loadProblem,
   moduleFile,
+  namedPolicies,
   type Path,
   type PolicyFunctions,
   parseScenarioText,
@@ -42,6 +45,7 @@ import {
 import { Failure } from './failure.ts';
 import { firstBytes, gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
 import { loadPolicies } from './policies.ts';
+import { isRecordingFile, readRecording } from './recording-file.ts';
 
 export interface Input {
   readonly scenario: Scenario;
@@ -96,6 +100,7 @@ export function loadInput(path: string, options: InputOptions): Input {
   if (options.linked.length > 0 && other !== undefined) {
     throw new Failure(`${other}: only assembly sources are linked to one program`);
   }
+  if (isRecordingFile(path)) return inputOfRecording(path, readRecording(path), options);
   return isScenario(path) && !isElfFile(path)
     ? loadScenario(path, options)
     : loadProgram(path, options);
@@ -123,6 +128,25 @@ function loadScenario(path: string, options: InputOptions): Input {
   });
   if (missing.length > 0) throw new Failure(missing.map(describe));
   return withPrograms(scenario, folder, options);
+}
+
+/** What was recorded, with other settings if the command line gives some. */
+export function inputOfRecording(
+  path: string,
+  { scenario: document, symbols }: Recording,
+  options: InputOptions,
+): Input {
+  const describe = ({ path: where, message }: Issue) => `${path}: ${printPath(where)}: ${message}`;
+  const scenario = check(document as ScenarioDocument, options, describe);
+  // A file from elsewhere does not decide which files of ours are read, let alone executed.
+  const isWhole = scenario.vms.every(
+    ({ image, modules, module_images: images }) => image !== '' && images.length === modules.length,
+  );
+  if (!isWhole || symbols.length !== scenario.vms.length || namedPolicies(scenario).length > 0) {
+    throw new Failure(`${path}: is a damaged recording: it does not contain its programs`);
+  }
+  const input = withPrograms(scenario, dirname(path), options);
+  return { ...input, symbols: symbols.map((data) => data && SymbolMap.of(data)) };
 }
 
 function loadProgram(path: string, options: InputOptions): Input {

@@ -30,6 +30,23 @@ export type { Bookmark, Direction, Motion, StopReason, StopReport } from './moti
 export { symbolAddress } from './places.ts';
 export type { Position } from './position.ts';
 export {
+  compareRun,
+  type Divergence,
+  type RecordedRun,
+  recordRun,
+  type Sample,
+  TraceComparison,
+  TraceMarker,
+} from './recorded-run.ts';
+export {
+  decodeRecording,
+  encodeRecording,
+  isRecording,
+  type Packing,
+  RECORDING_MAGIC_BYTES,
+  type Recording,
+} from './recording.ts';
+export {
   REGISTER_NAMES,
   type RegisterName,
   type RegisterValue,

@@ -14,7 +14,7 @@ import {
   violationOnTheWay,
 } from './violation.ts';
 import { walk } from './walk.ts';
-import { type Action, World } from './world.ts';
+import { type Action, World, type WorldState } from './world.ts';
 
 /** `all` schedules, or runs by chance. */
 export const STRATEGIES = ['all', 'random', 'pct'] as const;
@@ -38,6 +38,8 @@ export interface ExploreOptions {
   readonly seed: number;
   /** Go this way first, as far as it leads, and explore from there. */
   readonly prefix: readonly Action[];
+  /** `shared` of the report that the prefix is from. */
+  readonly shared: readonly number[];
 }
 
 /** What is explored if nobody says anything else. */
@@ -52,6 +54,7 @@ export const EVERY_SCHEDULE: ExploreOptions = {
   depth: 3,
   seed: 1,
   prefix: [],
+  shared: [],
 };
 
 /** An ending that was met, and how often. */
@@ -69,6 +72,12 @@ export interface ExploreReport {
   readonly violation: Violation | null;
   /** Everything that happens from the start to the violation, or null. */
   readonly schedule: readonly Action[] | null;
+  /**
+   * With store buffers, what the schedule takes to be shared, and so goes through them: a world
+   * that is to follow it has to know. Words of memory (address / 8), and -1 - n for what KVM holds
+   * for vCPU n.
+   */
+  readonly shared: readonly number[];
   /** Times that somebody who could go on was left, in that schedule. */
   readonly switches: number;
   readonly outcomes: readonly Outcome[];
@@ -103,10 +112,12 @@ export function explore(
         };
   const world = new World(scenario, machineOptions, {
     storeBuffers: options.storeBuffers,
+    shared: options.shared,
     ...isWatched,
   });
+  const origin = world.save();
   const followed = follow(world, options.prefix);
-  const exploration = new Exploration(world, options, followed);
+  const exploration = new Exploration(world, options, followed, origin);
   return options.strategy === 'all' ? exploration.searchAll() : exploration.walk(options.strategy);
 }
 
@@ -119,16 +130,30 @@ export function follow(world: World, schedule: readonly Action[]): readonly Acti
   return schedule;
 }
 
+const LIVELOCK: Violation = {
+  kind: 'livelock',
+  message: 'from here on no schedule leads to an end: everybody waits for somebody',
+};
+
 class Exploration {
   private readonly world: World;
   private readonly options: ExploreOptions;
   private readonly prefix: readonly Action[];
+  /** Before the prefix. */
+  private readonly origin: WorldState;
   private violation: Violation | null = null;
+  private shared: readonly number[] = [];
   private readonly outcomes = new Map<string, Outcome>();
   private readonly notes: string[] = [];
 
-  constructor(world: World, options: ExploreOptions, prefix: readonly Action[]) {
+  constructor(
+    world: World,
+    options: ExploreOptions,
+    prefix: readonly Action[],
+    origin: WorldState,
+  ) {
     this.world = world;
+    this.origin = origin;
     this.options = options;
     this.prefix = prefix;
   }
@@ -157,6 +182,11 @@ class Exploration {
     return this.violation !== null;
   };
 
+  /** To be called where a schedule was found, before something else turns out to be shared. */
+  private noteShared(): void {
+    if (this.world.hasBuffers) this.shared = this.world.sharing.known;
+  }
+
   private search(more: Partial<SearchOptions>, preemptions: number, states: number): SearchResult {
     return search(this.world, {
       limits: { states, preemptions },
@@ -176,6 +206,7 @@ class Exploration {
     const graph = livelock();
     const result = this.search({ graph }, options.preemptions, options.states);
     let { schedule } = result;
+    this.noteShared();
     if (schedule !== null) schedule = this.shortest(schedule, result.statistics.states, start);
     else if (!result.isComplete) {
       this.notes.push(
@@ -206,7 +237,10 @@ class Exploration {
     for (let preemptions = 0; preemptions < most; preemptions++) {
       this.world.restore(start);
       const { schedule } = this.search({}, preemptions, Math.max(2 * states, 10_000));
-      if (schedule !== null && this.violation?.kind === kind) return schedule;
+      if (schedule !== null && this.violation?.kind === kind) {
+        this.noteShared();
+        return schedule;
+      }
     }
     this.violation = before;
     this.outcomes.clear();
@@ -217,6 +251,11 @@ class Exploration {
   /** A state from which no schedule leads to an end, while others do. */
   private endless(graph: ReturnType<typeof livelock>): readonly Action[] | null {
     if (this.outcomes.size === 0) {
+      this.noteShared();
+      if (this.prefix.length > 0 && this.canEnd()) {
+        this.violation = LIVELOCK;
+        return [];
+      }
       this.notes.push('no schedule ends: the guest goes on for ever');
       return null;
     }
@@ -242,9 +281,21 @@ class Exploration {
       Number.POSITIVE_INFINITY,
       this.options.states,
     );
-    const message = 'from here on no schedule leads to an end: everybody waits for somebody';
-    this.violation = { kind: 'livelock', message };
+    this.noteShared();
+    this.violation = LIVELOCK;
     return schedule;
+  }
+
+  /** True if some schedule that does not begin with the prefix ends. */
+  private canEnd(): boolean {
+    let isEnded = false;
+    const final = () => {
+      isEnded = true;
+      return true;
+    };
+    this.world.restore(this.origin);
+    this.search({ observer: { final } }, Number.POSITIVE_INFINITY, this.options.states);
+    return isEnded;
   }
 
   walk(strategy: 'random' | 'pct'): ExploreReport {
@@ -254,6 +305,7 @@ class Exploration {
       { ...options, strategy },
       { state: this.onTheWay, final: this.atTheEnd },
     );
+    this.noteShared();
     if (result.unfinished > 0) {
       this.notes.push(`${result.unfinished} runs had not ended after ${options.steps} steps`);
     }
@@ -279,6 +331,7 @@ class Exploration {
       verdict: isFound ? 'violation' : isComplete ? 'pass' : 'incomplete',
       violation: isFound ? this.violation : null,
       schedule: whole,
+      shared: isFound ? this.shared : [],
       switches: whole === null ? 0 : countSwitches(whole),
       outcomes: [...this.outcomes.values()],
       states: 0,

@@ -20,7 +20,8 @@ export interface Moment {
 
 /**
  * Follow a schedule from where the world stands, and tell it. Goes back to the start and once more:
- * only at the end of the first time it is known what is shared.
+ * only at the end of the first time it is known what is shared. It ends where the schedule cannot
+ * be followed any more, as it is of another program.
  */
 export function narrate(world: World, schedule: readonly Action[]): Moment[] {
   const start = world.save();
@@ -38,6 +39,7 @@ export function narrate(world: World, schedule: readonly Action[]): Moment[] {
     const vcpu = vcpuOf(action);
     if (kindOf(action) === ActionKind.STEP && world.isNextHidden(vcpu)) hidden[vcpu]++;
     else {
+      if (!world.enabled().includes(action)) break;
       tell(vcpu, textOf(world, action), hidden[vcpu]);
       hidden[vcpu] = 0;
     }

@@ -55,6 +55,7 @@ export function walk(world: World, options: WalkOptions, observer: WalkObserver)
       if (outcome === 'found')
         return { schedule: schedule.slice(), runs: run, unfinished, longest };
       if (outcome === 'unfinished') unfinished++;
+      if (outcome === 'surprised') run--;
     }
     return { schedule: null, runs: options.runs, unfinished, longest };
   } finally {
@@ -70,11 +71,14 @@ function oneRun(
   choose: Choice,
   steps: number,
   observer: WalkObserver,
-): 'found' | 'ended' | 'unfinished' {
+): 'found' | 'ended' | 'unfinished' | 'surprised' {
+  const { generation } = world.sharing;
   for (let step = 0; step < steps; step++) {
     const enabled = world.enabled();
     if (enabled.length === 0) return observer.final(world) ? 'found' : 'ended';
     world.take(choose(enabled, step));
+    // Stores to it went past the buffer: nobody could follow such a schedule.
+    if (world.hasBuffers && world.sharing.generation !== generation) return 'surprised';
     if (observer.state(world)) return 'found';
   }
   return 'unfinished';

@@ -59,6 +59,8 @@ export interface WorldState {
 export interface WorldOptions {
   /** x86-TSO: stores wait in a buffer of their vCPU before others see them. */
   readonly storeBuffers: boolean;
+  /** What is known to be shared, to begin with: see `shared` of an exploration's report. */
+  readonly shared?: readonly number[];
   /** Says at which linear addresses each step is to be seen by itself. */
   readonly isWatched?: (linearRip: Long) => boolean;
 }
@@ -95,6 +97,7 @@ export class World {
     this.vcpus = this.vm.vcpus;
     this.memory = this.vm.memory;
     this.sharing = new Sharing(vcpus);
+    this.sharing.adopt(own.shared ?? []);
     this.isWatched = own.isWatched ?? null;
     this.buffers = own.storeBuffers ? new StoreBuffers(this.memory, vcpus) : null;
     this.footprints = this.vcpus.map(() => null);
@@ -106,6 +109,11 @@ export class World {
   /** How the machine ended, or null. */
   get ending(): MachineEnding | null {
     return this.machine.ending;
+  }
+
+  /** True if stores go through buffers. */
+  get hasBuffers(): boolean {
+    return this.buffers !== null;
   }
 
   /** Everything that can happen next; nothing once the machine has ended. */

@@ -72,7 +72,7 @@ export {
   type VmReport,
 } from './report.ts';
 export { counterLines, exitTable, NO_PAINT, type Paint, reportText } from './report-text.ts';
-export { checkScenario, moduleFile, SCENARIO, type Scenario } from './scenario.ts';
+export { checkScenario, documentOf, moduleFile, SCENARIO, type Scenario } from './scenario.ts';
 export { type ParsedDocument, parseScenarioText, type TextPlace } from './scenario-document.ts';
 export {
   type Issue,
@@ -95,4 +95,10 @@ export {
   type SpeedscopeFile,
   speedscopeFile,
 } from './speedscope.ts';
-export { type AddressName, type NamedRange, type SourceLine, SymbolMap } from './symbol-map.ts';
+export {
+  type AddressName,
+  type NamedRange,
+  type SourceLine,
+  type SymbolData,
+  SymbolMap,
+} from './symbol-map.ts';

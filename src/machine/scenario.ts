@@ -27,6 +27,7 @@ import {
   size,
   text,
   validate,
+  write,
 } from './schema.ts';
 
 export const MAX_VCPUS = 64;
@@ -208,6 +209,11 @@ export function checkScenario(
     ...policyIssues(scenario),
   ];
   return issues.length > 0 ? { issues } : { scenario };
+}
+
+/** The document that {@link checkScenario} makes the same scenario of, whatever the defaults are. */
+export function documentOf(scenario: Scenario): Readonly<Record<string, unknown>> {
+  return write(scenarioFor(scenario.host.kernel), scenario) as Record<string, unknown>;
 }
 
 function withNames(scenario: Scenario): Scenario {

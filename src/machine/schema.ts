@@ -23,6 +23,8 @@ export interface Scalar<T> {
   readonly fallbackText: string;
   /** Undefined if the text or number is not acceptable. */
   readonly parse: (value: unknown) => T | undefined;
+  /** What {@link parse} makes such a value of. */
+  write(value: T): unknown;
   /** Name of the command-line flag and header key that set the value, or null. */
   readonly flag: string | null;
   readonly json: Readonly<Record<string, unknown>>;
@@ -79,6 +81,7 @@ function scalar<T>(
   json: Readonly<Record<string, unknown>>,
   parse: (value: unknown) => T | undefined,
   print: (value: T) => string = String,
+  write: (value: T) => unknown = (value) => value,
 ): Scalar<T> {
   const { fallback } = options;
   return {
@@ -90,6 +93,7 @@ function scalar<T>(
     flag: options.flag ?? null,
     json,
     parse,
+    write,
   };
 }
 
@@ -139,6 +143,7 @@ export function duration(options: ScalarOptions<number>): Scalar<number> {
       const ns = Math.round(scaled(value, TIME_SUFFIXES) ?? 0);
       return ns < 1 || ns > MAX_NS ? undefined : ns;
     },
+    printDuration,
     printDuration,
   );
 }
@@ -316,6 +321,27 @@ function checkMap(schema: MapOf<Schema>, value: unknown, path: Path, issues: Iss
       check(schema.item, item, [...path, key], issues),
     ]),
   );
+}
+
+/** The document that {@link validate} makes a value of, with nothing left to fallbacks. */
+export function write(schema: Schema, value: unknown): unknown {
+  switch (schema.kind) {
+    case 'scalar': {
+      // Some fallbacks stand for "none", and nobody can write them.
+      const written = schema.write(value);
+      return schema.parse(written) === undefined ? undefined : written;
+    }
+    case 'list':
+      return (value as readonly unknown[]).map((item) => write(schema.item, item));
+    case 'object':
+    case 'map':
+      return Object.fromEntries(
+        Object.entries(value as Readonly<Record<string, unknown>>).map(([key, part]) => [
+          key,
+          write(schema.kind === 'object' ? schema.fields[key] : schema.item, part),
+        ]),
+      );
+  }
 }
 
 /** The JSON schema (draft 2020-12) of a schema. */

@@ -35,6 +35,12 @@ export interface SourceLine {
   readonly isCode: boolean;
 }
 
+/** What a map that does not come from an image knows, as plain data and addresses. */
+export interface SymbolData {
+  readonly names: readonly NamedRange[];
+  readonly lines: readonly SourceLine[];
+}
+
 export class SymbolMap {
   /** In order of address; one for each. */
   private readonly ranges: readonly NamedRange[];
@@ -95,17 +101,22 @@ export class SymbolMap {
       if (kind !== 'label' || whole === undefined) return [];
       return [{ name, start, end: whole.address.toUnsigned().add(whole.lengthBytes) }];
     });
+    const lines = lineMap.map(({ address, lengthBytes, file, line, codeSize }) => {
+      return { address: address.toUnsigned(), lengthBytes, file, line, isCode: codeSize !== null };
+    });
+    return SymbolMap.of({ names: ranges, lines });
+  }
+
+  /** As {@link names} and {@link lines} of a map told them. */
+  static of({ names, lines }: SymbolData): SymbolMap {
     const sourceAt = (address: Long) => {
-      const entry = lineMap.find((candidate) => {
+      const entry = lines.find((candidate) => {
         const from = address.sub(candidate.address).toUnsigned();
         return from.lt(candidate.lengthBytes);
       });
       return entry === undefined ? null : `${entry.file}:${entry.line}`;
     };
-    const lines = lineMap.map(({ address, lengthBytes, file, line, codeSize }) => {
-      return { address: address.toUnsigned(), lengthBytes, file, line, isCode: codeSize !== null };
-    });
-    return new SymbolMap(ranges, sourceAt, () => lines);
+    return new SymbolMap(names, sourceAt, () => lines);
   }
 
   /** What each line of the sources made, in order of address within each stretch of code. */

@@ -242,6 +242,8 @@ describe('help', () => {
       'check',
       'explore',
       'profile',
+      'record',
+      'replay',
       'debug',
       'gdb',
       'dap',
@@ -256,18 +258,27 @@ describe('help', () => {
     expect(status).toBe(0);
   });
 
-  test.each(['run', 'check', 'profile', 'asm', 'disasm', 'exits', 'presets', 'trace', 'schema'])(
-    '%s has examples',
-    async (command) => {
-      const { stdout } = await vmxlab(folder, [command, '-h']);
-      expect(stdout).toContain(`\nExamples:\n  vmxlab ${command} `);
-      expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
-      if (command !== 'run') return;
-      // Without --hogs there are none.
-      const entry = /--hogs ([^-]*)/.exec(stdout)?.[1] ?? '';
-      expect(entry.replace(/\s+/g, ' ')).toContain('(default 0)');
-    },
-  );
+  test.each([
+    'run',
+    'check',
+    'profile',
+    'record',
+    'replay',
+    'asm',
+    'disasm',
+    'exits',
+    'presets',
+    'trace',
+    'schema',
+  ])('%s has examples', async (command) => {
+    const { stdout } = await vmxlab(folder, [command, '-h']);
+    expect(stdout).toContain(`\nExamples:\n  vmxlab ${command} `);
+    expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
+    if (command !== 'run') return;
+    // Without --hogs there are none.
+    const entry = /--hogs ([^-]*)/.exec(stdout)?.[1] ?? '';
+    expect(entry.replace(/\s+/g, ' ')).toContain('(default 0)');
+  });
 
   test('--version is that of the package', async () => {
     const path = join(import.meta.dirname, '../../package.json');
@@ -283,6 +294,8 @@ test('completion in bash', async () => {
       'check',
       'explore',
       'profile',
+      'record',
+      'replay',
       'debug',
       'gdb',
       'dap',

@@ -1,0 +1,66 @@
+; vmxlab: vcpus=1 pcpus=1
+;
+; The deadline is written before the timer is in TSC-deadline mode. Such a write is ignored (SDM vol.
+; 3A, "TSC-Deadline Mode"), and the tick never comes. Corrected: the mode first.
+;
+; RUN: name=BUG
+; RUN: name=FIXED define=FIXED
+; XFAIL-BUG: nothing has been asked for
+; EXPECT: halted
+; PROPERTY: every kvm_msr(write=1, index=0x6e0) is followed by kvm_inj_virq(vector=0x40) within 50us
+
+bits 64
+org 0x100000
+default rel
+
+%include "../lib/interrupts.inc"
+%include "../lib/x2apic.inc"
+
+TIMER_VECTOR    equ 0x40
+
+; Let the timer fire so many cycles from now. Changes RAX, RCX and RDX.
+%macro fire_in 1
+    rdtsc
+    shl rdx, 32
+    or rax, rdx
+    add rax, %1
+    mov rdx, rax
+    shr rdx, 32
+    mov ecx, IA32_TSC_DEADLINE
+    wrmsr
+%endmacro
+
+start:
+    set_gate TIMER_VECTOR, timer
+    lidt [idtr]
+    enable_x2apic
+%ifdef FIXED
+    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+    fire_in 20000
+%else
+    fire_in 20000
+    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+%endif
+wait_for_tick:
+    cli
+    cmp byte [fired], 0
+    jne done
+    sti
+    hlt
+    jmp wait_for_tick
+done:
+    cli
+    hlt
+
+timer:
+    push rax
+    push rcx
+    push rdx
+    mov byte [fired], 1
+    end_of_interrupt
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+
+fired:      db 0
