@@ -18,18 +18,6 @@ default rel
 
 TIMER_VECTOR    equ 0x40
 
-; Let the timer fire so many cycles from now. Changes RAX, RCX and RDX.
-%macro fire_in 1
-    rdtsc
-    shl rdx, 32
-    or rax, rdx
-    add rax, %1
-    mov rdx, rax
-    shr rdx, 32
-    mov ecx, IA32_TSC_DEADLINE
-    wrmsr
-%endmacro
-
 start:
     set_gate TIMER_VECTOR, timer
     lidt [idtr]
