@@ -63,7 +63,7 @@ class Talk {
     if (!this.json) process.stdout.write(`${this.prompt.greeting().join('\n')}\n`);
   }
 
-  /** @param isScript a command that fails ends the script */
+  /** @param isScript it was not typed: shown first, and if it fails, so does the whole command */
   async say(line: string, isScript: boolean): Promise<void> {
     const answer = await this.execute(line);
     if (answer.command === '') return;

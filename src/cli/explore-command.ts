@@ -231,11 +231,16 @@ function reportText(
   const paint = process.stdout.isTTY ? paintFor(process.stdout) : NO_PAINT;
   const { vcpus } = input.scenario.vms[0];
   const memory = options.storeBuffers ? 'x86-TSO' : 'sequentially consistent memory';
-  const lines = [`${file}: ${vcpus} vCPUs, ${memory}`, countsOf(report, options, seconds), ''];
+  const lines = [
+    `${file}: ${vcpus} ${vcpus === 1 ? 'vCPU' : 'vCPUs'}, ${memory}`,
+    countsOf(report, options, seconds),
+    '',
+  ];
   for (const { status, message, output, count: times } of report.outcomes) {
-    const what = options.strategy === 'all' ? 'final states' : 'runs';
+    const what = options.strategy === 'all' ? 'final state' : 'run';
     const printed = output === '' ? '' : `, printed ${JSON.stringify(output)}`;
-    lines.push(`${String(times).padStart(8)} ${what}  ${status}: ${message}${printed}`);
+    const many = `${times} ${what}${times === 1 ? '' : 's'}`.padStart(21);
+    lines.push(`${many}  ${status}: ${message}${printed}`);
   }
   if (report.outcomes.length > 0) lines.push('');
   lines.push(...verdictLines(report, paint));
