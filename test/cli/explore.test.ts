@@ -4,39 +4,17 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildCommand, folderWith, vmxlab, vmxlabMany } from '../support/command-line.ts';
+import { LOST_UPDATE } from '../support/exploration.ts';
 
-const LOST_UPDATE = `; vmxlab: vcpus=2
-bits 64
-default rel
-    mov eax, [counter]
-    inc eax
-    mov [counter], eax
-    lock inc dword [finished]
-    test edi, edi
-    jnz done
-look:
-    pause
-    cmp [finished], esi
-    jne look
-    cmp [counter], esi
-    setne al
-    out 0xf4, al
-done:
-    cli
-    hlt
-align 64
-counter: dd 0
-align 64
-finished: dd 0
-`;
+const PROGRAM = `; vmxlab: vcpus=2\nbits 64\ndefault rel\n${LOST_UPDATE}`;
 
 let folder = '';
 
 beforeAll(() => {
   buildCommand();
   folder = folderWith({
-    'lost.asm': LOST_UPDATE,
-    'mended.asm': LOST_UPDATE.replace('mov [counter], eax', 'lock inc dword [counter]'),
+    'lost.asm': PROGRAM,
+    'mended.asm': PROGRAM.replace('mov [counter], eax', 'lock inc dword [counter]'),
     'two.yaml': 'vms: [{program: lost.asm}, {program: lost.asm}]\n',
     'many.yaml': 'vms: [{program: lost.asm, vcpus: 11}]\n',
     'notes.txt': 'none\n',

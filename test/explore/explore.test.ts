@@ -11,35 +11,14 @@ import {
   search,
 } from '../../src/explore/index.ts';
 import {
+  counting,
   exploreProgram,
+  LOST_UPDATE,
   type SmallProgram,
   smallProgram,
   worldOf,
 } from '../support/exploration.ts';
 
-/** Both increment a counter; vCPU 0 checks it, and says 1 by the exit port if it is wrong. */
-const counting = (increment: string) => `
-    ${increment}
-    lock inc dword [finished]
-    test edi, edi
-    jnz done
-look:
-    pause
-    cmp [finished], esi
-    jne look
-    cmp [counter], esi
-    setne al
-    out 0xf4, al
-done:
-    cli
-    hlt
-align 64
-counter: dd 0
-align 64
-finished: dd 0
-`;
-
-const LOST_UPDATE = counting('mov eax, [counter]\ninc eax\nmov [counter], eax');
 const ATOMIC = counting('lock inc dword [counter]');
 
 /** Two locks, taken in one order or in either. */

@@ -44,3 +44,27 @@ export function exploreProgram(
 export function worldOf({ scenario, bytes }: SmallProgram, storeBuffers = false): World {
   return new World(scenario, { programs: [bytes] }, { storeBuffers });
 }
+
+/** Both increment a counter; vCPU 0 checks it, and says 1 by the exit port if it is wrong. */
+export const counting = (increment: string) => `
+    ${increment}
+    lock inc dword [finished]
+    test edi, edi
+    jnz done
+look:
+    pause
+    cmp [finished], esi
+    jne look
+    cmp [counter], esi
+    setne al
+    out 0xf4, al
+done:
+    cli
+    hlt
+align 64
+counter: dd 0
+align 64
+finished: dd 0
+`;
+
+export const LOST_UPDATE = counting('mov eax, [counter]\ninc eax\nmov [counter], eax');
