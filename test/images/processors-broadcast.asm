@@ -76,13 +76,14 @@ work:
     ret
 
 count_interrupt:
-    lock inc dword [interrupts]
     push eax
     mov eax, [APIC_ID]
     shr eax, 24
     lock bts [who], eax
     pop eax
     mov dword [APIC_EOI], 0
+    ; Last, as this ends the wait of the processor that shows who it was.
+    lock inc dword [interrupts]
     ret
 
 bits 16
