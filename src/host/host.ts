@@ -11,6 +11,7 @@ import {
   type SimEvent,
 } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
+import type { BalanceState } from './balancer.ts';
 import type { HostCosts } from './costs.ts';
 import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
@@ -30,6 +31,8 @@ export type HostEvent = SimEvent<HostEventKind>;
 
 export interface HostConfig {
   readonly pcpuCount: number;
+  /** Among so many packages, each with a last-level cache of its own, the pCPUs are spread. */
+  readonly packages?: number;
   /** TSC rate, cycles per millisecond. */
   readonly khz: number;
   /** Scheduler ticks per second. */
@@ -55,6 +58,7 @@ export interface HostState {
   readonly timers: TimersState;
   readonly prng: PrngState;
   readonly turns: TurnsState;
+  readonly balance: readonly BalanceState[];
 }
 
 /** A place in the middle of a turn: the first boundary of a pCPU at or past a time in cycles. */
@@ -145,6 +149,7 @@ export class Host {
       timers: this.timers.state,
       prng: this.prng.state,
       turns: this.turns.state,
+      balance: this.scheduler.balancer.state,
     });
   }
 
@@ -163,6 +168,7 @@ export class Host {
     this.timers.state = copy.timers;
     this.prng.state = copy.prng;
     this.turns.restore(copy.turns);
+    this.scheduler.balancer.state = copy.balance;
     this.stopRequested = false;
     this.asked = null;
   }

@@ -12,6 +12,7 @@
 //   host.run(host.frequency.toCycles(1_000_000_000)); // 'until'
 //   host.pcpus.map((pcpu) => pcpu.state.times.idle); // [0, 0]
 
+export type { BalanceState } from './balancer.ts';
 export type { HostCosts } from './costs.ts';
 export { HOG_BODY } from './hog.ts';
 export {
@@ -24,6 +25,8 @@ export {
   type PausePoint,
 } from './host.ts';
 export {
+  BALANCE_RULES,
+  type BalanceRule,
   DEFAULT_SCHEDULER,
   FAIR_CLASSES,
   PREEMPTION_MODELS,

@@ -18,6 +18,11 @@ export const FAIR_CLASSES = ['cfs-no-skip', 'cfs', 'eevdf'] as const;
 
 export type FairClass = (typeof FAIR_CLASSES)[number];
 
+/** How imbalance between pCPUs is measured: by average load, or (since 5.5) by kind of group. */
+export const BALANCE_RULES = ['load', 'type'] as const;
+
+export type BalanceRule = (typeof BALANCE_RULES)[number];
+
 export interface SchedulerParameters {
   readonly fairClass: FairClass;
   readonly preemption: PreemptionModel;
@@ -29,6 +34,17 @@ export interface SchedulerParameters {
   readonly minGranularityNs: number;
   /** The same. */
   readonly wakeupGranularityNs: number;
+  readonly balanceBy: BalanceRule;
+  /** Who ran less than so many ns ago has its data in the cache, and is not moved. */
+  readonly migrationCostNs: number;
+  /** A busy pCPU balances so many times more seldom than an idle one. */
+  readonly busyFactor: number;
+  /** A pCPU may have so many per cent of another one's load. */
+  readonly imbalancePct: number;
+  /** Who is idle for less than so many ns on average does not look for work first. */
+  readonly newIdleMinNs: number;
+  /** A woken thread may come to where its waker runs. */
+  readonly wakeAffine: boolean;
 }
 
 export const DEFAULT_SCHEDULER: SchedulerParameters = {
@@ -38,4 +54,10 @@ export const DEFAULT_SCHEDULER: SchedulerParameters = {
   latencyNs: 6_000_000,
   minGranularityNs: 750_000,
   wakeupGranularityNs: 1_000_000,
+  balanceBy: 'type',
+  migrationCostNs: 500_000,
+  busyFactor: 16,
+  imbalancePct: 117,
+  newIdleMinNs: 0,
+  wakeAffine: true,
 };

@@ -21,6 +21,8 @@ export interface PcpuState {
   current: number;
   /** The scheduler should run at the next opportunity. */
   needResched: boolean;
+  /** While idle it was called to look for work elsewhere. */
+  isCalled: boolean;
   /** Interrupts that have arrived and were not handled yet. */
   pending: HostEvent[];
   /** Sequence number of the tick's event, or -1 while the tick is stopped. */
@@ -52,6 +54,7 @@ export class Pcpu {
       now: 0,
       current: -1,
       needResched: false,
+      isCalled: false,
       pending: [],
       tickSequence: -1,
       times: { guest: 0, host: 0, idle: 0 },

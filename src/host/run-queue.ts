@@ -80,6 +80,24 @@ export class RunQueue {
     return count;
   }
 
+  /** Sum of the weights of all that compete here, groups as a whole. */
+  get load(): number {
+    return this.root.line.load;
+  }
+
+  /** The part of the load that is a thread's. fair.c, task_h_load. */
+  loadOf(thread: Thread): number {
+    const group = this.groupOf(thread);
+    if (group === null) return thread.weight;
+    return Math.trunc((thread.weight * group.weight) / Math.max(group.queue.line.load, 1));
+  }
+
+  /** Somebody wants it to run next. */
+  isBuddy(thread: Thread): boolean {
+    const { next, last } = this.queueOf(thread).line.state;
+    return next === thread.id || last === thread.id;
+  }
+
   /** Waiting threads: in order, group by group. */
   get waiting(): readonly Thread[] {
     const { line } = this.root;

@@ -2,6 +2,8 @@
 // Linux kernel/sched/core.c and fair.c. The fair queue decides the order on one pCPU; this file
 // knows all of them.
 
+import { Balancer } from './balancer.ts';
+import { packagesOf } from './domains.ts';
 import type { Host } from './host.ts';
 import type { Pcpu } from './pcpu.ts';
 import type { BodyOutcome, Thread } from './thread.ts';
@@ -16,16 +18,19 @@ export type YieldResult =
   | 'alone';
 
 /** A pCPU that a thread may use, for one that has been woken. */
-export type PlaceWoken = (thread: Thread, pcpus: readonly Pcpu[]) => Pcpu;
+export type PlaceWoken = (thread: Thread, pcpus: readonly Pcpu[], waker: Pcpu) => Pcpu;
 
 /** Why a thread gave its pCPU back. */
 type HandedBack = Exclude<BodyOutcome, 'limit' | 'quiet'>;
 
 export class Scheduler {
   private readonly host: Host;
+  readonly balancer: Balancer;
 
   constructor(host: Host) {
     this.host = host;
+    const packages = packagesOf(host.config.pcpuCount, host.config.packages ?? 1);
+    this.balancer = new Balancer(host, packages, (thread, to) => this.moved(thread, to));
   }
 
   /** Run the current thread of a pCPU up to the limit, and do what it then asks for. */
@@ -55,13 +60,14 @@ export class Scheduler {
   wake(thread: Thread, waker: Pcpu): boolean {
     if (thread.state.status !== 'blocked') return false;
     waker.spend(this.host.costs.wakeUp);
-    const target = this.placeWoken(thread);
+    const target = this.placeWoken(thread, waker);
     if (waker.traced) waker.trace('sched_waking', { ...thread.traced, targetCpu: target.index });
     if (target.index !== thread.state.pcpu) this.migrated(thread, target, waker);
     target.queue.update(target.nowNs);
     target.queue.enqueue(thread, 'woken');
     this.becomeRunnable(thread, waker.now);
     if (waker.traced) waker.trace('sched_wakeup', { ...thread.traced, targetCpu: target.index });
+    if (target.isIdle) this.balancer.wokenUp(target);
     // Who is about to be rescheduled anyway is not preempted, and his buddies stay as they are.
     const preempts = !target.needResched && target.queue.wakeupPreempts(thread);
     if (target.isIdle || preempts) this.reschedule(target, waker);
@@ -84,18 +90,34 @@ export class Scheduler {
     if (target !== from) this.host.sendIpi(from, target);
   }
 
-  /** The pCPU for a woken thread: where it ran if that is idle, else another idle one. */
-  private placeWoken(thread: Thread): Pcpu {
+  private placeWoken(thread: Thread, waker: Pcpu): Pcpu {
     const { placeWoken } = this.host.config;
-    return placeWoken === undefined ? this.place(thread) : placeWoken(thread, this.host.pcpus);
+    if (placeWoken === undefined) return this.place(thread, waker);
+    return placeWoken(thread, this.host.pcpus, waker);
   }
 
-  /** Without a policy. */
-  place(thread: Thread): Pcpu {
+  /** Without a policy: near the waker or where it ran. fair.c, select_task_rq_fair. */
+  place(thread: Thread, waker: Pcpu): Pcpu {
     const { pcpus } = this.host;
     const previous = pcpus[thread.state.pcpu];
-    if (isFree(previous)) return previous;
-    return thread.affinity.map((index) => pcpus[index]).find(isFree) ?? previous;
+    const target = this.isAffine(thread, waker, previous) ? waker : previous;
+    // fair.c, select_idle_sibling.
+    if (isFree(target)) return target;
+    const near = this.balancer.sharingCache(target);
+    if (near.includes(previous.index) && isFree(previous)) return previous;
+    const from = near.indexOf(target.index);
+    const around = [...near.slice(from), ...near.slice(0, from)];
+    const idle = around.find((index) => thread.affinity.includes(index) && isFree(pcpus[index]));
+    return idle === undefined ? target : pcpus[idle];
+  }
+
+  /** Whether a woken thread adds less to the waker's pCPU than its own has. fair.c, wake_affine. */
+  private isAffine(thread: Thread, waker: Pcpu, previous: Pcpu): boolean {
+    const { wakeAffine, imbalancePct } = this.host.parameters;
+    if (!wakeAffine || waker === previous || !thread.affinity.includes(waker.index)) return false;
+    if (isFree(waker)) return !isFree(previous);
+    const here = 100 * (waker.queue.load + thread.weight);
+    return here < (100 + ((imbalancePct - 100) >> 1)) * previous.queue.load;
   }
 
   private leastLoaded(thread: Thread): Pcpu {
@@ -125,7 +147,7 @@ export class Scheduler {
     pcpu.queue.update(pcpu.nowNs);
     if (pcpu.queue.tickPreempts()) pcpu.state.needResched = true;
     this.host.setTick(pcpu, !pcpu.isIdle);
-    this.balance(pcpu, 2);
+    this.balancer.tick(pcpu);
     this.callIdle(pcpu);
   }
 
@@ -137,23 +159,16 @@ export class Scheduler {
     const idle = this.host.pcpus.find(
       (other) => isFree(other) && this.movable(pcpu, other) !== undefined,
     );
-    if (idle !== undefined) this.host.sendIpi(pcpu, idle);
+    if (idle === undefined) return;
+    idle.state.isCalled = true;
+    this.host.sendIpi(pcpu, idle);
   }
 
-  /** Pull a waiting thread if another pCPU has at least `excess` threads more than this one. */
-  private balance(pcpu: Pcpu, excess: number): void {
-    const least = pcpu.queue.runningCount + excess;
-    let busiest: Pcpu | null = null;
-    for (const other of this.host.pcpus) {
-      if (other === pcpu || other.queue.runningCount < least) continue;
-      if (busiest !== null && other.queue.runningCount <= busiest.queue.runningCount) continue;
-      if (this.movable(other, pcpu) !== undefined) busiest = other;
-    }
-    if (busiest === null) return;
-    const thread = this.movable(busiest, pcpu) as Thread;
-    busiest.queue.takeForMove(thread);
-    this.migrated(thread, pcpu, pcpu);
-    pcpu.queue.enqueue(thread, 'moved');
+  /** A thread that balancing has taken out of its queue comes into another one. */
+  private moved(thread: Thread, to: Pcpu): void {
+    this.migrated(thread, to, to);
+    to.queue.enqueue(thread, 'moved');
+    if (!to.needResched && to.queue.wakeupPreempts(thread)) to.state.needResched = true;
   }
 
   private movable(from: Pcpu, to: Pcpu): Thread | undefined {
@@ -164,7 +179,10 @@ export class Scheduler {
    * After interrupts were handled: an idle pCPU looks for work, threads do so at their own points.
    */
   afterInterrupt(pcpu: Pcpu): void {
-    if (pcpu.isIdle) this.schedule(pcpu, 'resched');
+    const { state, isIdle } = pcpu;
+    if (state.isCalled && isFree(pcpu)) this.balancer.called(pcpu);
+    state.isCalled = false;
+    if (isIdle) this.schedule(pcpu, 'resched');
   }
 
   /** core.c, __schedule: switch to the thread that should run now. */
@@ -174,7 +192,7 @@ export class Scheduler {
     pcpu.state.needResched = false;
     pcpu.queue.update(pcpu.nowNs);
     pcpu.queue.putPrevious(runnable);
-    if (pcpu.queue.runningCount === 0) this.balance(pcpu, 2);
+    if (pcpu.queue.runningCount === 0) this.balancer.becomesIdle(pcpu);
     const next = pcpu.queue.pickNext(pcpu.nowNs, previous);
     if (next === previous && next !== null) return;
     if (previous !== null) this.switchOut(pcpu, previous, next, why);

@@ -1,10 +1,15 @@
 // Kernels by name: what the host's scheduler and KVM did in which version. One table; scenario keys
 // with their defaults, `vmxlab presets` and the documents follow from it. A value holds from the
 // kernel that it is listed with until the next one in the list.
-// Sources: [6.1], [4.8] read in the source of that version; [log] the commit that changed it, or
+// Sources: [2.6.35], [4.8], [6.1] read in the source of that version; [log] the commit that changed it, or
 // mail about it; [rec] recalled, the order of changes is certain, the version may be one off.
 
-import { FAIR_CLASSES, PREEMPTION_MODELS, type SchedulerParameters } from '../host/index.ts';
+import {
+  BALANCE_RULES,
+  FAIR_CLASSES,
+  PREEMPTION_MODELS,
+  type SchedulerParameters,
+} from '../host/index.ts';
 import { HV_TIMERS, type KvmParameters, PREEMPTED_FLAGS, SPIN_HANDLERS } from '../kvm/index.ts';
 import { boolean, choice, duration, integer, type Scalar } from './schema.ts';
 
@@ -210,8 +215,7 @@ export const SCHEDULER_PARAMETERS = {
         summary: 'CFS: period in which everybody runs once, for one pCPU; scaled by the kernel',
         fallback,
       }),
-    ['linux-2.6.35', 5_000_000, '2.6.35 [rec]'],
-    ['linux-2.6.38', 6_000_000, '2.6.37 [rec], [6.1]'],
+    ['linux-2.6.35', 6_000_000, '[2.6.35], [6.1]'],
   ),
   min_granularity: parameter<number>(
     (fallback) =>
@@ -219,7 +223,7 @@ export const SCHEDULER_PARAMETERS = {
         summary: 'least slice of a thread, and base slice of EEVDF, for one pCPU',
         fallback,
       }),
-    ['linux-2.6.35', 1_000_000, '2.6.35 [rec]'],
+    ['linux-2.6.35', 2_000_000, '[2.6.35]'],
     ['linux-2.6.38', 750_000, '2.6.37 [rec], [6.1]'],
   ),
   wakeup_granularity: parameter<number>(
@@ -230,6 +234,55 @@ export const SCHEDULER_PARAMETERS = {
         fallback,
       }),
     ['linux-2.6.35', 1_000_000, '[6.1]'],
+  ),
+  balance_by: parameter<SchedulerParameters['balanceBy']>(
+    (fallback) =>
+      choice(BALANCE_RULES, {
+        summary: 'how load balancing measures imbalance: by average load, or by type of group',
+        fallback,
+      }),
+    ['linux-2.6.35', 'load', 'until 5.4 [rec]'],
+    ['linux-6.1', 'type', '5.5 [log], [6.1]'],
+  ),
+  migration_cost: parameter<number>(
+    (fallback) =>
+      duration({
+        summary: 'who ran less than that ago has warm caches and is not moved by load balancing',
+        fallback,
+      }),
+    ['linux-2.6.35', 500_000, '[6.1]'],
+  ),
+  busy_factor: parameter<number>(
+    (fallback) =>
+      integer(1, 1000, {
+        summary: 'a busy pCPU balances so many times more seldom than an idle one',
+        fallback,
+      }),
+    ['linux-2.6.35', 32, 'until 5.9 [rec]; 64 within a package before 4.x [rec]'],
+    ['linux-6.1', 16, '5.10 [log], [6.1]'],
+  ),
+  imbalance_pct: parameter<number>(
+    (fallback) =>
+      integer(100, 1000, {
+        summary: "a pCPU may have so many per cent of another one's load",
+        fallback,
+      }),
+    ['linux-2.6.35', 125, 'until 5.9 [rec]'],
+    ['linux-6.1', 117, '5.10 [log], [6.1]'],
+  ),
+  newidle_min: parameter<number>(
+    (fallback) =>
+      duration({
+        summary: 'who is idle for less than that on average does not look for work before it idles',
+        fallback,
+      }),
+    ['linux-2.6.35', 500_000, 'sysctl_sched_migration_cost, until 5.16 [rec]'],
+    ['linux-6.1', 0, 'the measured cost of balancing [6.1], which is nothing here'],
+  ),
+  wake_affine: parameter<boolean>(
+    (fallback) =>
+      boolean({ summary: 'a woken thread may come to the pCPU of its waker', fallback }),
+    ['linux-2.6.35', true, '[6.1]'],
   ),
 } as const;
 

@@ -445,6 +445,12 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
     latencyNs: scheduler.latency,
     minGranularityNs: scheduler.min_granularity,
     wakeupGranularityNs: scheduler.wakeup_granularity,
+    balanceBy: scheduler.balance_by,
+    migrationCostNs: scheduler.migration_cost,
+    busyFactor: scheduler.busy_factor,
+    imbalancePct: scheduler.imbalance_pct,
+    newIdleMinNs: scheduler.newidle_min,
+    wakeAffine: scheduler.wake_affine,
   };
 }
 

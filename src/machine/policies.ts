@@ -117,8 +117,8 @@ export function placementOf(
   const policy = functionAt(functions, key) as unknown as WakePlacementPolicy;
   return watch.guard(
     key,
-    (thread: Thread, pcpus: readonly Pcpu[]) =>
-      policy(thread, pcpus, (woken) => scheduler().place(woken)),
+    (thread: Thread, pcpus: readonly Pcpu[], waker: Pcpu) =>
+      policy(thread, pcpus, (woken) => scheduler().place(woken, waker)),
     (chosen, thread, pcpus) =>
       pcpus.includes(chosen) && thread.affinity.includes(chosen.index)
         ? null

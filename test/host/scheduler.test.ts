@@ -201,15 +201,6 @@ describe('balancing at the tick', () => {
     expect(counts(host)).toEqual([3, 3]);
   });
 
-  test('leaves a difference of one', () => {
-    const host = unbalanced(3, 2);
-    host.run(200 * MS);
-    const before = host.threads.map(({ state }) => state.pcpu);
-    expect([...counts(host)].sort()).toEqual([2, 3]);
-    host.run(1000 * MS);
-    expect(host.threads.map(({ state }) => state.pcpu)).toEqual(before);
-  });
-
   test('keeps the distance of a moved thread to the minimum', () => {
     const host = hostWith({ pcpuCount: 2 });
     for (let i = 0; i < 4; i++) startThread(host, HOG_BODY);
