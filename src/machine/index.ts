@@ -64,6 +64,13 @@ export {
   type VcpuProfile,
 } from './profile.ts';
 export {
+  ProgramData,
+  type ProgramDataIssue,
+  programSymbols,
+  type ResultValue,
+  type ResultValues,
+} from './program-data.ts';
+export {
   type ExitReport,
   REPORT_SCHEMA_VERSION,
   type RunReport,
@@ -85,6 +92,7 @@ export {
 export {
   applySettings,
   type GivenSetting,
+  isGivenAt,
   type ScenarioDocument,
   SETTINGS,
   type Setting,

@@ -105,6 +105,13 @@ const vmFor = (kernel: Kernel) =>
       text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
       'macros for the assembler',
     ),
+    parameters: map(
+      integer(0, Number.MAX_SAFE_INTEGER, {
+        summary: 'number that the program finds at its label param_NAME; as a flag NAME=NUMBER',
+        flag: 'parameter',
+      }),
+      'numbers that the program finds at its labels',
+    ),
     policies: VM_POLICY_KEYS,
     kvm: object("KVM's parameters for this machine", {
       ...scalarsFor(KVM_PARAMETERS, kernel),

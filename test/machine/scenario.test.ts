@@ -70,6 +70,7 @@ describe('fallbacks', () => {
           modules: [],
           module_images: [],
           defines: {},
+          parameters: {},
           policies: { spin: '', yield_candidate: '', halt_poll: '', exits: {} },
           kvm: {
             ple_gap: 128,
@@ -172,7 +173,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, policies, kvm';
+  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, parameters, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
@@ -471,6 +472,12 @@ describe('settings', () => {
     ['kernel', 'linux-4.8', ({ host }) => host.kernel, 'linux-4.8'],
     ['append', 'a b', ({ vms }) => vms.map(({ append }) => append), ['a b', 'a b']],
     ['module', 'f x', ({ vms }) => vms.map(({ modules }) => modules), [['f x'], ['f x']]],
+    [
+      'parameter',
+      'a=5',
+      ({ vms }) => vms.map(({ parameters }) => parameters),
+      [{ a: 5 }, { a: 5 }],
+    ],
     ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, cpu_weight: 0, pin: '' }]],
     ['until', '3ms', ({ limits }) => limits.time, 3e6],
     ['max-instructions', '5K', ({ limits }) => limits.instructions, 5000],
@@ -479,7 +486,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(14);
+    expect(SETTINGS).toHaveLength(15);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );
@@ -501,6 +508,14 @@ describe('settings', () => {
     const { settings } = readHeader('; vmxlab: append="a  b" module=c module="d e"');
     const { vms } = checkedScenario(applySettings({ vms: [VM] }, settings));
     expect(vms[0]).toMatchObject({ append: 'a  b', modules: ['c', 'd e'] });
+  });
+
+  test('parameters add up; of one name the last counts', () => {
+    const { settings } = readHeader('; vmxlab: parameter=a=1 parameter=b=2K parameter=a=3');
+    const { vms } = checkedScenario(
+      applySettings({ vms: [{ ...VM, parameters: { c: 4 } }] }, settings),
+    );
+    expect(vms[0].parameters).toEqual({ a: 3, b: 2000, c: 4 });
   });
 
   test('leave the document as it was', () => {
