@@ -1,6 +1,6 @@
 // Tables of random numbers for programs: durations with a mean of one, in fixed point, which a
-// guest scales with one multiplication. Each table holds the quantiles of its distribution in an order
-// that the seed decides: its mean is that of the distribution, whatever the seed.
+// guest scales with one multiplication. Each table holds the quantiles of its distribution in an
+// order that the seed decides: its mean is that of the distribution, whatever the seed.
 
 import { Prng } from '../sim/index.ts';
 
