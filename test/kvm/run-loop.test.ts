@@ -54,12 +54,12 @@ describe('from exit to entry', () => {
     expect((entry?.cycles ?? 0) - (exit?.cycles ?? 0)).toBe(cycles + entryPath);
   });
 
-  // Linux 5.8 handles it right after the exit, with interrupts off; before, it was an exit like any.
+  // Linux 5.8 handles it right after the exit, with interrupts off; before it was an exit like any.
   test('without the fast path the deadline costs as much as other MSRs', () => {
     const parameters = { fastpath: false };
     const source = `${ENABLE}write_msr 0x6e0, 0\nfinish`;
-    const { exit, entry } =
-      exitsAndEntries(new KvmBench(source, { parameters }).finish()).at(-1) ?? {};
+    const bench = new KvmBench(source, { parameters }).finish();
+    const { exit, entry } = exitsAndEntries(bench).at(-1) ?? {};
     expect((entry?.cycles ?? 0) - (exit?.cycles ?? 0)).toBe(exitPath + handler + entryPath);
   });
 
