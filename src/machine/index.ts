@@ -54,7 +54,15 @@ export {
 } from './machine.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { type NamedPolicy, namedPolicies, type PolicyFunctions } from './policies.ts';
-export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
+export {
+  COST_PRESETS,
+  type CostPreset,
+  type CostPresetName,
+  FEATURES,
+  type Feature,
+  hasFeature,
+  pcpusOf,
+} from './presets.ts';
 export {
   ACTIVITIES,
   type Activity,

@@ -440,6 +440,7 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): K
     kickYields: kvm.kick_yields,
     preemptionTimer: kvm.preemption_timer,
     hvTimer: kvm.hv_timer,
+    fastpath: kvm.fastpath,
     haltPollNs: kvm.halt_poll_ns,
     haltPollNsGrow: kvm.halt_poll_ns_grow,
     haltPollNsGrowStart: kvm.halt_poll_ns_grow_start,
