@@ -27,7 +27,12 @@ const CUT_SHORT = 1;
 const COMPILED = 2;
 
 /** Blocks that compiled code goes through one after the other, with the instructions completed. */
-export type LoggedStretch = readonly { readonly start: bigint; readonly instructions: number }[];
+export type LoggedStretch = readonly {
+  readonly start: bigint;
+  readonly instructions: number;
+  /** Cycles of the last of them; 0 if the block was left before its end. */
+  readonly lastCycles: number;
+}[];
 
 /** What is known of compiled code. */
 export interface LoggedCode {

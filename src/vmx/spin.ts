@@ -111,7 +111,9 @@ export class SpinDetector implements Observer {
     const { spin, processor, pauseLoop } = this;
     if (spin === null) return;
     const { cycles, instructions, movesFirst, movesLast, until } = spin;
-    const count = Math.max(0, Math.floor((Math.min(limit, until) - processor.clock) / cycles));
+    // The last instruction before the limit is executed: where it begins is where a turn ends.
+    const end = Math.min(limit - 1, until);
+    const count = Math.max(0, Math.floor((end - processor.clock) / cycles));
     this.spin = null;
     if (count > 0) processor.passIterations(count, cycles, instructions);
     this.learn(count * cycles);

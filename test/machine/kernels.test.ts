@@ -41,7 +41,7 @@ describe('the table of behaviours', () => {
   test('has all kernels', () => expect(KERNELS).toHaveLength(8));
 
   test.each([
-    ['linux-2.6.35', 5, 1],
+    ['linux-2.6.35', 6, 2],
     ['linux-2.6.38', 6, 0.75],
     ['linux-6.1', 6, 0.75],
   ])('%s has a latency of %d ms and a granularity of %d ms', (kernel, latency, granularity) => {

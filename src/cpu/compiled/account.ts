@@ -14,18 +14,21 @@ export interface Account {
   readonly stretch: LoggedStretch;
 }
 
+/** A block, or the part of it before a way out. */
+type Done = Pick<RegionBlock, 'cycles' | 'instructions'> & Partial<Pick<RegionBlock, 'lastCycles'>>;
+
 export const NOTHING_OWED: Account = { cycles: 0, instructions: 0, stretch: [] };
 
 /** And what a block has done, or a part of it. */
 export function withBlock(
   owed: Account,
   start: bigint,
-  { cycles, instructions }: Pick<RegionBlock, 'cycles' | 'instructions'>,
+  { cycles, instructions, lastCycles = 0 }: Done,
 ): Account {
   return {
     cycles: owed.cycles + cycles,
     instructions: owed.instructions + instructions,
-    stretch: [...owed.stretch, { start, instructions }],
+    stretch: [...owed.stretch, { start, instructions, lastCycles }],
   };
 }
 

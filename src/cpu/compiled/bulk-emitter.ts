@@ -320,7 +320,7 @@ class BulkEmitter {
     parts.setRegister(Gpr.RCX, sub64(this.pointer(Gpr.RCX), extend(iterations)));
     parts.expressions.push(mul32(iterations, int(cycles)));
     parts.accountant.spend();
-    const begun = { cycles: 0, instructions: 0 };
+    const begun = { cycles: 0, instructions: 0, lastCycles: cycles };
     parts.accountant.settleIteration(withBlock(NOTHING_OWED, start, begun));
   }
 }

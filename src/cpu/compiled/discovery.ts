@@ -27,8 +27,8 @@ export interface RegionBlock {
   /** The instruction at its end is the interpreter's. */
   readonly declined: string | null;
   readonly cycles: number;
-  /** Of all but its last instruction: no more than these may have to fit. */
-  readonly cyclesButLast: number;
+  /** Of its last instruction: only those before it have to fit. */
+  readonly lastCycles: number;
   readonly instructions: number;
   /** One instruction, which counts when it is not repeated any more. */
   readonly repeats: boolean;
@@ -129,7 +129,7 @@ class Discovery {
     if (this.source.leavesDelays && delay) domain.leaveLong(delay);
     let offset = 0;
     let cycles = 0;
-    let cyclesButLast = 0;
+    let lastCycles = 0;
     let instructions = 0;
     let declined: string | null = null;
     let repeats = false;
@@ -145,7 +145,7 @@ class Discovery {
         append(domain, instruction, { offset, cycles, instructions });
       if (declined !== null) break;
       offset += prepared.lengthBytes;
-      cyclesButLast = cycles;
+      lastCycles = prepared.cycles;
       cycles += prepared.cycles;
       instructions++;
       repeats = domain.repeats !== FALSE;
@@ -157,7 +157,7 @@ class Discovery {
     if (domain.askedNext && declined === null) this.noteCall(start + BigInt(offset), continuation);
     return {
       ...{ start, locals, effects, registers, flags, continuation, declined },
-      ...{ cycles, cyclesButLast, instructions, repeats },
+      ...{ cycles, lastCycles, instructions, repeats },
     };
   }
 

@@ -32,6 +32,8 @@ export type Engine = (typeof ENGINES)[number];
 export interface Interpreter {
   readonly engine: Engine;
   clock: number;
+  /** When the last instruction began, in cycles. */
+  begun: number;
   instructions: number;
   compiledInstructions: number;
   /** Its owner has stopped it at RIP. */
@@ -112,9 +114,18 @@ export class CompiledEngine {
     else {
       interpreter.clock += this.cycles;
       interpreter.instructions += this.instructions;
+      // A turn is over: it is told apart by where its last instruction began.
+      if (interpreter.clock >= limit)
+        interpreter.begun = interpreter.clock - this.lastCycles(block);
     }
     interpreter.compiledInstructions += this.instructions;
     return reason;
+  }
+
+  /** Of the instruction that the last run ended with. */
+  private lastCycles({ region }: Block): number {
+    const last = region?.stretches[this.words[STRETCH]].at(-1);
+    return last?.lastCycles ?? 0;
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */

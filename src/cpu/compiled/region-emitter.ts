@@ -342,7 +342,7 @@ class RegionEmitter {
     expressions.begin((x) => this.flow.resolve(number, x));
     this.emitBulk(number, owed);
     const start = expressions.here;
-    this.accountant.pushSpent(owed, block.cyclesButLast);
+    this.accountant.pushSpent(owed, block.cycles - block.lastCycles);
     body.branch(tooLong, Op.brIf);
     const points = new Map<Exit, Point>();
     this.countUses(number, block);
