@@ -77,6 +77,8 @@ export class Processor {
   private attention = true;
   /** The owner has taken over at the instruction at RIP. */
   isTakenOver = false;
+  /** Debug traps stay pending: something of higher priority follows each instruction. */
+  holdsTraps = false;
   private observer: Observer | null = null;
   private readonly stops: CodeStops;
   private stopMet: StopMet | null = null;
@@ -522,7 +524,7 @@ export class Processor {
   /** The debug trap that is pending, if there is one. SDM 3, "Debug Exceptions". */
   private trap(): void {
     const { words } = this.state;
-    if ((words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0) return;
+    if (this.holdsTraps || (words[Word.INTERRUPTIBILITY] & Blocking.MOV_SS) !== 0) return;
     const pending = words[Word.PENDING_DEBUG];
     words[Word.PENDING_DEBUG] = 0;
     if ((pending & (PendingDebug.BS | PendingDebug.ENABLED_BREAKPOINT)) === 0) return;

@@ -22,6 +22,7 @@ import {
   word,
 } from './check.ts';
 import { CONTROL_WORDS, ExitControl, Pin, Primary, SECONDARY, Secondary } from './controls.ts';
+import { OTHER_EVENT } from './exit-information.ts';
 
 const CONTROLS_SECTION = 'VM-Execution Control Fields';
 const INJECTION_SECTION = 'VM-Entry Control Fields';
@@ -151,7 +152,14 @@ export const INJECTION_CHECKS: readonly EntryCheck[] = [
     INJECTION_SECTION,
     'the interruption type is not reserved',
     INJECTION_FIELDS,
-    (v) => implies(isValid(v), eventType(v) !== 1 && eventType(v) !== 7),
+    (v) => implies(isValid(v), eventType(v) !== 1),
+  ),
+  check(
+    'injection',
+    INJECTION_SECTION,
+    'an "other event" is a pending MTF VM exit: vector 0',
+    INJECTION_FIELDS,
+    (v) => implies(isValid(v) && eventType(v) === OTHER_EVENT, eventVector(v) === 0),
   ),
   check(
     'injection',
@@ -192,7 +200,8 @@ export const INJECTION_CHECKS: readonly EntryCheck[] = [
     ['VM_ENTRY_INSTRUCTION_LEN', 'VM_ENTRY_INTR_INFO_FIELD'],
     (v) => {
       const length = injectionLength(v) >>> 0;
-      return implies(isValid(v) && eventType(v) >= 4, length >= 1 && length <= 15);
+      const isSoftware = eventType(v) >= 4 && eventType(v) !== OTHER_EVENT;
+      return implies(isValid(v) && isSoftware, length >= 1 && length <= 15);
     },
   ),
 ];

@@ -66,7 +66,7 @@ export const PRIMARY = declare('CPU_BASED_VM_EXEC_CONTROL', 0x0401e172, 0x040061
   MOV_DR_EXITING: [23, 'MOV-DR exiting', YES],
   UNCOND_IO_EXITING: [24, 'Unconditional I/O exiting', YES],
   USE_IO_BITMAPS: [25, 'Use I/O bitmaps', YES],
-  MONITOR_TRAP_FLAG: [27, 'Monitor trap flag', NO],
+  MONITOR_TRAP_FLAG: [27, 'Monitor trap flag', YES],
   USE_MSR_BITMAPS: [28, 'Use MSR bitmaps', YES],
   MONITOR_EXITING: [29, 'MONITOR exiting', YES],
   PAUSE_EXITING: [30, 'PAUSE exiting', YES],

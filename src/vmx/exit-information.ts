@@ -23,6 +23,9 @@ const F = {
 } as const;
 
 const VALID = 1 << 31;
+/** Type of event that is none: a VM entry with it and vector 0 is followed by an MTF VM exit. */
+export const OTHER_EVENT = 7;
+
 /** Bit of the interruption-information fields: there is an error code. */
 export const ERROR_CODE_VALID = 1 << 11;
 

@@ -44,7 +44,7 @@ const LINES = [
   [33, 'INVALID_STATE', 'VM entry failed: invalid guest state', 'handled'],
   [34, 'MSR_LOAD_FAIL', 'VM entry failed: MSR loading'],
   [36, 'MWAIT_INSTRUCTION', 'the guest executed MWAIT', 'handled'],
-  [37, 'MONITOR_TRAP_FLAG', 'one instruction was executed under the monitor trap flag'],
+  [37, 'MONITOR_TRAP_FLAG', 'one instruction was executed under the monitor trap flag', 'handled'],
   [39, 'MONITOR_INSTRUCTION', 'the guest executed MONITOR', 'handled'],
   [40, 'PAUSE_INSTRUCTION', 'the guest executed PAUSE, or spun in a PAUSE loop', 'handled'],
   [41, 'MCE_DURING_VMENTRY', 'VM entry failed: machine check'],

@@ -42,6 +42,7 @@ import {
   ERROR_CODE_VALID,
   type ExitDetails,
   informationOf,
+  OTHER_EVENT,
   recordExit,
   recordExitWith,
 } from './exit-information.ts';
@@ -91,6 +92,8 @@ export interface VirtualProcessorState {
   readonly pauseLoop: PauseLoopState;
   /** An exit, say, in the injection at the last entry, which the next `run` returns. */
   readonly injectionStop: ProcessorStop | null;
+  /** A monitor trap flag exit is due at the next boundary. */
+  readonly monitorTrapPending: boolean;
 }
 
 export interface VirtualProcessorParts {
@@ -160,6 +163,7 @@ export class VirtualProcessor implements Virtualization {
   private limit = 0;
   /** What the injection at the last entry led to, if it did not complete. */
   private injectionStop: ProcessorStop | null = null;
+  private monitorTrapPending = false;
 
   constructor(parts: VirtualProcessorParts) {
     this.memory = parts.memory;
@@ -196,6 +200,7 @@ export class VirtualProcessor implements Virtualization {
       timerDeadline: this.deadline,
       pauseLoop: { ...this.pauseLoop.state },
       injectionStop: this.injectionStop,
+      monitorTrapPending: this.monitorTrapPending,
     };
   }
 
@@ -209,6 +214,7 @@ export class VirtualProcessor implements Virtualization {
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
     this.injectionStop = saved.injectionStop;
+    this.monitorTrapPending = saved.monitorTrapPending;
     this.stateChanged();
   }
 
@@ -275,8 +281,13 @@ export class VirtualProcessor implements Virtualization {
     // A turn that ended for want of time goes on where it was, unless somebody did something.
     if (this.interruptPending || this.vmcs.isStale(Stale.ALL)) processor.requestAttention();
     for (;;) {
+      // It comes before the timer. SDM 3, "Priority Among Concurrent Events".
+      if (this.monitorTrapPending && this.injectionStop === null) {
+        recordExit(this, Exit.MONITOR_TRAP_FLAG);
+        return this.leave();
+      }
       const until = this.deadline === null ? this.limit : Math.min(this.limit, this.deadline);
-      const stop = this.injectionStop ?? processor.run(until);
+      const stop = this.injectionStop ?? this.execute(until);
       this.injectionStop = null;
       if (stop.kind === 'owner') {
         const { quietUntil } = spin;
@@ -290,6 +301,21 @@ export class VirtualProcessor implements Virtualization {
       }
       if (processor.clock >= this.limit) return LIMIT;
     }
+  }
+
+  /**
+   * Guest execution until the clock reaches a time, or something else is to be done; under the
+   * monitor trap flag, one instruction, iteration or delivery. SDM 3, "Monitor Trap Flag".
+   */
+  private execute(until: number): ProcessorStop {
+    const { processor } = this;
+    if ((this.primary & Primary.MONITOR_TRAP_FLAG) === 0) return processor.run(until);
+    const { clock } = processor;
+    processor.holdsTraps = true;
+    const stop = processor.run(Math.min(until, clock + 1));
+    processor.holdsTraps = false;
+    this.monitorTrapPending = stop.kind === 'limit' && processor.clock > clock;
+    return stop;
   }
 
   /** The run that is under way ends earlier. */
@@ -324,6 +350,7 @@ export class VirtualProcessor implements Virtualization {
       vmcs.set32(F.TIMER_VALUE, left);
     }
     this.spin.abandon();
+    this.monitorTrapPending = false;
     this.nonRoot = false;
     this.deadline = null;
     processor.clock += this.costs.exit;
@@ -399,12 +426,20 @@ export class VirtualProcessor implements Virtualization {
     const { vmcs, processor } = this;
     const information = vmcs.get32(F.ENTRY_INTR_INFO);
     this.injectionStop = information < 0 ? this.injectEvent(information) : null;
-    const hasDebug = processor.state.words[Word.PENDING_DEBUG] !== 0;
-    if (hasDebug) this.injectionStop ??= processor.deliverPendingDebug();
+    const { words } = processor.state;
+    const isDebug = words[Word.PENDING_DEBUG] !== 0;
+    if (isDebug) this.injectionStop ??= processor.deliverPendingDebug();
+    const isTrapping = (this.primary & Primary.MONITOR_TRAP_FLAG) !== 0;
+    const isDelivered = information < 0 || (isDebug && words[Word.PENDING_DEBUG] === 0);
+    if (isTrapping && isDelivered) this.monitorTrapPending = true;
   }
 
   private injectEvent(information: number): ProcessorStop | null {
     const { vmcs, processor } = this;
+    if (((information >> 8) & 7) === OTHER_EVENT) {
+      this.monitorTrapPending = true;
+      return null;
+    }
     const type = ((information >> 8) & 7) as EventType;
     const hasError = (information & ERROR_CODE_VALID) !== 0;
     if (type === EventTypes.NMI) {

@@ -38,7 +38,7 @@ const WORDS: readonly Word[] = [
     field: 'CPU_BASED_VM_EXEC_CONTROL',
     default1: 0x0401e172,
     mustBe1: 0x04006172,
-    offered: [2, 3, 7, 9, 10, 11, 12, 15, 16, 19, 20, 22, 23, 24, 25, 28, 29, 30, 31],
+    offered: [2, 3, 7, 9, 10, 11, 12, 15, 16, 19, 20, 22, 23, 24, 25, 27, 28, 29, 30, 31],
     msrs: [0x482, 0x48e],
   },
   {

@@ -13,6 +13,7 @@ import type { ExitHandler } from './handler.ts';
 import { hlt } from './hlt.ts';
 import { interruptWindow } from './interrupt-window.ts';
 import { ioInstruction } from './io-instruction.ts';
+import { monitorTrap } from './monitor-trap.ts';
 import { msrRead } from './msr-read.ts';
 import { msrWrite } from './msr-write.ts';
 import { nmiWindow } from './nmi-window.ts';
@@ -48,6 +49,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
   EPT_VIOLATION: eptViolation,
   PREEMPTION_TIMER: preemptionTimer,
   MONITOR_INSTRUCTION: noOperation,
+  MONITOR_TRAP_FLAG: monitorTrap,
   MWAIT_INSTRUCTION: noOperation,
   RDPMC: rdpmc,
   WBINVD: noOperation,
@@ -75,6 +77,7 @@ const NAMED: Readonly<Record<string, ExitHandler>> = {
   hlt,
   interruptWindow,
   ioInstruction,
+  monitorTrap,
   msrRead,
   msrWrite,
   nmiWindow,
