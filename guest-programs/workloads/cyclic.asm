@@ -157,4 +157,5 @@ variates_exponential:   resd 4096
 variates_end:
 
 ; RUN:
-; HISTOGRAM: 100 loops are counted, none of them later than the last bin
+; CHECK-COUNT-100: reason PREEMPTION_TIMER
+; CHECK-NOT: reason PREEMPTION_TIMER

@@ -1,5 +1,5 @@
-// Where time went: states that hold for a whole run, so that it is known beforehand what every cycle
-// was spent on, and sums that are known to the cycle.
+// Where time went: states that hold for a whole run, so that it is known beforehand what every
+// cycle was spent on, and sums that are known to the cycle.
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
