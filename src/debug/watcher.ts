@@ -408,7 +408,11 @@ function requestValues(request: GuestRequest | null): RecordValues {
   switch (request?.kind) {
     case 'msr': {
       const { index, write, value } = request;
-      return { index: BigInt(index), write: BigInt(write), value: value === null ? undefined : bigintOf(value) };
+      return {
+        index: BigInt(index),
+        write: BigInt(write),
+        value: value === null ? undefined : bigintOf(value),
+      };
     }
     case 'port': {
       const { port, size, write, value } = request;
