@@ -43,6 +43,8 @@ export class Watcher implements TraceSink {
   private isArmed = false;
   /** Going forward, hits are counted and ignore counts go down. */
   private isCounting = false;
+  /** So many times what is met is only counted. */
+  leftToPass = 0;
   /** Code at which the run begins is not met again at once: by vCPU, its clock. */
   private readonly passed = new Map<Vcpu, number>();
   private byAddress = new Map<string, Breakpoint[]>();
@@ -178,11 +180,14 @@ export class Watcher implements TraceSink {
     wanted,
     isCounting,
     isArmed,
+    passOver,
   }: {
     readonly wanted: Wanted | null;
     readonly isCounting: boolean;
     /** Whether breakpoints count at all. */
     readonly isArmed: boolean;
+    /** How often not to pause where something is met. */
+    readonly passOver: number;
   }): void {
     this.hits.length = 0;
     this.focus = null;
@@ -190,6 +195,7 @@ export class Watcher implements TraceSink {
     this.wanted = wanted;
     this.isCounting = isCounting;
     this.isArmed = isArmed;
+    this.leftToPass = passOver;
     this.passed.clear();
     for (const vcpu of this.machine.vcpus) {
       if (vcpu.isInGuest) this.passed.set(vcpu, vcpu.virtual.processor.clock);
@@ -210,7 +216,7 @@ export class Watcher implements TraceSink {
     this.listener?.record(record);
     if (this.wanted === null && !this.isArmed) return;
     const vcpu = this.vcpuByPid.get(record.pid) ?? null;
-    if (this.wanted?.(record, vcpu) === true) {
+    if (this.wanted?.(record, vcpu) === true && !this.passes()) {
       this.isWantedMet = true;
       this.focus ??= vcpu;
       this.machine.host.pause();
@@ -318,12 +324,20 @@ export class Watcher implements TraceSink {
         return false;
       }
     }
+    if (this.passes()) return false;
     this.hits.push({
       id,
       spec,
       detail: [detail, problem].filter((part) => part !== '').join('; '),
     });
     this.focus ??= vcpu;
+    return true;
+  }
+
+  /** What was met is one of those that are passed over. */
+  private passes(): boolean {
+    if (this.leftToPass === 0) return false;
+    this.leftToPass--;
     return true;
   }
 
