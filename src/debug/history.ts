@@ -4,7 +4,7 @@
 import { NEXT_STEP, type PausePoint } from '../host/index.ts';
 import type { Machine, MachineStop } from '../machine/index.ts';
 import type { Journal, Past } from './journal.ts';
-import { eventOf, type Position } from './position.ts';
+import { eventOf, type Position, pausePointAt } from './position.ts';
 import { type SavedState, Snapshots } from './snapshots.ts';
 
 export interface HistorySettings {
@@ -124,7 +124,8 @@ export class History {
     const { host } = this.machine;
     const pcpu = host.pausedOn;
     const event = eventOf(this.machine) + (stop === 'until' ? BETWEEN : 0);
-    this.here = { event, time: host.pcpus[pcpu].state.now, pcpu };
+    const at = { event, time: host.pcpus[pcpu].state.now, pcpu };
+    this.here = stop === 'ended' ? { ...at, isEnd: true } : at;
   }
 
   /** Save the state here, to be gone back to quickly. */
@@ -133,6 +134,12 @@ export class History {
     this.base = this.saved(this.base, isPinned);
     snapshots.add(this.base);
     snapshots.thin(this.settings.snapshotBytes);
+  }
+
+  /** A state that was pinned need not be kept any more, unless a branch begins there. */
+  release(branch: number, event: number): void {
+    const isBeginning = this.branches.some((one) => one.id === branch && one.from.event === event);
+    if (!isBeginning) this.branches[branch].snapshots.unpin(event);
   }
 
   private saved(base: SavedState | null, isPinned: boolean): SavedState {
@@ -157,9 +164,9 @@ export class History {
     // What has happened must be known, also where it is skipped.
     const isQuicker = saved.event > this.here.event && this.journal.reaches(saved.recordCount);
     if (!isAhead || isQuicker) this.restoreBefore(target.event);
-    const { event, time, pcpu } = target;
-    while (this.here.event < event && this.machine.ending === null) {
-      const stop = this.advance({ pcpu, time });
+    const at = pausePointAt(target);
+    while (this.here.event < target.event && this.machine.ending === null) {
+      const stop = this.advance(at);
       if (stop === 'ended') break;
       yield;
     }

@@ -9,7 +9,7 @@ import type { Breakpoints, Hit } from './breakpoints.ts';
 import { DebugError } from './debug-error.ts';
 import type { History } from './history.ts';
 import type { Motion, StopReason } from './motion.ts';
-import type { Position } from './position.ts';
+import { type Position, pausePointAt } from './position.ts';
 import type { Wanted, Watcher } from './watcher.ts';
 
 /** How far a backward motion looks back first, in cycles, and how much farther each time. */
@@ -44,6 +44,10 @@ interface Search {
   readonly here: Position;
   /** So many steps were made when there is no further place; null if nobody knows. */
   readonly steps: number | null;
+}
+
+function boundOf(search: Search | null): PausePoint | null {
+  return search === null ? null : pausePointAt(search.here);
 }
 
 interface Progress {
@@ -92,7 +96,7 @@ export class Mover {
       return yield* this.toNextInstruction(motion.vcpu, watching, within);
     }
     this.watcher.begin({ wanted: this.wantedBy(motion), passOver, ...watching });
-    return yield* this.runOn(within?.here ?? null, motion.kind === 'continue');
+    return yield* this.runOn(boundOf(within), motion.kind === 'continue');
   }
 
   private wantedBy(motion: Motion): Wanted | null {
@@ -181,7 +185,7 @@ export class Mover {
         if (within !== null && this.stepsOf(within.motion) > steps) return 'ended';
         const isEntry: Wanted = ({ name }, who) => name === 'kvm_entry' && who === vcpu;
         watcher.begin({ wanted: isEntry, passOver: 0, ...watching });
-        const reason = yield* this.runOn(within?.here ?? null);
+        const reason = yield* this.runOn(boundOf(within));
         if (reason !== 'step') return reason;
         const last = vcpu.exits.recent.at(-1);
         const isElsewhere = last !== undefined && last.rip !== vcpu.rip.toUnsigned().toString(16);
@@ -340,7 +344,7 @@ export class Mover {
     const wanted = this.wantedBy(motion);
     watcher.begin({ wanted, passOver, isCounting: false, isArmed });
     while (history.position.event < here.event && !this.isInterrupted) {
-      if (history.advance(here) === 'ended') break;
+      if (history.advance(pausePointAt(here)) === 'ended') break;
       yield;
     }
     return passOver - watcher.leftToPass;
