@@ -10,6 +10,16 @@
 //   ending.status; // 'halted'
 //   reportOf(machine, ending).exits[0].count; // 2
 
+export {
+  type Account,
+  accountMachine,
+  type PcpuAccount,
+  type ThreadAccount,
+  USE_NAMES,
+  USES,
+  type Use,
+  type Uses,
+} from './accounting.ts';
 export { PORT_RANGES, type PortRange } from './devices/ports.ts';
 export {
   codeOf,
@@ -54,7 +64,15 @@ export {
 } from './machine.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { type NamedPolicy, namedPolicies, type PolicyFunctions } from './policies.ts';
-export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
+export {
+  COST_PRESETS,
+  type CostPreset,
+  type CostPresetName,
+  FEATURES,
+  type Feature,
+  hasFeature,
+  pcpusOf,
+} from './presets.ts';
 export {
   ACTIVITIES,
   type Activity,
@@ -63,6 +81,13 @@ export {
   profileMachine,
   type VcpuProfile,
 } from './profile.ts';
+export {
+  ProgramData,
+  type ProgramDataIssue,
+  programSymbols,
+  type ResultValue,
+  type ResultValues,
+} from './program-data.ts';
 export {
   type ExitReport,
   REPORT_SCHEMA_VERSION,
@@ -85,6 +110,7 @@ export {
 export {
   applySettings,
   type GivenSetting,
+  isGivenAt,
   type ScenarioDocument,
   SETTINGS,
   type Setting,
