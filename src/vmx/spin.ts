@@ -6,9 +6,9 @@
 import {
   type Delay,
   type Observer,
-  passDelay,
   type Prepared,
   type Processor,
+  passDelay,
   STATE_BYTES,
   Word,
 } from '../cpu/index.ts';

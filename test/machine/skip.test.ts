@@ -414,7 +414,9 @@ describe('delays', () => {
         skip,
       );
     const executed = run('off');
-    expect(executed.records.filter(({ name }) => name === 'kvm_inj_virq').length).toBeGreaterThan(50);
+    expect(executed.records.filter(({ name }) => name === 'kvm_inj_virq').length).toBeGreaterThan(
+      50,
+    );
     expect(run('on')).toEqual(executed);
   });
 
