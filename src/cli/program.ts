@@ -34,6 +34,7 @@ import {
   type Path,
   type PolicyFunctions,
   parseScenarioText,
+  printPath,
   printSize,
   readHeader,
   roomForProgram,
@@ -78,6 +79,15 @@ export interface InputOptions extends AssemblyOptions {
   readonly flags: readonly GivenSetting[];
 }
 
+/** Programs that are assembled as their scenario says, and nothing else. */
+export const NO_INPUT_OPTIONS: InputOptions = {
+  flags: [],
+  defines: {},
+  includes: [],
+  syntax: undefined,
+  linked: [],
+};
+
 const SCENARIO_EXTENSIONS = ['.yaml', '.yml', '.json'];
 const SOURCE_EXTENSIONS = ['.asm', '.nasm', '.s'];
 
@@ -110,8 +120,24 @@ export function loadInput(path: string, options: InputOptions): Input {
 const MAX_SYNTAX_ERRORS = 20;
 
 function loadScenario(path: string, options: InputOptions): Input {
+  const { document, describe } = readDocument(path);
+  return loadDocument(document, dirname(path), options, describe);
+}
+
+/** A YAML or JSON file of keys and values. */
+export interface DocumentFile {
+  readonly document: ScenarioDocument;
+  /** An issue as a message with the line that it is about. */
+  readonly describe: (issue: Issue) => string;
+}
+
+/**
+ * Read a scenario, or something else that is written like one. Throws {@link Failure}.
+ * @param expected what the file is, if it is no scenario
+ */
+export function readDocument(path: string, expected?: string): DocumentFile {
   const text = readText(path, 'scenario');
-  const parsed = parseScenarioText(text);
+  const parsed = parseScenarioText(text, expected);
   if (parsed.kind === 'errors') {
     const shown = parsed.errors.slice(0, MAX_SYNTAX_ERRORS);
     throw new Failure(shown.map((error) => pointAt(path, text, error)));
@@ -120,8 +146,21 @@ function loadScenario(path: string, options: InputOptions): Input {
     const message = `${printPath(issue.path)}: ${issue.message}`;
     return pointAt(path, text, { ...parsed.placeOf(issue.path), message });
   };
-  const scenario = check(parsed.document, options, describe);
-  const folder = dirname(path);
+  return { document: parsed.document, describe };
+}
+
+/**
+ * Load a scenario that is no file.
+ * @param folder where its programs are
+ * @param describe an issue as a line for the user
+ */
+export function loadDocument(
+  document: ScenarioDocument,
+  folder: string,
+  options: InputOptions,
+  describe: (issue: Issue) => string,
+): Input {
+  const scenario = check(document, options, describe);
   const missing = scenario.vms.flatMap((vm, i): Issue[] => {
     const isThere = vm.image !== '' || existsSync(inFolder(folder, vm.program));
     return isThere ? [] : [{ path: ['vms', i, 'program'], message: `${vm.program}: no such file` }];
@@ -184,14 +223,6 @@ export function pointAt(
 function keyOf(path: Path): string {
   return path
     .map((part) => (typeof part === 'number' ? '[]' : `.${part}`))
-    .join('')
-    .slice(1);
-}
-
-/** `vms[0].vcpus` */
-function printPath(path: Path): string {
-  return path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
     .join('')
     .slice(1);
 }
