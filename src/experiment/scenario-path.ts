@@ -16,7 +16,7 @@ export interface ScenarioPlace {
 
 /** The place that a text names, or what is wrong with it. */
 export function parsePlace(text: string): ScenarioPlace | { readonly problem: string } {
-  const setting = SETTINGS.find(({ flag }) => flag === text);
+  const setting = SETTINGS.find(({ flag, isNamed }) => flag === text && !isNamed);
   const key = setting?.key ?? text;
   // A flag of a list sets the whole list.
   const whole = setting?.isRepeatable ? key.replace(/\[\]$/, '') : key;

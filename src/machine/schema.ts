@@ -456,6 +456,9 @@ export interface ReferenceLine {
   readonly flag: string | null;
 }
 
+/** What stands for any key in {@link ReferenceLine.key}. */
+export const ANY_KEY = '.NAME';
+
 /** Every value that a document can have, in order. */
 export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
   switch (schema.kind) {
@@ -472,7 +475,7 @@ export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
     case 'list':
       return reference(schema.item, `${prefix}[]`);
     case 'map':
-      return reference(schema.item, `${prefix}.NAME`);
+      return reference(schema.item, prefix + ANY_KEY);
     case 'forms':
       return Object.values(schema.forms).flatMap((form) => reference(form, prefix));
     case 'object':
