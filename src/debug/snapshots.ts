@@ -6,6 +6,8 @@ import type { MachineSnapshot } from '../machine/index.ts';
 
 export interface SavedState {
   readonly event: number;
+  /** Cycles that no pCPU is past. */
+  readonly time: number;
   readonly machine: MachineSnapshot;
   /** Trace records before it. */
   readonly recordCount: number;
@@ -40,12 +42,24 @@ export class Snapshots {
     return this.states[this.countUpTo(event) - 1] ?? null;
   }
 
+  /** The latest state in which every pCPU is at or before a time in cycles, or null. */
+  beforeTime(time: number): SavedState | null {
+    return this.states.findLast((state) => state.time <= time) ?? null;
+  }
+
   /** Enter a state; one at the same event stays instead. */
   add(state: SavedState): void {
     const at = this.countUpTo(state.event);
     if (this.states[at - 1]?.event === state.event) return;
     this.states.splice(at, 0, state);
     for (const page of pagesOf(state)) this.uses.set(page, (this.uses.get(page) ?? 0) + 1);
+  }
+
+  /** The state at an event may be thinned out from now on. */
+  unpin(event: number): void {
+    const at = this.countUpTo(event) - 1;
+    const state = this.states[at];
+    if (state?.event === event) this.states[at] = { ...state, isPinned: false };
   }
 
   /** Drop states until they take no more than `most` bytes, or none is left that may go. */
