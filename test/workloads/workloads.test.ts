@@ -1,5 +1,5 @@
-// Workloads: that what they report is what they were told to do, by arithmetic that knows nothing of
-// them, and that skipping changes nothing.
+// Workloads: that what they report is what they were told to do, by arithmetic that knows nothing
+// of them, and that skipping changes nothing.
 
 import { describe, expect, test } from 'vitest';
 import { runWorkload, total, type WorkloadSetup } from '../support/workload.ts';
