@@ -1,11 +1,14 @@
-; vmxlab: vcpus=1 pcpus=1 until=1000s max-instructions=100G
+; vmxlab: vcpus=1 pcpus=1
 ;
-; cyclictest in a guest that polls while it is idle (idle=poll): the timer of the local APIC, in TSC-deadline
-; mode, fires every `interval_ns`; how much later than that the handler reads the time stamp is its
-; latency. Counted in whole us, as cyclictest does; what is beyond the last bin is counted there.
+; cyclictest in a guest: a deadline every `param_period` us, on the local APIC's timer in
+; TSC-deadline mode, and a histogram of how late the thread that waits for it runs, in whole us,
+; truncated. The guest polls while it is idle (idle=poll), so that it never leaves for a HLT.
 ;
-; What a kernel does between the interrupt and the time stamp is `path_ns` of computing, and `noise_ns` of
-; exponentially distributed computing: both 0, so that what is measured is the host's part.
+; What happens is what happens in Linux: the interrupt comes; its handler wakes the thread and sets
+; the timer for the guest's own next event, which leaves the guest; the thread runs, looks at the
+; time, and sets the timer for its next deadline. How long the kernel computes meanwhile is
+; `param_path` cycles, and a part of `param_noise` cycles that is different each time (the sum of two
+; uniform random numbers).
 
 bits 64
 org 0x100000
@@ -16,94 +19,100 @@ default rel
 
 TIMER_VECTOR    equ 0x40
 KVM_TIMING_LEAF equ 0x40000010  ; EAX = TSC rate in kHz
-BINS            equ 200
-VARIATES        equ 4096
+BINS            equ 64          ; us; the last one is for all that is later
+GUEST_TICK      equ 4           ; periods until the guest's own next event
+
+; Compute for RAX cycles: a countdown of two cycles an iteration. Changes RAX.
+%macro compute 0
+    shr rax, 1
+    jz %%done
+%%again:
+    dec rax
+    jnz %%again
+%%done:
+%endmacro
+
+; Set the timer for a time in RAX. Changes RAX, RCX and RDX.
+%macro set_deadline 0
+    mov rdx, rax
+    shr rdx, 32
+    mov ecx, IA32_TSC_DEADLINE
+    wrmsr
+%endmacro
+
+; A random number in RAX, of 64 bits: xorshift64. Changes RDX.
+%macro random 0
+    mov rax, [state]
+    mov rdx, rax
+    shl rdx, 13
+    xor rax, rdx
+    mov rdx, rax
+    shr rdx, 7
+    xor rax, rdx
+    mov rdx, rax
+    shl rdx, 17
+    xor rax, rdx
+    mov [state], rax
+%endmacro
 
 start:
     set_gate TIMER_VECTOR, timer
     lidt [idtr]
     enable_x2apic
     write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+
     mov eax, KVM_TIMING_LEAF
     cpuid
-    mov r14d, eax               ; kHz
-    mov rax, [param_interval_ns]
-    mul r14
-    mov ecx, 1000000
+    mov r13d, eax               ; cycles in a millisecond
+    mov rax, [param_period]
+    mul r13
+    mov ecx, 1000
     div rcx
-    mov r13, rax                ; the interval in cycles
-    mov rax, [param_path_ns]
-    mul r14
-    div rcx
-    mov [cycles_path], rax
-    mov rax, [param_noise_ns]
-    mul r14
-    div rcx
-    mov [cycles_noise], rax
-    mov rbp, [param_loops]
-    rdtsc
-    shl rdx, 32
-    or rax, rdx
-    mov r15, rax
+    mov r14, rax                ; cycles in a period
+    mov rax, [variates_exponential]
+    or rax, 1
+    mov [state], rax            ; the scenario's seed decides
 
-next:
-    add r15, r13                ; the deadline
-    mov rax, r15
-    mov rdx, r15
-    shr rdx, 32
-    mov ecx, IA32_TSC_DEADLINE
+    mov rbp, [param_loops]
+    call read_tsc
+    mov r15, rax                ; the deadline
+cycle:
+    add r15, r14
     mov byte [fired], 0
-    wrmsr
+    mov rax, r15
+    set_deadline
     sti
-poll:
+.idle:
     pause
     cmp byte [fired], 0
-    je poll
+    je .idle
     cli
-    mov rax, [seen]
-    sub rax, r15                ; latency in cycles
-    add [result_total_cycles], rax
-    cmp rax, [result_greatest_cycles]
-    jbe .not_greater
-    mov [result_greatest_cycles], rax
-.not_greater:
-    imul rax, rax, 1000
-    xor edx, edx
-    div r14                     ; us
+
+    ; The scheduler, and back to the thread, in half of the time.
+    call half_path
+    call read_tsc
+    sub rax, r15
+    mul qword [thousand]
+    div r13                     ; us
     cmp rax, BINS - 1
-    jbe .bin
+    jbe .counted
     mov eax, BINS - 1
-.bin:
-    lea rcx, [histogram_latency_us]
-    inc qword [rcx + rax * 8]
+.counted:
+    lea rcx, [histogram_latency]
+    inc qword [rcx + 8 * rax]
     inc qword [result_loops]
     dec rbp
-    jnz next
-    cli
-    hlt
+    jnz cycle
+    hlt                         ; interrupts are off: this is the end
 
+; The other half: entry, timer queue, wake-up.
 timer:
     push rax
     push rcx
     push rdx
-    mov eax, [place]
-    inc dword [place]
-    and eax, VARIATES - 1
-    lea rcx, [variates_exponential]
-    mov ecx, [rcx + rax * 4]
-    imul rcx, [cycles_noise]
-    shr rcx, 16
-    add rcx, [cycles_path]
-    shr rcx, 1                  ; a round takes 2 cycles
-    jz .now
-.path:
-    dec rcx
-    jnz .path
-.now:
-    rdtsc
-    shl rdx, 32
-    or rax, rdx
-    mov [seen], rax
+    call half_path
+    lea rax, [r15 + GUEST_TICK * r14]
+    set_deadline
     mov byte [fired], 1
     end_of_interrupt
     pop rdx
@@ -111,30 +120,40 @@ timer:
     pop rax
     iretq
 
-section .data
-align 8
-param_interval_ns:      dq 1000000
-param_loops:            dq 1000
-param_path_ns:          dq 0
-param_noise_ns:         dq 0
-end_of_parameters:
+; Half of the path, with one random number of the noise: each is uniform, and half as wide.
+half_path:
+    random
+    shr rax, 33                 ; 31 bits
+    mul qword [param_noise]
+    shr rax, 32                 ; up to half of it
+    mov rdx, [param_path]
+    shr rdx, 1
+    add rax, rdx
+    compute
+    ret
 
+; RAX = time stamp. Changes RDX.
+read_tsc:
+    rdtsc
+    shl rdx, 32
+    or rax, rdx
+    ret
+
+align 8
+thousand:               dq 1000
+state:                  dq 0
+fired:                  dq 0
+param_period:           dq 1000     ; us
+param_loops:            dq 100
+param_path:             dq 10000    ; cycles
+param_noise:            dq 4000     ; cycles
+result_loops:           dq 0
 section .bss
 alignb 8
-seen:                   resq 1
-cycles_path:            resq 1
-cycles_noise:           resq 1
-variates_exponential:   resd VARIATES
-place:                  resd 1      ; in that table
-fired:                  resb 1
-alignb 8
-result_loops:           resq 1
-result_total_cycles:    resq 1      ; of all latencies
-result_greatest_cycles: resq 1
-histogram_latency_us:   resq BINS
-end_of_results:         resq 1
+histogram_latency:      resq BINS
+variates_exponential:   resd 4096
+variates_end:
 
-; RUN: parameter=loops=20
-; TRACE: kvm_inj_virq: IRQ 0x40
-; CHECK: reason PREEMPTION_TIMER
-; EXPECT: 0
+; RUN:
+; CHECK-COUNT-100: reason PREEMPTION_TIMER
+; CHECK-NOT: reason PREEMPTION_TIMER
