@@ -287,6 +287,7 @@ export class Balancer {
   /** It ran a moment ago, or is about to run: its data is in the cache there. fair.c, task_hot. */
   private isHot(thread: Thread, from: Pcpu, to: Pcpu): boolean {
     if (to.queue.runningCount > 0 && from.queue.isBuddy(thread)) return true;
+    if (thread.state.sumExecNs === 0) return false;
     const idleNs = from.nowNs - thread.state.execStartNs;
     return idleNs < this.host.parameters.migrationCostNs;
   }

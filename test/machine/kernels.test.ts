@@ -19,7 +19,7 @@ describe('the table of behaviours', () => {
     ['linux-2.6.39', 'two-pass', 128, 0, 4096, false, false, 'none', 0, 'cfs'],
     ['linux-3.15', 'preempted', 128, 0, 4096, true, false, 'none', 0, 'cfs'],
     ['linux-4.8', 'preempted', 128, 2, 2 ** 30 - 1, true, false, 'tsc-deadline', 400, 'cfs'],
-    ['linux-4.12', 'preempted', 128, 2, 2 ** 30 - 1, true, false, 'all', 400, 'cfs'],
+    ['linux-4.12', 'preempted', 128, 2, 2 ** 30 - 1, true, false, 'all', 200, 'cfs'],
     ['linux-6.1', 'ready', 128, 2, 2 ** 32 - 1, true, true, 'all', 200, 'cfs'],
     ['linux-6.6', 'ready', 128, 2, 2 ** 32 - 1, true, true, 'all', 200, 'eevdf'],
   ])('%s', (kernel, handler, gap, grow, max, check, kick, timer, pollUs, fairClass) => {
