@@ -22,6 +22,7 @@ import {
   checkScenario,
   type ElfImage,
   elfOf,
+  faultPlaceIssues,
   flatStart,
   type GivenSetting,
   hasMultibootHeader,
@@ -41,6 +42,7 @@ import {
   type ScenarioDocument,
   SETTINGS,
   SymbolMap,
+  symbolsOf,
 } from '../machine/index.ts';
 import { Failure } from './failure.ts';
 import { firstBytes, gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
@@ -127,7 +129,7 @@ function loadScenario(path: string, options: InputOptions): Input {
     return isThere ? [] : [{ path: ['vms', i, 'program'], message: `${vm.program}: no such file` }];
   });
   if (missing.length > 0) throw new Failure(missing.map(describe));
-  return withPrograms(scenario, folder, options);
+  return withPlaces(withPrograms(scenario, folder, options), options, describe);
 }
 
 /** What was recorded, with other settings if the command line gives some. */
@@ -146,7 +148,8 @@ export function inputOfRecording(
     throw new Failure(`${path}: is a damaged recording: it does not contain its programs`);
   }
   const input = withPrograms(scenario, dirname(path), options);
-  return { ...input, symbols: symbols.map((data) => data && SymbolMap.of(data)) };
+  const maps = symbols.map((data) => data && SymbolMap.of(data));
+  return withPlaces({ ...input, symbols: maps }, options, describe);
 }
 
 function loadProgram(path: string, options: InputOptions): Input {
@@ -166,7 +169,7 @@ function loadProgram(path: string, options: InputOptions): Input {
     };
   } else sizeOf(path);
   const scenario = check(document, options, describe);
-  return withPrograms(scenario, '', options);
+  return withPlaces(withPrograms(scenario, '', options), options, describe);
 }
 
 /** A message with the line that it is about and a caret, as the assembler prints its own. */
@@ -201,14 +204,37 @@ function check(
   options: InputOptions,
   describe: (issue: Issue) => string,
 ): Scenario {
-  const flagKeys = new Map(options.flags.map(({ setting: { key, flag } }) => [key, `--${flag}`]));
   const checked = checkScenario(applySettings(document, options.flags));
   if ('scenario' in checked) return checked.scenario;
-  const lines = checked.issues.map((issue) => {
-    const flag = flagKeys.get(keyOf(issue.path));
-    return flag === undefined ? describe(issue) : `vmxlab: ${flag}: ${issue.message}`;
+  throw failureOf(checked.issues, options, describe);
+}
+
+/** Everything that is wrong with a scenario; what a flag has set is said of the flag. */
+function failureOf(
+  issues: readonly Issue[],
+  { flags }: InputOptions,
+  describe: (issue: Issue) => string,
+): Failure {
+  const lines = issues.map((issue) => {
+    const key = keyOf(issue.path);
+    const given = flags.find(({ setting }) => `${key}.`.startsWith(`${setting.key}.`));
+    return given === undefined ? describe(issue) : `vmxlab: --${given.setting.flag}: ${issue.message}`;
   });
-  throw new Failure([...new Set(lines)]);
+  return new Failure([...new Set(lines)]);
+}
+
+/** The programs have the places that faults name. */
+function withPlaces(
+  input: Input,
+  options: InputOptions,
+  describe: (issue: Issue) => string,
+): Input {
+  const { scenario, programs, symbols } = input;
+  const { faults } = scenario;
+  if (faults.length === 0) return input;
+  const issues = faultPlaceIssues(faults, symbolsOf(programs, symbols));
+  if (issues.length > 0) throw failureOf(issues, options, describe);
+  return input;
 }
 
 interface LoadedProgram {

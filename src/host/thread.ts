@@ -76,6 +76,8 @@ export interface ThreadConfig {
   readonly body: ThreadBody;
   /** The control group that it belongs to, if any. */
   readonly group?: ThreadGroup | undefined;
+  /** SCHED_FIFO: it runs before every thread of the fair class; to be pinned, in no group. */
+  readonly isRealTime?: boolean;
 }
 
 export class Thread implements Entity {
@@ -88,6 +90,7 @@ export class Thread implements Entity {
   readonly affinity: readonly number[];
   readonly body: ThreadBody;
   readonly group: ThreadGroup | null;
+  readonly isRealTime: boolean;
   state: ThreadState;
 
   constructor(id: number, pid: number, weight: number, config: ThreadConfig) {
@@ -99,6 +102,7 @@ export class Thread implements Entity {
     this.affinity = config.affinity;
     this.body = config.body;
     this.group = config.group ?? null;
+    this.isRealTime = config.isRealTime === true;
     this.state = {
       status: 'blocked',
       pcpu: config.affinity[0],
@@ -115,6 +119,7 @@ export class Thread implements Entity {
 
   /** What traces say of it. */
   get traced(): { comm: string; pid: number; prio: number } {
-    return { comm: this.name, pid: this.pid, prio: 120 + this.nice };
+    // Real-time priorities are below those of nice levels; ours is the best, 99 of SCHED_FIFO.
+    return { comm: this.name, pid: this.pid, prio: this.isRealTime ? 0 : 120 + this.nice };
   }
 }

@@ -20,6 +20,10 @@ export {
 } from './elf.ts';
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
 export { type EngineReport, engineReport, engineText, watchEngine } from './engine-report.ts';
+export { FAULTS, type Fault, faultText, keysOf } from './faults/catalogue.ts';
+export { faultPlaceIssues } from './faults/fault-issues.ts';
+export type { FaultCount } from './faults/injector.ts';
+export { type GuestPlace, guestPlaces } from './guest-places.ts';
 export {
   type Header,
   type HeaderProblem,
@@ -51,6 +55,7 @@ export {
   type MachineOptions,
   type MachineSnapshot,
   type MachineStop,
+  symbolsOf,
 } from './machine.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { type NamedPolicy, namedPolicies, type PolicyFunctions } from './policies.ts';

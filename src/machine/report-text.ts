@@ -17,6 +17,7 @@ export function reportText(report: RunReport, paint: Paint = NO_PAINT): string[]
     ...exitTable(report, paint),
     ...yieldLines(report),
     ...vcpuTable(report, paint),
+    ...faultLines(report, paint),
     ...troubleLines(report, paint),
   ];
 }
@@ -101,6 +102,15 @@ function vcpuTable(report: RunReport, paint: Paint): string[] {
         milliseconds(vcpu.times.blockedNs),
       ]),
     ),
+    '',
+  ];
+}
+
+function faultLines({ faults }: RunReport, paint: Paint): string[] {
+  if (faults.length === 0) return [];
+  return [
+    paint('Faults', 'bold'),
+    ...faults.map(({ fault, count }) => `${grouped(count).padStart(9)}  ${fault}`),
     '',
   ];
 }

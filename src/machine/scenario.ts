@@ -4,6 +4,8 @@
 
 import { ENGINES } from '../cpu/index.ts';
 import { parseCpuList } from './cpu-list.ts';
+import { FAULT } from './faults/catalogue.ts';
+import { faultIssues } from './faults/fault-issues.ts';
 import { GUEST_INTERFACE_KEYS } from './guest-interface.ts';
 import {
   DEFAULT_KERNEL,
@@ -169,6 +171,7 @@ const scenarioFor = (kernel: Kernel) =>
     }),
     vms: list(vmFor(kernel), 1, 8, 'virtual machines'),
     hogs: list(HOG, 0, 64, 'competing threads on the host'),
+    faults: list(FAULT, 0, 64, 'faults to inject'),
     check: text({
       summary: 'expectations for `vmxlab check`, one a line; without effect on the run',
       fallback: '',
@@ -207,6 +210,7 @@ export function checkScenario(
     ...moduleIssues(scenario),
     ...pinIssues(scenario),
     ...policyIssues(scenario),
+    ...faultIssues(scenario),
   ];
   return issues.length > 0 ? { issues } : { scenario };
 }
