@@ -28,21 +28,23 @@ import {
   hasMultibootHeader,
   type Issue,
   isElf,
+  isGivenAt,
   LOAD_ADDRESS,
   loadProblem,
   moduleFile,
   namedPolicies,
   type Path,
   type PolicyFunctions,
+  ProgramData,
   parseScenarioText,
   printSize,
+  programSymbols,
   readHeader,
   roomForProgram,
   type Scenario,
   type ScenarioDocument,
   SETTINGS,
   SymbolMap,
-  symbolsOf,
 } from '../machine/index.ts';
 import { Failure } from './failure.ts';
 import { firstBytes, gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
@@ -129,7 +131,7 @@ function loadScenario(path: string, options: InputOptions): Input {
     return isThere ? [] : [{ path: ['vms', i, 'program'], message: `${vm.program}: no such file` }];
   });
   if (missing.length > 0) throw new Failure(missing.map(describe));
-  return withPlaces(withPrograms(scenario, folder, options), options, describe);
+  return withPrograms(scenario, folder, options, describe);
 }
 
 /** What was recorded, with other settings if the command line gives some. */
@@ -147,9 +149,8 @@ export function inputOfRecording(
   if (!isWhole || symbols.length !== scenario.vms.length || namedPolicies(scenario).length > 0) {
     throw new Failure(`${path}: is a damaged recording: it does not contain its programs`);
   }
-  const input = withPrograms(scenario, dirname(path), options);
-  const maps = symbols.map((data) => data && SymbolMap.of(data));
-  return withPlaces({ ...input, symbols: maps }, options, describe);
+  const given = symbols.map((data) => data && SymbolMap.of(data));
+  return withPrograms(scenario, dirname(path), options, describe, given);
 }
 
 function loadProgram(path: string, options: InputOptions): Input {
@@ -162,14 +163,14 @@ function loadProgram(path: string, options: InputOptions): Input {
     document = applySettings(document, settings);
     const plain = describe;
     describe = (issue) => {
-      const given = settings.findLast(({ setting }) => setting.key === keyOf(issue.path));
+      const given = settings.findLast((one) => isGivenAt(one, issue.path));
       if (given === undefined) return plain(issue);
-      const message = `${given.setting.flag}: ${issue.message}`;
+      const message = messageOf(given, issue);
       return pointAt(path, text, { ...given, message });
     };
   } else sizeOf(path);
   const scenario = check(document, options, describe);
-  return withPlaces(withPrograms(scenario, '', options), options, describe);
+  return withPrograms(scenario, '', options, describe);
 }
 
 /** A message with the line that it is about and a caret, as the assembler prints its own. */
@@ -181,14 +182,6 @@ export function pointAt(
   const sourceLine = text.split('\n', line)[line - 1]?.trimEnd() ?? '';
   const rest = { severity: 'error', expected: [], chain: [] } as const;
   return formatDiagnostic({ file, line, column, message, sourceLine, ...rest });
-}
-
-/** `vms[].vcpus` for the path of any machine's vCPU count. */
-function keyOf(path: Path): string {
-  return path
-    .map((part) => (typeof part === 'number' ? '[]' : `.${part}`))
-    .join('')
-    .slice(1);
 }
 
 /** `vms[0].vcpus` */
@@ -209,32 +202,23 @@ function check(
   throw failureOf(checked.issues, options, describe);
 }
 
-/** Everything that is wrong with a scenario; what a flag has set is said of the flag. */
+/** What is wrong with a scenario; where a flag gave it, in terms of the flag. */
 function failureOf(
   issues: readonly Issue[],
-  { flags }: InputOptions,
+  options: InputOptions,
   describe: (issue: Issue) => string,
 ): Failure {
   const lines = issues.map((issue) => {
-    const key = keyOf(issue.path);
-    const given = flags.find(({ setting }) => `${key}.`.startsWith(`${setting.key}.`));
-    return given === undefined ? describe(issue) : `vmxlab: --${given.setting.flag}: ${issue.message}`;
+    const given = options.flags.findLast((one) => isGivenAt(one, issue.path));
+    return given === undefined ? describe(issue) : `vmxlab: --${messageOf(given, issue)}`;
   });
   return new Failure([...new Set(lines)]);
 }
 
-/** The programs have the places that faults name. */
-function withPlaces(
-  input: Input,
-  options: InputOptions,
-  describe: (issue: Issue) => string,
-): Input {
-  const { scenario, programs, symbols } = input;
-  const { faults } = scenario;
-  if (faults.length === 0) return input;
-  const issues = faultPlaceIssues(faults, symbolsOf(programs, symbols));
-  if (issues.length > 0) throw failureOf(issues, options, describe);
-  return input;
+/** `seed: expected ...`, or `parameter: NAME: expected ...` */
+function messageOf({ setting }: GivenSetting, { path, message }: Issue): string {
+  const name = setting.isNamed ? `${path.at(-1)}: ` : '';
+  return `${setting.flag}: ${name}${message}`;
 }
 
 interface LoadedProgram {
@@ -245,9 +229,15 @@ interface LoadedProgram {
   readonly warnings: readonly Diagnostic[];
 }
 
-function withPrograms(scenario: Scenario, folder: string, options: InputOptions): Input {
+function withPrograms(
+  scenario: Scenario,
+  folder: string,
+  options: InputOptions,
+  describe: (issue: Issue) => string,
+  given: readonly (SymbolMap | null)[] = [],
+): Input {
   const places = new Map<string, string>();
-  const programs = scenario.vms.map((vm) => {
+  const programs = scenario.vms.map((vm, id) => {
     const modules = vm.modules.map((text, i) => {
       const image = vm.module_images[i];
       if (image !== undefined) return Buffer.from(image, 'base64');
@@ -257,8 +247,16 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
     const name = vm.program === '' ? 'image' : inFolder(folder, vm.program);
     const problem = loadProblem(loaded.bytes, bootRequestOf(vm, modules), vm.memory);
     if (problem !== null) throw new Failure(`${name}: ${problem}`);
-    return loaded;
+    const symbols = loaded.symbols ?? given[id] ?? null;
+    const issues = parameterIssues(name, { ...loaded, symbols }, vm, id);
+    if (issues.length > 0) throw failureOf(issues, options, describe);
+    return { ...loaded, symbols };
   });
+  if (scenario.faults.length > 0) {
+    const maps = programs.map(({ bytes, symbols }) => programSymbols(bytes, symbols));
+    const issues = faultPlaceIssues(scenario.faults, maps);
+    if (issues.length > 0) throw failureOf(issues, options, describe);
+  }
   const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));
   return {
     scenario: { ...scenario, vms },
@@ -272,6 +270,20 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
 }
 
 type VmScenario = Scenario['vms'][number];
+
+/** What is wrong with the parameters of a program; throws {@link Failure} if its labels are. */
+function parameterIssues(
+  file: string,
+  { bytes, symbols }: LoadedProgram,
+  { memory, parameters }: VmScenario,
+  id: number,
+): readonly Issue[] {
+  const data = new ProgramData(bytes, programSymbols(bytes, symbols), memory);
+  return data.issues(parameters).map(({ name, message }) => {
+    if (name === null) throw new Failure(`${file}: ${message}`);
+    return { path: ['vms', id, 'parameters', name], message };
+  });
+}
 
 function programOf(
   vm: VmScenario,

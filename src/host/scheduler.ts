@@ -175,6 +175,7 @@ export class Scheduler {
   }
 
   private movable(from: Pcpu, to: Pcpu): Thread | undefined {
+    if (from.current?.body.isStopping === true) return undefined;
     return from.queue.waiting.find((thread) => thread.affinity.includes(to.index));
   }
 

@@ -39,6 +39,8 @@ export interface ThreadBody {
   readonly isMidway?: boolean;
   /** The turn that is under way ends earlier: here, in cycles. */
   hurry?(limit: number): void;
+  /** While it runs its pCPU does nothing else at all: no thread that waits there is moved away. */
+  readonly isStopping?: boolean;
   /** The thread was switched in. Linux preempt notifiers, sched_in. */
   schedIn(pcpu: Pcpu): void;
   /** The thread is about to be switched out; `runnable` if it did not block. */

@@ -8,10 +8,7 @@ import type { Vcpu } from './vcpu.ts';
 import type { Vm } from './vm.ts';
 
 /** What reaches a local APIC. */
-export type SentInterrupt = Pick<
-  InterruptCommand,
-  'vector' | 'mode' | 'levelTriggered' | 'assert'
->;
+export type SentInterrupt = Pick<InterruptCommand, 'vector' | 'mode' | 'levelTriggered' | 'assert'>;
 
 export interface Disturbance {
   /**

@@ -5,9 +5,9 @@
 //   grownWindow(4096, DEFAULT_PARAMETERS); // 8192
 //   shrunkWindow(8192, DEFAULT_PARAMETERS); // 4096
 
-export { deliver } from './apic-ipi.ts';
 export { readLapicRegister, writeLapicRegister } from './apic-access.ts';
 export { awaitInit } from './apic-events.ts';
+export { deliver } from './apic-ipi.ts';
 export type { KvmCosts } from './costs.ts';
 export type { CpuidEntry, CpuidResult } from './cpuid.ts';
 export type { Disturbance, SentInterrupt } from './disturbance.ts';

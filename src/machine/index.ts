@@ -55,11 +55,18 @@ export {
   type MachineOptions,
   type MachineSnapshot,
   type MachineStop,
-  symbolsOf,
 } from './machine.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { type NamedPolicy, namedPolicies, type PolicyFunctions } from './policies.ts';
-export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
+export {
+  COST_PRESETS,
+  type CostPreset,
+  type CostPresetName,
+  FEATURES,
+  type Feature,
+  hasFeature,
+  pcpusOf,
+} from './presets.ts';
 export {
   ACTIVITIES,
   type Activity,
@@ -68,6 +75,13 @@ export {
   profileMachine,
   type VcpuProfile,
 } from './profile.ts';
+export {
+  ProgramData,
+  type ProgramDataIssue,
+  programSymbols,
+  type ResultValue,
+  type ResultValues,
+} from './program-data.ts';
 export {
   type ExitReport,
   REPORT_SCHEMA_VERSION,
@@ -90,6 +104,7 @@ export {
 export {
   applySettings,
   type GivenSetting,
+  isGivenAt,
   type ScenarioDocument,
   SETTINGS,
   type Setting,

@@ -32,12 +32,13 @@ import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
 import { FaultInjector, type FaultsState } from './faults/injector.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
-import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
+import { bootRequestOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { Probes } from './probes.ts';
+import { ProgramData, programSymbols } from './program-data.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
-import { SymbolMap } from './symbol-map.ts';
+import type { SymbolMap } from './symbol-map.ts';
 
 export interface MachineOptions {
   /**
@@ -95,6 +96,8 @@ export class Machine {
   readonly devices: readonly Devices[];
   /** Names of the addresses in each virtual machine. */
   readonly symbols: readonly SymbolMap[];
+  /** What each virtual machine's program is told, and tells. */
+  readonly programData: readonly ProgramData[];
   /** How each virtual machine ended, or null while it runs. */
   endings: readonly (MachineEnding | null)[];
   /** Who asks policies; names the one that is being asked. */
@@ -108,7 +111,10 @@ export class Machine {
   /** Virtual time up to which the host was told to run, in cycles. */
   private reached = 0;
 
-  /** Throws if there are not as many programs as virtual machines, or one does not fit. */
+  /**
+   * Throws if there are not as many programs as virtual machines, one does not fit, or one does not
+   * have a parameter of the scenario.
+   */
   constructor(scenario: Scenario, options: MachineOptions) {
     if (options.programs.length !== scenario.vms.length) {
       throw new RangeError(`${scenario.vms.length} programs expected`);
@@ -140,7 +146,10 @@ export class Machine {
       const config = scenario.vms[i];
       loadProgram(vm, options.programs[i], bootRequestOf(config, modules), config.start);
     });
-    this.symbols = symbolsOf(options.programs, options.symbols);
+    this.symbols = options.programs.map((program, i) =>
+      programSymbols(program, options.symbols?.[i] ?? null),
+    );
+    this.programData = this.vms.map((vm, i) => this.fill(vm, options.programs[i]));
     this.createHogs();
     this.probes = new Probes(this);
     this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
@@ -177,6 +186,16 @@ export class Machine {
       vcpu.virtual.processor.skipsDelays = this.scenario.skip === 'on';
     }
     return vm;
+  }
+
+  /** Give a program its parameters. Throws if it does not have them. */
+  private fill(vm: Vm, program: Uint8Array): ProgramData {
+    const { parameters } = this.scenario.vms[vm.id];
+    const data = new ProgramData(program, this.symbols[vm.id], vm.ramBytes);
+    const [issue] = data.issues(parameters);
+    if (issue !== undefined) throw new RangeError(`${vm.name}: ${issue.message}`);
+    data.fill(vm, parameters, this.scenario.seed);
+    return data;
   }
 
   /** A control group, unless its weight is 0. */
@@ -434,17 +453,6 @@ export class Machine {
   }
 }
 
-/** Names for the addresses of each program: its own, or those that are given. */
-export function symbolsOf(
-  programs: readonly Uint8Array[],
-  given: readonly (SymbolMap | null)[] = [],
-): readonly SymbolMap[] {
-  return programs.map((program, i) => {
-    const image = elfOf(program);
-    return image?.kind === 'image' ? SymbolMap.ofElf(image) : (given[i] ?? SymbolMap.EMPTY);
-  });
-}
-
 function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): KvmParameters {
   return {
     pleGap: kvm.ple_gap,
@@ -456,6 +464,7 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): K
     kickYields: kvm.kick_yields,
     preemptionTimer: kvm.preemption_timer,
     hvTimer: kvm.hv_timer,
+    fastpath: kvm.fastpath,
     haltPollNs: kvm.halt_poll_ns,
     haltPollNsGrow: kvm.halt_poll_ns_grow,
     haltPollNsGrowStart: kvm.halt_poll_ns_grow_start,

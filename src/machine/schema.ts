@@ -171,9 +171,7 @@ export function durationRange(options: ScalarOptions<DurationRange>): Scalar<Dur
   const json = { type: 'string', pattern: `^${one}(\\.\\.${one})?$` };
   const single = duration({ summary: '' });
   const print = ({ leastNs, mostNs }: DurationRange) =>
-    mostNs === 0
-      ? ''
-      : [...new Set([leastNs, mostNs])].map((ns) => printDuration(ns)).join('..');
+    mostNs === 0 ? '' : [...new Set([leastNs, mostNs])].map((ns) => printDuration(ns)).join('..');
   const parse = (value: unknown) => {
     if (typeof value !== 'string') return undefined;
     const [leastNs, mostNs = leastNs, more] = value.split('..').map((part) => single.parse(part));
@@ -382,7 +380,10 @@ function checkWords(
   }
   const inner: Issue[] = [];
   const result = checkObject(schema, given, [], inner);
-  for (const { path: [key], message } of inner) {
+  for (const {
+    path: [key],
+    message,
+  } of inner) {
     wrong(message.startsWith('unknown key') ? message : `${key}: ${message}`);
   }
   return result;
@@ -467,6 +468,9 @@ export interface ReferenceLine {
   readonly flag: string | null;
 }
 
+/** What stands for any key in {@link ReferenceLine.key}. */
+export const ANY_KEY = '.NAME';
+
 /** Every value that a document can have, in order. */
 export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
   switch (schema.kind) {
@@ -483,7 +487,7 @@ export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
     case 'list':
       return reference(schema.item, `${prefix}[]`);
     case 'map':
-      return reference(schema.item, `${prefix}.NAME`);
+      return reference(schema.item, prefix + ANY_KEY);
     case 'object': {
       const { words, summary, fields } = schema;
       const own = words && { key: prefix, summary, fallback: '', ...words };

@@ -97,7 +97,7 @@ export function happen(happening: Happening): boolean {
 
 function happenToPcpu({ fault, index, pcpu, threads, ns }: Happening): boolean {
   if (fault.fault === 'steal') threads.steal(index, pcpu, ns);
-  else pcpu.spend(pcpu.host.frequency.toCycles(ns));
+  else threads.stop(pcpu, ns);
   return true;
 }
 

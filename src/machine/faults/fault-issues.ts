@@ -73,7 +73,10 @@ function* whereProblems(fault: Fault, { host, vms }: FaultyScenario): Iterable<P
   const most = Math.max(...vms.map(({ vcpus }) => vcpus));
   const count = vm < 0 ? most : (vms[vm]?.vcpus ?? most);
   if (vcpu >= count) yield ['vcpu', `there is no vCPU ${vcpu}: vcpus is ${count}`];
-  for (const [key, index] of [['pcpu', pcpu], ['to', to]] as const) {
+  for (const [key, index] of [
+    ['pcpu', pcpu],
+    ['to', to],
+  ] as const) {
     if (index < host.pcpus) continue;
     yield [key, `there is no pCPU ${index}: host.pcpus is ${host.pcpus}`];
   }

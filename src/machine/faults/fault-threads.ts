@@ -3,8 +3,11 @@
 // made only for faults that need them.
 
 import type { Host, Pcpu, Thread } from '../../host/index.ts';
-import type { Fault } from './catalogue.ts';
-import { type FaultWork, faultThreadBody } from './fault-thread.ts';
+import type { Fault, FaultName } from './catalogue.ts';
+import { FaultThreadBody, type FaultWork } from './fault-thread.ts';
+
+/** Faults that take pCPUs by real-time threads. */
+const STOPPING: readonly FaultName[] = ['preempt', 'migrate', 'stop-pcpu'];
 
 export class FaultThreads {
   /** What each has to do, in order of creation; plain data. */
@@ -16,7 +19,7 @@ export class FaultThreads {
 
   constructor(host: Host, faults: readonly Fault[]) {
     this.host = host;
-    const isStopping = faults.some(({ fault }) => fault === 'preempt' || fault === 'migrate');
+    const isStopping = faults.some(({ fault }) => STOPPING.includes(fault));
     for (const { index } of host.pcpus) {
       if (isStopping) this.create(stopperName(index), index, 0, true);
       for (const [i, { fault, pcpu, nice }] of faults.entries()) {
@@ -28,15 +31,23 @@ export class FaultThreads {
 
   private create(name: string, pcpu: number, nice: number, isRealTime: boolean): void {
     const number = this.work.length;
-    this.work.push({ until: 0, moves: [] });
+    this.work.push({ until: 0, deafUntil: 0, moves: [] });
     this.numbers.set(name, number);
-    const body = faultThreadBody(this.host.threads, () => this.work[number]);
+    const workOf = () => this.work[number];
+    const body = new FaultThreadBody(this.host.pcpus[pcpu], this.host.threads, workOf);
     this.threads.push(this.host.createThread({ name, nice, affinity: [pcpu], body, isRealTime }));
   }
 
   /** The real-time thread takes a pCPU for a while. */
   preempt(pcpu: Pcpu, ns: number): void {
     this.start(stopperName(pcpu.index), pcpu, ns);
+  }
+
+  /** It does nothing on it, with interrupts off. */
+  stop(pcpu: Pcpu, ns: number): void {
+    const work = this.workOf(stopperName(pcpu.index));
+    work.deafUntil = Math.max(work.deafUntil, pcpu.now + this.host.frequency.toCycles(ns));
+    this.preempt(pcpu, ns);
   }
 
   /** ... only to move the thread that runs there to another pCPU. */

@@ -20,16 +20,15 @@ import { Chance, type ChanceState } from './chance.ts';
 import { canHappen, happen } from './effects.ts';
 import { EntryFailures, type EntryFailuresState } from './entry-failures.ts';
 import { placesOf } from './fault-issues.ts';
-import { FaultThreads } from './fault-threads.ts';
 import type { FaultWork } from './fault-thread.ts';
+import { FaultThreads } from './fault-threads.ts';
 
 /** Something that was decided, or will be, and has not come to pass. Plain data. */
 interface Pending {
   readonly id: number;
   /** Which fault of the scenario. */
   readonly fault: number;
-  readonly what:
-    /** The time of a fault comes. */
+  readonly what: /** The time of a fault comes. */
     | 'time'
     /** A vCPU has come to its place. */
     | 'place'
