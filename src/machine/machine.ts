@@ -385,7 +385,7 @@ export class Machine {
       if (isPaused) continue;
       this.reached = goal;
       if (goal === next) this.limit = this.limitReached();
-      if (goal === this.faults?.nextPause) this.faults.pausedAt(goal);
+      if (this.ending === null && goal === this.faults?.nextPause) this.faults.pausedAt(goal);
     }
     this.host.assertConserved();
     if (this.ending !== null) return 'ended';
