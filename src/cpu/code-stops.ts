@@ -1,7 +1,7 @@
 // Addresses at which somebody wants to look before the instruction there is executed: a debugger's
-// breakpoints, and the machine's probes. Not state. Decoded blocks and compiled code end before such an address, so that all
-// of them are found where a block begins. A mapping keeps the offset in the page, so ending blocks
-// at the offset is enough, whatever the page.
+// breakpoints, and the machine's probes. Not state. Decoded blocks and compiled code end before
+// such an address, so that all of them are found where a block begins. A mapping keeps the offset
+// in the page, so ending blocks at the offset is enough, whatever the page.
 
 import type Long from 'long';
 import { PAGE_SIZE } from '../memory/index.ts';

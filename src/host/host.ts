@@ -24,9 +24,9 @@ import { Turns, type TurnsState } from './turns.ts';
 import { weightOfNice } from './weights.ts';
 
 /**
- * `tick` the scheduler tick, `timer` a high-resolution timer (detail: its id), `ipi` a kick; `fault`
- * the interrupt by which a fault comes to its pCPU. A `moment` is no interrupt: somebody is told
- * that its time has come (both with a number that he knows them by).
+ * `tick` the scheduler tick, `timer` a high-resolution timer (detail: its id), `ipi` a kick,
+ * `fault` the interrupt by which a fault comes to its pCPU. A `moment` is no interrupt: somebody is
+ * told that its time has come. Details of both are numbers that he knows them by.
  */
 export type HostEventKind = 'tick' | 'timer' | 'ipi' | 'fault' | 'moment';
 

@@ -1,5 +1,5 @@
-// Threads of one pCPU that run before all others: SCHED_FIFO with one priority. Linux
-// kernel/sched/rt.c: in order of arrival, never for want of a slice, and nobody else runs meanwhile.
+// Threads of one pCPU that run before all others: SCHED_FIFO with one priority. In order of
+// arrival, without slices, and nobody else runs meanwhile. Linux kernel/sched/rt.c.
 
 import type { Thread } from './thread.ts';
 

@@ -10,6 +10,16 @@
 //   ending.status; // 'halted'
 //   reportOf(machine, ending).exits[0].count; // 2
 
+export {
+  type Account,
+  accountMachine,
+  type PcpuAccount,
+  type ThreadAccount,
+  USE_NAMES,
+  USES,
+  type Use,
+  type Uses,
+} from './accounting.ts';
 export { PORT_RANGES, type PortRange } from './devices/ports.ts';
 export {
   codeOf,
@@ -94,12 +104,24 @@ export { counterLines, exitTable, NO_PAINT, type Paint, reportText } from './rep
 export { checkScenario, documentOf, moduleFile, SCENARIO, type Scenario } from './scenario.ts';
 export { type ParsedDocument, parseScenarioText, type TextPlace } from './scenario-document.ts';
 export {
+  anything,
+  choice,
+  forms,
+  type Infer,
   type Issue,
+  integer,
   jsonSchema,
+  list,
+  map,
+  number,
+  object,
   type Path,
+  printPath,
   printSize,
   type ReferenceLine,
   reference,
+  text,
+  validate,
 } from './schema.ts';
 export {
   applySettings,

@@ -1,5 +1,5 @@
-// When a fault happens and how much it is: its own stream of chance, so that neither the run without
-// it nor other faults draw otherwise for its sake.
+// When a fault happens and how much it is: its own stream of chance, so that neither the run
+// without it nor other faults draw otherwise for its sake.
 
 import { Hash, Prng, type PrngState } from '../../sim/index.ts';
 import type { DurationRange } from '../schema.ts';

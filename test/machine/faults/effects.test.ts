@@ -1,5 +1,5 @@
-// What each fault does, against what its page says: times, places, and what the manual or the kernel
-// say of it.
+// What each fault does, against what its page says: times, places, and what the manual or the
+// kernel say of it.
 
 import { describe, expect, test } from 'vitest';
 import { checkScenario } from '../../../src/machine/index.ts';
