@@ -26,6 +26,8 @@ import {
   type GivenSetting,
   hasMultibootHeader,
   type Issue,
+  inputBytes,
+  inputProblem,
   isElf,
   LOAD_ADDRESS,
   loadProblem,
@@ -231,6 +233,7 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
     const name = vm.program === '' ? 'image' : inFolder(folder, vm.program);
     const problem = loadProblem(loaded.bytes, bootRequestOf(vm, modules), vm.memory);
     if (problem !== null) throw new Failure(`${name}: ${problem}`);
+    checkInput(name, loaded, vm);
     return loaded;
   });
   const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));
@@ -246,6 +249,17 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
 }
 
 type VmScenario = Scenario['vms'][number];
+
+/** Throws {@link Failure} if a program cannot be given its input. */
+function checkInput(name: string, { bytes, symbols }: LoadedProgram, vm: VmScenario): void {
+  const input = inputBytes(vm.input);
+  // The names of a program that comes in the scenario are known to who wrote it.
+  if (input === null || input.length === 0 || vm.image !== '') return;
+  const image = elfOf(bytes);
+  const known = image?.kind === 'image' ? SymbolMap.ofElf(image) : (symbols ?? SymbolMap.EMPTY);
+  const problem = inputProblem(input, known, vm.memory);
+  if (problem !== null) throw new Failure(`${name}: input: ${problem}`);
+}
 
 function programOf(
   vm: VmScenario,

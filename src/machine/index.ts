@@ -64,6 +64,15 @@ export {
   type VcpuProfile,
 } from './profile.ts';
 export {
+  INPUT_LABEL,
+  type InputRoom,
+  inputBytes,
+  inputProblem,
+  inputRoomOf,
+  inputText,
+  writeInput,
+} from './program-input.ts';
+export {
   type ExitReport,
   REPORT_SCHEMA_VERSION,
   type RunReport,
@@ -81,8 +90,11 @@ export {
   printSize,
   type ReferenceLine,
   reference,
+  type Scalar,
+  scalarAt,
 } from './schema.ts';
 export {
+  applySetting,
   applySettings,
   type GivenSetting,
   type ScenarioDocument,

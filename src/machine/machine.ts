@@ -34,6 +34,13 @@ import { guestInterfaceOf } from './guest-interface.ts';
 import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
+import {
+  type InputRoom,
+  inputBytes,
+  inputProblem,
+  inputRoomOf,
+  writeInput,
+} from './program-input.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
 import { SymbolMap } from './symbol-map.ts';
 
@@ -138,6 +145,7 @@ export class Machine {
         ? SymbolMap.ofElf(image)
         : (options.symbols?.[i] ?? SymbolMap.EMPTY);
     });
+    for (const vm of this.vms) this.giveInput(vm);
     this.createHogs();
     for (const vm of this.vms) {
       for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
@@ -172,6 +180,15 @@ export class Machine {
       vcpu.virtual.processor.skipsDelays = this.scenario.skip === 'on';
     }
     return vm;
+  }
+
+  private giveInput(vm: Vm): void {
+    const bytes = inputBytes(this.scenario.vms[vm.id].input);
+    if (bytes === null || bytes.length === 0) return;
+    const symbols = this.symbols[vm.id];
+    const problem = inputProblem(bytes, symbols, vm.ramBytes);
+    if (problem !== null) throw new RangeError(`input: ${problem}`);
+    writeInput(vm, inputRoomOf(symbols, vm.ramBytes) as InputRoom, bytes);
   }
 
   /** A control group, unless its weight is 0. */

@@ -15,9 +15,11 @@ import {
 } from './kernels.ts';
 import { HOST_POLICY_KEYS, policyIssues, VM_POLICY_KEYS } from './policies.ts';
 import { COST_PRESETS, type CostPresetName } from './presets.ts';
+import { INPUT_LABEL } from './program-input.ts';
 import {
   choice,
   duration,
+  hexBytes,
   type Infer,
   type Issue,
   integer,
@@ -105,6 +107,10 @@ const vmFor = (kernel: Kernel) =>
       text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
       'macros for the assembler',
     ),
+    input: hexBytes({
+      summary: `bytes that the program finds at its label ${INPUT_LABEL}`,
+      fallback: '',
+    }),
     policies: VM_POLICY_KEYS,
     kvm: object("KVM's parameters for this machine", {
       ...scalarsFor(KVM_PARAMETERS, kernel),
