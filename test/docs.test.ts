@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { commandTable } from '../src/debug/index.ts';
 import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import {
   holding,
@@ -152,6 +153,15 @@ function featureTable(): string {
   ].join('\n');
 }
 
+/** The debugger's commands; what remote clients take too has a name in the last column. */
+function commandRows(): string {
+  const rows = commandTable().map(([usage, summary, remote]) => {
+    const name = remote === '' ? '' : `\`${remote}\``;
+    return `| \`${usage.replaceAll('|', '\\|')}\` | ${summary} | ${name} |`;
+  });
+  return ['| command | what it does | `monitor` |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
 /** What `npm start` prints, without the state, which says nothing to a reader. */
 function mainJob(): string {
   const { stdout } = spawnSync('node', [MAIN, 'run', 'guest-programs/lock-ticket-pv.asm'], {
@@ -170,6 +180,7 @@ const GENERATED = [
   ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
   ['docs/checking.md', 'fields', fieldTable],
+  ['docs/debugger.md', 'commands', commandRows],
   ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;

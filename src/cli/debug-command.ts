@@ -3,11 +3,18 @@
 
 import { createInterface } from 'node:readline';
 import { setImmediate } from 'node:timers/promises';
-import { type Answer, createSession, Prompt, type Session } from '../debug/index.ts';
+import {
+  type Answer,
+  createSession,
+  Prompt,
+  type ReadSource,
+  type Session,
+} from '../debug/index.ts';
 import { setRunUnderWay } from './crash.ts';
 import { readText } from './files.ts';
 import { GuestOutput } from './guest-output.ts';
 import { type InputOptions, loadInput } from './program.ts';
+import { sourceReader } from './sources.ts';
 
 export interface DebugOptions extends InputOptions {
   readonly file: string;
@@ -31,7 +38,7 @@ export async function debugCommand(options: DebugOptions): Promise<number> {
     ...options.commands,
   ];
   const session = createSession(input.scenario, input);
-  const talk = new Talk(session, options.json);
+  const talk = new Talk(session, sourceReader(input.places), options.json);
   talk.greet();
   for (const line of script) {
     await talk.say(line, true);
@@ -48,9 +55,9 @@ class Talk {
   private readonly json: boolean;
   private readonly output: GuestOutput;
 
-  constructor(session: Session, json: boolean) {
+  constructor(session: Session, source: ReadSource, json: boolean) {
     this.session = session;
-    this.prompt = new Prompt(session);
+    this.prompt = new Prompt(session, source);
     this.json = json;
     this.output = new GuestOutput(session.machine);
   }

@@ -4,6 +4,9 @@ import {
   COST_PRESETS,
   type CostPreset,
   DEFAULT_KERNEL,
+  FEATURES,
+  type Feature,
+  hasFeature,
   holding,
   KERNEL_PARAMETERS,
   KERNELS,
@@ -11,6 +14,7 @@ import {
   printValue,
 } from '../machine/index.ts';
 import { nearest } from '../sim/index.ts';
+import { TIMER_RATE_SHIFT } from '../vmx/index.ts';
 import { Failure } from './failure.ts';
 
 export interface PresetsOptions {
@@ -53,9 +57,36 @@ function find(presets: readonly Preset[], name: string): Preset {
   throw new Failure(`there is no machine or kernel '${name}'; ${hint}`);
 }
 
-function machine({ name, title, khz, sources }: CostPreset): Preset {
-  const rate: Value = { key: 'khz', value: String(khz), source: 'TSC rate' };
-  return { kind: 'machine', name, title, values: [rate, ...costs(sources, '')] };
+function machine(preset: CostPreset): Preset {
+  const { name, title, khz, khzSource, sources } = preset;
+  const rate: Value = { key: 'khz', value: String(khz), source: `${khzSource} TSC rate` };
+  const values = [rate, ...topologyOf(preset), ...featuresOf(preset), ...costs(sources, '')];
+  return { kind: 'machine', name, title, values };
+}
+
+function topologyOf({ topology }: CostPreset): Value[] {
+  if (topology === null) return [];
+  const { packages, cores, source } = topology;
+  return [
+    { key: 'topology.packages', value: String(packages), source },
+    { key: 'topology.cores', value: String(cores), source: `${source} of each package` },
+  ];
+}
+
+/** What the processor has, and what follows where it has not. */
+function featuresOf(preset: CostPreset): Value[] {
+  const { source } = preset.missing;
+  const features = Object.entries(FEATURES).map(([name, meaning]) => {
+    const has = hasFeature(preset, name as Feature);
+    const rest = has ? meaning.replace(/;.*/, '') : meaning;
+    return { key: `features.${name}`, value: has ? 'yes' : 'no', source: `${source} ${rest}` };
+  });
+  if (!hasFeature(preset, 'preemption_timer')) return features;
+  const key = 'features.preemption_timer_rate';
+  return [
+    ...features,
+    { key, value: String(2 ** TIMER_RATE_SHIFT), source: '[rec] TSC cycles a count' },
+  ];
 }
 
 /** The numbers in a tree of costs, with the way to them. */

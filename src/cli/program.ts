@@ -26,17 +26,19 @@ import {
   type GivenSetting,
   hasMultibootHeader,
   type Issue,
-  inputBytes,
   inputProblem,
   isElf,
+  isGivenAt,
   LOAD_ADDRESS,
   loadProblem,
   moduleFile,
   namedPolicies,
   type Path,
   type PolicyFunctions,
+  ProgramData,
   parseScenarioText,
   printSize,
+  programSymbols,
   readHeader,
   roomForProgram,
   type Scenario,
@@ -129,7 +131,7 @@ function loadScenario(path: string, options: InputOptions): Input {
     return isThere ? [] : [{ path: ['vms', i, 'program'], message: `${vm.program}: no such file` }];
   });
   if (missing.length > 0) throw new Failure(missing.map(describe));
-  return withPrograms(scenario, folder, options);
+  return withPrograms(scenario, folder, options, describe);
 }
 
 /** What was recorded, with other settings if the command line gives some. */
@@ -147,8 +149,8 @@ export function inputOfRecording(
   if (!isWhole || symbols.length !== scenario.vms.length || namedPolicies(scenario).length > 0) {
     throw new Failure(`${path}: is a damaged recording: it does not contain its programs`);
   }
-  const input = withPrograms(scenario, dirname(path), options);
-  return { ...input, symbols: symbols.map((data) => data && SymbolMap.of(data)) };
+  const given = symbols.map((data) => data && SymbolMap.of(data));
+  return withPrograms(scenario, dirname(path), options, describe, given);
 }
 
 function loadProgram(path: string, options: InputOptions): Input {
@@ -161,14 +163,14 @@ function loadProgram(path: string, options: InputOptions): Input {
     document = applySettings(document, settings);
     const plain = describe;
     describe = (issue) => {
-      const given = settings.findLast(({ setting }) => setting.key === keyOf(issue.path));
+      const given = settings.findLast((one) => isGivenAt(one, issue.path));
       if (given === undefined) return plain(issue);
-      const message = `${given.setting.flag}: ${issue.message}`;
+      const message = messageOf(given, issue);
       return pointAt(path, text, { ...given, message });
     };
   } else sizeOf(path);
   const scenario = check(document, options, describe);
-  return withPrograms(scenario, '', options);
+  return withPrograms(scenario, '', options, describe);
 }
 
 /** A message with the line that it is about and a caret, as the assembler prints its own. */
@@ -180,14 +182,6 @@ export function pointAt(
   const sourceLine = text.split('\n', line)[line - 1]?.trimEnd() ?? '';
   const rest = { severity: 'error', expected: [], chain: [] } as const;
   return formatDiagnostic({ file, line, column, message, sourceLine, ...rest });
-}
-
-/** `vms[].vcpus` for the path of any machine's vCPU count. */
-function keyOf(path: Path): string {
-  return path
-    .map((part) => (typeof part === 'number' ? '[]' : `.${part}`))
-    .join('')
-    .slice(1);
 }
 
 /** `vms[0].vcpus` */
@@ -203,14 +197,28 @@ function check(
   options: InputOptions,
   describe: (issue: Issue) => string,
 ): Scenario {
-  const flagKeys = new Map(options.flags.map(({ setting: { key, flag } }) => [key, `--${flag}`]));
   const checked = checkScenario(applySettings(document, options.flags));
   if ('scenario' in checked) return checked.scenario;
-  const lines = checked.issues.map((issue) => {
-    const flag = flagKeys.get(keyOf(issue.path));
-    return flag === undefined ? describe(issue) : `vmxlab: ${flag}: ${issue.message}`;
+  throw failureOf(checked.issues, options, describe);
+}
+
+/** What is wrong with a scenario; where a flag gave it, in terms of the flag. */
+function failureOf(
+  issues: readonly Issue[],
+  options: InputOptions,
+  describe: (issue: Issue) => string,
+): Failure {
+  const lines = issues.map((issue) => {
+    const given = options.flags.findLast((one) => isGivenAt(one, issue.path));
+    return given === undefined ? describe(issue) : `vmxlab: --${messageOf(given, issue)}`;
   });
-  throw new Failure([...new Set(lines)]);
+  return new Failure([...new Set(lines)]);
+}
+
+/** `seed: expected ...`, or `parameter: NAME: expected ...` */
+function messageOf({ setting }: GivenSetting, { path, message }: Issue): string {
+  const name = setting.isNamed ? `${path.at(-1)}: ` : '';
+  return `${setting.flag}: ${name}${message}`;
 }
 
 interface LoadedProgram {
@@ -221,9 +229,15 @@ interface LoadedProgram {
   readonly warnings: readonly Diagnostic[];
 }
 
-function withPrograms(scenario: Scenario, folder: string, options: InputOptions): Input {
+function withPrograms(
+  scenario: Scenario,
+  folder: string,
+  options: InputOptions,
+  describe: (issue: Issue) => string,
+  given: readonly (SymbolMap | null)[] = [],
+): Input {
   const places = new Map<string, string>();
-  const programs = scenario.vms.map((vm) => {
+  const programs = scenario.vms.map((vm, id) => {
     const modules = vm.modules.map((text, i) => {
       const image = vm.module_images[i];
       if (image !== undefined) return Buffer.from(image, 'base64');
@@ -233,8 +247,10 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
     const name = vm.program === '' ? 'image' : inFolder(folder, vm.program);
     const problem = loadProblem(loaded.bytes, bootRequestOf(vm, modules), vm.memory);
     if (problem !== null) throw new Failure(`${name}: ${problem}`);
-    checkInput(name, loaded, vm);
-    return loaded;
+    const symbols = loaded.symbols ?? given[id] ?? null;
+    const issues = parameterIssues(name, { ...loaded, symbols }, vm, id);
+    if (issues.length > 0) throw failureOf(issues, options, describe);
+    return { ...loaded, symbols };
   });
   const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));
   return {
@@ -250,15 +266,22 @@ function withPrograms(scenario: Scenario, folder: string, options: InputOptions)
 
 type VmScenario = Scenario['vms'][number];
 
-/** Throws {@link Failure} if a program cannot be given its input. */
-function checkInput(name: string, { bytes, symbols }: LoadedProgram, vm: VmScenario): void {
-  const input = inputBytes(vm.input);
-  // The names of a program that comes in the scenario are known to who wrote it.
-  if (input === null || input.length === 0 || vm.image !== '') return;
-  const image = elfOf(bytes);
-  const known = image?.kind === 'image' ? SymbolMap.ofElf(image) : (symbols ?? SymbolMap.EMPTY);
-  const problem = inputProblem(input, known, vm.memory);
-  if (problem !== null) throw new Failure(`${name}: input: ${problem}`);
+/** What is wrong with what a program is given; throws {@link Failure} if its labels are. */
+function parameterIssues(
+  file: string,
+  { bytes, symbols }: LoadedProgram,
+  { memory, parameters, input }: VmScenario,
+  id: number,
+): readonly Issue[] {
+  const data = new ProgramData(bytes, programSymbols(bytes, symbols), memory);
+  const wrongInput = inputProblem(data, input);
+  return [
+    ...data.issues(parameters).map(({ name, message }) => {
+      if (name === null) throw new Failure(`${file}: ${message}`);
+      return { path: ['vms', id, 'parameters', name], message };
+    }),
+    ...(wrongInput === null ? [] : [{ path: ['vms', id, 'input'], message: wrongInput }]),
+  ];
 }
 
 function programOf(

@@ -115,6 +115,12 @@ export class History {
     snapshots.thin(this.settings.snapshotBytes);
   }
 
+  /** A state that was pinned need not be kept any more, unless a branch begins there. */
+  release(branch: number, event: number): void {
+    const isBeginning = this.branches.some((one) => one.id === branch && one.from.event === event);
+    if (!isBeginning) this.branches[branch].snapshots.unpin(event);
+  }
+
   private saved(base: SavedState | null, isPinned: boolean): SavedState {
     const { machine, journal } = this;
     return {

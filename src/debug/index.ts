@@ -13,6 +13,8 @@
 //   session.stepExit(null).records.at(-1)?.name; // 'kvm_exit'
 
 export { type Breakpoint, type BreakpointSpec, Breakpoints, type Hit } from './breakpoints.ts';
+export type { ReadSource } from './commands/command.ts';
+export { commandTable } from './commands/table.ts';
 export { type Condition, parseCondition, type Values } from './condition.ts';
 export { DapAdapter, type DapLauncher } from './dap/adapter.ts';
 export { type LaunchArguments, launchArguments } from './dap/launch-arguments.ts';

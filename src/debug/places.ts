@@ -34,7 +34,7 @@ export function symbolAddress(text: string, symbols: SymbolMap): Long {
  * twice. A line without code stands for the next one that has some.
  */
 function lineAddresses(file: string, line: number, symbols: SymbolMap): readonly Long[] {
-  const code = symbols.lines.filter((entry) => entry.isCode && isFile(entry.file, file));
+  const code = symbols.lines.filter((entry) => entry.isCode && isSourceFile(entry.file, file));
   if (code.length === 0) throw new DebugError(`no code comes from a file named '${file}'`);
   const next = Math.min(...code.map((entry) => entry.line).filter((other) => other >= line));
   if (next === Number.POSITIVE_INFINITY) {
@@ -48,6 +48,21 @@ function lineAddresses(file: string, line: number, symbols: SymbolMap): readonly
 }
 
 /** `lock.asm` also means `guest-programs/lock.asm`. */
-function isFile(known: string, asked: string): boolean {
+export function isSourceFile(known: string, asked: string): boolean {
   return known === asked || known.endsWith(`/${asked}`);
+}
+
+/** A line of a source, by the name that the program has for it. */
+export interface SourcePlace {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+}
+
+/** The line of a source that made the code at an address, or null if none is known. */
+export function sourceLineOf(symbols: SymbolMap, address: Long): SourcePlace | null {
+  const text = symbols.nameOf(address)?.source ?? null;
+  if (text === null) return null;
+  const colon = text.lastIndexOf(':');
+  return { file: text.slice(0, colon), line: Number(text.slice(colon + 1)) };
 }

@@ -15,6 +15,7 @@ import {
 } from '../machine/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
 import { FIELDS, type FieldDefinition, type FieldName } from '../vmx/index.ts';
+import { Bookmarks } from './bookmarks.ts';
 import { type BreakpointSpec, Breakpoints, type Hit } from './breakpoints.ts';
 import { parseCondition } from './condition.ts';
 import { DebugError } from './debug-error.ts';
@@ -63,7 +64,7 @@ export class Session {
   stop: StopReport;
   private readonly history: History;
   private readonly watcher: Watcher;
-  private readonly marks: Bookmark[] = [];
+  private readonly marks: Bookmarks;
   private isInterrupted = false;
 
   constructor(scenario: Scenario, options: MachineOptions, settings: HistorySettings) {
@@ -75,6 +76,7 @@ export class Session {
     };
     this.machine = new Machine(scenario, { ...options, sink: { record } });
     this.history = new History(this.machine, journal, settings);
+    this.marks = new Bookmarks(this.history);
     this.breakpoints = new Breakpoints(() => this.watcher.update());
     this.watcher = new Watcher(this.machine, journal, () => this.breakpoints.list(), sink);
     this.stop = this.report('beginning', 0);
@@ -431,22 +433,21 @@ export class Session {
 
   /** Give this place a name, and make sure that going back to it is quick. */
   addBookmark(name = ''): Bookmark {
-    const { position, branch } = this.history;
-    const id = this.marks.length + 1;
-    const mark = { id, name: name === '' ? `mark${id}` : name, position, branch: branch.id };
-    this.history.save(true);
-    this.marks.push(mark);
-    return mark;
+    return this.marks.add(name);
   }
 
   get bookmarks(): readonly Bookmark[] {
-    return this.marks;
+    return this.marks.list;
   }
 
-  /** By id or name. Throws {@link DebugError} if there is none. */
-  goToBookmark(which: number | string): StopReport {
-    const mark = this.marks.find(({ id, name }) => id === which || name === which);
-    if (mark === undefined) throw new DebugError(`no checkpoint '${which}'`);
+  /** By name or number. Throws {@link DebugError} if there is none. */
+  removeBookmark(which: string): void {
+    this.marks.remove(which);
+  }
+
+  /** By name or number. Throws {@link DebugError} if there is none. */
+  goToBookmark(which: string): StopReport {
+    const mark = this.marks.named(which);
     if (mark.branch !== this.branch.id) this.switchBranch(mark.branch);
     return this.goTo(mark.position);
   }

@@ -48,6 +48,13 @@ export class Snapshots {
     for (const page of pagesOf(state)) this.uses.set(page, (this.uses.get(page) ?? 0) + 1);
   }
 
+  /** The state at an event may be thinned out from now on. */
+  unpin(event: number): void {
+    const at = this.countUpTo(event) - 1;
+    const state = this.states[at];
+    if (state?.event === event) this.states[at] = { ...state, isPinned: false };
+  }
+
   /** Drop states until they take no more than `most` bytes, or none is left that may go. */
   thin(most: number): void {
     while (this.bytes > most) {

@@ -63,6 +63,8 @@ const MOST_MACHINES = 6;
 
 interface Prepared {
   readonly machine: Machine;
+  /** Where the input goes, or null. */
+  readonly room: InputRoom | null;
   readonly start: MachineSnapshot;
 }
 
@@ -85,7 +87,7 @@ export class Executor {
   /** Where the program expects its input, or null. */
   static inputRoom({ scenario, options }: Pick<FuzzTarget, 'scenario' | 'options'>) {
     const machine = new Machine({ ...scenario, engine: 'interpreter' }, options);
-    return inputRoomOf(machine.symbols[0], machine.vms[0].ramBytes);
+    return inputRoomOf(machine.programData[0]);
   }
 
   /** The scenario of a case; null if its values do not go together. */
@@ -122,9 +124,9 @@ export class Executor {
     try {
       const prepared = this.prepare(one);
       if (prepared === null) return null;
-      const { machine, start } = prepared;
+      const { machine, start, room } = prepared;
       machine.restore(start);
-      this.give(machine, one.input);
+      if (room !== null && one.input !== null) writeInput(machine.vms[0], room, one.input);
       const { finding, length } = this.judge(machine);
       return { finding, length, steps: '', shared: [] };
     } catch (thrown) {
@@ -133,12 +135,6 @@ export class Executor {
       const kind = thrown instanceof EngineDifference ? 'engine' : 'internal';
       return { finding: internalFinding(kind, thrown), length: 0, steps: '', shared: [] };
     }
-  }
-
-  private give(machine: Machine, input: Uint8Array | null): void {
-    if (input === null) return;
-    const [vm] = machine.vms;
-    writeInput(vm, inputRoomOf(machine.symbols[0], vm.ramBytes) as InputRoom, input);
   }
 
   private judge(machine: Machine): Pick<Outcome, 'finding' | 'length'> {
@@ -171,6 +167,7 @@ export class Executor {
     const limits = { ...scenario.limits, instructions: limit };
     const machine = new Machine({ ...scenario, limits }, options);
     this.coverage.watch(machine);
-    return { machine, start: machine.snapshot() };
+    const room = inputRoomOf(machine.programData[0]);
+    return { machine, room, start: machine.snapshot() };
   }
 }

@@ -6,7 +6,7 @@ import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { ApicRegister } from '../trace/index.ts';
 import { interruptCommand, sendIpi } from './apic-ipi.ts';
-import { APIC_DEFAULT_GPA, APIC_VERSION, ApicBase } from './lapic.ts';
+import { APIC_DEFAULT_GPA, APIC_VERSION, ApicBase, LVT_TSC_DEADLINE } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
 
 const X2APIC_MSR = 0x800;
@@ -122,7 +122,8 @@ export function writeLapicRegister(vcpu: Vcpu, offset: number, value: number, pc
       return true;
     case ApicRegister.LVTT: {
       const old = lapic.lvt(offset);
-      lapic.writeLvt(offset, value);
+      const { tscDeadline } = vcpu.vm.parameters;
+      lapic.writeLvt(offset, tscDeadline ? value : value & ~LVT_TSC_DEADLINE);
       timer.lvtWritten(old, pcpu);
       return true;
     }

@@ -13,10 +13,11 @@ const LINEAR_ADDRESS_BITS = 48;
 const bits = (...numbers: number[]) => numbers.reduce((mask, bit) => mask | (1 << bit), 0);
 
 /**
- * ECX: CMPXCHG16B 13, PCID 17, x2APIC 21, MOVBE 22, POPCNT 23, TSC deadline 24, RDRAND 30,
- * hypervisor 31.
+ * ECX: CMPXCHG16B 13, PCID 17, x2APIC 21, MOVBE 22, POPCNT 23, RDRAND 30, hypervisor 31.
  */
-const FEATURES_ECX = bits(13, 17, 21, 22, 23, 24, 30, 31);
+const FEATURES_ECX = bits(13, 17, 21, 22, 23, 30, 31);
+/** ECX: TSC-deadline mode. */
+const DEADLINE_FEATURE = bits(24);
 /**
  * EDX: FPU 0, VME 1, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, CMPXCHG8B 8, SYSENTER 11, PGE 13, CMOV 15,
  * PAT 16, PSE-36 17, CLFLUSH 19, FXSR 24, SSE 25, SSE2 26.
@@ -94,7 +95,9 @@ export class CpuidTable {
       case 1: {
         const topology = (vcpu.lapic.id << 24) | (this.vm.vcpus.length << 16) | (8 << 8);
         const apic = vcpu.lapic.isPresent ? APIC_FEATURE : 0;
-        return [this.vm.parameters.cpuSignature, topology, FEATURES_ECX, FEATURES_EDX | apic];
+        const { cpuSignature, tscDeadline } = this.vm.parameters;
+        const ecx = FEATURES_ECX | (tscDeadline ? DEADLINE_FEATURE : 0);
+        return [cpuSignature, topology, ecx, FEATURES_EDX | apic];
       }
       case 7:
         return subleaf === 0 ? [0, STRUCTURED_EBX, STRUCTURED_ECX, STRUCTURED_EDX] : NONE;

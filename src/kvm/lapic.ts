@@ -15,6 +15,7 @@ export const APIC_VERSION = 0x50014;
 
 const SPIV_ENABLE = 1 << 8;
 export const LVT_MASKED = 1 << 16;
+export const LVT_TSC_DEADLINE = 1 << 18;
 const DELIVERY_MODE = 0x700;
 const EXTERNAL = 0x700;
 

@@ -46,6 +46,11 @@ export interface KvmParameters extends PvParameters, TimerParameters {
   /** Use the VMX-preemption timer for LAPIC timers of running vCPUs. */
   readonly preemptionTimer: boolean;
   readonly hvTimer: HvTimer;
+  /**
+   * ICR and TSC-deadline writes and the preemption timer are handled right after the exit (Linux
+   * 5.8 and later), else as any exit.
+   */
+  readonly fastpath: boolean;
   /** Longest time, in ns, that a halted vCPU waits on its pCPU before it sleeps; 0: never. */
   readonly haltPollNs: number;
   /** What a window that was too short is multiplied by; 0 leaves it. */
@@ -68,6 +73,7 @@ export const DEFAULT_PARAMETERS: KvmParameters = {
   kickYields: true,
   preemptionTimer: true,
   hvTimer: 'all',
+  fastpath: true,
   haltPollNs: 200_000,
   haltPollNsGrow: 2,
   haltPollNsGrowStart: 10_000,

@@ -271,6 +271,7 @@ export class VcpuThread implements ThreadBody {
   }
 
   private isFast(reason: number): boolean {
+    if (!this.vcpu.vm.parameters.fastpath) return false;
     if (reason === Exit.PREEMPTION_TIMER) return true;
     if (reason !== Exit.MSR_WRITE) return false;
     const index = this.vcpu.virtual.processor.state.get64(2 * Gpr.RCX).low;

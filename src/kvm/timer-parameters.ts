@@ -13,6 +13,8 @@ export interface TimerParameters {
   readonly minTimerPeriodUs: number;
   /** Family, model and stepping of the host's processor, as in EAX of CPUID leaf 1. */
   readonly cpuSignature: number;
+  /** CPUID offers TSC-deadline mode, and the timer can be put into it. */
+  readonly tscDeadline: boolean;
 }
 
 export const DEFAULT_TIMER_PARAMETERS: TimerParameters = {
@@ -21,6 +23,7 @@ export const DEFAULT_TIMER_PARAMETERS: TimerParameters = {
   minTimerPeriodUs: 200,
   // Broadwell-EP (06_4FH), stepping 1.
   cpuSignature: 0x000406f1,
+  tscDeadline: true,
 };
 
 /**

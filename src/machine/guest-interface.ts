@@ -8,7 +8,15 @@ import {
   PV_FEATURE_LIST,
   type PvFeatureName,
 } from '../kvm/index.ts';
-import { boolean, choice, type Infer, integer, object, type Scalar } from './schema.ts';
+import {
+  boolean,
+  choice,
+  type Fields,
+  type Infer,
+  integer,
+  object,
+  type Scalar,
+} from './schema.ts';
 
 const FEATURES = object(
   'Paravirtual features that CPUID offers',
@@ -23,7 +31,8 @@ const FEATURES = object(
 /** Cycles per ms that a TSC can have. */
 const MAX_TSC_KHZ = 100_000_000;
 
-export const GUEST_INTERFACE_KEYS = {
+/** @param tscDeadline whether guests have TSC-deadline mode unless the scenario says otherwise */
+export const guestInterfaceKeys = (tscDeadline: boolean) => ({
   features: FEATURES,
   enforce_pv_features: boolean({
     summary: 'MSRs and hypercalls of features that are not offered do not work either',
@@ -46,12 +55,16 @@ export const GUEST_INTERFACE_KEYS = {
       "family, model and stepping of the host's processor (EAX of CPUID leaf 1); 0: the machine's",
     fallback: 0,
   }),
-};
+  tsc_deadline: boolean({
+    summary: "CPUID offers TSC-deadline mode of the local APIC's timer",
+    fallback: tscDeadline,
+  }),
+});
 
-const KEYS = object('', GUEST_INTERFACE_KEYS);
+type Keys = Fields<ReturnType<typeof guestInterfaceKeys>>;
 
 /** The same as KVM's parameters, on a machine whose processor has a signature. */
-export function guestInterfaceOf(kvm: Infer<typeof KEYS>, signature: number) {
+export function guestInterfaceOf(kvm: Infer<Keys>, signature: number) {
   return {
     features: kvm.features,
     enforcePvFeatures: kvm.enforce_pv_features,
@@ -59,5 +72,6 @@ export function guestInterfaceOf(kvm: Infer<typeof KEYS>, signature: number) {
     fixHypercallOpcode: kvm.fix_hypercall,
     tscKhz: kvm.tsc_khz,
     cpuSignature: kvm.cpu_signature === 0 ? signature : kvm.cpu_signature,
+    tscDeadline: kvm.tsc_deadline,
   } satisfies Partial<KvmParameters>;
 }

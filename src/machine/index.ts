@@ -54,7 +54,15 @@ export {
 } from './machine.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { type NamedPolicy, namedPolicies, type PolicyFunctions } from './policies.ts';
-export { COST_PRESETS, type CostPreset, type CostPresetName } from './presets.ts';
+export {
+  COST_PRESETS,
+  type CostPreset,
+  type CostPresetName,
+  FEATURES,
+  type Feature,
+  hasFeature,
+  pcpusOf,
+} from './presets.ts';
 export {
   ACTIVITIES,
   type Activity,
@@ -63,6 +71,13 @@ export {
   profileMachine,
   type VcpuProfile,
 } from './profile.ts';
+export {
+  ProgramData,
+  type ProgramDataIssue,
+  programSymbols,
+  type ResultValue,
+  type ResultValues,
+} from './program-data.ts';
 export {
   INPUT_LABEL,
   type InputRoom,
@@ -97,6 +112,7 @@ export {
   applySetting,
   applySettings,
   type GivenSetting,
+  isGivenAt,
   type ScenarioDocument,
   SETTINGS,
   type Setting,

@@ -1,8 +1,9 @@
 // Kernels by name: what the host's scheduler and KVM did in which version. One table; scenario keys
 // with their defaults, `vmxlab presets` and the documents follow from it. A value holds from the
 // kernel that it is listed with until the next one in the list.
-// Sources: [6.1], [4.8] read in the source of that version; [log] the commit that changed it, or
-// mail about it; [rec] recalled, the order of changes is certain, the version may be one off.
+// Sources: [6.1], [4.12], [4.8], [2.6.35] read in the source of that version; [log] the commit that
+// changed it, or mail about it; [rec] recalled, the order of changes is certain, the version may be
+// one off.
 
 import { FAIR_CLASSES, PREEMPTION_MODELS, type SchedulerParameters } from '../host/index.ts';
 import { HV_TIMERS, type KvmParameters, PREEMPTED_FLAGS, SPIN_HANDLERS } from '../kvm/index.ts';
@@ -121,6 +122,16 @@ export const KVM_PARAMETERS = {
     ['linux-4.8', 'tsc-deadline', '4.8 [4.8]'],
     ['linux-4.12', 'all', '4.10 [log]'],
   ),
+  fastpath: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary:
+          'ICR and TSC-deadline writes and the preemption timer are handled with interrupts off, at once',
+        fallback,
+      }),
+    ['linux-2.6.35', false, 'not before 5.6'],
+    ['linux-6.1', true, '5.6 and 5.8 [log]'],
+  ),
   halt_poll_ns: parameter<number>(
     (fallback) =>
       integer(0, 1_000_000_000, {
@@ -129,7 +140,7 @@ export const KVM_PARAMETERS = {
       }),
     ['linux-2.6.35', 0, 'no such thing before 4.0'],
     ['linux-4.8', 400_000, '4.5 [4.8]; 500 us in 4.2'],
-    ['linux-6.1', 200_000, '4.13 [6.1]'],
+    ['linux-4.12', 200_000, '4.12 [4.12], [6.1]'],
   ),
   halt_poll_ns_grow: parameter<number>(
     (fallback) =>
@@ -210,8 +221,7 @@ export const SCHEDULER_PARAMETERS = {
         summary: 'CFS: period in which everybody runs once, for one pCPU; scaled by the kernel',
         fallback,
       }),
-    ['linux-2.6.35', 5_000_000, '2.6.35 [rec]'],
-    ['linux-2.6.38', 6_000_000, '2.6.37 [rec], [6.1]'],
+    ['linux-2.6.35', 6_000_000, '[2.6.35], [6.1]'],
   ),
   min_granularity: parameter<number>(
     (fallback) =>
@@ -219,7 +229,7 @@ export const SCHEDULER_PARAMETERS = {
         summary: 'least slice of a thread, and base slice of EEVDF, for one pCPU',
         fallback,
       }),
-    ['linux-2.6.35', 1_000_000, '2.6.35 [rec]'],
+    ['linux-2.6.35', 2_000_000, '[2.6.35]'],
     ['linux-2.6.38', 750_000, '2.6.37 [rec], [6.1]'],
   ),
   wakeup_granularity: parameter<number>(
@@ -248,10 +258,19 @@ export function holding<T>({ since }: KernelParameter<T>, kernel: Kernel): Since
   return found;
 }
 
-/** Scenario values with the defaults of a kernel. */
-export function scalarsFor<P extends Parameters>(parameters: P, kernel: Kernel): ScalarsOf<P> {
+/**
+ * Scenario values with the defaults of a kernel.
+ * @param instead defaults that the machine gives
+ */
+export function scalarsFor<P extends Parameters>(
+  parameters: P,
+  kernel: Kernel,
+  instead: Readonly<Record<string, unknown>> = {},
+): ScalarsOf<P> {
+  const fallback = (key: string, row: KernelParameter<unknown>) =>
+    key in instead ? instead[key] : holding(row, kernel).value;
   return Object.fromEntries(
-    Object.entries(parameters).map(([key, row]) => [key, row.schema(holding(row, kernel).value)]),
+    Object.entries(parameters).map(([key, row]) => [key, row.schema(fallback(key, row))]),
   ) as ScalarsOf<P>;
 }
 

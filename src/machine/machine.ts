@@ -31,18 +31,13 @@ import { COM1_LINE, Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
-import { bootRequestOf, elfOf, loadProgram } from './loader.ts';
+import { bootRequestOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
-import {
-  type InputRoom,
-  inputBytes,
-  inputProblem,
-  inputRoomOf,
-  writeInput,
-} from './program-input.ts';
+import { ProgramData, programSymbols } from './program-data.ts';
+import { giveInput } from './program-input.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
-import { SymbolMap } from './symbol-map.ts';
+import type { SymbolMap } from './symbol-map.ts';
 
 export interface MachineOptions {
   /**
@@ -98,6 +93,8 @@ export class Machine {
   readonly devices: readonly Devices[];
   /** Names of the addresses in each virtual machine. */
   readonly symbols: readonly SymbolMap[];
+  /** What each virtual machine's program is told, and tells. */
+  readonly programData: readonly ProgramData[];
   /** How each virtual machine ended, or null while it runs. */
   endings: readonly (MachineEnding | null)[];
   /** Who asks policies; names the one that is being asked. */
@@ -107,7 +104,10 @@ export class Machine {
   /** Virtual time up to which the host was told to run, in cycles. */
   private reached = 0;
 
-  /** Throws if there are not as many programs as virtual machines, or one does not fit. */
+  /**
+   * Throws if there are not as many programs as virtual machines, one does not fit, or one does not
+   * have a parameter of the scenario.
+   */
   constructor(scenario: Scenario, options: MachineOptions) {
     if (options.programs.length !== scenario.vms.length) {
       throw new RangeError(`${scenario.vms.length} programs expected`);
@@ -139,13 +139,10 @@ export class Machine {
       const config = scenario.vms[i];
       loadProgram(vm, options.programs[i], bootRequestOf(config, modules), config.start);
     });
-    this.symbols = options.programs.map((program, i) => {
-      const image = elfOf(program);
-      return image?.kind === 'image'
-        ? SymbolMap.ofElf(image)
-        : (options.symbols?.[i] ?? SymbolMap.EMPTY);
-    });
-    for (const vm of this.vms) this.giveInput(vm);
+    this.symbols = options.programs.map((program, i) =>
+      programSymbols(program, options.symbols?.[i] ?? null),
+    );
+    this.programData = this.vms.map((vm, i) => this.fill(vm, options.programs[i]));
     this.createHogs();
     for (const vm of this.vms) {
       for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
@@ -182,13 +179,15 @@ export class Machine {
     return vm;
   }
 
-  private giveInput(vm: Vm): void {
-    const bytes = inputBytes(this.scenario.vms[vm.id].input);
-    if (bytes === null || bytes.length === 0) return;
-    const symbols = this.symbols[vm.id];
-    const problem = inputProblem(bytes, symbols, vm.ramBytes);
-    if (problem !== null) throw new RangeError(`input: ${problem}`);
-    writeInput(vm, inputRoomOf(symbols, vm.ramBytes) as InputRoom, bytes);
+  /** Give a program its parameters and its input. Throws if it does not expect them. */
+  private fill(vm: Vm, program: Uint8Array): ProgramData {
+    const { parameters, input } = this.scenario.vms[vm.id];
+    const data = new ProgramData(program, this.symbols[vm.id], vm.ramBytes);
+    const [issue] = data.issues(parameters);
+    if (issue !== undefined) throw new RangeError(`${vm.name}: ${issue.message}`);
+    data.fill(vm, parameters, this.scenario.seed);
+    giveInput(vm, data, input);
+    return data;
   }
 
   /** A control group, unless its weight is 0. */
@@ -443,6 +442,7 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): K
     kickYields: kvm.kick_yields,
     preemptionTimer: kvm.preemption_timer,
     hvTimer: kvm.hv_timer,
+    fastpath: kvm.fastpath,
     haltPollNs: kvm.halt_poll_ns,
     haltPollNsGrow: kvm.halt_poll_ns_grow,
     haltPollNsGrowStart: kvm.halt_poll_ns_grow_start,

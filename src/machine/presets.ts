@@ -1,9 +1,10 @@
-// Cost presets: what things cost on a machine, in cycles, each with where the number is from;
-// `vmxlab presets` shows them. Sources: [fog] Agner Fog, instruction tables; [opt] Intel
-// optimization manual, PAUSE; [agesen] Agesen et al., "Software Techniques for Avoiding Hardware
-// Virtualization Exits", USENIX ATC 2012, and the trend of later parts; [est] engineering estimate,
-// consistent with published end-to-end latencies (2 us thread switch, 3 us from IPI to remote
-// entry, 1.5-2 us PAUSE-loop exit with scan).
+// Machines by name: how many pCPUs, what their processor has for virtualization, and what things
+// cost on them, in cycles; each with where it is from. `vmxlab presets` shows them. Sources: [fog]
+// Agner Fog, instruction tables; [opt] Intel optimization manual, PAUSE; [agesen] Agesen et al.,
+// "Software Techniques for Avoiding Hardware Virtualization Exits", USENIX ATC 2012, and the trend
+// of later parts; [est] engineering estimate, consistent with published end-to-end latencies (2 us
+// thread switch, 3 us from IPI to remote entry, 1.5-2 us PAUSE-loop exit with scan); [ark] Intel's
+// list of products; [rec] recalled.
 
 import type { InstructionCosts } from '../cpu/index.ts';
 import type { HostCosts } from '../host/index.ts';
@@ -22,15 +23,45 @@ interface MachineCosts {
   readonly vm: VmCosts;
 }
 
+/** A machine has as many pCPUs as packages have cores; its processors have a thread for each. */
+export interface Topology {
+  readonly packages: number;
+  readonly cores: number;
+  readonly source: string;
+}
+
+/** What a processor may have or not: what it is for, and what it means here not to have it. */
+export const FEATURES = {
+  ept: 'EPT; without it KVM has shadow page tables, which are not modelled: no exits for paging',
+  vpid: 'VPID; nothing costs more without it',
+  ple: 'PAUSE-loop exiting; without it vms[].kvm.ple_gap is 0',
+  preemption_timer: 'VMX-preemption timer; without it vms[].kvm.preemption_timer is false',
+  tsc_deadline: "TSC-deadline mode of local APIC timers; without it guests' have none either",
+} as const;
+
+export type Feature = keyof typeof FEATURES;
+
+/** What a machine does not have. */
+export interface Missing {
+  readonly features: readonly Feature[];
+  readonly source: string;
+}
+
 export interface CostPreset extends MachineCosts {
   readonly name: string;
   readonly title: string;
   /** TSC rate, cycles per millisecond. */
   readonly khz: number;
+  readonly khzSource: string;
   /** Family, model and stepping, as in EAX of CPUID leaf 1. */
   readonly signature: number;
+  /** Null: as many pCPUs as a scenario asks for. */
+  readonly topology: Topology | null;
+  readonly missing: Missing;
   readonly sources: SourcedCosts<MachineCosts>;
 }
+
+const NOTHING: Missing = { features: [], source: '[ark]' };
 
 /** Throughput rather than latency: a pipelined core hides most of the latter. */
 const INSTRUCTIONS: SourcedCosts<InstructionCosts> = {
@@ -88,6 +119,29 @@ const VM: SourcedCosts<VmCosts> = {
 
 const BROADWELL: SourcedCosts<MachineCosts> = { host: HOST, vm: VM };
 
+/** What the kernel does takes the time that it takes at 2 GHz, whatever the clock. */
+function softwareAt<T>(khz: number, costs: SourcedCosts<T>): SourcedCosts<T> {
+  const entries = Object.entries(costs).map(([key, value]) => {
+    const [cycles, source] = value as Sourced;
+    return [key, [Math.round((cycles * khz) / 2e6), source] as const];
+  });
+  return Object.fromEntries(entries) as SourcedCosts<T>;
+}
+
+/** A machine with a clock of its own, whose hardware differs in what it takes to exit and enter. */
+function costsAt(
+  khz: number,
+  vmx: SourcedCosts<VmCosts['vmx']>,
+  pause: Sourced,
+): SourcedCosts<MachineCosts> {
+  const classes = { ...INSTRUCTIONS.classes, pause };
+  const kvm = softwareAt(khz, VM.kvm);
+  return {
+    host: softwareAt(khz, HOST),
+    vm: { instructions: { ...INSTRUCTIONS, classes }, vmx, kvm },
+  };
+}
+
 const SKYLAKE: SourcedCosts<MachineCosts> = {
   host: HOST,
   vm: {
@@ -99,12 +153,32 @@ const SKYLAKE: SourcedCosts<MachineCosts> = {
   },
 };
 
+const WOODCREST_KHZ = 3_000_000;
+const WOODCREST = costsAt(
+  WOODCREST_KHZ,
+  { exit: [900, '[agesen] with the entry 1600, as Merom'], entry: [700, '[agesen] see exit'] },
+  [8, '[fog]'],
+);
+
+const WESTMERE_KHZ = 2_930_000;
+const WESTMERE = costsAt(
+  WESTMERE_KHZ,
+  { exit: [430, '[agesen] with the entry 760'], entry: [330, '[agesen] see exit'] },
+  [9, '[fog]'],
+);
+
+const HASWELL_KHZ = 2_300_000;
+const HASWELL = costsAt(HASWELL_KHZ, VM.vmx, [9, '[fog]']);
+
 export const COST_PRESETS = {
   'e5-2660v4': {
     name: 'e5-2660v4',
     title: 'Xeon E5-2660 v4 (Broadwell-EP), 2.0 GHz: PAUSE takes 9 cycles [fog]',
     khz: 2_000_000,
+    khzSource: '[ark]',
     signature: 0x406f1,
+    topology: null,
+    missing: NOTHING,
     sources: BROADWELL,
     ...cyclesOf(BROADWELL),
   },
@@ -112,13 +186,75 @@ export const COST_PRESETS = {
     name: 'skylake-sp',
     title: 'Skylake-SP, 2.0 GHz: PAUSE takes 140 cycles [opt], longer than the default ple_gap',
     khz: 2_000_000,
+    khzSource: '[est]',
     signature: 0x50654,
+    topology: null,
+    missing: NOTHING,
     sources: SKYLAKE,
     ...cyclesOf(SKYLAKE),
+  },
+  xeon5160x2: {
+    name: 'xeon5160x2',
+    title: '2 Xeon 5160 (Woodcrest), 3.0 GHz: the machine of the paravirtual lock of 2010',
+    khz: WOODCREST_KHZ,
+    khzSource: '[ark]',
+    signature: 0x6f6,
+    topology: { packages: 2, cores: 2, source: '[ark]' },
+    missing: {
+      features: ['ept', 'vpid', 'ple', 'preemption_timer', 'tsc_deadline'],
+      source: '[rec] before Nehalem',
+    },
+    sources: WOODCREST,
+    ...cyclesOf(WOODCREST),
+  },
+  westmere4: {
+    name: 'westmere4',
+    title: '4 cores of Westmere, 2.93 GHz: a machine of the directed yield of 2011',
+    khz: WESTMERE_KHZ,
+    khzSource: '[est] no machine was named',
+    signature: 0x206c2,
+    topology: { packages: 1, cores: 4, source: '[est] no machine was named' },
+    missing: NOTHING,
+    sources: WESTMERE,
+    ...cyclesOf(WESTMERE),
+  },
+  'e5-2660v4x2': {
+    name: 'e5-2660v4x2',
+    title: '2 Xeon E5-2660 v4 (Broadwell-EP), 2.0 GHz, no hyper-threading',
+    khz: 2_000_000,
+    khzSource: '[ark]',
+    signature: 0x406f1,
+    topology: { packages: 2, cores: 14, source: '[ark]' },
+    missing: NOTHING,
+    sources: BROADWELL,
+    ...cyclesOf(BROADWELL),
+  },
+  'e5-2699v3': {
+    name: 'e5-2699v3',
+    title: '2 isolated cores of a Xeon E5-2699 v3 (Haswell-EP), 2.3 GHz',
+    khz: HASWELL_KHZ,
+    khzSource: '[ark]',
+    signature: 0x306f2,
+    topology: { packages: 1, cores: 2, source: 'those that were isolated' },
+    missing: NOTHING,
+    sources: HASWELL,
+    ...cyclesOf(HASWELL),
   },
 } as const satisfies Record<string, CostPreset>;
 
 export type CostPresetName = keyof typeof COST_PRESETS;
+
+export const COST_PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
+
+/** True if a machine's processor has a feature. */
+export function hasFeature({ missing }: CostPreset, feature: Feature): boolean {
+  return !missing.features.includes(feature);
+}
+
+/** PCPUs of a machine; null: any number. */
+export function pcpusOf({ topology }: CostPreset): number | null {
+  return topology === null ? null : topology.packages * topology.cores;
+}
 
 /** The numbers without their sources. */
 function cyclesOf<T>(costs: SourcedCosts<T>): T {

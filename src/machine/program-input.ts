@@ -2,14 +2,11 @@
 // `fuzz_length`. What a program does with them is its own affair; whoever tries many inputs
 // (fuzzing) needs no other agreement with it.
 
-import type Long from 'long';
 import type { Vm } from '../kvm/index.ts';
-import type { SymbolMap } from './symbol-map.ts';
+import type { ProgramData } from './program-data.ts';
 
-/** The bytes begin here. */
+/** The bytes begin here; the room for them ends at the next label. */
 export const INPUT_LABEL = 'fuzz_input';
-/** The room for them ends before this; without it, at the next label. */
-const END_LABEL = 'fuzz_input_end';
 /** Four bytes that receive how many there are; may be left out. */
 const LENGTH_LABEL = 'fuzz_length';
 
@@ -26,26 +23,14 @@ export interface InputRoom {
   readonly lengthGpa: number | null;
 }
 
-/** The room for input in a program that lies in memory where its labels say; null if it has none. */
-export function inputRoomOf(symbols: SymbolMap, ramBytes: number): InputRoom | null {
-  const start = symbols.addressOf(INPUT_LABEL);
-  const gpa = gpaOf(start, ramBytes);
-  if (start === null || gpa === null) return null;
-  const end = symbols.addressOf(END_LABEL);
-  const named = symbols.names.find(({ name }) => name === INPUT_LABEL);
-  const toEnd = named === undefined ? 0 : named.end.sub(start).toNumber();
-  const toNext = end === null ? symbols.bytesToNext(start) : end.sub(start).toNumber();
-  const lengthBytes = Math.min(toNext, end === null && toEnd > 0 ? toEnd : MOST_BYTES, MOST_BYTES);
-  if (lengthBytes < 1 || gpa + lengthBytes > ramBytes) return null;
-  return {
-    gpa,
-    lengthBytes,
-    lengthGpa: gpaOf(symbols.addressOf(LENGTH_LABEL), ramBytes - LENGTH_BYTES),
-  };
-}
-
-function gpaOf(address: Long | null, ramBytes: number): number | null {
-  return address?.toUnsigned().lt(ramBytes) ? address.toNumber() : null;
+/** The room for input that the labels of a program leave; null if there is none. */
+export function inputRoomOf(data: ProgramData): InputRoom | null {
+  const place = data.placeOf(INPUT_LABEL);
+  if (place === null || place.lengthBytes < 1) return null;
+  const length = data.placeOf(LENGTH_LABEL);
+  const hasLength = length !== null && length.lengthBytes >= LENGTH_BYTES;
+  const lengthBytes = Math.min(place.lengthBytes, MOST_BYTES);
+  return { gpa: place.gpa, lengthBytes, lengthGpa: hasLength ? length.gpa : null };
 }
 
 /** Bytes as a scenario writes them: hexadecimal digits, two for each. */
@@ -60,16 +45,23 @@ export function inputBytes(text: string): Uint8Array | null {
   return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));
 }
 
-/** Why a program cannot be given an input; null if it can. */
-export function inputProblem(
-  bytes: Uint8Array,
-  symbols: SymbolMap,
-  ramBytes: number,
-): string | null {
-  const room = inputRoomOf(symbols, ramBytes);
+/** Why a program cannot be given an input, as a scenario has it; null if it can. */
+export function inputProblem(data: ProgramData, text: string): string | null {
+  if (text === '') return null;
+  const room = inputRoomOf(data);
   if (room === null) return `the program has no label '${INPUT_LABEL}' with room behind it`;
-  if (bytes.length <= room.lengthBytes) return null;
-  return `${bytes.length} bytes, but there is room for ${room.lengthBytes} at '${INPUT_LABEL}'`;
+  const lengthBytes = text.length / 2;
+  if (lengthBytes <= room.lengthBytes) return null;
+  return `${lengthBytes} bytes, but there is room for ${room.lengthBytes} at '${INPUT_LABEL}'`;
+}
+
+/** Give a program the input that its scenario has, if any. Throws RangeError if it expects none. */
+export function giveInput(vm: Vm, data: ProgramData, text: string): void {
+  const bytes = inputBytes(text);
+  if (bytes === null || bytes.length === 0) return;
+  const problem = inputProblem(data, text);
+  if (problem !== null) throw new RangeError(`${vm.name}: input: ${problem}`);
+  writeInput(vm, inputRoomOf(data) as InputRoom, bytes);
 }
 
 /** Write an input into a machine's memory, before it starts; the rest of the room is zero. */

@@ -2,7 +2,8 @@
 // Linux tools/perf/builtin-kvm.c, print_result.
 
 import { counterTable, statTable } from '../trace/index.ts';
-import { addressOf, type RunReport, type VcpuReport } from './report.ts';
+import type { ResultValue } from './program-data.ts';
+import { addressOf, type RunReport, type VcpuReport, type VmReport } from './report.ts';
 
 /** Paints text; the identity where colour is not wanted. */
 export type Paint = (text: string, as: 'good' | 'bad' | 'dim' | 'bold') => string;
@@ -17,6 +18,8 @@ export function reportText(report: RunReport, paint: Paint = NO_PAINT): string[]
     ...exitTable(report, paint),
     ...yieldLines(report),
     ...vcpuTable(report, paint),
+    ...resultTable(report, paint),
+    ...histogramTables(report, paint),
     ...troubleLines(report, paint),
   ];
 }
@@ -105,6 +108,54 @@ function vcpuTable(report: RunReport, paint: Paint): string[] {
   ];
 }
 
+/** Values of a result that are listed; of more, the least and the greatest. */
+const MOST_VALUES = 8;
+
+function resultTable({ vms }: RunReport, paint: Paint): string[] {
+  const rows = vms.flatMap((vm) =>
+    Object.entries(vm.results).map(([name, values]) => [ownName(vms, vm, name), values] as const),
+  );
+  if (rows.length === 0) return [];
+  const width = Math.max(...rows.map(([name]) => name.length), 'Result'.length);
+  const line = (name: string, total: string, rest: string) =>
+    `${name.padEnd(width)} ${total.padStart(20)}  ${rest}`.trimEnd();
+  return [
+    paint(line('Result', 'Total', 'Each vCPU'), 'bold'),
+    ...rows.map(([name, values]) => {
+      const total = values.reduce((sum: bigint, value) => sum + BigInt(value), 0n);
+      return line(name, grouped(total), values.length > 1 ? eachText(values) : '');
+    }),
+    '',
+  ];
+}
+
+function ownName(vms: readonly VmReport[], vm: VmReport, name: string): string {
+  return vms.length > 1 ? `${vm.name}:${name}` : name;
+}
+
+function eachText(values: readonly ResultValue[]): string {
+  if (values.length <= MOST_VALUES) return values.join(' ');
+  const sorted = values.map(BigInt).sort((a, b) => (a < b ? -1 : 1));
+  return `${sorted[0]} to ${sorted.at(-1)}`;
+}
+
+/** Bins in which something was counted. */
+function histogramTables({ vms }: RunReport, paint: Paint): string[] {
+  return vms.flatMap((vm) =>
+    Object.entries(vm.histograms).flatMap(([name, values]) => {
+      const bins = values.flatMap((value, i) =>
+        BigInt(value) === 0n ? [] : [[i, value] as const],
+      );
+      const title = `Histogram ${ownName(vms, vm, name)}`;
+      return [
+        paint(title, 'bold'),
+        ...bins.map(([i, value]) => `${String(i).padStart(8)} ${String(value).padStart(14)}`),
+        '',
+      ];
+    }),
+  );
+}
+
 /** What a run that went wrong has to say: registers, last exits, last instructions. */
 function troubleLines(report: RunReport, paint: Paint): string[] {
   return report.vcpus
@@ -175,6 +226,6 @@ function milliseconds(ns: number): string {
 }
 
 /** Digits in groups of three; not by locale, so that every machine prints the same. */
-function grouped(value: number): string {
+function grouped(value: number | bigint): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ',');
 }

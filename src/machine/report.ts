@@ -11,6 +11,7 @@ import { exitReasonName } from '../vmx/index.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import { recentInstructions } from './history.ts';
 import type { Machine } from './machine.ts';
+import type { ResultValues } from './program-data.ts';
 import type { AddressName } from './symbol-map.ts';
 
 /** Changes whenever a reader of the document would have to change. */
@@ -70,6 +71,10 @@ export interface VmReport {
   readonly output: string;
   /** What it sent by COM1. */
   readonly serial: string;
+  /** What stands at its labels `result_NAME`: one word, or one for each vCPU. */
+  readonly results: ResultValues;
+  /** What stands at its labels `histogram_NAME`. */
+  readonly histograms: ResultValues;
 }
 
 export interface RunReport {
@@ -142,6 +147,8 @@ function vmReport(machine: Machine, id: number): VmReport {
     message: ending?.message ?? 'still running',
     output: decodeUtf8(Uint8Array.from(state.console.output)),
     serial: decodeUtf8(Uint8Array.from(state.com1.sent)),
+    results: machine.programData[id].results(machine.vms[id]),
+    histograms: machine.programData[id].histograms(machine.vms[id]),
   };
 }
 

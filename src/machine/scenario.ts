@@ -4,7 +4,7 @@
 
 import { ENGINES } from '../cpu/index.ts';
 import { parseCpuList } from './cpu-list.ts';
-import { GUEST_INTERFACE_KEYS } from './guest-interface.ts';
+import { guestInterfaceKeys } from './guest-interface.ts';
 import {
   DEFAULT_KERNEL,
   KERNELS,
@@ -13,8 +13,15 @@ import {
   SCHEDULER_PARAMETERS,
   scalarsFor,
 } from './kernels.ts';
+import { DEFAULT_MACHINE, featureIssues, machineOf, pcpuIssues } from './machine-features.ts';
 import { HOST_POLICY_KEYS, policyIssues, VM_POLICY_KEYS } from './policies.ts';
-import { COST_PRESETS, type CostPresetName } from './presets.ts';
+import {
+  COST_PRESET_NAMES,
+  COST_PRESETS,
+  type CostPreset,
+  hasFeature,
+  pcpusOf,
+} from './presets.ts';
 import { INPUT_LABEL } from './program-input.ts';
 import {
   choice,
@@ -50,9 +57,13 @@ const CPU_WEIGHT = integer(0, 10_000, {
   fallback: 0,
 });
 
-const PRESET_NAMES = Object.keys(COST_PRESETS) as CostPresetName[];
+/** Defaults of `vms[].kvm` that a processor without a feature gives. */
+const defaultsOn = (machine: CostPreset) => ({
+  ...(hasFeature(machine, 'ple') ? {} : { ple_gap: 0 }),
+  ...(hasFeature(machine, 'preemption_timer') ? {} : { preemption_timer: false }),
+});
 
-const vmFor = (kernel: Kernel) =>
+const vmFor = (kernel: Kernel, machine: CostPreset) =>
   object('A virtual machine', {
     name: text({
       summary: 'name in traces and reports; else vm, vm1, vm2 and so on',
@@ -111,10 +122,17 @@ const vmFor = (kernel: Kernel) =>
       summary: `bytes that the program finds at its label ${INPUT_LABEL}`,
       fallback: '',
     }),
+    parameters: map(
+      integer(0, Number.MAX_SAFE_INTEGER, {
+        summary: 'number that the program finds at its label param_NAME; as a flag NAME=NUMBER',
+        flag: 'parameter',
+      }),
+      'numbers that the program finds at its labels',
+    ),
     policies: VM_POLICY_KEYS,
     kvm: object("KVM's parameters for this machine", {
-      ...scalarsFor(KVM_PARAMETERS, kernel),
-      ...GUEST_INTERFACE_KEYS,
+      ...scalarsFor(KVM_PARAMETERS, kernel, defaultsOn(machine)),
+      ...guestInterfaceKeys(hasFeature(machine, 'tsc_deadline')),
     }),
   });
 
@@ -129,8 +147,8 @@ const HOG = object('Threads of the host that compute and never sleep', {
   pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
 });
 
-/** Scenarios on hosts with a kernel, whose defaults hold. */
-const scenarioFor = (kernel: Kernel) =>
+/** Scenarios on a machine with a kernel, whose defaults hold. */
+const scenarioFor = (kernel: Kernel, machine: CostPreset) =>
   object('A vmxlab scenario', {
     vmxlab: integer(1, 1, { summary: 'version of this format', fallback: 1 }),
     note: text({ summary: 'anything to remember; without effect', fallback: '' }),
@@ -150,10 +168,14 @@ const scenarioFor = (kernel: Kernel) =>
       flag: 'skip',
     }),
     host: object('The emulated host', {
-      pcpus: integer(1, MAX_PCPUS, { summary: 'physical CPUs', fallback: 1, flag: 'pcpus' }),
-      machine: choice(PRESET_NAMES, {
-        summary: 'cost preset',
-        fallback: 'e5-2660v4',
+      pcpus: integer(1, MAX_PCPUS, {
+        summary: 'physical CPUs; by default all of a machine that has a number of them',
+        fallback: pcpusOf(machine) ?? 1,
+        flag: 'pcpus',
+      }),
+      machine: choice(COST_PRESET_NAMES, {
+        summary: 'processor, costs and what it has for virtualization',
+        fallback: DEFAULT_MACHINE,
         flag: 'machine',
       }),
       kernel: choice(KERNELS, {
@@ -173,7 +195,7 @@ const scenarioFor = (kernel: Kernel) =>
       ),
       policies: HOST_POLICY_KEYS,
     }),
-    vms: list(vmFor(kernel), 1, 8, 'virtual machines'),
+    vms: list(vmFor(kernel, machine), 1, 8, 'virtual machines'),
     hogs: list(HOG, 0, 64, 'competing threads on the host'),
     check: text({
       summary: 'expectations for `vmxlab check`, one a line; without effect on the run',
@@ -189,8 +211,8 @@ const scenarioFor = (kernel: Kernel) =>
     }),
   });
 
-/** With the defaults of the default kernel. */
-export const SCENARIO = scenarioFor(DEFAULT_KERNEL);
+/** With the defaults of the default machine and kernel. */
+export const SCENARIO = scenarioFor(DEFAULT_KERNEL, machineOf(undefined));
 
 export type Scenario = Infer<typeof SCENARIO>;
 
@@ -204,7 +226,8 @@ function kernelOf(document: unknown): Kernel {
 export function checkScenario(
   document: unknown,
 ): { readonly scenario: Scenario } | { readonly issues: readonly Issue[] } {
-  const checked = validate(scenarioFor(kernelOf(document)), document);
+  const machine = machineOf(document);
+  const checked = validate(scenarioFor(kernelOf(document), machine), document);
   if ('issues' in checked) return checked;
   const scenario = withNames(checked.value);
   const issues = [
@@ -213,13 +236,16 @@ export function checkScenario(
     ...moduleIssues(scenario),
     ...pinIssues(scenario),
     ...policyIssues(scenario),
+    ...pcpuIssues(scenario, machine),
+    ...featureIssues(scenario, machine),
   ];
   return issues.length > 0 ? { issues } : { scenario };
 }
 
 /** The document that {@link checkScenario} makes the same scenario of, whatever the defaults are. */
 export function documentOf(scenario: Scenario): Readonly<Record<string, unknown>> {
-  return write(scenarioFor(scenario.host.kernel), scenario) as Record<string, unknown>;
+  const { kernel, machine } = scenario.host;
+  return write(scenarioFor(kernel, COST_PRESETS[machine]), scenario) as Record<string, unknown>;
 }
 
 function withNames(scenario: Scenario): Scenario {

@@ -408,6 +408,9 @@ export interface ReferenceLine {
   readonly flag: string | null;
 }
 
+/** What stands for any key in {@link ReferenceLine.key}. */
+export const ANY_KEY = '.NAME';
+
 /** Every value that a document can have, in order. */
 export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
   switch (schema.kind) {
@@ -424,7 +427,7 @@ export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
     case 'list':
       return reference(schema.item, `${prefix}[]`);
     case 'map':
-      return reference(schema.item, `${prefix}.NAME`);
+      return reference(schema.item, prefix + ANY_KEY);
     case 'object':
       return Object.entries(schema.fields).flatMap(([key, field]) =>
         reference(field, prefix === '' ? key : `${prefix}.${key}`),

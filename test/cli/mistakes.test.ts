@@ -45,6 +45,10 @@ const FILES = {
     '',
   ].join('\n'),
   'syntax.yaml': 'host: { pcpus: 2\nvms: []\n',
+  'told.asm': '; vmxlab: parameter=speed=x\nbits 64\ncli\nhlt\nparam_speed: dq 0\n',
+  'asked.asm': 'bits 64\ncli\nhlt\nparam_speed: dq 0\n',
+  'short.asm': 'bits 64\ncli\nhlt\nparam_speed: dd 0\n',
+  'told.yaml': 'vms:\n  - program: asked.asm\n    parameters: { sped: 1, speed: 2 }\n',
   'missing.yaml': 'vms:\n  - program: nope.asm\n  - program: neither.bin\n',
   'no-program.json': '{ "vms": [{ "vcpus": 2 }] }\n',
   'pin.yaml': `host: { pcpus: 2 }\nvms: [{ program: ${HELLO}, pin: ["0-2"] }]\n`,
@@ -155,6 +159,20 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       'vmxlab: --hogs: expected a whole number from 0 to 1024, not "-5"',
     ],
     ['run loop.asm --vcpus 2 --vcpus 3', 'vmxlab: --vcpus is given 2 times'],
+    [
+      'run asked.asm --parameter sped=1 --parameter speed=2 --parameter size=3',
+      "vmxlab: --parameter: sped: the program has no label 'param_sped'; did you mean 'speed'?",
+      "vmxlab: --parameter: size: the program has no label 'param_size'; it has speed",
+    ],
+    [
+      'run asked.asm --parameter speed',
+      'vmxlab: --parameter: speed: expected a whole number from 0 to 9007199254740991, not ""',
+    ],
+    [
+      'run asked.asm --parameter speed=-1',
+      'vmxlab: --parameter: speed: expected a whole number from 0 to 9007199254740991, not "-1"',
+    ],
+    ['run short.asm', "vmxlab: short.asm: the label 'param_speed' needs 8 bytes, and has 4"],
     ['run loop.asm --trace=', 'vmxlab: --trace needs a value'],
     ['asm loop.asm -D', 'vmxlab: -D needs a value'],
     ['asm loop.asm -D5x=1', "vmxlab: --define: '5x' cannot be the name of a macro"],
@@ -242,6 +260,13 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       '                  ^',
     ],
     [
+      'run told.asm',
+      'told.asm:1:11: error: parameter: speed: expected a whole number from 0 to ' +
+        '9007199254740991, not "x"',
+      '; vmxlab: parameter=speed=x',
+      '          ^',
+    ],
+    [
       'run origin.asm',
       'vmxlab: origin.asm: org 0x7c00, but programs are loaded at 0x100000; write ' +
         "'org 0x100000', or leave it out",
@@ -266,6 +291,13 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       "keys.yaml:8:11: error: limits.tme: unknown key 'tme'; did you mean 'time'?",
       'limits: { tme: 5ms }',
       '          ^',
+    ],
+    [
+      'run told.yaml',
+      "told.yaml:3:19: error: vms[0].parameters.sped: the program has no label 'param_sped'; " +
+        "did you mean 'speed'?",
+      '    parameters: { sped: 1, speed: 2 }',
+      '                  ^',
     ],
     [
       'run missing.yaml',

@@ -18,6 +18,9 @@ beforeAll(async () => {
     'policy.yaml':
       'vms: [{ program: guest-programs/hello.asm, policies: { halt_poll: pause.js } }]\n',
     'text.rec': 'not a recording\n',
+    'told.asm':
+      'bits 64\nmov rax, [param_in]\nmov [result_out], rax\ncli\nhlt\n' +
+      'param_in: dq 0\nresult_out: dq 0\n',
   });
   const { status, stderr } = await vmxlab(folder, ['record', ...LOCK, '-o', 'lock.rec']);
   expect([status, stderr]).toEqual([0, '']);
@@ -53,6 +56,21 @@ test('a recording of kilobytes replays as it was, by every engine', async () => 
     /^lock\.rec: the same in \d+ intervals, \d+ instructions, \d+ trace records; every vCPU .*\n$/,
   );
   for (const replay of replays) expect(replay).toEqual({ status: 0, stdout, stderr: '' });
+});
+
+test('parameters are recorded, and may be others when it is run again', async () => {
+  const [recorded] = await vmxlabMany(folder, [
+    'record told.asm --parameter in=5 -o told.rec'.split(' '),
+  ]);
+  expect(recorded).toMatchObject({ status: 0, stderr: '' });
+  const [replay, run, other] = await vmxlabMany(folder, [
+    ['replay', 'told.rec'],
+    ['run', 'told.rec', '--json'],
+    ['run', 'told.rec', '--json', '--parameter', 'in=6'],
+  ]);
+  expect(replay).toMatchObject({ status: 0, stderr: '' });
+  const out = ({ stdout }: { stdout: string }) => JSON.parse(stdout).vms[0].results.out;
+  expect([out(run), out(other)]).toEqual([[5], [6]]);
 });
 
 test('commands take a recording for the program and its settings', async () => {

@@ -221,7 +221,15 @@ describe('presets', () => {
     const { stdout } = await vmxlab(folder, ['presets', 'skylake-sp']);
     expect(stdout).toMatch(/^ {2}vm\.instructions\.classes\.pause +140 +\[opt\]$/m);
     const all = JSON.parse((await vmxlab(folder, ['presets', '--json'])).stdout);
-    expect(all.presets).toHaveLength(10);
+    expect(all.presets).toHaveLength(14);
+  });
+
+  test('prints what a machine does not have', async () => {
+    const { stdout } = await vmxlab(folder, ['presets', 'xeon5160x2']);
+    expect(stdout).toMatch(
+      /^ {2}features\.ple +no +\[rec\] before Nehalem PAUSE-loop exiting; wi/m,
+    );
+    expect(stdout).toMatch(/^ {2}topology\.packages +2 /m);
   });
 
   test('says what is meant by a name that is not known', async () => {

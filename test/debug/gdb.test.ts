@@ -110,7 +110,7 @@ describe.skipIf(why !== null)('gdb', () => {
       const text = gdb(served.port, 'print $rax\nstepi\ninfo breakpoints\nmonitor threads\ndetach');
       expect(text).toContain('$1 = 400');
       expect(text).toContain('No breakpoints or watchpoints.');
-      expect(text).toMatch(/vm vCPU 0 +in the guest/);
+      expect(text).toMatch(/0 {2}vcpu0 {2}rip 0x[\da-f]+ {2}in the guest/);
     } finally {
       served.stop();
     }
@@ -145,7 +145,7 @@ describe.skipIf(why !== null)('gdb', () => {
       expect(text).toContain('$2 = 0x12345678');
       expect(text).toMatch(/0xffffffff$/m);
       // In 64-bit code the byte would be a prefix.
-      expect(text).toContain('0x10000b  inc ecx');
+      expect(text).toMatch(/0x10000b <.*>: {2}inc ecx/);
     } finally {
       served.stop();
     }

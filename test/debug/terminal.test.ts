@@ -5,7 +5,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { buildCommand, MAIN } from '../support/command-line.ts';
 
 const ROOT = join(fileURLToPath(import.meta.url), '../../..');
@@ -67,6 +67,77 @@ test('answers are objects with --json', () => {
   expect(answers[1]).toMatchObject({ command: 'p 6 * 7', lines: ['0x2a'], isError: false });
   expect(answers[0].when.event).toBeGreaterThan(0);
   expect(status).toBe(0);
+});
+
+/** What a script of commands prints on either side; the guest's hogs are left out. */
+function script(...commands: readonly string[]) {
+  const { stdout, stderr } = debug([
+    ...[PROGRAM, '--hogs', '0', '--batch'],
+    ...commands.flatMap((command) => ['-e', command]),
+  ]);
+  const answers = stdout.split(/^\(vmxlab\) .*\n/m).slice(1);
+  return { answers, problems: stderr.trim().split('\n') };
+}
+
+describe('list', () => {
+  const source = readFileSync(join(ROOT, 'guest-programs/lib/counter.inc'), 'utf8').split('\n');
+  const wanted = (first: number, last: number, here: number) =>
+    source
+      .slice(first - 1, last)
+      .map((text, i) => {
+        const number = first + i;
+        return `${number === here ? '=>' : '  '} ${String(number).padEnd(4)} ${text}`.trimEnd();
+      })
+      .concat('')
+      .join('\n');
+
+  test('shows the source around the next instruction, what is behind and what was before', () => {
+    const { answers } = script('list', 'list', 'list -', 'list 40', 'list/3 counter.inc:2');
+    expect(answers[0]).toBe(wanted(23, 32, 28));
+    expect(answers[1]).toBe(wanted(33, 42, 28));
+    expect(answers[2]).toBe(wanted(23, 32, 28));
+    expect(answers[3]).toBe(wanted(35, 44, 28));
+    expect(answers[4]).toBe(wanted(1, 3, 28));
+  });
+
+  test('begins anew where the machine has gone, and takes symbols and addresses', () => {
+    const { answers } = script('list', 'stepi 2', 'list', 'list done', 'list *0x100003');
+    expect(answers[2]).toBe(wanted(25, 34, 30));
+    expect(answers[3]).toBe(wanted(49, 58, 30));
+    expect(answers[4]).toBe(wanted(24, 33, 30));
+  });
+
+  test('says what is wrong', () => {
+    const { problems } = script('list nowhere', 'list no.c:1', 'list counter.inc:400', 'list 0');
+    expect(problems).toEqual([
+      "no symbol named 'nowhere'",
+      "no code comes from a file named 'no.c'",
+      'lib/counter.inc has 64 lines',
+      "a number from 1 expected, not '0'",
+    ]);
+  });
+});
+
+test('an unknown name is answered with the nearest one; topics are found too', () => {
+  const { problems } = script('breka start', 'exits', 'delete checkpoint x', 'when now', 're');
+  expect(problems).toEqual([
+    "unknown command 'breka'; did you mean 'break'?",
+    "unknown command 'exits'; did you mean 'info exits'?",
+    "no checkpoint 'x'",
+    "'when' takes no argument",
+    "'re' may be reverse-stepi, rexit, reverse-continue",
+  ]);
+});
+
+test('a checkpoint is gone when it was deleted, and its number is not given again', () => {
+  const { answers, problems } = script(
+    ...['checkpoint one', 'si', 'checkpoint two', 'delete checkpoint one', 'info checkpoints'],
+    ...['goto one', 'goto two', 'checkpoint', 'delete checkpoint 2 3', 'info checkpoints'],
+  );
+  expect(answers[4]).toMatch(/^2 {2}two {2}event \d+\n$/);
+  expect(answers[7]).toMatch(/^checkpoint 3, mark3, /);
+  expect(answers[9]).toBe('');
+  expect(problems).toEqual(["no checkpoint 'one'"]);
 });
 
 const hasTmux = spawnSync('tmux', ['-V']).status === 0;

@@ -61,6 +61,19 @@ describe('CPUID', () => {
     expect(bit(number)(cpuid(1)[register] ?? 0n)).toBe(value);
   });
 
+  test('without TSC-deadline mode leaf 1 does not offer it, and bit 18 of LVTT stays 0', () => {
+    const parameters = { tscDeadline: false };
+    expect(bit(24)(cpuid(1, 0, { parameters })[2] ?? 0n)).toBe(0);
+    const source = `
+        write_msr 0x1b, 0xfee00d00
+        write_msr 0x80f, 0x1ff
+        write_msr 0x832, 0x40040
+        mov ecx, 0x832
+        rdmsr${STORE_FOUR}`;
+    expect(new KvmBench(source, { parameters }).finish().results(4)[0]).toBe(0x40n);
+    expect(new KvmBench(source).finish().results(4)[0]).toBe(0x40040n);
+  });
+
   test('leaf 1 offers no APIC while it is switched off', () => {
     const [, , , edx] = cpuid(1, 0, {}, 'write_msr 0x1b, 0xfee00100\n');
     expect(bit(9)(edx ?? 0n)).toBe(0);

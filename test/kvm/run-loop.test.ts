@@ -54,6 +54,15 @@ describe('from exit to entry', () => {
     expect((entry?.cycles ?? 0) - (exit?.cycles ?? 0)).toBe(cycles + entryPath);
   });
 
+  // Linux 5.8 handles it right after the exit, with interrupts off; before it was an exit like any.
+  test('without the fast path the deadline costs as much as other MSRs', () => {
+    const parameters = { fastpath: false };
+    const source = `${ENABLE}write_msr 0x6e0, 0\nfinish`;
+    const bench = new KvmBench(source, { parameters }).finish();
+    const { exit, entry } = exitsAndEntries(bench).at(-1) ?? {};
+    expect((entry?.cycles ?? 0) - (exit?.cycles ?? 0)).toBe(exitPath + handler + entryPath);
+  });
+
   test('the guest sees in its TSC what an exit costs', () => {
     const source = (instruction: string) => `
         xor eax, eax

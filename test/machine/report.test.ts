@@ -74,6 +74,8 @@ describe('fields', () => {
       'message',
       'output',
       'serial',
+      'results',
+      'histograms',
     ]);
     expect(Object.keys(report.vcpus[0])).toEqual([
       'vm',

@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
   applySettings,
-  COST_PRESETS,
   checkScenario,
   jsonSchema,
   parseScenarioText,
@@ -70,6 +69,7 @@ describe('fallbacks', () => {
           modules: [],
           module_images: [],
           defines: {},
+          parameters: {},
           policies: { spin: '', yield_candidate: '', halt_poll: '', exits: {} },
           kvm: {
             ple_gap: 128,
@@ -79,6 +79,8 @@ describe('fallbacks', () => {
             ple_window_max: 4294967295,
             spin_handler: 'ready',
             kick_yields: true,
+            fastpath: true,
+            tsc_deadline: true,
             preemption_timer: true,
             hv_timer: 'all',
             halt_poll_ns: 200e3,
@@ -172,7 +174,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, policies, kvm';
+  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, parameters, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
@@ -245,7 +247,8 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
   [
     'an unknown preset',
     { host: { machine: 'z80' }, vms: [VM] },
-    'host.machine: expected one of e5-2660v4, skylake-sp, not "z80"',
+    'host.machine: expected one of e5-2660v4, skylake-sp, xeon5160x2, westmere4, e5-2660v4x2, ' +
+      'e5-2699v3, not "z80"',
   ],
   [
     'text for a truth value',
@@ -291,6 +294,25 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
     { vms: [VM], hogs: [{ pin: '1' }] },
     'hogs[0].pin: there is no pCPU 1: host.pcpus is 1',
   ],
+  [
+    'more pCPUs than the machine has',
+    { host: { machine: 'westmere4', pcpus: 5 }, vms: [VM] },
+    'host.pcpus: expected at most 4, as many as westmere4 has, not 5',
+  ],
+  ...(
+    [
+      ['ple_gap', 41, 'expected 0: xeon5160x2 has no PAUSE-loop exiting'],
+      ['preemption_timer', true, 'expected false: xeon5160x2 has no VMX-preemption timer'],
+      ['tsc_deadline', true, 'expected false: xeon5160x2 has no TSC-deadline timer'],
+    ] as const
+  ).map(
+    ([key, value, message]) =>
+      [
+        `${key} on a machine without`,
+        { host: { machine: 'xeon5160x2' }, vms: [{ ...VM, kvm: { [key]: value } }] },
+        `vms[0].kvm.${key}: ${message}`,
+      ] as const,
+  ),
   ['a number of hogs', { vms: [VM], hogs: 3 }, 'hogs: expected a list'],
   [
     'nice beyond',
@@ -471,6 +493,12 @@ describe('settings', () => {
     ['kernel', 'linux-4.8', ({ host }) => host.kernel, 'linux-4.8'],
     ['append', 'a b', ({ vms }) => vms.map(({ append }) => append), ['a b', 'a b']],
     ['module', 'f x', ({ vms }) => vms.map(({ modules }) => modules), [['f x'], ['f x']]],
+    [
+      'parameter',
+      'a=5',
+      ({ vms }) => vms.map(({ parameters }) => parameters),
+      [{ a: 5 }, { a: 5 }],
+    ],
     ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, cpu_weight: 0, pin: '' }]],
     ['until', '3ms', ({ limits }) => limits.time, 3e6],
     ['max-instructions', '5K', ({ limits }) => limits.instructions, 5000],
@@ -479,7 +507,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(14);
+    expect(SETTINGS).toHaveLength(15);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );
@@ -503,6 +531,14 @@ describe('settings', () => {
     expect(vms[0]).toMatchObject({ append: 'a  b', modules: ['c', 'd e'] });
   });
 
+  test('parameters add up; of one name the last counts', () => {
+    const { settings } = readHeader('; vmxlab: parameter=a=1 parameter=b=2K parameter=a=3');
+    const { vms } = checkedScenario(
+      applySettings({ vms: [{ ...VM, parameters: { c: 4 } }] }, settings),
+    );
+    expect(vms[0].parameters).toEqual({ a: 3, b: 2000, c: 4 });
+  });
+
   test('leave the document as it was', () => {
     const document = { host: { pcpus: 2 }, vms: [VM] };
     const before = JSON.stringify(document);
@@ -519,28 +555,6 @@ describe('settings', () => {
       vms: [{ nice: 3, vcpus: 3 }],
       hogs: [{ nice: 5, count: 4 }],
     });
-  });
-});
-
-describe('presets', () => {
-  test('are complete, and every cost is a whole number of cycles', () => {
-    for (const [name, preset] of Object.entries(COST_PRESETS)) {
-      expect(preset.name).toBe(name);
-      const { instructions, vmx, kvm } = preset.vm;
-      for (const costs of [preset.host, vmx, kvm, instructions.classes]) {
-        for (const cycles of Object.values(costs)) expect(Number.isInteger(cycles)).toBe(true);
-        expect(Math.min(...Object.values(costs))).toBeGreaterThan(0);
-      }
-    }
-  });
-
-  // Intel's optimization manual: about 10 cycles before Skylake, up to 140 from there on.
-  test.each([
-    ['e5-2660v4', 9],
-    ['skylake-sp', 140],
-  ] as const)('PAUSE on %s takes %i cycles', (name, cycles) => {
-    expect(COST_PRESETS[name].vm.instructions.classes.pause).toBe(cycles);
-    expect(COST_PRESETS[name].khz).toBe(2_000_000);
   });
 });
 

@@ -4,6 +4,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type Long from 'long';
 import { EXIT_REASONS } from '../../vmx/index.ts';
+import { type DisassembledLine, disassemble, disassembleBefore } from '../disassembly.ts';
 import type { AdapterState, Handler } from './adapter.ts';
 import {
   type Arguments,
@@ -17,7 +18,6 @@ import {
   textOr,
 } from './arguments.ts';
 import { fromBase64, toBase64 } from './base64.ts';
-import { type DisassembledLine, disassemble, disassembleBefore } from './disassembly.ts';
 import { placeOf } from './sources.ts';
 import { type Frame, walkStack } from './stack.ts';
 import { BadRequest, type DapTarget, type DapThread } from './target.ts';

@@ -2,11 +2,11 @@
 // instruction, a step over a call is a run up to its return.
 
 import Long from 'long';
+import { disassembleOne } from '../disassembly.ts';
 import type { Direction } from '../session.ts';
 import type { AdapterState, Handler } from './adapter.ts';
 import { type Arguments, countOf, integerOf, textOr } from './arguments.ts';
 import { framesOf } from './data-requests.ts';
-import { disassembleOne } from './disassembly.ts';
 import { placeOf } from './sources.ts';
 import { isCall } from './stack.ts';
 import { BadRequest, type DapStop, type DapTarget, type DapThread } from './target.ts';

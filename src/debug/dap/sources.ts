@@ -2,6 +2,7 @@
 
 import type Long from 'long';
 import type { SourceLine } from '../../machine/index.ts';
+import { sourceLineOf } from '../places.ts';
 import type { DapTarget, DapThread } from './target.ts';
 
 export interface SourcePlace {
@@ -11,11 +12,8 @@ export interface SourcePlace {
 
 /** The source line of an address, or null. */
 export function placeOf(target: DapTarget, thread: DapThread, address: Long): SourcePlace | null {
-  const text = thread.symbols.nameOf(address)?.source ?? null;
-  if (text === null) return null;
-  const colon = text.lastIndexOf(':');
-  const line = Number(text.slice(colon + 1));
-  return { path: target.sourcePath(text.slice(0, colon)), line };
+  const place = sourceLineOf(thread.symbols, address);
+  return place === null ? null : { path: target.sourcePath(place.file), line: place.line };
 }
 
 export interface CodePlace {

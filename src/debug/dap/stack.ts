@@ -3,8 +3,8 @@
 
 import type Long from 'long';
 import type { CodeSize } from '../../isa/index.ts';
+import { type DisassembledLine, disassembleOne, type ReadBytes } from '../disassembly.ts';
 import { longOfLittleEndian } from '../gdb/hex.ts';
-import { type DisassembledLine, disassembleOne, type ReadBytes } from './disassembly.ts';
 
 export interface Frame {
   /** Linear address of the instruction: the next one, or that behind a CALL. */

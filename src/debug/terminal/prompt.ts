@@ -1,11 +1,10 @@
 // A terminal's conversation with a session: lines in, lines out. Knows no terminal.
 
-import { nearest } from '../../sim/index.ts';
+import { type Context, contextOf, type ReadSource } from '../commands/command.ts';
+import { stopLines } from '../commands/print.ts';
+import { understand, wordsAt } from '../commands/table.ts';
 import { DebugError } from '../debug-error.ts';
-import { REGISTER_NAMES } from '../registers.ts';
 import type { Session } from '../session.ts';
-import { COMMANDS, type Command, type Context, TOPIC_NAMES } from './commands.ts';
-import { stopLines } from './print.ts';
 
 /** What came of a line. */
 export interface Answer {
@@ -16,10 +15,12 @@ export interface Answer {
 
 export class Prompt {
   private readonly context: Context;
-  private last = '';
+  /** What an empty line does. */
+  private again = '';
 
-  constructor(session: Session) {
-    this.context = { session, vcpu: 0, isOver: false };
+  /** @param source the text of sources, for `list` */
+  constructor(session: Session, source: ReadSource = () => null) {
+    this.context = contextOf(session, 0, source);
   }
 
   /** True once `quit` was said. */
@@ -34,18 +35,18 @@ export class Prompt {
   }
 
   /**
-   * Do what a line says; an empty one does the last again if that moved the machine. In pieces: the
-   * session may be interrupted between them.
+   * Do what a line says; an empty one goes on with the last if that moved the machine or listed. In
+   * pieces: the session may be interrupted between them.
    */
   *execute(line: string): Generator<void, Answer> {
-    const text = line.trim() === '' ? this.last : line.trim();
-    this.last = '';
+    const text = line.trim() === '' ? this.again : line.trim();
+    this.again = '';
     if (text === '' || text.startsWith('#')) return { command: '', lines: [], isError: false };
-    const [, name = '', format = '', argument = ''] = WORDS.exec(text) ?? [];
     try {
-      const command = commandNamed(name === '' ? text : name);
-      const lines = yield* command.execute(this.context, argument.trim(), format);
-      if (command.argument === '[COUNT]') this.last = text;
+      const { command, argument, format } = understand(text, 'prompt');
+      const lines = yield* command.execute(this.context, argument, format);
+      if (command.again === 'same') this.again = text;
+      if (command.again === 'bare') this.again = command.names[0];
       return { command: text, lines, isError: false };
     } catch (thrown) {
       if (!(thrown instanceof DebugError)) throw thrown;
@@ -56,36 +57,11 @@ export class Prompt {
   /** What a line that is being typed can become, and the part of it that this replaces. */
   complete(line: string): readonly [candidates: readonly string[], replaced: string] {
     const word = /[^\s$[\]()=+*,-]*$/.exec(line)?.[0] ?? '';
-    const isFirst = line.trimStart() === word;
-    const candidates = isFirst
-      ? COMMANDS.map(({ names }) => names[0])
-      : /^\s*i(nfo)?\s/.test(line)
-        ? TOPIC_NAMES
-        : this.symbols();
-    return [candidates.filter((candidate) => candidate.startsWith(word)), word];
+    // Some commands have a dash in their names.
+    const first = /^\s*([a-z-]*)$/.exec(line)?.[1];
+    const replaced = first ?? word;
+    const before = line.slice(0, line.length - replaced.length);
+    const candidates = [...wordsAt(this.context, before)];
+    return [candidates.filter((candidate) => candidate.startsWith(replaced)), replaced];
   }
-
-  private symbols(): readonly string[] {
-    const { session, vcpu } = this.context;
-    return [...session.symbolsOf(vcpu).names.map(({ name }) => name), ...REGISTER_NAMES];
-  }
-}
-
-/** A name, a format behind a slash, and the rest. */
-const WORDS = /^([a-z-]+)(?:\/(\S+))?(?:\s+(.*))?$/s;
-
-/** By a name, or the beginning of a first name that no other has. */
-function commandNamed(name: string): Command {
-  const exact = COMMANDS.find(({ names }) => names.includes(name));
-  if (exact !== undefined) return exact;
-  const fitting = COMMANDS.filter(({ names }) => names[0].startsWith(name));
-  if (fitting.length === 1) return fitting[0];
-  const all = COMMANDS.flatMap(({ names }) => names);
-  const meant = nearest(name, all);
-  const shown = name.slice(0, 40).replace(/[^ -~]/g, '?');
-  if (fitting.length > 1) {
-    throw new DebugError(`'${shown}' may be ${fitting.map(({ names }) => names[0]).join(', ')}`);
-  }
-  const hint = meant === null ? "'help' lists them" : `did you mean '${meant}'?`;
-  throw new DebugError(`unknown command '${shown}'; ${hint}`);
 }

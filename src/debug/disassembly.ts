@@ -8,7 +8,7 @@ import {
   format,
   type Instruction,
   MAX_INSTRUCTION_BYTES,
-} from '../../isa/index.ts';
+} from '../isa/index.ts';
 
 /** Bytes at a linear address: as many as are mapped in a row. */
 export type ReadBytes = (address: Long, lengthBytes: number) => Uint8Array;

@@ -1,11 +1,11 @@
-// What the terminal prints: places, instructions, memory, stops.
+// What commands print: places, instructions, memory, stops.
 
 import Long from 'long';
 import { codeSizeOf } from '../../cpu/index.ts';
-import { decode, format, MAX_INSTRUCTION_BYTES } from '../../isa/index.ts';
 import { printPayload, type TraceRecord } from '../../trace/index.ts';
 import type { Breakpoint, BreakpointSpec } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
+import { type DisassembledLine, disassemble } from '../disassembly.ts';
 import { readMapped } from '../remote-memory.ts';
 import type { Session, StopReport } from '../session.ts';
 import type { Format } from './parse.ts';
@@ -20,29 +20,31 @@ export function placeText(session: Session, vcpu: number, address: Long): string
   return `${hex(address)} <${name.symbol}>${name.source === null ? '' : ` at ${name.source}`}`;
 }
 
-/** Instructions from an address on; what is none is shown as a byte. */
-export function disassembly(session: Session, vcpu: number, from: Long, count: number): string[] {
+/** Instructions from an address on, decoded for the mode that the vCPU is in. */
+export function instructionsAt(
+  session: Session,
+  vcpu: number,
+  from: Long,
+  count: number,
+): readonly DisassembledLine[] {
   const { state } = session.vcpu(vcpu).virtual.processor;
-  const rip = session.readRegister(vcpu, 'rip');
+  const read = (address: Long, lengthBytes: number) =>
+    readMapped(session, vcpu, address, lengthBytes);
+  const lines = disassemble(from, count, codeSizeOf(state), read);
+  const end = lines.findIndex(({ bytes }) => bytes.length === 0);
+  if (end === 0) throw new DebugError(`no memory at ${hex(from)}`);
+  return end < 0 ? lines : lines.slice(0, end);
+}
+
+/** The same as text; the one that comes next is marked. */
+export function disassembly(session: Session, vcpu: number, from: Long, count: number): string[] {
+  const { linearRip } = session.vcpu(vcpu);
   const symbols = session.symbolsOf(vcpu);
-  const lines: string[] = [];
-  let at = from;
-  for (let i = 0; i < count; i++) {
-    const bytes = readMapped(session, vcpu, at, MAX_INSTRUCTION_BYTES);
-    if (bytes.length === 0) {
-      if (i === 0) throw new DebugError(`no memory at ${hex(at)}`);
-      break;
-    }
-    const decoded = decode(bytes, 0, bytes.length, codeSizeOf(state));
-    const text =
-      decoded.kind === 'instruction' ? format(decoded.instruction, at) : `db ${hex(bytes[0])}`;
-    const length = decoded.kind === 'instruction' ? decoded.instruction.lengthBytes : 1;
-    const name = symbols.symbolAt(at);
+  return instructionsAt(session, vcpu, from, count).map(({ address, text }) => {
+    const name = symbols.symbolAt(address);
     const label = name === null ? '' : ` <${name}>`;
-    lines.push(`${at.eq(rip) ? '=>' : '  '} ${hex(at)}${label}:  ${text}`);
-    at = at.add(length);
-  }
-  return lines;
+    return `${address.eq(linearRip) ? '=>' : '  '} ${hex(address)}${label}:  ${text}`;
+  });
 }
 
 /** Memory in gdb's layout: some values a line, behind the address. */
@@ -93,7 +95,7 @@ export function stopLines(session: Session, stop: StopReport): string[] {
   if (reason === 'interrupted') lines.push('Interrupted.');
   const last = records.at(-1);
   if (reason === 'step' && last !== undefined) lines.push(recordText(last));
-  const rip = session.readRegister(vcpu, 'rip');
+  const rip = session.vcpu(vcpu).linearRip;
   lines.push(`[${session.vcpu(vcpu).thread.name}] ${placeText(session, vcpu, rip)}`);
   try {
     lines.push(...disassembly(session, vcpu, rip, 1));

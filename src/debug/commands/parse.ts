@@ -1,4 +1,4 @@
-// Arguments of the terminal's commands: places, formats, numbers and conditions.
+// Arguments of commands: places, formats, numbers and conditions.
 
 import Long from 'long';
 import { isTracepoint } from '../../trace/index.ts';

@@ -1,0 +1,107 @@
+// Commands that look at the machine and its past, and those that change it.
+
+import Long from 'long';
+import { textLine } from '../../trace/index.ts';
+import { DebugError } from '../debug-error.ts';
+import { whyLines } from '../views.ts';
+import { type Command, type Context, command } from './command.ts';
+import { list } from './list.ts';
+import { addressOf, countOf, formatOf } from './parse.ts';
+import { disassembly, hex, memoryLines, whenText } from './print.ts';
+import { codeNames, targetNames, valueNames } from './words.ts';
+
+/** Lines that `disassemble` shows if it is not told. */
+const CODE_LINES = 10;
+
+/** Records that `timeline` shows if it is not told. */
+const TIMELINE_LINES = 20;
+
+/** `set $rax = 1`, `set u32[0x1000] = 1`, `set vmcs FIELD = 1` */
+function set({ session, vcpu }: Context, text: string): string[] {
+  const [, target, value] = /^(.*?)\s*=\s*([^=].*)$/s.exec(text) ?? [];
+  if (target === undefined || value === undefined) {
+    throw new DebugError(
+      "'set $REGISTER = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
+    );
+  }
+  const number = addressOf(session, vcpu, value);
+  const [, size, address] = /^u(8|16|32|64)\[(.*)\]$/s.exec(target) ?? [];
+  const [, field] = /^vmcs\s+(.+)$/.exec(target) ?? [];
+  if (field !== undefined) session.writeVmcsField(vcpu, field, number);
+  else if (address === undefined) session.writeRegister(vcpu, target.replace(/^\$/, ''), number);
+  else {
+    const bytes = Uint8Array.from(number.toBytesLE().slice(0, Number(size) / 8));
+    const where = addressOf(session, vcpu, address);
+    if (!session.writeMemory(vcpu, 'linear', where, bytes)) {
+      throw new DebugError(`no memory at ${hex(where)}`);
+    }
+  }
+  return [`branch ${session.branch.id} of history begins at event ${session.when.event}`];
+}
+
+function timeline({ session }: Context, text: string): string[] {
+  const records = session.recentRecords(text === '' ? TIMELINE_LINES : countOf(text));
+  return records.map((record) => textLine(record).trim());
+}
+
+function disassemble({ session, vcpu }: Context, text: string, format: string): string[] {
+  const from = text === '' ? session.vcpu(vcpu).linearRip : addressOf(session, vcpu, text);
+  return disassembly(session, vcpu, from, format === '' ? CODE_LINES : countOf(format));
+}
+
+function examine({ session, vcpu }: Context, text: string, format: string): string[] {
+  if (text === '') throw new DebugError('an address expected');
+  return memoryLines(session, vcpu, addressOf(session, vcpu, text), formatOf(format));
+}
+
+function print({ session, vcpu }: Context, text: string, format: string): string[] {
+  if (text === '') throw new DebugError('an expression expected');
+  const value = session.evaluate(vcpu, text);
+  const { letter } = formatOf(format === '' ? 'x' : format);
+  const signed = Long.fromString(value.toString(16), true, 16).toSigned();
+  return [letter === 'd' ? signed.toString() : letter === 'u' ? String(value) : hex(value)];
+}
+
+function checkpoint({ session }: Context, name: string): string[] {
+  const mark = session.addBookmark(name);
+  return [`checkpoint ${mark.id}, ${mark.name}, at event ${mark.position.event}`];
+}
+
+export const LOOKS: readonly Command[] = [
+  command('list l', '[/COUNT] [LINE|FILE:LINE|SYMBOL|*ADDRESS|-]', 'the source, or code', list, {
+    again: 'bare',
+    words: codeNames,
+  }),
+  command(
+    'disassemble code',
+    '[/COUNT] [ADDRESS]',
+    'instructions, from the next one on',
+    disassemble,
+    { scope: 'anywhere', words: valueNames },
+  ),
+  command('x', '[/FORMAT] ADDRESS', 'memory: count, size (b h w g), format (x d u c i)', examine, {
+    words: valueNames,
+  }),
+  command('print p', '[/FORMAT] EXPR', 'the value of an expression', print, { words: valueNames }),
+  command(
+    'set',
+    'TARGET = EXPR',
+    'change $REGISTER, u8[ADDRESS] to u64[ADDRESS], or vmcs FIELD',
+    set,
+    { words: targetNames },
+  ),
+  command(
+    'why',
+    '',
+    'why the last VM exit of this vCPU happened',
+    ({ session, vcpu }) => whyLines(session.vcpu(vcpu)),
+    { scope: 'anywhere' },
+  ),
+  command('timeline', '[COUNT]', 'what has happened last, as ftrace prints it', timeline, {
+    scope: 'anywhere',
+  }),
+  command('when', '', 'where this is in the run', ({ session }) => [whenText(session)], {
+    scope: 'anywhere',
+  }),
+  command('checkpoint', '[NAME]', 'give this place a name', checkpoint, { scope: 'anywhere' }),
+];

@@ -1,0 +1,152 @@
+// The commands of the debugger, under gdb's names where gdb has them: one table, of which help,
+// completion and the documentation are made, for the prompt and for `monitor`.
+
+import { nearest } from '../../sim/index.ts';
+import { DebugError } from '../debug-error.ts';
+import { type Command, type Context, command } from './command.ts';
+import { LOOKS } from './looks.ts';
+import { MOTIONS } from './motions.ts';
+import { STOPS } from './stops.ts';
+import { TOPICS } from './topics.ts';
+
+/** Who takes commands: the prompt all, a remote client what does not move the machine. */
+export type Place = 'prompt' | 'monitor';
+
+const TOPIC_NAMES = TOPICS.map(({ names }) => names[0]);
+
+function* info(context: Context, text: string) {
+  const [, name = '', argument = ''] = /^(\S*)\s*(.*)$/s.exec(text) ?? [];
+  const found = TOPICS.filter(({ names }) => names[0].startsWith(name));
+  if (name !== '' && found.length > 0) return yield* found[0].execute(context, argument, '');
+  throw new DebugError(`'info' and one of: ${TOPIC_NAMES.join(', ')}`);
+}
+
+const helpFor = (place: Place) => (_: Context, text: string) => {
+  const all = [...COMMANDS, ...TOPICS];
+  if (text === 'info') return [...helpLines(INFO), ...helpLines(TOPICS)];
+  const chosen = text === '' ? taken(place) : all.filter(({ names }) => names.includes(text));
+  if (chosen.length > 0) return helpLines(chosen);
+  throw unknown(
+    text,
+    all.map(({ names }) => names[0]),
+  );
+};
+
+/** Columns that the names and arguments of help take. */
+const HELP_COLUMNS = 34;
+
+function helpLines(commands: readonly Command[]): readonly string[] {
+  return commands.map((one) => `${usageOf(one).padEnd(HELP_COLUMNS)} ${one.summary}`);
+}
+
+/** `break, b [PLACE]` */
+export function usageOf({ names, argument }: Command): string {
+  return `${names.join(', ')} ${argument}`.trim();
+}
+
+const INFO: readonly Command[] = [
+  command('info i', 'TOPIC', `look at: ${TOPIC_NAMES.join(', ')}`, info, {
+    words: (_, before) => (before.trim() === '' ? TOPIC_NAMES : []),
+    scope: 'anywhere',
+  }),
+];
+
+const REST: readonly Command[] = [
+  command('help h', '[COMMAND]', 'this list', helpFor('prompt'), {
+    words: () => [...COMMANDS, ...TOPICS].map(({ names }) => names[0]),
+  }),
+  command('quit q', '', 'leave', (context) => {
+    context.isOver = true;
+    return [];
+  }),
+];
+
+/** What the prompt takes. */
+export const COMMANDS: readonly Command[] = [...MOTIONS, ...STOPS, ...INFO, ...LOOKS, ...REST];
+
+/** What `monitor` takes. */
+const REMOTE: readonly Command[] = [
+  ...TOPICS,
+  ...[...MOTIONS, ...STOPS, ...INFO, ...LOOKS].filter(({ scope }) => scope === 'anywhere'),
+  command('help', '[COMMAND]', 'this list', helpFor('monitor')),
+];
+
+function taken(place: Place): readonly Command[] {
+  return place === 'prompt' ? COMMANDS : REMOTE;
+}
+
+/** A line that is understood. */
+export interface Said {
+  readonly command: Command;
+  readonly argument: string;
+  /** What stood behind a slash, as in `x/8gx`. */
+  readonly format: string;
+}
+
+/** A name, a format behind a slash, and the rest. */
+const WORDS = /^([a-z][a-z-]*)\s*(?:\/(\S+))?(?:\s+(.*))?$/s;
+
+/** Throws {@link DebugError} if no command is meant, or it takes no argument. */
+export function understand(text: string, place: Place): Said {
+  const [, name = text, format = '', argument = ''] = WORDS.exec(text) ?? [];
+  const found = commandNamed(name, place);
+  if (argument !== '' && found.argument === '') {
+    throw new DebugError(`'${found.names[0]}' takes no argument`);
+  }
+  return { command: found, argument: argument.trim(), format };
+}
+
+/** True for the whole name of a command. */
+export function isCommandName(name: string, place: Place): boolean {
+  return taken(place).some(({ names }) => names.includes(name));
+}
+
+/** By a name, or the beginning of a first name that no other has. */
+function commandNamed(name: string, place: Place): Command {
+  const all = taken(place);
+  const exact = all.find(({ names }) => names.includes(name));
+  if (exact !== undefined) return exact;
+  const fitting = name === '' ? [] : all.filter(({ names }) => names[0].startsWith(name));
+  if (fitting.length === 1) return fitting[0];
+  if (fitting.length > 1) {
+    throw new DebugError(`'${name}' may be ${fitting.map(({ names }) => names[0]).join(', ')}`);
+  }
+  throw unknown(name, [
+    ...all.flatMap(({ names }) => names),
+    ...(place === 'prompt' ? TOPIC_NAMES : []),
+  ]);
+}
+
+/** Characters of a name that an error repeats. */
+const MOST_SHOWN = 40;
+
+function unknown(name: string, candidates: readonly string[]): DebugError {
+  const shown = name.slice(0, MOST_SHOWN).replace(/[^ -~]/g, '?');
+  const meant = nearest(name.slice(0, MOST_SHOWN), candidates);
+  const said = meant !== null && TOPIC_NAMES.includes(meant) ? `info ${meant}` : meant;
+  const hint = meant === null ? "'help' lists them" : `did you mean '${said}'?`;
+  return new DebugError(`unknown command '${shown}'; ${hint}`);
+}
+
+/** What can stand where a word is being typed, given the line up to that word. */
+export function wordsAt(context: Context, before: string): Iterable<string> {
+  const text = before.trimStart();
+  if (text === '') return COMMANDS.map(({ names }) => names[0]);
+  const [, name = '', rest = ''] = /^([a-z][a-z-]*)\s*(?:\/\S+)?\s+(.*)$/s.exec(text) ?? [];
+  try {
+    return commandNamed(name, 'prompt').words(context, rest);
+  } catch (thrown) {
+    if (thrown instanceof DebugError) return [];
+    throw thrown;
+  }
+}
+
+/** Every command, for the documentation: usage, summary, and where it can be said. */
+export function commandTable(): readonly (readonly [string, string, string])[] {
+  const row = (one: Command, prefix: string, remote: string) =>
+    [`${prefix}${usageOf(one)}`, one.summary, remote] as const;
+  return [
+    ...COMMANDS.map((one) => row(one, '', one.scope === 'anywhere' ? one.names[0] : '')),
+    ...TOPICS.map((one) => row(one, 'info ', one.names[0])),
+  ];
+}

@@ -1,0 +1,112 @@
+// What `info` shows at the prompt, and `monitor` by its name alone.
+
+import { DebugError } from '../debug-error.ts';
+import { registerNamed } from '../registers.ts';
+import type { Session } from '../session.ts';
+import { activityOf, exitLines, hostValues, lapicValues, type NamedValue } from '../views.ts';
+import { type Command, type Context, command } from './command.ts';
+import { branchLines } from './motions.ts';
+import { breakpointText, hex } from './print.ts';
+import { valueNames } from './words.ts';
+
+/** The names of registers that are shown if none is asked for. */
+const USUAL_REGISTERS = 18;
+
+function registers({ session, vcpu }: Context, text: string): string[] {
+  const all = session.readRegisters(vcpu);
+  const general = all.slice(0, USUAL_REGISTERS).map(({ name }) => name);
+  const names =
+    text === '' ? [...general, 'cs', 'ss', 'cr0', 'cr3', 'cr4', 'efer'] : text.split(/\s+/);
+  const chosen = names[0] === 'all' ? all.map(({ name }) => name) : names;
+  return chosen.map((given) => {
+    const name = given.replace(/^\$/, '');
+    const shown = registerNamed(name)?.name ?? name;
+    return `${shown.padEnd(8)} ${hex(session.readRegister(vcpu, name))}`;
+  });
+}
+
+function threads({ session, vcpu }: Context): string[] {
+  return session.vcpus.map((one, i) => {
+    const rip = hex(session.readRegister(i, 'rip'));
+    return `${i === vcpu ? '*' : ' '} ${i}  ${one.thread.name}  rip ${rip}  ${activityOf(one)}`;
+  });
+}
+
+function exits({ session, vcpu }: Context): string[] {
+  const lines = exitLines(session.vcpu(vcpu));
+  return lines.length === 0 ? ['There was no VM exit yet.'] : lines;
+}
+
+function vmcs({ session, vcpu }: Context, text: string): string[] {
+  const values = session
+    .readVmcs(vcpu)
+    .map(({ field, value }) => ({ name: field.name, value: hex(value) }))
+    .filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()));
+  if (values.length === 0) throw new DebugError(`no VMCS field has '${text}' in its name`);
+  return aligned(values);
+}
+
+function sched({ session, vcpu }: Context): string[] {
+  const { machine } = session;
+  return [...aligned(hostValues(machine, session.vcpu(vcpu))), '', ...pcpuLines(session)];
+}
+
+function pcpuLines({ machine }: Session): string[] {
+  return machine.host.pcpus.map(({ index, current, queue, state }) => {
+    const running = current === null ? 'idle' : current.name;
+    const waiting = queue.waiting.map(({ name }) => name).join(' ');
+    const queued = waiting === '' ? '' : `; waiting ${waiting}`;
+    return `pCPU ${index} at ${state.now}: ${running}${queued}`;
+  });
+}
+
+function snapshots({ session: { branches } }: Context): string[] {
+  return branches.map(({ id, cause, from, snapshots: { count, bytes } }) => {
+    const saved = `${count} states saved, ${bytes} bytes`;
+    return `branch ${id} from event ${from.event} (${cause}): ${saved}`;
+  });
+}
+
+function symbols({ session, vcpu }: Context, text: string): string[] {
+  return session
+    .symbolsOf(vcpu)
+    .names.filter(({ name }) => name.includes(text))
+    .map(({ name, start }) => `${hex(start)}  ${name}`);
+}
+
+function aligned(values: readonly NamedValue[]): string[] {
+  const width = Math.max(...values.map(({ name }) => name.length));
+  return values.map(({ name, value }) => `${name.padEnd(width)}  ${value}`);
+}
+
+const topic = (
+  name: string,
+  argument: string,
+  summary: string,
+  work: (context: Context, argument: string) => readonly string[],
+  words?: (context: Context) => Iterable<string>,
+): Command =>
+  command(name, argument, summary, work, {
+    scope: 'topic',
+    ...(words === undefined ? {} : { words }),
+  });
+
+export const TOPICS: readonly Command[] = [
+  topic('registers', '[NAME...|all]', 'registers of this vCPU', registers, valueNames),
+  topic('breakpoints', '', 'what the machine stops at', ({ session }) =>
+    session.breakpoints.list().map(breakpointText),
+  ),
+  topic('threads', '', 'where every vCPU is, and what it is doing', threads),
+  topic('exits', '', 'its last VM exits: time in cycles, reason, RIP, qualification', exits),
+  topic('vmcs', '[TEXT]', 'fields of its VMCS, or those with a text in their names', vmcs),
+  topic('sched', '', "this vCPU's thread on the host, and what every pCPU runs", sched),
+  topic('lapic', '', 'its local APIC', ({ session, vcpu }) =>
+    aligned(lapicValues(session.vcpu(vcpu))),
+  ),
+  topic('checkpoints', '', 'places that were given a name', ({ session }) =>
+    session.bookmarks.map(({ id, name, position }) => `${id}  ${name}  event ${position.event}`),
+  ),
+  topic('branches', '', 'branches of history', ({ session }) => branchLines(session)),
+  topic('snapshots', '', 'saved states of each branch', snapshots),
+  topic('symbols', '[TEXT]', 'names of addresses, or those with a text in them', symbols),
+];
