@@ -147,6 +147,8 @@ class Fuzzing {
   private readonly loaded: LoadedTarget;
   private readonly roomBytes: number | null;
   private readonly firstCases: readonly FuzzCase[];
+  /** How many of these were in the folder. */
+  private readonly givenCount: number;
   private readonly setup: FuzzSetup;
   /** In this thread, for what is not worth a worker. */
   private readonly executor: Executor;
@@ -170,6 +172,7 @@ class Fuzzing {
     const own = this.fuzzer.firstCases();
     const given = this.folder.read(this.roomBytes, own[0]);
     this.firstCases = [...own, ...given];
+    this.givenCount = given.length;
     const limit = this.limitFor(loaded);
     this.setup = setupOf(options, limit);
     this.loaded = { input, target: { ...target, limit } };
@@ -295,7 +298,6 @@ class Fuzzing {
       this.say(`${path}: nothing goes wrong: ${length} ${unit}, ${features.length} features`);
       return 0;
     }
-    this.folder.make();
     const found = { case: one, outcome, finding, run: 1 };
     const kept = keepFinding(this.folder, found, this.loaded, this.options, this.executor);
     for (const line of findingLines(kept)) this.say(line);
@@ -318,8 +320,8 @@ class Fuzzing {
     folder.replace(kept);
     const { features } = fuzzer.statistics;
     const all = Object.values(features).reduce((sum, number) => sum + number, 0);
-    const before = firstCases.length;
-    this.say(`${folder.path}: ${before} cases to ${kept.length}, with the same ${all} features`);
+    const before = this.givenCount;
+    this.say(`${folder.path}: ${before} cases, now ${kept.length}, with the same ${all} features`);
     return 0;
   }
 

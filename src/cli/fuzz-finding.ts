@@ -31,6 +31,7 @@ export function keepFinding(
   options: FuzzCommandOptions,
   executor: Executor,
 ): KeptFinding {
+  folder.makeFindings();
   const base = join(folder.findings, findingName(found));
   const path = `${base}.json`;
   writeOutput(path, caseText(found.case));

@@ -51,13 +51,12 @@ export class FuzzFolder {
     }
   }
 
-  /** Make the folder, with that for findings in it. */
   make(): void {
-    try {
-      mkdirSync(this.findings, { recursive: true });
-    } catch (thrown) {
-      throw asWriteFailure(thrown, this.path);
-    }
+    makeFolder(this.path);
+  }
+
+  makeFindings(): void {
+    makeFolder(this.findings);
   }
 
   keep(one: FuzzCase): void {
@@ -70,6 +69,14 @@ export class FuzzFolder {
       unlinkSync(join(this.path, name));
     }
     for (const entry of entries) this.keep(entry.case);
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (thrown) {
+    throw asWriteFailure(thrown, path);
   }
 }
 

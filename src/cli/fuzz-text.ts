@@ -33,8 +33,13 @@ export function statisticsLine(statistics: FuzzStatistics, seconds: number): str
     .filter(([, count]) => count > 0)
     .map(([kind, count]) => `${number(count)} ${kind}`);
   const impossible = rejected === 0 ? [] : [`${number(rejected)} could not be run`];
-  const parts = [...impossible, `${number(corpus)} cases kept`, ...seen];
-  return `${number(runs)} runs in ${seconds.toFixed(1)} s (${rate} a second): ${parts.join(', ')}`;
+  const parts = [
+    ...impossible,
+    corpus === 1 ? '1 case kept' : `${number(corpus)} cases kept`,
+    ...seen,
+  ];
+  const many = runs === 1 ? '1 run' : `${number(runs)} runs`;
+  return `${many} in ${seconds.toFixed(1)} s (${rate} a second): ${parts.join(', ')}`;
 }
 
 export function findingLines({ finding, case: one, run, path, replay, debug }: KeptFinding) {

@@ -19,6 +19,7 @@
 //   cpu.run(1000).kind; // 'inactive'
 //   cpu.state.get('rax').toNumber(); // 1
 
+export { tellBlocks } from './block-teller.ts';
 export type { Block, Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
 export { CodeStops, type StopMet } from './code-stops.ts';

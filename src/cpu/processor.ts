@@ -472,19 +472,6 @@ export class Processor {
     return this.fetch.block(this.codeSize);
   }
 
-  /**
-   * Tell somebody of each block that is entered, and where it lies. For good, and of the interpreter
-   * only: the method is replaced in this one object, so that nobody else pays for the question.
-   */
-  tellBlocks(entered: (block: Block, hpa: number) => void): void {
-    const enter = this.enterBlock.bind(this);
-    this.enterBlock = () => {
-      const block = enter();
-      entered(block, this.codeHpa);
-      return block;
-    };
-  }
-
   /** A block, for as long as nothing wants to come between its instructions. */
   interpret(block: Block, limit: number): void {
     const { instructions, delay } = block;

@@ -1,7 +1,7 @@
 // What a run has come by, as numbers: edges between blocks of guest code, sequences of VM exits on
 // each vCPU, and what their handlers did. How often counts in powers of two, as in AFL.
 
-import type { Block } from '../cpu/index.ts';
+import { type Block, tellBlocks } from '../cpu/index.ts';
 import type { Machine } from '../machine/index.ts';
 import type { TraceRecord, TraceSink } from '../trace/index.ts';
 
@@ -72,7 +72,7 @@ export class Coverage implements TraceSink {
   watch(machine: Machine): void {
     for (const [number, vcpu] of machine.vcpus.entries()) {
       const salt = mix(vcpu.vm.id, 0x51ed);
-      vcpu.virtual.processor.tellBlocks((block, hpa) => {
+      tellBlocks(vcpu.virtual.processor, (block, hpa) => {
         const trail = this.trailOf(number);
         const here = mix(hpa, salt);
         this.count(EDGES, here ^ trail.last);

@@ -96,9 +96,9 @@ export class Fuzzer {
     if (outcome.features.length === 0 && outcome.finding === null) this.rejected++;
     const { isGuided } = this.options;
     if (isGuided) for (const token of outcome.tokens) this.addToken(token);
-    // What hangs would only make more of what hangs.
-    const isHang = outcome.finding?.kind === 'hang';
-    if ((isGuided && !isHang) || isFirst) this.corpus.add(one, outcome);
+    // What goes wrong would only make more of what goes wrong.
+    const isGood = outcome.finding === null;
+    if ((isGuided && isGood) || isFirst) this.corpus.add(one, outcome);
     return this.foundElsewhere(one, outcome);
   }
 

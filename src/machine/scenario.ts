@@ -63,6 +63,11 @@ const defaultsOn = (machine: CostPreset) => ({
   ...(hasFeature(machine, 'preemption_timer') ? {} : { preemption_timer: false }),
 });
 
+const PROGRAM_INPUT = hexBytes({
+  summary: `bytes that the program finds at its label ${INPUT_LABEL}`,
+  fallback: '',
+});
+
 const vmFor = (kernel: Kernel, machine: CostPreset) =>
   object('A virtual machine', {
     name: text({
@@ -118,10 +123,7 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
       'macros for the assembler',
     ),
-    input: hexBytes({
-      summary: `bytes that the program finds at its label ${INPUT_LABEL}`,
-      fallback: '',
-    }),
+    input: PROGRAM_INPUT,
     parameters: map(
       integer(0, Number.MAX_SAFE_INTEGER, {
         summary: 'number that the program finds at its label param_NAME; as a flag NAME=NUMBER',
