@@ -29,7 +29,7 @@ export {
   PREEMPTION_MODELS,
   type SchedulerParameters,
 } from './parameters.ts';
-export { Pcpu, type PcpuTimes } from './pcpu.ts';
+export { Pcpu, type PcpuState, type PcpuTimes } from './pcpu.ts';
 export { RunQueue } from './run-queue.ts';
 export type { PlaceWoken, Scheduler, YieldResult } from './scheduler.ts';
 export {

@@ -14,6 +14,7 @@ export { EXIT_HANDLERS, type ExitHandlers, handlerName } from './exits/handlers.
 export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
 export { grownPoll, shrunkPoll } from './halt-poll.ts';
 export { FORWARDABLE_HYPERCALLS } from './hypercall-exit.ts';
+export { isHypercallAt } from './hypercall-opcodes.ts';
 export { IOAPIC_PINS } from './ioapic.ts';
 export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';

@@ -10,6 +10,16 @@
 //   ending.status; // 'halted'
 //   reportOf(machine, ending).exits[0].count; // 2
 
+export {
+  type Account,
+  accountMachine,
+  type PcpuAccount,
+  type ThreadAccount,
+  USE_NAMES,
+  USES,
+  type Use,
+  type Uses,
+} from './accounting.ts';
 export { PORT_RANGES, type PortRange } from './devices/ports.ts';
 export {
   codeOf,
