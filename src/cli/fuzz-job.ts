@@ -1,5 +1,5 @@
-// What the workers of `vmxlab fuzz` do: load the program once, and run cases. Setups, cases and what
-// comes of them are plain data, for they go to worker threads and back.
+// What the workers of `vmxlab fuzz` do: load the program once, and run cases. Setups, cases and
+// what comes of them are plain data, for they go to worker threads and back.
 
 import type { Expectations } from '../check/index.ts';
 import type { Strategy } from '../fuzz/index.ts';

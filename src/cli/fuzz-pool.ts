@@ -1,5 +1,5 @@
-// Where the cases of `vmxlab fuzz` run: here, or on worker threads. Outcomes come in the order of the
-// cases, so that it makes no difference.
+// Where the cases of `vmxlab fuzz` run: here, or on worker threads. Outcomes come in the order of
+// the cases, so that it makes no difference.
 
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';

@@ -41,7 +41,7 @@ export interface Outcome {
   readonly finding: Finding | null;
   /** Instructions, or steps, that it took. */
   readonly length: number;
-  /** The order in which its steps were taken, where something else than time decides; else empty. */
+  /** The order in which its steps were taken, where time does not decide; else empty. */
   readonly steps: string;
   /** With {@link steps}, what a world has to know of sharing to take them again. */
   readonly shared: readonly number[];
