@@ -28,9 +28,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
   explore: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'host', 'machine'],
   fuzz: ['sim', 'isa', 'cpu', 'kvm', 'machine', 'trace', 'check', 'explore'],
+  experiment: ['sim', 'machine'],
   cli: [
     ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
-    ...['check', 'debug', 'explore', 'fuzz'],
+    ...['check', 'debug', 'explore', 'fuzz', 'experiment'],
   ],
 };
 

@@ -19,7 +19,6 @@ import {
 } from '../fuzz/index.ts';
 import type { GivenSetting } from '../machine/index.ts';
 import { type Arguments, count, once, oneOf } from './arguments.ts';
-import { defaultJobCount } from './check-pool.ts';
 import type { Flags } from './command-line.ts';
 import { EXIT_UNEXPECTED, Failure } from './failure.ts';
 import { type KeptFinding, keepFinding } from './fuzz-finding.ts';
@@ -27,6 +26,7 @@ import { FuzzFolder, readCase } from './fuzz-folder.ts';
 import { type FuzzSetup, type LoadedTarget, loadTarget } from './fuzz-job.ts';
 import { FuzzPool } from './fuzz-pool.ts';
 import { findingLines, fuzzJson, headLine, statisticsLine } from './fuzz-text.ts';
+import { defaultJobCount } from './job-pool.ts';
 import type { AssemblyOptions } from './program.ts';
 
 export const FUZZ_FLAGS: Flags = {
