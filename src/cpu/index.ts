@@ -37,6 +37,7 @@ export {
   loadsPdptes,
 } from './control-registers.ts';
 export { type DataWatch, Dr7, recordDebugException } from './debug-registers.ts';
+export { type Delay, passDelay } from './delay.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,
