@@ -1,6 +1,6 @@
 // LOCK_WAIT: a guest's vCPU has spun long enough for a lock, and asks for help. A hypercall of this
-// laboratory, none of Linux's: what the host does about it is what was proposed from 2010 to 2014 for
-// paravirtual locks on KVM, as a switch. The guest's side is in guest-programs/locks/host-wait.inc.
+// laboratory, none of Linux's: what the host does is what was proposed from 2010 to 2014 for
+// paravirtual locks on KVM, as a switch. The guest's side: guest-programs/locks/host-wait.inc.
 
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
