@@ -108,6 +108,7 @@ describe('fallbacks', () => {
             preempted_flag: 'interrupt',
             hypercall: 'vmcall',
             fix_hypercall: true,
+            lock_wait: 'none',
             tsc_khz: 0,
             cpu_signature: 0,
           },
