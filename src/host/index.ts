@@ -16,6 +16,7 @@ export type { BalanceState } from './balancer.ts';
 export type { HostCosts } from './costs.ts';
 export { HOG_BODY } from './hog.ts';
 export {
+  type FaultSource,
   Host,
   type HostConfig,
   type HostEvent,
