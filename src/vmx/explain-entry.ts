@@ -2,9 +2,9 @@
 // tells of it, and how the processor reports it.
 
 import type Long from 'long';
+import type { EntryOutcome } from './entry.ts';
 import { Exit } from './exit-reasons.ts';
 import { FIELDS, type FieldName, fieldIndex } from './fields.ts';
-import type { EntryOutcome } from './virtual-processor.ts';
 import { type Vmcs, VmxError } from './vmcs.ts';
 
 export interface EntryExplanation {

@@ -22,6 +22,7 @@ export {
   Primary,
   Secondary,
 } from './controls.ts';
+export type { EntryOutcome } from './entry.ts';
 export { ENTRY_CHECKS } from './entry-checks.ts';
 export { EPT_RIGHTS, EptBit, EptBuilder, eptPointer, walkEpt } from './ept.ts';
 export type { BitRange } from './exit-layouts.ts';
@@ -50,7 +51,6 @@ export { PauseLoopDetector } from './pause-loop.ts';
 export { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 export { scaleTimeStamp, TSC_MULTIPLIER_ONE, tscMultiplier, unscaleCycles } from './time-stamp.ts';
 export {
-  type EntryOutcome,
   type RunOutcome,
   VirtualProcessor,
   type VirtualProcessorParts,

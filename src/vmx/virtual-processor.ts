@@ -20,7 +20,6 @@ import {
   EventTypes,
   GuestFault,
   type InstructionCosts,
-  loadPdptes,
   OWNER_STOP,
   type PauseWatch,
   type Platform,
@@ -34,10 +33,8 @@ import {
 } from '../cpu/index.ts';
 import type { Instruction } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
-import type { EntryCheck } from './check.ts';
-import { CheckedState } from './checked-state.ts';
 import { EntryControl, ExitControl, Pin, Primary, Secondary } from './controls.ts';
-import { ENTRY_CHECKS, failingCheck } from './entry-checks.ts';
+import { EntryChecker, type EntryOutcome } from './entry.ts';
 import { EptBit, type EptWalk, walkEpt } from './ept.ts';
 import {
   ERROR_CODE_VALID,
@@ -47,11 +44,9 @@ import {
   recordExit,
   recordExitWith,
 } from './exit-information.ts';
-import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
+import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits.ts';
-import { PDPTES_IN_MEMORY, usesPaePaging } from './guest-register-checks.ts';
-import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 import { decide, decideEarly, pauseWatch } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
@@ -64,15 +59,6 @@ export interface VmxCosts {
   readonly exit: number;
   readonly entry: number;
 }
-
-export type EntryOutcome =
-  | { readonly kind: 'entered' }
-  /** VMfailInvalid: there is no current VMCS. */
-  | { readonly kind: 'failInvalid' }
-  /** VMfailValid: the VM-instruction error is in the VMCS too. */
-  | { readonly kind: 'failValid'; readonly error: number; readonly check: EntryCheck | null }
-  /** An exit with bit 31 of the reason set. */
-  | { readonly kind: 'entryFailure'; readonly check: EntryCheck };
 
 export type RunOutcome =
   /** The clock reached the limit; the guest is still in non-root operation. */
@@ -124,8 +110,6 @@ const F = {
   SECONDARY: fieldIndex('SECONDARY_VM_EXEC_CONTROL'),
   EXIT_CONTROLS: fieldIndex('VM_EXIT_CONTROLS'),
   ENTRY_CONTROLS: fieldIndex('VM_ENTRY_CONTROLS'),
-  CR3: fieldIndex('GUEST_CR3'),
-  RFLAGS: fieldIndex('GUEST_RFLAGS'),
   EXCEPTION_BITMAP: fieldIndex('EXCEPTION_BITMAP'),
   PF_MASK: fieldIndex('PAGE_FAULT_ERROR_CODE_MASK'),
   PF_MATCH: fieldIndex('PAGE_FAULT_ERROR_CODE_MATCH'),
@@ -141,9 +125,6 @@ const F = {
   ENTRY_INTR_INFO: fieldIndex('VM_ENTRY_INTR_INFO_FIELD'),
   ENTRY_ERROR_CODE: fieldIndex('VM_ENTRY_EXCEPTION_ERROR_CODE'),
   ENTRY_LENGTH: fieldIndex('VM_ENTRY_INSTRUCTION_LEN'),
-  INSTRUCTION_ERROR: fieldIndex('VM_INSTRUCTION_ERROR'),
-  EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
-  QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
 } as const;
 
 export class VirtualProcessor implements Virtualization {
@@ -155,9 +136,7 @@ export class VirtualProcessor implements Virtualization {
   /** A physical interrupt waits at the processor this runs on; the host sets and clears it. */
   interruptPending = false;
   private nonRoot = false;
-  /** RFLAGS.VM when guest state was checked last. */
-  private checkedVirtual8086 = false;
-  private readonly checked = new CheckedState();
+  private readonly entryChecker: EntryChecker;
   private deadline: number | null = null;
   private readonly costs: VmxCosts;
   /** Where {@link run} ends, in cycles. */
@@ -179,6 +158,7 @@ export class VirtualProcessor implements Virtualization {
       platform: parts.platform ?? EMPTY_PLATFORM,
     });
     this.vmcs = new Vmcs(parts.memory, parts.vmcsHpa, this.processor.state);
+    this.entryChecker = new EntryChecker(this.vmcs, this.processor);
     this.spin = new SpinDetector(this.processor, parts.memory, this.pauseLoop, this);
   }
 
@@ -244,9 +224,9 @@ export class VirtualProcessor implements Virtualization {
     if (!vmcs.isCurrent) return FAIL_INVALID;
     if (launch === vmcs.launched) {
       const error = launch ? VmxError.VMLAUNCH_NOT_CLEAR : VmxError.VMRESUME_NOT_LAUNCHED;
-      return this.failValid(error, null);
+      return this.entryChecker.failValid(error, null);
     }
-    const failure = this.checkEntry();
+    const failure = this.entryChecker.failure((this.secondary & Secondary.ENABLE_EPT) !== 0);
     if (failure !== null) return failure;
     vmcs.launched = true;
     this.nonRoot = true;
@@ -358,52 +338,6 @@ export class VirtualProcessor implements Virtualization {
     return EXIT;
   }
 
-  /** What keeps the guest from being entered, or null. */
-  private checkEntry(): EntryOutcome | null {
-    const { vmcs } = this;
-    if (vmcs.isStale(Stale.CONTROLS)) {
-      const failed = failingCheck(ENTRY_CHECKS.controls, vmcs);
-      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
-    }
-    if (vmcs.get32(F.ENTRY_INTR_INFO) < 0) {
-      const failed = failingCheck(ENTRY_CHECKS.injection, vmcs);
-      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
-    }
-    if (vmcs.isStale(Stale.HOST | Stale.CONTROLS)) {
-      const failed = failingCheck(ENTRY_CHECKS.host, vmcs);
-      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_HOST, failed);
-    }
-    const failed = this.failingGuestCheck() ?? this.loadPdptes();
-    if (failed === null) return null;
-    // Only reason and qualification are written; all other information fields stay.
-    vmcs.set32(F.EXIT_REASON, Exit.INVALID_STATE | ENTRY_FAILURE);
-    vmcs.set64(F.QUALIFICATION, Long.fromInt(failed.qualification));
-    return { kind: 'entryFailure', check: failed };
-  }
-
-  private failingGuestCheck(): EntryCheck | null {
-    const { vmcs, checked } = this;
-    const isVirtual8086 = (vmcs.get32(F.RFLAGS) & Rflags.VM) !== 0;
-    // Segments that were legal may not be so in the other mode.
-    if (isVirtual8086 !== this.checkedVirtual8086) vmcs.makeStale(Stale.GUEST);
-    this.checkedVirtual8086 = isVirtual8086;
-    if (vmcs.isStale(Stale.GUEST | Stale.CONTROLS)) {
-      const failed = failingCheck(ENTRY_CHECKS.guest, vmcs);
-      if (failed !== null) return failed;
-    }
-    if (checked.isAsRemembered(vmcs)) return null;
-    const failed = failingCheck(EVERY_ENTRY_CHECKS, vmcs);
-    if (failed === null) checked.remember(vmcs);
-    return failed;
-  }
-
-  /** Without EPT, entry loads the PDPTEs of PAE paging from memory; what fails then, or null. */
-  private loadPdptes(): EntryCheck | null {
-    const hasEpt = (this.secondary & Secondary.ENABLE_EPT) !== 0;
-    if (hasEpt || !usesPaePaging(this.vmcs)) return null;
-    return loadPdptes(this.processor, this.vmcs.get32(F.CR3)) ? null : PDPTES_IN_MEMORY;
-  }
-
   /** EFER without "load IA32_EFER": LMA follows the guest's mode, LME too if paging is on. */
   private followLongMode(): void {
     const { words } = this.processor.state;
@@ -415,11 +349,6 @@ export class VirtualProcessor implements Virtualization {
     const isLong = (controls & EntryControl.IA32E_MODE) !== 0;
     words[Word.EFER] = isLong ? old | followers : old & ~followers;
     if (words[Word.EFER] !== old) this.vmcs.makeStale(Stale.GUEST);
-  }
-
-  private failValid(error: number, check: EntryCheck | null): EntryOutcome {
-    this.vmcs.set32(F.INSTRUCTION_ERROR, error);
-    return { kind: 'failValid', error, check };
   }
 
   /** Deliver the event that the VM-entry interruption information names, then what is pending. */

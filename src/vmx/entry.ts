@@ -1,0 +1,96 @@
+// Whether a VMCS may be entered: the checks of VM entry in their order, those left out that
+// cannot fail because nothing that they read has changed, and what a failure leaves behind. SDM 3,
+// "VM Entries".
+
+import Long from 'long';
+import { loadPdptes, type Processor, Rflags } from '../cpu/index.ts';
+import type { EntryCheck } from './check.ts';
+import { CheckedState } from './checked-state.ts';
+import { ENTRY_CHECKS, failingCheck } from './entry-checks.ts';
+import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
+import { fieldIndex } from './fields.ts';
+import { PDPTES_IN_MEMORY, usesPaePaging } from './guest-register-checks.ts';
+import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
+import { Stale, type Vmcs, VmxError } from './vmcs.ts';
+
+export type EntryOutcome =
+  | { readonly kind: 'entered' }
+  /** VMfailInvalid: there is no current VMCS. */
+  | { readonly kind: 'failInvalid' }
+  /** VMfailValid: the VM-instruction error is in the VMCS too. */
+  | { readonly kind: 'failValid'; readonly error: number; readonly check: EntryCheck | null }
+  /** An exit with bit 31 of the reason set. */
+  | { readonly kind: 'entryFailure'; readonly check: EntryCheck };
+
+const F = {
+  CR3: fieldIndex('GUEST_CR3'),
+  RFLAGS: fieldIndex('GUEST_RFLAGS'),
+  ENTRY_INTR_INFO: fieldIndex('VM_ENTRY_INTR_INFO_FIELD'),
+  INSTRUCTION_ERROR: fieldIndex('VM_INSTRUCTION_ERROR'),
+  EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
+  QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
+} as const;
+
+export class EntryChecker {
+  private readonly vmcs: Vmcs;
+  private readonly processor: Processor;
+  /** RFLAGS.VM when guest state was checked last. */
+  private checkedVirtual8086 = false;
+  private readonly checked = new CheckedState();
+
+  constructor(vmcs: Vmcs, processor: Processor) {
+    this.vmcs = vmcs;
+    this.processor = processor;
+  }
+
+  /** What keeps the guest from being entered, or null. */
+  failure(hasEpt: boolean): EntryOutcome | null {
+    const { vmcs } = this;
+    if (vmcs.isStale(Stale.CONTROLS)) {
+      const failed = failingCheck(ENTRY_CHECKS.controls, vmcs);
+      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
+    }
+    if (vmcs.get32(F.ENTRY_INTR_INFO) < 0) {
+      const failed = failingCheck(ENTRY_CHECKS.injection, vmcs);
+      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
+    }
+    if (vmcs.isStale(Stale.HOST | Stale.CONTROLS)) {
+      const failed = failingCheck(ENTRY_CHECKS.host, vmcs);
+      if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_HOST, failed);
+    }
+    const failed = this.failingGuestCheck() ?? this.loadPdptes(hasEpt);
+    if (failed === null) return null;
+    // Only reason and qualification are written; all other information fields stay.
+    vmcs.set32(F.EXIT_REASON, Exit.INVALID_STATE | ENTRY_FAILURE);
+    vmcs.set64(F.QUALIFICATION, Long.fromInt(failed.qualification));
+    return { kind: 'entryFailure', check: failed };
+  }
+
+  private failingGuestCheck(): EntryCheck | null {
+    const { vmcs, checked } = this;
+    const isVirtual8086 = (vmcs.get32(F.RFLAGS) & Rflags.VM) !== 0;
+    // Segments that were legal may not be so in the other mode.
+    if (isVirtual8086 !== this.checkedVirtual8086) vmcs.makeStale(Stale.GUEST);
+    this.checkedVirtual8086 = isVirtual8086;
+    if (vmcs.isStale(Stale.GUEST | Stale.CONTROLS)) {
+      const failed = failingCheck(ENTRY_CHECKS.guest, vmcs);
+      if (failed !== null) return failed;
+    }
+    if (checked.isAsRemembered(vmcs)) return null;
+    const failed = failingCheck(EVERY_ENTRY_CHECKS, vmcs);
+    if (failed === null) checked.remember(vmcs);
+    return failed;
+  }
+
+  /** Without EPT, entry loads the PDPTEs of PAE paging from memory; what fails then, or null. */
+  private loadPdptes(hasEpt: boolean): EntryCheck | null {
+    if (hasEpt || !usesPaePaging(this.vmcs)) return null;
+    return loadPdptes(this.processor, this.vmcs.get32(F.CR3)) ? null : PDPTES_IN_MEMORY;
+  }
+
+  /** VMfailValid with a VM-instruction error. */
+  failValid(error: number, check: EntryCheck | null): EntryOutcome {
+    this.vmcs.set32(F.INSTRUCTION_ERROR, error);
+    return { kind: 'failValid', error, check };
+  }
+}
