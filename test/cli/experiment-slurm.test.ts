@@ -74,10 +74,10 @@ describe.skipIf(why !== null)(`on a cluster${why === null ? '' : ` (skipped: ${w
     slurm = await startSlurm(slurmFolder);
   }, 120_000);
 
-  afterAll(() => {
-    slurm?.stop();
+  afterAll(async () => {
+    await slurm?.stop();
     rmSync(slurmFolder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-  });
+  }, 60_000);
 
   test('shards and report are jobs, and say what one process says', async () => {
     const { status, stdout, stderr } = await submit(['rounds.yaml', '--shards', '3'], slurm.env);

@@ -21,7 +21,8 @@ export interface Cluster {
   readonly env: Readonly<Record<string, string>>;
   /** Wait until no job is left. */
   readonly idle: () => Promise<void>;
-  readonly stop: () => void;
+  /** Resolved when nobody writes to the folder any more. */
+  readonly stop: () => Promise<void>;
 }
 
 const LONGEST_MS = 90_000;
@@ -40,8 +41,8 @@ export async function startSlurm(folder: string): Promise<Cluster> {
   const start = (program: string, words: readonly string[]) => {
     daemons.push(spawn(program, words, { env: { ...process.env, ...env }, stdio: 'ignore' }));
   };
-  const stop = () => {
-    for (const daemon of daemons.reverse()) daemon.kill('SIGTERM');
+  const stop = async () => {
+    await Promise.all(daemons.map(ended));
   };
   start('munged', [
     ...['--foreground', '--force', `--socket=${path('munge.sock')}`],
@@ -67,11 +68,26 @@ export async function startSlurm(folder: string): Promise<Cluster> {
   try {
     await until('the start', () => String(ask('sinfo', ['-h', '-o', '%t'])).trim() === 'idle');
   } catch (thrown) {
-    stop();
+    await stop();
     throw thrown;
   }
   const isIdle = () => ask('squeue', ['-h'])?.length === 0;
   return { env, stop, idle: () => until('a job', isIdle) };
+}
+
+/** Daemons that take long to say goodbye are not waited for. */
+const PATIENCE_MS = 3000;
+
+function ended(daemon: ChildProcess): Promise<void> {
+  if (daemon.exitCode !== null || daemon.signalCode !== null) return Promise.resolve();
+  const timer = setTimeout(() => daemon.kill('SIGKILL'), PATIENCE_MS);
+  return new Promise((resolve) => {
+    daemon.on('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    daemon.kill('SIGTERM');
+  });
 }
 
 function configuration(folder: string, port: number): string {
