@@ -36,6 +36,7 @@ export {
   loadsPdptes,
 } from './control-registers.ts';
 export { type DataWatch, Dr7, recordDebugException } from './debug-registers.ts';
+export { type Delay, passDelay } from './delay.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,
