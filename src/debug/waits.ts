@@ -32,7 +32,8 @@ function pauses({ virtual, vm }: Vcpu): string | null {
   const { pauseLoop, processor } = virtual;
   const { first, last } = pauseLoop.state;
   if (last < 0 || processor.clock - last > vm.parameters.pleGap) return null;
-  return `spins with PAUSE since ${first}, and exits if that lasts for more than ${virtual.pauseWindow}`;
+  const window = virtual.pauseWindow;
+  return `spins with PAUSE since ${first}, and exits if that lasts for more than ${window}`;
 }
 
 function reasonToSleep(machine: Machine, vcpu: Vcpu): string {
