@@ -21,6 +21,7 @@
 
 export type { Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
+export { type Delay, passDelay } from './delay.ts';
 export { CodeStops, type StopMet } from './code-stops.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { type CompilableMemory, Compiler, compilableMemory } from './compiled/compiler.ts';

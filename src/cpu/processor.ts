@@ -21,7 +21,7 @@ import {
   isInstructionBreakpoint,
   recordDebugException,
 } from './debug-registers.ts';
-import { countDown, type Delay, passableIterations } from './delay.ts';
+import { isTheOwners, passDelay } from './delay.ts';
 import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
@@ -475,21 +475,19 @@ export class Processor {
   /** A block, for as long as nothing wants to come between its instructions. */
   interpret(block: Block, limit: number): void {
     const { instructions, delay } = block;
-    if (delay !== null && this.skipsDelays) this.passDelay(delay, limit);
+    if (delay !== null && this.skipsDelays) {
+      if (isTheOwners(this, delay, limit)) {
+        this.isTakenOver = true;
+        this.attention = true;
+        return;
+      }
+      passDelay(this, delay, limit);
+    }
     for (let i = 0; i < instructions.length; i++) {
       this.execute(instructions[i]);
       if (this.clock >= limit || this.attention || !block.valid || this.evaluator.unfinished)
         return;
     }
-  }
-
-  /** All iterations of a delay loop that end before a limit, but for the last. */
-  private passDelay(delay: Delay, limit: number): void {
-    const { words } = this.state;
-    const count = passableIterations(delay, words, limit - this.clock);
-    if (count <= 0) return;
-    countDown(delay, words, count);
-    this.passIterations(count, delay.cycles, delay.instructions, 1);
   }
 
   private execute(prepared: Prepared): void {

@@ -356,8 +356,8 @@ export class Host {
   }
 
   /** A pCPU has become busy or idle. */
-  busyChanged(): void {
-    this.turns.changed();
+  busyChanged(pcpu: Pcpu): void {
+    this.turns.changed(pcpu);
   }
 
   /** Cycles at which the pCPU whose turn it is has to pause. */

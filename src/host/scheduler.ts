@@ -182,7 +182,7 @@ export class Scheduler {
       pcpu.state.current = -1;
       this.host.setTick(pcpu, false);
     } else this.switchIn(pcpu, previous, next);
-    if (previous === null || next === null) this.host.busyChanged();
+    if (previous === null || next === null) this.host.busyChanged(pcpu);
   }
 
   private switchOut(pcpu: Pcpu, previous: Thread, next: Thread | null, why: HandedBack): void {

@@ -11,6 +11,7 @@ import {
   type CodeCache,
   type Compiler,
   Cr0,
+  type Delay,
   DEVICE,
   type DeliveredEvent,
   Efer,
@@ -436,6 +437,10 @@ export class VirtualProcessor implements Virtualization {
 
   pauses(): PauseWatch | null {
     return pauseWatch(this);
+  }
+
+  delays(delay: Delay, iterations: number): boolean {
+    return this.spin.delays(delay, iterations);
   }
 
   /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */
