@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandTable } from '../src/debug/index.ts';
+import { DEFINITION } from '../src/experiment/index.ts';
 import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import {
   holding,
@@ -57,6 +58,9 @@ describe('commands in documents', () => {
     symlinkSync(join(ROOT, 'guest-programs'), join(folder, 'guest-programs'));
     writeFileSync(join(folder, 'start.asm'), 'bits 64\nextern stop\ncall stop\n');
     writeFileSync(join(folder, 'lib.s'), '.globl stop\nstop: cli; hlt\n');
+    // As its reader does.
+    const [, definition = ''] = /```yaml\n([\s\S]*?)```/.exec(read('docs/experiment.md')) ?? [];
+    writeFileSync(join(folder, 'overcommit.yaml'), definition);
   });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -88,6 +92,14 @@ test.each(DOCUMENTS)('links in %s lead somewhere', (name) => {
   const broken = targets.filter((target) => !existsSync(join(ROOT, dirname(name), target)));
   expect(broken).toEqual([]);
 });
+
+function definitionTable(): string {
+  const rows = reference(DEFINITION).map(({ key, summary, expected, fallback }) => {
+    return `| \`${key}\` | ${summary} | ${expected} | ${fallback} |`;
+  });
+  const head = ['| key | what it is | expected | default |', '| --- | --- | --- | --- |'];
+  return [...head, ...rows].join('\n');
+}
 
 function keyTable(): string {
   const rows = reference(SCENARIO).map(({ key, summary, expected, fallback, flag }) => {
@@ -177,6 +189,7 @@ function mainJob(): string {
 const GENERATED = [
   ['README.md', 'output', mainJob],
   ['docs/scenario.md', 'keys', keyTable],
+  ['docs/experiment.md', 'keys', definitionTable],
   ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
   ['docs/checking.md', 'fields', fieldTable],

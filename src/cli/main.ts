@@ -33,10 +33,13 @@ import { disasmCommand } from './disasm-command.ts';
 import {
   CHECK_EXIT_CODE_TEXT,
   EXIT_CODE_TEXT,
+  EXPERIMENT_EXIT_CODE_TEXT,
   EXPLORE_EXIT_CODE_TEXT,
   REPLAY_EXIT_CODE_TEXT,
 } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
+import { EXPERIMENT_FLAGS, experimentOptions } from './experiment-arguments.ts';
+import { experimentCommand } from './experiment-command.ts';
 import { EXPLORE_FLAGS, exploreCommand, exploreOptions } from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
@@ -291,6 +294,21 @@ const presets: Command = {
   execute: (args) => presetsCommand({ name: once(args, 'name'), json: args.json === true }),
 };
 
+const experiment: Command = {
+  name: 'experiment',
+  argument: ['[what..]', 'name or definition file; or merge, it, and stores of shards'],
+  summary: 'run a scenario with factors and seeds varied, and report with intervals',
+  flags: EXPERIMENT_FLAGS,
+  examples: [
+    ['experiment --list', 'those that come with vmxlab'],
+    ['experiment locks.yaml', 'one of your own'],
+    ['experiment locks.yaml --cell lock=ticket -o out', 'some cells; reports in files'],
+    ['experiment merge locks.yaml store1 store2', 'what shards have run elsewhere'],
+  ],
+  epilogue: EXPERIMENT_EXIT_CODE_TEXT,
+  execute: (args) => experimentCommand(experimentOptions(args)),
+};
+
 const trace: Command = {
   name: 'trace',
   argument: ['<what..>', 'convert FROM TO, report FILE, or stat FILE'],
@@ -450,6 +468,7 @@ const COMMANDS: readonly Command[] = [
   run,
   check,
   explore,
+  experiment,
   profile,
   record,
   replay,

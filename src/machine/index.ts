@@ -100,12 +100,24 @@ export { counterLines, exitTable, NO_PAINT, type Paint, reportText } from './rep
 export { checkScenario, documentOf, moduleFile, SCENARIO, type Scenario } from './scenario.ts';
 export { type ParsedDocument, parseScenarioText, type TextPlace } from './scenario-document.ts';
 export {
+  anything,
+  choice,
+  forms,
+  type Infer,
   type Issue,
+  integer,
   jsonSchema,
+  list,
+  map,
+  number,
+  object,
   type Path,
+  printPath,
   printSize,
   type ReferenceLine,
   reference,
+  text,
+  validate,
 } from './schema.ts';
 export {
   applySettings,

@@ -6,6 +6,12 @@ import { nearest } from '../sim/index.ts';
 /** Where in a document something stands. */
 export type Path = readonly (string | number)[];
 
+/** `vms[0].vcpus` */
+export function printPath(path: Path): string {
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
+  return text.startsWith('.') ? text.slice(1) : text;
+}
+
 export interface Issue {
   readonly path: Path;
   readonly message: string;
@@ -51,11 +57,22 @@ export interface MapOf<S> {
   readonly item: S;
 }
 
+/** A value whose form decides what it has to be; forms that are not here are mistakes. */
+export interface Forms<F> {
+  readonly kind: 'forms';
+  readonly summary: string;
+  readonly forms: F;
+}
+
+/** What {@link Forms} tells apart. */
+type FormName = 'scalar' | 'list' | 'map';
+
 export type Schema =
   | Scalar<unknown>
   | ListOf<Schema>
   | Fields<Readonly<Record<string, Schema>>>
-  | MapOf<Schema>;
+  | MapOf<Schema>
+  | Forms<Readonly<Partial<Record<FormName, Schema>>>>;
 
 /** The type of what a schema accepts, fallbacks filled in. */
 export type Infer<S> =
@@ -67,7 +84,9 @@ export type Infer<S> =
         ? { readonly [K in keyof F]: Infer<F[K]> }
         : S extends MapOf<infer I>
           ? Readonly<Record<string, Infer<I>>>
-          : never;
+          : S extends Forms<infer F>
+            ? { readonly [K in keyof F]: Infer<F[K]> }[keyof F]
+            : never;
 
 interface ScalarOptions<T> {
   readonly summary: string;
@@ -111,6 +130,13 @@ export function integer(
     if (typeof number !== 'number' || !Number.isInteger(number)) return undefined;
     return number >= least && number <= most ? number : undefined;
   });
+}
+
+/** Any finite number. */
+export function number(options: ScalarOptions<number>): Scalar<number> {
+  return scalar(options, 'a number', { type: 'number' }, (value) =>
+    typeof value === 'number' && Number.isFinite(value) ? value : undefined,
+  );
 }
 
 /** A size in bytes: a number, or text with K, M or G (powers of 1024). */
@@ -168,6 +194,19 @@ export function text(options: ScalarOptions<string>): Scalar<string> {
   return scalar(options, 'text', { type: ['string', 'number'] }, (value) =>
     typeof value === 'string' || typeof value === 'number' ? String(value) : undefined,
   );
+}
+
+/** Whatever a document may have there; somebody else knows what is right. */
+export function anything(summary: string): Scalar<unknown> {
+  const isGiven = (value: unknown) => (value === undefined ? null : value);
+  return scalar({ summary, fallback: null }, 'anything', {}, isGiven);
+}
+
+export function forms<const F extends Readonly<Partial<Record<FormName, Schema>>>>(
+  summary: string,
+  each: F,
+): Forms<F> {
+  return { kind: 'forms', summary, forms: each };
 }
 
 export function list<S>(item: S, least: number, most: number, summary: string): ListOf<S> {
@@ -244,7 +283,32 @@ function check(schema: Schema, value: unknown, path: Path, issues: Issue[]): unk
       return checkObject(schema, value, path, issues);
     case 'map':
       return checkMap(schema, value, path, issues);
+    case 'forms':
+      return checkForms(schema, value, path, issues);
   }
+}
+
+const FORM_WORDS = { scalar: 'a single value', list: 'a list', map: 'keys and values' } as const;
+
+function formOf(value: unknown): FormName {
+  if (Array.isArray(value)) return 'list';
+  return isRecord(value) ? 'map' : 'scalar';
+}
+
+function checkForms(
+  { forms }: Forms<Readonly<Partial<Record<FormName, Schema>>>>,
+  value: unknown,
+  path: Path,
+  issues: Issue[],
+): unknown {
+  const names = Object.keys(forms) as FormName[];
+  // What is not there is taken for the first of the forms.
+  const form = value === undefined || value === null ? names[0] : formOf(value);
+  const schema = forms[form];
+  if (schema !== undefined) return check(schema, value, path, issues);
+  const expected = names.map((name) => FORM_WORDS[name]).join(' or ');
+  issues.push({ path, message: `expected ${expected}, not ${FORM_WORDS[form]}` });
+  return undefined;
 }
 
 function checkScalar(
@@ -333,6 +397,10 @@ export function write(schema: Schema, value: unknown): unknown {
     }
     case 'list':
       return (value as readonly unknown[]).map((item) => write(schema.item, item));
+    case 'forms': {
+      const form = schema.forms[formOf(value)];
+      return form === undefined ? undefined : write(form, value);
+    }
     case 'object':
     case 'map':
       return Object.fromEntries(
@@ -364,6 +432,8 @@ export function jsonSchema(schema: Schema): Record<string, unknown> {
       };
     case 'map':
       return { description, type: 'object', additionalProperties: jsonSchema(schema.item) };
+    case 'forms':
+      return { description, anyOf: Object.values(schema.forms).map(jsonSchema) };
     case 'object':
       return {
         description,
@@ -406,6 +476,8 @@ export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
       return reference(schema.item, `${prefix}[]`);
     case 'map':
       return reference(schema.item, prefix + ANY_KEY);
+    case 'forms':
+      return Object.values(schema.forms).flatMap((form) => reference(form, prefix));
     case 'object':
       return Object.entries(schema.fields).flatMap(([key, field]) =>
         reference(field, prefix === '' ? key : `${prefix}.${key}`),
