@@ -1,5 +1,7 @@
 // The experiments that come with vmxlab, by name: `vmxlab experiment --list`.
 
 import type { Experiment } from '../experiment.ts';
+import { YIELD_LOCK } from './x0-yield-lock.ts';
+import { TIMER_PATH } from './x4-timer-path.ts';
 
-export const PUBLISHED: readonly Experiment[] = [];
+export const PUBLISHED: readonly Experiment[] = [YIELD_LOCK, TIMER_PATH];
