@@ -193,8 +193,8 @@ test('what is wrong is shown where it is written', async () => {
   );
   const first = (one: (typeof others)[number]) => one.stderr.split('\n')[0];
   expect(others.map(first)).toEqual([
-    "vmxlab: there is no experiment 'nope'; 'vmxlab experiment --list' lists those that are there; " +
-      'a definition is a .yaml file',
+    "vmxlab: there is no experiment 'nope'; 'vmxlab experiment --list' lists those that are " +
+      'there; a definition is a .yaml file',
     'vmxlab: nope.yaml: no such file',
     'vmxlab: experiment needs a name or a file, or --list',
     "vmxlab: unexpected argument 'more'",
