@@ -2,6 +2,7 @@
 
 import type { Experiment } from '../experiment.ts';
 import { YIELD_LOCK } from './x0-yield-lock.ts';
+import { DIRECTED_YIELD } from './x1-directed-yield.ts';
 import { TIMER_PATH } from './x4-timer-path.ts';
 
-export const PUBLISHED: readonly Experiment[] = [YIELD_LOCK, TIMER_PATH];
+export const PUBLISHED: readonly Experiment[] = [YIELD_LOCK, DIRECTED_YIELD, TIMER_PATH];
