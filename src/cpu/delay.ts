@@ -77,8 +77,8 @@ export function isTheOwners(processor: Delayed, delay: Delay, limit: number): bo
 }
 
 /**
- * All iterations of the delay loop at RIP that end before a limit, but for two: the one in which the
- * register becomes 0, and one before, which leaves the flags as they are then.
+ * All iterations of the delay loop at RIP that end before a limit, but for two: the one in which
+ * the register becomes 0, and one before, which leaves the flags as they are then.
  */
 export function passDelay(processor: Delayed, delay: Delay, limit: number): void {
   const { words } = processor.state;
@@ -98,11 +98,7 @@ function iterationsUntilZero({ register, width, step }: Delay, words: Int32Array
 }
 
 /** Count so many iterations down. */
-function countDown(
-  { register, width, step }: Delay,
-  words: Int32Array,
-  count: number,
-): void {
+function countDown({ register, width, step }: Delay, words: Int32Array, count: number): void {
   const amount = BigInt(count) * BigInt(step);
   const high = width === 64 ? BigInt(words[2 * register + 1] >>> 0) : 0n;
   const value = ((high << 32n) | BigInt(words[2 * register] >>> 0)) - amount;

@@ -21,7 +21,6 @@
 
 export type { Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
-export { type Delay, passDelay } from './delay.ts';
 export { CodeStops, type StopMet } from './code-stops.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { type CompilableMemory, Compiler, compilableMemory } from './compiled/compiler.ts';
@@ -37,6 +36,7 @@ export {
   loadsPdptes,
 } from './control-registers.ts';
 export { type DataWatch, Dr7, recordDebugException } from './debug-registers.ts';
+export { type Delay, passDelay } from './delay.ts';
 export { deliver } from './delivery.ts';
 export {
   type DeliveredEvent,

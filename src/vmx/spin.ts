@@ -6,9 +6,9 @@
 import {
   type Delay,
   type Observer,
-  passDelay,
   type Prepared,
   type Processor,
+  passDelay,
   STATE_BYTES,
   Word,
 } from '../cpu/index.ts';
@@ -116,14 +116,17 @@ export class SpinDetector implements Observer {
     return (watched & ~Watch.SPIN) !== 0 || this.lines.includes(hpa / LINE_SIZE);
   }
 
-  /** See `Virtualization.delays`. */
-  delays(delay: Delay, iterations: number): boolean {
+  /**
+   * See `Virtualization.delays`.
+   * @param limit where the turn ends, in cycles
+   */
+  delays(delay: Delay, iterations: number, limit: number): boolean {
     if (!this.isEnabled) return false;
-    const { clock } = this.processor;
     const passable = Math.min(iterations, this.iterationsUntilTimer(delay.cycles));
-    if (passable <= 0) return false;
+    const until = this.processor.clock + passable * delay.cycles;
+    if (until < limit) return false;
     this.lines.length = 0;
-    this.spin = { delay, until: clock + passable * delay.cycles };
+    this.spin = { delay, until };
     return true;
   }
 
@@ -138,7 +141,7 @@ export class SpinDetector implements Observer {
     if (spin === null) return;
     if (spin.delay !== null) {
       this.spin = null;
-      passDelay(processor, spin.delay, limit);
+      passDelay(processor, spin.delay, Math.min(limit, spin.until));
       return;
     }
     const { cycles, instructions, movesFirst, movesLast, until } = spin;

@@ -11,8 +11,8 @@ import {
   type CodeCache,
   type Compiler,
   Cr0,
-  type Delay,
   DEVICE,
+  type Delay,
   type DeliveredEvent,
   Efer,
   EMPTY_PLATFORM,
@@ -440,7 +440,7 @@ export class VirtualProcessor implements Virtualization {
   }
 
   delays(delay: Delay, iterations: number): boolean {
-    return this.spin.delays(delay, iterations);
+    return this.spin.delays(delay, iterations, this.limit);
   }
 
   /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */
