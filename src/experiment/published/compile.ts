@@ -1,7 +1,7 @@
-// A kernel compile as the sum of three parts, of which one is simulated: T = I + k S + 4 P / R. While
-// the disk is waited for (I) nobody computes; the serial part (S) is one thread that shares its pCPU
-// with k - 1 others; the parallel part is so much work (4 P for 4 pCPUs), done at a rate R of useful
-// computing by all vCPUs, in pCPUs, which is what the stationary run measures.
+// A kernel compile as the sum of three parts, of which one is simulated: T = I + k S + 4 P / R.
+// While the disk is waited for (I) nobody computes; the serial part (S) is one thread that shares
+// its pCPU with k - 1 others; the parallel part is so much work (4 P for 4 pCPUs), done at a rate R
+// of useful computing by all vCPUs, in pCPUs, which is what the stationary run measures.
 
 import type { Results } from '../results.ts';
 import type { Cell } from '../study.ts';
@@ -55,7 +55,7 @@ export function partsOf(
   return { idle, serial, parallel, pcpus };
 }
 
-/** Results with the time of a compile in each run, in seconds, out of the rate in its parallel part. */
+/** Results with the time of a compile in each run, in seconds, out of the rate that it gives. */
 export function withCompileTime(
   results: Results,
   parts: CompileParts,

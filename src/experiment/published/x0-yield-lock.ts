@@ -91,8 +91,8 @@ export const YIELD_LOCK: Experiment = {
     note:
       'T = I + k S + 4 P / R: R, the rate of useful computing in the parallel part, is simulated ' +
       `for 4 s of it. From three cells: I = ${PARTS.idle.toFixed(1)} s, S = ` +
-      `${PARTS.serial.toFixed(1)} s, P = ${PARTS.parallel.toFixed(1)} s. Locks, their hold and how ` +
-      'often they are taken are the same in all cells.',
+      `${PARTS.serial.toFixed(1)} s, P = ${PARTS.parallel.toFixed(1)} s. Locks, their hold and ` +
+      'how often they are taken are the same in all cells.',
     scenario: {
       host: { machine: 'xeon5160x2', kernel: 'linux-2.6.35', hz: 1000, lookahead: 3000 },
       vms: [
@@ -252,6 +252,7 @@ function gainVerdicts(results: Results): Verdict[] {
   const unproven = contended.filter(({ ticket, yielding }) => {
     return results.compare(ticket, yielding, 'time', 'ratio').sign >= 0;
   });
+  const misses = unproven.map((pair) => `${nameOf(pair)} (${percent(pair.gain)})`).join(', ');
   const alone = pairs.filter(({ pinning, overcommit }) => pinning !== 'C' && overcommit === '1x');
   const least = Math.min(...alone.map(({ gain }) => gain));
   const largest = pairs.reduce((best, pair) => (pair.gain > best.gain ? pair : best), pairs[0]);
@@ -266,9 +267,7 @@ function gainVerdicts(results: Results): Verdict[] {
     must(
       'the yielding lock gains wherever pCPUs are contended',
       unproven.length === 0,
-      unproven.length === 0
-        ? `in all ${contended.length} cells`
-        : `not shown in ${unproven.map((pair) => `${nameOf(pair)} (${percent(pair.gain)})`).join(', ')}`,
+      unproven.length === 0 ? `in all ${contended.length} cells` : `not shown in ${misses}`,
     ),
     must(
       'it costs at most 0.5 pp where they are not (A and B at 1x)',

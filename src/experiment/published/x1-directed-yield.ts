@@ -1,5 +1,5 @@
-// Directed yield after PAUSE-loop exits (January 2011): a guest with a message broker on four pCPUs,
-// beside a guest with none, two or four endless loops, with PAUSE-loop exiting off and on.
+// Directed yield after PAUSE-loop exits (January 2011): a guest with a message broker on four
+// pCPUs, beside a guest with none, two or four endless loops, with PAUSE-loop exiting off and on.
 
 import type { Experiment } from '../experiment.ts';
 import { estimateOf, type Report, standardReport, type Table, type Value } from '../report.ts';
