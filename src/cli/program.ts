@@ -26,6 +26,7 @@ import {
   type GivenSetting,
   hasMultibootHeader,
   type Issue,
+  inputProblem,
   isElf,
   isGivenAt,
   LOAD_ADDRESS,
@@ -295,18 +296,22 @@ function withPrograms(
 
 type VmScenario = Scenario['vms'][number];
 
-/** What is wrong with the parameters of a program; throws {@link Failure} if its labels are. */
+/** What is wrong with what a program is given; throws {@link Failure} if its labels are. */
 function parameterIssues(
   file: string,
   { bytes, symbols }: LoadedProgram,
-  { memory, parameters }: VmScenario,
+  { memory, parameters, input }: VmScenario,
   id: number,
 ): readonly Issue[] {
   const data = new ProgramData(bytes, programSymbols(bytes, symbols), memory);
-  return data.issues(parameters).map(({ name, message }) => {
-    if (name === null) throw new Failure(`${file}: ${message}`);
-    return { path: ['vms', id, 'parameters', name], message };
-  });
+  const wrongInput = inputProblem(data, input);
+  return [
+    ...data.issues(parameters).map(({ name, message }) => {
+      if (name === null) throw new Failure(`${file}: ${message}`);
+      return { path: ['vms', id, 'parameters', name], message };
+    }),
+    ...(wrongInput === null ? [] : [{ path: ['vms', id, 'input'], message: wrongInput }]),
+  ];
 }
 
 function programOf(

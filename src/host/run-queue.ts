@@ -207,6 +207,20 @@ export class RunQueue {
     this.root.yieldGroup();
   }
 
+  /**
+   * The running thread goes behind all that wait beside it. Linux 2.6.35 kernel/sched_fair.c,
+   * yield_task_fair with sysctl_sched_compat_yield.
+   */
+  yieldToLast(nowNs: number): void {
+    this.update(nowNs);
+    const { line } = this.currentGroup?.queue ?? this.root;
+    const { current } = line;
+    const last = line.waiting.at(-1);
+    if (current === null || last === undefined) return;
+    line.clearBuddies(current);
+    current.state.vruntime = Math.max(current.state.vruntime, last.state.vruntime + 1);
+  }
+
   /** Prefer a waiting thread at the next pick, and its group; false if it does not wait here. */
   setNextBuddy(thread: Thread): boolean {
     const queue = this.queueOf(thread);

@@ -18,6 +18,7 @@ export { isHypercallAt } from './hypercall-opcodes.ts';
 export { IOAPIC_PINS } from './ioapic.ts';
 export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
+export { LOCK_WAIT_ACTIONS, type LockWaitAction } from './lock-wait.ts';
 export { type MemorySlot, MemorySlots, SlotFlag } from './memory-slots.ts';
 export { readGuestMsr, writeGuestMsr } from './msrs.ts';
 export {

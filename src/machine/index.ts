@@ -89,6 +89,15 @@ export {
   type ResultValues,
 } from './program-data.ts';
 export {
+  INPUT_LABEL,
+  type InputRoom,
+  inputBytes,
+  inputProblem,
+  inputRoomOf,
+  inputText,
+  writeInput,
+} from './program-input.ts';
+export {
   type ExitReport,
   REPORT_SCHEMA_VERSION,
   type RunReport,
@@ -116,10 +125,13 @@ export {
   printSize,
   type ReferenceLine,
   reference,
+  type Scalar,
+  scalarAt,
   text,
   validate,
 } from './schema.ts';
 export {
+  applySetting,
   applySettings,
   type GivenSetting,
   isGivenAt,

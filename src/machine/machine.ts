@@ -35,6 +35,7 @@ import { bootRequestOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
 import { ProgramData, programSymbols } from './program-data.ts';
+import { giveInput } from './program-input.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
 import type { SymbolMap } from './symbol-map.ts';
 
@@ -178,13 +179,14 @@ export class Machine {
     return vm;
   }
 
-  /** Give a program its parameters. Throws if it does not have them. */
+  /** Give a program its parameters and its input. Throws if it does not expect them. */
   private fill(vm: Vm, program: Uint8Array): ProgramData {
-    const { parameters } = this.scenario.vms[vm.id];
+    const { parameters, input } = this.scenario.vms[vm.id];
     const data = new ProgramData(program, this.symbols[vm.id], vm.ramBytes);
     const [issue] = data.issues(parameters);
     if (issue !== undefined) throw new RangeError(`${vm.name}: ${issue.message}`);
     data.fill(vm, parameters, this.scenario.seed);
+    giveInput(vm, data, input);
     return data;
   }
 

@@ -22,9 +22,11 @@ import {
   hasFeature,
   pcpusOf,
 } from './presets.ts';
+import { INPUT_LABEL } from './program-input.ts';
 import {
   choice,
   duration,
+  hexBytes,
   type Infer,
   type Issue,
   integer,
@@ -59,6 +61,11 @@ const CPU_WEIGHT = integer(0, 10_000, {
 const defaultsOn = (machine: CostPreset) => ({
   ...(hasFeature(machine, 'ple') ? {} : { ple_gap: 0 }),
   ...(hasFeature(machine, 'preemption_timer') ? {} : { preemption_timer: false }),
+});
+
+const PROGRAM_INPUT = hexBytes({
+  summary: `bytes that the program finds at its label ${INPUT_LABEL}`,
+  fallback: '',
 });
 
 const vmFor = (kernel: Kernel, machine: CostPreset) =>
@@ -116,6 +123,7 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
       'macros for the assembler',
     ),
+    input: PROGRAM_INPUT,
     parameters: map(
       integer(0, Number.MAX_SAFE_INTEGER, {
         summary: 'number that the program finds at its label param_NAME; as a flag NAME=NUMBER',

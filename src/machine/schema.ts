@@ -196,6 +196,14 @@ export function text(options: ScalarOptions<string>): Scalar<string> {
   );
 }
 
+/** Bytes as hexadecimal digits, two for each. Only text: YAML would read some digits as a number. */
+export function hexBytes(options: ScalarOptions<string>): Scalar<string> {
+  const json = { type: 'string', pattern: '^([0-9a-fA-F]{2})*$' };
+  return scalar(options, 'hexadecimal digits in quotes, two for each byte', json, (value) =>
+    typeof value === 'string' && /^(?:[\da-f]{2})*$/i.test(value) ? value : undefined,
+  );
+}
+
 /** Whatever a document may have there; somebody else knows what is right. */
 export function anything(summary: string): Scalar<unknown> {
   const isGiven = (value: unknown) => (value === undefined ? null : value);
@@ -444,6 +452,20 @@ export function jsonSchema(schema: Schema): Record<string, unknown> {
         ),
       };
   }
+}
+
+/** The value that stands at a key such as `vms[].kvm.ple_window`; null if there is none. */
+export function scalarAt(schema: Schema, key: string): Scalar<unknown> | null {
+  let node: Schema | undefined = schema;
+  for (const part of key.split('.')) {
+    if (node?.kind === 'map') node = node.item;
+    else if (node?.kind === 'object') {
+      const name = part.replace('[]', '');
+      node = Object.hasOwn(node.fields, name) ? node.fields[name] : undefined;
+    } else return null;
+    if (part.endsWith('[]')) node = node?.kind === 'list' ? node.item : undefined;
+  }
+  return node?.kind === 'scalar' ? node : null;
 }
 
 /** A line of the reference: where a value stands, what it is, what it is by default. */

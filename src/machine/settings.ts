@@ -74,7 +74,7 @@ export function applySettings(
  */
 export function applySetting(
   document: ScenarioDocument,
-  setting: Setting,
+  setting: Pick<Setting, 'key'>,
   value: unknown,
 ): ScenarioDocument {
   return set(document, setting.key.split('.'), value) as ScenarioDocument;

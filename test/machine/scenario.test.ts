@@ -69,6 +69,7 @@ describe('fallbacks', () => {
           modules: [],
           module_images: [],
           defines: {},
+          input: '',
           parameters: {},
           policies: { spin: '', yield_candidate: '', halt_poll: '', exits: {} },
           kvm: {
@@ -107,6 +108,7 @@ describe('fallbacks', () => {
             preempted_flag: 'interrupt',
             hypercall: 'vmcall',
             fix_hypercall: true,
+            lock_wait: 'none',
             tsc_khz: 0,
             cpu_signature: 0,
           },
@@ -174,7 +176,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, parameters, policies, kvm';
+  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, input, parameters, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
