@@ -25,6 +25,14 @@ export function launcher(root: string): string {
   return join(root, 'dist/cli/launch.js');
 }
 
+/** A scenario: each guest has as many vCPUs as the host has pCPUs. */
+function machineOf({ processors, guests = 1 }: Workload) {
+  const vms = Array.from({ length: guests }, (_, i) => ({
+    ...{ name: `guest${i}`, program: 'image.bin', vcpus: processors },
+  }));
+  return { vmxlab: 1, host: { pcpus: processors }, vms };
+}
+
 const UNLIMITED = ['--until', '3600s', '--max-instructions', String(Number.MAX_SAFE_INTEGER)];
 
 export function ours(variant: OwnVariant): Peer {
@@ -43,10 +51,10 @@ export function ours(variant: OwnVariant): Peer {
     canRun: variant.canRun ?? (() => true),
     command: ({ workload, image, folder }) => {
       writeFileSync(join(folder, 'image.bin'), image.bytes);
-      const count = String(workload.processors);
-      const machine = ['--vcpus', count, '--pcpus', count, '--engine', variant.engine];
+      writeFileSync(join(folder, 'machine.yaml'), JSON.stringify(machineOf(workload)));
       const more = [...(workload.ownArgs ?? []), ...(variant.args ?? [])];
-      const words = ['run', 'image.bin', '-q', ...machine, ...UNLIMITED, ...more];
+      const machine = ['machine.yaml', '--engine', variant.engine];
+      const words = ['run', ...machine, '-q', ...UNLIMITED, ...more];
       return { program: process.execPath, args: [command, ...words], folder };
     },
   };

@@ -26,6 +26,8 @@ export interface Workload {
   readonly program?: string;
   readonly defines?: Readonly<Record<string, string>>;
   readonly processors: number;
+  /** So many virtual machines share that many pCPUs; one if not given. */
+  readonly guests?: number;
   /** What is counted, and how many of it a round has. */
   readonly unit: string;
   readonly unitsPerRound: number;
@@ -55,6 +57,16 @@ function lock(name: string, processors: number, section: number, summary: string
     ...{ name, kind: 'multi', summary, processors, program: 'lock-ticket' },
     defines: { SECTION: String(section) },
     ...{ unit: 'increments', unitsPerRound: processors, instructionsPerRound: null },
+  };
+}
+
+/** Guests of 28 vCPUs that compute, and take one of eight ticket locks every 100 us, for 3 us. */
+function load(name: string, guests: number, summary: string): Workload {
+  const defines = { COMPUTE: '194000', HOLD: '6000' };
+  return {
+    ...{ name, kind: 'multi', summary, processors: 28, guests, program: 'contention', defines },
+    ...{ unit: 'lock operations', unitsPerRound: 28 * guests, instructionsPerRound: null },
+    isOurs: true,
   };
 }
 
@@ -102,6 +114,8 @@ export const WORKLOADS: readonly Workload[] = [
   lock('lock-4', 4, 0, 'ticket lock of 4 vCPUs, with PAUSE'),
   lock('lock-64', 64, 0, 'ticket lock of 64 vCPUs, with PAUSE'),
   lock('lock-long', 4, 5000, 'the same of 4, held for 10,000 cycles'),
+  load('load-28', 1, 'a guest of 28 vCPUs that compute and take ticket locks'),
+  load('load-28-28', 2, 'two of them on the same 28 pCPUs'),
   each(1),
   each(4),
   each(64),

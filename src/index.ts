@@ -7,6 +7,7 @@ export * as asm from './asm/index.ts';
 export * as check from './check/index.ts';
 export * as cpu from './cpu/index.ts';
 export * as debug from './debug/index.ts';
+export * as experiment from './experiment/index.ts';
 export * as explore from './explore/index.ts';
 export * as host from './host/index.ts';
 export * as isa from './isa/index.ts';

@@ -15,14 +15,13 @@ import { benchResult } from './support/bench-results.ts';
 import { checkedScenario, compileEarly, runToEnd } from './support/guest-run.ts';
 
 function run(workload: Workload, size: Size, rounds: number, engine: 'interpreter' | 'compiled') {
-  const { processors } = workload;
+  const { processors, guests = 1 } = workload;
+  const vms = Array.from({ length: guests }, () => ({ program: 'image', vcpus: processors }));
   const scenario = checkedScenario({
-    engine,
-    host: { pcpus: processors },
-    vms: [{ program: 'image', vcpus: processors }],
+    ...{ engine, host: { pcpus: processors }, vms },
     limits: { time: '1s', instructions: 20_000_000 },
   });
-  const programs = [imageOf(workload, size, rounds).bytes];
+  const programs = vms.map(() => imageOf(workload, size, rounds).bytes);
   const machine = compileEarly(new Machine(scenario, { programs }), 16);
   const { ending, report } = runToEnd(machine);
   const { instructions, stateHash, output } = report;
@@ -30,8 +29,8 @@ function run(workload: Workload, size: Size, rounds: number, engine: 'interprete
 }
 
 /** Enough for compiled code to run, few enough for the interpreter. */
-function roundsOf({ kind, processors, instructionsPerRound }: Workload): number {
-  if (kind === 'multi') return Math.ceil(50 / processors);
+function roundsOf({ kind, processors, guests = 1, instructionsPerRound }: Workload): number {
+  if (kind === 'multi') return Math.ceil(50 / processors / guests);
   return instructionsPerRound === null || instructionsPerRound < 1000 ? 300 : 2;
 }
 

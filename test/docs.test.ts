@@ -16,11 +16,14 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandTable, keyTable as screenKeys } from '../src/debug/index.ts';
+import { DEFINITION } from '../src/experiment/index.ts';
 import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import {
+  FAULTS,
   holding,
   KERNEL_PARAMETERS,
   KERNELS,
+  keysOf,
   PORT_RANGES,
   printValue,
   reference,
@@ -58,6 +61,9 @@ describe('commands in documents', () => {
     symlinkSync(join(ROOT, 'guest-programs'), join(folder, 'guest-programs'));
     writeFileSync(join(folder, 'start.asm'), 'bits 64\nextern stop\ncall stop\n');
     writeFileSync(join(folder, 'lib.s'), '.globl stop\nstop: cli; hlt\n');
+    // As its reader does.
+    const [, definition = ''] = /```yaml\n([\s\S]*?)```/.exec(read('docs/experiment.md')) ?? [];
+    writeFileSync(join(folder, 'overcommit.yaml'), definition);
   });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -89,6 +95,14 @@ test.each(DOCUMENTS)('links in %s lead somewhere', (name) => {
   const broken = targets.filter((target) => !existsSync(join(ROOT, dirname(name), target)));
   expect(broken).toEqual([]);
 });
+
+function definitionTable(): string {
+  const rows = reference(DEFINITION).map(({ key, summary, expected, fallback }) => {
+    return `| \`${key}\` | ${summary} | ${expected} | ${fallback} |`;
+  });
+  const head = ['| key | what it is | expected | default |', '| --- | --- | --- | --- |'];
+  return [...head, ...rows].join('\n');
+}
 
 function keyTable(): string {
   const rows = reference(SCENARIO).map(({ key, summary, expected, fallback, flag }) => {
@@ -124,6 +138,18 @@ function portTable(): string {
     return `| ${ports} | ${summary} |`;
   });
   return ['| port | device |', '| --- | --- |', ...rows].join('\n');
+}
+
+/** Each fault, with the keys that only some have. */
+function faultTable(): string {
+  const rows = Object.entries(FAULTS).map(([name, { summary, isLegal, needs, takes }]) => {
+    const keys = keysOf(name as keyof typeof FAULTS);
+    const where = (['pcpu', 'vcpu'] as const).filter((key) => keys.includes(key));
+    const own = [...needs, ...[...where, ...takes].map((key) => `[${key}]`)];
+    return `| \`${name}\` | ${summary} | ${isLegal ? 'yes' : 'no'} | ${own.join(', ')} |`;
+  });
+  const head = '| fault | what happens | legal | needs, [may have] |';
+  return [head, '| --- | --- | --- | --- |', ...rows].join('\n');
 }
 
 function fieldTable(): string {
@@ -191,9 +217,11 @@ function mainJob(): string {
 const GENERATED = [
   ['README.md', 'output', mainJob],
   ['docs/scenario.md', 'keys', keyTable],
+  ['docs/experiment.md', 'keys', definitionTable],
   ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
   ['docs/checking.md', 'fields', fieldTable],
+  ['docs/faults.md', 'faults', faultTable],
   ['docs/debugger.md', 'commands', commandRows],
   ['docs/debugger.md', 'screen', debugScreen],
   ['docs/debugger.md', 'keys', keyRows],

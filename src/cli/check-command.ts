@@ -13,9 +13,10 @@ import {
 import type { GivenSetting } from '../machine/index.ts';
 import type { CheckJob, CheckOutcome } from './check-job.ts';
 import { type CheckedFile, findFiles, readCheckedFile } from './check-plan.ts';
-import { defaultJobCount, runJobs } from './check-pool.ts';
+import { runJobs } from './check-pool.ts';
 import { type GoldenUpdate, updateGolden } from './check-update.ts';
 import { EXIT_BAD_INPUT, EXIT_UNEXPECTED, Failure } from './failure.ts';
+import { defaultJobCount } from './job-pool.ts';
 import type { AssemblyOptions } from './program.ts';
 import { shellLine } from './shell-words.ts';
 import { paintFor } from './terminal.ts';

@@ -1,18 +1,10 @@
-// Where the jobs of `vmxlab check` run: on worker threads, as many at once as there are processors,
-// or here if there is nothing to be gained by that. Results come in the order of the jobs.
+// Where the jobs of `vmxlab check` run: on worker threads, or here if there is nothing to be gained
+// by that. Results come in the order of the jobs.
 
-import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import type { Piscina } from 'piscina';
 import { type CheckJob, type CheckOutcome, runCheckJob } from './check-job.ts';
+import { createPool } from './job-pool.ts';
 
-/** What the workers load: this project's own module, not the packed command. */
-const WORKER = new URL('check-job.js', import.meta.url);
-
-export function defaultJobCount(): number {
-  return availableParallelism();
-}
+const WORKER = { module: new URL('check-job.js', import.meta.url), name: 'runCheckJob' };
 
 /** Run jobs, so many at a time, and hand each outcome to `done`, in the order of the jobs. */
 export async function runJobs(
@@ -27,20 +19,13 @@ export async function runJobs(
     });
     return;
   }
-  const pool = createPool(count);
+  const pool = createPool<CheckJob, CheckOutcome>(WORKER, count);
   try {
-    const outcomes = jobs.map((job) => pool.run(job, { name: 'runCheckJob' }));
+    const outcomes = jobs.map((job) => pool.run(job));
     // One that fails early is looked at in its turn.
     for (const outcome of outcomes) outcome.catch(() => undefined);
     for (const [i, outcome] of outcomes.entries()) done(await outcome, i);
   } finally {
-    await pool.destroy();
+    await pool.end();
   }
-}
-
-/** Loaded only here: most commands have no use for it, and loading takes time. */
-function createPool(maxThreads: number): Piscina<CheckJob, CheckOutcome> {
-  const require = createRequire(import.meta.url);
-  const { Piscina: Pool } = require('piscina') as typeof import('piscina');
-  return new Pool({ filename: fileURLToPath(WORKER), minThreads: maxThreads, maxThreads });
 }

@@ -40,6 +40,23 @@ export const EXPLORE_EXIT_CODE_TEXT = [
   `${EXIT_INTERNAL} error in vmxlab`,
 ].join('; ');
 
+/** Those of `vmxlab fuzz`. */
+export const FUZZ_EXIT_CODE_TEXT = [
+  'Exit codes: 0 nothing went wrong that was tried',
+  `${EXIT_UNEXPECTED} something did`,
+  `${EXIT_BAD_INPUT} wrong usage or input`,
+  `${EXIT_INTERNAL} error in vmxlab`,
+].join('; ');
+
+/** Those of `vmxlab experiment`. */
+export const EXPERIMENT_EXIT_CODE_TEXT = [
+  'Exit codes: 0 every run went well, and every required claim holds',
+  `${EXIT_UNEXPECTED} a run failed or is missing, or a claim does not hold`,
+  `${EXIT_BAD_INPUT} wrong usage or input`,
+  `${EXIT_INTERNAL} error in vmxlab`,
+  `${EXIT_INTERRUPTED} interrupted; what is finished is kept`,
+].join('; ');
+
 /** Those of `vmxlab replay`. */
 export const REPLAY_EXIT_CODE_TEXT = [
   'Exit codes: 0 the run is the recorded one',

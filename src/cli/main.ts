@@ -33,13 +33,18 @@ import { disasmCommand } from './disasm-command.ts';
 import {
   CHECK_EXIT_CODE_TEXT,
   EXIT_CODE_TEXT,
+  EXPERIMENT_EXIT_CODE_TEXT,
   EXPLORE_EXIT_CODE_TEXT,
+  FUZZ_EXIT_CODE_TEXT,
   REPLAY_EXIT_CODE_TEXT,
 } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
+import { EXPERIMENT_FLAGS, experimentOptions } from './experiment-arguments.ts';
+import { experimentCommand } from './experiment-command.ts';
 import { EXPLORE_FLAGS, exploreCommand, exploreOptions } from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
+import { FUZZ_FLAGS, fuzzCommand, fuzzOptions } from './fuzz-command.ts';
 import { gdbCommand } from './gdb-command.ts';
 import { presetsCommand } from './presets-command.ts';
 import { profileCommand } from './profile-command.ts';
@@ -157,6 +162,24 @@ const explore: Command = {
   ],
   epilogue: EXPLORE_EXIT_CODE_TEXT,
   execute: (args) => exploreCommand({ ...machineOptions(args), ...exploreOptions(args) }),
+};
+
+const fuzz: Command = {
+  name: 'fuzz',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'fuzz needs a file, as run does, such as',
+    '  vmxlab fuzz guest-programs/hidden-fault.asm',
+  ],
+  summary: 'run a program with ever other input, values and orders, led by what is new',
+  flags: { ...FUZZ_FLAGS, ...SETTING_FLAGS, ...JSON_FLAGS, ...ASSEMBLY_FLAGS },
+  examples: [
+    ['fuzz parser.asm --for 5m', 'input at the label fuzz_input'],
+    ['fuzz lock.yaml --vary vms[].kvm.ple_window --vary seed', 'values of a scenario'],
+    ['fuzz lock.asm --strategy pct', 'orders of steps'],
+  ],
+  epilogue: FUZZ_EXIT_CODE_TEXT,
+  execute: (args) => fuzzCommand({ ...machineOptions(args), ...fuzzOptions(args) }),
 };
 
 const check: Command = {
@@ -289,6 +312,21 @@ const presets: Command = {
   flags: JSON_FLAGS,
   examples: [['presets linux-4.12', 'what a host with Linux 4.12 does']],
   execute: (args) => presetsCommand({ name: once(args, 'name'), json: args.json === true }),
+};
+
+const experiment: Command = {
+  name: 'experiment',
+  argument: ['[what..]', 'name or definition file; or merge, it, and stores of shards'],
+  summary: 'run a scenario with factors and seeds varied, and report with intervals',
+  flags: EXPERIMENT_FLAGS,
+  examples: [
+    ['experiment --list', 'those that come with vmxlab'],
+    ['experiment locks.yaml', 'one of your own'],
+    ['experiment locks.yaml --cell lock=ticket -o out', 'some cells; reports in files'],
+    ['experiment merge locks.yaml store1 store2', 'what shards have run elsewhere'],
+  ],
+  epilogue: EXPERIMENT_EXIT_CODE_TEXT,
+  execute: (args) => experimentCommand(experimentOptions(args)),
 };
 
 const trace: Command = {
@@ -452,6 +490,8 @@ const COMMANDS: readonly Command[] = [
   run,
   check,
   explore,
+  fuzz,
+  experiment,
   profile,
   record,
   replay,

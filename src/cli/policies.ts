@@ -31,6 +31,13 @@ export function loadPolicies(scenario: Scenario, folder: string): PolicyFunction
   );
 }
 
+/** The texts of a scenario's policies, by which runs with other policies are told apart. */
+export function policyTexts(scenario: Scenario, folder: string): string[] {
+  return namedPolicies(scenario).map(({ file }) =>
+    readFileSync(resolve(isAbsolute(file) ? file : join(folder, file)), 'utf8'),
+  );
+}
+
 function load(path: string, key: string): object {
   try {
     if (extname(path) === '.ts') return loadTypeScript(path);

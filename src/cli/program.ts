@@ -22,20 +22,22 @@ import {
   checkScenario,
   type ElfImage,
   elfOf,
+  faultPlaceIssues,
   flatStart,
   type GivenSetting,
   hasMultibootHeader,
   type Issue,
+  inputProblem,
   isElf,
   isGivenAt,
   LOAD_ADDRESS,
   loadProblem,
   moduleFile,
   namedPolicies,
-  type Path,
   type PolicyFunctions,
   ProgramData,
   parseScenarioText,
+  printPath,
   printSize,
   programSymbols,
   readHeader,
@@ -81,6 +83,15 @@ export interface InputOptions extends AssemblyOptions {
   readonly flags: readonly GivenSetting[];
 }
 
+/** Programs that are assembled as their scenario says, and nothing else. */
+export const NO_INPUT_OPTIONS: InputOptions = {
+  flags: [],
+  defines: {},
+  includes: [],
+  syntax: undefined,
+  linked: [],
+};
+
 const SCENARIO_EXTENSIONS = ['.yaml', '.yml', '.json'];
 const SOURCE_EXTENSIONS = ['.asm', '.nasm', '.s'];
 
@@ -113,8 +124,24 @@ export function loadInput(path: string, options: InputOptions): Input {
 const MAX_SYNTAX_ERRORS = 20;
 
 function loadScenario(path: string, options: InputOptions): Input {
+  const { document, describe } = readDocument(path);
+  return loadDocument(document, dirname(path), options, describe);
+}
+
+/** A YAML or JSON file of keys and values. */
+export interface DocumentFile {
+  readonly document: ScenarioDocument;
+  /** An issue as a message with the line that it is about. */
+  readonly describe: (issue: Issue) => string;
+}
+
+/**
+ * Read a scenario, or something else that is written like one. Throws {@link Failure}.
+ * @param expected what the file is, if it is no scenario
+ */
+export function readDocument(path: string, expected?: string): DocumentFile {
   const text = readText(path, 'scenario');
-  const parsed = parseScenarioText(text);
+  const parsed = parseScenarioText(text, expected);
   if (parsed.kind === 'errors') {
     const shown = parsed.errors.slice(0, MAX_SYNTAX_ERRORS);
     throw new Failure(shown.map((error) => pointAt(path, text, error)));
@@ -123,8 +150,21 @@ function loadScenario(path: string, options: InputOptions): Input {
     const message = `${printPath(issue.path)}: ${issue.message}`;
     return pointAt(path, text, { ...parsed.placeOf(issue.path), message });
   };
-  const scenario = check(parsed.document, options, describe);
-  const folder = dirname(path);
+  return { document: parsed.document, describe };
+}
+
+/**
+ * Load a scenario that is no file.
+ * @param folder where its programs are
+ * @param describe an issue as a line for the user
+ */
+export function loadDocument(
+  document: ScenarioDocument,
+  folder: string,
+  options: InputOptions,
+  describe: (issue: Issue) => string,
+): Input {
+  const scenario = check(document, options, describe);
   const missing = scenario.vms.flatMap((vm, i): Issue[] => {
     const isThere = vm.image !== '' || existsSync(inFolder(folder, vm.program));
     return isThere ? [] : [{ path: ['vms', i, 'program'], message: `${vm.program}: no such file` }];
@@ -181,14 +221,6 @@ export function pointAt(
   const sourceLine = text.split('\n', line)[line - 1]?.trimEnd() ?? '';
   const rest = { severity: 'error', expected: [], chain: [] } as const;
   return formatDiagnostic({ file, line, column, message, sourceLine, ...rest });
-}
-
-/** `vms[0].vcpus` */
-function printPath(path: Path): string {
-  return path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
-    .join('')
-    .slice(1);
 }
 
 function check(
@@ -251,6 +283,11 @@ function withPrograms(
     if (issues.length > 0) throw failureOf(issues, options, describe);
     return { ...loaded, symbols };
   });
+  if (scenario.faults.length > 0) {
+    const maps = programs.map(({ bytes, symbols }) => programSymbols(bytes, symbols));
+    const issues = faultPlaceIssues(scenario.faults, maps);
+    if (issues.length > 0) throw failureOf(issues, options, describe);
+  }
   const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));
   return {
     scenario: { ...scenario, vms },
@@ -265,18 +302,22 @@ function withPrograms(
 
 type VmScenario = Scenario['vms'][number];
 
-/** What is wrong with the parameters of a program; throws {@link Failure} if its labels are. */
+/** What is wrong with what a program is given; throws {@link Failure} if its labels are. */
 function parameterIssues(
   file: string,
   { bytes, symbols }: LoadedProgram,
-  { memory, parameters }: VmScenario,
+  { memory, parameters, input }: VmScenario,
   id: number,
 ): readonly Issue[] {
   const data = new ProgramData(bytes, programSymbols(bytes, symbols), memory);
-  return data.issues(parameters).map(({ name, message }) => {
-    if (name === null) throw new Failure(`${file}: ${message}`);
-    return { path: ['vms', id, 'parameters', name], message };
-  });
+  const wrongInput = inputProblem(data, input);
+  return [
+    ...data.issues(parameters).map(({ name, message }) => {
+      if (name === null) throw new Failure(`${file}: ${message}`);
+      return { path: ['vms', id, 'parameters', name], message };
+    }),
+    ...(wrongInput === null ? [] : [{ path: ['vms', id, 'input'], message: wrongInput }]),
+  ];
 }
 
 function programOf(

@@ -61,26 +61,44 @@ function amountOf(operand: Operand | undefined): number {
   return operand?.kind === 'immediate' && operand.value.high === 0 ? operand.value.low : 0;
 }
 
+/** Who executes a delay loop. */
+export interface Delayed {
+  readonly clock: number;
+  readonly state: { readonly words: Int32Array };
+  readonly virtualization: { delays(delay: Delay, iterations: number): boolean };
+  passIterations(count: number, cycles: number, instructions: number, blocks: number): void;
+}
+
+/** A delay loop at RIP goes on past a limit, and the owner passes it. */
+export function isTheOwners(processor: Delayed, delay: Delay, limit: number): boolean {
+  const untilZero = iterationsUntilZero(delay, processor.state.words);
+  const isLong = untilZero > SHORT_DELAY && untilZero * delay.cycles > limit - processor.clock;
+  return isLong && processor.virtualization.delays(delay, untilZero);
+}
+
 /**
- * How many iterations may pass at once from the start of one: not the one in which the register
- * becomes 0, and one less, which leaves the flags as they are then.
- * @param words the registers
- * @param cyclesLeft at most so much time may pass
+ * All iterations of the delay loop at RIP that end before a limit, but for two: the one in which
+ * the register becomes 0, and one before, which leaves the flags as they are then.
  */
-export function passableIterations(delay: Delay, words: Int32Array, cyclesLeft: number): number {
-  const { register, width, step, cycles } = delay;
+export function passDelay(processor: Delayed, delay: Delay, limit: number): void {
+  const { words } = processor.state;
+  const untilZero = iterationsUntilZero(delay, words);
+  const fitting = Math.floor((limit - processor.clock) / delay.cycles);
+  const count = Math.min(untilZero, fitting) - 1;
+  if (count <= 0) return;
+  countDown(delay, words, count);
+  processor.passIterations(count, delay.cycles, delay.instructions, 1);
+}
+
+/** How many iterations come before the one in which the register becomes 0; -1 if it is 0. */
+function iterationsUntilZero({ register, width, step }: Delay, words: Int32Array): number {
   const high = width === 64 ? words[2 * register + 1] >>> 0 : 0;
   const value = high * 2 ** 32 + (words[2 * register] >>> 0);
-  const untilZero = Math.ceil(value / step) - 1;
-  return Math.min(untilZero, Math.floor(cyclesLeft / cycles)) - 1;
+  return Math.ceil(value / step) - 1;
 }
 
 /** Count so many iterations down. */
-export function countDown(
-  { register, width, step }: Delay,
-  words: Int32Array,
-  count: number,
-): void {
+function countDown({ register, width, step }: Delay, words: Int32Array, count: number): void {
   const amount = BigInt(count) * BigInt(step);
   const high = width === 64 ? BigInt(words[2 * register + 1] >>> 0) : 0n;
   const value = ((high << 32n) | BigInt(words[2 * register] >>> 0)) - amount;

@@ -11,6 +11,7 @@ export function unvirtualized(memory: PhysicalMemory): Virtualization {
     beforePrivilege: () => false,
     intercept: () => false,
     pauses: () => ({ state: { first: 0, last: -1 }, gap: 0, window: Number.POSITIVE_INFINITY }),
+    delays: () => false,
     exception: () => {},
     tripleFault: () => {},
     translate: (gpa) => (gpa < memory.sizeBytes ? gpa : DEVICE),

@@ -3,6 +3,7 @@
 
 import type Long from 'long';
 import type { Instruction } from '../isa/index.ts';
+import type { Delay } from './delay.ts';
 import type { DeliveredEvent } from './exceptions.ts';
 
 /** Kinds of memory access; also the order of tags in the TLB. */
@@ -49,6 +50,12 @@ export interface Virtualization {
    * intercept}) one by one.
    */
   pauses(): PauseWatch | null;
+  /**
+   * Before a delay loop that goes on past the limit of the run, by its iterations before the last
+   * one. True stops the processor, for whoever passes them later by
+   * `passDelay`.
+   */
+  delays(delay: Delay, iterations: number): boolean;
   /** Before an exception is delivered; `linear` is the address of a page fault. */
   exception(event: DeliveredEvent, linear: Long): void;
   /** Instead of shutting down. */

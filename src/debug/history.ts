@@ -3,8 +3,8 @@
 
 import { NEXT_STEP, type PausePoint } from '../host/index.ts';
 import type { Machine, MachineStop } from '../machine/index.ts';
-import type { Journal } from './journal.ts';
-import { eventOf, type Position } from './position.ts';
+import type { Journal, Past } from './journal.ts';
+import { eventOf, type Position, pausePointAt } from './position.ts';
 import { type SavedState, Snapshots } from './snapshots.ts';
 
 export interface HistorySettings {
@@ -28,6 +28,8 @@ export interface Branch {
   /** What was done there, in words. */
   readonly cause: string;
   readonly snapshots: Snapshots;
+  /** What had happened there; null at the beginning, where that is nothing. */
+  readonly past: Past | null;
 }
 
 /** Added to the event of a place that is no position. */
@@ -40,7 +42,7 @@ export class History {
   readonly machine: Machine;
   readonly journal: Journal;
   readonly branches: Branch[] = [];
-  branch: Branch;
+  private current: Branch;
   private readonly settings: HistorySettings;
   private readonly chunk: number;
   /** The place where the machine pauses. */
@@ -57,10 +59,28 @@ export class History {
     this.chunk = machine.host.frequency.toCycles(CHUNK_NS);
     this.here = { event: eventOf(machine), time: 0, pcpu: -1 };
     const snapshots = new Snapshots();
-    this.branch = { id: 0, parent: null, from: this.here, cause: 'the beginning', snapshots };
-    this.branches.push(this.branch);
+    const cause = 'the beginning';
+    this.current = { id: 0, parent: null, from: this.here, cause, snapshots, past: null };
+    this.branches.push(this.current);
     this.base = this.saved(null, true);
     snapshots.add(this.base);
+  }
+
+  /** The line of history that the machine is on. */
+  get branch(): Branch {
+    return this.current;
+  }
+
+  /**
+   * To be followed by going somewhere. What two branches have in common ends where the later one
+   * begins.
+   */
+  set branch(next: Branch) {
+    if (next === this.current) return;
+    for (const { past } of [this.current, next]) {
+      if (past !== null) this.journal.forgetBehind(past.first + past.entries.length);
+    }
+    this.current = next;
   }
 
   get position(): Position {
@@ -104,7 +124,8 @@ export class History {
     const { host } = this.machine;
     const pcpu = host.pausedOn;
     const event = eventOf(this.machine) + (stop === 'until' ? BETWEEN : 0);
-    this.here = { event, time: host.pcpus[pcpu].state.now, pcpu };
+    const at = { event, time: host.pcpus[pcpu].state.now, pcpu };
+    this.here = stop === 'ended' ? { ...at, isEnd: true } : at;
   }
 
   /** Save the state here, to be gone back to quickly. */
@@ -125,6 +146,7 @@ export class History {
     const { machine, journal } = this;
     return {
       event: this.here.event,
+      time: Math.max(...machine.host.pcpus.map(({ state }) => state.now)),
       machine: machine.snapshot(base?.machine),
       recordCount: journal.count,
       instructions: machine.instructions,
@@ -138,12 +160,13 @@ export class History {
    */
   *goTo(target: Position): Generator<void, void> {
     const isAhead = this.here.event <= target.event;
-    if (!isAhead || this.stateBefore(target.event).event > this.here.event) {
-      this.restoreBefore(target.event);
-    }
-    const { event, time, pcpu } = target;
-    while (this.here.event < event && this.machine.ending === null) {
-      const stop = this.advance({ pcpu, time });
+    const saved = this.stateBefore(target.event);
+    // What has happened must be known, also where it is skipped.
+    const isQuicker = saved.event > this.here.event && this.journal.reaches(saved.recordCount);
+    if (!isAhead || isQuicker) this.restoreBefore(target.event);
+    const at = pausePointAt(target);
+    while (this.here.event < target.event && this.machine.ending === null) {
+      const stop = this.advance(at);
       if (stop === 'ended') break;
       yield;
     }
@@ -159,6 +182,12 @@ export class History {
       this.branch = this.branch.parent;
     }
     this.restore(this.stateBefore(event));
+  }
+
+  /** The same by a time in cycles, and not before the place where this branch begins. */
+  restoreBeforeTime(time: number): void {
+    const { snapshots, from } = this.branch;
+    this.restore(snapshots.beforeTime(time) ?? this.stateBefore(from.event));
   }
 
   private stateBefore(event: number): SavedState {
@@ -179,12 +208,12 @@ export class History {
 
   /** The state here has been changed by hand: history goes another way from here on. */
   fork(cause: string): Branch {
-    const { here: from, branch: current } = this;
+    const { here: from, branch: current, journal } = this;
     const isNew = current.parent !== null && current.from.event === from.event;
     const snapshots = new Snapshots();
     const branch: Branch = isNew
       ? { ...current, cause: `${current.cause}; ${cause}`, snapshots }
-      : { id: this.branches.length, parent: current, from, cause, snapshots };
+      : { id: this.branches.length, parent: current, from, cause, snapshots, past: journal.past };
     this.branches[branch.id] = branch;
     this.branch = branch;
     this.save(true);
@@ -194,6 +223,7 @@ export class History {
   /** Change over to the place where another branch begins. */
   switchTo(branch: Branch): void {
     this.branch = branch;
+    if (branch.past !== null) this.journal.past = branch.past;
     this.restore(this.stateBefore(branch.from.event));
     this.here = branch.from;
   }

@@ -1,6 +1,7 @@
 // Places in a run. Every boundary at which a machine can pause has one, the same in every run of a
 // scenario, and they are ordered by one number.
 
+import type { PausePoint } from '../host/index.ts';
 import type { Machine } from '../machine/index.ts';
 
 /**
@@ -17,6 +18,13 @@ export interface Position {
   readonly time: number;
   /** Index of the pCPU, or -1 where nothing has been executed yet. */
   readonly pcpu: number;
+  /** The run has ended there, which may be at no boundary at all. */
+  readonly isEnd?: true;
+}
+
+/** Where to pause on the way to a position; null where the run ends by itself. */
+export function pausePointAt({ pcpu, time, isEnd }: Position): PausePoint | null {
+  return isEnd ? null : { pcpu, time };
 }
 
 /** The number that orders positions, of the state that a machine is in. */

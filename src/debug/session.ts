@@ -4,25 +4,19 @@
 // and steps pause it, and change nothing.
 
 import type Long from 'long';
-import type { PausePoint } from '../host/index.ts';
 import type { Vcpu } from '../kvm/index.ts';
-import {
-  Machine,
-  type MachineOptions,
-  type MachineStop,
-  type Scenario,
-  SymbolMap,
-} from '../machine/index.ts';
+import { Machine, type MachineOptions, type Scenario, SymbolMap } from '../machine/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
 import { FIELDS, type FieldDefinition, type FieldName } from '../vmx/index.ts';
 import { Bookmarks } from './bookmarks.ts';
-import { type BreakpointSpec, Breakpoints, type Hit } from './breakpoints.ts';
+import { type BreakpointSpec, Breakpoints } from './breakpoints.ts';
 import { parseCondition } from './condition.ts';
 import { DebugError } from './debug-error.ts';
 import { linearPieces, physicalPieces, readPieces, writePieces } from './guest-view.ts';
 import { type Branch, DEFAULT_HISTORY, History, type HistorySettings } from './history.ts';
 import { Journal } from './journal.ts';
 import type { Bookmark, Direction, Motion, StopReason, StopReport } from './motion.ts';
+import { Mover } from './mover.ts';
 import type { Position } from './position.ts';
 import {
   type RegisterValue,
@@ -31,7 +25,7 @@ import {
   registerNamed,
   writeRegister,
 } from './registers.ts';
-import { type Wanted, Watcher } from './watcher.ts';
+import { Watcher } from './watcher.ts';
 
 export type { Bookmark, Direction, Motion, StopReason, StopReport } from './motion.ts';
 
@@ -42,10 +36,6 @@ const MOST_RECORDS = 200;
 
 /** So near to an event the rest of the way is gone in single steps, in cycles. */
 const CLOSE = 20_000;
-
-/** How far a backward motion looks back first, in cycles, and how much farther each time. */
-const FIRST_WINDOW = 256;
-const WINDOW_FACTOR = 8;
 
 /** @param settings what is left out is as in {@link DEFAULT_HISTORY} */
 export function createSession(
@@ -64,8 +54,8 @@ export class Session {
   stop: StopReport;
   private readonly history: History;
   private readonly watcher: Watcher;
+  private readonly mover: Mover;
   private readonly marks: Bookmarks;
-  private isInterrupted = false;
 
   constructor(scenario: Scenario, options: MachineOptions, settings: HistorySettings) {
     const { sink = null } = options;
@@ -79,6 +69,7 @@ export class Session {
     this.marks = new Bookmarks(this.history);
     this.breakpoints = new Breakpoints(() => this.watcher.update());
     this.watcher = new Watcher(this.machine, journal, () => this.breakpoints.list(), sink);
+    this.mover = new Mover(this.machine, this.history, this.watcher, this.breakpoints);
     this.stop = this.report('beginning', 0);
   }
 
@@ -124,7 +115,7 @@ export class Session {
 
   /** Have the motion that is under way stop at the next place between two of its pieces. */
   interrupt(): void {
-    this.isInterrupted = true;
+    this.mover.isInterrupted = true;
   }
 
   /**
@@ -134,7 +125,7 @@ export class Session {
    */
   *move(motion: Motion, direction: Direction = 'forward'): Generator<void, StopReport> {
     if ('vcpu' in motion && motion.vcpu !== null) this.vcpu(motion.vcpu);
-    this.isInterrupted = false;
+    this.mover.isInterrupted = false;
     this.stop =
       direction === 'forward' ? yield* this.forward(motion) : yield* this.backward(motion);
     this.watcher.end();
@@ -145,7 +136,7 @@ export class Session {
     const { journal } = this.history;
     const before = journal.count;
     if (this.machine.ending !== null) return this.report('ended', this.stop.vcpu);
-    const reason = yield* this.toNext(motion, true);
+    const reason = yield* this.mover.toNext(motion, { isCounting: true, isArmed: true });
     const report = this.report(
       reason,
       this.focusOf(motion),
@@ -179,121 +170,19 @@ export class Session {
     return { reason, position: this.when, vcpu, hits, records, ending };
   }
 
-  /** @param isFirst the user's own motion forward, rather than a search for the last place */
-  private *toNext(motion: Motion, isFirst: boolean): Generator<void, StopReason> {
-    const isContinuing = motion.kind === 'continue';
-    const watch = { isCounting: isFirst, isArmed: isFirst || isContinuing };
-    if (motion.kind === 'instruction') return yield* this.toNextInstruction(motion.vcpu, watch);
-    this.watcher.begin({ wanted: this.wantedBy(motion), ...watch });
-    return yield* this.runOn(null, isContinuing);
-  }
-
-  private wantedBy(motion: Motion): Wanted | null {
-    if (motion.kind === 'host') return () => true;
-    if (motion.kind !== 'exit') return null;
-    const wanted = motion.vcpu === null ? null : this.vcpu(motion.vcpu);
-    return ({ name }, vcpu) => name === 'kvm_exit' && (wanted === null || vcpu === wanted);
-  }
-
-  /** Run until something is hit, or what is wanted has happened, or to a pause point. */
-  private *runOn(at: PausePoint | null, heedsTime = false): Generator<void, StopReason> {
-    const { history, watcher } = this;
-    const time = heedsTime ? this.nextTime() : Number.POSITIVE_INFINITY;
-    for (;;) {
-      const stop = history.advance(at, time);
-      const isAsked = this.watcher.hits.length > 0 || this.watcher.isWantedMet;
-      if (stop === 'until' && history.reached >= time && !isAsked) return this.atTime(time);
-      const reason = this.reasonOf(stop, at);
-      if (reason !== null) return reason;
-      yield;
-      if (this.isInterrupted) {
-        if (history.settle() === 'ended') return 'ended';
-        return watcher.hits.length > 0 ? 'breakpoint' : 'interrupted';
-      }
-    }
-  }
-
-  private reasonOf(stop: MachineStop, at: PausePoint | null): StopReason | null {
-    if (stop === 'ended') return 'ended';
-    // What has asked for a pause gets it, but not yet.
-    if (stop === 'until') return null;
-    if (this.watcher.hits.length > 0) return 'breakpoint';
-    if (this.watcher.isWantedMet) return 'step';
-    return at === null ? null : 'step';
-  }
-
-  /** The earliest time breakpoint ahead, in cycles. */
-  private nextTime(): number {
-    const times = this.breakpoints.list().flatMap(({ spec, isEnabled }) => {
-      return isEnabled && spec.kind === 'time' && spec.time > this.now ? [spec.time] : [];
-    });
-    return Math.min(...times);
-  }
-
-  private get now(): number {
-    return Math.max(this.machine.now, this.history.reached);
-  }
-
-  private atTime(time: number): StopReason {
-    if (this.history.settle() === 'ended') return 'ended';
-    for (const breakpoint of this.breakpoints.list()) {
-      const { spec, isEnabled } = breakpoint;
-      if (isEnabled && spec.kind === 'time' && spec.time === time)
-        this.watcher.timeReached(breakpoint);
-    }
-    return this.watcher.hits.length > 0 ? 'breakpoint' : 'step';
-  }
-
-  /**
-   * A vCPU has executed one: in the guest one instruction is complete, or an event is delivered;
-   * across VM exits, it has been entered somewhere else than it exited.
-   */
-  private *toNextInstruction(
-    index: number,
-    watch: { isCounting: boolean; isArmed: boolean },
-  ): Generator<void, StopReason> {
-    const vcpu = this.vcpu(index);
-    const { processor } = vcpu.virtual;
-    for (;;) {
-      if (vcpu.isInGuest) {
-        const { pcpus } = this.machine.host;
-        const { pcpu } = vcpu.thread.state;
-        const [instructions, rip] = [processor.instructions, vcpu.rip];
-        this.watcher.begin({ wanted: null, ...watch });
-        const reason = yield* this.runOn({ pcpu, time: pcpus[pcpu].state.now + 1 });
-        if (reason !== 'step') return reason;
-        const isDone = processor.instructions !== instructions || vcpu.rip.neq(rip);
-        if (isDone && vcpu.isInGuest) return 'step';
-      } else {
-        const isEntry: Wanted = ({ name }, who) => name === 'kvm_entry' && who === vcpu;
-        this.watcher.begin({ wanted: isEntry, ...watch });
-        const reason = yield* this.runOn(null);
-        if (reason !== 'step') return reason;
-        const last = vcpu.exits.recent.at(-1);
-        if (last !== undefined && last.rip !== vcpu.rip.toUnsigned().toString(16)) return 'step';
-      }
-    }
-  }
-
   // Back
 
-  /**
-   * The last place before this one to which the motion leads, found by running up to here again
-   * from ever earlier places.
-   */
   private *backward(motion: Motion): Generator<void, StopReport> {
-    const { history } = this;
+    const { history, mover } = this;
     const start = { branch: this.branch, position: this.when };
     for (let here = start.position; ; ) {
       const { branch } = history;
-      let found: Position | null | 'none' = here.event > branch.from.event ? null : 'none';
-      for (let window = FIRST_WINDOW; found === null; window *= WINDOW_FACTOR) {
-        found = yield* this.lastWithin(motion, here, window);
-        if (!this.isInterrupted) continue;
+      const found = yield* mover.lastBefore(motion, here);
+      if (mover.isInterrupted) {
         history.branch = start.branch;
         return yield* this.arriveAt(start.position, 'interrupted', motion);
       }
-      if (found !== 'none') return yield* this.arriveAt(found, this.reasonFor(motion), motion);
+      if (found !== null) return yield* this.arriveAt(found, this.reasonFor(motion), motion);
       if (branch.parent === null) return yield* this.arriveAt(branch.from, 'beginning', motion);
       history.branch = branch.parent;
       here = branch.from;
@@ -309,58 +198,12 @@ export class Session {
     reason: StopReason,
     motion: Motion,
   ): Generator<void, StopReport> {
-    const { hits, focus } = this.lastMet;
+    const { hits, focus } = this.mover.lastMet;
     this.watcher.end();
     yield* this.history.goTo(position);
     const wanted = 'vcpu' in motion ? motion.vcpu : null;
     const vcpu = wanted ?? focus ?? this.vcpuAt(position) ?? this.stop.vcpu;
     return { ...this.report(reason, vcpu), hits: reason === 'breakpoint' ? hits : [] };
-  }
-
-  /** What was met at the last place that {@link lastWithin} found. */
-  private lastMet: { hits: readonly Hit[]; focus: number | null } = { hits: [], focus: null };
-
-  /**
-   * The last place to which the motion leads among those within so many cycles before `here`; null
-   * if there is none, 'none' if there is none since the beginning either.
-   */
-  private *lastWithin(
-    motion: Motion,
-    here: Position,
-    window: number,
-  ): Generator<void, Position | null | 'none'> {
-    const { history } = this;
-    const { from } = history.branch;
-    const goal = here.event - window;
-    const isFromBeginning = goal <= from.event;
-    this.watcher.end();
-    this.lastMet = { hits: [], focus: null };
-    history.restoreBefore(Math.max(goal, from.event));
-    if (!isFromBeginning) yield* this.approach(here, window);
-    let last: Position | null = null;
-    while (history.position.event < here.event && !this.isInterrupted) {
-      const reason = yield* this.toNext(motion, false);
-      if (reason === 'ended' || history.position.event >= here.event) break;
-      if (reason === 'interrupted') break;
-      last = history.position;
-      const { focus } = this.watcher;
-      this.lastMet = {
-        hits: [...this.watcher.hits],
-        focus: focus === null ? null : this.vcpus.indexOf(focus),
-      };
-    }
-    return last ?? (isFromBeginning ? 'none' : null);
-  }
-
-  /** From a saved state to about a window before a place: where the clock of its pCPU says so. */
-  private *approach(here: Position, window: number): Generator<void, void> {
-    const { history } = this;
-    const { pcpus } = this.machine.host;
-    const time = here.time - window;
-    while (history.position.event < here.event && pcpus[here.pcpu].state.now < time) {
-      if (history.advance({ pcpu: here.pcpu, time }) !== 'until') break;
-      yield;
-    }
   }
 
   // Places
@@ -383,19 +226,19 @@ export class Session {
     this.watcher.end();
     if (event <= history.beginning.event) return yield* this.travelTo(history.beginning);
     if (event <= this.when.event) history.restoreBefore(event - 1);
-    this.isInterrupted = false;
+    this.mover.isInterrupted = false;
     const { pcpus } = this.machine.host;
     // No pCPU is ahead of all of them together, so that half of the way is never too far.
     for (let left = event - history.position.event; left > CLOSE; ) {
-      const half = Math.max(this.now, history.reached) + left / (2 * pcpus.length);
+      const half = this.mover.now + left / (2 * pcpus.length);
       if (history.advance(null, half) === 'ended') break;
       const rest = event - history.position.event;
-      if (rest > left - 1 || this.isInterrupted) break;
+      if (rest > left - 1 || this.mover.isInterrupted) break;
       left = rest;
       yield;
     }
     while (history.position.event < event && this.machine.ending === null) {
-      if (this.isInterrupted) break;
+      if (this.mover.isInterrupted) break;
       history.settle();
     }
     if (!Number.isInteger(history.position.event)) history.settle();
@@ -411,7 +254,7 @@ export class Session {
 
   /** Go to the first position at or past a virtual time in cycles. */
   *travelToTime(time: number): Generator<void, StopReport> {
-    if (time <= this.now) yield* this.travelTo(this.history.beginning);
+    if (time <= this.mover.now) yield* this.travelTo(this.history.beginning);
     return yield* this.onlyAt({ kind: 'time', time }, 'forward');
   }
 

@@ -6,6 +6,8 @@ import type { MachineSnapshot } from '../machine/index.ts';
 
 export interface SavedState {
   readonly event: number;
+  /** Cycles that no pCPU is past. */
+  readonly time: number;
   readonly machine: MachineSnapshot;
   /** Trace records before it. */
   readonly recordCount: number;
@@ -38,6 +40,11 @@ export class Snapshots {
   /** The latest state at or before an event, or null. */
   before(event: number): SavedState | null {
     return this.states[this.countUpTo(event) - 1] ?? null;
+  }
+
+  /** The latest state in which every pCPU is at or before a time in cycles, or null. */
+  beforeTime(time: number): SavedState | null {
+    return this.states.findLast((state) => state.time <= time) ?? null;
   }
 
   /** Enter a state; one at the same event stays instead. */

@@ -11,6 +11,7 @@ import { EXIT_REASONS } from '../vmx/index.ts';
 import type { Breakpoint, BreakpointSpec, Hit } from './breakpoints.ts';
 import type { Values } from './condition.ts';
 import { DebugError } from './debug-error.ts';
+import { type GuestRequest, guestRequestOf, requestText } from './guest-request.ts';
 import { linearPieces, type Piece, physicalPieces, readPieces } from './guest-view.ts';
 import type { Journal } from './journal.ts';
 import { addressesOf } from './places.ts';
@@ -42,6 +43,8 @@ export class Watcher implements TraceSink {
   private isArmed = false;
   /** Going forward, hits are counted and ignore counts go down. */
   private isCounting = false;
+  /** So many times what is met is only counted. */
+  leftToPass = 0;
   /** Code at which the run begins is not met again at once: by vCPU, its clock. */
   private readonly passed = new Map<Vcpu, number>();
   private byAddress = new Map<string, Breakpoint[]>();
@@ -177,11 +180,14 @@ export class Watcher implements TraceSink {
     wanted,
     isCounting,
     isArmed,
+    passOver,
   }: {
     readonly wanted: Wanted | null;
     readonly isCounting: boolean;
     /** Whether breakpoints count at all. */
     readonly isArmed: boolean;
+    /** How often not to pause where something is met. */
+    readonly passOver: number;
   }): void {
     this.hits.length = 0;
     this.focus = null;
@@ -189,6 +195,7 @@ export class Watcher implements TraceSink {
     this.wanted = wanted;
     this.isCounting = isCounting;
     this.isArmed = isArmed;
+    this.leftToPass = passOver;
     this.passed.clear();
     for (const vcpu of this.machine.vcpus) {
       if (vcpu.isInGuest) this.passed.set(vcpu, vcpu.virtual.processor.clock);
@@ -209,16 +216,20 @@ export class Watcher implements TraceSink {
     this.listener?.record(record);
     if (this.wanted === null && !this.isArmed) return;
     const vcpu = this.vcpuByPid.get(record.pid) ?? null;
-    if (this.wanted?.(record, vcpu) === true) {
+    if (this.wanted?.(record, vcpu) === true && !this.passes()) {
       this.isWantedMet = true;
       this.focus ??= vcpu;
       this.machine.host.pause();
     }
-    if (!this.isArmed) return;
+    if (!this.isArmed || this.byRecord.length === 0) return;
+    const request =
+      record.name === 'kvm_exit' && vcpu !== null ? guestRequestOf(record, vcpu) : null;
     for (const breakpoint of this.byRecord) {
-      if (RECORDS[breakpoint.spec.kind]?.(record, breakpoint.spec) !== true) continue;
-      const values = recordValues(record);
-      if (this.counts(breakpoint, vcpu, values, printRecord(record))) this.machine.host.pause();
+      if (RECORDS[breakpoint.spec.kind]?.(record, breakpoint.spec, request) !== true) continue;
+      const isRequest = request !== null && breakpoint.spec.kind === request.kind;
+      const detail = isRequest ? requestText(request) : printRecord(record);
+      const values = { ...recordValues(record), ...requestValues(request) };
+      if (this.counts(breakpoint, vcpu, values, detail)) this.machine.host.pause();
     }
   }
 
@@ -313,12 +324,20 @@ export class Watcher implements TraceSink {
         return false;
       }
     }
+    if (this.passes()) return false;
     this.hits.push({
       id,
       spec,
       detail: [detail, problem].filter((part) => part !== '').join('; '),
     });
     this.focus ??= vcpu;
+    return true;
+  }
+
+  /** What was met is one of those that are passed over. */
+  private passes(): boolean {
+    if (this.leftToPass === 0) return false;
+    this.leftToPass--;
     return true;
   }
 
@@ -367,7 +386,11 @@ function isAccess({ access }: MemorySpec): boolean {
   return access === 'read' || access === 'access';
 }
 
-type RecordTest = (record: TraceRecord, spec: BreakpointSpec) => boolean;
+type RecordTest = (
+  record: TraceRecord,
+  spec: BreakpointSpec,
+  request: GuestRequest | null,
+) => boolean;
 
 /** Which records the kinds of breakpoints wait for that wait for records. */
 const RECORDS: Readonly<Partial<Record<BreakpointSpec['kind'], RecordTest>>> = {
@@ -377,21 +400,48 @@ const RECORDS: Readonly<Partial<Record<BreakpointSpec['kind'], RecordTest>>> = {
     (spec.reason === undefined || spec.reason === record.fields.reason),
   entry: ({ name }) => name === 'kvm_entry',
   hostEvent: ({ name }, spec) => spec.kind === 'hostEvent' && spec.event === name,
-  hypercall: (record, spec) =>
-    record.name === 'kvm_hypercall' &&
+  hypercall: (_record, spec, request) =>
+    request?.kind === 'hypercall' &&
     spec.kind === 'hypercall' &&
-    (spec.number === undefined || record.fields.nr.eq(spec.number)),
-  msr: (record, spec) =>
-    record.name === 'kvm_msr' &&
+    (spec.number === undefined || request.nr.eq(spec.number)),
+  msr: (_record, spec, request) =>
+    request?.kind === 'msr' &&
     spec.kind === 'msr' &&
-    record.fields.index === spec.index &&
-    (spec.access === undefined || record.fields.write === (spec.access === 'write')),
-  port: (record, spec) =>
-    record.name === 'kvm_pio' &&
+    request.index === spec.index &&
+    (spec.access === undefined || request.write === (spec.access === 'write')),
+  port: (_record, spec, request) =>
+    request?.kind === 'port' &&
     spec.kind === 'port' &&
-    record.fields.port === spec.port &&
-    (spec.access === undefined || record.fields.write === (spec.access === 'write')),
+    spec.port >= request.port &&
+    spec.port < request.port + request.size &&
+    (spec.access === undefined || request.write === (spec.access === 'write')),
 };
+
+/** What the guest asked for, by the names of the tracepoint that tells of it later. */
+function requestValues(request: GuestRequest | null): RecordValues {
+  switch (request?.kind) {
+    case 'msr': {
+      const { index, write, value } = request;
+      return {
+        index: BigInt(index),
+        write: BigInt(write),
+        value: value === null ? undefined : bigintOf(value),
+      };
+    }
+    case 'port': {
+      const { port, size, write, value } = request;
+      const given = { port: BigInt(port), size: BigInt(size), write: BigInt(write) };
+      return { ...given, value: value === null ? undefined : bigintOf(value) };
+    }
+    case 'hypercall': {
+      const { nr, args } = request;
+      const named = args.map((value, i) => [`a${i}`, bigintOf(value)] as const);
+      return { nr: bigintOf(nr), ...Object.fromEntries(named) };
+    }
+    case undefined:
+      return NO_VALUES;
+  }
+}
 
 /** The properties of a record by their names; those of an exit also as the manual calls them. */
 function recordValues(record: TraceRecord): RecordValues {

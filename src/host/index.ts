@@ -15,6 +15,7 @@
 export type { HostCosts } from './costs.ts';
 export { HOG_BODY } from './hog.ts';
 export {
+  type FaultSource,
   Host,
   type HostConfig,
   type HostEvent,
@@ -29,7 +30,7 @@ export {
   PREEMPTION_MODELS,
   type SchedulerParameters,
 } from './parameters.ts';
-export { Pcpu, type PcpuTimes } from './pcpu.ts';
+export { Pcpu, type PcpuState, type PcpuTimes } from './pcpu.ts';
 export { RunQueue } from './run-queue.ts';
 export type { PlaceWoken, Scheduler, YieldResult } from './scheduler.ts';
 export {

@@ -39,6 +39,8 @@ export class Pcpu {
   quietUntil = 0;
   /** It is left out of the turns until then; its clock and thread are behind. Not state. */
   isQuiet = false;
+  /** And takes part again from its next turn on. */
+  isDue = false;
   /** Where the turns that it was left out of would have brought it, in cycles. */
   owed = 0;
   /** Turns that were left out are made up for: what has happened since is not to be seen. */

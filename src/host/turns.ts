@@ -21,27 +21,31 @@ export class Turns {
   limit = 0;
   private readonly pcpus: readonly Pcpu[];
   private readonly lookahead: number;
-  /** Those that take turns, in order of index: busy, and not left out. */
-  private active: Pcpu[] = [];
+  /** By index, 1 for those that take turns: busy, and not left out; and how many. */
+  private readonly isActive: Uint8Array;
+  private activeCount = 0;
   /** Those that are busy, but do nothing that anyone could see; their turns are made up for. */
-  private quiet: Pcpu[] = [];
-  /** When the first of those may do something, or the host pauses, in cycles. */
+  private readonly quiet: Pcpu[] = [];
+  /** None of those does anything before this, in cycles. */
   private quietUntil = Number.POSITIVE_INFINITY;
+  /** Where the host pauses, in cycles. */
+  private until = Number.POSITIVE_INFINITY;
+  /** Who takes turns has changed. */
   private isStale = true;
   /** Who was paused where its turn cannot end goes on first; to be looked for after a pause. */
   private midway: Pcpu | null = null;
   private mayBeMidway = true;
   /** Whose turn is under way, or was last in this piece. */
   private current: Pcpu | null = null;
-  /** Index of the pCPU that is first in the order, and the place of the first active one from it. */
+  /** Index of the pCPU that is first in the order. */
   private firstIndex = 0;
-  private first = 0;
-  /** How many active pCPUs have had their turn. */
-  private past = 0;
+  /** How many places of the order have been looked at. */
+  private place = 0;
 
   /** @param lookahead cycles of a window */
   constructor(pcpus: readonly Pcpu[], lookahead: number) {
     this.pcpus = pcpus;
+    this.isActive = new Uint8Array(pcpus.length);
     // Where there is but one, nobody can tell windows apart.
     this.lookahead = pcpus.length === 1 ? Number.MAX_SAFE_INTEGER : lookahead;
   }
@@ -52,29 +56,37 @@ export class Turns {
     this.limit = state.end;
     this.current = null;
     this.mayBeMidway = true;
-    this.changed();
+    for (const pcpu of this.pcpus) this.changed(pcpu);
   }
 
   /** A pCPU has become busy or idle. */
-  changed(): void {
+  changed(pcpu: Pcpu): void {
+    const { isActive } = this;
+    const { index } = pcpu;
+    const active = pcpu.isIdle || (pcpu.isQuiet && !pcpu.isDue) ? 0 : 1;
+    this.activeCount += active - isActive[index];
+    isActive[index] = active;
     this.isStale = true;
   }
 
   /** The pCPU whose turn it is in this piece; null when the piece is over. */
   next(): Pcpu | null {
     if (this.isStale) this.refresh();
-    const { active, state, limit } = this;
-    const count = active.length;
-    for (; this.past < count; this.past++) {
-      const place = this.first + this.past;
-      const pcpu = active[place < count ? place : place - count];
+    const { pcpus, isActive, state, limit, firstIndex } = this;
+    const count = pcpus.length;
+    for (; this.place < count; this.place++) {
+      const index = firstIndex + this.place;
+      const at = index < count ? index : index - count;
+      if (isActive[at] === 0) continue;
+      const pcpu = pcpus[at];
       if (pcpu === this.midway) {
         // It has not looked since whether its turn is over.
         this.midway = null;
         pcpu.boundary = Math.min(pcpu.state.now, state.time);
       } else if (pcpu.state.now >= limit) continue;
-      else pcpu.boundary = pcpu.state.now;
-      state.rank = this.rankOf(pcpu);
+      else pcpu.boundary = Math.max(pcpu.state.now, state.time);
+      if (pcpu.isDue) this.takeBack(pcpu);
+      state.rank = this.place;
       if (limit > state.end) this.pin(pcpu);
       this.current = pcpu;
       return pcpu;
@@ -92,8 +104,7 @@ export class Turns {
 
   /** False if no pCPU has anything to do. */
   get hasBusy(): boolean {
-    if (this.isStale) this.refresh();
-    return this.active.length + this.quiet.length > 0;
+    return this.activeCount + this.quiet.length > 0;
   }
 
   /** The piece is over, and no busy pCPU is earlier than a time either. */
@@ -114,24 +125,44 @@ export class Turns {
     const { state, lookahead } = this;
     state.end = Math.min(windowOf(state.time, lookahead) + lookahead, eventTime);
     state.rank = 0;
-    this.quietUntil = this.quiet.reduce((least, pcpu) => Math.min(least, pcpu.quietUntil), until);
-    if (this.quietUntil < state.end) this.recall(until);
+    this.until = until;
+    if (Math.min(this.quietUntil, until) < state.end) this.recall();
     if (this.isStale) this.refresh();
     this.order();
+    this.place = 0;
     this.limit = Math.max(state.end, Math.min(eventTime, this.horizon));
   }
 
   /** How far one turn may go. */
   private get horizon(): number {
-    if (this.active.length > 1) return this.state.end;
+    if (this.activeCount > 1) return this.state.end;
     if (this.quiet.length === 0) return Number.POSITIVE_INFINITY;
-    return windowOf(this.quietUntil, this.lookahead);
+    return windowOf(Math.min(this.quietUntil, this.until), this.lookahead);
   }
 
-  /** Let those take part again that may do something in this piece. */
-  private recall(until: number): void {
+  /**
+   * Let those take part again that may do something in this piece: until their turn comes they are
+   * as they were, and then they make up for what they were left out of with the same turn.
+   */
+  private recall(): void {
+    const { until } = this;
     const { end } = this.state;
-    for (const pcpu of this.quiet) if (Math.min(pcpu.quietUntil, until) < end) this.stir(pcpu);
+    this.quietUntil = Number.POSITIVE_INFINITY;
+    for (const pcpu of this.quiet) {
+      if (Math.min(pcpu.quietUntil, until) < end) {
+        pcpu.isDue = true;
+        this.changed(pcpu);
+      } else this.quietUntil = Math.min(this.quietUntil, pcpu.quietUntil);
+    }
+  }
+
+  /** A pCPU is not left out any more. */
+  private takeBack(pcpu: Pcpu): void {
+    const { quiet } = this;
+    quiet[quiet.indexOf(pcpu)] = quiet[quiet.length - 1];
+    quiet.pop();
+    pcpu.isQuiet = false;
+    pcpu.isDue = false;
   }
 
   /** An event was posted: the turns of this piece go no further than its time. */
@@ -175,7 +206,8 @@ export class Turns {
     pcpu.isQuiet = true;
     pcpu.owed = this.state.end;
     this.quiet.push(pcpu);
-    this.changed();
+    this.quietUntil = Math.min(this.quietUntil, pcpu.quietUntil);
+    this.changed(pcpu);
     return true;
   }
 
@@ -189,9 +221,8 @@ export class Turns {
     const isHurried = this.current !== null && this.limit > this.state.end;
     if (isHurried) this.limit = this.state.end;
     pcpu.owed = this.dueFor(pcpu);
-    pcpu.isQuiet = false;
-    this.quiet = this.quiet.filter((other) => other !== pcpu);
-    this.changed();
+    this.takeBack(pcpu);
+    this.changed(pcpu);
     pcpu.makeUp();
     if (isHurried) this.current?.current?.body.hurry?.(this.limit);
   }
@@ -207,10 +238,11 @@ export class Turns {
   settle(): void {
     this.pause();
     this.limit = this.state.end;
-    for (const pcpu of this.quiet) this.stir(pcpu);
+    while (this.quiet.length > 0) this.stir(this.quiet[0]);
+    this.quietUntil = Number.POSITIVE_INFINITY;
     this.current = null;
     this.mayBeMidway = true;
-    this.changed();
+    this.isStale = true;
   }
 
   private pin(pcpu: Pcpu): void {
@@ -220,40 +252,27 @@ export class Turns {
     state.end = Math.min(begin + lookahead, this.limit);
     this.order();
     state.rank = this.rankOf(pcpu);
+    this.place = state.rank;
   }
 
   private refresh(): void {
     this.isStale = false;
-    const active: Pcpu[] = [];
-    for (const pcpu of this.pcpus) if (!pcpu.isIdle && !pcpu.isQuiet) active.push(pcpu);
-    this.active = active;
     if (this.mayBeMidway) {
       this.mayBeMidway = false;
-      this.midway = active.find((pcpu) => pcpu.current?.body.isMidway) ?? null;
+      this.midway = this.pcpus.find((pcpu) => pcpu.current?.body.isMidway) ?? null;
     }
     // Who was alone may be so no longer.
-    if (this.active.length !== 1) {
+    if (this.activeCount !== 1) {
       this.pause();
       this.limit = this.state.end;
     }
     this.order();
-    const { rank } = this.state;
-    for (const pcpu of active) if (this.rankOf(pcpu) < rank) this.past++;
+    this.place = this.state.rank;
   }
 
   /** The order turns by one place with each window, so that nobody is always first. */
   private order(): void {
-    const { pcpus, active, lookahead } = this;
-    this.firstIndex = Math.floor(this.state.time / lookahead) % pcpus.length;
-    let low = 0;
-    let high = active.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (active[middle].index < this.firstIndex) low = middle + 1;
-      else high = middle;
-    }
-    this.first = low;
-    this.past = 0;
+    this.firstIndex = Math.floor(this.state.time / this.lookahead) % this.pcpus.length;
   }
 
   private rankOf({ index }: Pcpu): number {

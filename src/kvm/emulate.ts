@@ -87,6 +87,7 @@ function owner(vcpu: Vcpu): Virtualization {
     beforePrivilege: () => false,
     intercept: () => false,
     pauses: () => null,
+    delays: () => false,
     exception: (event, linear) => virtual.exception(event, linear),
     tripleFault: () => virtual.tripleFault(),
     translate: (gpa, access) => vm.ramAt(gpa, access === Access.WRITE) ?? DEVICE,

@@ -10,6 +10,16 @@
 //   ending.status; // 'halted'
 //   reportOf(machine, ending).exits[0].count; // 2
 
+export {
+  type Account,
+  accountMachine,
+  type PcpuAccount,
+  type ThreadAccount,
+  USE_NAMES,
+  USES,
+  type Use,
+  type Uses,
+} from './accounting.ts';
 export { PORT_RANGES, type PortRange } from './devices/ports.ts';
 export {
   codeOf,
@@ -20,6 +30,10 @@ export {
 } from './elf.ts';
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
 export { type EngineReport, engineReport, engineText, watchEngine } from './engine-report.ts';
+export { FAULTS, type Fault, faultText, keysOf } from './faults/catalogue.ts';
+export { faultPlaceIssues } from './faults/fault-issues.ts';
+export type { FaultCount } from './faults/injector.ts';
+export { type GuestPlace, guestPlaces } from './guest-places.ts';
 export {
   type Header,
   type HeaderProblem,
@@ -79,6 +93,15 @@ export {
   type ResultValues,
 } from './program-data.ts';
 export {
+  INPUT_LABEL,
+  type InputRoom,
+  inputBytes,
+  inputProblem,
+  inputRoomOf,
+  inputText,
+  writeInput,
+} from './program-input.ts';
+export {
   type ExitReport,
   REPORT_SCHEMA_VERSION,
   type RunReport,
@@ -90,14 +113,29 @@ export { counterLines, exitTable, NO_PAINT, type Paint, reportText } from './rep
 export { checkScenario, documentOf, moduleFile, SCENARIO, type Scenario } from './scenario.ts';
 export { type ParsedDocument, parseScenarioText, type TextPlace } from './scenario-document.ts';
 export {
+  anything,
+  choice,
+  forms,
+  type Infer,
   type Issue,
+  integer,
   jsonSchema,
+  list,
+  map,
+  number,
+  object,
   type Path,
+  printPath,
   printSize,
   type ReferenceLine,
   reference,
+  type Scalar,
+  scalarAt,
+  text,
+  validate,
 } from './schema.ts';
 export {
+  applySetting,
   applySettings,
   type GivenSetting,
   isGivenAt,

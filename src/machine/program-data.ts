@@ -111,6 +111,16 @@ export class ProgramData {
     return this.values(vm, HISTOGRAM, Number.POSITIVE_INFINITY);
   }
 
+  /**
+   * Guest-physical address of a table with a word for each vCPU; null if the program has no such
+   * label, or no room behind it.
+   */
+  tableOf(label: string, vcpuCount: number): number | null {
+    const found = this.labels(label).find(({ name }) => name === '');
+    if (found === undefined || found.lengthBytes < WORD_BYTES * vcpuCount) return null;
+    return found.gpa;
+  }
+
   private values(vm: Vm, prefix: string, most: number): ResultValues {
     return Object.fromEntries(
       this.labels(prefix).map(({ name, gpa, lengthBytes }) => {
@@ -119,6 +129,11 @@ export class ProgramData {
         return [name, words];
       }),
     );
+  }
+
+  /** The memory that a label stands for; null if there is no such label, or no memory there. */
+  placeOf(label: string): { readonly gpa: number; readonly lengthBytes: number } | null {
+    return this.labels(label).find(({ name }) => name === '') ?? null;
   }
 
   private variates(): readonly (DataLabel & { readonly label: VariateLabel })[] {
@@ -152,7 +167,8 @@ function tooShort(
   return [{ name: null, message }];
 }
 
-function wordAt(vm: Vm, gpa: number): ResultValue {
+/** A word of a guest's memory. */
+export function wordAt(vm: Vm, gpa: number): ResultValue {
   const { bytes } = vm.memory;
   const at = vm.ramHpa + gpa;
   const word = Long.fromBytesLE([...bytes.subarray(at, at + WORD_BYTES)], true);

@@ -24,8 +24,13 @@ export type ParsedDocument =
 
 const START: TextPlace = { line: 1, column: 1 };
 
-/** Parse scenario text. Does not check keys and values: `checkScenario` does. */
-export function parseScenarioText(text: string): ParsedDocument {
+const A_SCENARIO = 'a scenario: keys and values, such as vms: and host:';
+
+/**
+ * Parse scenario text. Does not check keys and values: `checkScenario` does.
+ * @param expected what the text is, for the message if it is nothing of the kind
+ */
+export function parseScenarioText(text: string, expected = A_SCENARIO): ParsedDocument {
   const lineCounter = new LineCounter();
   const parsed = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: true });
   const placeAt = (offset: number): TextPlace => {
@@ -42,8 +47,7 @@ export function parseScenarioText(text: string): ParsedDocument {
     return { kind: 'errors', errors: [{ ...START, message }] };
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    const message = 'expected a scenario: keys and values, such as vms: and host:';
-    return { kind: 'errors', errors: [{ ...START, message }] };
+    return { kind: 'errors', errors: [{ ...START, message: `expected ${expected}` }] };
   }
   return {
     kind: 'ok',

@@ -6,6 +6,12 @@ import { nearest } from '../sim/index.ts';
 /** Where in a document something stands. */
 export type Path = readonly (string | number)[];
 
+/** `vms[0].vcpus` */
+export function printPath(path: Path): string {
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
+  return text.startsWith('.') ? text.slice(1) : text;
+}
+
 export interface Issue {
   readonly path: Path;
   readonly message: string;
@@ -42,6 +48,16 @@ export interface Fields<F> {
   readonly kind: 'object';
   readonly summary: string;
   readonly fields: F;
+  /** It may also be written as one text; null if not. */
+  readonly words: Words | null;
+}
+
+/** An object as one text: the value of its first key, and `key=value`, separated by commas. */
+export interface Words {
+  /** What is expected, to complete "expected ...". */
+  readonly expected: string;
+  /** As a scalar's. */
+  readonly flag: string | null;
 }
 
 /** Any keys, values of one kind. */
@@ -51,11 +67,22 @@ export interface MapOf<S> {
   readonly item: S;
 }
 
+/** A value whose form decides what it has to be; forms that are not here are mistakes. */
+export interface Forms<F> {
+  readonly kind: 'forms';
+  readonly summary: string;
+  readonly forms: F;
+}
+
+/** What {@link Forms} tells apart. */
+type FormName = 'scalar' | 'list' | 'map';
+
 export type Schema =
   | Scalar<unknown>
   | ListOf<Schema>
   | Fields<Readonly<Record<string, Schema>>>
-  | MapOf<Schema>;
+  | MapOf<Schema>
+  | Forms<Readonly<Partial<Record<FormName, Schema>>>>;
 
 /** The type of what a schema accepts, fallbacks filled in. */
 export type Infer<S> =
@@ -67,7 +94,9 @@ export type Infer<S> =
         ? { readonly [K in keyof F]: Infer<F[K]> }
         : S extends MapOf<infer I>
           ? Readonly<Record<string, Infer<I>>>
-          : never;
+          : S extends Forms<infer F>
+            ? { readonly [K in keyof F]: Infer<F[K]> }[keyof F]
+            : never;
 
 interface ScalarOptions<T> {
   readonly summary: string;
@@ -113,6 +142,13 @@ export function integer(
   });
 }
 
+/** Any finite number. */
+export function number(options: ScalarOptions<number>): Scalar<number> {
+  return scalar(options, 'a number', { type: 'number' }, (value) =>
+    typeof value === 'number' && Number.isFinite(value) ? value : undefined,
+  );
+}
+
 /** A size in bytes: a number, or text with K, M or G (powers of 1024). */
 export function size(least: number, most: number, options: ScalarOptions<number>): Scalar<number> {
   const expected = `a size from ${printSize(least)} to ${printSize(most)}, such as 64M`;
@@ -148,6 +184,40 @@ export function duration(options: ScalarOptions<number>): Scalar<number> {
   );
 }
 
+/** From one duration to another; both the same where one is given. */
+export interface DurationRange {
+  readonly leastNs: number;
+  readonly mostNs: number;
+}
+
+/** A duration, or two of them as 5us..20us. */
+export function durationRange(options: ScalarOptions<DurationRange>): Scalar<DurationRange> {
+  const expected = 'a duration such as 20us, or two such as 5us..20us';
+  const one = '[0-9]+(\\.[0-9]+)?(ns|us|ms|s)';
+  const json = { type: 'string', pattern: `^${one}(\\.\\.${one})?$` };
+  const single = duration({ summary: '' });
+  const print = ({ leastNs, mostNs }: DurationRange) =>
+    mostNs === 0 ? '' : [...new Set([leastNs, mostNs])].map((ns) => printDuration(ns)).join('..');
+  const parse = (value: unknown) => {
+    if (typeof value !== 'string') return undefined;
+    const [leastNs, mostNs = leastNs, more] = value.split('..').map((part) => single.parse(part));
+    if (leastNs === undefined || mostNs === undefined || more !== undefined) return undefined;
+    return leastNs <= mostNs ? { leastNs, mostNs } : undefined;
+  };
+  return scalar(options, expected, json, parse, print, print);
+}
+
+/** A probability above 0, such as 0.25. */
+export function probability(options: ScalarOptions<number>): Scalar<number> {
+  const pattern = '^(0?\\.[0-9]+|0|1)$';
+  const json = { type: ['number', 'string'], exclusiveMinimum: 0, maximum: 1, pattern };
+  return scalar(options, 'a number above 0 and at most 1, such as 0.25', json, (value) => {
+    const isText = typeof value === 'string' && /^\d*(\.\d+)?$/.test(value) && value !== '';
+    const number = isText ? Number(value) : value;
+    return typeof number === 'number' && number > 0 && number <= 1 ? number : undefined;
+  });
+}
+
 export function choice<const T extends string>(
   values: readonly T[],
   options: ScalarOptions<T>,
@@ -170,6 +240,27 @@ export function text(options: ScalarOptions<string>): Scalar<string> {
   );
 }
 
+/** Bytes as hexadecimal digits, two for each. Only text: YAML would read some digits as a number. */
+export function hexBytes(options: ScalarOptions<string>): Scalar<string> {
+  const json = { type: 'string', pattern: '^([0-9a-fA-F]{2})*$' };
+  return scalar(options, 'hexadecimal digits in quotes, two for each byte', json, (value) =>
+    typeof value === 'string' && /^(?:[\da-f]{2})*$/i.test(value) ? value : undefined,
+  );
+}
+
+/** Whatever a document may have there; somebody else knows what is right. */
+export function anything(summary: string): Scalar<unknown> {
+  const isGiven = (value: unknown) => (value === undefined ? null : value);
+  return scalar({ summary, fallback: null }, 'anything', {}, isGiven);
+}
+
+export function forms<const F extends Readonly<Partial<Record<FormName, Schema>>>>(
+  summary: string,
+  each: F,
+): Forms<F> {
+  return { kind: 'forms', summary, forms: each };
+}
+
 export function list<S>(item: S, least: number, most: number, summary: string): ListOf<S> {
   return { kind: 'list', item, least, most, summary };
 }
@@ -177,8 +268,9 @@ export function list<S>(item: S, least: number, most: number, summary: string): 
 export function object<const F extends Readonly<Record<string, Schema>>>(
   summary: string,
   fields: F,
+  words: Words | null = null,
 ): Fields<F> {
-  return { kind: 'object', summary, fields };
+  return { kind: 'object', summary, fields, words };
 }
 
 export function map<S>(item: S, summary: string): MapOf<S> {
@@ -244,7 +336,32 @@ function check(schema: Schema, value: unknown, path: Path, issues: Issue[]): unk
       return checkObject(schema, value, path, issues);
     case 'map':
       return checkMap(schema, value, path, issues);
+    case 'forms':
+      return checkForms(schema, value, path, issues);
   }
+}
+
+const FORM_WORDS = { scalar: 'a single value', list: 'a list', map: 'keys and values' } as const;
+
+function formOf(value: unknown): FormName {
+  if (Array.isArray(value)) return 'list';
+  return isRecord(value) ? 'map' : 'scalar';
+}
+
+function checkForms(
+  { forms }: Forms<Readonly<Partial<Record<FormName, Schema>>>>,
+  value: unknown,
+  path: Path,
+  issues: Issue[],
+): unknown {
+  const names = Object.keys(forms) as FormName[];
+  // What is not there is taken for the first of the forms.
+  const form = value === undefined || value === null ? names[0] : formOf(value);
+  const schema = forms[form];
+  if (schema !== undefined) return check(schema, value, path, issues);
+  const expected = names.map((name) => FORM_WORDS[name]).join(' or ');
+  issues.push({ path, message: `expected ${expected}, not ${FORM_WORDS[form]}` });
+  return undefined;
 }
 
 function checkScalar(
@@ -289,9 +406,13 @@ function checkObject(
   path: Path,
   issues: Issue[],
 ): unknown {
+  if (typeof value === 'string' && schema.words !== null) {
+    return checkWords(schema, schema.words, value, path, issues);
+  }
   const given = value === undefined || value === null ? {} : value;
   if (!isRecord(given)) {
-    issues.push({ path, message: 'expected keys and values' });
+    const expected = schema.words === null ? '' : `, or ${schema.words.expected}`;
+    issues.push({ path, message: `expected keys and values${expected}` });
     return undefined;
   }
   for (const key of Object.keys(given)) {
@@ -307,6 +428,37 @@ function checkObject(
       check(field, given[key], [...path, key], issues),
     ]),
   );
+}
+
+/** Everything that is wrong with a text is about the text. */
+function checkWords(
+  schema: Fields<Readonly<Record<string, Schema>>>,
+  { expected }: Words,
+  text: string,
+  path: Path,
+  issues: Issue[],
+): unknown {
+  const given: Record<string, string> = {};
+  const wrong = (message: string) => issues.push({ path, message });
+  for (const [i, word] of text.split(',').entries()) {
+    const at = word.indexOf('=');
+    const key = at < 0 && i === 0 ? Object.keys(schema.fields)[0] : word.slice(0, Math.max(at, 0));
+    if (key === '' || at === word.length - 1) {
+      wrong(`expected ${expected}, not '${word}' in '${text}'`);
+      return undefined;
+    }
+    if (Object.hasOwn(given, key)) wrong(`${key} is given twice in '${text}'`);
+    given[key] = word.slice(at + 1);
+  }
+  const inner: Issue[] = [];
+  const result = checkObject(schema, given, [], inner);
+  for (const {
+    path: [key],
+    message,
+  } of inner) {
+    wrong(message.startsWith('unknown key') ? message : `${key}: ${message}`);
+  }
+  return result;
 }
 
 function checkMap(schema: MapOf<Schema>, value: unknown, path: Path, issues: Issue[]): unknown {
@@ -333,6 +485,10 @@ export function write(schema: Schema, value: unknown): unknown {
     }
     case 'list':
       return (value as readonly unknown[]).map((item) => write(schema.item, item));
+    case 'forms': {
+      const form = schema.forms[formOf(value)];
+      return form === undefined ? undefined : write(form, value);
+    }
     case 'object':
     case 'map':
       return Object.fromEntries(
@@ -364,16 +520,34 @@ export function jsonSchema(schema: Schema): Record<string, unknown> {
       };
     case 'map':
       return { description, type: 'object', additionalProperties: jsonSchema(schema.item) };
-    case 'object':
-      return {
-        description,
+    case 'forms':
+      return { description, anyOf: Object.values(schema.forms).map(jsonSchema) };
+    case 'object': {
+      const whole = {
         type: 'object',
         additionalProperties: false,
         properties: Object.fromEntries(
           Object.entries(schema.fields).map(([key, field]) => [key, jsonSchema(field)]),
         ),
       };
+      if (schema.words === null) return { description, ...whole };
+      return { description, anyOf: [{ type: 'string' }, whole] };
+    }
   }
+}
+
+/** The value that stands at a key such as `vms[].kvm.ple_window`; null if there is none. */
+export function scalarAt(schema: Schema, key: string): Scalar<unknown> | null {
+  let node: Schema | undefined = schema;
+  for (const part of key.split('.')) {
+    if (node?.kind === 'map') node = node.item;
+    else if (node?.kind === 'object') {
+      const name = part.replace('[]', '');
+      node = Object.hasOwn(node.fields, name) ? node.fields[name] : undefined;
+    } else return null;
+    if (part.endsWith('[]')) node = node?.kind === 'list' ? node.item : undefined;
+  }
+  return node?.kind === 'scalar' ? node : null;
 }
 
 /** A line of the reference: where a value stands, what it is, what it is by default. */
@@ -406,9 +580,15 @@ export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
       return reference(schema.item, `${prefix}[]`);
     case 'map':
       return reference(schema.item, prefix + ANY_KEY);
-    case 'object':
-      return Object.entries(schema.fields).flatMap(([key, field]) =>
+    case 'forms':
+      return Object.values(schema.forms).flatMap((form) => reference(form, prefix));
+    case 'object': {
+      const { words, summary, fields } = schema;
+      const own = words && { key: prefix, summary, fallback: '', ...words };
+      const lines = Object.entries(fields).flatMap(([key, field]) =>
         reference(field, prefix === '' ? key : `${prefix}.${key}`),
       );
+      return own === null ? lines : [own, ...lines];
+    }
   }
 }

@@ -3,7 +3,15 @@
 // line that it read, or until the PAUSE-loop window or the preemption timer ends it; so they need
 // not be executed. See docs/decisions/exact-skipping.md.
 
-import { type Observer, type Prepared, type Processor, STATE_BYTES, Word } from '../cpu/index.ts';
+import {
+  type Delay,
+  type Observer,
+  type Prepared,
+  type Processor,
+  passDelay,
+  STATE_BYTES,
+  Word,
+} from '../cpu/index.ts';
 import { effectsOf, type Instruction, type MemoryOperand } from '../isa/index.ts';
 import { LINE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import type { PauseLoopDetector } from './pause-loop.ts';
@@ -28,8 +36,15 @@ const MOST_INSTRUCTIONS = 64;
 
 const STATE_WORDS = STATE_BYTES / 4;
 
+/** A loop that only counts down, standing where an iteration begins. */
+interface Countdown {
+  readonly delay: Delay;
+  readonly until: number;
+}
+
 /** A loop that waits, standing where an iteration begins. */
 interface Spin {
+  readonly delay: null;
   readonly cycles: number;
   readonly instructions: number;
   /** The first PAUSE of the PAUSE loop moves on with each iteration. */
@@ -57,7 +72,7 @@ export class SpinDetector implements Observer {
   private anchorFirst = 0;
   private anchorLast = 0;
   private isObserving = false;
-  private spin: Spin | null = null;
+  private spin: Spin | Countdown | null = null;
   /** Clock from which PAUSE is looked at; nothing depends on it but speed. */
   private lookAt = 0;
   private patience = 0;
@@ -101,6 +116,20 @@ export class SpinDetector implements Observer {
     return (watched & ~Watch.SPIN) !== 0 || this.lines.includes(hpa / LINE_SIZE);
   }
 
+  /**
+   * See `Virtualization.delays`.
+   * @param limit where the turn ends, in cycles
+   */
+  delays(delay: Delay, iterations: number, limit: number): boolean {
+    if (!this.isEnabled) return false;
+    const passable = Math.min(iterations, this.iterationsUntilTimer(delay.cycles));
+    const until = this.processor.clock + passable * delay.cycles;
+    if (until < limit) return false;
+    this.lines.length = 0;
+    this.spin = { delay, until };
+    return true;
+  }
+
   /** Clock up to which nothing happens but the loop; null if it is not known to loop. */
   get quietUntil(): number | null {
     return this.spin === null ? null : this.spin.until;
@@ -110,6 +139,11 @@ export class SpinDetector implements Observer {
   pass(limit: number): void {
     const { spin, processor, pauseLoop } = this;
     if (spin === null) return;
+    if (spin.delay !== null) {
+      this.spin = null;
+      passDelay(processor, spin.delay, Math.min(limit, spin.until));
+      return;
+    }
     const { cycles, instructions, movesFirst, movesLast, until } = spin;
     const count = Math.max(0, Math.floor((Math.min(limit, until) - processor.clock) / cycles));
     this.spin = null;
@@ -195,6 +229,7 @@ export class SpinDetector implements Observer {
     this.isObserving = false;
     processor.observe(null);
     this.spin = {
+      delay: null,
       cycles,
       instructions: processor.instructions - this.anchorInstructions,
       movesFirst: first !== 0,
@@ -207,15 +242,21 @@ export class SpinDetector implements Observer {
   /** Where the iteration begins in which, at the earliest, something else happens. */
   private endOf(cycles: number, isPauseLoop: boolean): number {
     const { clock } = this.processor;
-    const { timerDeadline, pauseWindow } = this.ends;
-    let iterations = Number.POSITIVE_INFINITY;
-    // It expires at the first boundary that is not earlier.
-    if (timerDeadline !== null) iterations = Math.ceil((timerDeadline - clock) / cycles) - 1;
+    const { pauseWindow } = this.ends;
+    let iterations = this.iterationsUntilTimer(cycles);
     if (isPauseLoop) {
       const end = this.pauseLoop.state.first + pauseWindow;
       iterations = Math.min(iterations, Math.floor((end - clock) / cycles));
     }
     return clock + iterations * cycles;
+  }
+
+  /** Iterations before the one that the VMX-preemption timer ends. */
+  private iterationsUntilTimer(cycles: number): number {
+    const { timerDeadline } = this.ends;
+    if (timerDeadline === null) return Number.POSITIVE_INFINITY;
+    // It expires at the first boundary that is not earlier.
+    return Math.ceil((timerDeadline - this.processor.clock) / cycles) - 1;
   }
 
   /** What an instruction reads from memory; or it does more than that. */

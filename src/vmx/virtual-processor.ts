@@ -12,6 +12,7 @@ import {
   type Compiler,
   Cr0,
   DEVICE,
+  type Delay,
   type DeliveredEvent,
   Efer,
   EMPTY_PLATFORM,
@@ -436,6 +437,10 @@ export class VirtualProcessor implements Virtualization {
 
   pauses(): PauseWatch | null {
     return pauseWatch(this);
+  }
+
+  delays(delay: Delay, iterations: number): boolean {
+    return this.spin.delays(delay, iterations, this.limit);
   }
 
   /** SDM 3, "Exceptions" under "Other Causes of VM Exits". */

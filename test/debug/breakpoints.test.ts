@@ -11,7 +11,13 @@ import {
   type Session,
 } from '../../src/debug/index.ts';
 import { checkScenario, LOAD_ADDRESS, Machine, SymbolMap } from '../../src/machine/index.ts';
-import { compileEarly, guestProgram, scenarioOf } from '../support/guest-run.ts';
+import {
+  assembleText,
+  checkedScenario,
+  compileEarly,
+  guestProgram,
+  scenarioOf,
+} from '../support/guest-run.ts';
 
 const SOURCE = `bits 64
     mov ecx, 1000
@@ -119,11 +125,19 @@ test('exits, entries, MSRs, ports, hypercalls, host events, lines and times', ()
     const stop = session.continue();
     return [stop.reason, stop.hits[0]?.detail ?? '', session.vcpus[0].state.phase];
   };
-  const msr = 'kvm_msr: msr_read 1b = 0xfee00900';
-  expect(seen({ kind: 'msr', index: 0x1b, access: 'read' })).toEqual(['breakpoint', msr, 'loop']);
+  // What the guest asks of the host stops at the exit, before the host has done anything.
+  const msr = ['breakpoint', 'RDMSR 0x1b', 'exited'];
+  expect(seen({ kind: 'msr', index: 0x1b, access: 'read' })).toEqual(msr);
+  expect(seen({ kind: 'msr', index: 0x1b, condition: 'write == 0' })).toEqual(msr);
   expect(seen({ kind: 'msr', index: 0x1b, access: 'write' })[0]).toBe('ended');
-  expect(seen({ kind: 'port', port: 0x3f8 })[1]).toContain('pio_write at 0x3f8');
-  expect(seen({ kind: 'hypercall', number: 5 })[1]).toContain('nr 0x5');
+  const port = ['breakpoint', 'OUT 0x3f8, 1 bytes: 0x78', 'exited'];
+  expect(seen({ kind: 'port', port: 0x3f8, condition: 'value == 0x78' })).toEqual(port);
+  expect(seen({ kind: 'port', port: 0x3f9 })[0]).toBe('ended');
+  expect(seen({ kind: 'port', port: 0x3f8, access: 'read' })[0]).toBe('ended');
+  const hypercall = seen({ kind: 'hypercall', number: 5, condition: 'nr == 5 && a1 == 0x1b' });
+  expect(hypercall[1]).toContain('nr 0x5 a0 0x0 a1 0x1b');
+  expect(hypercall[2]).toBe('exited');
+  expect(seen({ kind: 'hypercall', number: 6 })[0]).toBe('ended');
   expect(seen({ kind: 'exit', reason: 'VMCALL' })[2]).toBe('exited');
   expect(seen({ kind: 'exit', condition: "reason == 'IO_INSTRUCTION'" })[1]).toContain('IO_INSTR');
   expect(seen({ kind: 'entry' })[2]).toBe('guest');
@@ -157,6 +171,39 @@ test('backward leads to the last hit, and then to the one before', () => {
   while (session.continue('backward').reason === 'breakpoint') seen.push(rcx(session));
   expect(seen).toEqual([100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]);
   expect(session.stop.reason).toBe('beginning');
+});
+
+test('what the guest asks for stops before it is done, from either side', () => {
+  const session = sessionOf();
+  session.breakpoints.add({ kind: 'msr', index: 0x1b });
+  session.breakpoints.add({ kind: 'port', port: 0x3f8 });
+  session.breakpoints.add({ kind: 'hypercall' });
+  const places: string[] = [];
+  const values: number[] = [];
+  while (session.continue().reason === 'breakpoint') {
+    places.push(session.stateHash());
+    values.push(session.readRegister(0, 'eax').toNumber());
+  }
+  // RAX is what it was: what the loop has read, RDMSR's result with AL = 'x', the number.
+  expect(values).toEqual([500, 0xfee00978, 5]);
+  for (const place of places.reverse()) {
+    expect(session.continue('backward').reason).toBe('breakpoint');
+    expect(session.stateHash()).toBe(place);
+    expect(session.vcpus[0].state.phase).toBe('exited');
+  }
+  expect(session.continue('backward').reason).toBe('beginning');
+});
+
+test('where VMMCALL is the hypercall, a breakpoint stops at its #UD, not at VMCALL', () => {
+  const program = assembleText('bits 64\n mov eax, 9\n vmcall\n cli\n hlt\n');
+  const vm = { program: 'x', memory: '2M', kvm: { hypercall: 'vmmcall' } };
+  const session = createSession(checkedScenario({ vms: [vm] }), { programs: [program] });
+  session.breakpoints.add({ kind: 'hypercall', number: 9 });
+  // VMCALL exits too, is rewritten, and is executed again.
+  expect(session.continue().hits[0].detail).toContain('nr 0x9');
+  expect(session.vcpus[0].state.phase).toBe('exited');
+  expect(session.readVmcsField(0, 'VM_EXIT_REASON').toNumber()).toBe(0);
+  expect(session.continue().reason).toBe('ended');
 });
 
 test('a run with breakpoints of all kinds ends as it does without', () => {

@@ -3,7 +3,7 @@
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
-import { createSession, type Motion, type Session } from '../../src/debug/index.ts';
+import { createSession, type Motion, type Position, type Session } from '../../src/debug/index.ts';
 import { Machine, type Scenario } from '../../src/machine/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import {
@@ -144,7 +144,14 @@ describe.each(SCENES)('$name', ({ scenario, program }) => {
     const hashes = new Map<number, string>();
     const session = createSession(scenario, { programs: [program] }, { snapshotInterval: 500 });
     const steps = [0, 0];
+    const seen: Position[] = [session.when];
+    hashes.set(session.when.event, session.stateHash());
     for (let i = 0; i < WALKS; i++) {
+      // Some walks begin far away: the end draws, as more steps lead forward.
+      if (prng.below(4) === 0) {
+        const { event } = session.goTo(seen[prng.below(seen.length)]).position;
+        expect({ event, hash: session.stateHash() }).toEqual({ event, hash: hashes.get(event) });
+      }
       const backward = prng.below(5) < 2;
       const vcpu = prng.below(session.vcpus.length);
       const motions: Motion[] = [
@@ -159,6 +166,7 @@ describe.each(SCENES)('$name', ({ scenario, program }) => {
         const { event } = stop.position;
         const hash = session.stateHash();
         expect({ event, hash }).toEqual({ event, hash: hashes.get(event) ?? hash });
+        if (!hashes.has(event)) seen.push(stop.position);
         hashes.set(event, hash);
       }
     }
@@ -210,6 +218,7 @@ describe('changes', () => {
     expect(rax(session)).toBe(3);
     session.stepExit(null);
     const there = session.stateHash();
+    const records = session.recentRecords(100);
     // Before the change, it is as it was.
     for (let i = 0; i < 9; i++) session.stepInstruction(0, 'backward');
     expect(session.branch.id).toBe(0);
@@ -218,6 +227,7 @@ describe('changes', () => {
     expect(rax(session)).toBe(2);
     session.stepExit(null);
     expect(session.stateHash()).toBe(there);
+    expect(session.recentRecords(100)).toEqual(records);
   });
 
   test('of memory are seen by the guest, and refused where there is none', () => {

@@ -340,3 +340,103 @@ test('a machine that is shut down ends for vCPUs that wait in other windows too'
   };
   expect(run('on')).toEqual(run('off'));
 });
+
+/** Delays that interrupts of the APIC's timer end, which is the VMX-preemption timer meanwhile. */
+const TIMED_DELAYS = `bits 64
+org 0x100000
+default rel
+%include "lib/interrupts.inc"
+%include "lib/x2apic.inc"
+start:
+    mov rbp, rdi
+    lea rsp, [rdi + 1]
+    shl rsp, 12
+    add rsp, 0x180000
+    test edi, edi
+    jnz .others
+    set_gate 0x40, timer
+    mov dword [ready], 1
+.others:
+    cmp dword [ready], 1
+    jne .others
+    lidt [idtr]
+    enable_x2apic
+    write_msr X2APIC_LVT_TIMER, 0x40 | TSC_DEADLINE_MODE
+    call arm
+    sti
+again:
+    mov ecx, 90000
+.long:
+    dec ecx
+    jnz .long
+    mov ecx, 700
+    loop $
+    jmp again
+arm:
+    rdtsc
+    shl rdx, 32
+    lea rax, [rax + rdx + 30011]
+    mov rdx, rax
+    shr rdx, 32
+    mov ecx, IA32_TSC_DEADLINE
+    wrmsr
+    ret
+timer:
+    push rax
+    push rcx
+    push rdx
+    lea rbx, [seen]
+    add [rbx + rbp * 8], rcx
+    call arm
+    end_of_interrupt
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+align 64
+seen: times 4 dq 0
+ready: dd 0`;
+
+describe('delays', () => {
+  const machineOf = (skip: Skip, program: string, pcpus: number) =>
+    tracedMachine(
+      checkedScenario({
+        ...{ skip, host: { pcpus }, limits: { time: '1ms' } },
+        vms: [{ program: 'test.asm', vcpus: 3, memory: '2M' }],
+      }),
+      [assembleText(program)],
+    );
+
+  test.each([2, 3])('end where the timer ends them, on %i pCPUs', (pcpus) => {
+    const run = (skip: Skip) =>
+      outcome(
+        { create: () => machineOf(skip, TIMED_DELAYS, pcpus), stops: [300_000, 300_777, 1e6] },
+        skip,
+      );
+    const executed = run('off');
+    expect(executed.records.filter(({ name }) => name === 'kvm_inj_virq').length).toBeGreaterThan(
+      50,
+    );
+    expect(run('on')).toEqual(executed);
+  });
+
+  test('of several vCPUs at the same time take no turns', () => {
+    const program = 'bits 64\nagain: mov ecx, 100000\n.l: dec ecx\njnz .l\njmp again';
+    const turns = (skip: Skip) => {
+      const { machine } = machineOf(skip, program, 3);
+      let count = 0;
+      for (const { virtual } of machine.vcpus) {
+        const run = virtual.run.bind(virtual);
+        virtual.run = (limit, maySkip) => {
+          count++;
+          return run(limit, maySkip);
+        };
+      }
+      machine.run();
+      return count;
+    };
+    // 2,000,000 cycles in windows of 500; with delays left out some turns for each of 30 delays.
+    expect(turns('off')).toBeGreaterThan(10_000);
+    expect(turns('on')).toBeLessThan(300);
+  });
+});

@@ -91,6 +91,7 @@ const COMPUTE: Readonly<Record<string, Compute>> = {
   // The last round fills with 1.
   'rep-copy': () => 0x01010101,
   'lock-ticket': (rounds, _size, processors) => rounds * processors,
+  contention: (rounds, _size, processors) => rounds * processors,
   'alu-processors': (_rounds, _size, processors) => processors,
   ipi: () => 0,
   timer: () => 0,
