@@ -134,7 +134,7 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.type(`${DEBUG} ${PROGRAM}`);
       terminal.waitFor(/\? keys$/m);
       terminal.press('>', 'C-x', 'a');
-      terminal.waitFor(/^\(vmxlab\)$/m);
+      terminal.waitFor(/^\$ .*\n(.*\n)*\(vmxlab\)$/m);
       terminal.type('si');
       terminal.waitFor(/^\(vmxlab\) si\n(.*\n)*\(vmxlab\)$/m);
       terminal.type('tui enable');
@@ -159,7 +159,7 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.press('C-c');
       terminal.press('C-u');
       terminal.type('tui disable');
-      terminal.waitFor(/^\(vmxlab\)$/m);
+      terminal.waitFor(/^\$ .*\n(.*\n)*\(vmxlab\)$/m);
       terminal.type('print 6 * 7');
       terminal.waitFor(/^0x2a$/m);
     });
@@ -184,6 +184,7 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
         terminal.waitFor(/^\(vmxlab\)$/m);
         expect(terminal.isAlternate).toBe(false);
         terminal.type('quit');
+        terminal.waitFor(/^\$$/m);
         terminal.type(`${DEBUG} ${PROGRAM} < /dev/null; echo left with $?`);
         terminal.waitFor(/^left with 0$/m);
       },
