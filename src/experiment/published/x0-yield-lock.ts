@@ -101,6 +101,8 @@ export const YIELD_LOCK: Experiment = {
           vcpus: 4,
           defines: { LOCK: TICKET },
           parameters: { time_ns: 4_000_000_000, ...LOCKS },
+          // What the host of 2010 did for its waiters is not known.
+          kvm: { lock_wait: 'block+kick' },
         },
       ],
       hogs: [{ count: 0 }, { count: 0 }, { count: 0 }, { count: 0 }],
