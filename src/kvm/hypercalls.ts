@@ -3,7 +3,7 @@
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
-import { deliver, interruptCommand } from './apic-ipi.ts';
+import { interruptCommand, send } from './apic-ipi.ts';
 import { schedYield } from './directed-yield.ts';
 import { type LockWaitOutcome, lockWait } from './lock-wait.ts';
 import { BOOT_TIME_SECONDS } from './pv-clock.ts';
@@ -91,7 +91,7 @@ function dispatch(vcpu: Vcpu, pcpu: Pcpu, call: Call): Outcome {
 function kick(vcpu: Vcpu, apicId: number, pcpu: Pcpu): void {
   const target = vcpu.vm.vcpuByApicId(apicId);
   if (target === undefined) return;
-  deliver(target, { vector: 0, mode: 'Res3', levelTriggered: false, assert: true }, pcpu);
+  send(target, { vector: 0, mode: 'Res3', levelTriggered: false, assert: true }, pcpu);
 }
 
 const LOGICAL = 1 << 11;
@@ -111,7 +111,7 @@ function sendIpis(vcpu: Vcpu, { a0, a1, a2, a3 }: Call, pcpu: Pcpu): number {
     for (let i = 0; i < halfBits; i++) {
       if (bits.shru(i).isEven()) continue;
       const target = vcpu.vm.vcpuByApicId(first + half * halfBits + i);
-      if (target?.lapic.isPresent === true && deliver(target, command, pcpu)) count++;
+      if (target?.lapic.isPresent === true && send(target, command, pcpu)) count++;
     }
   }
   return count;
