@@ -5,6 +5,7 @@ import {
   Machine,
   type MachineEnding,
   type MachineOptions,
+  type RunReport,
   reportOf,
   type Scenario,
 } from '../machine/index.ts';
@@ -67,37 +68,73 @@ export function runChecked(
   options: MachineOptions,
   expectations: Expectations,
 ): Verdict {
-  const { directives, goldens, properties } = expectations;
-  const wanted = [...directives, ...goldens].map(({ stream }) => stream);
-  const collector = new StreamCollector(wanted);
-  const checker =
-    properties.length > 0 ? new PropertyChecker(properties.map(({ property }) => property)) : null;
-  const sinks = [...(collector.needsTrace ? [collector] : []), ...(checker ? [checker] : [])];
-  // No sink at all if nobody looks: then no events are made.
-  const order = sinks.length > 0 ? new TimeOrder(new Fan(sinks)) : null;
-  const machine = new Machine(scenario, { ...options, ...(order === null ? {} : { sink: order }) });
+  const checked = new CheckedRun(expectations);
+  const { sink } = checked;
+  const machine = new Machine(scenario, { ...options, ...(sink === null ? {} : { sink }) });
   const ending = machine.run();
   if (ending === null) throw new Error('a machine without a limit on its time has not ended');
-  order?.flush();
-  const report = reportOf(machine, ending);
-  const streams = collector.streams(machine, report);
-  const variables = () => predefined(machine);
-  const violations = checker?.end(report.virtualNs, stateLines(report)) ?? [];
-  const failures = [
-    ...endingFailures(expectations, ending, report.virtualNs),
-    ...streams.flatMap((stream) => streamFailures(stream, directives, variables())),
-    ...goldens.flatMap((golden) => goldenFailures(golden, streamOf(streams, golden.stream))),
-    ...violations.map((violation) => violationFailure(violation, expectations)),
-    ...tooLong(collector, report.virtualNs),
-  ];
-  return {
-    holds: failures.length === 0,
-    testCount: 1 + directives.length + goldens.length + properties.length,
-    failures,
-    ending,
-    virtualNs: report.virtualNs,
-    goldenLines: goldens.map(({ stream }) => streamOf(streams, stream).lines),
-  };
+  return checked.judge(machine, ending);
+}
+
+/** Looks on at one run, and judges it. */
+export class CheckedRun {
+  /** To be the machine's; null if nobody looks: then no events are made. */
+  readonly sink: TraceSink | null;
+  private readonly expectations: Expectations;
+  private readonly collector: StreamCollector;
+  private readonly checker: PropertyChecker | null;
+  private readonly order: TimeOrder | null;
+
+  /** @param others who else wants to see events, as they come and not in order of time */
+  constructor(expectations: Expectations, others: readonly TraceSink[] = []) {
+    const { directives, goldens, properties } = expectations;
+    this.expectations = expectations;
+    this.collector = new StreamCollector([...directives, ...goldens].map(({ stream }) => stream));
+    this.checker =
+      properties.length > 0
+        ? new PropertyChecker(properties.map(({ property }) => property))
+        : null;
+    const own = [
+      ...(this.collector.needsTrace ? [this.collector] : []),
+      ...(this.checker === null ? [] : [this.checker]),
+    ];
+    this.order = own.length > 0 ? new TimeOrder(new Fan(own)) : null;
+    const sinks = [...(this.order === null ? [] : [this.order]), ...others];
+    this.sink = sinks.length > 0 ? new Fan(sinks) : null;
+  }
+
+  /** The run has ended. */
+  judge(machine: Machine, ending: MachineEnding): Verdict {
+    const { collector, expectations } = this;
+    const { directives, goldens, properties } = expectations;
+    this.order?.flush();
+    const virtualNs = machine.host.frequency.toNs(machine.now);
+    const isMoreExpected = directives.length + goldens.length + properties.length > 0;
+    // A report takes time: where only the ending counts, there is none.
+    const report = isMoreExpected ? reportOf(machine, ending) : null;
+    const streams = report === null ? [] : collector.streams(machine, report);
+    const variables = () => predefined(machine);
+    const violations = report === null ? [] : this.violations(report);
+    const failures = [
+      ...endingFailures(expectations, ending, virtualNs),
+      ...streams.flatMap((stream) => streamFailures(stream, directives, variables())),
+      ...goldens.flatMap((golden) => goldenFailures(golden, streamOf(streams, golden.stream))),
+      ...violations.map((violation) => violationFailure(violation, expectations)),
+      ...tooLong(collector, virtualNs),
+    ];
+    return {
+      holds: failures.length === 0,
+      testCount: 1 + directives.length + goldens.length + properties.length,
+      failures,
+      ending,
+      virtualNs,
+      goldenLines: goldens.map(({ stream }) => streamOf(streams, stream).lines),
+    };
+  }
+
+  private violations(report: RunReport): readonly Violation[] {
+    return this.checker?.end(report.virtualNs, stateLines(report)) ?? [];
+  }
 }
 
 /** Passes events on to several. */

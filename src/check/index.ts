@@ -8,6 +8,7 @@
 //   matchLines(['OUTPUT: tick 3'], 'output', output)[0].message; // 'OUTPUT: not found'
 
 export {
+  CheckedRun,
   type Failure,
   runChecked,
   type ShownLine,

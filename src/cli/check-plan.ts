@@ -75,7 +75,8 @@ export function readCheckedFile(path: string): CheckedFile {
 const EMPTY_SHEET: Sheet = { notes: [], goldenBehind: () => [], isStrict: true };
 const EMPTY = emptyPlan();
 
-function emptyPlan(): CheckPlan {
+/** Of a file that has no place for expectations. */
+export function emptyPlan(): CheckPlan {
   const read = readPlan(EMPTY_SHEET);
   if ('plan' in read) return read.plan;
   throw new Error('nothing at all is no plan');

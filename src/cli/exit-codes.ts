@@ -40,6 +40,14 @@ export const EXPLORE_EXIT_CODE_TEXT = [
   `${EXIT_INTERNAL} error in vmxlab`,
 ].join('; ');
 
+/** Those of `vmxlab fuzz`. */
+export const FUZZ_EXIT_CODE_TEXT = [
+  'Exit codes: 0 nothing went wrong that was tried',
+  `${EXIT_UNEXPECTED} something did`,
+  `${EXIT_BAD_INPUT} wrong usage or input`,
+  `${EXIT_INTERNAL} error in vmxlab`,
+].join('; ');
+
 /** Those of `vmxlab experiment`. */
 export const EXPERIMENT_EXIT_CODE_TEXT = [
   'Exit codes: 0 every run went well, and every required claim holds',

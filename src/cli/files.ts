@@ -64,10 +64,10 @@ export function firstBytes(path: string, count: number): Uint8Array {
   }
 }
 
-/** A scenario, or an assembly source. */
+/** Text that somebody wrote, or we for somebody. */
 export function readText(
   path: string,
-  kind: 'scenario' | 'source' | 'command file' | 'command file',
+  kind: 'scenario' | 'source' | 'command file' | 'fuzz case',
 ): string {
   const most = kind === 'source' ? MAX_SOURCE_BYTES : MAX_TEXT_BYTES;
   const bytes = readBytes(path, most);

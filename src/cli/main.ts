@@ -35,6 +35,7 @@ import {
   EXIT_CODE_TEXT,
   EXPERIMENT_EXIT_CODE_TEXT,
   EXPLORE_EXIT_CODE_TEXT,
+  FUZZ_EXIT_CODE_TEXT,
   REPLAY_EXIT_CODE_TEXT,
 } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
@@ -43,6 +44,7 @@ import { experimentCommand } from './experiment-command.ts';
 import { EXPLORE_FLAGS, exploreCommand, exploreOptions } from './explore-command.ts';
 import { EXIT_BAD_INPUT, EXIT_INTERNAL, Failure } from './failure.ts';
 import { reasonOf } from './files.ts';
+import { FUZZ_FLAGS, fuzzCommand, fuzzOptions } from './fuzz-command.ts';
 import { gdbCommand } from './gdb-command.ts';
 import { presetsCommand } from './presets-command.ts';
 import { profileCommand } from './profile-command.ts';
@@ -160,6 +162,24 @@ const explore: Command = {
   ],
   epilogue: EXPLORE_EXIT_CODE_TEXT,
   execute: (args) => exploreCommand({ ...machineOptions(args), ...exploreOptions(args) }),
+};
+
+const fuzz: Command = {
+  name: 'fuzz',
+  argument: ['<file..>', 'program, scenario, or sources of one program'],
+  missing: [
+    'fuzz needs a file, as run does, such as',
+    '  vmxlab fuzz guest-programs/hidden-fault.asm',
+  ],
+  summary: 'run a program with ever other input, values and orders, led by what is new',
+  flags: { ...FUZZ_FLAGS, ...SETTING_FLAGS, ...JSON_FLAGS, ...ASSEMBLY_FLAGS },
+  examples: [
+    ['fuzz parser.asm --for 5m', 'input at the label fuzz_input'],
+    ['fuzz lock.yaml --vary vms[].kvm.ple_window --vary seed', 'values of a scenario'],
+    ['fuzz lock.asm --strategy pct', 'orders of steps'],
+  ],
+  epilogue: FUZZ_EXIT_CODE_TEXT,
+  execute: (args) => fuzzCommand({ ...machineOptions(args), ...fuzzOptions(args) }),
 };
 
 const check: Command = {
@@ -468,6 +488,7 @@ const COMMANDS: readonly Command[] = [
   run,
   check,
   explore,
+  fuzz,
   experiment,
   profile,
   record,

@@ -22,10 +22,12 @@ import {
   checkScenario,
   type ElfImage,
   elfOf,
+  faultPlaceIssues,
   flatStart,
   type GivenSetting,
   hasMultibootHeader,
   type Issue,
+  inputProblem,
   isElf,
   isGivenAt,
   LOAD_ADDRESS,
@@ -281,6 +283,11 @@ function withPrograms(
     if (issues.length > 0) throw failureOf(issues, options, describe);
     return { ...loaded, symbols };
   });
+  if (scenario.faults.length > 0) {
+    const maps = programs.map(({ bytes, symbols }) => programSymbols(bytes, symbols));
+    const issues = faultPlaceIssues(scenario.faults, maps);
+    if (issues.length > 0) throw failureOf(issues, options, describe);
+  }
   const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));
   return {
     scenario: { ...scenario, vms },
@@ -295,18 +302,22 @@ function withPrograms(
 
 type VmScenario = Scenario['vms'][number];
 
-/** What is wrong with the parameters of a program; throws {@link Failure} if its labels are. */
+/** What is wrong with what a program is given; throws {@link Failure} if its labels are. */
 function parameterIssues(
   file: string,
   { bytes, symbols }: LoadedProgram,
-  { memory, parameters }: VmScenario,
+  { memory, parameters, input }: VmScenario,
   id: number,
 ): readonly Issue[] {
   const data = new ProgramData(bytes, programSymbols(bytes, symbols), memory);
-  return data.issues(parameters).map(({ name, message }) => {
-    if (name === null) throw new Failure(`${file}: ${message}`);
-    return { path: ['vms', id, 'parameters', name], message };
-  });
+  const wrongInput = inputProblem(data, input);
+  return [
+    ...data.issues(parameters).map(({ name, message }) => {
+      if (name === null) throw new Failure(`${file}: ${message}`);
+      return { path: ['vms', id, 'parameters', name], message };
+    }),
+    ...(wrongInput === null ? [] : [{ path: ['vms', id, 'input'], message: wrongInput }]),
+  ];
 }
 
 function programOf(

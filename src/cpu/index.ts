@@ -19,9 +19,10 @@
 //   cpu.run(1000).kind; // 'inactive'
 //   cpu.state.get('rax').toNumber(); // 1
 
-export type { Prepared } from './code-cache.ts';
+export { tellBlocks } from './block-teller.ts';
+export type { Block, Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
-export { CodeStops, type StopMet } from './code-stops.ts';
+export { type Attendant, CodeStops, type StopMet } from './code-stops.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { type CompilableMemory, Compiler, compilableMemory } from './compiled/compiler.ts';
 export { ENGINES, type Engine } from './compiled/engine.ts';

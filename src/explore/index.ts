@@ -28,7 +28,16 @@ export {
   type SearchStatistics,
   search,
 } from './search.ts';
-export type { Expectations, Section, Violation, ViolationKind } from './violation.ts';
+export {
+  type Expectations,
+  isWithin,
+  type Section,
+  type Violation,
+  type ViolationKind,
+  violationAtTheEnd,
+  violationOnTheWay,
+} from './violation.ts';
+export { type Choice, chooser } from './walk.ts';
 export {
   type Action,
   ActionKind,

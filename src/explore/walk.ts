@@ -33,7 +33,22 @@ export interface WalkResult {
 }
 
 /** Chooses among enabled actions. */
-type Choice = (enabled: readonly Action[], step: number) => Action;
+export type Choice = (enabled: readonly Action[], step: number) => Action;
+
+/**
+ * Who chooses the actions of one run.
+ * @param longest actions of the longest run so far, or 0
+ */
+export function chooser(
+  world: World,
+  { strategy, depth }: Pick<WalkOptions, 'strategy' | 'depth'>,
+  prng: Prng,
+  longest: number,
+): Choice {
+  return strategy === 'random'
+    ? (enabled: readonly Action[]) => enabled[prng.below(enabled.length)]
+    : priorities(world, prng, depth, Math.max(longest, FIRST_GUESS));
+}
 
 export function walk(world: World, options: WalkOptions, observer: WalkObserver): WalkResult {
   const prng = new Prng(options.seed);
@@ -46,10 +61,7 @@ export function walk(world: World, options: WalkOptions, observer: WalkObserver)
     for (let run = 1; run <= options.runs; run++) {
       world.restore(start);
       schedule.length = 0;
-      const choose =
-        options.strategy === 'random'
-          ? (enabled: readonly Action[]) => enabled[prng.below(enabled.length)]
-          : priorities(world, prng, options.depth, Math.max(longest, FIRST_GUESS));
+      const choose = chooser(world, options, prng, longest);
       const outcome = oneRun(world, choose, options.steps, observer);
       longest = Math.max(longest, schedule.length);
       if (outcome === 'found')

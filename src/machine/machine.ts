@@ -30,11 +30,14 @@ import type { TraceSink } from '../trace/index.ts';
 import { COM1_LINE, Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
+import { FaultInjector, type FaultsState } from './faults/injector.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
 import { bootRequestOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
+import { Probes } from './probes.ts';
 import { ProgramData, programSymbols } from './program-data.ts';
+import { giveInput } from './program-input.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
 import type { SymbolMap } from './symbol-map.ts';
 
@@ -65,6 +68,8 @@ export interface MachineSnapshot {
   readonly endings: readonly (MachineEnding | null)[];
   readonly limit: MachineEnding | null;
   readonly reached: number;
+  /** What is under way of faults; null where the scenario has none. */
+  readonly faults: FaultsState | null;
   /** For each virtual machine, the pages that are not zero. */
   readonly memory: readonly SavedPages[];
 }
@@ -98,6 +103,10 @@ export class Machine {
   endings: readonly (MachineEnding | null)[];
   /** Who asks policies; names the one that is being asked. */
   readonly watch = new PolicyWatch();
+  /** Who looks at guest code and memory on behalf of faults and properties. */
+  readonly probes: Probes;
+  /** Who makes the scenario's faults happen, or null. */
+  readonly faults: FaultInjector | null;
   /** Set when a limit ended the run, or a policy failed. */
   private limit: MachineEnding | null = null;
   /** Virtual time up to which the host was told to run, in cycles. */
@@ -143,6 +152,8 @@ export class Machine {
     );
     this.programData = this.vms.map((vm, i) => this.fill(vm, options.programs[i]));
     this.createHogs();
+    this.probes = new Probes(this);
+    this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
     for (const vm of this.vms) {
       for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
     }
@@ -178,13 +189,14 @@ export class Machine {
     return vm;
   }
 
-  /** Give a program its parameters. Throws if it does not have them. */
+  /** Give a program its parameters and its input. Throws if it does not expect them. */
   private fill(vm: Vm, program: Uint8Array): ProgramData {
-    const { parameters } = this.scenario.vms[vm.id];
+    const { parameters, input } = this.scenario.vms[vm.id];
     const data = new ProgramData(program, this.symbols[vm.id], vm.ramBytes);
     const [issue] = data.issues(parameters);
     if (issue !== undefined) throw new RangeError(`${vm.name}: ${issue.message}`);
     data.fill(vm, parameters, this.scenario.seed);
+    giveInput(vm, data, input);
     return data;
   }
 
@@ -225,6 +237,7 @@ export class Machine {
       case 'SHUTDOWN':
         return this.end(id, Ending.tripleFault(vcpu));
       case 'FAIL_ENTRY':
+        this.faults?.entries.restore(vcpu);
         return this.end(id, Ending.entryFailed(vcpu, exit));
       case 'INTERNAL_ERROR': {
         const notImplemented = exit.suberror === InternalError.EMULATION;
@@ -366,7 +379,7 @@ export class Machine {
     let isPaused = false;
     while (this.ending === null && this.reached < until && !isPaused) {
       const next = Math.min((Math.floor(this.reached / step) + 1) * step, end);
-      const goal = Math.min(next, until);
+      const goal = Math.min(next, until, this.faults?.nextPause ?? next);
       const stop = this.runHost(goal, at);
       if (stop === 'failed') return 'ended';
       if (stop === 'idle') throw new Error('the host has nothing to do, but no machine has ended');
@@ -374,6 +387,7 @@ export class Machine {
       if (isPaused) continue;
       this.reached = goal;
       if (goal === next) this.limit = this.limitReached();
+      if (this.ending === null && goal === this.faults?.nextPause) this.faults.pausedAt(goal);
     }
     this.host.assertConserved();
     if (this.ending !== null) return 'ended';
@@ -392,9 +406,18 @@ export class Machine {
       endings: this.endings,
       limit: this.limit,
       reached: this.reached,
+      faults: this.faults?.state ?? null,
     });
     const memory = this.vms.map((vm, i) => vm.memory.savePages(base?.memory[i]));
     return { ...saved, memory };
+  }
+
+  /** Go on from a snapshot of the very moment, with nothing derived from what was before. */
+  saveAndRestore(): void {
+    const hash = this.stateHash();
+    this.restore(this.snapshot());
+    for (const vm of this.vms) vm.dropCode();
+    if (this.stateHash() !== hash) throw new Error('a snapshot is not the state it was made of');
   }
 
   /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
@@ -414,6 +437,8 @@ export class Machine {
     this.endings = [...saved.endings];
     this.limit = saved.limit;
     this.reached = saved.reached;
+    if (this.faults !== null && saved.faults !== null) this.faults.state = saved.faults;
+    this.probes.memoryRestored();
   }
 
   /** Identifies the state: equal for equal states, whatever led to them. 32 hexadecimal digits. */
@@ -425,6 +450,7 @@ export class Machine {
     }
     hash.text(JSON.stringify(this.devices.map(({ state }) => state)));
     hash.text(JSON.stringify(this.host.state));
+    if (this.faults !== null) hash.text(JSON.stringify(this.faults.state));
     return hash.digest();
   }
 }

@@ -131,6 +131,11 @@ export class ProgramData {
     );
   }
 
+  /** The memory that a label stands for; null if there is no such label, or no memory there. */
+  placeOf(label: string): { readonly gpa: number; readonly lengthBytes: number } | null {
+    return this.labels(label).find(({ name }) => name === '') ?? null;
+  }
+
   private variates(): readonly (DataLabel & { readonly label: VariateLabel })[] {
     return VARIATE_LABELS.flatMap((label) =>
       this.labels(label).flatMap((one) => (one.name === '' ? [{ ...one, label }] : [])),

@@ -4,6 +4,8 @@
 
 import { ENGINES } from '../cpu/index.ts';
 import { parseCpuList } from './cpu-list.ts';
+import { FAULT } from './faults/catalogue.ts';
+import { faultIssues } from './faults/fault-issues.ts';
 import { guestInterfaceKeys } from './guest-interface.ts';
 import {
   DEFAULT_KERNEL,
@@ -22,9 +24,11 @@ import {
   hasFeature,
   pcpusOf,
 } from './presets.ts';
+import { INPUT_LABEL } from './program-input.ts';
 import {
   choice,
   duration,
+  hexBytes,
   type Infer,
   type Issue,
   integer,
@@ -59,6 +63,11 @@ const CPU_WEIGHT = integer(0, 10_000, {
 const defaultsOn = (machine: CostPreset) => ({
   ...(hasFeature(machine, 'ple') ? {} : { ple_gap: 0 }),
   ...(hasFeature(machine, 'preemption_timer') ? {} : { preemption_timer: false }),
+});
+
+const PROGRAM_INPUT = hexBytes({
+  summary: `bytes that the program finds at its label ${INPUT_LABEL}`,
+  fallback: '',
 });
 
 const vmFor = (kernel: Kernel, machine: CostPreset) =>
@@ -116,6 +125,7 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
       'macros for the assembler',
     ),
+    input: PROGRAM_INPUT,
     parameters: map(
       integer(0, Number.MAX_SAFE_INTEGER, {
         summary: 'number that the program finds at its label param_NAME; as a flag NAME=NUMBER',
@@ -191,6 +201,7 @@ const scenarioFor = (kernel: Kernel, machine: CostPreset) =>
     }),
     vms: list(vmFor(kernel, machine), 1, 8, 'virtual machines'),
     hogs: list(HOG, 0, 64, 'competing threads on the host'),
+    faults: list(FAULT, 0, 64, 'faults to inject'),
     check: text({
       summary: 'expectations for `vmxlab check`, one a line; without effect on the run',
       fallback: '',
@@ -230,6 +241,7 @@ export function checkScenario(
     ...moduleIssues(scenario),
     ...pinIssues(scenario),
     ...policyIssues(scenario),
+    ...faultIssues(scenario),
     ...pcpuIssues(scenario, machine),
     ...featureIssues(scenario, machine),
   ];

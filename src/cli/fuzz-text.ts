@@ -1,0 +1,87 @@
+// What `vmxlab fuzz` prints.
+
+import type { FuzzCase, FuzzStatistics } from '../fuzz/index.ts';
+import { inputText, NO_PAINT } from '../machine/index.ts';
+import type { FuzzCommandOptions } from './fuzz-command.ts';
+import type { KeptFinding } from './fuzz-finding.ts';
+import type { LoadedTarget } from './fuzz-job.ts';
+import { paintFor } from './terminal.ts';
+
+const number = (value: number) => value.toLocaleString('en-US');
+
+/** What is fuzzed, and how. */
+export function headLine(
+  file: string,
+  { input }: LoadedTarget,
+  roomBytes: number | null,
+  { vary, strategy, isBlind }: FuzzCommandOptions,
+): string {
+  const parts = [
+    roomBytes === null ? 'no input' : `input of up to ${number(roomBytes)} bytes`,
+    ...vary,
+    ...(strategy === 'time' ? [] : [`order of steps by ${strategy}`]),
+    `seed ${input.scenario.seed}`,
+    ...(isBlind ? ['by chance alone'] : []),
+  ];
+  return `${file}: ${parts.join(', ')}`;
+}
+
+export function statisticsLine(statistics: FuzzStatistics, seconds: number): string {
+  const { runs, corpus, features, rejected } = statistics;
+  const rate = number(Math.round(runs / Math.max(seconds, 1e-9)));
+  const seen = Object.entries(features)
+    .filter(([, count]) => count > 0)
+    .map(([kind, count]) => `${number(count)} ${kind}`);
+  const impossible = rejected === 0 ? [] : [`${number(rejected)} could not be run`];
+  const parts = [
+    ...impossible,
+    corpus === 1 ? '1 case kept' : `${number(corpus)} cases kept`,
+    ...seen,
+  ];
+  const many = runs === 1 ? '1 run' : `${number(runs)} runs`;
+  return `${many} in ${seconds.toFixed(1)} s (${rate} a second): ${parts.join(', ')}`;
+}
+
+export function findingLines({ finding, case: one, run, path, replay, debug }: KeptFinding) {
+  const paint = process.stdout.isTTY ? paintFor(process.stdout) : NO_PAINT;
+  return [
+    paint(`FAIL ${finding.kind}: ${finding.message}`, 'bad'),
+    `  run ${number(run)}, made smaller: ${describe(one)}`,
+    `  kept in ${path}`,
+    `  again:  ${replay}`,
+    ...(debug === null ? [] : [`  debug:  ${debug}`]),
+  ];
+}
+
+/** Bytes of an input that are shown. */
+const SHOWN_BYTES = 32;
+
+function describe({ input, parameters, schedule }: FuzzCase): string {
+  const parts = Object.entries(parameters).map(([key, value]) => `${key} ${value}`);
+  if (input !== null) {
+    const shown = input.subarray(0, SHOWN_BYTES);
+    const printed = Array.from(shown, (byte) => (isPrintable(byte) ? byte : 0x2e));
+    const dots = input.length > SHOWN_BYTES ? '...' : '';
+    const text = String.fromCharCode(...printed);
+    parts.unshift(`input ${inputText(shown)}${dots} "${text}"`);
+  }
+  if (schedule !== null) parts.push(`order of seed ${schedule.seed}`);
+  return parts.length === 0 ? 'everything as it is' : parts.join(', ');
+}
+
+function isPrintable(byte: number): boolean {
+  return byte >= 0x20 && byte < 0x7f;
+}
+
+/** Everything but how long it took: the same for the same seed. */
+export function fuzzJson(statistics: FuzzStatistics, kept: readonly KeptFinding[]): string {
+  const findings = kept.map(({ finding, case: one, run, path, replay, debug }) => ({
+    ...finding,
+    run,
+    input: one.input === null ? null : inputText(one.input),
+    parameters: one.parameters,
+    schedule: one.schedule,
+    ...{ path, replay, debug },
+  }));
+  return JSON.stringify({ ...statistics, findings }, null, 2);
+}

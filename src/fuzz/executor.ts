@@ -1,0 +1,173 @@
+// Runs cases: a machine for each set of scenario values, put back to its beginning for each case,
+// and looked at on its way. Whatever a run does is an outcome, errors of our own included.
+
+import { CheckedRun, type Expectations } from '../check/index.ts';
+import { EngineDifference } from '../cpu/index.ts';
+import {
+  applySetting,
+  checkScenario,
+  documentOf,
+  type InputRoom,
+  inputRoomOf,
+  inputText,
+  Machine,
+  type MachineOptions,
+  type MachineSnapshot,
+  type Scenario,
+  type ScenarioDocument,
+  writeInput,
+} from '../machine/index.ts';
+import type { FuzzCase } from './case.ts';
+import { Coverage } from './coverage.ts';
+import { type Finding, findingOf, internalFinding } from './finding.ts';
+import { ScheduleRunner, type Strategy } from './schedule-runner.ts';
+
+/** What is fuzzed. Plain data but for the policies, so that workers can be told. */
+export interface FuzzTarget {
+  readonly scenario: Scenario;
+  readonly options: MachineOptions;
+  readonly expectations: Expectations;
+  /** Who decides the order of steps. */
+  readonly strategy: Strategy;
+  readonly storeBuffers: boolean;
+  /** Instructions of a run at most, or with a strategy, steps. */
+  readonly limit: number;
+}
+
+export interface Outcome {
+  /** What it came by, in order; see {@link Coverage}. Nothing if it could not be run. */
+  readonly features: readonly number[];
+  /** What goes wrong, or null. */
+  readonly finding: Finding | null;
+  /** Instructions, or steps, that it took. */
+  readonly length: number;
+  /** The order in which its steps were taken, where time does not decide; else empty. */
+  readonly steps: string;
+  /** With {@link steps}, what a world has to know of sharing to take them again. */
+  readonly shared: readonly number[];
+  /** Numbers that its code compares with, those that were not told before. */
+  readonly tokens: readonly (readonly number[])[];
+}
+
+const NOT_RUN: Outcome = {
+  features: [],
+  finding: null,
+  length: 0,
+  steps: '',
+  shared: [],
+  tokens: [],
+};
+
+/** Machines that are kept for the next case with the same values. */
+const MOST_MACHINES = 6;
+
+interface Prepared {
+  readonly machine: Machine;
+  /** Where the input goes, or null. */
+  readonly room: InputRoom | null;
+  readonly start: MachineSnapshot;
+}
+
+export class Executor {
+  /** Runs so far. */
+  runs = 0;
+  private readonly target: FuzzTarget;
+  private readonly document: ScenarioDocument;
+  private readonly coverage = new Coverage();
+  private readonly machines = new Map<string, Prepared | null>();
+  private readonly schedules: ScheduleRunner;
+  private tokensTold = 0;
+
+  constructor(target: FuzzTarget) {
+    this.target = target;
+    this.document = documentOf(target.scenario);
+    this.schedules = new ScheduleRunner(target, this.coverage);
+  }
+
+  /** Where the program expects its input, or null. */
+  static inputRoom({ scenario, options }: Pick<FuzzTarget, 'scenario' | 'options'>) {
+    const machine = new Machine({ ...scenario, engine: 'interpreter' }, options);
+    return inputRoomOf(machine.programData[0]);
+  }
+
+  /** The scenario of a case; null if its values do not go together. */
+  scenarioOf({ parameters, input }: FuzzCase): Scenario | null {
+    let document = this.document;
+    for (const [key, value] of Object.entries(parameters)) {
+      document = applySetting(document, { key }, value);
+    }
+    const checked = checkScenario(document);
+    if ('issues' in checked) return null;
+    const { scenario } = checked;
+    if (input === null) return scenario;
+    const vms = scenario.vms.map((vm, i) => (i === 0 ? { ...vm, input: inputText(input) } : vm));
+    return { ...scenario, vms };
+  }
+
+  run(one: FuzzCase): Outcome {
+    this.runs++;
+    this.coverage.reset();
+    const outcome = this.target.strategy === 'time' ? this.inTime(one) : this.onSchedule(one);
+    if (outcome === null) return NOT_RUN;
+    const all = [...this.coverage.tokens.values()];
+    const tokens = all.slice(this.tokensTold).map((token) => [...token]);
+    this.tokensTold = all.length;
+    return { ...outcome, features: this.coverage.features(), tokens };
+  }
+
+  private onSchedule(one: FuzzCase): Omit<Outcome, 'features' | 'tokens'> | null {
+    const scenario = this.scenarioOf(one);
+    return scenario === null ? null : this.schedules.run(scenario, one.schedule);
+  }
+
+  private inTime(one: FuzzCase): Omit<Outcome, 'features' | 'tokens'> | null {
+    try {
+      const prepared = this.prepare(one);
+      if (prepared === null) return null;
+      const { machine, start, room } = prepared;
+      machine.restore(start);
+      if (room !== null && one.input !== null) writeInput(machine.vms[0], room, one.input);
+      const { finding, length } = this.judge(machine);
+      return { finding, length, steps: '', shared: [] };
+    } catch (thrown) {
+      // It must not be used again: nobody knows what state it is in.
+      this.machines.clear();
+      const kind = thrown instanceof EngineDifference ? 'engine' : 'internal';
+      return { finding: internalFinding(kind, thrown), length: 0, steps: '', shared: [] };
+    }
+  }
+
+  private judge(machine: Machine): Pick<Outcome, 'finding' | 'length'> {
+    const checked = new CheckedRun(this.target.expectations, [this.coverage]);
+    machine.host.sink = checked.sink;
+    const ending = machine.run();
+    if (ending === null) throw new Error('a machine without a limit on its time has not ended');
+    const verdict = checked.judge(machine, ending);
+    return { finding: findingOf(machine, verdict), length: machine.instructions };
+  }
+
+  /** A machine with the values of a case, at its beginning; null if they do not go together. */
+  private prepare(one: FuzzCase): Prepared | null {
+    const names = Object.keys(one.parameters).sort();
+    const key = JSON.stringify(names.map((name) => [name, one.parameters[name]]));
+    const known = this.machines.get(key);
+    if (known !== undefined) return known;
+    const scenario = this.scenarioOf({ ...one, input: null });
+    const prepared = scenario === null ? null : this.newMachine(scenario);
+    for (const oldest of this.machines.keys()) {
+      if (this.machines.size < MOST_MACHINES) break;
+      this.machines.delete(oldest);
+    }
+    this.machines.set(key, prepared);
+    return prepared;
+  }
+
+  private newMachine(scenario: Scenario): Prepared {
+    const { options, limit } = this.target;
+    const limits = { ...scenario.limits, instructions: limit };
+    const machine = new Machine({ ...scenario, limits }, options);
+    this.coverage.watch(machine);
+    const room = inputRoomOf(machine.programData[0]);
+    return { machine, room, start: machine.snapshot() };
+  }
+}
