@@ -135,8 +135,8 @@ export class Turns {
   }
 
   /**
-   * Where the first window begins in which anybody has a turn: after a costly VM exit a clock may be
-   * many windows ahead.
+   * Where the first window begins in which anybody has a turn: after a costly VM exit a clock may
+   * be many windows ahead.
    */
   private firstWindow(eventTime: number): number {
     let first = Math.min(this.quietUntil, this.until, eventTime);
