@@ -12,6 +12,7 @@ import {
 import { TimeOrder, type TraceRecord, type TraceSink } from '../trace/index.ts';
 import { StreamCollector, stateLines } from './collect.ts';
 import type { Directive } from './directive.ts';
+import { observeGuests } from './guest-observer.ts';
 import { type Mismatch, matchText } from './matcher.ts';
 import { nearestLines } from './nearest-lines.ts';
 import { UNSIGNED } from './numeric.ts';
@@ -62,7 +63,7 @@ export interface Verdict {
 /** Exit code that a run has to end with if nothing is said. */
 const DEFAULT_EXIT_CODE = 0;
 
-/** Run a machine and judge it. Throws what the machine's constructor throws. */
+/** Run a machine and judge it. Throws what the machine's constructor throws, and PlaceError. */
 export function runChecked(
   scenario: Scenario,
   options: MachineOptions,
@@ -71,6 +72,7 @@ export function runChecked(
   const checked = new CheckedRun(expectations);
   const { sink } = checked;
   const machine = new Machine(scenario, { ...options, ...(sink === null ? {} : { sink }) });
+  checked.observe(machine);
   const ending = machine.run();
   if (ending === null) throw new Error('a machine without a limit on its time has not ended');
   return checked.judge(machine, ending);
@@ -101,6 +103,16 @@ export class CheckedRun {
     this.order = own.length > 0 ? new TimeOrder(new Fan(own)) : null;
     const sinks = [...(this.order === null ? [] : [this.order]), ...others];
     this.sink = sinks.length > 0 ? new Fan(sinks) : null;
+  }
+
+  /**
+   * Have the machine, which has not run yet, look at the places that properties name.
+   * @throws PlaceError if no program has one
+   */
+  observe(machine: Machine): void {
+    const { sink } = this;
+    const stated = this.expectations.properties.map(({ property }) => property);
+    if (sink !== null) observeGuests(machine, stated, sink);
   }
 
   /** The run has ended. */

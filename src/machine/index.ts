@@ -66,6 +66,7 @@ export {
   type MachineSnapshot,
   type MachineStop,
 } from './machine.ts';
+export { Arrivals } from './probes.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { type NamedPolicy, namedPolicies, type PolicyFunctions } from './policies.ts';
 export {
