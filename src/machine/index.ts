@@ -12,6 +12,7 @@
 
 export {
   type Account,
+  Accountant,
   accountMachine,
   type PcpuAccount,
   type ThreadAccount,
