@@ -67,7 +67,6 @@ export {
   type MachineSnapshot,
   type MachineStop,
 } from './machine.ts';
-export { Arrivals } from './probes.ts';
 export { hasMultibootHeader } from './multiboot.ts';
 export { type NamedPolicy, namedPolicies, type PolicyFunctions } from './policies.ts';
 export {
@@ -79,6 +78,7 @@ export {
   hasFeature,
   pcpusOf,
 } from './presets.ts';
+export { Arrivals } from './probes.ts';
 export {
   ACTIVITIES,
   type Activity,
