@@ -23,6 +23,7 @@ export {
   NEXT_STEP,
   type PausePoint,
 } from './host.ts';
+export type { Order } from './order.ts';
 export {
   DEFAULT_SCHEDULER,
   FAIR_CLASSES,
