@@ -19,9 +19,11 @@ import { commandTable } from '../src/debug/index.ts';
 import { DEFINITION } from '../src/experiment/index.ts';
 import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import {
+  FAULTS,
   holding,
   KERNEL_PARAMETERS,
   KERNELS,
+  keysOf,
   PORT_RANGES,
   printValue,
   reference,
@@ -137,6 +139,18 @@ function portTable(): string {
   return ['| port | device |', '| --- | --- |', ...rows].join('\n');
 }
 
+/** Each fault, with the keys that only some have. */
+function faultTable(): string {
+  const rows = Object.entries(FAULTS).map(([name, { summary, isLegal, needs, takes }]) => {
+    const keys = keysOf(name as keyof typeof FAULTS);
+    const where = (['pcpu', 'vcpu'] as const).filter((key) => keys.includes(key));
+    const own = [...needs, ...[...where, ...takes].map((key) => `[${key}]`)];
+    return `| \`${name}\` | ${summary} | ${isLegal ? 'yes' : 'no'} | ${own.join(', ')} |`;
+  });
+  const head = '| fault | what happens | legal | needs, [may have] |';
+  return [head, '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
 function fieldTable(): string {
   const rows = Object.entries(TRACEPOINTS).map(([name, { names }]) => {
     return `| \`${name}\` | ${names.map((field) => `\`${field}\``).join(', ')} |`;
@@ -193,6 +207,7 @@ const GENERATED = [
   ['docs/host.md', 'kernels', kernelTable],
   ['docs/guest-programs.md', 'ports', portTable],
   ['docs/checking.md', 'fields', fieldTable],
+  ['docs/faults.md', 'faults', faultTable],
   ['docs/debugger.md', 'commands', commandRows],
   ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],

@@ -114,6 +114,7 @@ export function stateLines(report: RunReport): string[] {
     `virtual_ns ${report.virtualNs}`,
     `instructions ${report.instructions}`,
     ...report.exits.map(({ name, count }) => `exits ${name} ${count}`),
+    ...report.faults.map(({ count }, i) => `fault ${i} count ${count}`),
     ...report.vms.flatMap(({ name, status, exitCode }) => [
       `vm ${name} status ${status}`,
       `vm ${name} exit_code ${exitCode ?? 'none'}`,

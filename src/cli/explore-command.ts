@@ -92,6 +92,11 @@ export function exploreCommand(options: ExploreCommandOptions): number {
     throw new Failure(`${save}: is what is explored; give the schedule another name`);
   }
   const input = loadInput(file, options);
+  if (input.scenario.faults.length > 0) {
+    throw new Failure(
+      `${file}: faults are not explored: every schedule is, and waits take any time`,
+    );
+  }
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
   const saved = options.replay === undefined ? null : readSchedule(options.replay);
   const storeBuffers = options.storeBuffers || saved?.storeBuffers === true;

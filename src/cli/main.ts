@@ -316,13 +316,17 @@ const presets: Command = {
 
 const experiment: Command = {
   name: 'experiment',
-  argument: ['[what..]', 'name or definition file; or merge, it, and stores of shards'],
+  argument: [
+    '[what..]',
+    'name or definition file; or merge, it, and stores of shards; or submit and it',
+  ],
   summary: 'run a scenario with factors and seeds varied, and report with intervals',
   flags: EXPERIMENT_FLAGS,
   examples: [
     ['experiment --list', 'those that come with vmxlab'],
     ['experiment locks.yaml', 'one of your own'],
     ['experiment locks.yaml --cell lock=ticket -o out', 'some cells; reports in files'],
+    ['experiment submit locks.yaml --shards 64', 'the same as a Slurm job array'],
     ['experiment merge locks.yaml store1 store2', 'what shards have run elsewhere'],
   ],
   epilogue: EXPERIMENT_EXIT_CODE_TEXT,

@@ -23,6 +23,7 @@ import {
   checkScenario,
   type ElfImage,
   elfOf,
+  faultPlaceIssues,
   flatStart,
   type GivenSetting,
   hasMultibootHeader,
@@ -311,6 +312,11 @@ function withPrograms(
     if (issues.length > 0) throw failureOf(issues, options, describe);
     return { ...loaded, symbols };
   });
+  if (scenario.faults.length > 0) {
+    const maps = programs.map(({ bytes, symbols }) => programSymbols(bytes, symbols));
+    const issues = faultPlaceIssues(scenario.faults, maps);
+    if (issues.length > 0) throw failureOf(issues, options, describe);
+  }
   const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));
   return {
     scenario: { ...scenario, vms },

@@ -1,13 +1,16 @@
 // Addresses at which somebody wants to look before the instruction there is executed: a debugger's
-// breakpoints. Not state. Decoded blocks and compiled code end before such an address, so that all
-// of them are found where a block begins. A mapping keeps the offset in the page, so ending blocks
-// at the offset is enough, whatever the page.
+// breakpoints, and the machine's probes. Not state. Decoded blocks and compiled code end before
+// such an address, so that all of them are found where a block begins. A mapping keeps the offset
+// in the page, so ending blocks at the offset is enough, whatever the page.
 
 import type Long from 'long';
 import { PAGE_SIZE } from '../memory/index.ts';
 
 /** What hears of an instruction that is about to be executed: true if it has asked for a pause. */
 export type StopMet = (linear: Long) => boolean;
+
+/** Who wants to hear: a debugger, or the machine itself on behalf of faults and properties. */
+export type Attendant = 'debugger' | 'machine';
 
 /** The addresses for all processors of one memory. */
 export class CodeStops {
@@ -38,4 +41,16 @@ export class CodeStops {
 
 function keyOf({ low, high }: Long): string {
   return `${high >>> 0}:${low >>> 0}`;
+}
+
+/** Those who hear of the stops of one processor: each of all of them, whoever asks for a pause. */
+export class Attendants {
+  private readonly all = new Map<Attendant, StopMet>();
+
+  /** Enter one, in the place of his earlier self; returns what tells all. */
+  with(attendant: Attendant, stopMet: StopMet): StopMet {
+    this.all.set(attendant, stopMet);
+    const told = [...this.all.values()];
+    return told.length === 1 ? stopMet : (linear) => told.filter((one) => one(linear)).length > 0;
+  }
 }

@@ -22,7 +22,7 @@
 export { tellBlocks } from './block-teller.ts';
 export type { Block, Prepared } from './code-cache.ts';
 export { CodeCache, type InstructionCosts } from './code-cache.ts';
-export { CodeStops, type StopMet } from './code-stops.ts';
+export { type Attendant, CodeStops, type StopMet } from './code-stops.ts';
 export { EngineDifference } from './compiled/check.ts';
 export { type CompilableMemory, Compiler, compilableMemory } from './compiled/compiler.ts';
 export { ENGINES, type Engine } from './compiled/engine.ts';

@@ -13,7 +13,7 @@ import { Watch } from '../memory/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
 import type { Block, InstructionCosts, Prepared } from './code-cache.ts';
 import { CodeFetch } from './code-fetch.ts';
-import type { CodeStops, StopMet } from './code-stops.ts';
+import { type Attendant, Attendants, type CodeStops, type StopMet } from './code-stops.ts';
 import { CompiledEngine, type Engine } from './compiled/engine.ts';
 import {
   Breakpoints,
@@ -80,6 +80,7 @@ export class Processor {
   private observer: Observer | null = null;
   private readonly stops: CodeStops;
   private stopMet: StopMet | null = null;
+  private readonly attendants = new Attendants();
   /** Where {@link run} ends, in cycles. */
   private limit = 0;
   private newBlocking = 0;
@@ -200,9 +201,7 @@ export class Processor {
     this.footing = footingOf(this.state, this.mode, this.codeSize);
   }
 
-  /**
-   * Execute until the clock has reached `limit` at an instruction boundary, or something stops it.
-   */
+  /** Execute until the clock has reached `limit` at an instruction boundary, or something stops. */
   run(limit: number): ProcessorStop {
     this.limit = limit;
     for (;;) {
@@ -230,10 +229,11 @@ export class Processor {
     this.attention = true;
   }
 
-  /** Have a debugger hear of the stops in the code cache, and of data; null for none. */
-  attend(stopMet: StopMet, data: DataWatch | null): void {
-    this.stopMet = this.stops.isEmpty ? null : stopMet;
-    this.breakpoints.watch = data;
+  /** Have somebody hear of the stops in the code cache, and a debugger of data; null for none. */
+  attend(stopMet: StopMet, data: DataWatch | null, attendant: Attendant = 'debugger'): void {
+    const told = this.attendants.with(attendant, stopMet);
+    this.stopMet = this.stops.isEmpty ? null : told;
+    if (attendant === 'debugger') this.breakpoints.watch = data;
     this.observe(null);
     this.updateBreakpoints();
   }
@@ -247,10 +247,13 @@ export class Processor {
   private stopsHere(begun: number): boolean {
     if (!this.mayStopHere || this.evaluator.unfinished) return false;
     const linear = Long.fromBits(...this.nextInstruction);
-    if (!this.stops.has(linear) || this.stopMet?.(linear) !== true) return false;
+    const { begun: own } = this;
+    // Whoever hears of it finds that the instruction has not begun.
     this.begun = begun;
-    this.attention = true;
-    return true;
+    const isMet = this.stops.has(linear) && this.stopMet?.(linear) === true;
+    if (isMet) this.attention = true;
+    else this.begun = own;
+    return isMet;
   }
 
   /** Where an operand that an instruction at RIP reads lies: an hpa, or below 0. */
@@ -300,9 +303,7 @@ export class Processor {
     this.platform = this.mmu.platform = platform;
   }
 
-  /**
-   * Deliver an event from outside before the next instruction; what stopped the delivery, or null.
-   */
+  /** Deliver an event from outside before the next instruction; what stopped it, or null. */
   inject(event: DeliveredEvent): ProcessorStop | null {
     return this.attempt(() => {
       this.clock += this.costs.classes.interrupt;
@@ -365,10 +366,7 @@ export class Processor {
     return isBlocking || isFlagged || this.breakpoints.armed || this.observer !== null;
   }
 
-  /**
-   * One instruction under event blocking or single-stepping, or at which RF is set, or while a
-   * breakpoint is enabled.
-   */
+  /** One instruction under event blocking, single-stepping, RF, or with breakpoints enabled. */
   private executeCarefully(): void {
     const { words } = this.state;
     this.attention = true;

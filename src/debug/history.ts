@@ -87,6 +87,11 @@ export class History {
     return this.here;
   }
 
+  /** Virtual time that was reached, in cycles. */
+  get now(): number {
+    return Math.max(this.machine.now, this.reached);
+  }
+
   /** The first position. */
   get beginning(): Position {
     return this.branches[0].from;
@@ -99,7 +104,7 @@ export class History {
    */
   advance(at: PausePoint | null, until = Number.POSITIVE_INFINITY): MachineStop {
     const { machine } = this;
-    const next = Math.max(machine.now, this.reached) + this.chunk;
+    const next = this.now + this.chunk;
     this.reached = Math.min(next, until);
     const stop = machine.advance(this.reached, at);
     this.arrive(stop);
@@ -188,6 +193,15 @@ export class History {
   restoreBeforeTime(time: number): void {
     const { snapshots, from } = this.branch;
     this.restore(snapshots.beforeTime(time) ?? this.stateBefore(from.event));
+  }
+
+  /** Go back to about a time by way of the nearest saved state, and not past a place. */
+  *goToTime(time: number, bound: Position): Generator<void, void> {
+    this.restoreBeforeTime(time);
+    while (this.here.event < bound.event && this.now < time) {
+      if (this.advance(null, time) !== 'until') break;
+      yield;
+    }
   }
 
   private stateBefore(event: number): SavedState {

@@ -3,32 +3,14 @@
 // machine is. What lies ahead is kept, as it will happen again.
 
 import type { TraceRecord } from '../trace/index.ts';
+import type { Moment } from './moment.ts';
 
 /** Entries that are kept; older ones are forgotten. */
 const CAPACITY = 100_000;
 
-/** Cycles that a vCPU's thread has spent in each way, and more of the moment. */
-export interface Moment {
-  /** Virtual time of the thread's pCPU. */
-  readonly now: number;
-  readonly guest: number;
-  readonly host: number;
-  readonly waiting: number;
-  readonly blocked: number;
-  /** PAUSEs that the detector of loops has seen: the first and the last one, or -1. */
-  readonly firstPause: number;
-  readonly lastPause: number;
-  /** When the VMX-preemption timer expires, of the last or the present stay in the guest, or null. */
-  readonly timerDeadline: number | null;
-  /** Of a halt that is over: cycles that it was polled for. */
-  readonly polled: number;
-  /** Interrupts that wait at the pCPU, by their kinds. */
-  readonly due: readonly string[];
-}
-
 export interface JournalEntry {
   readonly record: TraceRecord;
-  /** Only of records that begin or end something for a vCPU. */
+  /** Of exits, entries and ends of halts. */
   readonly moment: Moment | null;
 }
 

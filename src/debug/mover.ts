@@ -76,7 +76,7 @@ export class Mover {
 
   /** Virtual time that was reached, in cycles; while all sleep, the clock stands still. */
   get now(): number {
-    return Math.max(this.machine.now, this.history.reached);
+    return this.history.now;
   }
 
   // Forwards
@@ -276,7 +276,8 @@ export class Mover {
     const { history } = this;
     const { motion, here } = search;
     this.lastMet = NOTHING;
-    yield* this.goToTime(time, here);
+    this.watcher.end();
+    yield* history.goToTime(time, here);
     const first = yield* this.goThrough(search, MOST_STOPS);
     if (first.isComplete || this.isInterrupted) return first.last;
     // There are many: count the rest, and go to the last ones of them.
@@ -291,17 +292,6 @@ export class Mover {
     yield* history.goTo(last as Position);
     const all = yield* this.goThrough(search, Number.POSITIVE_INFINITY);
     return all.last ?? last;
-  }
-
-  /** Go to about a time by way of the nearest saved state, and not past `here`. */
-  private *goToTime(time: number, here: Position): Generator<void, void> {
-    const { history, watcher } = this;
-    watcher.end();
-    history.restoreBeforeTime(time);
-    while (history.position.event < here.event && this.now < time) {
-      if (history.advance(null, time) !== 'until') break;
-      yield;
-    }
   }
 
   /** Stop again and again up to `here`; the last place, and whether that is all. */

@@ -12,6 +12,7 @@ import { Bookmarks } from './bookmarks.ts';
 import { type BreakpointSpec, Breakpoints } from './breakpoints.ts';
 import { parseCondition } from './condition.ts';
 import { DebugError } from './debug-error.ts';
+import { type Delays, delaysBetween } from './delays.ts';
 import { linearPieces, physicalPieces, readPieces, writePieces } from './guest-view.ts';
 import { type Branch, DEFAULT_HISTORY, History, type HistorySettings } from './history.ts';
 import { Journal } from './journal.ts';
@@ -25,7 +26,10 @@ import {
   registerNamed,
   writeRegister,
 } from './registers.ts';
+import { type Stores, storesBefore } from './stores.ts';
+import { waitOf } from './waits.ts';
 import { Watcher } from './watcher.ts';
+import { whyLines } from './why.ts';
 
 export type { Bookmark, Direction, Motion, StopReason, StopReport } from './motion.ts';
 
@@ -52,6 +56,7 @@ export class Session {
   readonly breakpoints: Breakpoints;
   /** The last stop. */
   stop: StopReport;
+  private previous: Position;
   private readonly history: History;
   private readonly watcher: Watcher;
   private readonly mover: Mover;
@@ -66,6 +71,7 @@ export class Session {
     };
     this.machine = new Machine(scenario, { ...options, sink: { record } });
     this.history = new History(this.machine, journal, settings);
+    this.previous = this.history.position;
     this.marks = new Bookmarks(this.history);
     this.breakpoints = new Breakpoints(() => this.watcher.update());
     this.watcher = new Watcher(this.machine, journal, () => this.breakpoints.list(), sink);
@@ -129,8 +135,10 @@ export class Session {
     }
     if ('vcpu' in motion && motion.vcpu !== null) this.vcpu(motion.vcpu);
     this.mover.isInterrupted = false;
+    const start = this.when;
     this.stop =
       direction === 'forward' ? yield* this.forward(motion) : yield* this.backward(motion);
+    if (this.when.event !== start.event) this.previous = start;
     this.watcher.end();
     return this.stop;
   }
@@ -261,12 +269,17 @@ export class Session {
     return yield* this.onlyAt({ kind: 'time', time }, 'forward');
   }
 
-  private *onlyAt(spec: BreakpointSpec, direction: Direction): Generator<void, StopReport> {
+  private onlyAt(spec: BreakpointSpec, direction: Direction): Generator<void, StopReport> {
+    return this.withOnly(spec, () => this.move({ kind: 'continue' }, direction));
+  }
+
+  /** Do something while one breakpoint is the only one. */
+  private *withOnly<T>(spec: BreakpointSpec, work: () => Generator<void, T>): Generator<void, T> {
     const enabled = this.breakpoints.list().filter(({ isEnabled }) => isEnabled);
     const { id } = this.breakpoints.add(spec);
     for (const other of enabled) this.breakpoints.setEnabled(other.id, false);
     try {
-      return yield* this.move({ kind: 'continue' }, direction);
+      return yield* work();
     } finally {
       this.breakpoints.remove(id);
       for (const other of enabled) this.breakpoints.setEnabled(other.id, true);
@@ -275,6 +288,44 @@ export class Session {
 
   goTo(position: Position): StopReport {
     return exhaust(this.travelTo(position));
+  }
+
+  /** Why the last VM exit of a vCPU happened, what came of it, and what it waits for, in lines. */
+  why(vcpu: number): readonly string[] {
+    return whyLines(this.machine, this.history.journal, this.vcpu(vcpu));
+  }
+
+  /** What a vCPU waits for, to be read behind "it"; null if it goes on. */
+  waitOf(vcpu: number): string | null {
+    return waitOf(this.machine, this.vcpu(vcpu));
+  }
+
+  /** Where the machine was before the last motion. */
+  get before(): Position {
+    return this.previous;
+  }
+
+  /** Go elsewhere on this branch of history for something, and come back. */
+  *aside<T>(work: () => Generator<void, T>): Generator<void, T> {
+    const { stop, previous, when } = this;
+    const result = yield* work();
+    this.watcher.end();
+    yield* this.history.goTo(when);
+    this.stop = stop;
+    this.previous = previous;
+    return result;
+  }
+
+  /** Where the time of vCPUs went between two places of this branch of history; it moves. */
+  delays(from: Position, to: Position): Generator<void, Delays> {
+    this.watcher.end();
+    return delaysBetween(this.machine, this.history, from, to);
+  }
+
+  /** The last stores to some memory, up to here; it moves. */
+  stores(spec: Extract<BreakpointSpec, { kind: 'memory' }>, most: number): Generator<void, Stores> {
+    const work = () => storesBefore(this.history, this.watcher, most);
+    return this.withOnly({ ...spec, access: 'write' }, work);
   }
 
   /** Give this place a name, and make sure that going back to it is quick. */

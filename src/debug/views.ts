@@ -4,7 +4,7 @@
 import Long from 'long';
 import type { Vcpu } from '../kvm/index.ts';
 import type { Machine } from '../machine/index.ts';
-import { exitReasonName, explainExit } from '../vmx/index.ts';
+import { exitReasonName } from '../vmx/index.ts';
 
 /** A value with its name, to be shown as it is. */
 export interface NamedValue {
@@ -93,12 +93,4 @@ export function exitLines({ exits }: Vcpu): string[] {
     const name = exitReasonName(reason).padEnd(20);
     return `${String(time).padStart(12)}  ${name} rip 0x${rip}  qualification 0x${qualification}`;
   });
-}
-
-/** Why the last VM exit happened, in lines. */
-export function whyLines(vcpu: Vcpu): string[] {
-  if (vcpu.exits.recent.length === 0) return ['There was no VM exit yet.'];
-  const { name, meaning, because, section, condition } = explainExit(vcpu.virtual.vmcs);
-  const sentences = because.map((sentence) => `${sentence.replace(/\.$/, '')}.`);
-  return [`${name}: ${meaning}.`, ...sentences, `It exits ${condition} (SDM 3, "${section}").`];
 }

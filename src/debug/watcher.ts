@@ -14,8 +14,10 @@ import { DebugError } from './debug-error.ts';
 import { type GuestRequest, guestRequestOf, requestText } from './guest-request.ts';
 import { linearPieces, type Piece, physicalPieces, readPieces } from './guest-view.ts';
 import type { Journal } from './journal.ts';
+import { momentOf } from './moment.ts';
 import { addressesOf } from './places.ts';
 import { readRegister, registerNamed } from './registers.ts';
+import type { Store } from './stores.ts';
 
 type MemorySpec = Extract<BreakpointSpec, { kind: 'memory' }>;
 
@@ -43,6 +45,8 @@ export class Watcher implements TraceSink {
   private isArmed = false;
   /** Going forward, hits are counted and ignore counts go down. */
   private isCounting = false;
+  /** Who hears of every store that a memory breakpoint sees, or null. */
+  onStore: ((store: Store) => void) | null = null;
   /** So many times what is met is only counted. */
   leftToPass = 0;
   /** Code at which the run begins is not met again at once: by vCPU, its clock. */
@@ -212,10 +216,10 @@ export class Watcher implements TraceSink {
 
   /** A trace record. */
   record(record: TraceRecord): void {
-    this.journal.add(record);
+    const vcpu = this.vcpuByPid.get(record.pid) ?? null;
+    this.journal.add(record, vcpu === null ? null : momentOf(this.machine, record, vcpu));
     this.listener?.record(record);
     if (this.wanted === null && !this.isArmed) return;
-    const vcpu = this.vcpuByPid.get(record.pid) ?? null;
     if (this.wanted?.(record, vcpu) === true && !this.passes()) {
       this.isWantedMet = true;
       this.focus ??= vcpu;
@@ -271,10 +275,25 @@ export class Watcher implements TraceSink {
       if (watch.spec.access === 'change' && isSame) continue;
       const vcpu = this.running;
       const values = { old: numberOf(old), new: numberOf(watch.value) };
+      this.onStore?.(this.storeOf(vcpu, values));
       const detail = `${hex(old)} -> ${hex(watch.value)}`;
       if (!this.counts(watch.breakpoint, vcpu, values, detail)) continue;
       host.pause(vcpu?.isInGuest === true ? vcpu.virtual.processor.begun + 1 : undefined);
     }
+  }
+
+  private storeOf(
+    vcpu: Vcpu | null,
+    values: { readonly old: bigint; readonly new: bigint },
+  ): Store {
+    const { turnOf } = this.machine.host;
+    const isGuest = vcpu?.isInGuest === true;
+    return {
+      vcpu: isGuest ? this.machine.vcpus.indexOf(vcpu) : null,
+      rip: isGuest ? vcpu.rip.toUnsigned() : null,
+      time: isGuest ? vcpu.virtual.processor.begun : (turnOf?.state.now ?? this.machine.now),
+      ...values,
+    };
   }
 
   /** The vCPU whose thread has its turn, or null. */

@@ -24,10 +24,22 @@ import { fairTunables } from './tunables.ts';
 import { Turns, type TurnsState } from './turns.ts';
 import { weightOfNice } from './weights.ts';
 
-/** `tick` the scheduler tick, `timer` a high-resolution timer (detail: its id), `ipi` a kick. */
-export type HostEventKind = 'tick' | 'timer' | 'ipi';
+/**
+ * `tick` the scheduler tick, `timer` a high-resolution timer (detail: its id), `ipi` a kick,
+ * `fault` the interrupt by which a fault comes to its pCPU. A `moment` is no interrupt: somebody is
+ * told that its time has come. Details of both are numbers that he knows them by.
+ */
+export type HostEventKind = 'tick' | 'timer' | 'ipi' | 'fault' | 'moment';
 
 export type HostEvent = SimEvent<HostEventKind>;
+
+/** Whoever makes faults: hears of what he has posted. */
+export interface FaultSource {
+  /** Between two turns; nobody is interrupted. `detail` as posted, `time` in cycles. */
+  due(detail: number, time: number): void;
+  /** In host context of the pCPU that {@link Host.interrupt} has interrupted. */
+  arrived(detail: number, pcpu: Pcpu): void;
+}
 
 export interface HostConfig {
   readonly pcpuCount: number;
@@ -102,6 +114,8 @@ export class Host {
   order: Order | null = null;
   /** Who listens to trace events, or null. */
   sink: TraceSink | null = null;
+  /** Who makes faults, or null. */
+  faults: FaultSource | null = null;
   private readonly events = new EventQueue<HostEventKind>();
   private readonly tickPhases: readonly number[];
   private readonly tickCycles: number;
@@ -410,8 +424,22 @@ export class Host {
     this.postInterrupt(from.now + this.costs.ipiLatency, 'ipi', target.index);
   }
 
+  /** Have {@link FaultSource.due} called at a time in cycles. */
+  postMoment(time: number, detail: number): void {
+    this.postInterrupt(time, 'moment', 0, detail);
+  }
+
+  /** Between two turns: interrupt a pCPU for a fault at a time in cycles, which is now. */
+  interrupt(pcpu: Pcpu, time: number, detail: number): void {
+    this.dispatch({ time, sequence: -1, target: pcpu.index, kind: 'fault', detail });
+  }
+
   /** An interrupt arrives at its pCPU. */
   private dispatch(event: HostEvent): void {
+    if (event.kind === 'moment') {
+      this.faults?.due(event.detail, event.time);
+      return;
+    }
     const pcpu = this.pcpus[event.target];
     this.stir(pcpu);
     if (pcpu.isIdle) pcpu.idleUntil(event.time);
@@ -439,7 +467,11 @@ export class Host {
           pcpu.spend(this.costs.timerExpiry);
           this.timers.expire(event.detail, pcpu);
           break;
+        case 'fault':
+          this.faults?.arrived(event.detail, pcpu);
+          break;
         case 'ipi':
+        case 'moment':
           // Its sender has said all there is to say: need_resched, or a request to the vCPU.
           break;
       }

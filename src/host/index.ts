@@ -15,6 +15,7 @@
 export type { HostCosts } from './costs.ts';
 export { HOG_BODY } from './hog.ts';
 export {
+  type FaultSource,
   Host,
   type HostConfig,
   type HostEvent,

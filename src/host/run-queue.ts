@@ -1,11 +1,13 @@
-// All threads that run or wait on one pCPU: those of no group beside the groups' entities, and a
-// queue for each group. Linux struct rq; the walks over levels of fair.c's *_task_fair functions.
+// All threads that run or wait on one pCPU: those of no group beside the groups' entities, a queue
+// for each group, and before all of them those of real time. Linux struct rq; the walks over levels
+// of fair.c's *_task_fair functions.
 
 import { EevdfQueue } from './eevdf.ts';
 import type { Entity } from './entity.ts';
 import type { Arrival, ClassQueue, EntityQueueState } from './entity-queue.ts';
 import { FairQueue, type QueueSurroundings } from './fair.ts';
 import type { FairClass } from './parameters.ts';
+import { RealTimeQueue, type RealTimeQueueState } from './real-time.ts';
 import type { Thread } from './thread.ts';
 import { GroupEntity, type GroupEntityState, idOfGroup, type ThreadGroup } from './thread-group.ts';
 import type { FairTunables } from './tunables.ts';
@@ -18,10 +20,12 @@ export interface RunQueueState {
     readonly entity: GroupEntityState;
     readonly queue: EntityQueueState;
   }[];
+  readonly realTime: RealTimeQueueState;
 }
 
 export class RunQueue {
   readonly root: ClassQueue;
+  private readonly realTime = new RealTimeQueue();
   private readonly groups: GroupEntity[] = [];
   private readonly fairClass: FairClass;
   private readonly tunables: FairTunables;
@@ -60,11 +64,13 @@ export class RunQueue {
     return {
       root: this.root.line.state,
       groups: this.groups.map(({ state, queue }) => ({ entity: state, queue: queue.line.state })),
+      realTime: this.realTime.state,
     };
   }
 
   set state(saved: RunQueueState) {
     this.root.line.state = saved.root;
+    this.realTime.state = saved.realTime;
     saved.groups.forEach(({ entity, queue }, i) => {
       this.groups[i].state = entity;
       this.groups[i].queue.line.state = queue;
@@ -73,14 +79,14 @@ export class RunQueue {
 
   /** Threads that run or wait here. */
   get runningCount(): number {
-    let count = this.root.line.count;
+    let count = this.root.line.count + this.realTime.count;
     for (const { queue } of this.groups) {
       if (queue.line.count > 0) count += queue.line.count - 1;
     }
     return count;
   }
 
-  /** Waiting threads: in order, group by group. */
+  /** Waiting threads of the fair class: in order, group by group. */
   get waiting(): readonly Thread[] {
     const { line } = this.root;
     const { current } = line;
@@ -126,6 +132,10 @@ export class RunQueue {
   }
 
   enqueue(thread: Thread, how: Arrival): void {
+    if (thread.isRealTime) {
+      this.realTime.enqueue(thread);
+      return;
+    }
     const group = this.groupOf(thread);
     if (group === null) {
       this.root.enqueue(thread, how);
@@ -150,6 +160,10 @@ export class RunQueue {
 
   /** The running thread stops running; it waits again unless it blocks. */
   putPrevious(runnable: boolean): void {
+    if (this.realTime.isRunning) {
+      this.realTime.putPrevious(runnable);
+      return;
+    }
     const group = this.currentGroup;
     if (group === null) {
       this.root.putPrevious(runnable);
@@ -165,6 +179,8 @@ export class RunQueue {
    * @param previous the thread that ran until now; picked again it goes on with its slice
    */
   pickNext(nowNs: number, previous: Thread | null): Thread | null {
+    const first = this.realTime.pickNext();
+    if (first !== null) return this.threads[first];
     const previousGroup = previous === null ? null : this.groupOf(previous);
     const chosen = this.root.pickNext(nowNs, previousGroup ?? previous);
     if (!(chosen instanceof GroupEntity)) return chosen as Thread | null;
@@ -173,6 +189,7 @@ export class RunQueue {
 
   /** At the tick: whether the running thread should make way. */
   tickPreempts(): boolean {
+    if (this.realTime.isRunning) return false;
     const group = this.currentGroup;
     if (group === null) return this.root.tickPreempts();
     this.weigh(group);
@@ -183,6 +200,7 @@ export class RunQueue {
 
   /** Whether a woken thread should replace the running one: on the first level that they share. */
   wakeupPreempts(woken: Thread): boolean {
+    if (woken.isRealTime || this.realTime.isRunning) return !this.realTime.isRunning;
     const running = this.currentGroup;
     const group = this.groupOf(woken);
     const leafCount = (running?.queue ?? this.root).line.count;
@@ -205,6 +223,20 @@ export class RunQueue {
     this.update(nowNs);
     group.queue.yieldCurrent(nowNs);
     this.root.yieldGroup();
+  }
+
+  /**
+   * The running thread goes behind all that wait beside it. Linux 2.6.35 kernel/sched_fair.c,
+   * yield_task_fair with sysctl_sched_compat_yield.
+   */
+  yieldToLast(nowNs: number): void {
+    this.update(nowNs);
+    const { line } = this.currentGroup?.queue ?? this.root;
+    const { current } = line;
+    const last = line.waiting.at(-1);
+    if (current === null || last === undefined) return;
+    line.clearBuddies(current);
+    current.state.vruntime = Math.max(current.state.vruntime, last.state.vruntime + 1);
   }
 
   /** Prefer a waiting thread at the next pick, and its group; false if it does not wait here. */

@@ -156,7 +156,26 @@ export class Scheduler {
     pcpu.queue.enqueue(thread, 'moved');
   }
 
+  /**
+   * Move a thread that does not run to another pCPU that it may use, from host context on `actor`:
+   * false if it runs. core.c, __migrate_task.
+   */
+  move(thread: Thread, target: Pcpu, actor: Pcpu): boolean {
+    const { status, pcpu: index } = thread.state;
+    if (status === 'running') return false;
+    if (index === target.index || status === 'exited') return true;
+    if (status === 'runnable') this.host.pcpus[index].queue.takeForMove(thread);
+    this.migrated(thread, target, actor);
+    if (status === 'blocked') return true;
+    target.queue.update(target.nowNs);
+    target.queue.enqueue(thread, 'moved');
+    const preempts = !target.needResched && target.queue.wakeupPreempts(thread);
+    if (target.isIdle || preempts) this.reschedule(target, actor);
+    return true;
+  }
+
   private movable(from: Pcpu, to: Pcpu): Thread | undefined {
+    if (from.current?.body.isStopping === true) return undefined;
     return from.queue.waiting.find((thread) => thread.affinity.includes(to.index));
   }
 

@@ -39,6 +39,8 @@ export interface ThreadBody {
   readonly isMidway?: boolean;
   /** The turn that is under way ends earlier: here, in cycles. */
   hurry?(limit: number): void;
+  /** While it runs its pCPU does nothing else at all: no thread that waits there is moved away. */
+  readonly isStopping?: boolean;
   /** The thread was switched in. Linux preempt notifiers, sched_in. */
   schedIn(pcpu: Pcpu): void;
   /** The thread is about to be switched out; `runnable` if it did not block. */
@@ -76,6 +78,8 @@ export interface ThreadConfig {
   readonly body: ThreadBody;
   /** The control group that it belongs to, if any. */
   readonly group?: ThreadGroup | undefined;
+  /** SCHED_FIFO: it runs before every thread of the fair class; to be pinned, in no group. */
+  readonly isRealTime?: boolean;
 }
 
 export class Thread implements Entity {
@@ -88,6 +92,7 @@ export class Thread implements Entity {
   readonly affinity: readonly number[];
   readonly body: ThreadBody;
   readonly group: ThreadGroup | null;
+  readonly isRealTime: boolean;
   state: ThreadState;
 
   constructor(id: number, pid: number, weight: number, config: ThreadConfig) {
@@ -99,6 +104,7 @@ export class Thread implements Entity {
     this.affinity = config.affinity;
     this.body = config.body;
     this.group = config.group ?? null;
+    this.isRealTime = config.isRealTime === true;
     this.state = {
       status: 'blocked',
       pcpu: config.affinity[0],
@@ -115,6 +121,7 @@ export class Thread implements Entity {
 
   /** What traces say of it. */
   get traced(): { comm: string; pid: number; prio: number } {
-    return { comm: this.name, pid: this.pid, prio: 120 + this.nice };
+    // Real-time priorities are below those of nice levels; ours is the best, 99 of SCHED_FIFO.
+    return { comm: this.name, pid: this.pid, prio: this.isRealTime ? 0 : 120 + this.nice };
   }
 }

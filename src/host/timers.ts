@@ -62,6 +62,11 @@ export class Timers {
     return true;
   }
 
+  /** The name of the handler of a timer that has not expired; null if there is none. */
+  handlerOf(id: number): string | null {
+    return this.timers.get(id)?.handler ?? null;
+  }
+
   /** The interrupt of a timer is being handled; a timer cancelled meanwhile does nothing. */
   expire(id: number, pcpu: Pcpu): void {
     const timer = this.timers.get(id);

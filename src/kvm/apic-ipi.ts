@@ -4,6 +4,7 @@
 import type { Pcpu } from '../host/index.ts';
 import { DELIVERY_MODES, SHORTHANDS } from '../trace/index.ts';
 import { receiveInit, receiveSipi } from './apic-events.ts';
+import type { SentInterrupt } from './disturbance.ts';
 import type { Lapic } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
 import type { Vm } from './vm.ts';
@@ -56,7 +57,15 @@ export function sendIpi(source: Vcpu, command: InterruptCommand, pcpu: Pcpu): vo
     vcpus.filter((target) => isTarget(source, target, command)),
     command,
     pcpu,
+    send,
   );
+}
+
+/** As {@link deliver}, for what a vCPU sends: a fault may hold it back. */
+export function send(target: Vcpu, event: SentInterrupt, pcpu: Pcpu): boolean {
+  const { disturbance } = target.vm;
+  if (disturbance?.takesInterrupt(target, event, pcpu) === true) return true;
+  return deliver(target, event, pcpu);
 }
 
 /**
@@ -70,10 +79,15 @@ export function deliverToAll(vm: Vm, message: InterruptMessage, pcpu: Pcpu): num
   return deliverToEach(targets, message, pcpu);
 }
 
-function deliverToEach(targets: readonly Vcpu[], message: InterruptMessage, pcpu: Pcpu): number {
+function deliverToEach(
+  targets: readonly Vcpu[],
+  message: InterruptMessage,
+  pcpu: Pcpu,
+  way: typeof deliver = deliver,
+): number {
   const chosen = message.mode === 'LowPrio' ? lowestPriority(targets, message.vector) : targets;
   if (chosen.length === 0) return -1;
-  return chosen.reduce((count, target) => count + (deliver(target, message, pcpu) ? 1 : 0), 0);
+  return chosen.reduce((count, target) => count + (way(target, message, pcpu) ? 1 : 0), 0);
 }
 
 /** With vector hashing the (vector modulo n)-th candidate takes a lowest-priority interrupt. */
@@ -119,11 +133,7 @@ function matchesLogical(target: Lapic, destination: number): boolean {
  * An interrupt reaches a local APIC; false if it is not taken. Linux arch/x86/kvm/lapic.c,
  * __apic_accept_irq.
  */
-export function deliver(
-  target: Vcpu,
-  event: Pick<InterruptCommand, 'vector' | 'mode' | 'levelTriggered' | 'assert'>,
-  pcpu: Pcpu,
-): boolean {
+export function deliver(target: Vcpu, event: SentInterrupt, pcpu: Pcpu): boolean {
   const { vector, mode, levelTriggered } = event;
   if (pcpu.traced) {
     pcpu.trace('kvm_apic_accept_irq', {

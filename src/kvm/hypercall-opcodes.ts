@@ -34,10 +34,10 @@ export function nativeHypercall(vcpu: Vcpu, pcpu: Pcpu): HandlerResult {
     return 'resume';
   }
   if (forwarded !== null) return forwarded;
-  const yields = hypercall(vcpu, pcpu);
+  const then = hypercall(vcpu, pcpu);
   // #UD reports no length; both opcodes have the same.
   vcpu.skipInstruction(BYTES.vmcall.length);
-  return yields ? 'yield' : 'resume';
+  return then;
 }
 
 /** The opcode of the other vendor: rewritten, or #UD. */

@@ -3,8 +3,9 @@
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
-import { deliver, interruptCommand } from './apic-ipi.ts';
+import { interruptCommand, send } from './apic-ipi.ts';
 import { schedYield } from './directed-yield.ts';
+import { type LockWaitOutcome, lockWait } from './lock-wait.ts';
 import { BOOT_TIME_SECONDS } from './pv-clock.ts';
 import { Hypercall, hasHypercall } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -19,10 +20,10 @@ const EPERM = -1;
 const RAX = 2 * Gpr.RAX;
 
 /**
- * Execute the hypercall that the guest's registers ask for, result in RAX. True if the vCPU's
- * thread must give way.
+ * Execute the hypercall that the guest's registers ask for, result in RAX. What the vCPU's thread
+ * does then: go on, give way, or sleep for 100 us.
  */
-export function hypercall(vcpu: Vcpu, pcpu: Pcpu): boolean {
+export function hypercall(vcpu: Vcpu, pcpu: Pcpu): Outcome['then'] {
   const { words } = vcpu.virtual.processor.state;
   const call: Call = {
     number: vcpu.register(Gpr.RAX),
@@ -36,10 +37,10 @@ export function hypercall(vcpu: Vcpu, pcpu: Pcpu): boolean {
     pcpu.trace('kvm_hypercall', { nr, ...rest });
   }
   vcpu.counters.hypercalls++;
-  const { result, yields } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu, call) : FORBIDDEN;
+  const { result, then } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu, call) : FORBIDDEN;
   words[RAX] = result;
   words[RAX + 1] = vcpu.in64BitMode ? result >> 31 : 0;
-  return yields;
+  return then;
 }
 
 interface Call {
@@ -50,15 +51,12 @@ interface Call {
   readonly a3: Long;
 }
 
-interface Outcome {
-  readonly result: number;
-  readonly yields: boolean;
-}
+type Outcome = LockWaitOutcome;
 
-const returns = (result: number): Outcome => ({ result, yields: false });
+const returns = (result: number): Outcome => ({ result, then: 'resume' });
 
 const DONE = returns(0);
-const YIELDS: Outcome = { result: 0, yields: true };
+const YIELDS: Outcome = { result: 0, then: 'yield' };
 const UNKNOWN = returns(ENOSYS);
 const FORBIDDEN = returns(EPERM);
 
@@ -80,6 +78,10 @@ function dispatch(vcpu: Vcpu, pcpu: Pcpu, call: Call): Outcome {
       return returns(sendIpis(vcpu, call, pcpu));
     case Hypercall.SCHED_YIELD:
       return schedYield(vcpu, call.a0.low >>> 0, pcpu) ? YIELDS : DONE;
+    case Hypercall.LOCK_WAIT: {
+      const { a0: lock, a1: apicId, a2: table } = call;
+      return lockWait(vcpu, pcpu, { lock, apicId, table }) ?? UNKNOWN;
+    }
     default:
       return UNKNOWN;
   }
@@ -89,7 +91,7 @@ function dispatch(vcpu: Vcpu, pcpu: Pcpu, call: Call): Outcome {
 function kick(vcpu: Vcpu, apicId: number, pcpu: Pcpu): void {
   const target = vcpu.vm.vcpuByApicId(apicId);
   if (target === undefined) return;
-  deliver(target, { vector: 0, mode: 'Res3', levelTriggered: false, assert: true }, pcpu);
+  send(target, { vector: 0, mode: 'Res3', levelTriggered: false, assert: true }, pcpu);
 }
 
 const LOGICAL = 1 << 11;
@@ -109,7 +111,7 @@ function sendIpis(vcpu: Vcpu, { a0, a1, a2, a3 }: Call, pcpu: Pcpu): number {
     for (let i = 0; i < halfBits; i++) {
       if (bits.shru(i).isEven()) continue;
       const target = vcpu.vm.vcpuByApicId(first + half * halfBits + i);
-      if (target?.lapic.isPresent === true && deliver(target, command, pcpu)) count++;
+      if (target?.lapic.isPresent === true && send(target, command, pcpu)) count++;
     }
   }
   return count;

@@ -7,8 +7,10 @@
 
 export { readLapicRegister, writeLapicRegister } from './apic-access.ts';
 export { awaitInit } from './apic-events.ts';
+export { deliver } from './apic-ipi.ts';
 export type { KvmCosts } from './costs.ts';
 export type { CpuidEntry, CpuidResult } from './cpuid.ts';
+export type { Disturbance, SentInterrupt } from './disturbance.ts';
 export type { ExitHandler, HandlerResult } from './exits/handler.ts';
 export { EXIT_HANDLERS, type ExitHandlers, handlerName } from './exits/handlers.ts';
 export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
@@ -18,8 +20,9 @@ export { isHypercallAt } from './hypercall-opcodes.ts';
 export { IOAPIC_PINS } from './ioapic.ts';
 export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
+export { LOCK_WAIT_ACTIONS, type LockWaitAction } from './lock-wait.ts';
 export { type MemorySlot, MemorySlots, SlotFlag } from './memory-slots.ts';
-export { readGuestMsr, writeGuestMsr } from './msrs.ts';
+export { moveTsc, readGuestMsr, writeGuestMsr } from './msrs.ts';
 export {
   DEFAULT_PARAMETERS,
   HV_TIMERS,

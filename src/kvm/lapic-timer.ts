@@ -266,7 +266,8 @@ export class LapicTimer {
    */
   private cyclesLeft(pcpu: Pcpu, advanceNs: number): number {
     const now = this.vcpu.guestTsc(pcpu.now).toUnsigned();
-    const deadline = this.deadline.toUnsigned();
+    const lateness = this.vcpu.vm.disturbance?.timerLateness(this.vcpu, this.deadline, pcpu) ?? 0;
+    const deadline = this.deadline.toUnsigned().add(lateness);
     if (deadline.lte(now)) return 0;
     const left = deadline.sub(now);
     const advance = this.guestCycles(advanceNs);

@@ -63,12 +63,18 @@ export function writeGuestMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu
  * Deviation: which leaves a deadline aimed at where it was with the old TSC.
  */
 function shiftTsc(vcpu: Vcpu, delta: Long, pcpu: Pcpu): void {
-  const { vmcs, processor } = vcpu.virtual;
+  moveTsc(vcpu, delta, pcpu);
+  const { state } = vcpu.virtual.processor;
+  state.set('tscAdjust', state.get('tscAdjust').add(delta));
+}
+
+/** The host gives a guest another TSC offset, from host context: TSC_ADJUST does not tell. */
+export function moveTsc(vcpu: Vcpu, delta: Long, pcpu: Pcpu): void {
+  const { vmcs } = vcpu.virtual;
   const previous = vmcs.read('TSC_OFFSET').toUnsigned();
   const next = previous.add(delta);
   vmcs.write('TSC_OFFSET', next);
   if (pcpu.traced) pcpu.trace('kvm_write_tsc_offset', { vcpu: vcpu.index, previous, next });
   vcpu.timer.tscMoved(delta, pcpu);
   updateClock(vcpu, pcpu);
-  processor.state.set('tscAdjust', processor.state.get('tscAdjust').add(delta));
 }

@@ -3,6 +3,8 @@
 // of scenarios and the documents follow from this table. Linux
 // Documentation/virt/kvm/x86/cpuid.rst, msr.rst and hypercalls.rst.
 
+import type { LockWaitAction } from './lock-wait.ts';
+
 /** A feature as the table declares it. */
 export interface PvFeature {
   /** Bit of EAX, or of EDX for a hint, in leaf 40000001H. */
@@ -35,6 +37,8 @@ export const Hypercall = {
   CLOCK_PAIRING: 9,
   SEND_IPI: 10,
   SCHED_YIELD: 11,
+  /** Of this laboratory: lock-wait.ts. */
+  LOCK_WAIT: 0x100,
 } as const;
 
 interface Belongings {
@@ -147,6 +151,8 @@ export interface PvParameters {
   readonly hypercallOpcode: (typeof HYPERCALL_OPCODES)[number];
   /** KVM_X86_QUIRK_FIX_HYPERCALL_INSN: rewrite the other opcode, instead of #UD. */
   readonly fixHypercallOpcode: boolean;
+  /** What the hypercall LOCK_WAIT does. */
+  readonly lockWait: LockWaitAction;
 }
 
 export const DEFAULT_PV_PARAMETERS: PvParameters = {
@@ -155,4 +161,5 @@ export const DEFAULT_PV_PARAMETERS: PvParameters = {
   preemptedFlag: 'interrupt',
   hypercallOpcode: 'vmcall',
   fixHypercallOpcode: true,
+  lockWait: 'none',
 };

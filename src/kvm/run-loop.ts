@@ -151,6 +151,7 @@ export class VcpuThread implements ThreadBody {
       vcpu.counters.req_event++;
       injectEvents(vcpu, pcpu);
       offerPvEoi(vcpu);
+      vcpu.vm.disturbance?.beforeEntry(vcpu, pcpu);
     }
     pcpu.spend(vcpu.vm.costs.kvm.entryPath);
     vmcs.set32(F.PLE_WINDOW, state.pleWindow);

@@ -383,8 +383,15 @@ export class Vcpu {
    */
   kick(pcpu: Pcpu): void {
     if (this.state.phase === 'outside') return;
-    const { host } = this.vm;
+    const { host, disturbance } = this.vm;
     if (this.state.phase === 'polling') host.stir(host.pcpus[this.thread.state.pcpu]);
+    if (disturbance !== null && this.isBlocked && disturbance.takesWakeUp(this, pcpu)) return;
+    this.wakeOrInterrupt(pcpu);
+  }
+
+  /** The kick itself, which nothing holds back. */
+  wakeOrInterrupt(pcpu: Pcpu): void {
+    const { host } = this.vm;
     if (host.scheduler.wake(this.thread, pcpu)) {
       this.state.ready = true;
       this.counters.halt_wakeup++;

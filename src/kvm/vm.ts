@@ -3,6 +3,7 @@
 
 import Long from 'long';
 import {
+  type Attendant,
   CodeCache,
   type CompilableMemory,
   Compiler,
@@ -21,6 +22,7 @@ import {
 } from '../vmx/index.ts';
 import type { KvmCosts } from './costs.ts';
 import { CpuidTable } from './cpuid.ts';
+import type { Disturbance } from './disturbance.ts';
 import type { ExitHandler } from './exits/handler.ts';
 import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
 import { Irqchip, type IrqchipState } from './irqchip.ts';
@@ -114,6 +116,8 @@ export class Vm {
   forwardedHypercalls = 0;
   /** Which guest-physical addresses are RAM. */
   readonly slots: MemorySlots;
+  /** Who injects faults into this machine, or null. */
+  disturbance: Disturbance | null = null;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
   /** The wall clock MSR, which all vCPUs share. */
@@ -123,6 +127,7 @@ export class Vm {
   /** Makes compiled code for all vCPUs, or undefined. */
   readonly compiler: Compiler | undefined;
   private readonly codeCache: CodeCache;
+  private readonly codeStops = new Map<Attendant, readonly Long[]>();
   private readonly ept: EptBuilder;
   private readonly msrBitmap: number;
 
@@ -271,6 +276,7 @@ export class Vm {
   /** True if no vCPU will ever run again; `blocking` is just about to fall asleep. */
   isStuck(blocking: Vcpu): boolean {
     if (this.irqchip?.timerWillInterrupt === true) return false;
+    if (this.disturbance?.holdsBack(this) === true) return false;
     return this.vcpus.every(
       (vcpu) =>
         vcpu.state.phase === 'ended' ||
@@ -306,9 +312,13 @@ export class Vm {
     });
   }
 
-  /** Have the processors' `attend` hear before code at some linear addresses is executed. */
-  setCodeStops(linear: readonly Long[]): void {
-    this.codeCache.setStops(linear);
+  /**
+   * Have the processors' `attend` hear before code at some linear addresses is executed.
+   * @param attendant who wants to; others keep theirs
+   */
+  setCodeStops(linear: readonly Long[], attendant: Attendant = 'debugger'): void {
+    this.codeStops.set(attendant, linear);
+    this.codeCache.setStops([...this.codeStops.values()].flat());
   }
 
   /** Forget all code that was decoded or compiled: it is made again. */

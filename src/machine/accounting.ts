@@ -92,7 +92,12 @@ export function accountMachine(
   return { account, ending };
 }
 
-class Accountant {
+/**
+ * Divides guest time from where it is made on. Who runs the machine calls {@link look} at fixed
+ * steps of virtual time, also at the end; what {@link account} tells of all other time is since the
+ * beginning of the run.
+ */
+export class Accountant {
   private readonly machine: Machine;
   private readonly watched: readonly Watched[];
   private readonly locks: readonly (LockTables | null)[];
@@ -108,6 +113,11 @@ class Accountant {
       const held = data.tableOf('lock_held', vcpus.length);
       return wait === null || held === null ? null : { wait, held };
     });
+  }
+
+  /** Whether a program says what its vCPUs wait for. */
+  get knowsLocks(): boolean {
+    return this.locks.some((tables) => tables !== null);
   }
 
   look(): void {

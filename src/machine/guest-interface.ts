@@ -5,6 +5,7 @@ import {
   DEFAULT_PARAMETERS,
   HYPERCALL_OPCODES,
   type KvmParameters,
+  LOCK_WAIT_ACTIONS,
   PV_FEATURE_LIST,
   type PvFeatureName,
 } from '../kvm/index.ts';
@@ -46,6 +47,10 @@ export const guestInterfaceKeys = (tscDeadline: boolean) => ({
     summary: 'the other opcode is rewritten in memory; else it is undefined',
     fallback: DEFAULT_PARAMETERS.fixHypercallOpcode,
   }),
+  lock_wait: choice(LOCK_WAIT_ACTIONS, {
+    summary: 'what the hypercall LOCK_WAIT of spinning vCPUs does; none: there is no such call',
+    fallback: DEFAULT_PARAMETERS.lockWait,
+  }),
   tsc_khz: integer(0, MAX_TSC_KHZ, {
     summary: "rate of the guest's TSC in kHz, by TSC scaling; 0 for the host's",
     fallback: DEFAULT_PARAMETERS.tscKhz,
@@ -70,6 +75,7 @@ export function guestInterfaceOf(kvm: Infer<Keys>, signature: number) {
     enforcePvFeatures: kvm.enforce_pv_features,
     hypercallOpcode: kvm.hypercall,
     fixHypercallOpcode: kvm.fix_hypercall,
+    lockWait: kvm.lock_wait,
     tscKhz: kvm.tsc_khz,
     cpuSignature: kvm.cpu_signature === 0 ? signature : kvm.cpu_signature,
     tscDeadline: kvm.tsc_deadline,

@@ -12,6 +12,7 @@
 
 export {
   type Account,
+  Accountant,
   accountMachine,
   type PcpuAccount,
   type ThreadAccount,
@@ -30,6 +31,10 @@ export {
 } from './elf.ts';
 export { type EndingStatus, EXIT_CODES, type MachineEnding } from './ending.ts';
 export { type EngineReport, engineReport, engineText, watchEngine } from './engine-report.ts';
+export { FAULTS, type Fault, faultText, keysOf } from './faults/catalogue.ts';
+export { faultPlaceIssues } from './faults/fault-issues.ts';
+export type { FaultCount } from './faults/injector.ts';
+export { type GuestPlace, guestPlaces } from './guest-places.ts';
 export {
   type Header,
   type HeaderProblem,

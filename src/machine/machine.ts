@@ -31,10 +31,12 @@ import type { TraceSink } from '../trace/index.ts';
 import { COM1_LINE, Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
+import { FaultInjector, type FaultsState } from './faults/injector.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
 import { bootRequestOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset } from './presets.ts';
+import { Probes } from './probes.ts';
 import { ProgramData, programSymbols } from './program-data.ts';
 import { giveInput } from './program-input.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
@@ -71,6 +73,8 @@ export interface MachineSnapshot {
   readonly reached: number;
   /** Of whoever decides the order; null if time does. */
   readonly order: unknown;
+  /** What is under way of faults; null where the scenario has none. */
+  readonly faults: FaultsState | null;
   /** For each virtual machine, the pages that are not zero. */
   readonly memory: readonly SavedPages[];
 }
@@ -104,6 +108,10 @@ export class Machine {
   endings: readonly (MachineEnding | null)[];
   /** Who asks policies; names the one that is being asked. */
   readonly watch = new PolicyWatch();
+  /** Who looks at guest code and memory on behalf of faults and properties. */
+  readonly probes: Probes;
+  /** Who makes the scenario's faults happen, or null. */
+  readonly faults: FaultInjector | null;
   /** Set when a limit ended the run, or a policy failed. */
   private limit: MachineEnding | null = null;
   /** Virtual time up to which the host was told to run, in cycles. */
@@ -149,6 +157,8 @@ export class Machine {
     );
     this.programData = this.vms.map((vm, i) => this.fill(vm, options.programs[i]));
     this.createHogs();
+    this.probes = new Probes(this);
+    this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
     for (const vm of this.vms) {
       for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
     }
@@ -233,6 +243,7 @@ export class Machine {
       case 'SHUTDOWN':
         return this.end(id, Ending.tripleFault(vcpu));
       case 'FAIL_ENTRY':
+        this.faults?.entries.restore(vcpu);
         return this.end(id, Ending.entryFailed(vcpu, exit));
       case 'INTERNAL_ERROR': {
         const notImplemented = exit.suberror === InternalError.EMULATION;
@@ -374,7 +385,7 @@ export class Machine {
     let isPaused = false;
     while (this.ending === null && this.reached < until && !isPaused) {
       const next = Math.min((Math.floor(this.reached / step) + 1) * step, end);
-      const goal = Math.min(next, until);
+      const goal = Math.min(next, until, this.faults?.nextPause ?? next);
       const stop = this.runHost(goal, at);
       if (stop === 'failed') return 'ended';
       if (stop === 'idle') {
@@ -385,6 +396,7 @@ export class Machine {
       if (isPaused) continue;
       this.reached = goal;
       if (goal === next) this.limit = this.limitReached();
+      if (this.ending === null && goal === this.faults?.nextPause) this.faults.pausedAt(goal);
     }
     this.host.assertConserved();
     if (this.ending !== null) return 'ended';
@@ -410,9 +422,18 @@ export class Machine {
       limit: this.limit,
       reached: this.reached,
       order: this.host.order?.state ?? null,
+      faults: this.faults?.state ?? null,
     });
     const memory = this.vms.map((vm, i) => vm.memory.savePages(base?.memory[i]));
     return { ...saved, memory };
+  }
+
+  /** Go on from a snapshot of the very moment, with nothing derived from what was before. */
+  saveAndRestore(): void {
+    const hash = this.stateHash();
+    this.restore(this.snapshot());
+    for (const vm of this.vms) vm.dropCode();
+    if (this.stateHash() !== hash) throw new Error('a snapshot is not the state it was made of');
   }
 
   /** Go back (or forward) to a snapshot of a machine with the same scenario and programs. */
@@ -433,6 +454,8 @@ export class Machine {
     this.limit = saved.limit;
     this.reached = saved.reached;
     if (this.host.order !== null) this.host.order.state = saved.order;
+    if (this.faults !== null && saved.faults !== null) this.faults.state = saved.faults;
+    this.probes.memoryRestored();
   }
 
   /** Identifies the state: equal for equal states, whatever led to them. 32 hexadecimal digits. */
@@ -444,6 +467,7 @@ export class Machine {
     }
     hash.text(JSON.stringify(this.devices.map(({ state }) => state)));
     hash.text(JSON.stringify(this.host.state));
+    if (this.faults !== null) hash.text(JSON.stringify(this.faults.state));
     return hash.digest();
   }
 }

@@ -20,6 +20,7 @@ export function reportText(report: RunReport, paint: Paint = NO_PAINT): string[]
     ...vcpuTable(report, paint),
     ...resultTable(report, paint),
     ...histogramTables(report, paint),
+    ...faultLines(report, paint),
     ...troubleLines(report, paint),
   ];
 }
@@ -125,6 +126,15 @@ function resultTable({ vms }: RunReport, paint: Paint): string[] {
       const total = values.reduce((sum: bigint, value) => sum + BigInt(value), 0n);
       return line(name, grouped(total), values.length > 1 ? eachText(values) : '');
     }),
+    '',
+  ];
+}
+
+function faultLines({ faults }: RunReport, paint: Paint): string[] {
+  if (faults.length === 0) return [];
+  return [
+    paint('Faults', 'bold'),
+    ...faults.map(({ fault, count }) => `${grouped(count).padStart(9)}  ${fault}`),
     '',
   ];
 }

@@ -9,6 +9,7 @@ import { decodeUtf8 } from '../sim/index.ts';
 import { meanErrorPercent, type StatRow } from '../trace/index.ts';
 import { exitReasonName } from '../vmx/index.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
+import type { FaultCount } from './faults/injector.ts';
 import { recentInstructions } from './history.ts';
 import type { Machine } from './machine.ts';
 import type { ResultValues } from './program-data.ts';
@@ -95,6 +96,8 @@ export interface RunReport {
   readonly exits: readonly ExitReport[];
   readonly vcpus: readonly VcpuReport[];
   readonly pcpus: readonly PcpuReport[];
+  /** How often each fault of the scenario has happened. */
+  readonly faults: readonly FaultCount[];
 }
 
 /** The report on a machine that has ended. */
@@ -122,6 +125,7 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
     exits: exitReports(machine, all),
     vcpus: machine.vcpus.map((vcpu) => vcpuReport(machine, vcpu, ending)),
     pcpus: machine.host.pcpus.map((pcpu) => pcpuReport(machine, pcpu)),
+    faults: machine.faults?.counts ?? [],
   };
 }
 

@@ -4,6 +4,8 @@
 
 import { ENGINES } from '../cpu/index.ts';
 import { parseCpuList } from './cpu-list.ts';
+import { FAULT } from './faults/catalogue.ts';
+import { faultIssues } from './faults/fault-issues.ts';
 import { guestInterfaceKeys } from './guest-interface.ts';
 import {
   DEFAULT_KERNEL,
@@ -199,6 +201,7 @@ const scenarioFor = (kernel: Kernel, machine: CostPreset) =>
     }),
     vms: list(vmFor(kernel, machine), 1, 8, 'virtual machines'),
     hogs: list(HOG, 0, 64, 'competing threads on the host'),
+    faults: list(FAULT, 0, 64, 'faults to inject'),
     check: text({
       summary: 'expectations for `vmxlab check`, one a line; without effect on the run',
       fallback: '',
@@ -238,6 +241,7 @@ export function checkScenario(
     ...moduleIssues(scenario),
     ...pinIssues(scenario),
     ...policyIssues(scenario),
+    ...faultIssues(scenario),
     ...pcpuIssues(scenario, machine),
     ...featureIssues(scenario, machine),
   ];

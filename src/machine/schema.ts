@@ -48,6 +48,16 @@ export interface Fields<F> {
   readonly kind: 'object';
   readonly summary: string;
   readonly fields: F;
+  /** It may also be written as one text; null if not. */
+  readonly words: Words | null;
+}
+
+/** An object as one text: the value of its first key, and `key=value`, separated by commas. */
+export interface Words {
+  /** What is expected, to complete "expected ...". */
+  readonly expected: string;
+  /** As a scalar's. */
+  readonly flag: string | null;
 }
 
 /** Any keys, values of one kind. */
@@ -174,6 +184,40 @@ export function duration(options: ScalarOptions<number>): Scalar<number> {
   );
 }
 
+/** From one duration to another; both the same where one is given. */
+export interface DurationRange {
+  readonly leastNs: number;
+  readonly mostNs: number;
+}
+
+/** A duration, or two of them as 5us..20us. */
+export function durationRange(options: ScalarOptions<DurationRange>): Scalar<DurationRange> {
+  const expected = 'a duration such as 20us, or two such as 5us..20us';
+  const one = '[0-9]+(\\.[0-9]+)?(ns|us|ms|s)';
+  const json = { type: 'string', pattern: `^${one}(\\.\\.${one})?$` };
+  const single = duration({ summary: '' });
+  const print = ({ leastNs, mostNs }: DurationRange) =>
+    mostNs === 0 ? '' : [...new Set([leastNs, mostNs])].map((ns) => printDuration(ns)).join('..');
+  const parse = (value: unknown) => {
+    if (typeof value !== 'string') return undefined;
+    const [leastNs, mostNs = leastNs, more] = value.split('..').map((part) => single.parse(part));
+    if (leastNs === undefined || mostNs === undefined || more !== undefined) return undefined;
+    return leastNs <= mostNs ? { leastNs, mostNs } : undefined;
+  };
+  return scalar(options, expected, json, parse, print, print);
+}
+
+/** A probability above 0, such as 0.25. */
+export function probability(options: ScalarOptions<number>): Scalar<number> {
+  const pattern = '^(0?\\.[0-9]+|0|1)$';
+  const json = { type: ['number', 'string'], exclusiveMinimum: 0, maximum: 1, pattern };
+  return scalar(options, 'a number above 0 and at most 1, such as 0.25', json, (value) => {
+    const isText = typeof value === 'string' && /^\d*(\.\d+)?$/.test(value) && value !== '';
+    const number = isText ? Number(value) : value;
+    return typeof number === 'number' && number > 0 && number <= 1 ? number : undefined;
+  });
+}
+
 export function choice<const T extends string>(
   values: readonly T[],
   options: ScalarOptions<T>,
@@ -224,8 +268,9 @@ export function list<S>(item: S, least: number, most: number, summary: string): 
 export function object<const F extends Readonly<Record<string, Schema>>>(
   summary: string,
   fields: F,
+  words: Words | null = null,
 ): Fields<F> {
-  return { kind: 'object', summary, fields };
+  return { kind: 'object', summary, fields, words };
 }
 
 export function map<S>(item: S, summary: string): MapOf<S> {
@@ -361,9 +406,13 @@ function checkObject(
   path: Path,
   issues: Issue[],
 ): unknown {
+  if (typeof value === 'string' && schema.words !== null) {
+    return checkWords(schema, schema.words, value, path, issues);
+  }
   const given = value === undefined || value === null ? {} : value;
   if (!isRecord(given)) {
-    issues.push({ path, message: 'expected keys and values' });
+    const expected = schema.words === null ? '' : `, or ${schema.words.expected}`;
+    issues.push({ path, message: `expected keys and values${expected}` });
     return undefined;
   }
   for (const key of Object.keys(given)) {
@@ -379,6 +428,37 @@ function checkObject(
       check(field, given[key], [...path, key], issues),
     ]),
   );
+}
+
+/** Everything that is wrong with a text is about the text. */
+function checkWords(
+  schema: Fields<Readonly<Record<string, Schema>>>,
+  { expected }: Words,
+  text: string,
+  path: Path,
+  issues: Issue[],
+): unknown {
+  const given: Record<string, string> = {};
+  const wrong = (message: string) => issues.push({ path, message });
+  for (const [i, word] of text.split(',').entries()) {
+    const at = word.indexOf('=');
+    const key = at < 0 && i === 0 ? Object.keys(schema.fields)[0] : word.slice(0, Math.max(at, 0));
+    if (key === '' || at === word.length - 1) {
+      wrong(`expected ${expected}, not '${word}' in '${text}'`);
+      return undefined;
+    }
+    if (Object.hasOwn(given, key)) wrong(`${key} is given twice in '${text}'`);
+    given[key] = word.slice(at + 1);
+  }
+  const inner: Issue[] = [];
+  const result = checkObject(schema, given, [], inner);
+  for (const {
+    path: [key],
+    message,
+  } of inner) {
+    wrong(message.startsWith('unknown key') ? message : `${key}: ${message}`);
+  }
+  return result;
 }
 
 function checkMap(schema: MapOf<Schema>, value: unknown, path: Path, issues: Issue[]): unknown {
@@ -442,15 +522,17 @@ export function jsonSchema(schema: Schema): Record<string, unknown> {
       return { description, type: 'object', additionalProperties: jsonSchema(schema.item) };
     case 'forms':
       return { description, anyOf: Object.values(schema.forms).map(jsonSchema) };
-    case 'object':
-      return {
-        description,
+    case 'object': {
+      const whole = {
         type: 'object',
         additionalProperties: false,
         properties: Object.fromEntries(
           Object.entries(schema.fields).map(([key, field]) => [key, jsonSchema(field)]),
         ),
       };
+      if (schema.words === null) return { description, ...whole };
+      return { description, anyOf: [{ type: 'string' }, whole] };
+    }
   }
 }
 
@@ -500,9 +582,13 @@ export function reference(schema: Schema, prefix = ''): ReferenceLine[] {
       return reference(schema.item, prefix + ANY_KEY);
     case 'forms':
       return Object.values(schema.forms).flatMap((form) => reference(form, prefix));
-    case 'object':
-      return Object.entries(schema.fields).flatMap(([key, field]) =>
+    case 'object': {
+      const { words, summary, fields } = schema;
+      const own = words && { key: prefix, summary, fallback: '', ...words };
+      const lines = Object.entries(fields).flatMap(([key, field]) =>
         reference(field, prefix === '' ? key : `${prefix}.${key}`),
       );
+      return own === null ? lines : [own, ...lines];
+    }
   }
 }

@@ -38,9 +38,9 @@ function repetitionOf(key: string): Pick<Setting, 'isRepeatable' | 'isNamed'> {
 export function isGivenAt({ setting, value }: GivenSetting, path: Path): boolean {
   const key = path.map((part) => (typeof part === 'number' ? LIST_SUFFIX : `.${part}`)).join('');
   const [name] = splitName(value);
-  return (
-    (setting.isNamed ? setting.key.replace(ANY_KEY, `.${name}`) : setting.key) === key.slice(1)
-  );
+  const own = setting.isNamed ? setting.key.replace(ANY_KEY, `.${name}`) : setting.key;
+  // What is in an entry of a list is in its text.
+  return `${key.slice(1)}.`.startsWith(`${own}.`);
 }
 
 /** NAME=VALUE; the value is empty if there is none. */

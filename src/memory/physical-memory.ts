@@ -19,6 +19,8 @@ export const Watch = {
   SPIN: 4,
   /** A debugger wants to see it change. */
   DEBUG: 8,
+  /** The machine wants to see it change: faults and properties depend on it. */
+  PROBE: 16,
 } as const;
 
 export type WatchKind = (typeof Watch)[keyof typeof Watch];

@@ -34,8 +34,11 @@ interface Leaf extends Access {
   readonly name: string;
 }
 
+/** Who declares a tracepoint: two parts of the kernel, and we. */
+export type TraceSystem = 'kvm' | 'sched' | 'vmxlab';
+
 export class Tracepoint<F = unknown> {
-  readonly system: 'kvm' | 'sched';
+  readonly system: TraceSystem;
   /** ftrace's latency columns. */
   readonly flags: string;
   private readonly leaves: readonly Leaf[];
@@ -44,7 +47,7 @@ export class Tracepoint<F = unknown> {
   private compiled: Template | null = null;
   private writers: readonly ((fields: F, view: DataView, at: number) => void)[] | null = null;
 
-  constructor(system: 'kvm' | 'sched', flags: string, properties: Properties, text: string) {
+  constructor(system: TraceSystem, flags: string, properties: Properties, text: string) {
     this.system = system;
     this.flags = flags;
     this.leaves = leavesOf(properties, []);

@@ -1,7 +1,7 @@
 // The tracepoints, under the kernel's own names: system, latency columns, properties in the
 // kernel's columns, and the text of its print format. Layouts as of Linux 6.1
 // (include/trace/events/sched.h, include/trace/events/kvm.h, arch/x86/kvm/trace.h); kvm_inj_virq
-// says less about AMD's processors.
+// says less about AMD's processors. Those of system vmxlab are ours.
 
 import {
   bits64,
@@ -31,7 +31,12 @@ import {
   SHORTHANDS,
   TASK_STATES,
 } from './symbols.ts';
-import { type FieldsOfProperties, type Properties, Tracepoint } from './tracepoint.ts';
+import {
+  type FieldsOfProperties,
+  type Properties,
+  Tracepoint,
+  type TraceSystem,
+} from './tracepoint.ts';
 
 /** The latency columns of ftrace, but for the need-resched column, which is not tracked. */
 const ATOMIC = 'd..1.';
@@ -39,7 +44,7 @@ const SCHEDULER = 'd..2.';
 const NORMAL = '.....';
 
 function define<P extends Properties>(
-  system: 'kvm' | 'sched',
+  system: TraceSystem,
   flags: string,
   properties: P,
   text: string,
@@ -361,6 +366,39 @@ export const TRACEPOINTS = {
     SCHEDULER,
     { ...thread(), origCpu: s32('orig_cpu'), destCpu: s32('dest_cpu') },
     'comm={comm} pid={pid} prio={prio} orig_cpu={origCpu} dest_cpu={destCpu}',
+  ),
+  // Our own, which no kernel has: what was done to the run, and what guest code was seen to do.
+  fault: define(
+    'vmxlab',
+    NORMAL,
+    {
+      kind: comm('kind'),
+      number: u32('number'),
+      vm: s32('vm'),
+      vcpu: s32('vcpu_id'),
+      cpu: s32('cpu'),
+      ns: u53('ns'),
+    },
+    'number {number} {kind} vm {vm} vcpu {vcpu} cpu {cpu} ns {ns}',
+  ),
+  guest_code: define(
+    'vmxlab',
+    NORMAL,
+    { vm: u32('vm'), vcpu: u32('vcpu_id'), at: comm('at'), rip: unsignedLong('rip') },
+    'vm {vm} vcpu {vcpu} rip 0x{rip:x} at {at}',
+  ),
+  guest_write: define(
+    'vmxlab',
+    NORMAL,
+    {
+      vm: u32('vm'),
+      vcpu: u32('vcpu_id'),
+      at: comm('at'),
+      gpa: u64('gpa'),
+      old: u64('old'),
+      new: u64('new'),
+    },
+    'vm {vm} vcpu {vcpu} gpa 0x{gpa:x} 0x{old:x} to 0x{new:x} at {at}',
   ),
 } as const;
 

@@ -108,12 +108,14 @@ describe('fallbacks', () => {
             preempted_flag: 'interrupt',
             hypercall: 'vmcall',
             fix_hypercall: true,
+            lock_wait: 'none',
             tsc_khz: 0,
             cpu_signature: 0,
           },
         },
       ],
       hogs: [],
+      faults: [],
       limits: { time: 10e9, instructions: 500e6 },
     });
   });
@@ -208,7 +210,7 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
   [
     'a key of every object',
     { vms: [VM], toString: 1 },
-    "toString: unknown key 'toString'; known keys: vmxlab, note, seed, engine, skip, host, vms, hogs, check, limits",
+    "toString: unknown key 'toString'; known keys: vmxlab, note, seed, engine, skip, host, vms, hogs, faults, check, limits",
   ],
   [
     'a version to come',
@@ -501,6 +503,12 @@ describe('settings', () => {
       [{ a: 5 }, { a: 5 }],
     ],
     ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, cpu_weight: 0, pin: '' }]],
+    [
+      'fault',
+      'delay-kick,by=5us',
+      ({ faults }) => faults.map(({ fault, by }) => [fault, by]),
+      [['delay-kick', { leastNs: 5000, mostNs: 5000 }]],
+    ],
     ['until', '3ms', ({ limits }) => limits.time, 3e6],
     ['max-instructions', '5K', ({ limits }) => limits.instructions, 5000],
   ])('--%s %s', (flag, value, look, expected) => {
@@ -508,7 +516,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(15);
+    expect(SETTINGS).toHaveLength(16);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );

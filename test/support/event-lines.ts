@@ -330,3 +330,28 @@ export const SCHED_LINES: readonly EventLine[] = [
     destCpu: 7,
   }),
 ];
+
+export const OWN_LINES: readonly EventLine[] = [
+  line('fault', 'number 2 delay-ipi vm 0 vcpu 1 cpu 3 ns 20000', {
+    kind: 'delay-ipi',
+    number: 2,
+    vm: 0,
+    vcpu: 1,
+    cpu: 3,
+    ns: 20_000,
+  }),
+  line('guest_code', 'vm 0 vcpu 1 rip 0x100020 at critical', {
+    vm: 0,
+    vcpu: 1,
+    at: 'critical',
+    rip: Long.fromNumber(0x100020, true),
+  }),
+  line('guest_write', 'vm 1 vcpu 0 gpa 0x100080 0x0 to 0x1 at lock', {
+    vm: 1,
+    vcpu: 0,
+    at: 'lock',
+    gpa: Long.fromNumber(0x100080, true),
+    old: Long.UZERO,
+    new: Long.UONE,
+  }),
+];

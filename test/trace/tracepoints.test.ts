@@ -10,14 +10,14 @@ import {
   type TraceRecord,
 } from '../../src/trace/index.ts';
 import { tracepointOf } from '../../src/trace/tracepoints.ts';
-import { KVM_LINES, SCHED_LINES } from '../support/event-lines.ts';
+import { KVM_LINES, OWN_LINES, SCHED_LINES } from '../support/event-lines.ts';
 
 function payload(name: TracepointName, fields: unknown): string {
   const where = { timeNs: 0, pcpu: 0, comm: 'vcpu0', pid: 1000 };
   return printPayload({ ...where, name, fields } as unknown as TraceRecord);
 }
 
-const LINES = [...KVM_LINES, ...SCHED_LINES];
+const LINES = [...KVM_LINES, ...SCHED_LINES, ...OWN_LINES];
 
 describe('kvm', () => {
   test.each(KVM_LINES)('%s: %s', (name, text, fields) => {
@@ -30,6 +30,13 @@ describe('sched', () => {
   test.each(SCHED_LINES)('%s: %s', (name, text, fields) => {
     expect(payload(name, fields)).toBe(text);
     expect(TRACEPOINTS[name].system).toBe('sched');
+  });
+});
+
+describe('vmxlab', () => {
+  test.each(OWN_LINES)('%s: %s', (name, text, fields) => {
+    expect(payload(name, fields)).toBe(text);
+    expect(TRACEPOINTS[name].system).toBe('vmxlab');
   });
 });
 

@@ -3,7 +3,6 @@
 import Long from 'long';
 import { textLine } from '../../trace/index.ts';
 import { DebugError } from '../debug-error.ts';
-import { whyLines } from '../views.ts';
 import { type Command, type Context, command } from './command.ts';
 import { list } from './list.ts';
 import { addressOf, countOf, formatOf } from './parse.ts';
@@ -93,8 +92,8 @@ export const LOOKS: readonly Command[] = [
   command(
     'why',
     '',
-    'why the last VM exit of this vCPU happened',
-    ({ session, vcpu }) => whyLines(session.vcpu(vcpu)),
+    'why its last VM exit happened, at which times, what came of it, what it waits for',
+    ({ session, vcpu }) => session.why(vcpu),
     { scope: 'anywhere' },
   ),
   command('timeline', '[COUNT]', 'what has happened last, as ftrace prints it', timeline, {

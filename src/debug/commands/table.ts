@@ -6,6 +6,7 @@ import { DebugError } from '../debug-error.ts';
 import { type Command, type Context, command } from './command.ts';
 import { LOOKS } from './looks.ts';
 import { MOTIONS } from './motions.ts';
+import { PAST } from './past.ts';
 import { STOPS } from './stops.ts';
 import { TOPICS } from './topics.ts';
 
@@ -62,7 +63,14 @@ const REST: readonly Command[] = [
 ];
 
 /** What the prompt takes. */
-export const COMMANDS: readonly Command[] = [...MOTIONS, ...STOPS, ...INFO, ...LOOKS, ...REST];
+export const COMMANDS: readonly Command[] = [
+  ...MOTIONS,
+  ...STOPS,
+  ...INFO,
+  ...LOOKS,
+  ...PAST,
+  ...REST,
+];
 
 /** What `monitor` takes. */
 const REMOTE: readonly Command[] = [

@@ -32,6 +32,13 @@ function threads({ session, vcpu }: Context): string[] {
   });
 }
 
+function waits({ session }: Context): string[] {
+  return session.vcpus.map(({ thread }, i) => {
+    const wait = session.waitOf(i);
+    return `${thread.name} ${wait ?? 'waits for nothing'}`;
+  });
+}
+
 function exits({ session, vcpu }: Context): string[] {
   const lines = exitLines(session.vcpu(vcpu));
   return lines.length === 0 ? ['There was no VM exit yet.'] : lines;
@@ -97,6 +104,7 @@ export const TOPICS: readonly Command[] = [
     session.breakpoints.list().map(breakpointText),
   ),
   topic('threads', '', 'where every vCPU is, and what it is doing', threads),
+  topic('waits', '', 'what every vCPU waits for', waits),
   topic('exits', '', 'its last VM exits: time in cycles, reason, RIP, qualification', exits),
   topic('vmcs', '[TEXT]', 'fields of its VMCS, or those with a text in their names', vmcs),
   topic('sched', '', "this vCPU's thread on the host, and what every pCPU runs", sched),

@@ -10,7 +10,7 @@ import { registerValues } from '../gdb/session-target.ts';
 import { isMonitorCommand, monitorCommand } from '../monitor.ts';
 import { readMapped } from '../remote-memory.ts';
 import type { Direction, Session, StopReport } from '../session.ts';
-import { hostValues, lapicValues, whyLines } from '../views.ts';
+import { hostValues, lapicValues } from '../views.ts';
 import {
   BadRequest,
   type DapBreakpoint,
@@ -221,7 +221,7 @@ export class SessionDapTarget implements DapTarget {
   }
 
   why(thread: DapThread): string {
-    return whyLines(this.session.vcpu(indexOf(thread))).join('\n');
+    return this.session.why(indexOf(thread)).join('\n');
   }
 
   takeOutput(): string {

@@ -1,0 +1,168 @@
+// Directed yield after PAUSE-loop exits (January 2011): a guest with a message broker on four
+// pCPUs, beside a guest with none, two or four endless loops, with PAUSE-loop exiting off and on.
+
+import type { Experiment } from '../experiment.ts';
+import { estimateOf, type Report, standardReport, type Table, type Value } from '../report.ts';
+import type { Results } from '../results.ts';
+import { meanOf } from '../statistics.ts';
+import type { Cell } from '../study.ts';
+import { must, percent, should } from './verdicts.ts';
+
+const SOURCE = 'AMQP performance test in a guest of four vCPUs, Linux 2.6.38-rc, January 2011';
+
+/** Results by payload, PLE and loops, higher is better; `on` at 4 loops was measured for 8 only. */
+const MEASURED: readonly (readonly [
+  payload: string,
+  ple: string,
+  loops: string,
+  result: number,
+])[] = [
+  ['8', 'off', '0', 223801],
+  ['8', 'off', '2', 135137],
+  ['8', 'off', '4', 104951],
+  ['8', 'on', '4', 118744],
+  ['16', 'off', '0', 222424],
+];
+
+/** A larger message takes so much longer: from the two cells without loops. */
+const BURST_NS = { '8': 1_800_000, '16': Math.round((1_800_000 * 223801) / 222424) };
+
+const LOOPS = ['0', '2', '4'];
+
+export const DIRECTED_YIELD: Experiment = {
+  definition: {
+    name: 'x1',
+    title: 'X1: directed yield after PAUSE-loop exits, beside a guest with endless loops',
+    note:
+      'Bursts that a message broker with ticket locks completes in a second. Compared are ratios ' +
+      'to the cell without loops and with PAUSE-loop exiting off.',
+    scenario: {
+      host: {
+        machine: 'westmere4',
+        kernel: 'linux-2.6.38',
+        hz: 1000,
+        lookahead: 3000,
+        scheduler: { fair_class: 'cfs' },
+      },
+      vms: [
+        {
+          name: 'broker',
+          program: 'guest-programs/workloads/amqp.asm',
+          vcpus: 4,
+          parameters: { time_ns: 4_000_000_000 },
+          kvm: { spin_handler: 'two-pass' },
+        },
+        { name: 'loops', program: 'guest-programs/workloads/hog.asm', vcpus: 4 },
+      ],
+      limits: { time: '4100ms', instructions: '9000000G' },
+    },
+    factors: {
+      payload: {
+        '8': { 'vms[0].parameters.burst_ns': BURST_NS['8'] },
+        '16': { 'vms[0].parameters.burst_ns': BURST_NS['16'] },
+      },
+      loops: Object.fromEntries(
+        LOOPS.map((loops) => [loops, { 'vms[1].parameters.loops': Number(loops) }]),
+      ),
+      ple: {
+        off: { 'vms[0].kvm.ple_gap': 0 },
+        on: { 'vms[0].kvm.ple_gap': 41 },
+      },
+    },
+    seeds: 20,
+    // The endless loops end with the time.
+    endings: ['halted', 'limit'],
+    outputs: {
+      throughput: {
+        value: 'sum(vms[broker].results.bursts) / max(vms[broker].results.time_cycles) * 2.93e9',
+        unit: '1/s',
+        better: 'higher',
+      },
+      contended: { value: 'sum(vms[broker].results.contended)' },
+    },
+    compare: [{ factor: 'ple', from: 'off', to: 'on', output: 'throughput', as: 'ratio' }],
+    quick: {
+      seeds: 2,
+      set: { 'vms[0].parameters.time_ns': 700_000_000, 'limits.time': '720ms' },
+      factors: { payload: ['8'] },
+    },
+  },
+  report,
+};
+
+function report(results: Results): Report {
+  const standard = standardReport(results);
+  const cells = results.cellsOn({ payload: '8' });
+  if (cells.length < LOOPS.length * 2) return standard;
+  return {
+    ...standard,
+    tables: [ratioTable(results), ...standard.tables],
+    verdicts: verdicts(results),
+  };
+}
+
+/** Of a cell's mean to that of its payload without loops and PLE; NaN without runs. */
+function ratioOf(results: Results, cell: Cell): number {
+  const base = results.sibling(cell, { loops: '0', ple: 'off' });
+  if (base === null) return Number.NaN;
+  return meanOf(results.values(cell, 'throughput')) / meanOf(results.values(base, 'throughput'));
+}
+
+function measuredOf(payload: string, ple: string, loops: string): number | null {
+  const found = MEASURED.find(([p, e, l]) => p === payload && e === ple && l === loops);
+  return found?.[3] ?? null;
+}
+
+function measuredRatio({ levels }: Cell): number | null {
+  const { payload, ple, loops } = levels;
+  const [own, base] = [measuredOf(payload, ple, loops), measuredOf(payload, 'off', '0')];
+  return own === null || base === null ? null : own / base;
+}
+
+function ratioTable(results: Results): Table {
+  const rows = results.study.cells.map((cell): Value[] => {
+    const { payload, loops, ple } = cell.levels;
+    const ratio = ratioOf(results, cell).toFixed(3);
+    const measured = measuredRatio(cell)?.toFixed(3) ?? null;
+    return [payload, loops, ple, estimateOf(results, cell, 'throughput'), ratio, measured];
+  });
+  return {
+    title: 'Throughput',
+    columns: ['payload', 'loops', 'PLE', 'bursts/s', 'ratio', 'measured'],
+    rows,
+    notes: [`Measured: ${SOURCE}.`],
+  };
+}
+
+function verdicts(results: Results): Report['verdicts'] {
+  const effect = (loops: string) => {
+    const [off] = results.cellsOn({ payload: '8', loops, ple: 'off' });
+    const [on] = results.cellsOn({ payload: '8', loops, ple: 'on' });
+    return results.compare(off, on, 'throughput', 'ratio');
+  };
+  const [none, two, four] = LOOPS.map(effect);
+  const gain = ({ effect: ratio }: typeof none) => (ratio ?? Number.NaN) - 1;
+  const errors = (ple: readonly string[]) =>
+    results.study.cells.flatMap((cell) => {
+      const wanted = measuredRatio(cell);
+      if (wanted === null || !ple.includes(cell.levels.ple)) return [];
+      return [Math.abs(ratioOf(results, cell) - wanted)];
+    });
+  const [offError, allError] = [Math.max(...errors(['off'])), Math.max(...errors(['off', 'on']))];
+  return [
+    must('no effect without loops (below 1 %)', Math.abs(gain(none)) < 0.01, percent(gain(none))),
+    must('a gain beside 4 loops', four.sign > 0, percent(gain(four))),
+    must(
+      'a larger one than beside 2 loops',
+      gain(four) > gain(two),
+      `${percent(gain(four))} and ${percent(gain(two))}`,
+    ),
+    must(
+      'ratios with PLE off are met within 0.08',
+      offError <= 0.08,
+      `off by ${offError.toFixed(3)} at most`,
+    ),
+    should('a gain beside 2 loops', two.sign > 0, percent(gain(two))),
+    should('all ratios are met within 0.06', allError <= 0.06, `off by ${allError.toFixed(3)}`),
+  ];
+}
