@@ -385,9 +385,10 @@ const debug: Command = {
     command: { alias: 'x', type: 'string', describe: 'execute the commands in this file first' },
     ex: { alias: 'e', type: 'string', describe: 'execute this command; may be repeated' },
     batch: { type: 'boolean', describe: 'leave behind these commands' },
+    'no-tui': { type: 'boolean', describe: 'lines only, no full-screen view' },
   },
   examples: [
-    ['debug lock.asm --vcpus 4', "a prompt; 'help' lists what it understands"],
+    ['debug lock.asm --vcpus 4', "in full screen; '?' lists the keys, 'help' the commands"],
     ["debug lock.asm --batch -ex 'exit' -ex 'why'", 'why the first VM exit happened'],
   ],
   execute: (args) =>
@@ -397,6 +398,7 @@ const debug: Command = {
       commandFiles: textsOf(args.command),
       commands: textsOf(args.ex),
       batch: args.batch === true,
+      tui: args['no-tui'] !== true,
     }),
 };
 

@@ -2,11 +2,13 @@
 // the documentation is what it prints.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { buildCommand, MAIN } from '../support/command-line.ts';
+import { HAS_TMUX, Tmux } from '../support/tmux.ts';
 
 const ROOT = join(fileURLToPath(import.meta.url), '../../..');
 const PROGRAM = 'guest-programs/lock-ticket.asm';
@@ -79,6 +81,9 @@ function script(...commands: readonly string[]) {
   return { answers, problems: stderr.trim().split('\n') };
 }
 
+const HAS_GCC = spawnSync('gcc', ['--version']).status === 0 || process.env.CI === 'true';
+if (!HAS_GCC) process.stdout.write('without gcc no source in C is listed\n');
+
 describe('list', () => {
   const source = readFileSync(join(ROOT, 'guest-programs/lib/counter.inc'), 'utf8').split('\n');
   const wanted = (first: number, last: number, here: number) =>
@@ -105,6 +110,32 @@ describe('list', () => {
     expect(answers[2]).toBe(wanted(25, 34, 30));
     expect(answers[3]).toBe(wanted(49, 58, 30));
     expect(answers[4]).toBe(wanted(24, 33, 30));
+  });
+
+  test.runIf(HAS_GCC)('shows C by the line table of DWARF', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vmxlab-list-'));
+    const lines = [
+      'int count;',
+      'void _start(void) {',
+      '  count++;',
+      '  for (;;)',
+      '    count--;',
+      '}',
+    ];
+    writeFileSync(join(folder, 'count.c'), `${lines.join('\n')}\n`);
+    const flags = ['-g', '-O0', '-ffreestanding', '-fno-pic', '-static', '-nostdlib'];
+    execFileSync('gcc', [...flags, '-o', 'count.elf', 'count.c'], { cwd: folder });
+    const words = ['--batch', '-e', 'list', '-e', 'list count.c:5', '-e', 'tbreak count.c:5'];
+    const { stdout } = spawnSync(
+      process.execPath,
+      [MAIN, 'debug', 'count.elf', ...words, '-e', 'c', '-e', 'list'],
+      { cwd: folder, encoding: 'utf8' },
+    );
+    const listed = (here: number) =>
+      lines.map((text, i) => `${i + 1 === here ? '=>' : '  '} ${i + 1}    ${text}`).join('\n');
+    const answers = stdout.split(/^\(vmxlab\) .*\n/m);
+    expect([answers[1], answers[2]]).toEqual([`${listed(2)}\n`, `${listed(2)}\n`]);
+    expect(answers[5]).toBe(`${listed(5)}\n`);
   });
 
   test('says what is wrong', () => {
@@ -140,31 +171,17 @@ test('a checkpoint is gone when it was deleted, and its number is not given agai
   expect(problems).toEqual(["no checkpoint 'one'"]);
 });
 
-const hasTmux = spawnSync('tmux', ['-V']).status === 0;
-if (!hasTmux) process.stdout.write('without tmux no terminal is tested\n');
-
-test.runIf(hasTmux || process.env.CI === 'true')('a terminal completes, and is resized', () => {
-  const name = `vmxlab-test-${process.pid}`;
-  const tmux = (...words: string[]) =>
-    execFileSync('tmux', ['-L', name, ...words], { cwd: ROOT, encoding: 'utf8' });
-  const waitFor = (text: string) => {
-    for (let i = 0; i < 200; i++) {
-      const screen = tmux('capture-pane', '-p', '-t', name);
-      if (screen.includes(text)) return screen;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
-    }
-    throw new Error(`'${text}' did not appear:\n${tmux('capture-pane', '-p', '-t', name)}`);
-  };
-  const start = `NO_COLOR=1 ${process.execPath} ${MAIN} debug ${PROGRAM} --hogs 0`;
-  tmux('new-session', '-d', '-s', name, '-x', '80', '-y', '24', start);
+test.runIf(HAS_TMUX)('a terminal completes, and is resized', () => {
+  const terminal = new Tmux(ROOT, 80, 24, ['NO_COLOR=1']);
   try {
-    waitFor('(vmxlab)');
-    tmux('send-keys', '-t', name, 'info thr', 'Tab', 'Enter');
-    waitFor('vcpu3');
-    tmux('resize-window', '-t', name, '-x', '100', '-y', '30');
-    tmux('send-keys', '-t', name, 'p 40 + 2', 'Enter');
-    waitFor('0x2a');
+    terminal.type(`${process.execPath} ${MAIN} debug --no-tui ${PROGRAM} --hogs 0`);
+    terminal.waitFor(/^\(vmxlab\)$/m);
+    terminal.press('info thr', 'Tab', 'Enter');
+    terminal.waitFor(/vcpu3/);
+    terminal.resize(100, 30);
+    terminal.type('p 40 + 2');
+    terminal.waitFor(/^0x2a$/m);
   } finally {
-    tmux('kill-server');
+    terminal.end();
   }
 });
