@@ -1,26 +1,25 @@
 // `vmxlab explore`: run a program on every schedule, or on many, and look for one that goes wrong.
 
-import { readFileSync } from 'node:fs';
 import {
   EVERY_SCHEDULE,
   type ExploreOptions,
   type ExploreReport,
   explore,
   narrate,
-  parseSchedule,
   printSchedule,
   type Section,
   STRATEGIES,
   type Strategy,
+  type Violation,
   World,
 } from '../explore/index.ts';
 import { EXIT_CODES, NO_PAINT, type Paint, SymbolMap } from '../machine/index.ts';
-import { Hash } from '../sim/index.ts';
 import { type Arguments, count, once, oneOf } from './arguments.ts';
 import type { Flags } from './command-line.ts';
 import { EXIT_UNEXPECTED, Failure } from './failure.ts';
-import { isSameFile, readBytes, writeOutput } from './files.ts';
+import { isSameFile } from './files.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
+import { programHash, readSchedule, type SavedSchedule, saveSchedule } from './schedule-file.ts';
 import { paintFor } from './terminal.ts';
 
 export const EXPLORE_FLAGS: Flags = {
@@ -86,21 +85,6 @@ export function exploreOptions(args: Arguments) {
   };
 }
 
-/** What `--save` writes. */
-interface ScheduleFile {
-  readonly format: typeof FORMAT;
-  readonly version: 1;
-  /** Identifies the bytes of the program. */
-  readonly program: string;
-  readonly storeBuffers: boolean;
-  readonly violation: { readonly kind: string; readonly message: string };
-  readonly schedule: string;
-  /** See the report; there is none without store buffers. */
-  readonly shared?: readonly number[];
-}
-
-const FORMAT = 'vmxlab schedule';
-
 /** Explore, print, and return the exit code. */
 export function exploreCommand(options: ExploreCommandOptions): number {
   const { file, save } = options;
@@ -116,12 +100,15 @@ export function exploreCommand(options: ExploreCommandOptions): number {
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
   const saved = options.replay === undefined ? null : readSchedule(options.replay);
   const storeBuffers = options.storeBuffers || saved?.storeBuffers === true;
-  const isSameProgram = saved === null || saved.program === programHash(input);
+  const isSameProgram = saved === null || saved.program === programHash(input.programs);
   const own = coreOptions(options, input, storeBuffers, saved);
   const begun = process.hrtime.bigint();
   const report = runExploration(input, own);
   const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
-  if (save !== undefined && report.schedule !== null) saveSchedule(save, report, own, input);
+  if (save !== undefined && report.schedule !== null) {
+    const violation = report.violation as Violation;
+    saveSchedule(save, { ...report, violation, storeBuffers }, input);
+  }
   if (options.json) {
     const schedule = report.schedule === null ? null : printSchedule(report.schedule);
     process.stdout.write(`${JSON.stringify({ ...report, schedule }, null, 2)}\n`);
@@ -138,15 +125,13 @@ function coreOptions(
   options: ExploreCommandOptions,
   input: Input,
   storeBuffers: boolean,
-  saved: ScheduleFile | null,
+  saved: SavedSchedule | null,
 ): ExploreOptions {
-  const prefix = saved === null ? [] : parseSchedule(saved.schedule);
-  if (prefix === null) throw new Failure(`${options.replay}: the schedule cannot be read`);
   const exclusive = options.exclusive.map((text) => sectionOf(text, input));
   return {
     ...options,
     storeBuffers,
-    prefix,
+    prefix: saved?.schedule ?? [],
     shared: saved?.shared ?? [],
     seed: input.scenario.seed,
     expectations: { exclusive, output: options.output },
@@ -179,50 +164,6 @@ function runExploration(input: Input, options: ExploreOptions): ExploreReport {
   }
 }
 
-function programHash({ programs }: Input): string {
-  const hash = new Hash();
-  for (const program of programs) hash.number(program.length).bytes(program);
-  return hash.digest();
-}
-
-function saveSchedule(
-  path: string,
-  { schedule, shared, violation }: ExploreReport,
-  { storeBuffers }: ExploreOptions,
-  input: Input,
-): void {
-  const file: ScheduleFile = {
-    format: FORMAT,
-    version: 1,
-    program: programHash(input),
-    storeBuffers,
-    violation: violation as ScheduleFile['violation'],
-    schedule: printSchedule(schedule ?? []),
-    ...(storeBuffers ? { shared } : {}),
-  };
-  writeOutput(path, `${JSON.stringify(file, null, 2)}\n`);
-}
-
-function readSchedule(path: string): ScheduleFile {
-  readBytes(path);
-  let data: unknown;
-  try {
-    data = JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    throw new Failure(`${path}: is not a schedule that --save wrote: no JSON`);
-  }
-  const file = data as Partial<ScheduleFile> | null;
-  if (file?.format !== FORMAT || typeof file.schedule !== 'string') {
-    throw new Failure(`${path}: is not a schedule that --save wrote`);
-  }
-  if (file.version !== 1) throw new Failure(`${path}: version ${file.version} is not known`);
-  const { shared = [] } = file;
-  if (!Array.isArray(shared) || !shared.every((word) => Number.isSafeInteger(word))) {
-    throw new Failure(`${path}: shared: expected whole numbers`);
-  }
-  return file as ScheduleFile;
-}
-
 /** Lines of a story that are shown; the middle of a longer one is left out. */
 const LONGEST_STORY = 60;
 
@@ -251,9 +192,10 @@ function reportText(
   lines.push(...verdictLines(report, paint));
   if (report.schedule !== null) lines.push('', ...story(report, options, input));
   if (save !== undefined && report.schedule !== null) {
-    lines.push('', `Saved: vmxlab explore ${file} --replay ${save} shows it again.`);
+    lines.push('', `Saved: vmxlab explore ${file} --replay ${save} shows it again,`);
+    lines.push(`and vmxlab debug ${save} steps through it.`);
   } else if (report.schedule !== null && replay === undefined) {
-    lines.push('', 'Keep it with --save FILE.');
+    lines.push('', 'Keep it with --save FILE, which vmxlab debug FILE steps through.');
   }
   return lines;
 }

@@ -3,6 +3,7 @@
 
 import { join } from 'node:path';
 import { recordRun, TraceMarker } from '../debug/index.ts';
+import { parseSchedule } from '../explore/index.ts';
 import { caseText, type Executor, type FoundCase, findingName } from '../fuzz/index.ts';
 import { Machine, namedPolicies } from '../machine/index.ts';
 import { writeOutput } from './files.ts';
@@ -10,6 +11,7 @@ import type { FuzzCommandOptions } from './fuzz-command.ts';
 import type { FuzzFolder } from './fuzz-folder.ts';
 import type { LoadedTarget } from './fuzz-job.ts';
 import { writeRecording } from './recording-file.ts';
+import { saveSchedule } from './schedule-file.ts';
 import { selfContained } from './self-contained.ts';
 import { shellLine } from './shell-words.ts';
 import { VERSION } from './version.ts';
@@ -35,10 +37,14 @@ export function keepFinding(
   const base = join(folder.findings, findingName(found));
   const path = `${base}.json`;
   writeOutput(path, caseText(found.case));
+  const again = shellLine(replayWords(path, options));
   const recording = `${base}.recording`;
   const isRecorded = record(recording, found, loaded, executor);
   if (!isRecorded) {
-    return { ...found, path, replay: shellLine(replayWords(path, options)), debug: null };
+    const schedule = `${base}.schedule.json`;
+    const isSaved = saveOrder(schedule, found, loaded, executor);
+    const debug = isSaved ? shellLine(['vmxlab', 'debug', schedule]) : null;
+    return { ...found, path, replay: again, debug };
   }
   const { timeNs } = found.finding;
   const place = timeNs > 0 ? ['--ex', `goto ${timeNs}ns`] : [];
@@ -65,6 +71,23 @@ function replayWords(path: string, options: FuzzCommandOptions): string[] {
     ]),
     ...includes.flatMap((place) => ['-I', place]),
   ];
+}
+
+/** False if time decided the order, or there is none. */
+function saveOrder(
+  path: string,
+  { case: one, finding, outcome }: FoundCase,
+  { input, target }: LoadedTarget,
+  executor: Executor,
+): boolean {
+  const scenario = executor.scenarioOf(one);
+  const schedule = parseSchedule(outcome.steps) ?? [];
+  const isTimed = target.strategy === 'time';
+  if (scenario === null || isTimed || schedule.length === 0) return false;
+  const { storeBuffers } = target;
+  const found = { storeBuffers, violation: finding, schedule, shared: outcome.shared };
+  saveSchedule(path, found, { ...input, scenario });
+  return true;
 }
 
 /** False if the run cannot be recorded: it needs code of the user's, or fails in ours. */

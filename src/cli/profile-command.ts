@@ -60,8 +60,8 @@ export function profileCommand(options: ProfileOptions): number {
   return ending.exitCode;
 }
 
-function machineOf({ scenario, programs, modules, symbols, policies }: Input): Machine {
-  return new Machine(scenario, { programs, modules, symbols, policies });
+function machineOf({ scenario, programs, modules, symbols, policies, order }: Input): Machine {
+  return new Machine(scenario, { programs, modules, symbols, policies, order });
 }
 
 function writeFlameGraph(

@@ -16,6 +16,7 @@ import {
   type Syntax,
 } from '../asm/index.ts';
 import type { Recording } from '../debug/index.ts';
+import { ScheduleOrder, type ScheduleOrderOptions, timeless } from '../explore/index.ts';
 import {
   applySettings,
   bootRequestOf,
@@ -32,6 +33,7 @@ import {
   isGivenAt,
   LOAD_ADDRESS,
   loadProblem,
+  type MachineOptions,
   moduleFile,
   namedPolicies,
   type PolicyFunctions,
@@ -51,6 +53,7 @@ import { Failure } from './failure.ts';
 import { firstBytes, gibibytes, isFile, readBytes, readText, sizeOf } from './files.ts';
 import { loadPolicies } from './policies.ts';
 import { isRecordingFile, readRecording } from './recording-file.ts';
+import { isScheduleText, readSchedule, SCHEDULE_MAGIC_BYTES } from './schedule-file.ts';
 
 export interface Input {
   readonly scenario: Scenario;
@@ -63,6 +66,8 @@ export interface Input {
   readonly places: ReadonlyMap<string, string>;
   /** The code of policies that the scenario names. */
   readonly policies: PolicyFunctions;
+  /** Who decides the order of everything, if not time does. */
+  readonly order?: MachineOptions['order'];
   /** Warnings of the assembler, to be shown. */
   readonly warnings: readonly string[];
 }
@@ -114,6 +119,7 @@ export function loadInput(path: string, options: InputOptions): Input {
   if (options.linked.length > 0 && other !== undefined) {
     throw new Failure(`${other}: only assembly sources are linked to one program`);
   }
+  if (isScheduleFile(path)) return inputOfSchedule(path, options);
   if (isRecordingFile(path)) return inputOfRecording(path, readRecording(path), options);
   return isScenario(path) && !isElfFile(path)
     ? loadScenario(path, options)
@@ -173,11 +179,34 @@ export function loadDocument(
   return withPrograms(scenario, folder, options, describe);
 }
 
+/** True if the file is there and begins as schedules do. */
+function isScheduleFile(path: string): boolean {
+  return isScheduleText(new TextDecoder().decode(firstBytes(path, SCHEDULE_MAGIC_BYTES)));
+}
+
+/** What a schedule is of, in the order of the schedule. */
+function inputOfSchedule(path: string, options: InputOptions): Input {
+  const { schedule, storeBuffers, shared, violation, ...contained } = readSchedule(path);
+  const input = inputOfContained(path, contained, options, 'schedule');
+  const { kind, message } = violation;
+  const order: ScheduleOrderOptions = {
+    ...{ schedule, storeBuffers, shared },
+    end: kind === 'livelock' ? message : `${kind}: ${message}`,
+  };
+  const scenario = timeless(input.scenario);
+  return { ...input, scenario, order: (machine) => new ScheduleOrder(machine, order) };
+}
+
 /** What was recorded, with other settings if the command line gives some. */
-export function inputOfRecording(
+export function inputOfRecording(path: string, recording: Recording, options: InputOptions): Input {
+  return inputOfContained(path, recording, options, 'recording');
+}
+
+function inputOfContained(
   path: string,
-  { scenario: document, symbols }: Recording,
+  { scenario: document, symbols }: Pick<Recording, 'scenario' | 'symbols'>,
   options: InputOptions,
+  what: 'recording' | 'schedule',
 ): Input {
   const describe = ({ path: where, message }: Issue) => `${path}: ${printPath(where)}: ${message}`;
   const scenario = check(document as ScenarioDocument, options, describe);
@@ -186,7 +215,7 @@ export function inputOfRecording(
     ({ image, modules, module_images: images }) => image !== '' && images.length === modules.length,
   );
   if (!isWhole || symbols.length !== scenario.vms.length || namedPolicies(scenario).length > 0) {
-    throw new Failure(`${path}: is a damaged recording: it does not contain its programs`);
+    throw new Failure(`${path}: is a damaged ${what}: it does not contain its programs`);
   }
   const given = symbols.map((data) => data && SymbolMap.of(data));
   return withPrograms(scenario, dirname(path), options, describe, given);

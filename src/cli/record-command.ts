@@ -40,6 +40,9 @@ export async function recordCommand(options: RecordOptions): Promise<number> {
     const why = 'code of your own may do something else the next time';
     throw new Failure(`${file}: ${policy.key}: a run with policies cannot be recorded: ${why}`);
   }
+  if (input.order !== undefined) {
+    throw new Failure(`${file}: is a schedule, which vmxlab debug opens as it is`);
+  }
   checkWritable(path);
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
   const marker = new TraceMarker();

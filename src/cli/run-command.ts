@@ -51,6 +51,7 @@ export async function runCommand(options: RunOptions): Promise<number> {
     modules: input.modules,
     symbols: input.symbols,
     policies: input.policies,
+    order: input.order,
     ...(trace === null ? {} : { sink: trace }),
   });
   if (options.stats.includes('engine')) watchEngine(machine, hostClock);

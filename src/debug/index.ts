@@ -47,6 +47,8 @@ export {
   type Packing,
   RECORDING_MAGIC_BYTES,
   type Recording,
+  symbolDocument,
+  symbolsOfDocument,
 } from './recording.ts';
 export {
   REGISTER_NAMES,

@@ -103,6 +103,17 @@ interface PlainSymbols {
   readonly lines: readonly PlainLine[];
 }
 
+/** Names for addresses as a document has them; null for none. */
+export function symbolDocument(symbols: SymbolData | null): unknown {
+  return symbols && plainSymbols(symbols);
+}
+
+/** What {@link symbolDocument} made a document of; undefined for something else. */
+export function symbolsOfDocument(value: unknown): SymbolData | null | undefined {
+  if (!isSymbolsOrNull(value)) return undefined;
+  return value && symbolsOf(value);
+}
+
 /** Addresses in hexadecimal digits; names of files once. */
 function plainSymbols({ names, lines }: SymbolData): PlainSymbols {
   const files = [...new Set(lines.map(({ file }) => file))];

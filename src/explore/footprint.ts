@@ -10,6 +10,7 @@ import {
   SEGMENT_WORDS,
   Word,
 } from '../cpu/index.ts';
+import type { Pcpu } from '../host/index.ts';
 import {
   type AddressExpression,
   type Effects,
@@ -18,6 +19,7 @@ import {
   Segment,
   type SystemFunction,
 } from '../isa/index.ts';
+import type { Vcpu } from '../kvm/index.ts';
 
 /** Bytes of memory that a step accesses. */
 export interface Range {
@@ -39,7 +41,7 @@ export interface Footprint {
 }
 
 export const ANYTHING: Footprint = { ranges: [], scope: 'all', needsDrained: true };
-export const OWN: Footprint = { ranges: [], scope: 'own', needsDrained: true };
+const OWN: Footprint = { ranges: [], scope: 'own', needsDrained: true };
 
 /** What is known of an instruction wherever it stands. */
 interface Plan {
@@ -53,11 +55,18 @@ const plans = new WeakMap<Instruction, Plan>();
 /** The longest access that a store buffer takes as one, in bytes. */
 const LONGEST_STORE = 8;
 
+/** What the next step of a vCPU on its pCPU will access. */
+export function footprintOfStep({ state, virtual }: Vcpu, pcpu: Pcpu): Footprint {
+  if (state.phase === 'loop') return OWN;
+  if (state.phase !== 'guest' || pcpu.interruptPending) return ANYTHING;
+  return footprintOf(virtual.processor);
+}
+
 /**
  * What the instruction at RIP will access. `ANYTHING` if that cannot be told: the instruction
  * faults, reaches a device, or works on more than registers and memory.
  */
-export function footprintOf(processor: Processor): Footprint {
+function footprintOf(processor: Processor): Footprint {
   try {
     const { instruction, lengthBytes } = processor.enterBlock().instructions[0];
     const { scope, effects, needsDrained } = planOf(instruction);

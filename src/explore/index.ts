@@ -20,6 +20,7 @@ export {
 } from './explore.ts';
 export { type Moment, narrate } from './narrative.ts';
 export { countSwitches, parseSchedule, printSchedule } from './schedule.ts';
+export { ScheduleOrder, type ScheduleOrderOptions } from './schedule-order.ts';
 export {
   type SearchLimits,
   type SearchObserver,
@@ -44,6 +45,7 @@ export {
   actionOf,
   kindOf,
   MOST_VCPUS,
+  timeless,
   vcpuOf,
   World,
   type WorldOptions,

@@ -84,8 +84,7 @@ export class KernelPart {
 
   /** The first that waits for the pCPU of a vCPU. */
   private eventOf(vcpu: number): HostEvent | undefined {
-    const { pendingEvents } = this.machine.host;
-    return pendingEvents.find(({ target, kind }) => target === vcpu && kind !== 'tick');
+    return waitingEvents(this.machine, vcpu)[0];
   }
 
   hasEvent(vcpu: number): boolean {
@@ -112,6 +111,11 @@ export class KernelPart {
     }
     for (const { virtual } of vcpus) virtual.processor.clock = now;
   }
+}
+
+/** What waits for the pCPU of a vCPU, but for the tick, in order. */
+export function waitingEvents({ host }: Machine, vcpu: number): readonly HostEvent[] {
+  return host.pendingEvents.filter(({ target, kind }) => target === vcpu && kind !== 'tick');
 }
 
 export function hashKernel(state: KernelState): PageHash {

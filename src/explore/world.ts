@@ -14,7 +14,7 @@ import {
   type Scenario,
 } from '../machine/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
-import { ANYTHING, conflict, type Footprint, footprintOf, OWN } from './footprint.ts';
+import { ANYTHING, conflict, type Footprint, footprintOfStep } from './footprint.ts';
 import { hashKernel, KernelPart, type KernelState } from './kernel-state.ts';
 import { mix, type PageList, Pages } from './pages.ts';
 import { Sharing } from './sharing.ts';
@@ -159,10 +159,7 @@ export class World {
   }
 
   private findNext(index: number): Footprint {
-    const { state, virtual } = this.vcpus[index];
-    if (state.phase === 'loop') return OWN;
-    if (state.phase !== 'guest' || this.machine.host.pcpus[index].interruptPending) return ANYTHING;
-    return footprintOf(virtual.processor);
+    return footprintOfStep(this.vcpus[index], this.machine.host.pcpus[index]);
   }
 
   /** What an action that is enabled accesses. */
@@ -332,7 +329,7 @@ export class World {
 }
 
 /** As the scenario says, but for everything that has to do with time and with who runs where. */
-function timeless(scenario: Scenario): Scenario {
+export function timeless(scenario: Scenario): Scenario {
   const [vm] = scenario.vms;
   return {
     ...scenario,

@@ -13,6 +13,7 @@ import {
 import type { TraceSink } from '../trace/index.ts';
 import type { BalanceState } from './balancer.ts';
 import type { HostCosts } from './costs.ts';
+import type { Order } from './order.ts';
 import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
 import { RunQueue, type RunQueueState } from './run-queue.ts';
@@ -90,7 +91,7 @@ export type HostStop =
   | 'paused'
   /** The time limit is reached. */
   | 'until'
-  /** No thread is runnable and no event is waiting. */
+  /** No thread is runnable and no event is waiting; or the order is over. */
   | 'idle'
   /** Someone called {@link Host.requestStop}. */
   | 'requested';
@@ -113,6 +114,8 @@ export class Host {
   readonly scheduler: Scheduler;
   /** Chance for whoever needs it: tick phases, placement. */
   readonly prng: Prng;
+  /** Who decides the order of everything, or null: time. */
+  order: Order | null = null;
   /** Who listens to trace events, or null. */
   sink: TraceSink | null = null;
   /** Who makes faults, or null. */
@@ -233,7 +236,8 @@ export class Host {
     const point = this.asked ?? at;
     this.pausePcpu = point?.pcpu ?? NOBODY;
     this.pauseTime = point?.time ?? Number.POSITIVE_INFINITY;
-    const stop = this.takeTurns(until);
+    const stop = this.order === null ? this.takeTurns(until) : this.follow(this.order, until);
+    if (this.order !== null) this.turns.give(0);
     if (stop !== 'until') this.asked = null;
     this.running = null;
     this.pausePcpu = NOBODY;
@@ -309,6 +313,26 @@ export class Host {
         }
         this.running = null;
       }
+    }
+  }
+
+  /** As {@link takeTurns}, in an order that somebody else decides. */
+  private follow(order: Order, until: number): HostStop {
+    for (;;) {
+      const midway = this.pcpus.find(({ current }) => current?.body.isMidway === true);
+      const pcpu = midway ?? order.next;
+      if (pcpu === null) return 'idle';
+      if (pcpu.now >= until) return 'until';
+      this.running = pcpu;
+      if (this.pausePcpu !== NOBODY) this.prepareToPause(pcpu);
+      if (midway === undefined) order.take();
+      else this.giveTurn(pcpu, pcpu.now + 1);
+      if (this.stopRequested) return 'requested';
+      if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) {
+        this.pausedOn = pcpu.index;
+        return 'paused';
+      }
+      this.running = null;
     }
   }
 

@@ -25,6 +25,7 @@ export {
   NEXT_STEP,
   type PausePoint,
 } from './host.ts';
+export type { Order } from './order.ts';
 export {
   BALANCE_RULES,
   type BalanceRule,

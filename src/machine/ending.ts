@@ -91,6 +91,10 @@ export const Ending = {
     const hint = `--until ${Math.max(1, ns - 1)}ns stops the same run just before`;
     return ending('policyFailed', `${problem}, at ${ns} ns; ${hint}`, null);
   },
+  /** Who decided the order of everything has nothing more to say. */
+  orderOver(message: string): MachineEnding {
+    return ending('limit', message, null);
+  },
   limit(which: 'time' | 'instructions', value: number): MachineEnding {
     const text = which === 'time' ? printDuration(value) : `${value} instructions`;
     const flag = which === 'time' ? '--until' : '--max-instructions';

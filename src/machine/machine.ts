@@ -8,6 +8,7 @@ import {
   Host,
   type HostState,
   type HostStop,
+  type Order,
   type PausePoint,
   type SchedulerParameters,
   sharesOfWeight,
@@ -56,6 +57,8 @@ export interface MachineOptions {
   readonly symbols?: readonly (SymbolMap | null)[];
   /** The code of the policies that the scenario names. */
   readonly policies?: PolicyFunctions;
+  /** Who decides the order of everything, in the place of time. */
+  readonly order?: ((machine: Machine) => Order) | undefined;
   /** Who listens to trace events. */
   readonly sink?: TraceSink;
 }
@@ -68,6 +71,8 @@ export interface MachineSnapshot {
   readonly endings: readonly (MachineEnding | null)[];
   readonly limit: MachineEnding | null;
   readonly reached: number;
+  /** Of whoever decides the order; null if time does. */
+  readonly order: unknown;
   /** What is under way of faults; null where the scenario has none. */
   readonly faults: FaultsState | null;
   /** For each virtual machine, the pages that are not zero. */
@@ -158,6 +163,7 @@ export class Machine {
     for (const vm of this.vms) {
       for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
     }
+    this.host.order = options.order?.(this) ?? null;
   }
 
   private createVm(id: number, decisions: Decisions): Vm {
@@ -383,7 +389,10 @@ export class Machine {
       const goal = Math.min(next, until, this.faults?.nextPause ?? next);
       const stop = this.runHost(goal, at);
       if (stop === 'failed') return 'ended';
-      if (stop === 'idle') throw new Error('the host has nothing to do, but no machine has ended');
+      if (stop === 'idle') {
+        this.orderIsOver();
+        continue;
+      }
       isPaused = stop === 'paused';
       if (isPaused) continue;
       this.reached = goal;
@@ -393,6 +402,12 @@ export class Machine {
     this.host.assertConserved();
     if (this.ending !== null) return 'ended';
     return isPaused ? 'paused' : 'until';
+  }
+
+  private orderIsOver(): void {
+    const { order } = this.host;
+    if (order === null) throw new Error('the host has nothing to do, but no machine has ended');
+    this.limit = Ending.orderOver(order.end);
   }
 
   /**
@@ -407,6 +422,7 @@ export class Machine {
       endings: this.endings,
       limit: this.limit,
       reached: this.reached,
+      order: this.host.order?.state ?? null,
       faults: this.faults?.state ?? null,
     });
     const memory = this.vms.map((vm, i) => vm.memory.savePages(base?.memory[i]));
@@ -438,6 +454,7 @@ export class Machine {
     this.endings = [...saved.endings];
     this.limit = saved.limit;
     this.reached = saved.reached;
+    if (this.host.order !== null) this.host.order.state = saved.order;
     if (this.faults !== null && saved.faults !== null) this.faults.state = saved.faults;
     this.probes.memoryRestored();
   }

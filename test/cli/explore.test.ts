@@ -18,9 +18,9 @@ beforeAll(() => {
     'two.yaml': 'vms: [{program: lost.asm}, {program: lost.asm}]\n',
     'many.yaml': 'vms: [{program: lost.asm, vcpus: 11}]\n',
     'notes.txt': 'none\n',
-    'future.json': '{"format": "vmxlab schedule", "version": 2, "schedule": "0"}\n',
+    'future.json': '{"format": "vmxlab schedule", "version": 3, "schedule": "0"}\n',
     'broken.json':
-      '{"format": "vmxlab schedule", "version": 1, "schedule": "0 x", "program": "", "storeBuffers": false}\n',
+      '{"format": "vmxlab schedule", "version": 2, "schedule": "0 x", "program": "", "storeBuffers": false}\n',
   });
 });
 
@@ -34,7 +34,7 @@ test('shows, saves and replays the schedule that goes wrong', async () => {
   expect(found.stdout).toMatch(/^After 2 switches between vCPUs:$/m);
   expect(found.stdout).toMatch(/^ {2}vCPU [01] {2}0x10000e {2}lock inc dword \[rel 0x100080\]/m);
   const saved = JSON.parse(readFileSync(join(folder, 'lost.json'), 'utf8'));
-  expect(saved).toMatchObject({ format: 'vmxlab schedule', version: 1, storeBuffers: false });
+  expect(saved).toMatchObject({ format: 'vmxlab schedule', version: 2, storeBuffers: false });
   const again = await vmxlab(folder, ['explore', 'lost.asm', '--replay', 'lost.json']);
   expect(again.status).toBe(18);
   const story = (text: string) => text.slice(text.indexOf('  vCPU'), text.lastIndexOf('  vCPU'));
@@ -107,7 +107,7 @@ test('wrong usage is told', async () => {
     "vmxlab: --exclusive: the program has no label 'nowhere'",
     "vmxlab: --exclusive: 'look' does not lie behind 'done'",
     'vmxlab: notes.txt: is not a schedule that --save wrote: no JSON',
-    'vmxlab: future.json: version 2 is not known',
+    'vmxlab: future.json: version 3 of the format is not known; explore again, and save it again',
     'vmxlab: broken.json: the schedule cannot be read',
     'vmxlab: absent.json: no such file',
     'vmxlab: lost.asm: is what is explored; give the schedule another name',
