@@ -21,9 +21,9 @@ const RAX = 2 * Gpr.RAX;
 
 /**
  * Execute the hypercall that the guest's registers ask for, result in RAX. What the vCPU's thread
- * does then: go on, give way, or sleep for 100 us.
+ * does next: go on, give way, or sleep for 100 us.
  */
-export function hypercall(vcpu: Vcpu, pcpu: Pcpu): Outcome['then'] {
+export function hypercall(vcpu: Vcpu, pcpu: Pcpu): Outcome['next'] {
   const { words } = vcpu.virtual.processor.state;
   const call: Call = {
     number: vcpu.register(Gpr.RAX),
@@ -37,10 +37,10 @@ export function hypercall(vcpu: Vcpu, pcpu: Pcpu): Outcome['then'] {
     pcpu.trace('kvm_hypercall', { nr, ...rest });
   }
   vcpu.counters.hypercalls++;
-  const { result, then } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu, call) : FORBIDDEN;
+  const { result, next } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu, call) : FORBIDDEN;
   words[RAX] = result;
   words[RAX + 1] = vcpu.in64BitMode ? result >> 31 : 0;
-  return then;
+  return next;
 }
 
 interface Call {
@@ -53,10 +53,10 @@ interface Call {
 
 type Outcome = LockWaitOutcome;
 
-const returns = (result: number): Outcome => ({ result, then: 'resume' });
+const returns = (result: number): Outcome => ({ result, next: 'resume' });
 
 const DONE = returns(0);
-const YIELDS: Outcome = { result: 0, then: 'yield' };
+const YIELDS: Outcome = { result: 0, next: 'yield' };
 const UNKNOWN = returns(ENOSYS);
 const FORBIDDEN = returns(EPERM);
 

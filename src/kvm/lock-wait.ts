@@ -43,37 +43,37 @@ export interface LockWaitCall {
 /** Result of the hypercall, and what the caller's thread does. */
 export interface LockWaitOutcome {
   readonly result: number;
-  readonly then: 'resume' | 'yield' | 'doze';
+  readonly next: 'resume' | 'yield' | 'doze';
 }
 
 /** Null if the host does not know the hypercall. */
 export function lockWait(vcpu: Vcpu, pcpu: Pcpu, call: LockWaitCall): LockWaitOutcome | null {
   const action = vcpu.vm.parameters.lockWait;
   if (action === 'none' || !vcpu.vm.hasIrqchip) return null;
-  if (call.lock.isZero()) return { result: blocks(action) ? BLOCKS : YIELDS, then: 'resume' };
+  if (call.lock.isZero()) return { result: blocks(action) ? BLOCKS : YIELDS, next: 'resume' };
   switch (action) {
     case 'go-last':
       if (pcpu.queue.runningCount === 1) return DONE;
       pcpu.queue.yieldToLast(pcpu.nowNs);
-      return { result: YIELDS, then: 'yield' };
+      return { result: YIELDS, next: 'yield' };
     case 'directed':
-      return { result: YIELDS, then: vcpuOnSpin(vcpu, pcpu, false) };
+      return { result: YIELDS, next: vcpuOnSpin(vcpu, pcpu, false) };
     case 'sleep-100us':
-      return { result: YIELDS, then: 'doze' };
+      return { result: YIELDS, next: 'doze' };
     case 'block+kick':
       return block(vcpu);
     case 'hint':
       return helped(vcpu, pcpu, call.apicId) ? GAVE_WAY : block(vcpu);
     case 'list': {
       const line = lineOf(vcpu, pcpu, call);
-      if (line === null) return { result: EFAULT, then: 'resume' };
+      if (line === null) return { result: EFAULT, next: 'resume' };
       return line.some((id) => helped(vcpu, pcpu, id)) ? GAVE_WAY : block(vcpu);
     }
   }
 }
 
-const DONE: LockWaitOutcome = { result: YIELDS, then: 'resume' };
-const GAVE_WAY: LockWaitOutcome = { result: YIELDS, then: 'yield' };
+const DONE: LockWaitOutcome = { result: YIELDS, next: 'resume' };
+const GAVE_WAY: LockWaitOutcome = { result: YIELDS, next: 'yield' };
 
 /** What a guest has to know: whether waiters must be kicked. */
 function blocks(action: LockWaitAction): boolean {
@@ -83,7 +83,7 @@ function blocks(action: LockWaitAction): boolean {
 /** As by HLT: an interrupt that is let in ends it too, and a kick that came before. */
 function block(vcpu: Vcpu): LockWaitOutcome {
   vcpu.state.mpState = 'halted';
-  return { result: BLOCKS, then: 'resume' };
+  return { result: BLOCKS, next: 'resume' };
 }
 
 /** True if the caller must give way to that vCPU, which waited for a pCPU. */
