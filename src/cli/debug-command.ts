@@ -38,7 +38,7 @@ export async function debugCommand(options: DebugOptions): Promise<number> {
     ...options.commands,
   ];
   const session = createSession(input.scenario, input);
-  const talk = new Talk(session, sourceReader(input.places), options.json);
+  const talk = new Talk(session, sourceReader(input.places, input.sources), options.json);
   talk.greet();
   for (const line of script) {
     await talk.say(line, true);

@@ -61,6 +61,8 @@ export interface Input {
   readonly symbols: readonly (SymbolMap | null)[];
   /** Where included files were found, by the names that their includers gave them. */
   readonly places: ReadonlyMap<string, string>;
+  /** The text of sources that came with a recording, by their names. */
+  readonly sources: ReadonlyMap<string, string>;
   /** The code of policies that the scenario names. */
   readonly policies: PolicyFunctions;
   /** Warnings of the assembler, to be shown. */
@@ -176,7 +178,7 @@ export function loadDocument(
 /** What was recorded, with other settings if the command line gives some. */
 export function inputOfRecording(
   path: string,
-  { scenario: document, symbols }: Recording,
+  { scenario: document, symbols, sources }: Recording,
   options: InputOptions,
 ): Input {
   const describe = ({ path: where, message }: Issue) => `${path}: ${printPath(where)}: ${message}`;
@@ -189,7 +191,8 @@ export function inputOfRecording(
     throw new Failure(`${path}: is a damaged recording: it does not contain its programs`);
   }
   const given = symbols.map((data) => data && SymbolMap.of(data));
-  return withPrograms(scenario, dirname(path), options, describe, given);
+  const input = withPrograms(scenario, dirname(path), options, describe, given);
+  return { ...input, sources: new Map(sources) };
 }
 
 function loadProgram(path: string, options: InputOptions): Input {
@@ -295,6 +298,7 @@ function withPrograms(
     modules: programs.map(({ modules }) => modules),
     symbols: programs.map(({ symbols }) => symbols),
     places,
+    sources: new Map(),
     policies: loadPolicies(scenario, folder),
     warnings: programs.flatMap(({ warnings }) => warnings.map(formatDiagnostic)),
   };
