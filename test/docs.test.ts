@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { commandTable } from '../src/debug/index.ts';
+import { commandTable, keyTable as screenKeys } from '../src/debug/index.ts';
 import { DEFINITION } from '../src/experiment/index.ts';
 import { IRQCHIP_PORTS, PV_FEATURE_LIST } from '../src/kvm/index.ts';
 import {
@@ -31,6 +31,7 @@ import {
 } from '../src/machine/index.ts';
 import { TRACEPOINTS } from '../src/trace/index.ts';
 import { buildCommand, MAIN } from './support/command-line.ts';
+import { ScreenUnderTest } from './support/debug-screen.ts';
 import { instructionPage } from './support/instruction-page.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -188,6 +189,19 @@ function commandRows(): string {
   return ['| command | what it does | `monitor` |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
+/** The keys of the full-screen view. */
+function keyRows(): string {
+  const rows = screenKeys().map(([keys, summary]) => `| \`${keys}\` | ${summary} |`);
+  return ['| key | what it does |', '| --- | --- |', ...rows].join('\n');
+}
+
+/** The full-screen view behind seven VM exits, and one back. */
+function debugScreen(): string {
+  const program = new ScreenUnderTest('guest-programs/five-exits.asm');
+  const text = program.press(...'>>>>>>><').text(80, 24);
+  return ['```text', text, '```'].join('\n');
+}
+
 /** What `npm start` prints, without the state, which says nothing to a reader. */
 function mainJob(): string {
   const { stdout } = spawnSync('node', [MAIN, 'run', 'guest-programs/lock-ticket-pv.asm'], {
@@ -209,6 +223,8 @@ const GENERATED = [
   ['docs/checking.md', 'fields', fieldTable],
   ['docs/faults.md', 'faults', faultTable],
   ['docs/debugger.md', 'commands', commandRows],
+  ['docs/debugger.md', 'screen', debugScreen],
+  ['docs/debugger.md', 'keys', keyRows],
   ['docs/paravirtual.md', 'features', featureTable],
   ['docs/instructions.md', 'instructions', instructionPage],
 ] as const;

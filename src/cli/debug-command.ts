@@ -1,5 +1,5 @@
-// `vmxlab debug`: the debugger at a terminal, or fed by a script. Lines are read here; what they
-// mean is the debugger's business.
+// `vmxlab debug`: the debugger at a terminal, by lines or in full screen, or fed by a script. Lines
+// are read here; what they mean is the debugger's business.
 
 import { createInterface } from 'node:readline';
 import { setImmediate } from 'node:timers/promises';
@@ -12,6 +12,7 @@ import {
 } from '../debug/index.ts';
 import { setRunUnderWay } from './crash.ts';
 import { readText } from './files.ts';
+import { FullScreen, isScreen } from './full-screen.ts';
 import { GuestOutput } from './guest-output.ts';
 import { type InputOptions, loadInput } from './program.ts';
 import { sourceReader } from './sources.ts';
@@ -24,6 +25,8 @@ export interface DebugOptions extends InputOptions {
   readonly commands: readonly string[];
   /** Leave behind these. */
   readonly batch: boolean;
+  /** The full-screen view, if there is a terminal and no script. */
+  readonly tui: boolean;
 }
 
 const PROMPT = '(vmxlab) ';
@@ -37,14 +40,18 @@ export async function debugCommand(options: DebugOptions): Promise<number> {
     ...options.commandFiles.flatMap((file) => readText(file, 'command file').split(/\r?\n/)),
     ...options.commands,
   ];
+  const isScript = options.json || options.batch || script.length > 0;
   const session = createSession(input.scenario, input);
-  const talk = new Talk(session, sourceReader(input.places, input.sources), options.json);
+  const talk = new Talk(session, sourceReader(input.places, input.sources), {
+    json: options.json,
+    wantsScreen: options.tui && !isScript,
+  });
   talk.greet();
   for (const line of script) {
     await talk.say(line, true);
     if (talk.isOver) break;
   }
-  if (!talk.isOver && !options.batch) await talk.listen();
+  while (!talk.isOver && !options.batch) await talk.listen();
   return talk.exitCode;
 }
 
@@ -54,20 +61,38 @@ class Talk {
   private readonly prompt: Prompt;
   private readonly json: boolean;
   private readonly output: GuestOutput;
+  /** Made when it is wanted first. */
+  private screen: FullScreen | null = null;
+  private hasEnded = false;
 
-  constructor(session: Session, source: ReadSource, json: boolean) {
+  constructor(
+    session: Session,
+    source: ReadSource,
+    { json, wantsScreen }: { readonly json: boolean; readonly wantsScreen: boolean },
+  ) {
     this.session = session;
-    this.prompt = new Prompt(session, source);
+    const hasScreen = isScreen() && !json;
+    this.prompt = new Prompt(session, source, hasScreen);
     this.json = json;
-    this.output = new GuestOutput(session.machine);
+    this.output = new GuestOutput(session.machine, (data) => this.print(data));
+    if (wantsScreen && hasScreen) this.prompt.context.face = 'screen';
   }
 
   get isOver(): boolean {
-    return this.prompt.isOver;
+    return this.prompt.isOver || this.hasEnded;
   }
 
+  /** The full-screen view shows by itself where it is. */
   greet(): void {
-    if (!this.json) process.stdout.write(`${this.prompt.greeting().join('\n')}\n`);
+    if (this.json || this.prompt.context.face === 'screen') return;
+    process.stdout.write(`${this.prompt.greeting().join('\n')}\n`);
+  }
+
+  /** What a guest has printed. */
+  private print(data: Uint8Array | string): void {
+    const { screen } = this;
+    if (screen !== null && this.prompt.context.face === 'screen') screen.print(data);
+    else process.stdout.write(data);
   }
 
   /** @param isScript it was not typed: shown first, and if it fails, so does the whole command */
@@ -105,8 +130,16 @@ class Talk {
     for (const line of answer.lines) stream.write(`${line}\n`);
   }
 
-  /** Lines from standard input, with history and completion if that is a terminal. */
+  /** Until the end, or until another face is wanted. */
   async listen(): Promise<void> {
+    if (this.prompt.context.face === 'prompt') return this.listenForLines();
+    this.screen ??= new FullScreen(this.prompt, (line) => this.execute(line));
+    await this.screen.run();
+    if (!this.isOver) this.greet();
+  }
+
+  /** Lines from standard input, with history and completion if that is a terminal. */
+  private async listenForLines(): Promise<void> {
     const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
     const reader = createInterface({
       input: process.stdin,
@@ -121,11 +154,15 @@ class Talk {
       reader.prompt();
     });
     if (isTerminal) reader.prompt();
+    let isAtEnd = true;
     for await (const line of reader) {
       await this.say(line, !isTerminal);
-      if (this.isOver) break;
+      isAtEnd = false;
+      if (this.isOver || this.prompt.context.face === 'screen') break;
+      isAtEnd = true;
       if (isTerminal) reader.prompt();
     }
+    this.hasEnded = isAtEnd;
     reader.close();
   }
 }

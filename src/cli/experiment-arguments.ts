@@ -21,6 +21,14 @@ export const EXPERIMENT_FLAGS: Flags = {
   store: { type: 'string', describe: `folder that keeps results (default ${DEFAULT_STORE})` },
   shard: { type: 'string', describe: 'only a part of the runs: 2/8 is the second of eight' },
   output: { alias: 'o', type: 'string', describe: 'folder to write reports to' },
+  shards: { type: 'string', describe: 'submit: tasks of the job array (default 16)' },
+  sbatch: {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'submit: option for sbatch, such as --sbatch=--partition=long',
+  },
+  'dry-run': { type: 'boolean', describe: 'submit: only print what sbatch would get' },
   ...JSON_FLAGS,
 };
 
@@ -30,8 +38,13 @@ export function experimentOptions(args: Arguments): ExperimentOptions {
   if (words.includes('')) throw new Failure('the name of the experiment is empty');
   const jobs = args.jobs === undefined ? null : count(args, 'jobs', 0);
   if (jobs === 0) throw new Failure('--jobs: expected a whole number from 1 on');
+  const shards = args.shards === undefined ? null : count(args, 'shards', 0);
+  if (shards === 0) throw new Failure('--shards: expected a whole number from 1 on');
   return {
     words,
+    shards,
+    sbatch: ((args.sbatch as readonly string[] | undefined) ?? []).map(String),
+    dryRun: args['dry-run'] === true,
     list: args.list === true,
     quick: args.quick === true,
     json: args.json === true,

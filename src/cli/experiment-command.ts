@@ -15,6 +15,7 @@ import { nearest } from '../sim/index.ts';
 import { writeFailedRuns } from './experiment-failures.ts';
 import { documentText, writeReports } from './experiment-reports.ts';
 import { collectAll, type RunTotals, runAll } from './experiment-run.ts';
+import { submitToSlurm } from './experiment-slurm.ts';
 import { type LoadedStudy, loadStudy, type PlannedRun } from './experiment-study.ts';
 import { EXIT_INTERRUPTED, EXIT_UNEXPECTED, Failure } from './failure.ts';
 import { asWriteFailure } from './files.ts';
@@ -39,6 +40,11 @@ export interface ExperimentOptions {
   readonly output: string | undefined;
   readonly store: string;
   readonly shard: Shard | null;
+  /** Shards to submit, or null. */
+  readonly shards: number | null;
+  /** Options for sbatch. */
+  readonly sbatch: readonly string[];
+  readonly dryRun: boolean;
   /** As the user typed it. */
   readonly commandLine: string;
 }
@@ -55,6 +61,7 @@ export async function experimentCommand(options: ExperimentOptions): Promise<num
   if (options.list) return listExperiments();
   const [first, ...rest] = options.words;
   if (first === 'merge') return mergeCommand(rest, options);
+  if (first === 'submit') return submitCommand(rest, options);
   if (first === undefined) throw new Failure('experiment needs a name or a file, or --list');
   if (rest.length > 0) throw new Failure(`unexpected argument '${rest[0]}'`);
   const loaded = load(first, options);
@@ -135,6 +142,23 @@ function mergeCommand(words: readonly string[], options: ExperimentOptions): num
   }
   return finish(loaded, collectAll(loaded, store), options);
 }
+
+/** Hand the runs to a cluster. */
+function submitCommand(words: readonly string[], options: ExperimentOptions): number {
+  const [what, more] = words;
+  if (what === undefined) throw new Failure('submit needs an experiment');
+  if (more !== undefined) throw new Failure(`unexpected argument '${more}'`);
+  if (options.shard !== null) throw new Failure('--shard: submit makes the shards, --shards many');
+  const { runs, study } = load(what, options);
+  const shards = options.shards ?? Math.min(DEFAULT_SHARDS, runs.length);
+  if (shards > runs.length) {
+    throw new Failure(`--shards: there are only ${runs.length} runs`);
+  }
+  return submitToSlurm({ what, name: study.name, shards, options });
+}
+
+/** Tasks of a job array, if nobody says how many. */
+const DEFAULT_SHARDS = 16;
 
 function finishShard(
   loaded: LoadedStudy,

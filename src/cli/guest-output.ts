@@ -5,14 +5,19 @@ import type { Machine } from '../machine/index.ts';
 
 const NEWLINE = 10;
 
+type Write = (data: Uint8Array | string) => void;
+
 export class GuestOutput {
   private readonly machine: Machine;
   /** Bytes of each virtual machine's console that are printed. */
   private readonly passed: number[];
   private endedLine = true;
+  private readonly write: Write;
 
-  constructor(machine: Machine) {
+  /** @param write where it goes; standard output if left out */
+  constructor(machine: Machine, write: Write = (data) => process.stdout.write(data)) {
     this.machine = machine;
+    this.write = write;
     this.passed = machine.vms.map(() => 0);
   }
 
@@ -40,7 +45,7 @@ export class GuestOutput {
     while (from < end) {
       const newline = news.indexOf(NEWLINE, from);
       const to = newline < 0 ? end : newline + 1;
-      process.stdout.write(`${name}: `);
+      this.write(`${name}: `);
       this.print(news.slice(from, to));
       this.endLine();
       from = to;
@@ -49,12 +54,12 @@ export class GuestOutput {
   }
 
   private endLine(): void {
-    if (!this.endedLine) process.stdout.write('\n');
+    if (!this.endedLine) this.write('\n');
     this.endedLine = true;
   }
 
   private print(bytes: number[]): number {
-    process.stdout.write(Uint8Array.from(bytes));
+    this.write(Uint8Array.from(bytes));
     this.endedLine = bytes.at(-1) === NEWLINE;
     return bytes.length;
   }

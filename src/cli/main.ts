@@ -316,13 +316,17 @@ const presets: Command = {
 
 const experiment: Command = {
   name: 'experiment',
-  argument: ['[what..]', 'name or definition file; or merge, it, and stores of shards'],
+  argument: [
+    '[what..]',
+    'name or definition file; or merge, it, and stores of shards; or submit and it',
+  ],
   summary: 'run a scenario with factors and seeds varied, and report with intervals',
   flags: EXPERIMENT_FLAGS,
   examples: [
     ['experiment --list', 'those that come with vmxlab'],
     ['experiment locks.yaml', 'one of your own'],
     ['experiment locks.yaml --cell lock=ticket -o out', 'some cells; reports in files'],
+    ['experiment submit locks.yaml --shards 64', 'the same as a Slurm job array'],
     ['experiment merge locks.yaml store1 store2', 'what shards have run elsewhere'],
   ],
   epilogue: EXPERIMENT_EXIT_CODE_TEXT,
@@ -381,9 +385,10 @@ const debug: Command = {
     command: { alias: 'x', type: 'string', describe: 'execute the commands in this file first' },
     ex: { alias: 'e', type: 'string', describe: 'execute this command; may be repeated' },
     batch: { type: 'boolean', describe: 'leave behind these commands' },
+    'no-tui': { type: 'boolean', describe: 'lines only, no full-screen view' },
   },
   examples: [
-    ['debug lock.asm --vcpus 4', "a prompt; 'help' lists what it understands"],
+    ['debug lock.asm --vcpus 4', "in full screen; '?' lists the keys, 'help' the commands"],
     ["debug lock.asm --batch -ex 'exit' -ex 'why'", 'why the first VM exit happened'],
   ],
   execute: (args) =>
@@ -393,6 +398,7 @@ const debug: Command = {
       commandFiles: textsOf(args.command),
       commands: textsOf(args.ex),
       batch: args.batch === true,
+      tui: args['no-tui'] !== true,
     }),
 };
 

@@ -55,6 +55,12 @@ export {
   type RegisterValue,
   registerNamed,
 } from './registers.ts';
+export type { Key } from './screen/editor.ts';
+export { keyTable } from './screen/keys.ts';
+export { type Frame, frameOf, type Size } from './screen/layout.ts';
+export { ENTER, LEAVE, paint } from './screen/paint.ts';
+export { Screen } from './screen/screen.ts';
+export { textOf } from './screen/styled.ts';
 export {
   type AddressSpace,
   createSession,

@@ -11,11 +11,7 @@ export function monitorCommand(session: Session, vcpu: number, text: string): st
   const said = printable(text).trim();
   try {
     const { command, argument, format } = understand(said === '' ? 'help' : said, 'monitor');
-    const work = command.execute(
-      contextOf(session, vcpu, () => null),
-      argument,
-      format,
-    );
+    const work = command.execute(contextOf(session, vcpu), argument, format);
     for (;;) {
       const step = work.next();
       if (step.done === true) return `${step.value.join('\n')}\n`;

@@ -17,11 +17,25 @@ export {
   MAX_SEEDS,
 } from './definition.ts';
 export { type Experiment, reportOn } from './experiment.ts';
+export { cyclictestText, type Histogram } from './histogram.ts';
 export { PUBLISHED } from './published/index.ts';
 export type { Report } from './report.ts';
 export { experimentCsv, experimentDocument } from './report-data.ts';
+export { experimentHtml } from './report-html.ts';
 export { experimentMarkdown, experimentText } from './report-text.ts';
 export { Results, type Run, type RunId, type RunOutcome, runOf } from './results.ts';
+export {
+  compareDifferences,
+  compareRatios,
+  jainIndex,
+  kendallTau,
+  type Paired,
+  quantileOf,
+  type Summary,
+  summarize,
+  totalVariation,
+  tQuantile,
+} from './statistics.ts';
 export {
   type Cell,
   type Levels,

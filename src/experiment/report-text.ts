@@ -10,7 +10,7 @@ export function experimentText(report: Report, paint: Paint = NO_PAINT): string[
   return [
     paint(title, 'bold'),
     ...tables.flatMap((table) => ['', ...tableLines(table, paint)]),
-    ...(verdicts.length === 0 ? [] : ['', ...verdicts.flatMap((one) => verdictLine(one, paint))]),
+    ...(verdicts.length === 0 ? [] : ['', ...verdicts.map((one) => verdictLine(one, paint))]),
     ...(problems.length === 0 ? [] : ['', ...problems.map((problem) => paint(problem, 'bad'))]),
   ];
 }
@@ -38,16 +38,17 @@ function isText(value: Value | undefined): boolean {
   return typeof value === 'string';
 }
 
-const VERDICT_WORDS = { holds: 'PASS', missed: 'MISS', wanted: 'miss' } as const;
-
-function wordOf({ holds, isOptional }: Verdict): keyof typeof VERDICT_WORDS {
-  return holds ? 'holds' : isOptional ? 'wanted' : 'missed';
+/** `miss` is of what is wanted but not required. */
+export function verdictWord({ holds, isOptional }: Verdict): 'PASS' | 'MISS' | 'miss' {
+  if (holds) return 'PASS';
+  return isOptional ? 'miss' : 'MISS';
 }
 
+const VERDICT_PAINT = { PASS: 'good', MISS: 'bad', miss: 'dim' } as const;
+
 function verdictLine(verdict: Verdict, paint: Paint): string {
-  const word = wordOf(verdict);
-  const colour = word === 'holds' ? 'good' : word === 'missed' ? 'bad' : 'dim';
-  return `${paint(VERDICT_WORDS[word], colour)} ${verdict.claim}: ${verdict.found}`;
+  const word = verdictWord(verdict);
+  return `${paint(word, VERDICT_PAINT[word])} ${verdict.claim}: ${verdict.found}`;
 }
 
 /** A page of Markdown. */
@@ -76,7 +77,7 @@ function markdownTable({ title, columns, rows, notes }: Table): string[] {
 
 function markdownVerdicts(verdicts: readonly Verdict[]): string[] {
   const rows = verdicts.map((verdict) => {
-    const words = [VERDICT_WORDS[wordOf(verdict)], verdict.claim, verdict.found];
+    const words = [verdictWord(verdict), verdict.claim, verdict.found];
     return `| ${words.map(markup).join(' | ')} |`;
   });
   return [['| | claim | found |', '| --- | --- | --- |', ...rows].join('\n')];

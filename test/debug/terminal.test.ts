@@ -1,12 +1,13 @@
 // `vmxlab debug` as its users start it: from a script, a pipe and a terminal. The walk-through of
 // the documentation is what it prints.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { buildCommand, MAIN } from '../support/command-line.ts';
+import { HAS_TMUX, Tmux } from '../support/tmux.ts';
 
 const ROOT = join(fileURLToPath(import.meta.url), '../../..');
 const PROGRAM = 'guest-programs/lock-ticket.asm';
@@ -140,31 +141,17 @@ test('a checkpoint is gone when it was deleted, and its number is not given agai
   expect(problems).toEqual(["no checkpoint 'one'"]);
 });
 
-const hasTmux = spawnSync('tmux', ['-V']).status === 0;
-if (!hasTmux) process.stdout.write('without tmux no terminal is tested\n');
-
-test.runIf(hasTmux || process.env.CI === 'true')('a terminal completes, and is resized', () => {
-  const name = `vmxlab-test-${process.pid}`;
-  const tmux = (...words: string[]) =>
-    execFileSync('tmux', ['-L', name, ...words], { cwd: ROOT, encoding: 'utf8' });
-  const waitFor = (text: string) => {
-    for (let i = 0; i < 200; i++) {
-      const screen = tmux('capture-pane', '-p', '-t', name);
-      if (screen.includes(text)) return screen;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
-    }
-    throw new Error(`'${text}' did not appear:\n${tmux('capture-pane', '-p', '-t', name)}`);
-  };
-  const start = `NO_COLOR=1 ${process.execPath} ${MAIN} debug ${PROGRAM} --hogs 0`;
-  tmux('new-session', '-d', '-s', name, '-x', '80', '-y', '24', start);
+test.runIf(HAS_TMUX)('a terminal completes, and is resized', () => {
+  const terminal = new Tmux(ROOT, 80, 24, ['NO_COLOR=1']);
   try {
-    waitFor('(vmxlab)');
-    tmux('send-keys', '-t', name, 'info thr', 'Tab', 'Enter');
-    waitFor('vcpu3');
-    tmux('resize-window', '-t', name, '-x', '100', '-y', '30');
-    tmux('send-keys', '-t', name, 'p 40 + 2', 'Enter');
-    waitFor('0x2a');
+    terminal.type(`${process.execPath} ${MAIN} debug --no-tui ${PROGRAM} --hogs 0`);
+    terminal.waitFor(/^\(vmxlab\)$/m);
+    terminal.press('info thr', 'Tab', 'Enter');
+    terminal.waitFor(/vcpu3/);
+    terminal.resize(100, 30);
+    terminal.type('p 40 + 2');
+    terminal.waitFor(/^0x2a$/m);
   } finally {
-    tmux('kill-server');
+    terminal.end();
   }
 });

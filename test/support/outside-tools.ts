@@ -24,7 +24,10 @@ export function missing(
     | 'protoc'
     | 'qemu-system-x86_64'
     | 'script'
-    | 'trace-cmd',
+    | 'munged'
+    | 'sbatch'
+    | 'trace-cmd'
+    | 'xmllint',
 ): string | null {
   try {
     execFileSync(tool, ['--version'], { stdio: 'ignore' });

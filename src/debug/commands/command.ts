@@ -26,11 +26,20 @@ export interface Context {
   /** Forgotten when the machine moves. */
   listed: Listed | null;
   isOver: boolean;
+  /** What the user wants to see: lines alone, or the full-screen view. */
+  face: 'prompt' | 'screen';
+  /** There is a terminal for the latter. */
+  readonly hasScreen: boolean;
 }
 
 /** A context for a session of which nothing was said yet. */
-export function contextOf(session: Session, vcpu: number, source: ReadSource): Context {
-  return { session, source, vcpu, listed: null, isOver: false };
+export function contextOf(
+  session: Session,
+  vcpu: number,
+  source: ReadSource = () => null,
+  hasScreen = false,
+): Context {
+  return { session, source, vcpu, listed: null, isOver: false, face: 'prompt', hasScreen };
 }
 
 /** What a command answers. Between its pieces it may be interrupted. */

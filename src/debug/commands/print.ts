@@ -30,7 +30,7 @@ export function instructionsAt(
   const { state } = session.vcpu(vcpu).virtual.processor;
   const read = (address: Long, lengthBytes: number) =>
     readMapped(session, vcpu, address, lengthBytes);
-  const lines = disassemble(from, count, codeSizeOf(state), read);
+  const lines = disassemble(from.toUnsigned(), count, codeSizeOf(state), read);
   const end = lines.findIndex(({ bytes }) => bytes.length === 0);
   if (end === 0) throw new DebugError(`no memory at ${hex(from)}`);
   return end < 0 ? lines : lines.slice(0, end);
@@ -38,12 +38,12 @@ export function instructionsAt(
 
 /** The same as text; the one that comes next is marked. */
 export function disassembly(session: Session, vcpu: number, from: Long, count: number): string[] {
-  const { linearRip } = session.vcpu(vcpu);
+  const next = session.vcpu(vcpu).linearRip.toUnsigned();
   const symbols = session.symbolsOf(vcpu);
   return instructionsAt(session, vcpu, from, count).map(({ address, text }) => {
     const name = symbols.symbolAt(address);
     const label = name === null ? '' : ` <${name}>`;
-    return `${address.eq(linearRip) ? '=>' : '  '} ${hex(address)}${label}:  ${text}`;
+    return `${address.eq(next) ? '=>' : '  '} ${hex(address)}${label}:  ${text}`;
   });
 }
 

@@ -45,6 +45,18 @@ export function usageOf({ names, argument }: Command): string {
   return `${names.join(', ')} ${argument}`.trim();
 }
 
+/** As gdb has it. */
+function tui(context: Context, text: string): readonly string[] {
+  if (text !== 'enable' && text !== 'disable') {
+    throw new DebugError("'tui enable' or 'tui disable'");
+  }
+  if (text === 'enable' && !context.hasScreen) {
+    throw new DebugError('the full-screen view needs a terminal');
+  }
+  context.face = text === 'enable' ? 'screen' : 'prompt';
+  return [];
+}
+
 const INFO: readonly Command[] = [
   command('info i', 'TOPIC', `look at: ${TOPIC_NAMES.join(', ')}`, info, {
     words: (_, before) => (before.trim() === '' ? TOPIC_NAMES : []),
@@ -55,6 +67,9 @@ const INFO: readonly Command[] = [
 const REST: readonly Command[] = [
   command('help h', '[COMMAND]', 'this list', helpFor('prompt'), {
     words: () => [...COMMANDS, ...TOPICS].map(({ names }) => names[0]),
+  }),
+  command('tui', 'enable|disable', 'the full-screen view, or the prompt alone', tui, {
+    words: () => ['enable', 'disable'],
   }),
   command('quit q', '', 'leave', (context) => {
     context.isOver = true;

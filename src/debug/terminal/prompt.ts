@@ -14,13 +14,17 @@ export interface Answer {
 }
 
 export class Prompt {
-  private readonly context: Context;
+  /** To be looked at, and for what a full-screen view changes: its vCPU, its face. */
+  readonly context: Context;
   /** What an empty line does. */
   private again = '';
 
-  /** @param source the text of sources, for `list` */
-  constructor(session: Session, source: ReadSource = () => null) {
-    this.context = contextOf(session, 0, source);
+  /**
+   * @param source the text of sources, for `list`
+   * @param hasScreen there is a terminal for a full-screen view
+   */
+  constructor(session: Session, source?: ReadSource, hasScreen?: boolean) {
+    this.context = contextOf(session, 0, source, hasScreen);
   }
 
   /** True once `quit` was said. */
