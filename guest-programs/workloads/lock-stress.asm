@@ -2,8 +2,8 @@
 ;
 ; A stress test of the locks in guest-programs/locks: every vCPU takes one lock `rounds` times, keeps it
 ; for `hold` rounds of a loop, in which it reads, changes and writes a counter that nothing else
-; protects, and computes for `gap` rounds between. In the end the counter must be the sum: if not, the
-; run ends with exit code 3.
+; protects, and computes for `gap` rounds between. In the end the counter must be the sum: if so vCPU 0
+; prints "ok", else the run ends with exit code 3.
 ;
 ;   vmxlab run guest-programs/workloads/lock-stress.asm -D LOCK=pv-qspinlock --vcpus 8 --hogs 1
 
@@ -56,8 +56,14 @@ wait_for_all:
     mov rcx, [counter]
     mov [result_counter], rcx
     cmp rax, rcx
-    je done
     mov al, 1
+    jne .wrong
+    mov al, 'o'
+    out 0xe9, al
+    mov al, 'k'
+    out 0xe9, al
+    jmp done
+.wrong:
     out 0xf4, al
 done:
     mov rax, [lock_contended + r12 * 8]
@@ -82,3 +88,8 @@ alignb 8
 result_counter:     resq 1
 result_contended:   resq MOST_VCPUS
 end_of_results:
+
+; RUN: name=PLAIN define=LOCK=qspinlock parameter=rounds=200
+; RUN: name=PV define=LOCK=pv-qspinlock define=LOCK_SPINS=10 parameter=rounds=200
+; OUTPUT: {{^ok$}}
+; CHECK-PV: reason VMCALL

@@ -191,4 +191,12 @@ describe("cyclictest's histogram", () => {
       '',
     ]);
   });
+
+  test('is taken apart as scripts that plot such files do', () => {
+    // Comments away, blanks to tabs, the bins and one column.
+    const input = cyclictestText(columns, 9);
+    const line = "grep -v -e '^#' -e '^$' | tr ' ' '\\t' | cut -f 1,3 | grep -v '\t000000$'";
+    const { stdout } = spawnSync('bash', ['-c', line], { input, encoding: 'utf8' });
+    expect(stdout).toBe('000002\t000005\n000008\t000001\n');
+  });
 });

@@ -1,0 +1,96 @@
+// The lock library under stress: every lock, from one vCPU to 64, on fewer pCPUs whose scheduler
+// preempts as often as it can, with bounds so low that slow paths are the rule. The counter that
+// the lock protects must come out right, and nobody may sleep for ever.
+
+import { describe, expect, test } from 'vitest';
+import { LOCK_WAIT_ACTIONS, type LockWaitAction } from '../../src/kvm/index.ts';
+import { Machine, type Scenario } from '../../src/machine/index.ts';
+import { exitCounts, type GuestRun, runToEnd } from '../support/guest-run.ts';
+import { total, workloadInput } from '../support/workload.ts';
+
+/** Locks that ask nothing of the host, that use KVM's kicks, and that use LOCK_WAIT. */
+const PLAIN = ['tas', 'ttas', 'virt-spin', 'ticket', 'mcs', 'qspinlock'];
+const KICKED = ['pv-ticket', 'pv-qspinlock'];
+const ASKING = [
+  'byte-yield',
+  'ticket-yield',
+  'mcs-yield',
+  'mcs-predecessor',
+  'mcs-holder',
+  'owner-preempted',
+];
+
+/** VCPUs, pCPUs, rounds of each vCPU. */
+type Size = readonly [vcpus: number, pcpus: number, rounds: number];
+
+const FOUR: Size = [4, 2, 60];
+const SIZES: readonly Size[] = [[1, 1, 50], [2, 1, 100], FOUR, [16, 3, 15], [64, 4, 4]];
+
+interface Stress {
+  readonly lock: string;
+  readonly size: Size;
+  readonly action?: LockWaitAction;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Slices of tens of microseconds, at 10,000 ticks a second. */
+function restless(scenario: Scenario, action: LockWaitAction): Scenario {
+  const short = { latency: 100_000, min_granularity: 20_000, wakeup_granularity: 20_000 };
+  const { host, vms } = scenario;
+  return {
+    ...scenario,
+    host: { ...host, hz: 10_000, scheduler: { ...host.scheduler, ...short } },
+    vms: vms.map((vm) => ({
+      ...vm,
+      kvm: { ...vm.kvm, lock_wait: action, preempted_flag: 'always' as const },
+    })),
+  };
+}
+
+function stress({ lock, size, action = 'block+kick', settings = {} }: Stress): GuestRun {
+  const [vcpus, pcpus, rounds] = size;
+  const { scenario, ...options } = workloadInput('workloads/lock-stress.asm', {
+    defines: { LOCK: lock, LOCK_SPINS: '4', PENDING_LOOKS: '2' },
+    parameters: { rounds, hold: 2000, gap: 500 },
+    settings: { vcpus, pcpus, until: '2s', ...settings },
+  });
+  return runToEnd(new Machine(restless(scenario, action), options));
+}
+
+function expectRight(run: GuestRun, [vcpus, , rounds]: Size): void {
+  expect([run.ending.status, run.report.output]).toEqual(['halted', 'ok']);
+  expect(total(run, 'counter')).toBe(vcpus * rounds);
+}
+
+describe.each([...PLAIN, ...KICKED, ...ASKING])('%s', (lock) => {
+  test.each(SIZES)('%i vCPUs on %i pCPUs', (...size) => {
+    const run = stress({ lock, size });
+    expectRight(run, size);
+    if (size[0] > 1) expect(total(run, 'contended')).toBeGreaterThan(0);
+    else expect(total(run, 'contended')).toBe(0);
+  });
+});
+
+test.each(KICKED)('%s: waiters halt, and are kicked', (lock) => {
+  const exits = exitCounts(stress({ lock, size: FOUR }).report);
+  expect(exits.HLT).toBeGreaterThan(10);
+  expect(exits.VMCALL).toBeGreaterThan(5);
+});
+
+describe.each(ASKING)('%s: whatever the host does', (lock) => {
+  test.each(LOCK_WAIT_ACTIONS)('%s', (action) => {
+    const run = stress({ lock, size: FOUR, action });
+    expectRight(run, FOUR);
+    // Each vCPU asks once what the host does; where it does something, locks ask again.
+    const calls = exitCounts(run.report).VMCALL ?? 0;
+    if (action === 'none') expect(calls).toBe(FOUR[0]);
+    else expect(calls).toBeGreaterThan(FOUR[0]);
+  });
+});
+
+test('the state at the end is the same with and without skipping', () => {
+  for (const lock of ['pv-qspinlock', 'byte-yield']) {
+    const [on, off] = ['on', 'off'].map((skip) => stress({ lock, size: FOUR, settings: { skip } }));
+    expect(on.report.stateHash).toBe(off.report.stateHash);
+  }
+});
