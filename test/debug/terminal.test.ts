@@ -1,8 +1,9 @@
 // `vmxlab debug` as its users start it: from a script, a pipe and a terminal. The walk-through of
 // the documentation is what it prints.
 
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -80,6 +81,9 @@ function script(...commands: readonly string[]) {
   return { answers, problems: stderr.trim().split('\n') };
 }
 
+const HAS_GCC = spawnSync('gcc', ['--version']).status === 0 || process.env.CI === 'true';
+if (!HAS_GCC) process.stdout.write('without gcc no source in C is listed\n');
+
 describe('list', () => {
   const source = readFileSync(join(ROOT, 'guest-programs/lib/counter.inc'), 'utf8').split('\n');
   const wanted = (first: number, last: number, here: number) =>
@@ -106,6 +110,32 @@ describe('list', () => {
     expect(answers[2]).toBe(wanted(25, 34, 30));
     expect(answers[3]).toBe(wanted(49, 58, 30));
     expect(answers[4]).toBe(wanted(24, 33, 30));
+  });
+
+  test.runIf(HAS_GCC)('shows C by the line table of DWARF', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vmxlab-list-'));
+    const lines = [
+      'int count;',
+      'void _start(void) {',
+      '  count++;',
+      '  for (;;)',
+      '    count--;',
+      '}',
+    ];
+    writeFileSync(join(folder, 'count.c'), `${lines.join('\n')}\n`);
+    const flags = ['-g', '-O0', '-ffreestanding', '-fno-pic', '-static', '-nostdlib'];
+    execFileSync('gcc', [...flags, '-o', 'count.elf', 'count.c'], { cwd: folder });
+    const words = ['--batch', '-e', 'list', '-e', 'list count.c:5', '-e', 'tbreak count.c:5'];
+    const { stdout } = spawnSync(
+      process.execPath,
+      [MAIN, 'debug', 'count.elf', ...words, '-e', 'c', '-e', 'list'],
+      { cwd: folder, encoding: 'utf8' },
+    );
+    const listed = (here: number) =>
+      lines.map((text, i) => `${i + 1 === here ? '=>' : '  '} ${i + 1}    ${text}`).join('\n');
+    const answers = stdout.split(/^\(vmxlab\) .*\n/m);
+    expect([answers[1], answers[2]]).toEqual([`${listed(2)}\n`, `${listed(2)}\n`]);
+    expect(answers[5]).toBe(`${listed(5)}\n`);
   });
 
   test('says what is wrong', () => {
