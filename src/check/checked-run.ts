@@ -12,11 +12,13 @@ import {
 import { TimeOrder, type TraceRecord, type TraceSink } from '../trace/index.ts';
 import { StreamCollector, stateLines } from './collect.ts';
 import type { Directive } from './directive.ts';
+import { observeGuests } from './guest-observer.ts';
 import { type Mismatch, matchText } from './matcher.ts';
 import { nearestLines } from './nearest-lines.ts';
 import { UNSIGNED } from './numeric.ts';
 import { fixedText, noVariables, substituted, type Variables } from './pattern.ts';
 import type { Expectations, Golden } from './plan.ts';
+import type { Property } from './property.ts';
 import { PropertyChecker, type Violation } from './property-checker.ts';
 import type { Stream, StreamName } from './stream.ts';
 
@@ -62,7 +64,7 @@ export interface Verdict {
 /** Exit code that a run has to end with if nothing is said. */
 const DEFAULT_EXIT_CODE = 0;
 
-/** Run a machine and judge it. Throws what the machine's constructor throws. */
+/** Run a machine and judge it. Throws what the machine's constructor throws, and PlaceError. */
 export function runChecked(
   scenario: Scenario,
   options: MachineOptions,
@@ -71,6 +73,7 @@ export function runChecked(
   const checked = new CheckedRun(expectations);
   const { sink } = checked;
   const machine = new Machine(scenario, { ...options, ...(sink === null ? {} : { sink }) });
+  checked.observe(machine);
   const ending = machine.run();
   if (ending === null) throw new Error('a machine without a limit on its time has not ended');
   return checked.judge(machine, ending);
@@ -83,6 +86,8 @@ export class CheckedRun {
   private readonly expectations: Expectations;
   private readonly collector: StreamCollector;
   private readonly checker: PropertyChecker | null;
+  /** Of properties about places: hears of everything as it comes. */
+  private readonly placeChecker: PropertyChecker | null;
   private readonly order: TimeOrder | null;
 
   /** @param others who else wants to see events, as they come and not in order of time */
@@ -90,17 +95,32 @@ export class CheckedRun {
     const { directives, goldens, properties } = expectations;
     this.expectations = expectations;
     this.collector = new StreamCollector([...directives, ...goldens].map(({ stream }) => stream));
-    this.checker =
-      properties.length > 0
-        ? new PropertyChecker(properties.map(({ property }) => property))
-        : null;
+    const stated = properties.map(({ property }) => property);
+    this.checker = checkerOf(stated.filter(({ places }) => places.length === 0));
+    // Clocks differ by a lookahead, which is long for a lock: what vCPUs do to memory is told in
+    // the order in which they do it.
+    this.placeChecker = checkerOf(stated.filter(({ places }) => places.length > 0));
     const own = [
       ...(this.collector.needsTrace ? [this.collector] : []),
       ...(this.checker === null ? [] : [this.checker]),
     ];
     this.order = own.length > 0 ? new TimeOrder(new Fan(own)) : null;
-    const sinks = [...(this.order === null ? [] : [this.order]), ...others];
+    const sinks = [
+      ...(this.order === null ? [] : [this.order]),
+      ...(this.placeChecker === null ? [] : [this.placeChecker]),
+      ...others,
+    ];
     this.sink = sinks.length > 0 ? new Fan(sinks) : null;
+  }
+
+  /**
+   * Have the machine, which has not run yet, look at the places that properties name.
+   * @throws PlaceError if no program has one
+   */
+  observe(machine: Machine): void {
+    const { sink } = this;
+    const stated = this.expectations.properties.map(({ property }) => property);
+    if (sink !== null) observeGuests(machine, stated, sink);
   }
 
   /** The run has ended. */
@@ -133,8 +153,14 @@ export class CheckedRun {
   }
 
   private violations(report: RunReport): readonly Violation[] {
-    return this.checker?.end(report.virtualNs, stateLines(report)) ?? [];
+    const checkers = [this.checker, this.placeChecker];
+    const found = checkers.flatMap((one) => one?.end(report.virtualNs, stateLines(report)) ?? []);
+    return found.sort((a, b) => a.timeNs - b.timeNs);
   }
+}
+
+function checkerOf(properties: readonly Property[]): PropertyChecker | null {
+  return properties.length > 0 ? new PropertyChecker(properties) : null;
 }
 
 /** Passes events on to several. */

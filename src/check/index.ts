@@ -17,6 +17,7 @@ export {
 export { StreamCollector, stateLines } from './collect.ts';
 export type { Directive, Place, Problem } from './directive.ts';
 export type { EventPattern } from './event-pattern.ts';
+export { observeGuests, PlaceError } from './guest-observer.ts';
 export { matchLines } from './match-lines.ts';
 export {
   type CheckPlan,

@@ -23,7 +23,7 @@ import {
   fieldNames,
   type ValueTemplate,
 } from './event-pattern.ts';
-import type { Claim, Property, Span } from './property.ts';
+import type { Claim, Property, PropertyPlace, Span } from './property.ts';
 
 export interface PropertyProblem {
   /** Characters from the start of the text. */
@@ -39,7 +39,8 @@ export function parseProperty(text: string): Property | PropertyProblem {
     const claim = claimOf(reader);
     reader.expectEnd();
     const body = text.slice(name === null ? 0 : name[0].length).trim();
-    return { name: name === null ? body : name[1], text: text.trim(), claim };
+    const { places } = reader;
+    return { name: name === null ? body : name[1], text: text.trim(), claim, places };
   } catch (thrown) {
     if (thrown instanceof Complaint) return thrown;
     throw thrown;
@@ -140,8 +141,28 @@ function eventOf(reader: Reader): { name: TracepointName; pattern: EventPattern 
   }
   const name = word as TracepointName;
   const conditions = reader.peek() === '(' ? conditionsOf(reader, name) : [];
+  notePlace(reader, name, conditions, start);
   const text = reader.text.slice(start, reader.at).trimEnd();
   return { name, pattern: eventPattern(text, name, conditions) };
+}
+
+/** Tracepoints of places: nothing is told of any unless it is named. */
+const PLACE_KINDS: Readonly<Partial<Record<TracepointName, PropertyPlace['kind']>>> = {
+  guest_code: 'code',
+  guest_write: 'word',
+};
+
+function notePlace(
+  reader: Reader,
+  name: TracepointName,
+  conditions: readonly Condition[],
+  start: number,
+): void {
+  const kind = PLACE_KINDS[name];
+  if (kind === undefined) return;
+  const at = conditions.find(({ field, comparison }) => field === 'at' && comparison === '=');
+  if (at?.value.length === 1) reader.places.push({ kind, text: at.value[0] });
+  else throw new Complaint(start, `${name} has to say where: ${name}(at=SYMBOL)`);
 }
 
 function conditionsOf(reader: Reader, name: TracepointName): Condition[] {
@@ -173,6 +194,8 @@ function templateOf(text: string): ValueTemplate {
 class Reader {
   readonly text: string;
   at: number;
+  /** Places that events name. */
+  readonly places: PropertyPlace[] = [];
 
   constructor(text: string, at: number) {
     this.text = text;

@@ -45,11 +45,19 @@ export interface Span {
   readonly end: EventPattern;
 }
 
+/** A place in guests whose events a property speaks of: code, or a word of memory. */
+export interface PropertyPlace {
+  readonly kind: 'code' | 'word';
+  readonly text: string;
+}
+
 export interface Property {
   /** For reports: its own name, or its text. */
   readonly name: string;
   readonly text: string;
   readonly claim: Claim;
+  /** What has to be looked at for its events to be told. */
+  readonly places: readonly PropertyPlace[];
 }
 
 /** An event pattern from a predicate: `event('kvm_exit', ({ fields }) => fields.vcpu === 1)`. */
@@ -71,7 +79,7 @@ export function event<Name extends TracepointName>(
 export function property(
   given: string | { readonly name: string; readonly claim: Claim },
 ): Property {
-  if (typeof given !== 'string') return { ...given, text: given.name };
+  if (typeof given !== 'string') return { ...given, text: given.name, places: [] };
   const parsed = parseProperty(given);
   if ('claim' in parsed) return parsed;
   throw new RangeError(`${given}\n${' '.repeat(parsed.offset)}^ ${parsed.message}`);

@@ -1,7 +1,7 @@
 // One run of `vmxlab check`: a file, which of its configurations, and a seed. Jobs and what comes
 // of them are plain data, for they go to worker threads and back.
 
-import { type Expectations, runChecked, type Verdict } from '../check/index.ts';
+import { type Expectations, PlaceError, runChecked, type Verdict } from '../check/index.ts';
 import { type GivenSetting, SETTINGS } from '../machine/index.ts';
 import { readCheckedFile } from './check-plan.ts';
 import { Failure } from './failure.ts';
@@ -52,6 +52,7 @@ function runJob(job: CheckJob, expectations: Expectations): CheckOutcome {
     const verdict = runChecked(scenario, options, expectations);
     return { kind: 'verdict', verdict, seed: scenario.seed };
   } catch (thrown) {
+    if (thrown instanceof PlaceError) throw misplaced(thrown, job, expectations);
     throw thrown instanceof Failure ? placed(thrown, job, expectations) : thrown;
   }
 }
@@ -60,6 +61,17 @@ function settingOf(flag: string, value: string | number): GivenSetting {
   const setting = SETTINGS.find((candidate) => candidate.flag === flag);
   if (setting === undefined) throw new Error(`there is no setting ${flag}`);
   return { setting, value: String(value) };
+}
+
+/** A property names a place that the program does not have. */
+function misplaced(
+  { property, message }: PlaceError,
+  { path }: CheckJob,
+  { properties }: Expectations,
+): Failure {
+  const stated = properties.find((candidate) => candidate.property === property);
+  if (stated === undefined) return new Failure(`${path}: ${message}`);
+  return new Failure(pointAt(path, readText(path, 'source'), { ...stated, message }));
 }
 
 /** What is wrong with a setting is shown where the RUN line gives it. */

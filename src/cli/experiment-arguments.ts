@@ -19,6 +19,10 @@ export const EXPERIMENT_FLAGS: Flags = {
   },
   jobs: { alias: 'j', type: 'string', describe: 'runs at a time (default: one a processor)' },
   store: { type: 'string', describe: `folder that keeps results (default ${DEFAULT_STORE})` },
+  explain: {
+    type: 'boolean',
+    describe: 'say where the time went in the cells, and what differs between two',
+  },
   shard: { type: 'string', describe: 'only a part of the runs: 2/8 is the second of eight' },
   output: { alias: 'o', type: 'string', describe: 'folder to write reports to' },
   shards: { type: 'string', describe: 'submit: tasks of the job array (default 16)' },
@@ -47,6 +51,7 @@ export function experimentOptions(args: Arguments): ExperimentOptions {
     dryRun: args['dry-run'] === true,
     list: args.list === true,
     quick: args.quick === true,
+    explain: args.explain === true,
     json: args.json === true,
     jobs,
     seeds: seedsOf(once(args, 'seeds')),

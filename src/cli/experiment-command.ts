@@ -12,6 +12,7 @@ import {
   type Study,
 } from '../experiment/index.ts';
 import { nearest } from '../sim/index.ts';
+import { explainCells } from './experiment-explain.ts';
 import { writeFailedRuns } from './experiment-failures.ts';
 import { documentText, writeReports } from './experiment-reports.ts';
 import { collectAll, type RunTotals, runAll } from './experiment-run.ts';
@@ -30,6 +31,8 @@ export interface ExperimentOptions {
   readonly words: readonly string[];
   readonly list: boolean;
   readonly quick: boolean;
+  /** Say where the time went in the cells, instead of what came of them. */
+  readonly explain: boolean;
   readonly json: boolean;
   /** Runs at a time, or null for as many as there are processors. */
   readonly jobs: number | null;
@@ -65,6 +68,7 @@ export async function experimentCommand(options: ExperimentOptions): Promise<num
   if (first === undefined) throw new Failure('experiment needs a name or a file, or --list');
   if (rest.length > 0) throw new Failure(`unexpected argument '${rest[0]}'`);
   const loaded = load(first, options);
+  if (options.explain) return explainCells(loaded, options.json);
   const store = new ResultStore(options.store);
   store.open();
   const most = options.jobs ?? defaultJobCount();

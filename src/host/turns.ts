@@ -123,14 +123,27 @@ export class Turns {
    */
   begin(eventTime: number, until: number): void {
     const { state, lookahead } = this;
+    this.until = until;
+    if (this.activeCount > 1) state.time = Math.max(state.time, this.firstWindow(eventTime));
     state.end = Math.min(windowOf(state.time, lookahead) + lookahead, eventTime);
     state.rank = 0;
-    this.until = until;
     if (Math.min(this.quietUntil, until) < state.end) this.recall();
     if (this.isStale) this.refresh();
     this.order();
     this.place = 0;
     this.limit = Math.max(state.end, Math.min(eventTime, this.horizon));
+  }
+
+  /**
+   * Where the first window begins in which anybody has a turn: after a costly VM exit a clock may
+   * be many windows ahead.
+   */
+  private firstWindow(eventTime: number): number {
+    let first = Math.min(this.quietUntil, this.until, eventTime);
+    for (const { index, state } of this.pcpus) {
+      if (this.isActive[index] !== 0 && state.now < first) first = state.now;
+    }
+    return windowOf(first, this.lookahead);
   }
 
   /** How far one turn may go. */

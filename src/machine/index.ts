@@ -78,6 +78,7 @@ export {
   hasFeature,
   pcpusOf,
 } from './presets.ts';
+export { Arrivals } from './probes.ts';
 export {
   ACTIVITIES,
   type Activity,

@@ -25,7 +25,7 @@ export interface SpinEnds {
 }
 
 /** Cycles that were left out: to find that out costs about as much as to execute them. */
-const SHORT_WAIT = 5000;
+const SHORT_WAIT = 1500;
 
 /** Cycles in which PAUSE is not looked at, after the first look that did not pay, and at most. */
 const LEAST_PATIENCE = 500;

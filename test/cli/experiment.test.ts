@@ -124,6 +124,23 @@ describe('an experiment', () => {
   });
 });
 
+test('--explain says where the time went, and what differs between two cells', async () => {
+  const cell = ['rounds.yaml', '--explain', '--cell', 'rounds=many'];
+  const { status, stdout } = await run(...cell);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^Time of vm$/m);
+  expect(stdout).toMatch(/^ {2}use +rounds=many vcpus=1 +rounds=many vcpus=2 +difference$/m);
+  const document = JSON.parse((await run(...cell, '--json')).stdout);
+  expect(document.cells).toHaveLength(2);
+  for (const { elapsed, threads } of document.cells) {
+    for (const { uses, elapsed: own } of threads) {
+      const parts = Object.values(uses as Record<string, number>);
+      expect(parts.reduce((sum, part) => sum + part, 0)).toBe(own);
+      expect(own).toBeGreaterThanOrEqual(elapsed);
+    }
+  }
+});
+
 test('shards are merged, from one store or from several', async () => {
   const whole = await run('rounds.yaml', '--store', 'once');
   const lines = await bash(

@@ -101,6 +101,8 @@ export const YIELD_LOCK: Experiment = {
           vcpus: 4,
           defines: { LOCK: TICKET },
           parameters: { time_ns: 4_000_000_000, ...LOCKS },
+          // What the host of 2010 did for its waiters is not known.
+          kvm: { lock_wait: 'block+kick' },
         },
       ],
       hogs: [{ count: 0 }, { count: 0 }, { count: 0 }, { count: 0 }],
@@ -275,11 +277,16 @@ function gainVerdicts(results: Results): Verdict[] {
       difference(100 * least, 'pp'),
     ),
     must('it gains most at C-1x', nameOf(largest) === 'C-1x', `at ${nameOf(largest)}`),
-    must(
-      'in C the gain falls from 1x to 3x',
-      c[0] > c[1] && c[1] > c[2],
-      c.map(percent).join(', '),
-    ),
+    // The short form has no 3x.
+    ...(c.some(Number.isNaN)
+      ? []
+      : [
+          must(
+            'in C the gain falls from 1x to 3x',
+            c[0] > c[1] && c[1] > c[2],
+            c.map(percent).join(', '),
+          ),
+        ]),
     should(
       'gains are met within 9 pp (rms), in C within 6 pp',
       rms(pairs) <= 0.09 && rms(inC) <= 0.06,
