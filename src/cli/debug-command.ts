@@ -41,7 +41,8 @@ export async function debugCommand(options: DebugOptions): Promise<number> {
     ...options.commands,
   ];
   const isScript = options.json || options.batch || script.length > 0;
-  const talk = new Talk(createSession(input.scenario, input), sourceReader(input.places), {
+  const session = createSession(input.scenario, input);
+  const talk = new Talk(session, sourceReader(input.places, input.sources), {
     json: options.json,
     wantsScreen: options.tui && !isScript,
   });

@@ -14,6 +14,7 @@ import { writeRecording } from './recording-file.ts';
 import { saveSchedule } from './schedule-file.ts';
 import { selfContained } from './self-contained.ts';
 import { shellLine } from './shell-words.ts';
+import { sourcesOf } from './sources.ts';
 import { VERSION } from './version.ts';
 
 export interface KeptFinding extends FoundCase {
@@ -111,6 +112,9 @@ function record(
   while (step.done !== true) step = work.next();
   const names = symbols.map((map) => map && { names: map.names, lines: map.lines });
   const contained = selfContained({ scenario, programs, modules });
-  writeRecording(path, { vmxlab: VERSION, scenario: contained, symbols: names, run: step.value });
+  writeRecording(path, {
+    ...{ vmxlab: VERSION, scenario: contained, symbols: names },
+    ...{ sources: sourcesOf(input), run: step.value },
+  });
   return true;
 }

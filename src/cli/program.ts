@@ -64,6 +64,8 @@ export interface Input {
   readonly symbols: readonly (SymbolMap | null)[];
   /** Where included files were found, by the names that their includers gave them. */
   readonly places: ReadonlyMap<string, string>;
+  /** The text of sources that came with a recording, by their names. */
+  readonly sources: ReadonlyMap<string, string>;
   /** The code of policies that the scenario names. */
   readonly policies: PolicyFunctions;
   /** Who decides the order of everything, if not time does. */
@@ -204,7 +206,11 @@ export function inputOfRecording(path: string, recording: Recording, options: In
 
 function inputOfContained(
   path: string,
-  { scenario: document, symbols }: Pick<Recording, 'scenario' | 'symbols'>,
+  {
+    scenario: document,
+    symbols,
+    sources = [],
+  }: Pick<Recording, 'scenario' | 'symbols'> & Partial<Pick<Recording, 'sources'>>,
   options: InputOptions,
   what: 'recording' | 'schedule',
 ): Input {
@@ -218,7 +224,8 @@ function inputOfContained(
     throw new Failure(`${path}: is a damaged ${what}: it does not contain its programs`);
   }
   const given = symbols.map((data) => data && SymbolMap.of(data));
-  return withPrograms(scenario, dirname(path), options, describe, given);
+  const input = withPrograms(scenario, dirname(path), options, describe, given);
+  return { ...input, sources: new Map(sources) };
 }
 
 function loadProgram(path: string, options: InputOptions): Input {
@@ -324,6 +331,7 @@ function withPrograms(
     modules: programs.map(({ modules }) => modules),
     symbols: programs.map(({ symbols }) => symbols),
     places,
+    sources: new Map(),
     policies: loadPolicies(scenario, folder),
     warnings: programs.flatMap(({ warnings }) => warnings.map(formatDiagnostic)),
   };

@@ -19,6 +19,7 @@ import { GuestOutput } from './guest-output.ts';
 import { type Input, type InputOptions, inputOfRecording, loadInput } from './program.ts';
 import { readRecording, writeRecording } from './recording-file.ts';
 import { selfContained } from './self-contained.ts';
+import { sourcesOf } from './sources.ts';
 import { VERSION } from './version.ts';
 
 export interface RecordOptions extends InputOptions {
@@ -54,7 +55,8 @@ export async function recordCommand(options: RecordOptions): Promise<number> {
   setRunUnderWay(null);
   const symbols = input.symbols.map((map) => map && { names: map.names, lines: map.lines });
   const scenario = selfContained(input);
-  const bytes = writeRecording(path, { vmxlab: VERSION, scenario, symbols, run });
+  const sources = sourcesOf(input);
+  const bytes = writeRecording(path, { vmxlab: VERSION, scenario, symbols, sources, run });
   process.stdout.write(`${recordedText(path, bytes, run)}\n`);
   return run.end.exitCode;
 }

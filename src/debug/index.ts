@@ -46,6 +46,7 @@ export {
   isRecording,
   type Packing,
   RECORDING_MAGIC_BYTES,
+  type RecordedSource,
   type Recording,
   symbolDocument,
   symbolsOfDocument,

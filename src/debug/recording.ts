@@ -15,8 +15,12 @@ export interface Recording {
   readonly scenario: unknown;
   /** Names for the addresses of each program; null where the program brings its own, or none. */
   readonly symbols: readonly (SymbolData | null)[];
+  /** The text of each source that the symbols have lines of, by its name. */
+  readonly sources: readonly RecordedSource[];
   readonly run: RecordedRun;
 }
+
+export type RecordedSource = readonly [name: string, text: string];
 
 /** Makes bytes fewer, and back; null for what was not made so. */
 export interface Packing {
@@ -25,7 +29,7 @@ export interface Packing {
 }
 
 const MAGIC = 'vmxlab recording ';
-const VERSION = 1;
+const VERSION = 2;
 
 /** Longest first line. */
 const MOST_HEADER_BYTES = 80;
@@ -220,17 +224,20 @@ const isSymbolsOrNull: Check<PlainSymbols | null> = (value): value is PlainSymbo
 const hasParts = recordOf<{
   vmxlab: string;
   symbols: readonly (PlainSymbols | null)[];
+  sources: readonly RecordedSource[];
   run: RecordedRun;
   scenario: unknown;
 }>({
   vmxlab: matches(/^[\w.+-]{1,40}$/),
   symbols: listOf(isSymbolsOrNull),
+  sources: listOf(tupleOf<RecordedSource>([isText, isText])),
   run: isRun,
   scenario: (value): value is unknown => typeof value === 'object' && value !== null,
 });
 
 function recordingOf(document: unknown): Recording | null {
   if (!hasParts(document)) return null;
-  const { vmxlab, scenario, symbols, run } = document;
-  return { vmxlab, scenario, symbols: symbols.map((one) => one && symbolsOf(one)), run };
+  const { vmxlab, scenario, symbols, sources, run } = document;
+  const maps = symbols.map((one) => one && symbolsOf(one));
+  return { vmxlab, scenario, symbols: maps, sources, run };
 }

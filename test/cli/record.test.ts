@@ -39,7 +39,7 @@ function changed(name: string, change: (body: Body) => void): string {
   const body: Body = JSON.parse(inflateSync(file.subarray(file.indexOf(10) + 1)).toString());
   change(body);
   const packed = deflateSync(JSON.stringify(body));
-  const header = `vmxlab recording 1 ${new Hash().bytes(packed).digest()}\n`;
+  const header = `vmxlab recording 2 ${new Hash().bytes(packed).digest()}\n`;
   writeFileSync(join(folder, name), Buffer.concat([Buffer.from(header), packed]));
   return name;
 }
@@ -78,7 +78,7 @@ test('commands take a recording for the program and its settings', async () => {
     ['run', ...LOCK, '--json'],
     ['run', 'lock.rec', '--json'],
     ['run', 'lock.rec', '--json', '--seed', '6'],
-    ['debug', 'lock.rec', '--batch', '-e', 'break again', '-e', 'continue'],
+    ['debug', 'lock.rec', '--batch', '-e', 'break again', '-e', 'continue', '-e', 'list'],
     ['profile', 'lock.rec', '--top', '3'],
   ]);
   const { scenario: _, ...report } = JSON.parse(original.stdout);
@@ -86,6 +86,8 @@ test('commands take a recording for the program and its settings', async () => {
   expect(sameReport).toEqual(report);
   expect(JSON.parse(more.stdout)).not.toMatchObject(report);
   expect(debugged.stdout).toContain('<again> at lib/counter.inc:33');
+  // The text is in the recording: its file is nowhere near.
+  expect(debugged.stdout).toMatch(/\n.*33.*pass_time THINK\n/);
   expect([debugged.status, debugged.stderr]).toEqual([0, '']);
   expect(profiled.stdout).toContain('<again+0x5> lib/counter.inc:33');
 });

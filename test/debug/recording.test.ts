@@ -148,6 +148,7 @@ describe('a file', () => {
     vmxlab: '0.1.0',
     scenario: { vms: [{ image: 'AAAA' }] },
     symbols: [null],
+    sources: [['a.asm', 'nop\n']],
     run,
   };
   const bytes = encodeRecording(recording, PLAIN);
@@ -156,7 +157,7 @@ describe('a file', () => {
   /** With a digest that is right, so that what is inside is looked at. */
   function withBody(body: string): Uint8Array {
     const digest = new Hash().bytes(encodeUtf8(body)).digest();
-    return encodeUtf8(`vmxlab recording 1 ${digest}\n${body}`);
+    return encodeUtf8(`vmxlab recording 2 ${digest}\n${body}`);
   }
 
   test('holds what was put into it', () => {
@@ -168,7 +169,7 @@ describe('a file', () => {
     ['another format', '\x7fELF', /^is no recording/],
     ['only the beginning', 'vmxlab recording ', /^is a damaged recording: its first line/],
     ['a long first line', `vmxlab recording ${'1'.repeat(500)}`, /^is a damaged recording/],
-    ['a newer version', `vmxlab recording 2 ${'0'.repeat(32)}\n`, /version 2 .* reads 1$/],
+    ['a newer version', `vmxlab recording 3 ${'0'.repeat(32)}\n`, /version 3 .* reads 2$/],
   ])('of %s is refused', (_, text, problem) => {
     expect(decodeRecording(encodeUtf8(text), PLAIN)).toEqual({
       problem: expect.stringMatching(problem),
