@@ -68,8 +68,8 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const LIST =
-  'the commands are run, check, explore, experiment, profile, record, replay, debug, gdb, dap, ' +
-  'asm, disasm, exits, presets, trace, schema, completion';
+  'the commands are run, check, explore, fuzz, experiment, profile, record, replay, debug, gdb, ' +
+  'dap, asm, disasm, exits, presets, trace, schema, completion';
 const HELP = "see 'vmxlab --help'";
 const flagsOf = (command: string) => `'vmxlab ${command} --help' lists the flags`;
 const needs = (command: string, what: string, example: string) =>
