@@ -12,7 +12,7 @@ import {
 import { TimeOrder, type TraceRecord, type TraceSink } from '../trace/index.ts';
 import { StreamCollector, stateLines } from './collect.ts';
 import type { Directive } from './directive.ts';
-import { observeGuests } from './guest-observer.ts';
+import { GuestObserver } from './guest-observer.ts';
 import { type Mismatch, matchText } from './matcher.ts';
 import { nearestLines } from './nearest-lines.ts';
 import { UNSIGNED } from './numeric.ts';
@@ -83,6 +83,8 @@ export function runChecked(
 export class CheckedRun {
   /** To be the machine's; null if nobody looks: then no events are made. */
   readonly sink: TraceSink | null;
+  /** The same without the others, who do not hear of what only properties look at. */
+  private readonly ownSink: TraceSink | null;
   private readonly expectations: Expectations;
   private readonly collector: StreamCollector;
   private readonly checker: PropertyChecker | null;
@@ -108,19 +110,22 @@ export class CheckedRun {
     const sinks = [
       ...(this.order === null ? [] : [this.order]),
       ...(this.placeChecker === null ? [] : [this.placeChecker]),
-      ...others,
     ];
-    this.sink = sinks.length > 0 ? new Fan(sinks) : null;
+    this.ownSink = fanOf(sinks);
+    this.sink = fanOf([...sinks, ...others]);
   }
 
   /**
-   * Have the machine, which has not run yet, look at the places that properties name.
+   * Have a machine, which has not run yet, look at the places that properties name.
    * @throws PlaceError if no program has one
    */
   observe(machine: Machine): void {
-    const { sink } = this;
-    const stated = this.expectations.properties.map(({ property }) => property);
-    if (sink !== null) observeGuests(machine, stated, sink);
+    this.follow(observerFor(machine, this.expectations));
+  }
+
+  /** The same for a machine that is looked at already, and is at its beginning again. */
+  follow(observer: GuestObserver): void {
+    observer.begin(this.ownSink);
   }
 
   /** The run has ended. */
@@ -159,6 +164,17 @@ export class CheckedRun {
   }
 }
 
+/**
+ * Look at what expectations name in the guests of a machine that has not run yet.
+ * @throws PlaceError if no program has it
+ */
+export function observerFor(machine: Machine, { properties }: Expectations): GuestObserver {
+  return new GuestObserver(
+    machine,
+    properties.map(({ property }) => property),
+  );
+}
+
 function checkerOf(properties: readonly Property[]): PropertyChecker | null {
   return properties.length > 0 ? new PropertyChecker(properties) : null;
 }
@@ -174,6 +190,10 @@ class Fan implements TraceSink {
   record(record: TraceRecord): void {
     for (const sink of this.sinks) sink.record(record);
   }
+}
+
+function fanOf(sinks: readonly TraceSink[]): TraceSink | null {
+  return sinks.length > 0 ? new Fan(sinks) : null;
 }
 
 function streamOf(streams: readonly Stream[], name: StreamName): Stream {

@@ -3,8 +3,14 @@
 // names.
 
 import Long from 'long';
-import { Arrivals, type GuestPlace, guestPlaces, type Machine } from '../machine/index.ts';
-import type { TraceSink } from '../trace/index.ts';
+import {
+  Arrivals,
+  type GuestPlace,
+  guestPlaces,
+  type Machine,
+  type SymbolMap,
+} from '../machine/index.ts';
+import type { TraceRecord, TraceSink } from '../trace/index.ts';
 import type { Property } from './property.ts';
 
 /** A property names a place that no program has. */
@@ -19,43 +25,70 @@ export class PlaceError extends Error {
 }
 
 /**
- * Have a machine tell a sink of what properties name in its guests, before it runs.
+ * The places that properties name.
+ * @param maps symbols of each machine
  * @throws PlaceError if one names what no program has
  */
-export function observeGuests(
-  machine: Machine,
+export function placesOfProperties(
   properties: readonly Property[],
-  sink: TraceSink,
-): void {
-  const vms = machine.vms.map((_, i) => i);
+  maps: readonly SymbolMap[],
+): readonly GuestPlace[] {
+  const vms = maps.map((_, i) => i);
   const places = new Map<string, GuestPlace>();
   for (const property of properties) {
     for (const { kind, text } of property.places) {
-      const found = guestPlaces(kind, text, machine.symbols, vms);
+      const found = guestPlaces(kind, text, maps, vms);
       if (typeof found === 'string') throw new PlaceError(property, found);
       for (const place of found) places.set(`${kind} ${place.vm} ${text}`, place);
     }
   }
-  const { frequency } = machine.host;
+  return [...places.values()];
+}
+
+/**
+ * Looks at what properties name in the guests of a machine, for good: a machine that is put back to
+ * its beginning for another run keeps it, and tells another sink.
+ */
+export class GuestObserver {
+  private sink: TraceSink | null = null;
   // Where it was interrupted it comes to the same instruction again, which is no news.
-  const arrivals = new Arrivals();
-  machine.probes.attend([...places.values()], {
-    reached: (place, vcpu) => {
-      if (!arrivals.isNew(place, vcpu)) return false;
-      const { thread, index } = vcpu;
-      const fields = { vm: place.vm, vcpu: index, at: place.name, rip: vcpu.linearRip };
-      const timeNs = frequency.toNs(vcpu.virtual.processor.clock);
-      const where = { pcpu: thread.state.pcpu, comm: thread.name, pid: thread.pid };
-      sink.record({ timeNs, ...where, name: 'guest_code', fields });
-      return false;
-    },
-    changed: ({ vm, name, gpa }, vcpu, old, after) => {
-      const { thread, index } = vcpu;
-      const address = Long.fromNumber(gpa, true);
-      const fields = { vm, vcpu: index, at: name, gpa: address, old, new: after };
-      const timeNs = frequency.toNs(vcpu.virtual.processor.begun);
-      const where = { pcpu: thread.state.pcpu, comm: thread.name, pid: thread.pid };
-      sink.record({ timeNs, ...where, name: 'guest_write', fields });
-    },
-  });
+  private arrivals = new Arrivals();
+
+  /**
+   * @param machine has not run yet
+   * @throws PlaceError if a property names what no program has
+   */
+  constructor(machine: Machine, properties: readonly Property[]) {
+    const places = placesOfProperties(properties, machine.symbols);
+    const { frequency } = machine.host;
+    machine.probes.attend(places, {
+      reached: (place, vcpu) => {
+        if (!this.arrivals.isNew(place, vcpu)) return false;
+        const { thread, index } = vcpu;
+        const fields = { vm: place.vm, vcpu: index, at: place.name, rip: vcpu.linearRip };
+        const timeNs = frequency.toNs(vcpu.virtual.processor.clock);
+        const where = { pcpu: thread.state.pcpu, comm: thread.name, pid: thread.pid };
+        this.tell({ timeNs, ...where, name: 'guest_code', fields });
+        return false;
+      },
+      changed: ({ vm, name, gpa }, vcpu, old, after) => {
+        const { thread, index } = vcpu;
+        const address = Long.fromNumber(gpa, true);
+        const fields = { vm, vcpu: index, at: name, gpa: address, old, new: after };
+        const timeNs = frequency.toNs(vcpu.virtual.processor.begun);
+        const where = { pcpu: thread.state.pcpu, comm: thread.name, pid: thread.pid };
+        this.tell({ timeNs, ...where, name: 'guest_write', fields });
+      },
+    });
+  }
+
+  /** The machine is at its beginning: from here on a sink is told, and what came before is not. */
+  begin(sink: TraceSink | null): void {
+    this.sink = sink;
+    this.arrivals = new Arrivals();
+  }
+
+  private tell(record: TraceRecord): void {
+    this.sink?.record(record);
+  }
 }

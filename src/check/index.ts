@@ -10,6 +10,7 @@
 export {
   CheckedRun,
   type Failure,
+  observerFor,
   runChecked,
   type ShownLine,
   type Verdict,
@@ -17,7 +18,7 @@ export {
 export { StreamCollector, stateLines } from './collect.ts';
 export type { Directive, Place, Problem } from './directive.ts';
 export type { EventPattern } from './event-pattern.ts';
-export { observeGuests, PlaceError } from './guest-observer.ts';
+export { type GuestObserver, PlaceError, placesOfProperties } from './guest-observer.ts';
 export { matchLines } from './match-lines.ts';
 export {
   type CheckPlan,
@@ -33,6 +34,6 @@ export { type Claim, event, type Property, property, type Span } from './propert
 export { PropertyChecker, type Violation } from './property-checker.ts';
 export { type PropertyProblem, parseProperty } from './property-grammar.ts';
 export { type CheckResult, detailLines, isBad, type ResultStatus } from './result.ts';
-export { junitText, resultsJson, tapText } from './result-formats.ts';
+export { junitText, resultDocument, resultsJson, tapText } from './result-formats.ts';
 export { groupLines, summaryLine } from './result-text.ts';
 export { STREAMS, type Stream, type StreamName } from './stream.ts';

@@ -107,6 +107,12 @@ function escaped(text: string): string {
 /** Changes whenever a reader of the document would have to change. */
 const RESULTS_SCHEMA_VERSION = 1;
 
+/** A result as part of a JSON document. */
+export function resultDocument({ debugCommand, failures, ...rest }: CheckResult): object {
+  const shown = failures.map((one) => ({ ...one, debugCommand: debugCommand(one.timeNs) }));
+  return { ...rest, failures: shown };
+}
+
 /** Results as one JSON document, newline included. */
 export function resultsJson(results: readonly CheckResult[]): string {
   const document = {
@@ -114,10 +120,7 @@ export function resultsJson(results: readonly CheckResult[]): string {
     passed: results.filter((result) => !isBad(result) && result.status !== 'skip').length,
     failed: results.filter(isBad).length,
     skipped: results.filter(({ status }) => status === 'skip').length,
-    results: results.map(({ debugCommand, failures, ...rest }) => ({
-      ...rest,
-      failures: failures.map((one) => ({ ...one, debugCommand: debugCommand(one.timeNs) })),
-    })),
+    results: results.map(resultDocument),
   };
   return `${JSON.stringify(document, null, 2)}\n`;
 }

@@ -12,13 +12,13 @@ import {
 } from '../check/index.ts';
 import type { GivenSetting } from '../machine/index.ts';
 import type { CheckJob, CheckOutcome } from './check-job.ts';
-import { type CheckedFile, findFiles, readCheckedFile } from './check-plan.ts';
+import { type CheckedFile, findFiles, readCheckedFile, saysNothing } from './check-plan.ts';
 import { runJobs } from './check-pool.ts';
+import { type Judged, resultHead, resultOfVerdict } from './check-result.ts';
 import { type GoldenUpdate, updateGolden } from './check-update.ts';
 import { EXIT_BAD_INPUT, EXIT_UNEXPECTED, Failure } from './failure.ts';
 import { defaultJobCount } from './job-pool.ts';
 import type { AssemblyOptions } from './program.ts';
-import { shellLine } from './shell-words.ts';
 import { paintFor } from './terminal.ts';
 
 export const CHECK_FORMATS = ['text', 'tap', 'junit', 'json'] as const;
@@ -53,11 +53,7 @@ export async function checkCommand(options: CheckOptions): Promise<number> {
   const named = new Set(options.paths);
   const files = findFiles(options.paths).map(readCheckedFile);
   const silent = files.find(({ path, plan }) => named.has(path) && plan?.isEmpty === true);
-  if (silent !== undefined) {
-    throw new Failure(
-      `${silent.path}: says nothing of what it expects; such as '; EXPECT: 0' or '; OUTPUT: done'`,
-    );
-  }
+  if (silent !== undefined) throw saysNothing(silent.path);
   const groups = files.flatMap((file) => groupsOf(file, options));
   if (groups.length === 0) throw new Failure(`--filter: no name contains '${options.filter}'`);
   const outcomes = new Map<CheckJob, CheckOutcome>();
@@ -115,7 +111,9 @@ function groupsOf(file: CheckedFile, options: CheckOptions): Group[] {
     if (!isWanted(path)) return [];
     const status = plan === null ? 'error' : 'skip';
     const reason = plan === null ? file.problems : ['no expectations'];
-    const known = [{ ...resultHead(path, '', null, options), status, reason } as const];
+    const known = [
+      { ...resultHead(judgedOf(path, '', null, options, null)), status, reason } as const,
+    ];
     return [{ file, expectations: null, configuration: '', jobs: [], known }];
   }
   return plan.expectations.flatMap((expectations, index): Group[] => {
@@ -124,7 +122,7 @@ function groupsOf(file: CheckedFile, options: CheckOptions): Group[] {
     if (!isWanted(`${path} ${configuration}`)) return [];
     const base = { file, expectations, configuration };
     if (expectations.skip !== null) {
-      const head = resultHead(path, configuration, null, options);
+      const head = resultHead(judgedOf(path, configuration, null, options, null));
       const known = [{ ...head, status: 'skip', reason: [expectations.skip] } as const];
       return [{ ...base, jobs: [], known }];
     }
@@ -147,48 +145,6 @@ function jobOf(path: string, index: number, seed: number | null, options: CheckO
   };
 }
 
-type ResultHead = Omit<CheckResult, 'status' | 'reason'>;
-
-function resultHead(
-  path: string,
-  configuration: string,
-  seed: number | null,
-  options: CheckOptions,
-  expectations: Expectations | null = null,
-): ResultHead {
-  const given = options.flags
-    .filter(({ setting }) => setting.flag !== 'seed')
-    .flatMap(({ setting, value }) => [`--${setting.flag}`, value]);
-  const settings = expectations?.configuration.settings ?? [];
-  const own = settings
-    .filter(({ setting }) => !options.flags.some((flag) => flag.setting === setting))
-    .flatMap(({ setting, value }) => [`--${setting.flag}`, value]);
-  const assembly = [
-    ...options.includes.flatMap((folder) => ['-I', folder]),
-    ...(options.syntax === undefined ? [] : ['--syntax', options.syntax]),
-  ];
-  const defines = (all: Readonly<Record<string, string>>) =>
-    Object.entries(all).flatMap(([name, value]) => [
-      '-D',
-      value === '' ? name : `${name}=${value}`,
-    ]);
-  const seeds = seed === null ? [] : ['--seed', String(seed)];
-  const filter = configuration === '' ? [] : ['--filter', configuration];
-  const check = [...filter, ...given, ...seeds, ...defines(options.defines), ...assembly];
-  const allDefines = { ...expectations?.configuration.defines, ...options.defines };
-  const run = [...own, ...given, ...seeds, ...defines(allDefines), ...assembly];
-  return {
-    path,
-    configuration,
-    seed,
-    testCount: 0,
-    failures: [],
-    repeatCommand: shellLine(['vmxlab', 'check', path, ...check]),
-    debugCommand: (timeNs) =>
-      shellLine(['vmxlab', 'debug', path, ...run, '--ex', `goto ${timeNs}ns`]),
-  };
-}
-
 function resultsOf(
   group: Group,
   options: CheckOptions,
@@ -203,22 +159,28 @@ function resultsOf(
 }
 
 function resultOf(
-  { file: { path }, configuration, expectations }: Group,
-  job: CheckJob,
+  { file, configuration, expectations }: Group,
+  { seed }: CheckJob,
   outcome: CheckOutcome,
   options: CheckOptions,
 ): CheckResult {
-  if (outcome.kind === 'error') {
-    const head = resultHead(path, configuration, job.seed, options, expectations);
-    return { ...head, status: 'error', reason: outcome.lines };
+  const judged = judgedOf(file.path, configuration, seed, options, expectations);
+  if (outcome.kind === 'verdict') {
+    return resultOfVerdict({ ...judged, seed: outcome.seed }, outcome.verdict);
   }
-  const { verdict, seed } = outcome;
-  const head = resultHead(path, configuration, seed, options, expectations);
-  const known = expectations?.expectedFailure ?? null;
-  const status =
-    known === null ? (verdict.holds ? 'pass' : 'fail') : verdict.holds ? 'xpass' : 'xfail';
-  const { testCount, failures } = verdict;
-  return { ...head, status, testCount, failures, reason: known === null ? [] : [known] };
+  return { ...resultHead(judged), status: 'error', reason: outcome.lines };
+}
+
+function judgedOf(
+  path: string,
+  configuration: string,
+  seed: number | null,
+  options: CheckOptions,
+  expectations: Expectations | null,
+): Judged {
+  const filter = configuration === '' ? [] : ['--filter', configuration];
+  const again = ['vmxlab', 'check', path, ...filter];
+  return { path, configuration, seed, options, expectations, again };
 }
 
 /**

@@ -1,12 +1,11 @@
 // One run of `vmxlab check`: a file, which of its configurations, and a seed. Jobs and what comes
 // of them are plain data, for they go to worker threads and back.
 
-import { type Expectations, PlaceError, runChecked, type Verdict } from '../check/index.ts';
-import { type GivenSetting, SETTINGS } from '../machine/index.ts';
+import { type Expectations, runChecked, type Verdict } from '../check/index.ts';
 import { readCheckedFile } from './check-plan.ts';
+import { loadExpected, settingOf } from './expected.ts';
 import { Failure } from './failure.ts';
-import { readText } from './files.ts';
-import { type AssemblyOptions, loadInput, pointAt } from './program.ts';
+import type { AssemblyOptions } from './program.ts';
 
 export interface CheckJob {
   readonly path: string;
@@ -37,51 +36,10 @@ export function runCheckJob(job: CheckJob): CheckOutcome {
   }
 }
 
-function runJob(job: CheckJob, expectations: Expectations): CheckOutcome {
-  const { configuration } = expectations;
-  const seed: readonly GivenSetting[] = job.seed === null ? [] : [settingOf('seed', job.seed)];
-  const flags = [
-    ...configuration.settings,
-    ...seed,
-    ...job.flags.map(([flag, value]) => settingOf(flag, value)),
-  ];
-  const defines = { ...configuration.defines, ...job.assembly.defines };
-  try {
-    const input = loadInput(job.path, { ...job.assembly, defines, flags });
-    const { scenario, ...options } = input;
-    const verdict = runChecked(scenario, options, expectations);
-    return { kind: 'verdict', verdict, seed: scenario.seed };
-  } catch (thrown) {
-    if (thrown instanceof PlaceError) throw misplaced(thrown, job, expectations);
-    throw thrown instanceof Failure ? placed(thrown, job, expectations) : thrown;
-  }
-}
-
-function settingOf(flag: string, value: string | number): GivenSetting {
-  const setting = SETTINGS.find((candidate) => candidate.flag === flag);
-  if (setting === undefined) throw new Error(`there is no setting ${flag}`);
-  return { setting, value: String(value) };
-}
-
-/** A property names a place that the program does not have. */
-function misplaced(
-  { property, message }: PlaceError,
-  { path }: CheckJob,
-  { properties }: Expectations,
-): Failure {
-  const stated = properties.find((candidate) => candidate.property === property);
-  if (stated === undefined) return new Failure(`${path}: ${message}`);
-  return new Failure(pointAt(path, readText(path, 'source'), { ...stated, message }));
-}
-
-/** What is wrong with a setting is shown where the RUN line gives it. */
-function placed(failure: Failure, job: CheckJob, { configuration }: Expectations): Failure {
-  const lines = failure.lines.map((line) => {
-    const [, flag, message] = /^vmxlab: --([\w-]+): (.*)$/.exec(line) ?? [];
-    const given = configuration.settings.find(({ setting }) => setting.flag === flag);
-    if (given === undefined || job.flags.some(([name]) => name === flag)) return line;
-    const text = readText(job.path, 'source');
-    return pointAt(job.path, text, { ...given, message: `${flag}: ${message}` });
-  });
-  return new Failure(lines, failure.exitCode);
+function runJob({ path, seed, flags, assembly }: CheckJob, expectations: Expectations) {
+  const given = flags.map(([flag, value]) => settingOf(flag, value));
+  const input = loadExpected(path, { ...assembly, flags: given }, expectations, seed);
+  const { scenario, ...options } = input;
+  const verdict = runChecked(scenario, options, expectations);
+  return { kind: 'verdict', verdict, seed: scenario.seed } as const;
 }

@@ -72,6 +72,13 @@ export function readCheckedFile(path: string): CheckedFile {
   return { path, plan: null, problems: read.problems.map((one) => pointAt(path, text, one)) };
 }
 
+/** To be thrown about a file whose plan is empty, if that is what is wrong. */
+export function saysNothing(path: string): Failure {
+  return new Failure(
+    `${path}: says nothing of what it expects; such as '; EXPECT: 0' or '; OUTPUT: done'`,
+  );
+}
+
 const EMPTY_SHEET: Sheet = { notes: [], goldenBehind: () => [], isStrict: true };
 const EMPTY = emptyPlan();
 

@@ -23,6 +23,12 @@ export const EXIT_CODE_TEXT = [
   ...OWN_CODES.map(([code, meaning]) => `${code} ${meaning}`),
 ].join('; ');
 
+/** Those of `vmxlab run`. */
+export const RUN_EXIT_CODE_TEXT = [
+  EXIT_CODE_TEXT,
+  `with --check: 0 everything is as expected, ${EXIT_UNEXPECTED} something is not`,
+].join('; ');
+
 /** Those of `vmxlab check`, where the guest's codes are what is looked at. */
 export const CHECK_EXIT_CODE_TEXT = [
   'Exit codes: 0 everything is as expected',

@@ -1,20 +1,10 @@
 // What the workers of `vmxlab fuzz` do: load the program once, and run cases. Setups, cases and
 // what comes of them are plain data, for they go to worker threads and back.
 
-import type { Expectations } from '../check/index.ts';
 import type { Strategy } from '../fuzz/index.ts';
 import { Executor, type FuzzCase, type FuzzTarget, type Outcome } from '../fuzz/index.ts';
-import { SETTINGS } from '../machine/index.ts';
-import { emptyPlan, readCheckedFile } from './check-plan.ts';
-import { Failure } from './failure.ts';
-import {
-  type AssemblyOptions,
-  type Input,
-  isElfFile,
-  isScenario,
-  isSource,
-  loadInput,
-} from './program.ts';
+import { expectationsOf, loadExpected, settingOf } from './expected.ts';
+import type { AssemblyOptions, Input } from './program.ts';
 
 /** Everything that decides what a case does. */
 export interface FuzzSetup {
@@ -43,11 +33,9 @@ export interface LoadedTarget {
 /** Load what is fuzzed. Throws {@link Failure} with everything that is wrong. */
 export function loadTarget(setup: FuzzSetup): LoadedTarget {
   const { file, assembly, strategy, storeBuffers, limit } = setup;
-  const expectations = expectationsOf(setup);
-  const { settings, defines } = expectations.configuration;
-  const flags = [...settings, ...setup.flags.map(([flag, value]) => settingOf(flag, value))];
-  const options = { ...assembly, defines: { ...defines, ...assembly.defines }, flags };
-  const input = loadInput(file, options);
+  const expectations = expectationsOf(file, setup.configuration);
+  const flags = setup.flags.map(([flag, value]) => settingOf(flag, value));
+  const input = loadExpected(file, { ...assembly, flags }, expectations, null);
   const { scenario, programs, modules, symbols, policies } = input;
   const target = {
     // Only the interpreter can be told of every block.
@@ -56,24 +44,6 @@ export function loadTarget(setup: FuzzSetup): LoadedTarget {
     ...{ expectations, strategy, storeBuffers, limit },
   };
   return { input, target };
-}
-
-function expectationsOf({ file, configuration }: FuzzSetup): Expectations {
-  const hasPlace = !isElfFile(file) && (isSource(file) || isScenario(file));
-  const { plan, problems } = hasPlace ? readCheckedFile(file) : { plan: emptyPlan(), problems: [] };
-  if (plan === null) throw new Failure(problems);
-  const names = plan.expectations.map(({ configuration: { name } }) => name);
-  const index = configuration === null ? 0 : names.indexOf(configuration);
-  if (index >= 0) return plan.expectations[index];
-  const known = names.filter((name) => name !== null);
-  const list = known.length === 0 ? 'it names none' : `it has ${known.join(', ')}`;
-  throw new Failure(`--configuration: ${file} has no RUN line named '${configuration}'; ${list}`);
-}
-
-function settingOf(flag: string, value: string) {
-  const setting = SETTINGS.find((candidate) => candidate.flag === flag);
-  if (setting === undefined) throw new Error(`there is no setting ${flag}`);
-  return { setting, value };
 }
 
 /** The one of this thread, and what it is for. */

@@ -21,7 +21,6 @@ import {
   once,
   oneOf,
   SETTING_FLAGS,
-  someOf,
 } from './arguments.ts';
 import { asmCommand } from './asm-command.ts';
 import { CHECK_FORMATS, checkCommand as checkPrograms } from './check-command.ts';
@@ -37,6 +36,7 @@ import {
   EXPLORE_EXIT_CODE_TEXT,
   FUZZ_EXIT_CODE_TEXT,
   REPLAY_EXIT_CODE_TEXT,
+  RUN_EXIT_CODE_TEXT,
 } from './exit-codes.ts';
 import { exitsCommand } from './exits-command.ts';
 import { EXPERIMENT_FLAGS, experimentOptions } from './experiment-arguments.ts';
@@ -49,7 +49,7 @@ import { gdbCommand } from './gdb-command.ts';
 import { presetsCommand } from './presets-command.ts';
 import { profileCommand } from './profile-command.ts';
 import { recordCommand, replayCommand } from './record-command.ts';
-import { runCommand, STATS_GROUPS } from './run-command.ts';
+import { RUN_FLAGS, runCommand, runOptions } from './run-command.ts';
 import { traceCommand } from './trace-command.ts';
 import { TRACE_FORMATS } from './trace-file.ts';
 import { VERSION } from './version.ts';
@@ -80,32 +80,16 @@ const run: Command = {
     ...SETTING_FLAGS,
     ...JSON_FLAGS,
     ...ASSEMBLY_FLAGS,
-    trace: {
-      type: 'string',
-      describe: "write a trace: trace-cmd's (.dat), Perfetto's (.pftrace), or ftrace's text",
-    },
-    'trace-format': {
-      type: 'string',
-      describe: `format of the trace: ${TRACE_FORMATS.join(', ')} (default: by its name)`,
-    },
-    stats: { type: 'string', describe: `show more, a list of: ${STATS_GROUPS.join(', ')}` },
-    quiet: { alias: 'q', type: 'boolean', describe: 'print only what the guest prints' },
+    ...RUN_FLAGS,
   },
   examples: [
     ['run guest-programs/hello.asm', 'one vCPU says hello'],
     ['run lock.asm --vcpus 4 --pcpus 2 --hogs 2', 'four vCPUs contend on two pCPUs'],
     ['run scenario.yaml --json', 'a scenario, reported as JSON'],
+    ['run guest-programs/hello.asm --check', 'and is it what the program says it does'],
   ],
-  epilogue: EXIT_CODE_TEXT,
-  execute: (args) => {
-    return runCommand({
-      ...machineOptions(args),
-      quiet: args.quiet === true,
-      trace: once(args, 'trace'),
-      traceFormat: once(args, 'trace-format'),
-      stats: someOf(args, 'stats', STATS_GROUPS),
-    });
-  },
+  epilogue: RUN_EXIT_CODE_TEXT,
+  execute: (args) => runCommand({ ...machineOptions(args), ...runOptions(args) }),
 };
 
 const profile: Command = {

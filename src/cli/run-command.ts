@@ -13,14 +13,17 @@ import {
   reportText,
   watchEngine,
 } from '../machine/index.ts';
+import { type Arguments, once, someOf } from './arguments.ts';
+import type { Flags } from './command-line.ts';
 import { setRunUnderWay } from './crash.ts';
 import { EXIT_INTERRUPTED, Failure } from './failure.ts';
 import { isSameFile } from './files.ts';
 import { GuestOutput } from './guest-output.ts';
 import { watched } from './policies.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
+import { RunCheck } from './run-check.ts';
 import { ProgressLine, paintFor } from './terminal.ts';
-import { createTraceFile, type TraceFile, traceFormat } from './trace-file.ts';
+import { createTraceFile, TRACE_FORMATS, type TraceFile, traceFormat } from './trace-file.ts';
 
 export interface RunOptions extends InputOptions {
   readonly file: string;
@@ -30,6 +33,10 @@ export interface RunOptions extends InputOptions {
   readonly trace: string | undefined;
   readonly traceFormat: string | undefined;
   readonly stats: readonly StatsGroup[];
+  /** Judge it by what the file expects. */
+  readonly check: boolean;
+  /** Name of the configuration that is checked; else the first. */
+  readonly configuration: string | undefined;
 }
 
 /** What `--stats` shows beside the report. */
@@ -37,28 +44,67 @@ export const STATS_GROUPS = ['engine', 'kvm'] as const;
 
 export type StatsGroup = (typeof STATS_GROUPS)[number];
 
+/** The command's own. */
+export const RUN_FLAGS: Flags = {
+  trace: {
+    type: 'string',
+    describe: "write a trace: trace-cmd's (.dat), Perfetto's (.pftrace), or ftrace's text",
+  },
+  'trace-format': {
+    type: 'string',
+    describe: `format of the trace: ${TRACE_FORMATS.join(', ')} (default: by its name)`,
+  },
+  stats: { type: 'string', describe: `show more, a list of: ${STATS_GROUPS.join(', ')}` },
+  check: { type: 'boolean', describe: 'compare with what the program says it does, as check does' },
+  configuration: { type: 'string', describe: 'with --check: name of the RUN line that is run' },
+  quiet: { alias: 'q', type: 'boolean', describe: 'print only what the guest prints' },
+};
+
+/** What these say. */
+export function runOptions(args: Arguments) {
+  return {
+    quiet: args.quiet === true,
+    trace: once(args, 'trace'),
+    traceFormat: once(args, 'trace-format'),
+    stats: someOf(args, 'stats', STATS_GROUPS),
+    check: args.check === true,
+    configuration: once(args, 'configuration'),
+  };
+}
+
 /** Run, print, and return the exit code. */
 export async function runCommand(options: RunOptions): Promise<number> {
-  const input = loadInput(options.file, options);
+  const check = checkOf(options);
+  const input = check?.input ?? loadInput(options.file, options);
   if (options.trace !== undefined && isSameFile(options.trace, options.file)) {
     throw new Failure(`${options.trace}: is what is run; give the trace another name`);
   }
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
   const trace = traceOf(options, input);
   setRunUnderWay(input);
+  const sink = check === null ? trace : check.look(trace);
   const machine = new Machine(input.scenario, {
     programs: input.programs,
     modules: input.modules,
     symbols: input.symbols,
     policies: input.policies,
     order: input.order,
-    ...(trace === null ? {} : { sink: trace }),
+    ...(sink === null ? {} : { sink }),
   });
+  check?.observe(machine);
   if (options.stats.includes('engine')) watchEngine(machine, hostClock);
   const ending = await runToEnd(machine, options, input.policies).finally(() => trace?.close());
   setRunUnderWay(null);
-  report(machine, ending ?? INTERRUPTED, options, input);
-  return ending?.exitCode ?? EXIT_INTERRUPTED;
+  // What was interrupted has not shown whether it holds.
+  if (ending !== null) check?.judge(machine, ending);
+  report(machine, ending ?? INTERRUPTED, options, input, check);
+  return ending === null ? EXIT_INTERRUPTED : (check?.exitCode ?? ending.exitCode);
+}
+
+function checkOf(options: RunOptions): RunCheck | null {
+  if (options.check) return new RunCheck(options.file, options, options.configuration ?? null);
+  if (options.configuration === undefined) return null;
+  throw new Failure('--configuration needs --check: it says whose expectations hold');
 }
 
 function traceOf(options: RunOptions, input: Input): TraceFile | null {
@@ -129,11 +175,18 @@ function progressText(machine: Machine, elapsedMs: number): string {
   return `${virtual} ms of virtual time, ${millions.toFixed(1)} M instructions, ${rate} M/s`;
 }
 
-function report(machine: Machine, ending: MachineEnding, options: RunOptions, input: Input): void {
+function report(
+  machine: Machine,
+  ending: MachineEnding,
+  options: RunOptions,
+  input: Input,
+  check: RunCheck | null,
+): void {
   const document = reportOf(machine, ending);
   const engine = options.stats.includes('engine') ? engineReport(machine) : null;
   if (options.json) {
-    const whole = engine === null ? document : { ...document, stats: { engine } };
+    const stats = engine === null ? {} : { stats: { engine } };
+    const whole = { ...document, ...stats, ...check?.document };
     process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
     return;
   }
@@ -141,12 +194,17 @@ function report(machine: Machine, ending: MachineEnding, options: RunOptions, in
     const whose = document.vms.length > 1 ? `${name}, COM1` : 'COM1';
     if (serial !== '') process.stdout.write(`${whose}: ${serial.trimEnd()}\n`);
   }
-  if (options.quiet) return;
+  const verdict = check?.lines(paintFor(process.stdout)) ?? [];
+  if (options.quiet) {
+    if (check?.isBad) process.stdout.write(`${verdict.join('\n')}\n`);
+    return;
+  }
   const lines = [
     '',
     ...reportText(document, paintFor(process.stdout)),
     ...(engine === null ? [] : engineText(engine)),
     ...(options.stats.includes('kvm') ? counterLines(document) : []),
+    ...(verdict.length > 0 ? [...verdict, ''] : []),
     ...nextSteps(options, document, input),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);

@@ -1,7 +1,7 @@
 // Runs cases: a machine for each set of scenario values, put back to its beginning for each case,
 // and looked at on its way. Whatever a run does is an outcome, errors of our own included.
 
-import { CheckedRun, type Expectations } from '../check/index.ts';
+import { CheckedRun, type Expectations, type GuestObserver, observerFor } from '../check/index.ts';
 import { EngineDifference } from '../cpu/index.ts';
 import {
   applySetting,
@@ -66,6 +66,8 @@ interface Prepared {
   /** Where the input goes, or null. */
   readonly room: InputRoom | null;
   readonly start: MachineSnapshot;
+  /** Sees what properties name, in each of its runs. */
+  readonly observer: GuestObserver;
 }
 
 export class Executor {
@@ -127,7 +129,7 @@ export class Executor {
       const { machine, start, room } = prepared;
       machine.restore(start);
       if (room !== null && one.input !== null) writeInput(machine.vms[0], room, one.input);
-      const { finding, length } = this.judge(machine);
+      const { finding, length } = this.judge(prepared);
       return { finding, length, steps: '', shared: [] };
     } catch (thrown) {
       // It must not be used again: nobody knows what state it is in.
@@ -137,9 +139,10 @@ export class Executor {
     }
   }
 
-  private judge(machine: Machine): Pick<Outcome, 'finding' | 'length'> {
+  private judge({ machine, observer }: Prepared): Pick<Outcome, 'finding' | 'length'> {
     const checked = new CheckedRun(this.target.expectations, [this.coverage]);
     machine.host.sink = checked.sink;
+    checked.follow(observer);
     const ending = machine.run();
     if (ending === null) throw new Error('a machine without a limit on its time has not ended');
     const verdict = checked.judge(machine, ending);
@@ -163,11 +166,12 @@ export class Executor {
   }
 
   private newMachine(scenario: Scenario): Prepared {
-    const { options, limit } = this.target;
+    const { options, limit, expectations } = this.target;
     const limits = { ...scenario.limits, instructions: limit };
     const machine = new Machine({ ...scenario, limits }, options);
     this.coverage.watch(machine);
+    const observer = observerFor(machine, expectations);
     const room = inputRoomOf(machine.programData[0]);
-    return { machine, room, start: machine.snapshot() };
+    return { machine, room, observer, start: machine.snapshot() };
   }
 }

@@ -67,6 +67,34 @@ describe('a fault behind four comparisons', () => {
   });
 });
 
+test('properties about code and memory are watched in every run', () => {
+  const program = smallFuzz(`
+; PROPERTY: at most 1 guest_code(at=here)
+; PROPERTY: never guest_write(at=told, new=7)
+    mov al, [fuzz_input]
+    mov [told], al
+here:
+    cmp byte [fuzz_input + 1], 0
+    mov byte [fuzz_input + 1], 0
+    jne here
+    cli
+    hlt
+told: dd 0
+fuzz_input: dw 0
+`);
+  const executor = new Executor(program.target);
+  const run = (...input: readonly number[]) =>
+    executor.run({ input: Uint8Array.from(input), parameters: {}, schedule: null }).finding;
+  const signatures = [
+    [0, 0],
+    [7, 0],
+    [0, 0],
+    [0, 1],
+    [0, 0],
+  ].map((input) => run(...input)?.signature ?? null);
+  expect(signatures).toEqual([null, 'property 3', null, 'property 2', null]);
+});
+
 test('a number that is compared as a whole is taken from the code', () => {
   const whole = smallFuzz(`
     cmp dword [fuzz_input], 'VMX!'
