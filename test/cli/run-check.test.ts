@@ -39,7 +39,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('a violation', () => {
-  test('is shown as check shows it, and can be repeated by the command that is printed', async () => {
+  test('is shown as check shows it, and can be repeated as it says', async () => {
     const [checked, run] = await vmxlabMany(folder, [
       ['check', 'bad.asm', '--seed', '3'],
       ['run', '-q', '--check', 'bad.asm', '--seed', '3'],
