@@ -1,6 +1,7 @@
 // The catalogue of known bugs: in each program of guest-programs/bugs the expectation that is meant
 // finds the bug, with no other help, and the corrected twin passes every one. Those that need a
-// certain schedule (EXPLORE) are left to test/explore/catalogue.test.ts.
+// certain schedule (EXPLORE) are left to test/explore/catalogue.test.ts. Of a scenario the twin is
+// NAME-fixed.yaml, with the same expectations.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,42 +15,80 @@ const ASSEMBLY = { defines: {}, includes: [], syntax: undefined, linked: [] };
 /** What each bug shows first, by file. */
 const FOUND: Readonly<Record<string, string>> = {
   'deadline-before-mode.asm': 'EXPECT: ended otherwise than expected: deadlock',
+  'double-injection.yaml': 'OUTPUT: not found, in output: 6',
   'eoi-forgotten.asm': 'EXPECT: ended otherwise than expected: deadlock',
   'eoi-twice.asm': 'OUTPUT: not found, in output: (())',
   'error-code-left.asm': 'EXPECT: ended otherwise than expected: tripleFault',
   'interrupts-counted.asm': 'EXPECT: ended otherwise than expected: deadlock',
   'kick-the-wrong-one.asm': 'OUTPUT: not found, in output: there are no lines',
+  'lock-handed-to-preempted.asm':
+    'PROPERTY: guest_code(at=released, vcpu=0) is not followed by guest_code(at=critical)',
   'lost-kick.asm': 'OUTPUT: not found, in output: there are no lines',
   'missed-interrupt.asm': 'EXPECT: ended otherwise than expected: deadlock',
   'one-kick-for-two.asm': 'OUTPUT: not found, in output: w',
   'priority-left-high.asm': 'EXPECT: ended otherwise than expected: deadlock',
   'spin-without-pause.asm': 'CHECK: not found, in exits: ',
+  'starvation-under-yield.yaml':
+    'PROPERTY: sched_switch(prev.comm=vcpu2, prevState=R) is not followed by',
   'timer-not-rearmed.asm': 'EXPECT: ended otherwise than expected: deadlock',
   'torn-lock.asm': 'PROPERTY: 2 between kvm_pio(port=0x80, value=1)',
+  'window-never-reset.yaml':
+    'PROPERTY: guest_code(at=waits, vcpu=1) is not followed by kvm_exit(reason=PAUSE_INSTRUCTION',
   'yield-to-self.asm': 'PROPERTY: kvm_hypercall(nr=11, a0=$v, thread=vcpu$v) happened',
 };
 
-test('every program is in the table, or is for every schedule', () => {
-  const isExplored = (name: string) =>
-    /^; EXPLORE: /m.test(readFileSync(join(FOLDER, name), 'utf8'));
-  const checked = readdirSync(FOLDER).filter((name) => !isExplored(name));
-  expect(checked.sort()).toEqual(Object.keys(FOUND));
+const textOf = (name: string) => readFileSync(join(FOLDER, name), 'utf8');
+
+const twinOf = (name: string) => name.replace(/\.yaml$/, '-fixed.yaml');
+
+test('every program and scenario is in the table, or is for every schedule', () => {
+  const checked = readdirSync(FOLDER).filter(
+    (name) => /\.(asm|yaml)$/.test(name) && !/^; EXPLORE: /m.test(textOf(name)),
+  );
+  const shown = Object.keys(FOUND).flatMap((name) => [...new Set([name, twinOf(name)])]);
+  expect(checked.sort()).toEqual(shown.sort());
 });
 
-test.each(Object.entries(FOUND))('%s: %s', (name, found) => {
+test('the tables in docs/checking.md are of these', () => {
+  const page = readFileSync(join(FOLDER, '../../docs/checking.md'), 'utf8');
+  const catalogue = page.slice(page.indexOf('## Catalogue'), page.indexOf('## Fields'));
+  const rows = [...catalogue.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name);
+  expect(rows.sort()).toEqual(Object.keys(FOUND).map((name) => name.replace(/\.\w+$/, '')));
+});
+
+/** What a configuration fails, of those that a file has. */
+function failuresOf(name: string, configuration: string, seed: number) {
   const path = join(FOLDER, name);
-  const expectations = readCheckedFile(path).plan?.expectations ?? [];
-  expect(expectations.map(({ configuration }) => configuration.name)).toEqual(['BUG', 'FIXED']);
-  const seeds = expectations[0].configuration.seeds;
+  const names = expectationsOf(name).map((one) => one.configuration.name);
+  const index = names.indexOf(configuration);
+  const outcome = runCheckJob({ path, index, seed, flags: [], assembly: ASSEMBLY });
+  if (outcome.kind === 'error') throw new Error(outcome.lines.join('\n'));
+  return outcome.verdict.failures;
+}
+
+const expectationsOf = (name: string) =>
+  readCheckedFile(join(FOLDER, name)).plan?.expectations ?? [];
+
+test.each(Object.entries(FOUND))('%s: %s', (name, found) => {
+  const twin = twinOf(name);
+  const files = twin === name ? [name] : [name, twin];
+  const configurations = files.flatMap(expectationsOf).map(({ configuration }) => configuration);
+  expect(configurations.map((one) => one.name)).toEqual(['BUG', 'FIXED']);
+  const [{ seeds }] = configurations;
   for (const seed of seeds.length === 0 ? [1] : seeds) {
-    const [bug, fixed] = [0, 1].map((index) => {
-      const outcome = runCheckJob({ path, index, seed, flags: [], assembly: ASSEMBLY });
-      if (outcome.kind === 'error') throw new Error(outcome.lines.join('\n'));
-      return outcome.verdict.failures;
-    });
-    const [{ message, heading, lines }] = bug;
+    const [{ message, heading, lines }] = failuresOf(name, 'BUG', seed);
     const shown = lines.length === 0 ? heading : lines[0].text;
     expect(`${message}: ${shown}`.slice(0, found.length)).toBe(found);
-    expect(fixed).toEqual([]);
+    expect(failuresOf(twin, 'FIXED', seed)).toEqual([]);
   }
+});
+
+const SCENARIOS = Object.keys(FOUND).filter((name) => name.endsWith('.yaml'));
+
+test.each(SCENARIOS)('%s and its twin expect the same', (name) => {
+  const expected = (file: string) => {
+    const section = textOf(file).split(/^check: \|\n/m)[1];
+    return section.replace('name=FIXED', 'name=BUG').replace(/^ *XFAIL-BUG: .*\n/m, '');
+  };
+  expect(expected(twinOf(name))).toBe(expected(name));
 });

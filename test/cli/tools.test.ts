@@ -37,6 +37,28 @@ test('the command may be executed as it is built', () => {
   expect(() => accessSync(MAIN, constants.X_OK)).not.toThrow();
 });
 
+/** In the order of the help. */
+const COMMANDS = [
+  'run',
+  'check',
+  'explore',
+  'fuzz',
+  'experiment',
+  'profile',
+  'record',
+  'replay',
+  'debug',
+  'gdb',
+  'dap',
+  'asm',
+  'disasm',
+  'exits',
+  'presets',
+  'trace',
+  'schema',
+  'completion',
+];
+
 describe('asm', () => {
   test('writes beside the source, and says nothing', async () => {
     const { status, stdout, stderr } = await vmxlab(folder, ['asm', 'tiny.asm']);
@@ -245,40 +267,13 @@ describe('help', () => {
   test('lists the commands', async () => {
     const { status, stdout } = await vmxlab(folder, ['--help']);
     const commands = [...stdout.matchAll(/^ {2}vmxlab (\w+)/gm)].map((match) => match[1]);
-    expect(commands).toEqual([
-      'run',
-      'check',
-      'explore',
-      'profile',
-      'record',
-      'replay',
-      'debug',
-      'gdb',
-      'dap',
-      'asm',
-      'disasm',
-      'exits',
-      'presets',
-      'trace',
-      'schema',
-      'completion',
-    ]);
+    expect(commands).toEqual(COMMANDS);
     expect(status).toBe(0);
   });
 
-  test.each([
-    'run',
-    'check',
-    'profile',
-    'record',
-    'replay',
-    'asm',
-    'disasm',
-    'exits',
-    'presets',
-    'trace',
-    'schema',
-  ])('%s has examples', async (command) => {
+  const helpful = COMMANDS.filter((command) => command !== 'completion');
+
+  test.each(helpful)('%s has examples', async (command) => {
     const { stdout } = await vmxlab(folder, [command, '-h']);
     expect(stdout).toContain(`\nExamples:\n  vmxlab ${command} `);
     expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
@@ -297,24 +292,7 @@ describe('help', () => {
 
 test('completion in bash', async () => {
   const cases: Readonly<Record<string, readonly string[]>> = {
-    'vmxlab ': [
-      'run',
-      'check',
-      'explore',
-      'profile',
-      'record',
-      'replay',
-      'debug',
-      'gdb',
-      'dap',
-      'asm',
-      'disasm',
-      'exits',
-      'presets',
-      'trace',
-      'schema',
-      'completion',
-    ],
+    'vmxlab ': COMMANDS,
     'vmxlab run --m': ['--machine', '--memory', '--module', '--max-instructions'],
     // Nothing of ours: bash goes on with its own completion of file names.
     'vmxlab run tin': [],

@@ -15,7 +15,9 @@ interface Entry {
   readonly flags: readonly string[];
 }
 
-const ENTRIES: readonly Entry[] = readdirSync(join(ROOT, FOLDER)).flatMap((file) => {
+const PROGRAMS = readdirSync(join(ROOT, FOLDER)).filter((file) => file.endsWith('.asm'));
+
+const ENTRIES: readonly Entry[] = PROGRAMS.flatMap((file) => {
   const text = readFileSync(join(ROOT, FOLDER, file), 'utf8');
   return [...text.matchAll(/^; EXPLORE: (\w+)((?: \S+)*)$/gm)].map(([, kind, flags]) => {
     const name = file.replace(/\.asm$/, '');

@@ -15,11 +15,14 @@ import {
   smallProgram,
 } from '../support/exploration.ts';
 
+const textOf = (file: string) =>
+  readFileSync(new URL(`../../guest-programs/bugs/${file}`, import.meta.url), 'utf8');
+
+/** A known bug, for any address, with what it includes. */
 const bug = (name: string) =>
-  readFileSync(new URL(`../../guest-programs/bugs/${name}.asm`, import.meta.url), 'utf8').replace(
-    /^(bits|org|default).*$/gm,
-    '',
-  );
+  textOf(`${name}.asm`)
+    .replace(/^%include "(.*)"$/gm, (_, file: string) => textOf(file))
+    .replace(/^(bits|org|default).*$/gm, '');
 
 const PROGRAMS = [
   ['a lost update', LOST_UPDATE, false],
