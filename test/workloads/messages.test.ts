@@ -80,16 +80,19 @@ describe('boot-storm', () => {
     ['ticket', 0],
     ['virt-spin', 1],
     ['pv-ticket', 1],
-  ] as const)('everybody starts and goes through every phase: %s, parallel=%i', (lock, parallel) => {
-    const run = storm(8, { parallel }, lock);
-    expect([run.ending.status, run.report.output]).toEqual(['halted', 'ok']);
-    expect(results(run, 'lock_operations')).toEqual(Array(8).fill(PHASES * SECTIONS));
-    expect(total(run, 'counter')).toBe(8 * PHASES * SECTIONS);
-    expectHistogram(run, 'wait', 8 * PHASES * SECTIONS, total(run, 'wait_cycles'));
-    // From real mode to long mode each of the others writes CR4.PAE, CR3, CR0.PE and CR0.PG. KVM
-    // owns those bits of CR0 and CR4; with EPT it leaves CR3 to the guest.
-    expect(exitCounts(run.report).CR_ACCESS).toBe(2 * 7);
-  });
+  ] as const)(
+    'everybody starts and goes through every phase: %s, parallel=%i',
+    (lock, parallel) => {
+      const run = storm(8, { parallel }, lock);
+      expect([run.ending.status, run.report.output]).toEqual(['halted', 'ok']);
+      expect(results(run, 'lock_operations')).toEqual(Array(8).fill(PHASES * SECTIONS));
+      expect(total(run, 'counter')).toBe(8 * PHASES * SECTIONS);
+      expectHistogram(run, 'wait', 8 * PHASES * SECTIONS, total(run, 'wait_cycles'));
+      // From real mode to long mode each of the others writes CR4.PAE, CR3, CR0.PE and CR0.PG. KVM
+      // owns those bits of CR0 and CR4; with EPT it leaves CR3 to the guest.
+      expect(exitCounts(run.report).CR_ACCESS).toBe(2 * 7);
+    },
+  );
 
   test('starting them at once takes less time than one after the other', () => {
     const [serial, parallel] = [0, 1].map((how) => storm(8, { parallel: how, sections: 1 }));
