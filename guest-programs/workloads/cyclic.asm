@@ -16,9 +16,9 @@ default rel
 
 %include "../lib/interrupts.inc"
 %include "../lib/x2apic.inc"
+%include "../lib/time.inc"
 
 TIMER_VECTOR    equ 0x40
-KVM_TIMING_LEAF equ 0x40000010  ; EAX = TSC rate in kHz
 BINS            equ 64          ; us; the last one is for all that is later
 GUEST_TICK      equ 4           ; periods until the guest's own next event
 
@@ -134,9 +134,7 @@ half_path:
 
 ; RAX = time stamp. Changes RDX.
 read_tsc:
-    rdtsc
-    shl rdx, 32
-    or rax, rdx
+    time_stamp
     ret
 
 align 8
