@@ -8,7 +8,7 @@ import {
   type GuestPlace,
   guestPlaces,
   type Machine,
-  type SymbolMap,
+  type NamedRam,
 } from '../machine/index.ts';
 import type { TraceRecord, TraceSink } from '../trace/index.ts';
 import type { Property } from './property.ts';
@@ -26,18 +26,18 @@ export class PlaceError extends Error {
 
 /**
  * The places that properties name.
- * @param maps symbols of each machine
+ * @param rams of each machine
  * @throws PlaceError if one names what no program has
  */
 export function placesOfProperties(
   properties: readonly Property[],
-  maps: readonly SymbolMap[],
+  rams: readonly NamedRam[],
 ): readonly GuestPlace[] {
-  const vms = maps.map((_, i) => i);
+  const vms = rams.map((_, i) => i);
   const places = new Map<string, GuestPlace>();
   for (const property of properties) {
     for (const { kind, text } of property.places) {
-      const found = guestPlaces(kind, text, maps, vms);
+      const found = guestPlaces(kind, text, rams, vms);
       if (typeof found === 'string') throw new PlaceError(property, found);
       for (const place of found) places.set(`${kind} ${place.vm} ${text}`, place);
     }
@@ -59,7 +59,7 @@ export class GuestObserver {
    * @throws PlaceError if a property names what no program has
    */
   constructor(machine: Machine, properties: readonly Property[]) {
-    const places = placesOfProperties(properties, machine.symbols);
+    const places = placesOfProperties(properties, machine.namedRam);
     const { frequency } = machine.host;
     machine.probes.attend(places, {
       reached: (place, vcpu) => {

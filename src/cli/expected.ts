@@ -8,7 +8,7 @@ import {
   type Property,
   placesOfProperties,
 } from '../check/index.ts';
-import { type GivenSetting, programSymbols, SETTINGS, type SymbolMap } from '../machine/index.ts';
+import { type GivenSetting, type NamedRam, programSymbols, SETTINGS } from '../machine/index.ts';
 import { emptyPlan, readCheckedFile, saysNothing } from './check-plan.ts';
 import { Failure } from './failure.ts';
 import { readText } from './files.ts';
@@ -105,18 +105,21 @@ function placed(
 
 /** A place that a property names and no program has is shown where the property stands. */
 function checkPlaces(path: string, { properties }: Expectations, input: Input): void {
-  const maps = input.programs.map((program, i) => programSymbols(program, input.symbols[i]));
+  const rams = input.programs.map((program, i) => ({
+    symbols: programSymbols(program, input.symbols[i]),
+    ramBytes: input.scenario.vms[i].memory,
+  }));
   const problems = properties.flatMap((stated) => {
-    const problem = placeProblem(stated.property, maps);
+    const problem = placeProblem(stated.property, rams);
     if (problem === null) return [];
     return [pointAt(path, readText(path, 'source'), { ...stated, message: problem })];
   });
   if (problems.length > 0) throw new Failure(problems);
 }
 
-function placeProblem(property: Property, maps: readonly SymbolMap[]): string | null {
+function placeProblem(property: Property, rams: readonly NamedRam[]): string | null {
   try {
-    placesOfProperties([property], maps);
+    placesOfProperties([property], rams);
     return null;
   } catch (thrown) {
     if (thrown instanceof PlaceError) return thrown.message;

@@ -320,8 +320,11 @@ function withPrograms(
     return { ...loaded, symbols };
   });
   if (scenario.faults.length > 0) {
-    const maps = programs.map(({ bytes, symbols }) => programSymbols(bytes, symbols));
-    const issues = faultPlaceIssues(scenario.faults, maps);
+    const rams = programs.map(({ bytes, symbols }, i) => ({
+      symbols: programSymbols(bytes, symbols),
+      ramBytes: scenario.vms[i].memory,
+    }));
+    const issues = faultPlaceIssues(scenario.faults, rams);
     if (issues.length > 0) throw failureOf(issues, options, describe);
   }
   const vms = scenario.vms.map((vm, i) => ({ ...vm, start: programs[i].start ?? vm.start }));

@@ -2,6 +2,7 @@
 // memory by symbol or guest-physical address with its size.
 
 import Long from 'long';
+import { LINE_SIZE } from '../memory/index.ts';
 import { nearest } from '../sim/index.ts';
 import type { SymbolMap } from './symbol-map.ts';
 
@@ -23,6 +24,12 @@ export interface WordPlace {
   readonly lengthBytes: number;
 }
 
+/** Where a guest's names lead. */
+export interface NamedRam {
+  readonly symbols: SymbolMap;
+  readonly ramBytes: number;
+}
+
 export type GuestPlace = CodePlace | WordPlace;
 
 const ADDRESS = /^0x[\da-f]{1,16}$/i;
@@ -31,13 +38,13 @@ const WORD_BYTES = 4;
 
 /**
  * The places that a text names, in each of some machines that has it; or what is wrong with it.
- * @param maps symbols of each machine
+ * @param rams of each machine
  * @param vms numbers of those that are meant
  */
 export function guestPlaces(
   kind: GuestPlace['kind'],
   text: string,
-  maps: readonly SymbolMap[],
+  rams: readonly NamedRam[],
   vms: readonly number[],
 ): readonly GuestPlace[] | string {
   const [, name, size] = kind === 'word' ? (WORD.exec(text) ?? []) : ['', text, undefined];
@@ -45,17 +52,31 @@ export function guestPlaces(
   const found = vms.flatMap((vm): GuestPlace[] => {
     const at = ADDRESS.test(name)
       ? Long.fromString(name.slice(2), true, 16)
-      : (maps[vm]?.addressOf(name) ?? null);
+      : (rams[vm]?.symbols.addressOf(name) ?? null);
     if (at === null) return [];
     if (kind === 'code') return [{ kind, vm, name: text, linear: at }];
     const lengthBytes = size === undefined ? WORD_BYTES : Number(size);
     return [{ kind, vm, name: text, gpa: at.toUnsigned().toNumber(), lengthBytes }];
   });
-  return found.length > 0 ? found : unknownSymbol(name, maps, vms);
+  if (found.length === 0) return unknownSymbol(name, rams, vms);
+  for (const place of found) {
+    const problem = place.kind === 'word' ? wordProblem(place, rams[place.vm]) : null;
+    if (problem !== null) return problem;
+  }
+  return found;
 }
 
-function unknownSymbol(name: string, maps: readonly SymbolMap[], vms: readonly number[]): string {
-  const known = vms.flatMap((vm) => maps[vm]?.names.map((symbol) => symbol.name) ?? []);
+/** Words are watched by cache line. */
+function wordProblem({ name, gpa, lengthBytes }: WordPlace, { ramBytes }: NamedRam): string | null {
+  if (gpa + lengthBytes > ramBytes) {
+    return `'${name}' is not in the guest's memory, which ends at 0x${ramBytes.toString(16)}`;
+  }
+  if ((gpa % LINE_SIZE) + lengthBytes <= LINE_SIZE) return null;
+  return `'${name}' lies across two lines of ${LINE_SIZE} bytes; expected a word in one`;
+}
+
+function unknownSymbol(name: string, rams: readonly NamedRam[], vms: readonly number[]): string {
+  const known = vms.flatMap((vm) => rams[vm]?.symbols.names.map((symbol) => symbol.name) ?? []);
   const near = nearest(name, known);
   const hint =
     near !== null

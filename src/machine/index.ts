@@ -34,7 +34,7 @@ export { type EngineReport, engineReport, engineText, watchEngine } from './engi
 export { FAULTS, type Fault, faultText, keysOf } from './faults/catalogue.ts';
 export { faultPlaceIssues } from './faults/fault-issues.ts';
 export type { FaultCount } from './faults/injector.ts';
-export { type GuestPlace, guestPlaces } from './guest-places.ts';
+export { type GuestPlace, guestPlaces, type NamedRam } from './guest-places.ts';
 export {
   type Header,
   type HeaderProblem,

@@ -33,6 +33,7 @@ import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
 import { FaultInjector, type FaultsState } from './faults/injector.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
+import type { NamedRam } from './guest-places.ts';
 import { bootRequestOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset, packagesFor } from './presets.ts';
@@ -194,6 +195,11 @@ export class Machine {
       vcpu.virtual.processor.skipsDelays = this.scenario.skip === 'on';
     }
     return vm;
+  }
+
+  /** The memory of each machine, by its program's names. */
+  get namedRam(): readonly NamedRam[] {
+    return this.vms.map(({ ramBytes }, i) => ({ symbols: this.symbols[i], ramBytes }));
   }
 
   /** Give a program its parameters and its input. Throws if it does not expect them. */

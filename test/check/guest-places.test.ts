@@ -70,3 +70,14 @@ test('a place has to be named, and to exist', () => {
   expect(run).toThrow(PlaceError);
   expect(run).toThrow("no symbol 'critcal'; did you mean 'critical'?");
 });
+
+test.each([
+  ['0x10003e', "'0x10003e' lies across two lines of 64 bytes; expected a word in one"],
+  ['0x10003c:8', "'0x10003c:8' lies across two lines of 64 bytes; expected a word in one"],
+  ['0xfffffffffff0', "'0xfffffffffff0' is not in the guest's memory, which ends at 0x1000000"],
+  ['0xfffffd', "'0xfffffd' is not in the guest's memory, which ends at 0x1000000"],
+])('a word is in one line of memory: %s', (at, message) => {
+  const run = () => lab(guest('whole', `never guest_write(at=${at})`)).check();
+  expect(run).toThrow(PlaceError);
+  expect(run).toThrow(message);
+});

@@ -2,9 +2,8 @@
 // machines and processors that there are not, places that no program has.
 
 import { nearest } from '../../sim/index.ts';
-import { type GuestPlace, guestPlaces } from '../guest-places.ts';
+import { type GuestPlace, guestPlaces, type NamedRam } from '../guest-places.ts';
 import type { Issue } from '../schema.ts';
-import type { SymbolMap } from '../symbol-map.ts';
 import {
   FAULTS,
   type Fault,
@@ -102,20 +101,20 @@ function* fieldProblems({ field, value }: Fault): Iterable<Problem> {
 /** The places that a fault names, in each machine that it is about; empty if it names none. */
 export function placesOf(
   { at, lock, vm }: Fault,
-  maps: readonly SymbolMap[],
+  rams: readonly NamedRam[],
 ): readonly GuestPlace[] | string {
   if (at === '' && lock === '') return [];
-  const vms = vm >= 0 ? [vm] : maps.map((_, i) => i);
-  return guestPlaces(at === '' ? 'word' : 'code', at === '' ? lock : at, maps, vms);
+  const vms = vm >= 0 ? [vm] : rams.map((_, i) => i);
+  return guestPlaces(at === '' ? 'word' : 'code', at === '' ? lock : at, rams, vms);
 }
 
 /** What is wrong with the places that faults name, once the programs are known. */
 export function faultPlaceIssues(
   faults: readonly Fault[],
-  maps: readonly SymbolMap[],
+  rams: readonly NamedRam[],
 ): readonly Issue[] {
   return faults.flatMap((fault, i): Issue[] => {
-    const places = placesOf(fault, maps);
+    const places = placesOf(fault, rams);
     const key = fault.at === '' ? 'lock' : 'at';
     return typeof places === 'string' ? [{ path: ['faults', i, key], message: places }] : [];
   });

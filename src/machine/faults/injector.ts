@@ -114,7 +114,7 @@ export class FaultInjector implements FaultSource, Disturbance {
   }
 
   private attend(index: number, fault: Fault): void {
-    const places = placesOf(fault, this.machine.symbols);
+    const places = placesOf(fault, this.machine.namedRam);
     if (typeof places === 'string') throw new RangeError(`faults[${index}]: ${places}`);
     const listener: ProbeListener = {
       reached: (place, vcpu) =>
