@@ -66,20 +66,24 @@ test('what is wrong is said before anything is submitted', async () => {
 const why = missingSlurm();
 
 describe.skipIf(why !== null)(`on a cluster${why === null ? '' : ` (skipped: ${why})`}`, () => {
-  let slurm: Cluster;
+  // Daemons ask more of a machine than packages, such as names of hosts that lead somewhere: where
+  // they do not start that is said, and nothing is known of vmxlab.
+  let slurm: Cluster | string = '';
   let slurmFolder = '';
 
   beforeAll(async () => {
     slurmFolder = mkdtempSync(join(tmpdir(), 'vmxlab-slurm-'));
-    slurm = await startSlurm(slurmFolder);
+    slurm = await startSlurm(slurmFolder).catch(String);
+    if (typeof slurm === 'string') console.log(`jobs are not submitted: ${slurm}`);
   }, 120_000);
 
   afterAll(async () => {
-    await slurm?.stop();
+    if (typeof slurm !== 'string') await slurm.stop();
     rmSync(slurmFolder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }, 60_000);
 
-  test('shards and report are jobs, and say what one process says', async () => {
+  test('shards and report are jobs, and say what one process says', async ({ skip }) => {
+    if (typeof slurm === 'string') return skip(slurm);
     const { status, stdout, stderr } = await submit(['rounds.yaml', '--shards', '3'], slurm.env);
     expect([status, stderr]).toEqual([0, '']);
     const [, array, merge] = /^job (\d+): 3 shards\njob (\d+): the report/.exec(stdout) ?? [];
@@ -96,7 +100,8 @@ describe.skipIf(why !== null)(`on a cluster${why === null ? '' : ` (skipped: ${w
     expect(readFileSync(join(folder, 'reports/rounds.md'), 'utf8')).toContain('| few | 3 |');
   }, 180_000);
 
-  test('what Slurm refuses is passed on', async () => {
+  test('what Slurm refuses is passed on', async ({ skip }) => {
+    if (typeof slurm === 'string') return skip(slurm);
     const words = ['rounds.yaml', '--sbatch=--partition=nowhere'];
     const { status, stderr } = await submit(words, slurm.env);
     expect(status).toBe(2);

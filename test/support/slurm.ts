@@ -25,7 +25,7 @@ export interface Cluster {
   readonly stop: () => Promise<void>;
 }
 
-const LONGEST_MS = 90_000;
+const LONGEST_MS = 80_000;
 
 /** Start a cluster whose files are in a folder. */
 export async function startSlurm(folder: string): Promise<Cluster> {
@@ -39,7 +39,10 @@ export async function startSlurm(folder: string): Promise<Cluster> {
   const env = { SLURM_CONF: path('slurm.conf') };
   const daemons: ChildProcess[] = [];
   const start = (program: string, words: readonly string[]) => {
-    daemons.push(spawn(program, words, { env: { ...process.env, ...env }, stdio: 'ignore' }));
+    const daemon = spawn(program, words, { env: { ...process.env, ...env }, stdio: 'ignore' });
+    // One that is not there is noticed by waiting in vain.
+    daemon.on('error', () => {});
+    daemons.push(daemon);
   };
   const stop = async () => {
     await Promise.all(daemons.map(ended));
