@@ -9,6 +9,7 @@ export * as cpu from './cpu/index.ts';
 export * as debug from './debug/index.ts';
 export * as experiment from './experiment/index.ts';
 export * as explore from './explore/index.ts';
+export * as fuzz from './fuzz/index.ts';
 export * as host from './host/index.ts';
 export * as isa from './isa/index.ts';
 export * as kvm from './kvm/index.ts';
