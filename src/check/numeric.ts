@@ -1,6 +1,7 @@
 // Numeric substitution blocks, [[#%x,NAME:EXPRESSION]]: a number in the text is captured, compared
 // with an expression, or both. Values have any size and sign.
 
+import { Complaint, FormulaReader } from '../sim/index.ts';
 import { escapeRegex } from './posix-regex.ts';
 
 /** How a number is written: as %u, %d, %x or %X, with so many digits at least, perhaps with 0x. */
@@ -47,17 +48,6 @@ const OPERATIONS = {
 } as const;
 
 type Operation = keyof typeof OPERATIONS;
-
-/** Thrown while a block is read, with the offset in it; caught by {@link parseNumericBlock}. */
-class Complaint {
-  readonly offset: number;
-  readonly message: string;
-
-  constructor(offset: number, message: string) {
-    this.offset = offset;
-    this.message = message;
-  }
-}
 
 export interface BlockProblem {
   /** Characters from the start of the block's text. */
@@ -114,14 +104,11 @@ function definitionOf(text: string, from: number): [end: number, name: string | 
   throw new Complaint(from, `'${wrong[1]}' cannot be the name of a variable`);
 }
 
-class ExpressionReader {
-  private readonly text: string;
-  private at: number;
+class ExpressionReader extends FormulaReader {
   private readonly line: number;
 
   constructor(text: string, at: number, line: number) {
-    this.text = text;
-    this.at = at;
+    super(text, at);
     this.line = line;
   }
 
@@ -170,26 +157,6 @@ class ExpressionReader {
       this.at++;
       return { kind: 'call', operation, left, right: this.sum() };
     });
-  }
-
-  private inParentheses(read: () => Expression): Expression {
-    this.at++;
-    const inner = read();
-    if (this.peek() !== ')') throw new Complaint(this.at, "expected ')'");
-    this.at++;
-    return inner;
-  }
-
-  private take(pattern: RegExp): string | null {
-    const found = pattern.exec(this.text.slice(this.at))?.[0] ?? null;
-    this.at += found?.length ?? 0;
-    return found;
-  }
-
-  /** The next character that is no space; empty at the end. */
-  private peek(): string {
-    while (/\s/.test(this.text[this.at] ?? '')) this.at++;
-    return this.text[this.at] ?? '';
   }
 }
 

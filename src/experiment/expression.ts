@@ -8,7 +8,7 @@
 // that is no name. $time is the output `time`, declared before. Arithmetic is of single values;
 // functions take all values of a path.
 
-import { nearest } from '../sim/index.ts';
+import { Complaint, FormulaReader, nearest } from '../sim/index.ts';
 import {
   type Histogram,
   histogramMean,
@@ -87,15 +87,6 @@ export interface ExpressionProblem {
   readonly message: string;
 }
 
-/** Thrown while reading; caught by {@link parseExpression}. */
-class Complaint {
-  readonly problem: ExpressionProblem;
-
-  constructor(offset: number, message: string) {
-    this.problem = { offset, message };
-  }
-}
-
 /** Thrown while evaluating; caught by the callers of {@link evaluate}. */
 export class NoValue {
   readonly message: string;
@@ -111,7 +102,8 @@ export function parseExpression(
   try {
     return { expression: new Reader(text).whole() };
   } catch (thrown) {
-    if (thrown instanceof Complaint) return { problem: thrown.problem };
+    if (thrown instanceof Complaint)
+      return { problem: { offset: thrown.offset, message: thrown.message } };
     throw thrown;
   }
 }
@@ -119,14 +111,8 @@ export function parseExpression(
 /** Deeper nesting is nobody's formula. */
 const MAX_DEPTH = 100;
 
-class Reader {
-  private readonly text: string;
-  private at = 0;
+class Reader extends FormulaReader {
   private depth = 0;
-
-  constructor(text: string) {
-    this.text = text;
-  }
 
   whole(): Expression {
     const expression = this.sum();
@@ -217,26 +203,6 @@ class Reader {
     if (/^\d{1,9}$/.test(inner)) return { kind: 'index', index: Number(inner) };
     if (inner !== '') return { kind: 'named', name: inner };
     throw new Complaint(this.at - 1, 'expected an index, a name or * in the brackets');
-  }
-
-  private inParentheses<T>(read: () => T): T {
-    this.at++;
-    const inner = read();
-    if (this.peek() !== ')') throw new Complaint(this.at, "expected ')'");
-    this.at++;
-    return inner;
-  }
-
-  private take(pattern: RegExp): string | null {
-    const found = pattern.exec(this.text.slice(this.at))?.[0] ?? null;
-    this.at += found?.length ?? 0;
-    return found;
-  }
-
-  /** The next character that is no space; empty at the end. */
-  private peek(): string {
-    while (/\s/.test(this.text[this.at] ?? '')) this.at++;
-    return this.text[this.at] ?? '';
   }
 }
 

@@ -7,6 +7,7 @@
 
 export { copyPlain } from './copy.ts';
 export { EventQueue, type EventQueueState, type SimEvent } from './event-queue.ts';
+export { Complaint, FormulaReader } from './formula-reader.ts';
 export { Frequency, nsOfTick, ticksIn } from './frequency.ts';
 export { Hash } from './hash.ts';
 export { nearest } from './nearest.ts';
