@@ -3,6 +3,8 @@
 // them.
 
 import { ENGINES } from '../cpu/index.ts';
+import { POLICIES } from '../host/index.ts';
+import { CGROUP_KEY, CGROUPS, cgroupIssues } from './cgroups.ts';
 import { parseCpuList } from './cpu-list.ts';
 import { FAULT } from './faults/catalogue.ts';
 import { faultIssues } from './faults/fault-issues.ts';
@@ -26,6 +28,7 @@ import {
 } from './presets.ts';
 import { INPUT_LABEL } from './program-input.ts';
 import {
+  boolean,
   choice,
   duration,
   hexBytes,
@@ -57,6 +60,11 @@ const SKIP = ['on', 'off'] as const;
 const CPU_WEIGHT = integer(0, 10_000, {
   summary: 'cpu.weight of a control group for all of them (the default of cgroups is 100); 0: none',
   fallback: 0,
+});
+
+const SCHED_POLICY = choice(POLICIES, {
+  summary: 'scheduling policy: SCHED_NORMAL, SCHED_BATCH or SCHED_IDLE',
+  fallback: 'normal',
 });
 
 /** Defaults of `vms[].kvm` that a processor without a feature gives. */
@@ -96,7 +104,13 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       'pCPUs that the vCPUs may run on',
     ),
     nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
+    sched_policy: SCHED_POLICY,
+    cgroup: CGROUP_KEY,
     cpu_weight: CPU_WEIGHT,
+    vcpu_cgroups: boolean({
+      summary: 'each vCPU is in a control group of its own, as libvirt makes them',
+      fallback: false,
+    }),
     start: choice(START_MODES, {
       summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
       fallback: 'auto',
@@ -147,6 +161,8 @@ const HOG = object('Threads of the host that compute and never sleep', {
     flag: 'hogs',
   }),
   nice: integer(-20, 19, { summary: 'their nice level', fallback: 0 }),
+  sched_policy: SCHED_POLICY,
+  cgroup: CGROUP_KEY,
   cpu_weight: CPU_WEIGHT,
   pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
 });
@@ -197,6 +213,7 @@ const scenarioFor = (kernel: Kernel, machine: CostPreset) =>
         "The scheduler of the host's kernel",
         scalarsFor(SCHEDULER_PARAMETERS, kernel),
       ),
+      cgroups: CGROUPS,
       policies: HOST_POLICY_KEYS,
     }),
     vms: list(vmFor(kernel, machine), 1, 8, 'virtual machines'),
@@ -241,6 +258,7 @@ export function checkScenario(
     ...moduleIssues(scenario),
     ...pinIssues(scenario),
     ...policyIssues(scenario),
+    ...cgroupIssues(scenario),
     ...faultIssues(scenario),
     ...pcpuIssues(scenario, machine),
     ...featureIssues(scenario, machine),

@@ -13,7 +13,7 @@ function sharesOf(
   others = 0,
 ): number[] {
   const members = groups.map(([shares, size], i) => {
-    const group = host.createGroup(`g${i}`, shares);
+    const group = host.createGroup({ name: `g${i}`, shares });
     return Array.from({ length: size }, () => startThread(host, HOG_BODY, { group }));
   });
   for (let i = 0; i < others; i++) members.push([startThread(host, HOG_BODY)]);
@@ -77,7 +77,7 @@ describe.each(['cfs', 'eevdf'] as const)('groups under %s', (fairClass) => {
 describe('the weight of a group on a pCPU', () => {
   test('is the part of its shares that its load there is', () => {
     const host = hostWith({ pcpuCount: 2 });
-    const group = host.createGroup('g', 1024);
+    const group = host.createGroup({ name: 'g', shares: 1024 });
     for (const pcpu of [0, 0, 1]) startThread(host, HOG_BODY, { group, affinity: [pcpu] });
     host.run(20 * MS);
     // 1024 * 2048 / 3072 and 1024 * 1024 / 3072.
@@ -86,7 +86,7 @@ describe('the weight of a group on a pCPU', () => {
 
   test('is between 2 and its shares', () => {
     const host = hostWith({ pcpuCount: 2 });
-    const group = host.createGroup('g', 2);
+    const group = host.createGroup({ name: 'g', shares: 2 });
     for (const pcpu of [0, 0, 1]) startThread(host, HOG_BODY, { group, affinity: [pcpu] });
     host.run(20 * MS);
     expect(group.entities.map(({ weight }) => weight)).toEqual([2, 2]);
@@ -108,7 +108,7 @@ describe('a directed yield to a thread of another group', () => {
   /** Two groups on a pCPU; the running thread yields to the last of the other group. */
   function afterYield(groupAhead: number, threadAhead: number): string {
     const host = hostWith({ pcpuCount: 1 });
-    const [own, other] = ['own', 'other'].map((name) => host.createGroup(name, 1024));
+    const [own, other] = ['own', 'other'].map((name) => host.createGroup({ name, shares: 1024 }));
     const me = startThread(host, HOG_BODY, { group: own });
     const [first, target] = [0, 1].map(() => startThread(host, HOG_BODY, { group: other }));
     host.run(1000);
@@ -138,7 +138,7 @@ describe('a directed yield to a thread of another group', () => {
 
 test('threads of groups take part in balancing, and keep their distance', () => {
   const host = hostWith({ pcpuCount: 2 });
-  const group = host.createGroup('g', 1024);
+  const group = host.createGroup({ name: 'g', shares: 1024 });
   for (let i = 0; i < 6; i++)
     startThread(host, HOG_BODY, { group, affinity: i < 4 ? [0, 1] : [1] });
   host.run(500 * MS);
