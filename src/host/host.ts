@@ -113,6 +113,8 @@ export class Host {
   readonly pcpus: readonly Pcpu[];
   readonly threads: Thread[] = [];
   readonly groups: ThreadGroup[] = [];
+  /** There are threads or groups of SCHED_IDLE. */
+  hasIdlePolicy = false;
   /** Of groups that have a quota. */
   readonly bandwidths: Bandwidth[] = [];
   readonly timers: Timers;
@@ -204,7 +206,9 @@ export class Host {
   /** Create a thread, blocked; {@link Scheduler.start} makes it run. */
   createThread(config: ThreadConfig): Thread {
     const id = this.threads.length;
-    const weight = config.policy === 'idle' ? IDLE_WEIGHT : weightOfNice(config.nice);
+    const isIdle = config.policy === 'idle';
+    if (isIdle) this.hasIdlePolicy = true;
+    const weight = isIdle ? IDLE_WEIGHT : weightOfNice(config.nice);
     const thread = new Thread(id, FIRST_PID + id, weight, config);
     this.threads.push(thread);
     return thread;
@@ -214,6 +218,7 @@ export class Host {
   createGroup(config: GroupConfig, bandwidth: BandwidthConfig | null = null): ThreadGroup {
     const group = new ThreadGroup(this.groups.length, config);
     this.groups.push(group);
+    if (group.isIdle) this.hasIdlePolicy = true;
     for (const { queue, index } of this.pcpus) group.entities.push(queue.addGroup(group, index));
     if (bandwidth !== null) {
       const limit = new Bandwidth(this, group, bandwidth);

@@ -145,13 +145,20 @@ export class Scheduler {
     const previous = pcpus[thread.state.pcpu];
     const target = this.isAffine(thread, waker, previous) ? waker : previous;
     // fair.c, select_idle_sibling.
-    if (isFree(target)) return target;
+    const takesIn = (pcpu: Pcpu) => isFree(pcpu) || this.runsOnlyIdle(pcpu);
+    if (takesIn(target)) return target;
     const near = this.balancer.sharingCache(target);
-    if (near.includes(previous.index) && isFree(previous)) return previous;
+    if (near.includes(previous.index) && takesIn(previous)) return previous;
     const from = near.indexOf(target.index);
     const around = [...near.slice(from), ...near.slice(0, from)];
-    const idle = around.find((index) => thread.affinity.includes(index) && isFree(pcpus[index]));
+    const idle = around.find((index) => thread.affinity.includes(index) && takesIn(pcpus[index]));
     return idle === undefined ? target : pcpus[idle];
+  }
+
+  /** All who run or wait there are of SCHED_IDLE. Linux sched_idle_cpu. */
+  private runsOnlyIdle({ queue }: Pcpu): boolean {
+    const { hasIdlePolicy, parameters } = this.host;
+    return hasIdlePolicy && parameters.schedIdleCpu && queue.isAllIdle;
   }
 
   /** Whether a woken thread adds less to the waker's pCPU than its own has. fair.c, wake_affine. */

@@ -295,6 +295,15 @@ export const SCHEDULER_PARAMETERS = {
       boolean({ summary: 'a woken thread may come to the pCPU of its waker', fallback }),
     ['linux-2.6.35', true, '[6.1]'],
   ),
+  sched_idle_cpu: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary: 'a woken thread may come where only SCHED_IDLE runs, as to an idle pCPU',
+        fallback,
+      }),
+    ['linux-2.6.35', false, 'not before 5.4 [rec]'],
+    ['linux-6.1', true, '5.4 [rec], [6.1]'],
+  ),
   cfs_bandwidth_slice: parameter<number>(
     (fallback) =>
       duration({ summary: "part of a group's quota that a pCPU takes at once", fallback }),

@@ -513,6 +513,7 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
     imbalancePct: scheduler.imbalance_pct,
     newIdleMinNs: scheduler.newidle_min,
     wakeAffine: scheduler.wake_affine,
+    schedIdleCpu: scheduler.sched_idle_cpu,
     bandwidthSliceNs: scheduler.cfs_bandwidth_slice,
     schedstats: scheduler.schedstats,
   };

@@ -1,8 +1,15 @@
 // Control groups: kvm-host.md 8.3 (slices over levels), 8.5, 8.6 and 8.8.
 
 import { describe, expect, test } from 'vitest';
-import { HOG_BODY, type Host, sharesOfWeight, type Thread } from '../../src/host/index.ts';
-import { hostWith, MS, startThread } from '../support/host-world.ts';
+import {
+  HOG_BODY,
+  type Host,
+  sharesOfWeight,
+  type Thread,
+  type ThreadGroup,
+} from '../../src/host/index.ts';
+import { GroupEntity } from '../../src/host/thread-group.ts';
+import { createThread, hostWith, MS, startThread } from '../support/host-world.ts';
 
 const ran = ({ state }: Thread) => state.times.host + state.times.guest;
 
@@ -133,6 +140,65 @@ describe('a directed yield to a thread of another group', () => {
     ['does not reach the group if that is too far ahead', 2 * G, 0, 'me'],
   ])('%s', (_, groupAhead, threadAhead, expected) => {
     expect(afterYield(groupAhead, threadAhead)).toBe(expected);
+  });
+});
+
+describe('groups in groups', () => {
+  test.each(['cfs', 'eevdf'] as const)('divide what the one above has, under %s', (fairClass) => {
+    const host = hostWith({ scheduler: { fairClass } });
+    const group = (name: string, shares: number, parent?: ThreadGroup) =>
+      host.createGroup({ name, shares, parent });
+    const a = group('a', 1024);
+    const groups = [group('a1', 1024, a), group('a2', 3072, a), group('b', 1024)];
+    const deep = group('deep', 1024, groups[1]);
+    const threads = [groups[0], groups[2], deep].map((one) =>
+      startThread(host, HOG_BODY, { group: one }),
+    );
+    host.run(1000 * MS);
+    const before = threads.map(ran);
+    host.run(3000 * MS);
+    host.assertConserved();
+    const shares = threads.map((thread, i) => (ran(thread) - before[i]) / (2000 * MS));
+    [0.125, 0.5, 0.375].forEach((expected, i) => {
+      expect(Math.abs(shares[i] - expected)).toBeLessThan(0.01);
+    });
+  });
+
+  /** A thread of `woken` wakes up 1 ms after one of `running` has begun. Does it preempt? */
+  function preempts(depths: readonly [number, number], ahead: number): boolean {
+    const host = hostWith();
+    const [own, other] = depths.map((depth, i) => {
+      let parent: ThreadGroup | undefined;
+      for (let level = 0; level < depth; level++) {
+        parent = host.createGroup({ name: `${i}.${level}`, shares: 1024, parent });
+      }
+      return parent;
+    });
+    const running = startThread(host, HOG_BODY, { group: own });
+    host.run(MS);
+    const woken = createThread(host, HOG_BODY, { group: other });
+    const [pcpu] = host.pcpus;
+    pcpu.queue.update(pcpu.nowNs);
+    pcpu.queue.enqueue(woken, 'woken');
+    const top = (thread: Thread) => {
+      let entity = thread.group?.entities[0] ?? thread;
+      while (entity instanceof GroupEntity && entity.parent !== null) entity = entity.parent;
+      return entity;
+    };
+    top(woken).state.vruntime = top(running).state.vruntime - ahead;
+    return pcpu.queue.wakeupPreempts(woken);
+  }
+
+  test.each<readonly [number, number]>([
+    [0, 0],
+    [2, 0],
+    [0, 3],
+    [1, 3],
+    [3, 1],
+    [2, 2],
+  ])('at levels %i and %i, preempt on the level that they share', (...depths) => {
+    expect(preempts(depths, MS + 1)).toBe(true);
+    expect(preempts(depths, MS)).toBe(false);
   });
 });
 
