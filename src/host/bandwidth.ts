@@ -1,6 +1,6 @@
 // CFS bandwidth control: a group may run for a quota of each period, on all pCPUs together. pCPUs
-// take run time in slices from what the group has; who gets none is throttled until the next period,
-// or until another pCPU gives back what it does not need. Linux kernel/sched/fair.c, struct
+// take run time in slices from what the group has; who gets none is throttled until the next
+// period, or until another pCPU gives back what it does not need. Linux kernel/sched/fair.c, struct
 // cfs_bandwidth and the functions around it; Documentation/scheduler/sched-bwc.rst.
 //
 // Deviations: run time that a pCPU has taken does not expire at the end of a period (nor does it
@@ -140,7 +140,7 @@ export class Bandwidth implements RuntimeLimit {
     state.periodTimer = host.timers.start(this.periodHandler, expires, pcpu);
   }
 
-  /** Who is throttled gets what it owes and a little more, in order. fair.c, distribute_cfs_runtime. */
+  /** Who is throttled gets what it owes and a little more. fair.c, distribute_cfs_runtime. */
   private distribute(pcpu: Pcpu): void {
     const { state, group } = this;
     // Where a debt is longer than what there is, that pCPU stays last in line.
