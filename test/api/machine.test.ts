@@ -4,71 +4,8 @@
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
-import {
-  KVM_EXIT,
-  KVM_MP_STATE,
-  KvmError,
-  type KvmOptions,
-  type KvmVcpu,
-  type KvmVm,
-  openKvm,
-} from '../../src/api/index.ts';
-import { assemble } from '../../src/asm/index.ts';
-
-const RAM_BYTES = 0x10000;
-const CODE = 0x1000;
-
-interface Guest {
-  readonly vm: KvmVm;
-  readonly vcpu: KvmVcpu;
-  readonly ram: Uint8Array;
-}
-
-function codeOf(source: string, bits = 16, origin = CODE): Uint8Array {
-  const text = `bits ${bits}\norg ${origin}\n${source}\n`;
-  const assembled = assemble({ name: 'guest.asm', text });
-  if (assembled.kind === 'errors') throw new Error(assembled.errors[0]?.message);
-  return assembled.bytes;
-}
-
-interface Setup extends KvmOptions {
-  readonly irqchip?: boolean;
-  readonly flags?: number;
-  readonly vcpus?: number;
-}
-
-/** Real-mode code at 1000H, in a machine of 64 KiB. */
-function guest(source: string, setup: Setup = {}): Guest {
-  const { irqchip = false, flags = 0, vcpus = 1, ...options } = setup;
-  const vm = openKvm(options).createVm(0, { memoryBytes: 2 ** 20 });
-  if (irqchip) vm.createIrqchip();
-  const ram = vm.mmap(RAM_BYTES);
-  ram.set(codeOf(source), CODE);
-  const [guestPhysAddr, memorySize, userspaceAddr] = [0, RAM_BYTES, ram];
-  vm.setUserMemoryRegion({ slot: 0, flags, guestPhysAddr, memorySize, userspaceAddr });
-  const all = Array.from({ length: vcpus }, () => vm.createVcpu());
-  for (const vcpu of all) start(vcpu, CODE);
-  return { vm, vcpu: all[0] as KvmVcpu, ram };
-}
-
-function start(vcpu: KvmVcpu, rip: number, rest: object = {}): void {
-  const sregs = vcpu.getSregs();
-  vcpu.setSregs({ ...sregs, cs: { ...sregs.cs, base: 0, selector: 0 } });
-  vcpu.setRegs({ rip, rflags: 2, rsp: 0x8000, ...rest });
-}
-
-const rip = (vcpu: KvmVcpu) => vcpu.getRegs().rip.toNumber();
-
-/** The errno that a call fails with. */
-function errnoOf(call: () => unknown): string {
-  try {
-    call();
-    return 'none';
-  } catch (thrown) {
-    if (thrown instanceof KvmError) return thrown.errno;
-    throw thrown;
-  }
-}
+import { KVM_EXIT, KVM_MP_STATE, openKvm } from '../../src/api/index.ts';
+import { CODE, codeOf, errnoOf, guest, rip } from '../support/kvm-api-guest.ts';
 
 /** Vector 20H: AX becomes 7. */
 function installHandler(ram: Uint8Array): void {
