@@ -105,7 +105,7 @@ function writeIoapic(state: IrqchipState['ioapic'], given: KvmIoapicState): void
   state.irr = given.irr;
   for (const [pin, entry] of state.redirections.entries()) {
     const { low, high } = Long.fromValue(given.redirtbl[pin] ?? 0);
-    entry.low = low & 0x1ffff;
-    entry.high = high & (0xff << 24);
+    entry.low = low;
+    entry.high = high;
   }
 }

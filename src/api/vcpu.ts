@@ -153,13 +153,11 @@ export class KvmVcpu {
       apicBase: apicBaseOf(vcpu),
     });
     giveSyncRegs(vcpu, page);
+    // Of what makes KVM_RUN fail, only a signal says so in the page.
+    const isSaid = exit.reason !== 'INTR' || exit.cause === 'signal';
+    if (isSaid) page.record(exit, this.pcpu.index);
     owner.kvm.rethrow();
-    if (exit.reason !== 'INTR') {
-      page.record(exit, this.pcpu.index);
-      return true;
-    }
-    // Only a signal says so in the page.
-    if (exit.cause === 'signal') page.record(exit, this.pcpu.index);
+    if (exit.reason !== 'INTR') return true;
     if (expected.includes(exit.cause)) return false;
     if (exit.cause === 'initialized') {
       throw new KvmError('KVM_RUN', 'EAGAIN', 'the vCPU has received INIT; run it again');

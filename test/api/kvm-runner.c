@@ -198,6 +198,60 @@ static void show_debugregs(void) {
   printf("debugregs dr6=%llx dr7=%llx\n", d.dr6, d.dr7);
 }
 
+/** struct kvm_sync_regs but for the end of the events, which depends on the kernel's version. */
+static void show_page(void) {
+  printf("page");
+  print_bytes("regs", (uint8_t *)page->s.padding, 144);
+  print_bytes("sregs", (uint8_t *)page->s.padding + 144, 312);
+  print_bytes("events", (uint8_t *)page->s.padding + 456, 20);
+  printf("\n");
+}
+
+static void show_chip(unsigned id) {
+  struct kvm_irqchip state = {.chip_id = id};
+  if (ioctl(vm, KVM_GET_IRQCHIP, &state) < 0) return fail("get_irqchip");
+  if (id == KVM_IRQCHIP_IOAPIC) {
+    struct kvm_ioapic_state *io = &state.chip.ioapic;
+    printf("ioapic base=%llx select=%x id=%x irr=%x", io->base_address, io->ioregsel, io->id, io->irr);
+    for (unsigned i = 0; i < 24; i++) printf(" %llx", io->redirtbl[i].bits);
+    printf("\n");
+    return;
+  }
+  print_bytes("pic", (uint8_t *)&state.chip.pic, sizeof state.chip.pic);
+  printf("\n");
+}
+
+static int event = -1;
+
+static void add_ioevent(unsigned flags, uint64_t addr, unsigned len, uint64_t match) {
+  if (event < 0) event = eventfd(0, EFD_NONBLOCK);
+  struct kvm_ioeventfd io = {.fd = event, .addr = addr, .len = len, .datamatch = match, .flags = flags};
+  if (ioctl(vm, KVM_IOEVENTFD, &io) < 0) fail("ioeventfd");
+}
+
+static void show_event(void) {
+  uint64_t count = 0;
+  if (read(event, &count, sizeof count) < 0) printf("event %s\n", strerrorname_np(errno));
+  else printf("event %llu\n", (unsigned long long)count);
+}
+
+/** Calls with a number for each argument; false for others. */
+static int numeric_call(const char *word, unsigned long long a, unsigned long long b,
+                        unsigned long long c, unsigned long long d) {
+  if (strcmp(word, "sync") == 0) page->kvm_valid_regs = a;
+  else if (strcmp(word, "dirty") == 0) page->kvm_dirty_regs = a;
+  else if (strcmp(word, "poke") == 0) memcpy(page->s.padding + a, &b, sizeof b);
+  else if (strcmp(word, "page") == 0) show_page();
+  else if (strcmp(word, "chip") == 0) show_chip(a);
+  else if (strcmp(word, "ioevent") == 0) add_ioevent(a, b, c, d);
+  else if (strcmp(word, "event") == 0) show_event();
+  else if (strcmp(word, "line") == 0) {
+    struct kvm_irq_level level = {.irq = a, .level = b};
+    if (ioctl(vm, KVM_IRQ_LINE, &level) < 0) fail("irq_line");
+  } else return 0;
+  return 1;
+}
+
 /** One call; prints nothing if it succeeds and gives nothing back. */
 static void call(char *line) {
   char word[32] = "", text[32] = "";
@@ -237,7 +291,11 @@ static void call(char *line) {
     page->immediate_exit = a;
   } else if (strcmp(word, "sregs") == 0) show_sregs();
   else if (strcmp(word, "debugregs") == 0) show_debugregs();
-  else printf("unknown call %s\n", word);
+  else {
+    unsigned long long d = 0;
+    sscanf(line, "%*s %llx %llx %llx %llx", &a, &b, &c, &d);
+    if (!numeric_call(word, a, b, c, d)) printf("unknown call %s\n", word);
+  }
 }
 
 static void report(const char *name, int result) {
