@@ -167,8 +167,8 @@ export class KvmVcpu {
   }
 
   /**
-   * A signal to the vCPU's thread: a KVM_RUN that is under way fails with EINTR. Nothing if there is
-   * none, as of a signal that comes too early.
+   * A signal to the vCPU's thread: a KVM_RUN that is under way fails with EINTR. Where there is
+   * none, nothing happens, as of a signal that comes too early.
    */
   signal(): void {
     this.owner.kvm.signal(this.vcpu);
