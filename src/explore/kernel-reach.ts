@@ -1,5 +1,5 @@
-// Whose part of KVM a step works on: a bit for each vCPU. Most steps work on their own vCPU's, a kick
-// on that of the kicked one too; of the others nothing is said.
+// Whose part of KVM a step works on: a bit for each vCPU. Most steps work on their own vCPU's, a
+// kick on that of the kicked one too; of the others nothing is said.
 
 import type { HostEvent, Pcpu } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';

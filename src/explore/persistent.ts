@@ -1,7 +1,7 @@
-// Persistent sets: of what can be taken in a state, a part that is enough, since whatever the others
-// do before they come to it has nothing to do with it (Godefroid, "Partial-Order Methods for the
-// Verification of Concurrent Systems", 1996). What the others would do is not estimated from the
-// program but found by letting them run: see lookahead.ts.
+// Persistent sets: of what can be taken in a state, a part that is enough, since whatever the
+// others do before they come to it has nothing to do with it (Godefroid, "Partial-Order Methods for
+// the Verification of Concurrent Systems", 1996). What the others would do is not estimated from
+// the program but found by letting them run: see lookahead.ts.
 
 import { type Alone, meet, meets } from './lookahead.ts';
 import { type Action, ActionKind, kindOf, vcpuOf, type World } from './world.ts';

@@ -1,5 +1,6 @@
 // Every schedule of a machine: depth first, each state once, and in each state only what is enough
-// (persistent.ts). So that nothing is left out for ever, some state of each cycle leaves nothing out.
+// (persistent.ts). So that nothing is left out for ever, on each cycle some state leaves nothing
+// out.
 
 import type { StateGraph } from './livelock.ts';
 import { type Alone, Lookahead } from './lookahead.ts';

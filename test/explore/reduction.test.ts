@@ -1,6 +1,6 @@
-// What the search leaves out makes no difference: random small programs reach the same final states,
-// the same meetings in a section and the same states without an end as if every step of every vCPU
-// were a choice of its own, on sequentially consistent memory and with store buffers.
+// What the search leaves out makes no difference: random small programs reach the same final
+// states, the same meetings in a section and the same states without an end as if every step of
+// every vCPU were a choice of its own, on sequentially consistent memory and with store buffers.
 
 import { describe, expect, test } from 'vitest';
 import {
