@@ -6,11 +6,14 @@ import { Cr0, Cr4, Efer, Msr, Vector } from '../cpu/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import {
   CONTROL_WORDS,
+  controlBits,
   EntryControl,
   ExitControl,
   type FieldName,
   Pin,
+  PRIMARY,
   Primary,
+  SECONDARY,
   Secondary,
   setMsrExit,
 } from '../vmx/index.ts';
@@ -75,7 +78,8 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Primary.MOV_DR_EXITING |
       Primary.UNCOND_IO_EXITING |
       Primary.USE_MSR_BITMAPS |
-      Primary.ACTIVATE_SECONDARY_CONTROLS,
+      Primary.ACTIVATE_SECONDARY_CONTROLS |
+      controlBits(PRIMARY, parameters.extraExits),
   );
   const scaled = vcpu.vm.tscKhz !== vcpu.vm.host.frequency.khz;
   const pauseLoops = parameters.pleGap === 0 ? 0 : Secondary.PAUSE_LOOP_EXITING;
@@ -87,7 +91,8 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Secondary.ENABLE_INVPCID |
       Secondary.UNRESTRICTED_GUEST |
       pauseLoops |
-      (scaled ? Secondary.TSC_SCALING : 0),
+      (scaled ? Secondary.TSC_SCALING : 0) |
+      controlBits(SECONDARY, parameters.extraExits),
   );
   if (scaled) vmcs.write('TSC_MULTIPLIER', vcpu.vm.tscMultiplier);
   set(

@@ -112,6 +112,27 @@ export const Secondary = SECONDARY.masks;
 export const ExitControl = EXIT_CONTROLS.masks;
 export const EntryControl = ENTRY_CONTROLS.masks;
 
+/**
+ * Execution controls that only make more exits happen, so that a host may ask for any of them
+ * without otherwise behaving in another way.
+ */
+export const EXTRA_EXITS = [
+  'INVLPG_EXITING',
+  'RDTSC_EXITING',
+  'CR3_LOAD_EXITING',
+  'CR3_STORE_EXITING',
+  'PAUSE_EXITING',
+  'DESC',
+  'WBINVD_EXITING',
+] as const satisfies readonly (keyof typeof Primary | keyof typeof Secondary)[];
+
+export type ExtraExit = (typeof EXTRA_EXITS)[number];
+
+/** The bits of a control word among controls that are named. */
+export function controlBits({ bits }: ControlWord, names: readonly string[]): number {
+  return bits.reduce((mask, { name, bit }) => (names.includes(name) ? mask | (1 << bit) : mask), 0);
+}
+
 export const CONTROL_WORDS: readonly ControlWord[] = [
   PIN_BASED,
   PRIMARY,

@@ -16,10 +16,15 @@ export type { EntryCheck } from './check.ts';
 export {
   CONTROL_WORDS,
   type ControlWord,
+  controlBits,
   EntryControl,
+  EXTRA_EXITS,
   ExitControl,
+  type ExtraExit,
   Pin,
+  PRIMARY,
   Primary,
+  SECONDARY,
   Secondary,
 } from './controls.ts';
 export type { EntryOutcome } from './entry.ts';

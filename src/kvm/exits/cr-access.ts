@@ -3,19 +3,22 @@
 
 import Long from 'long';
 import { Cr0, Vector } from '../../cpu/index.ts';
+import type { Pcpu } from '../../host/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { guestControl, writeGuestCr0, writeGuestCr4 } from '../control-registers.ts';
+import { emulateInstruction } from '../emulate.ts';
 import { InternalError } from '../kvm-exit.ts';
 import type { Vcpu } from '../vcpu.ts';
-import type { ExitHandler } from './handler.ts';
+import type { ExitHandler, HandlerResult } from './handler.ts';
 
 const QUALIFICATION = fieldIndex('EXIT_QUALIFICATION');
 
 export const crAccess: ExitHandler = (vcpu, pcpu) => {
-  pcpu.spend(vcpu.vm.costs.kvm.handler);
   const qualification = vcpu.virtual.vmcs.get32(QUALIFICATION);
   const number = qualification & 15;
   const isWrite = (qualification & 0x30) === 0;
+  if (number === 3) return accessCr3(vcpu, pcpu, isWrite, (qualification >> 8) & 15);
+  pcpu.spend(vcpu.vm.costs.kvm.handler);
   const register = (qualification >> 8) & 15;
   const { state } = vcpu.virtual.processor;
   const type = (qualification >> 4) & 3;
@@ -50,6 +53,15 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
   vcpu.skipInstruction();
   return 'resume';
 };
+
+/** CR3 belongs to the guest with EPT, but somebody may want to see it (kvm_set_cr3). */
+function accessCr3(vcpu: Vcpu, pcpu: Pcpu, isWrite: boolean, register: number): HandlerResult {
+  if (pcpu.traced) {
+    const value = isWrite ? vcpu.register(register) : vcpu.virtual.vmcs.read('GUEST_CR3');
+    pcpu.trace('kvm_cr', { write: isWrite, number: 3, value });
+  }
+  return emulateInstruction(vcpu, pcpu) ?? 'resume';
+}
 
 const CLTS = 2;
 const LMSW = 3;

@@ -12,6 +12,8 @@ import { externalInterrupt } from './external-interrupt.ts';
 import type { ExitHandler } from './handler.ts';
 import { hlt } from './hlt.ts';
 import { interruptWindow } from './interrupt-window.ts';
+import { invlpg } from './invlpg.ts';
+import { invpcid } from './invpcid.ts';
 import { ioInstruction } from './io-instruction.ts';
 import { monitorTrap } from './monitor-trap.ts';
 import { msrRead } from './msr-read.ts';
@@ -21,6 +23,7 @@ import { noOperation } from './no-operation.ts';
 import { pauseInstruction } from './pause-instruction.ts';
 import { preemptionTimer } from './preemption-timer.ts';
 import { rdpmc } from './rdpmc.ts';
+import { rdtsc, rdtscp } from './rdtsc.ts';
 import { tripleFault } from './triple-fault.ts';
 import { vmcall } from './vmcall.ts';
 import { vmxInstruction } from './vmx-instruction.ts';
@@ -37,6 +40,8 @@ export const EXIT_HANDLERS: ExitHandlers = {
   CPUID: cpuid,
   HLT: hlt,
   INVD: noOperation,
+  INVLPG: invlpg,
+  INVPCID: invpcid,
   VMCALL: vmcall,
   CR_ACCESS: crAccess,
   DR_ACCESS: drAccess,
@@ -52,6 +57,8 @@ export const EXIT_HANDLERS: ExitHandlers = {
   MONITOR_TRAP_FLAG: monitorTrap,
   MWAIT_INSTRUCTION: noOperation,
   RDPMC: rdpmc,
+  RDTSC: rdtsc,
+  RDTSCP: rdtscp,
   WBINVD: noOperation,
   INVEPT: vmxInstruction,
   INVVPID: vmxInstruction,
@@ -76,6 +83,8 @@ const NAMED: Readonly<Record<string, ExitHandler>> = {
   externalInterrupt,
   hlt,
   interruptWindow,
+  invlpg,
+  invpcid,
   ioInstruction,
   monitorTrap,
   msrRead,
@@ -85,6 +94,8 @@ const NAMED: Readonly<Record<string, ExitHandler>> = {
   pauseInstruction,
   preemptionTimer,
   rdpmc,
+  rdtsc,
+  rdtscp,
   tripleFault,
   vmcall,
   vmxInstruction,
