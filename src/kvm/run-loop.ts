@@ -195,6 +195,12 @@ export class VcpuThread implements ThreadBody {
         pcpu.advanceTo(clock, 'guest');
         this.leaveTo(internalError(InternalError.EMULATION, this.describe(outcome.what)));
         return null;
+      case 'abort': {
+        pcpu.advanceTo(clock, 'host');
+        const message = `VMX abort, indicator ${outcome.indicator}`;
+        this.leaveTo(internalError(InternalError.UNEXPECTED_EXIT, message));
+        return null;
+      }
     }
   }
 

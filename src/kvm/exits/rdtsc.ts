@@ -1,5 +1,5 @@
-// RDTSC and RDTSCP, where somebody wants to see them: the guest gets its time stamp of the moment at
-// which it is answered. Linux does so in arch/x86/kvm/emulate.c, em_rdtsc.
+// RDTSC and RDTSCP, where somebody wants to see them: the guest gets the time stamp of the moment
+// at which it is answered. Linux does so in arch/x86/kvm/emulate.c, em_rdtsc.
 
 import Long from 'long';
 import type { Pcpu } from '../../host/index.ts';
