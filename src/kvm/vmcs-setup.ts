@@ -17,6 +17,7 @@ import {
   Secondary,
   setMsrExit,
 } from '../vmx/index.ts';
+import { followApicMode } from './flexpriority.ts';
 import { SOFT_DISABLED } from './lapic-timer.ts';
 import { usesPreemptionTimer } from './parameters.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -62,7 +63,8 @@ function withRequired(field: FieldName, wanted: number): Long {
 
 export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   const { vmcs } = vcpu.virtual;
-  const { parameters } = vcpu.vm;
+  const { lapic } = vcpu;
+  const { parameters, apicAccess } = vcpu.vm;
   const set = (field: FieldName, wanted: number) => vmcs.write(field, withRequired(field, wanted));
   const timer = usesPreemptionTimer(parameters) ? Pin.VMX_PREEMPTION_TIMER : 0;
   set('PIN_BASED_VM_EXEC_CONTROL', Pin.EXT_INTR_MASK | Pin.NMI_EXITING | Pin.VIRTUAL_NMIS | timer);
@@ -73,8 +75,9 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Primary.MONITOR_EXITING |
       Primary.RDPMC_EXITING |
       Primary.USE_TSC_OFFSETTING |
-      Primary.CR8_LOAD_EXITING |
-      Primary.CR8_STORE_EXITING |
+      (lapic.page === null
+        ? Primary.CR8_LOAD_EXITING | Primary.CR8_STORE_EXITING
+        : Primary.TPR_SHADOW) |
       Primary.MOV_DR_EXITING |
       Primary.UNCOND_IO_EXITING |
       Primary.USE_MSR_BITMAPS |
@@ -114,6 +117,9 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   vmcs.write('PLE_WINDOW', parameters.pleWindow);
   vmcs.write('VMX_PREEMPTION_TIMER_VALUE', SOFT_DISABLED);
   vmcs.write('VMCS_LINK_POINTER', Long.NEG_ONE);
+  if (lapic.page !== null) vmcs.write('VIRTUAL_APIC_PAGE_ADDR', lapic.page.hpa);
+  if (apicAccess !== null) vmcs.write('APIC_ACCESS_ADDR', apicAccess.hpa);
+  followApicMode(vcpu);
   setHostState(vcpu);
 }
 

@@ -66,6 +66,15 @@ export const guestInterfaceKeys = (tscDeadline: boolean) => ({
     summary: "CPUID offers TSC-deadline mode of the local APIC's timer",
     fallback: tscDeadline,
   }),
+  flexpriority: boolean({
+    summary:
+      'TPR shadow and APIC-access page: CR8 does not exit, accesses to the xAPIC are APIC_ACCESS',
+    fallback: DEFAULT_PARAMETERS.flexpriority,
+  }),
+  preemption_timer_rate: integer(0, 31, {
+    summary: 'IA32_VMX_MISC[4:0]: the preemption timer counts when this bit of the TSC changes',
+    fallback: DEFAULT_PARAMETERS.preemptionTimerRate,
+  }),
   extra_exits: list(
     choice(EXTRA_EXITS, {
       summary: 'VMX control that makes more exits happen than KVM asks for',
@@ -91,5 +100,7 @@ export function guestInterfaceOf(kvm: Infer<Keys>, signature: number) {
     cpuSignature: kvm.cpu_signature === 0 ? signature : kvm.cpu_signature,
     tscDeadline: kvm.tsc_deadline,
     extraExits: kvm.extra_exits,
+    flexpriority: kvm.flexpriority,
+    preemptionTimerRate: kvm.preemption_timer_rate,
   } satisfies Partial<KvmParameters>;
 }

@@ -32,18 +32,18 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
   } else if (isWrite) {
     const value = vcpu.register(register);
     if (pcpu.traced) pcpu.trace('kvm_cr', { write: true, number, value });
-    const priority = vcpu.lapic.state.taskPriority;
+    const priority = vcpu.lapic.taskPriority;
     if (!write(vcpu, number, value)) {
       vcpu.queueException(Vector.GP, 0);
       return 'resume';
     }
     // Whose APIC it is has to know that more may be delivered.
-    if (number === 8 && !vcpu.vm.hasIrqchip && vcpu.lapic.state.taskPriority < priority) {
+    if (number === 8 && !vcpu.vm.hasIrqchip && vcpu.lapic.taskPriority < priority) {
       vcpu.skipInstruction();
       return { reason: 'SET_TPR' };
     }
   } else if (number === 8) {
-    const value = Long.fromInt(vcpu.lapic.state.taskPriority >> 4);
+    const value = Long.fromInt(vcpu.lapic.taskPriority >> 4);
     if (pcpu.traced) pcpu.trace('kvm_cr', { write: false, number, value });
     state.set64(2 * register, value);
   } else {
@@ -81,7 +81,7 @@ function write(vcpu: Vcpu, number: number, value: Long): boolean {
   if (number === 4) return writeGuestCr4(vcpu, value);
   // CR8; CR3 belongs to the guest.
   if (number !== 8 || value.high !== 0 || (value.low & ~15) !== 0) return false;
-  vcpu.lapic.state.taskPriority = value.low << 4;
+  vcpu.lapic.taskPriority = value.low << 4;
   vcpu.requestEvent();
   return true;
 }

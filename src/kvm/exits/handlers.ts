@@ -2,6 +2,7 @@
 // Linux arch/x86/kvm/vmx/vmx.c, kvm_vmx_exit_handlers.
 
 import { EXIT_REASONS, Exit, type ExitReasonName } from '../../vmx/index.ts';
+import { apicAccess } from './apic-access.ts';
 import { cpuid } from './cpuid.ts';
 import { crAccess } from './cr-access.ts';
 import { descriptorTable } from './descriptor-table.ts';
@@ -24,6 +25,7 @@ import { pauseInstruction } from './pause-instruction.ts';
 import { preemptionTimer } from './preemption-timer.ts';
 import { rdpmc } from './rdpmc.ts';
 import { rdtsc, rdtscp } from './rdtsc.ts';
+import { tprBelowThreshold } from './tpr-below-threshold.ts';
 import { tripleFault } from './triple-fault.ts';
 import { vmcall } from './vmcall.ts';
 import { vmxInstruction } from './vmx-instruction.ts';
@@ -51,6 +53,8 @@ export const EXIT_HANDLERS: ExitHandlers = {
   MSR_READ: msrRead,
   MSR_WRITE: msrWrite,
   PAUSE_INSTRUCTION: pauseInstruction,
+  TPR_BELOW_THRESHOLD: tprBelowThreshold,
+  APIC_ACCESS: apicAccess,
   EPT_VIOLATION: eptViolation,
   PREEMPTION_TIMER: preemptionTimer,
   MONITOR_INSTRUCTION: noOperation,
@@ -74,6 +78,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
 };
 
 const NAMED: Readonly<Record<string, ExitHandler>> = {
+  apicAccess,
   cpuid,
   crAccess,
   descriptorTable,
@@ -96,6 +101,7 @@ const NAMED: Readonly<Record<string, ExitHandler>> = {
   rdpmc,
   rdtsc,
   rdtscp,
+  tprBelowThreshold,
   tripleFault,
   vmcall,
   vmxInstruction,
