@@ -7,7 +7,7 @@ import type { Pcpu } from '../../host/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { guestControl, writeGuestCr0, writeGuestCr4 } from '../control-registers.ts';
 import { emulateInstruction } from '../emulate.ts';
-import { InternalError } from '../kvm-exit.ts';
+import { unexpectedExit } from '../internal-error.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler, HandlerResult } from './handler.ts';
 
@@ -48,7 +48,7 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
     state.set64(2 * register, value);
   } else {
     const message = `exit for a read of CR${number}, which was not asked for`;
-    return { reason: 'INTERNAL_ERROR', suberror: InternalError.UNEXPECTED_EXIT, message };
+    return unexpectedExit(vcpu, message);
   }
   vcpu.skipInstruction();
   return 'resume';
