@@ -11,6 +11,7 @@ import { exitReasonName } from '../vmx/index.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import type { FaultCount } from './faults/injector.ts';
 import { recentInstructions } from './history.ts';
+import type { HogReport } from './hogs.ts';
 import type { Machine } from './machine.ts';
 import type { ResultValues } from './program-data.ts';
 import type { AddressName } from './symbol-map.ts';
@@ -96,6 +97,8 @@ export interface RunReport {
   readonly exits: readonly ExitReport[];
   readonly vcpus: readonly VcpuReport[];
   readonly pcpus: readonly PcpuReport[];
+  /** For each entry of the scenario's `hogs`. */
+  readonly hogs: readonly HogReport[];
   /** How often each fault of the scenario has happened. */
   readonly faults: readonly FaultCount[];
 }
@@ -125,6 +128,7 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
     exits: exitReports(machine, all),
     vcpus: machine.vcpus.map((vcpu) => vcpuReport(machine, vcpu, ending)),
     pcpus: machine.host.pcpus.map((pcpu) => pcpuReport(machine, pcpu)),
+    hogs: machine.hogs.reports,
     faults: machine.faults?.counts ?? [],
   };
 }
