@@ -253,7 +253,11 @@ export class Host {
   giveTurn(pcpu: Pcpu, limit: number): BodyOutcome {
     this.until = limit;
     this.turns.give(limit);
-    return this.scheduler.advance(pcpu);
+    const { running } = this;
+    this.running = pcpu;
+    const outcome = this.scheduler.advance(pcpu);
+    this.running = running;
+    return outcome;
   }
 
   /** Let a waiting event happen now, whenever it is due; as {@link giveTurn}. */
