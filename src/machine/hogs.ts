@@ -63,7 +63,8 @@ export class Hogs {
       this.tasks.push([]);
       const affinity = affinityOf(hog.pin, scenario.host.pcpus);
       for (let i = 0; i < hog.count; i++) {
-        const own = { name: `hog${number++}`, nice: hog.nice, affinity, group: groups[entry] };
+        const how = { nice: hog.nice, policy: hog.sched_policy, affinity, group: groups[entry] };
+        const own = { name: `hog${number++}`, ...how };
         const thread =
           hog.burst > 0
             ? this.createTask(own, hog, entry, i)

@@ -20,10 +20,10 @@ interface Setup {
 function machineWith({ count, burst, block, ms, changes = {} }: Setup): Machine {
   const { scenario, ...options } = workloadInput('workloads/kc412.asm', {
     parameters: { jobs: 1, burst_ns: 1000, block_ns: 1e12, time_ns: 0 },
-    settings: { vcpus: 1, pcpus: 2, until: `${ms}ms` },
+    settings: { vcpus: 1, pcpus: 2, hogs: count, until: `${ms}ms` },
   });
   const vms = scenario.vms.map((vm) => ({ ...vm, pin: ['1'] }));
-  const hogs = [{ count, nice: 0, cpu_weight: 0, pin: '0', burst, block }];
+  const hogs = scenario.hogs.map((hog) => ({ ...hog, pin: '0', burst, block }));
   return new Machine({ ...scenario, vms, hogs, ...changes }, options);
 }
 
