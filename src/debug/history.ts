@@ -148,8 +148,8 @@ export class History {
   }
 
   /**
-   * A pause before the first instruction of a turn or an entry is no boundary of its own: go to the position
-   * at which all clocks came to stand so.
+   * A pause before the first instruction of a turn, or behind an entry, is no boundary of its own:
+   * go to the position at which all clocks came to stand so.
    */
   *comeToPosition(): Generator<void, void> {
     if (this.here.isUnmoved === true) yield* this.goTo(this.here);

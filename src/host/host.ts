@@ -134,7 +134,7 @@ export class Host {
   private asked: PausePoint | null = null;
   /** Index of the pCPU in whose turn the last run paused; not state. */
   pausedOn = 0;
-  /** Its clock has not moved in that step: it was as far at the end of the one before. Not state. */
+  /** Its clock has not moved in that step: it was as far at the end of the one before. */
   pausedUnmoved = false;
   /** Whose turn is under way. */
   private running: Pcpu | null = null;

@@ -66,7 +66,7 @@ describe('snapshots', () => {
   });
 });
 
-test('a breakpoint where a turn begins is met at the place where all clocks came to stand so', () => {
+test('a breakpoint where a turn begins is met where all clocks came to stand so', () => {
   const [, { scenario, program }] = SCENES;
   const session = createSession(scenario, { programs: [program] });
   session.breakpoints.add({ kind: 'address', address: Long.fromNumber(LOAD_ADDRESS) });
