@@ -10,7 +10,7 @@ import {
   type InstructionCosts,
   PROCESSOR_BYTES,
 } from '../cpu/index.ts';
-import type { Host, ThreadGroup } from '../host/index.ts';
+import type { Host, Policy, ThreadGroup } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import {
   EptBuilder,
@@ -205,7 +205,12 @@ export class Vm {
   }
 
   /** Create the next vCPU with its thread, which does not run yet. */
-  createVcpu(affinity: readonly number[], nice = 0, group?: ThreadGroup): Vcpu {
+  createVcpu(
+    affinity: readonly number[],
+    nice = 0,
+    group?: ThreadGroup,
+    policy: Policy = 'normal',
+  ): Vcpu {
     const index = this.vcpus.length;
     const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     const virtual = new VirtualProcessor({
@@ -226,7 +231,7 @@ export class Vm {
     });
     const name = this.id === 0 ? `vcpu${index}` : `${this.name}-vcpu${index}`;
     const body = new VcpuThread(vcpu);
-    vcpu.thread = this.host.createThread({ name, nice, affinity, body, group });
+    vcpu.thread = this.host.createThread({ name, nice, policy, affinity, body, group });
     this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
       vcpu.timer.fired(pcpu, 'hostTimer'),
     );
