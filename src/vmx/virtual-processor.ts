@@ -55,7 +55,7 @@ import {
   type RareTransitions,
   rareTransitions,
 } from './rare-transitions.ts';
-import { SpinDetector } from './spin.ts';
+import { type Quiet, SpinDetector } from './spin.ts';
 import { scaleTimeStamp } from './time-stamp.ts';
 import { exitsAtEntry, hasTprShadow, isThresholdIllegal, THRESHOLD_CHECK } from './virtual-apic.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
@@ -72,7 +72,7 @@ export type RunOutcome =
   /** A VM exit: the VMCS says which. */
   | { readonly kind: 'exit' }
   /** The guest waits in a loop; up to a clock nothing but that happens, and is not executed yet. */
-  | { readonly kind: 'quiet'; readonly until: number }
+  | Quiet
   /** The guest used something that is not implemented; non-root operation goes on from here. */
   | { readonly kind: 'notImplemented'; readonly what: string }
   /** A VM exit that cannot save or load MSRs: the VMX-abort indicator. */
@@ -299,8 +299,7 @@ export class VirtualProcessor implements Virtualization {
       const stop = this.injectionStop ?? this.execute(until);
       this.injectionStop = null;
       if (stop.kind === 'owner') {
-        const { quietUntil } = spin;
-        return quietUntil === null ? this.leave() : { kind: 'quiet', until: quietUntil };
+        return spin.quiet ?? this.leave();
       }
       if (stop.kind === 'notImplemented') return stop;
       if (stop.kind === 'inactive') this.passInactive(until);
