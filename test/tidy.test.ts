@@ -27,7 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   testing: ['sim', 'asm', 'vmx', 'trace', 'machine', 'check'],
   debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
   explore: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'host', 'machine'],
-  fuzz: ['sim', 'isa', 'cpu', 'kvm', 'machine', 'trace', 'check', 'explore'],
+  fuzz: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'machine', 'trace', 'check', 'explore'],
   experiment: ['sim', 'machine'],
   cli: [
     ...['sim', 'memory', 'isa', 'asm', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],

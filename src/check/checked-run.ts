@@ -64,17 +64,21 @@ export interface Verdict {
 /** Exit code that a run has to end with if nothing is said. */
 const DEFAULT_EXIT_CODE = 0;
 
-/** Run a machine and judge it. Throws what the machine's constructor throws, and PlaceError. */
+/**
+ * Run a machine and judge it. Throws what the machine's constructor throws, and PlaceError.
+ * @param run runs the machine to its end; for who has to look after its policies
+ */
 export function runChecked(
   scenario: Scenario,
   options: MachineOptions,
   expectations: Expectations,
+  run: (machine: Machine) => MachineEnding | null = (machine) => machine.run(),
 ): Verdict {
   const checked = new CheckedRun(expectations);
   const { sink } = checked;
   const machine = new Machine(scenario, { ...options, ...(sink === null ? {} : { sink }) });
   checked.observe(machine);
-  const ending = machine.run();
+  const ending = run(machine);
   if (ending === null) throw new Error('a machine without a limit on its time has not ended');
   return checked.judge(machine, ending);
 }
@@ -155,6 +159,15 @@ export class CheckedRun {
       virtualNs,
       goldenLines: goldens.map(({ stream }) => streamOf(streams, stream).lines),
     };
+  }
+
+  /** Properties that are violated by now, whatever may come; of a run that was cut off. */
+  violatedSoFar(): readonly Failure[] {
+    this.order?.flush();
+    const found = [this.checker, this.placeChecker].flatMap((one) => one?.violations ?? []);
+    return found
+      .sort((a, b) => a.timeNs - b.timeNs)
+      .map((violation) => violationFailure(violation, this.expectations));
   }
 
   private violations(report: RunReport): readonly Violation[] {

@@ -63,6 +63,11 @@ export class PropertyChecker implements TraceSink {
       if (breach !== null) this.keep(property, breach);
     }
     this.watching = [];
+    return this.violations;
+  }
+
+  /** What was violated so far, whatever may come. */
+  get violations(): Violation[] {
     return this.found
       .map(({ property, breach: { message, timeNs: at }, records, event }) => ({
         property,

@@ -5,6 +5,7 @@ import { type Expectations, runChecked, type Verdict } from '../check/index.ts';
 import { readCheckedFile } from './check-plan.ts';
 import { loadExpected, settingOf } from './expected.ts';
 import { Failure } from './failure.ts';
+import { POLICY_LIMIT_MS, runWatched } from './policies.ts';
 import type { AssemblyOptions } from './program.ts';
 
 export interface CheckJob {
@@ -23,23 +24,32 @@ export type CheckOutcome =
   /** It could not be run; the lines say why. */
   | { readonly kind: 'error'; readonly lines: readonly string[] };
 
-/** Do a job. Wrong input comes back as an error; whatever else is thrown is ours. */
-export function runCheckJob(job: CheckJob): CheckOutcome {
+/**
+ * Do a job. Wrong input comes back as an error; whatever else is thrown is ours.
+ * @param policyLimitMs real time after which a policy that does not return ends the run
+ */
+export function runCheckJob(job: CheckJob, policyLimitMs = POLICY_LIMIT_MS): CheckOutcome {
   try {
     const { plan } = readCheckedFile(job.path);
     const expectations = plan?.expectations[job.index];
     if (expectations === undefined) throw new Failure(`${job.path}: has changed meanwhile`);
-    return runJob(job, expectations);
+    return runJob(job, expectations, policyLimitMs);
   } catch (thrown) {
     if (thrown instanceof Failure) return { kind: 'error', lines: thrown.lines };
     throw thrown;
   }
 }
 
-function runJob({ path, seed, flags, assembly }: CheckJob, expectations: Expectations) {
+function runJob(
+  { path, seed, flags, assembly }: CheckJob,
+  expectations: Expectations,
+  policyLimitMs: number,
+) {
   const given = flags.map(([flag, value]) => settingOf(flag, value));
   const input = loadExpected(path, { ...assembly, flags: given }, expectations, seed);
   const { scenario, ...options } = input;
-  const verdict = runChecked(scenario, options, expectations);
+  const verdict = runChecked(scenario, options, expectations, (machine) =>
+    runWatched(machine, options.policies, policyLimitMs),
+  );
   return { kind: 'verdict', verdict, seed: scenario.seed } as const;
 }

@@ -1,6 +1,5 @@
 // `vmxlab dap`: the debug adapter, on standard input and output or on a port.
 
-import { resolve } from 'node:path';
 import { Duplex } from 'node:stream';
 import {
   BadRequest,
@@ -15,6 +14,7 @@ import {
 import { Failure } from './failure.ts';
 import { type InputOptions, loadInput } from './program.ts';
 import { type ListenOptions, listen, placeOf, serveClient } from './protocol-server.ts';
+import { sourcePlaces } from './sources.ts';
 
 export interface DapOptions extends InputOptions {
   /** What `attach` finds, or null. */
@@ -64,7 +64,7 @@ function launch({ program, settings, defines }: LaunchArguments, options: DapOpt
 }
 
 function targetOf(file: string, options: DapOptions): DapTarget {
-  const { scenario, places, warnings, ...parts } = loadInput(file, options);
-  const pathOf = (name: string) => resolve(places.get(name) ?? name);
-  return new SessionDapTarget(createSession(scenario, parts), pathOf, warnings);
+  const { scenario, places, sources, warnings, ...parts } = loadInput(file, options);
+  const where = sourcePlaces(places, sources);
+  return new SessionDapTarget(createSession(scenario, parts), where, warnings);
 }

@@ -50,6 +50,7 @@ export const EXPLORE_EXIT_CODE_TEXT = [
 export const FUZZ_EXIT_CODE_TEXT = [
   'Exit codes: 0 nothing went wrong that was tried',
   `${EXIT_UNEXPECTED} something did`,
+  `${EXIT_CODES.limit} nothing did, but runs were cut off that may have gone on to an end`,
   `${EXIT_BAD_INPUT} wrong usage or input`,
   `${EXIT_INTERNAL} error in vmxlab`,
 ].join('; ');

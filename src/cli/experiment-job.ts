@@ -3,14 +3,13 @@
 
 import {
   Machine,
-  type MachineEnding,
   printPath,
   type RunReport,
   reportOf,
   type ScenarioDocument,
 } from '../machine/index.ts';
 import { Failure } from './failure.ts';
-import { watched } from './policies.ts';
+import { runWatched } from './policies.ts';
 import { type Input, loadDocument, NO_INPUT_OPTIONS } from './program.ts';
 import { keyOf, ResultStore } from './result-store.ts';
 
@@ -52,22 +51,10 @@ export function loadRun(document: ScenarioDocument, folder: string): Input {
   });
 }
 
-/** Real time after which policies are given a new limit. */
-const TURN_MS = 50;
-
 function runToEnd({ scenario, policies, ...parts }: Input): RunReport {
   const { programs, modules, symbols } = parts;
   const machine = new Machine(scenario, { programs, modules, symbols, policies });
-  if (policies.size === 0) return reportOf(machine, machine.run() ?? unfinished());
-  let turn = machine.host.frequency.toCycles(1_000_000);
-  let ending: MachineEnding | null = null;
-  for (let until = turn; ending === null; until += turn) {
-    const before = Date.now();
-    const limit = until;
-    ending = watched(machine, policies, () => machine.run(limit)) ?? machine.ending;
-    if (Date.now() - before < TURN_MS) turn *= 2;
-  }
-  return reportOf(machine, ending);
+  return reportOf(machine, runWatched(machine, policies) ?? unfinished());
 }
 
 function unfinished(): never {

@@ -17,15 +17,15 @@ import {
   parseDomain,
   type Strategy,
 } from '../fuzz/index.ts';
-import type { GivenSetting } from '../machine/index.ts';
+import { EXIT_CODES, type GivenSetting } from '../machine/index.ts';
 import { type Arguments, count, once, oneOf } from './arguments.ts';
 import type { Flags } from './command-line.ts';
 import { EXIT_UNEXPECTED, Failure } from './failure.ts';
 import { type KeptFinding, keepFinding } from './fuzz-finding.ts';
 import { FuzzFolder, readCase } from './fuzz-folder.ts';
-import { type FuzzSetup, type LoadedTarget, loadTarget } from './fuzz-job.ts';
+import { executorFor, type FuzzSetup, type LoadedTarget, loadTarget } from './fuzz-job.ts';
 import { FuzzPool } from './fuzz-pool.ts';
-import { findingLines, fuzzJson, headLine, statisticsLine } from './fuzz-text.ts';
+import { cutOffLine, findingLines, fuzzJson, headLine, statisticsLine } from './fuzz-text.ts';
 import { defaultJobCount } from './job-pool.ts';
 import type { AssemblyOptions } from './program.ts';
 
@@ -176,7 +176,7 @@ class Fuzzing {
     const limit = this.limitFor(loaded);
     this.setup = setupOf(options, limit);
     this.loaded = { input, target: { ...target, limit } };
-    this.executor = new Executor(this.loaded.target);
+    this.executor = executorFor(this.loaded.target);
     this.engines = this.enginesFor(limit);
   }
 
@@ -184,7 +184,7 @@ class Fuzzing {
     const { input, target } = this.loaded;
     const { scenario } = input;
     if (scenario.engine !== 'check' || target.strategy !== 'time') return null;
-    return new Executor({ ...target, scenario, limit });
+    return executorFor({ ...target, scenario, limit });
   }
 
   /** What may vary; if the program has no input and nobody says anything, the seed. */
@@ -204,7 +204,7 @@ class Fuzzing {
     const { flags, strategy } = this.options;
     const isGiven = flags.some(({ setting }) => setting.flag === 'max-instructions');
     if (isGiven && strategy === 'time') return input.scenario.limits.instructions;
-    const executor = new Executor(target);
+    const executor = executorFor(target);
     const lengths = this.firstCases.map((one) => executor.run(one).length);
     const longest = Math.max(...lengths) * PATIENCE + PATIENCE_AT_LEAST[strategy];
     return Math.min(longest, FIRST_LIMIT[strategy]);
@@ -230,7 +230,11 @@ class Fuzzing {
     if (options.json) process.stdout.write(`${fuzzJson(fuzzer.statistics, this.kept)}\n`);
     else this.say(statisticsLine(fuzzer.statistics, seconds));
     if (this.kept.length > 0) return EXIT_UNEXPECTED;
-    if (!options.json) this.say('Nothing goes wrong that was tried.');
+    if (fuzzer.statistics.unfinished > 0) {
+      this.say(cutOffLine(this.setup.limit, options.strategy));
+      return EXIT_CODES.limit;
+    }
+    this.say('Nothing goes wrong that was tried.');
     return 0;
   }
 
@@ -292,7 +296,11 @@ class Fuzzing {
       throw new Failure(`${path}: has an input, but the program has no label fuzz_input`);
     }
     const outcome = this.executor.run(one);
-    const { finding, length, features } = outcome;
+    const { finding, length, features, isUnfinished } = outcome;
+    if (finding === null && isUnfinished) {
+      this.say(`${path}: ${cutOffLine(this.setup.limit, this.options.strategy)}`);
+      return EXIT_CODES.limit;
+    }
     if (finding === null) {
       const unit = this.options.strategy === 'time' ? 'instructions' : 'steps';
       this.say(`${path}: nothing goes wrong: ${length} ${unit}, ${features.length} features`);

@@ -4,6 +4,7 @@
 import type { Strategy } from '../fuzz/index.ts';
 import { Executor, type FuzzCase, type FuzzTarget, type Outcome } from '../fuzz/index.ts';
 import { expectationsOf, loadExpected, settingOf } from './expected.ts';
+import { runWatched } from './policies.ts';
 import type { AssemblyOptions, Input } from './program.ts';
 
 /** Everything that decides what a case does. */
@@ -46,6 +47,12 @@ export function loadTarget(setup: FuzzSetup): LoadedTarget {
   return { input, target };
 }
 
+/** Runs cases of a target, and looks after its policies. */
+export function executorFor(target: FuzzTarget): Executor {
+  const policies = target.options.policies ?? new Map();
+  return new Executor(target, (machine) => runWatched(machine, policies));
+}
+
 /** The one of this thread, and what it is for. */
 let prepared: { readonly key: string; readonly executor: Executor } | null = null;
 
@@ -53,7 +60,7 @@ let prepared: { readonly key: string; readonly executor: Executor } | null = nul
 export function runFuzzJob({ setup, cases }: FuzzJob): Outcome[] {
   const key = JSON.stringify(setup);
   if (prepared?.key !== key) {
-    prepared = { key, executor: new Executor(loadTarget(setup).target) };
+    prepared = { key, executor: executorFor(loadTarget(setup).target) };
   }
   const { executor } = prepared;
   return cases.map((one) => executor.run(one));

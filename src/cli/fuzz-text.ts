@@ -27,7 +27,7 @@ export function headLine(
 }
 
 export function statisticsLine(statistics: FuzzStatistics, seconds: number): string {
-  const { runs, corpus, features, rejected } = statistics;
+  const { runs, corpus, features, rejected, unfinished } = statistics;
   const rate = number(Math.round(runs / Math.max(seconds, 1e-9)));
   const seen = Object.entries(features)
     .filter(([, count]) => count > 0)
@@ -35,11 +35,25 @@ export function statisticsLine(statistics: FuzzStatistics, seconds: number): str
   const impossible = rejected === 0 ? [] : [`${number(rejected)} could not be run`];
   const parts = [
     ...impossible,
+    ...(unfinished === 0 ? [] : [`${number(unfinished)} cut off`]),
     corpus === 1 ? '1 case kept' : `${number(corpus)} cases kept`,
     ...seen,
   ];
   const many = runs === 1 ? '1 run' : `${number(runs)} runs`;
   return `${many} in ${seconds.toFixed(1)} s (${rate} a second): ${parts.join(', ')}`;
+}
+
+/** Nothing was found, but not every run was seen to its end. */
+export function cutOffLine(limit: number, strategy: string): string {
+  const unit = strategy === 'time' ? 'instructions' : 'steps';
+  const more =
+    strategy === 'time'
+      ? '--max-instructions lets them go on, and a shorter program makes more of them'
+      : 'a shorter program would end';
+  return (
+    'Nothing goes wrong that was tried, but runs were cut off, after ' +
+    `${number(limit)} ${unit}, that may have gone on to an end; ${more}.`
+  );
 }
 
 export function findingLines({ finding, case: one, run, path, replay, debug }: KeptFinding) {

@@ -8,6 +8,7 @@ import { extname, isAbsolute, join, resolve } from 'node:path';
 import { compileFunction, Script } from 'node:vm';
 import {
   type Machine,
+  type MachineEnding,
   namedPolicies,
   type PolicyFunctions,
   type Scenario,
@@ -99,8 +100,8 @@ function typeScriptFor(path: string): TypeScript {
   );
 }
 
-/** Real time that a turn of a machine with policies may take: some are a few ms long. */
-const LIMIT_MS = 10_000;
+/** Real time in ms that a turn of a machine with policies may take: some are a few ms long. */
+export const POLICY_LIMIT_MS = 10_000;
 
 /**
  * Do something that lets a machine run; a policy that does not return within a limit of real time
@@ -110,7 +111,7 @@ export function watched<T>(
   machine: Machine,
   policies: PolicyFunctions,
   action: () => T,
-  limitMs = LIMIT_MS,
+  limitMs = POLICY_LIMIT_MS,
 ): T | null {
   if (policies.size === 0) return action();
   const holder = globalThis as { vmxlabAction?: () => void };
@@ -129,6 +130,26 @@ export function watched<T>(
   } finally {
     delete holder.vmxlabAction;
   }
+}
+
+/** Real time in ms after which policies are given a new limit. */
+const TURN_MS = 50;
+
+/** Run a machine to its end, as {@link watched}; null if its limits leave it without one. */
+export function runWatched(
+  machine: Machine,
+  policies: PolicyFunctions,
+  limitMs = POLICY_LIMIT_MS,
+): MachineEnding | null {
+  if (policies.size === 0) return machine.run();
+  let turn = machine.host.frequency.toCycles(1_000_000);
+  for (let until = turn; machine.ending === null; until += turn) {
+    const before = Date.now();
+    const limit = until;
+    watched(machine, policies, () => machine.run(limit), limitMs);
+    if (Date.now() - before < TURN_MS) turn *= 2;
+  }
+  return machine.ending;
 }
 
 function isTimeout(thrown: unknown): boolean {

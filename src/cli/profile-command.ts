@@ -15,6 +15,7 @@ import {
 import { Failure } from './failure.ts';
 import { isSameFile, writeOutput } from './files.ts';
 import { HOST_CATEGORIES, type HostSample, profileHost } from './host-profile.ts';
+import { POLICY_LIMIT_MS, runWatched, watched } from './policies.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
 import { paintFor } from './terminal.ts';
 
@@ -32,21 +33,28 @@ export interface ProfileOptions extends InputOptions {
 const LOOKS = 10_000;
 const SHORTEST_STEP = 100;
 
-/** Run, print, and return the exit code. */
-export function profileCommand(options: ProfileOptions): number {
+/**
+ * Run, print, and return the exit code.
+ * @param policyLimitMs real time after which a policy that does not return ends the run
+ */
+export function profileCommand(options: ProfileOptions, policyLimitMs = POLICY_LIMIT_MS): number {
   const { file, output } = options;
   if (output !== undefined && isSameFile(output, file)) {
     throw new Failure(`${output}: is what is run; give the profile another name`);
   }
   const input = loadInput(file, options);
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
-  const watched = machineOf(input);
+  const { policies } = input;
+  const first = machineOf(input);
   const host = profileHost(() => {
-    watched.run();
+    runWatched(first, policies, policyLimitMs);
   });
-  const step = options.step || Math.max(SHORTEST_STEP, Math.ceil(watched.now / LOOKS));
+  const step = options.step || Math.max(SHORTEST_STEP, Math.ceil(first.now / LOOKS));
   const machine = machineOf(input);
-  const { profile, ending } = profileMachine(machine, step);
+  const { profile, ending } = profileMachine(machine, step, (until) => {
+    watched(machine, policies, () => machine.run(until), policyLimitMs);
+    return machine.ending;
+  });
   const shares = hostShares(host);
   if (output !== undefined) writeFlameGraph(output, options, machine, profile, host);
   if (options.json) {

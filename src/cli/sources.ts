@@ -1,7 +1,8 @@
 // The text of sources, for a debugger that shows lines: by the names that programs have for them.
 
 import { readFileSync, statSync } from 'node:fs';
-import type { RecordedSource } from '../debug/index.ts';
+import { resolve } from 'node:path';
+import type { RecordedSource, SourcePlaces } from '../debug/index.ts';
 import type { Input } from './program.ts';
 
 /** A source that is larger is not shown, in bytes. */
@@ -25,6 +26,29 @@ export function sourceReader(
     const read = text === undefined ? linesOf(places.get(file) ?? file) : text.split('\n');
     known.set(file, read);
     return read;
+  };
+}
+
+/** Where sources are, for whoever opens them as files if it can. */
+export function sourcePlaces(
+  places: ReadonlyMap<string, string>,
+  texts: ReadonlyMap<string, string> = new Map(),
+): SourcePlaces {
+  const pathOf = (file: string) => resolve(places.get(file) ?? file);
+  const isFile = (file: string) => {
+    const lines = linesOf(pathOf(file));
+    const recorded = texts.get(file);
+    return lines !== null && (recorded === undefined || lines.join('\n') === recorded);
+  };
+  const known = new Map<string, boolean>();
+  return {
+    pathOf,
+    lines: sourceReader(places, texts),
+    isFile: (file) => {
+      const isThere = known.get(file) ?? isFile(file);
+      known.set(file, isThere);
+      return isThere;
+    },
   };
 }
 

@@ -64,6 +64,7 @@ export interface Hit {
 export class Breakpoints {
   private readonly byId = new Map<number, Breakpoint>();
   private nextId = 1;
+  private nextInternalId = -1;
   private readonly changed: () => void;
 
   constructor(changed: () => void) {
@@ -72,8 +73,19 @@ export class Breakpoints {
 
   /** Throws {@link DebugError} if the condition cannot be read. */
   add(spec: BreakpointSpec): Breakpoint {
+    const breakpoint = this.place(spec, this.nextId);
+    this.nextId++;
+    return breakpoint;
+  }
+
+  /** One that nobody has asked for: its number is negative, and none is used up. */
+  addInternal(spec: BreakpointSpec): Breakpoint {
+    return this.place(spec, this.nextInternalId--);
+  }
+
+  private place(spec: BreakpointSpec, id: number): Breakpoint {
     const breakpoint: Breakpoint = {
-      id: this.nextId,
+      id,
       spec,
       isEnabled: true,
       hits: 0,
@@ -88,7 +100,6 @@ export class Breakpoints {
       this.changed();
       throw problem;
     }
-    this.nextId++;
     return breakpoint;
   }
 

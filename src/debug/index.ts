@@ -18,7 +18,7 @@ export { commandTable } from './commands/table.ts';
 export { type Condition, parseCondition, type Values } from './condition.ts';
 export { DapAdapter, type DapLauncher } from './dap/adapter.ts';
 export { type LaunchArguments, launchArguments } from './dap/launch-arguments.ts';
-export { SessionDapTarget } from './dap/session-target.ts';
+export { SessionDapTarget, type SourcePlaces } from './dap/session-target.ts';
 export { BadRequest, type DapTarget } from './dap/target.ts';
 export { DebugError } from './debug-error.ts';
 export { encodePacket, PACKET_BYTES } from './gdb/packets.ts';

@@ -61,7 +61,7 @@ export interface SourcePlace {
 
 /** The line of a source that made the code at an address, or null if none is known. */
 export function sourceLineOf(symbols: SymbolMap, address: Long): SourcePlace | null {
-  const text = symbols.nameOf(address)?.source ?? null;
+  const text = symbols.sourceOf(address);
   if (text === null) return null;
   const colon = text.lastIndexOf(':');
   return { file: text.slice(0, colon), line: Number(text.slice(colon + 1)) };

@@ -52,6 +52,9 @@ const BY_NAME: ReadonlyMap<string, RegisterName> = new Map(
   [
     ...REGISTERS,
     ...STATE_ITEMS.slice(0, 16).flatMap(({ name }) => partsOf(name)),
+    // As gdb has them; its $sp and $flags are names of narrower registers here.
+    { name: 'pc', item: 'rip', shift: 0, width: 64 },
+    { name: 'fp', item: 'rbp', shift: 0, width: 64 },
     { name: 'eip', item: 'rip', shift: 0, width: 32 },
     { name: 'eflags', item: 'rflags', shift: 0, width: 32 },
     ...SEGMENTS.map((name) => ({ name, item: `${name}Selector`, shift: 0, width: 16 })),

@@ -119,6 +119,11 @@ export class Session {
     return this.run({ kind: 'continue' }, direction);
   }
 
+  /** Somebody has asked the last motion to stop. */
+  get isInterrupted(): boolean {
+    return this.mover.isInterrupted;
+  }
+
   /** Have the motion that is under way stop at the next place between two of its pieces. */
   interrupt(): void {
     this.mover.isInterrupted = true;

@@ -7,7 +7,7 @@ import type { Vcpu, Vm } from '../kvm/index.ts';
 import { type Machine, SymbolMap } from '../machine/index.ts';
 import { Watch } from '../memory/index.ts';
 import { printPayload, type TraceRecord, type TraceSink, tracepointOf } from '../trace/index.ts';
-import { EXIT_REASONS } from '../vmx/index.ts';
+import { EXIT_REASONS, FIELDS } from '../vmx/index.ts';
 import type { Breakpoint, BreakpointSpec, Hit } from './breakpoints.ts';
 import type { Values } from './condition.ts';
 import { DebugError } from './debug-error.ts';
@@ -373,7 +373,9 @@ export class Watcher implements TraceSink {
         if (registerNamed(name) !== undefined) return bigintOf(readRegister(vcpu, name));
         const symbols = this.machine.symbols[vcpu.vm.id] ?? SymbolMap.EMPTY;
         const address = symbols.addressOf(name);
-        return address === null ? undefined : bigintOf(address);
+        if (address !== null) return bigintOf(address);
+        const field = FIELDS.find((one) => one.name === name);
+        return field && bigintOf(vcpu.virtual.vmcs.read(field.name));
       },
       memory: (address, lengthBytes) => {
         const linear = Long.fromString(address.toString(16), true, 16);

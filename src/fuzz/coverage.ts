@@ -68,8 +68,11 @@ export class Coverage implements TraceSink {
   readonly tokens = new Map<string, Uint8Array>();
   private readonly seenBlocks = new WeakSet<Block>();
 
-  /** Look at a machine's blocks from here on, for good. */
-  watch(machine: Machine): void {
+  /**
+   * Look at a machine's blocks from here on, for good.
+   * @param entered is told of each, too
+   */
+  watch(machine: Machine, entered: ((block: Block) => void) | null = null): void {
     for (const [number, vcpu] of machine.vcpus.entries()) {
       const salt = mix(vcpu.vm.id, 0x51ed);
       tellBlocks(vcpu.virtual.processor, (block, hpa) => {
@@ -78,6 +81,7 @@ export class Coverage implements TraceSink {
         this.count(EDGES, here ^ trail.last);
         trail.last = here >>> 1;
         if (!this.seenBlocks.has(block)) this.look(block);
+        entered?.(block);
       });
     }
   }

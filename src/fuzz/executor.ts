@@ -11,6 +11,7 @@ import {
   inputRoomOf,
   inputText,
   Machine,
+  type MachineEnding,
   type MachineOptions,
   type MachineSnapshot,
   type Scenario,
@@ -19,7 +20,14 @@ import {
 } from '../machine/index.ts';
 import type { FuzzCase } from './case.ts';
 import { Coverage } from './coverage.ts';
-import { type Finding, findingOf, internalFinding } from './finding.ts';
+import {
+  type Finding,
+  failureFinding,
+  findingOf,
+  hangFinding,
+  internalFinding,
+} from './finding.ts';
+import { goesInCircles, Questions } from './hang.ts';
 import { ScheduleRunner, type Strategy } from './schedule-runner.ts';
 
 /** What is fuzzed. Plain data but for the policies, so that workers can be told. */
@@ -39,6 +47,8 @@ export interface Outcome {
   readonly features: readonly number[];
   /** What goes wrong, or null. */
   readonly finding: Finding | null;
+  /** It was cut off, and nobody knows whether it would have ended. */
+  readonly isUnfinished: boolean;
   /** Instructions, or steps, that it took. */
   readonly length: number;
   /** The order in which its steps were taken, where time does not decide; else empty. */
@@ -52,6 +62,7 @@ export interface Outcome {
 const NOT_RUN: Outcome = {
   features: [],
   finding: null,
+  isUnfinished: false,
   length: 0,
   steps: '',
   shared: [],
@@ -70,18 +81,26 @@ interface Prepared {
   readonly observer: GuestObserver;
 }
 
+/** Runs a machine to its end or its limits. */
+export type RunMachine = (machine: Machine) => MachineEnding | null;
+
 export class Executor {
   /** Runs so far. */
   runs = 0;
   private readonly target: FuzzTarget;
   private readonly document: ScenarioDocument;
   private readonly coverage = new Coverage();
+  private readonly questions = new Questions();
   private readonly machines = new Map<string, Prepared | null>();
   private readonly schedules: ScheduleRunner;
   private tokensTold = 0;
 
-  constructor(target: FuzzTarget) {
+  private readonly runMachine: RunMachine;
+
+  /** @param runMachine runs a machine to its end; for who has to look after its policies */
+  constructor(target: FuzzTarget, runMachine: RunMachine = (machine) => machine.run()) {
     this.target = target;
+    this.runMachine = runMachine;
     this.document = documentOf(target.scenario);
     this.schedules = new ScheduleRunner(target, this.coverage);
   }
@@ -114,39 +133,71 @@ export class Executor {
     const all = [...this.coverage.tokens.values()];
     const tokens = all.slice(this.tokensTold).map((token) => [...token]);
     this.tokensTold = all.length;
-    return { ...outcome, features: this.coverage.features(), tokens };
+    return { ...outcome, tokens };
   }
 
-  private onSchedule(one: FuzzCase): Omit<Outcome, 'features' | 'tokens'> | null {
+  private onSchedule(one: FuzzCase): Omit<Outcome, 'tokens'> | null {
     const scenario = this.scenarioOf(one);
-    return scenario === null ? null : this.schedules.run(scenario, one.schedule);
+    if (scenario === null) return null;
+    const outcome = this.schedules.run(scenario, one.schedule);
+    return { ...outcome, features: this.coverage.features() };
   }
 
-  private inTime(one: FuzzCase): Omit<Outcome, 'features' | 'tokens'> | null {
+  private inTime(one: FuzzCase): Omit<Outcome, 'tokens'> | null {
+    const ordered = { steps: '', shared: [] };
     try {
       const prepared = this.prepare(one);
       if (prepared === null) return null;
-      const { machine, start, room } = prepared;
-      machine.restore(start);
-      if (room !== null && one.input !== null) writeInput(machine.vms[0], room, one.input);
-      const { finding, length } = this.judge(prepared);
-      return { finding, length, steps: '', shared: [] };
+      this.begin(prepared, one);
+      const judged = this.judge(prepared);
+      const features = this.coverage.features();
+      const { machine } = prepared;
+      const length = machine.instructions;
+      if (!judged.isUnfinished) return { ...judged, features, length, ...ordered };
+      const finding = this.hang(prepared, one);
+      return { finding, isUnfinished: finding === null, features, length, ...ordered };
     } catch (thrown) {
       // It must not be used again: nobody knows what state it is in.
       this.machines.clear();
       const kind = thrown instanceof EngineDifference ? 'engine' : 'internal';
-      return { finding: internalFinding(kind, thrown), length: 0, steps: '', shared: [] };
+      const finding = internalFinding(kind, thrown);
+      const features = this.coverage.features();
+      return { finding, isUnfinished: false, features, length: 0, ...ordered };
     }
   }
 
-  private judge({ machine, observer }: Prepared): Pick<Outcome, 'finding' | 'length'> {
-    const checked = new CheckedRun(this.target.expectations, [this.coverage]);
+  /** Everything as at the beginning of a case's run. */
+  private begin({ machine, start, room }: Prepared, { input }: FuzzCase): void {
+    machine.restore(start);
+    if (room !== null && input !== null) writeInput(machine.vms[0], room, input);
+  }
+
+  private judge({ machine, observer }: Prepared): Pick<Outcome, 'finding' | 'isUnfinished'> {
+    const { expectations } = this.target;
+    const checked = new CheckedRun(expectations, [this.coverage]);
     machine.host.sink = checked.sink;
     checked.follow(observer);
-    const ending = machine.run();
+    const ending = this.runMachine(machine);
     if (ending === null) throw new Error('a machine without a limit on its time has not ended');
-    const verdict = checked.judge(machine, ending);
-    return { finding: findingOf(machine, verdict), length: machine.instructions };
+    if (ending.status === 'policyFailed') this.machines.clear();
+    if (ending.status !== 'limit' || expectations.ending?.status === 'limit') {
+      const finding = findingOf(machine, checked.judge(machine, ending));
+      return { finding, isUnfinished: false };
+    }
+    const [failure] = checked.violatedSoFar();
+    if (failure === undefined) return { finding: null, isUnfinished: true };
+    return { finding: failureFinding(failure), isUnfinished: false };
+  }
+
+  /** A run that was cut off: whether it would have gone on like that for ever. */
+  private hang(prepared: Prepared, one: FuzzCase): Finding | null {
+    const { machine, observer } = prepared;
+    const { now } = machine;
+    this.begin(prepared, one);
+    machine.host.sink = null;
+    observer.begin(null);
+    if (!goesInCircles(machine, now, this.questions)) return null;
+    return hangFinding(machine.host.frequency.toNs(now));
   }
 
   /** A machine with the values of a case, at its beginning; null if they do not go together. */
@@ -169,7 +220,7 @@ export class Executor {
     const { options, limit, expectations } = this.target;
     const limits = { ...scenario.limits, instructions: limit };
     const machine = new Machine({ ...scenario, limits }, options);
-    this.coverage.watch(machine);
+    this.coverage.watch(machine, (block) => this.questions.entered(block));
     const observer = observerFor(machine, expectations);
     const room = inputRoomOf(machine.programData[0]);
     return { machine, room, observer, start: machine.snapshot() };

@@ -1,13 +1,13 @@
 // What a run is found to do wrong, and when two runs are found to do the same thing wrong.
 
-import type { Verdict } from '../check/index.ts';
+import type { Failure, Verdict, Violation as Violated } from '../check/index.ts';
 import type { Violation } from '../explore/index.ts';
 import type { EndingStatus, Machine, MachineEnding } from '../machine/index.ts';
 
 export type FindingKind =
   /** The run ended so, which it should not; `exited` by a code of the guest. */
   | Exclude<EndingStatus, 'limit' | 'interrupted'>
-  /** It had not ended when it had taken many times as long as the first runs. */
+  /** It goes round in a circle, and would never have ended. */
   | 'hang'
   /** A directive does not hold. */
   | 'check'
@@ -36,19 +36,38 @@ export interface Finding {
 export function findingOf(machine: Machine, { failures, ending }: Verdict): Finding | null {
   const [failure] = failures;
   if (failure === undefined) return null;
-  const { line, stream, message, expected, timeNs } = failure;
-  const isOfEnding = stream === null && failure.heading === 'ended';
-  if (isOfEnding) return endingFinding(machine, ending, timeNs);
-  const isProperty = stream === null;
-  const kind = isProperty ? 'property' : 'check';
+  const isOfEnding = failure.stream === null && failure.heading === 'ended';
+  if (isOfEnding) return endingFinding(machine, ending, failure.timeNs);
+  return failureFinding(failure);
+}
+
+/** A directive that does not hold, or a property. */
+export function failureFinding({ line, stream, message, expected, timeNs }: Failure): Finding {
+  const kind = stream === null ? 'property' : 'check';
   const text = `${message}; expected ${expected}`;
   return { kind, message: text, signature: `${kind} ${line ?? ''}`.trim(), timeNs };
+}
+
+/** The same of a property where time stands still. */
+export function violationFinding({ property, message }: Violated, line: number | null): Finding {
+  const text = `PROPERTY: ${message}; expected ${property.text}`;
+  const signature = `property ${line ?? property.text}`;
+  return { kind: 'property', message: text, signature, timeNs: 0 };
+}
+
+const IN_CIRCLES =
+  'goes round in a circle: registers and memory are the same again and again, and nothing is ' +
+  'under way that could change that';
+
+/** A run, or a schedule, comes to where it was. */
+export function hangFinding(timeNs: number): Finding {
+  return { kind: 'hang', message: IN_CIRCLES, signature: 'hang', timeNs };
 }
 
 function endingFinding(machine: Machine, ending: MachineEnding, timeNs: number): Finding {
   const { status, message, vcpu } = ending;
   if (status === 'limit' || status === 'interrupted') {
-    return { kind: 'hang', message, signature: 'hang', timeNs };
+    throw new Error(`a run that was cut off (${status}) says nothing by its ending`);
   }
   const where = vcpu === null ? '' : placeOf(machine, vcpu);
   return { kind: status, message: `${message}${where}`, signature: status + where, timeNs };

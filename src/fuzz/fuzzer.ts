@@ -34,6 +34,8 @@ export interface FuzzStatistics {
   readonly runs: number;
   /** Cases whose values did not go together. */
   readonly rejected: number;
+  /** Runs that were cut off, and might have ended. */
+  readonly unfinished: number;
   readonly corpus: number;
   /** By kind, how many different ones were seen. */
   readonly features: Readonly<Record<string, number>>;
@@ -54,6 +56,7 @@ export class Fuzzer {
   private readonly signatures = new Set<string>();
   private runs = 0;
   private rejected = 0;
+  private unfinished = 0;
 
   constructor(options: FuzzerOptions) {
     this.options = options;
@@ -94,6 +97,7 @@ export class Fuzzer {
   note(one: FuzzCase, outcome: Outcome, isFirst = false): FoundCase | null {
     this.runs++;
     if (outcome.features.length === 0 && outcome.finding === null) this.rejected++;
+    if (outcome.isUnfinished) this.unfinished++;
     const { isGuided } = this.options;
     if (isGuided) for (const token of outcome.tokens) this.addToken(token);
     // What goes wrong would only make more of what goes wrong.
@@ -123,8 +127,8 @@ export class Fuzzer {
     );
     const places = new Set([...this.corpus.seen].map((feature) => feature >>> 3));
     for (const place of places) features[kindOfFeature(place * 8)]++;
-    const { runs, rejected } = this;
-    return { runs, rejected, corpus: this.corpus.entries.length, features };
+    const { runs, rejected, unfinished } = this;
+    return { runs, rejected, unfinished, corpus: this.corpus.entries.length, features };
   }
 }
 

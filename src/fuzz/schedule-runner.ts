@@ -19,7 +19,9 @@ import { Prng } from '../sim/index.ts';
 import type { CaseSchedule } from './case.ts';
 import type { Coverage } from './coverage.ts';
 import type { FuzzTarget, Outcome } from './executor.ts';
-import { type Finding, internalFinding, scheduleFinding } from './finding.ts';
+import { FairCircle } from './fair-circle.ts';
+import { type Finding, hangFinding, internalFinding, scheduleFinding } from './finding.ts';
+import { WatchedProperties } from './watched-properties.ts';
 
 /** Who decides the order of steps: virtual time, or chance. */
 export const FUZZ_STRATEGIES = ['time', 'random', 'pct'] as const;
@@ -30,6 +32,12 @@ export type Strategy = (typeof FUZZ_STRATEGIES)[number];
 const DEPTH = 3;
 
 type Result = Omit<Outcome, 'features' | 'tokens'>;
+type Judged = Pick<Outcome, 'finding' | 'isUnfinished'>;
+
+const ENDED = { isUnfinished: false } as const;
+
+/** The part of a run that is looked at for states that come again begins here. */
+const LATE = 3 / 4;
 
 /** Tries, each of which knows more of what is shared. */
 const MOST_TRIES = 64;
@@ -50,51 +58,71 @@ export class ScheduleRunner {
     let shared: readonly number[] = [];
     try {
       for (let i = 0; i < MOST_TRIES; i++) {
-        const { options, storeBuffers } = this.target;
+        const { options, storeBuffers, expectations } = this.target;
         const world = new World(scenario, options, { storeBuffers, shared });
         steps.length = 0;
         this.coverage.reset();
         this.coverage.watch(world.machine);
-        world.machine.host.sink = this.coverage;
+        const properties = new WatchedProperties(world.machine, expectations, this.coverage);
         const { generation } = world.sharing;
-        const finding = this.walk(world, schedule, steps);
+        const judged = this.walk(world, schedule, steps, properties);
         // Stores to what was not known to be shared went past the buffer: once more.
         if (world.hasBuffers && world.sharing.generation !== generation) {
           shared = world.sharing.known;
           continue;
         }
-        return { finding, length: steps.length, steps: printSchedule(steps), shared };
+        return { ...judged, length: steps.length, steps: printSchedule(steps), shared };
       }
       throw new Error('what is shared does not become known');
     } catch (thrown) {
-      const finding = internalFinding('internal', thrown);
-      return { finding, length: steps.length, steps: printSchedule(steps), shared: [] };
+      const judged = { finding: internalFinding('internal', thrown), isUnfinished: false };
+      return { ...judged, length: steps.length, steps: printSchedule(steps), shared: [] };
     }
   }
 
-  private walk(world: World, schedule: CaseSchedule | null, steps: Action[]): Finding | null {
+  private walk(
+    world: World,
+    schedule: CaseSchedule | null,
+    steps: Action[],
+    properties: WatchedProperties,
+  ): Judged {
     const prefix = parseSchedule(schedule?.prefix ?? '') ?? [];
     const prng = new Prng(schedule?.seed ?? 0);
     const { strategy, limit } = this.target;
     const options = { strategy: strategy === 'pct' ? 'pct' : 'random', depth: DEPTH } as const;
     const choose = chooser(world, options, prng, limit / 20);
+    const circle = new FairCircle();
     let before = 0;
     while (steps.length < limit) {
       const enabled = world.enabled();
-      if (enabled.length === 0) {
-        const violation = violationAtTheEnd(world, this.expectations);
-        return violation === null ? null : scheduleFinding(violation, world.machine);
+      if (enabled.length === 0) return { finding: this.atTheEnd(world, properties), ...ENDED };
+      const isLate = steps.length > limit * LATE;
+      if (isLate && circle.isClosed(world, enabled, steps.length)) {
+        return { finding: properties.soFar() ?? hangFinding(0), ...ENDED };
       }
       const wanted = prefix[steps.length];
       const action = enabled.includes(wanted) ? wanted : choose(enabled, steps.length);
       before = this.note(world, action, before);
       steps.push(action);
+      circle.took(action, steps.length);
       world.take(action);
       const violation = violationOnTheWay(world, this.expectations);
-      if (violation !== null) return scheduleFinding(violation, world.machine);
+      if (violation !== null) {
+        return { finding: scheduleFinding(violation, world.machine), ...ENDED };
+      }
     }
-    const message = `has not ended after ${limit} steps`;
-    return { kind: 'hang', message, signature: 'hang', timeNs: 0 };
+    const finding = properties.soFar();
+    return { finding, isUnfinished: finding === null };
+  }
+
+  /** What `EXPECT` says counts, and properties; if it says nothing, what counts in explorations. */
+  private atTheEnd(world: World, properties: WatchedProperties): Finding | null {
+    const { machine } = world;
+    const { expectations } = this.target;
+    const violation = violationAtTheEnd(world, this.expectations);
+    const isStated = machine.ending !== null && expectations.ending !== null;
+    if (violation !== null && !isStated) return scheduleFinding(violation, machine);
+    return machine.ending === null ? null : properties.atTheEnd(machine.ending);
   }
 
   /** Which step that others can notice comes after which of another vCPU; this one, as a number. */

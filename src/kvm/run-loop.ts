@@ -23,7 +23,8 @@ import { readGuestBytes } from './guest-memory.ts';
 import { halt, poll, wokenUp } from './halt.ts';
 import { finishHypercall } from './hypercall-exit.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
-import { InternalError, KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
+import { emulationFailure, unexpectedExit } from './internal-error.ts';
+import { KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { shrunkWindow } from './ple-window.ts';
 import { updateClock } from './pv-clock.ts';
 import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
@@ -116,7 +117,7 @@ export class VcpuThread implements ThreadBody {
     const { vcpu } = this;
     const { state, timer } = vcpu;
     if (state.notImplemented !== null) {
-      this.leaveTo(internalError(InternalError.EMULATION, state.notImplemented));
+      this.leaveTo(emulationFailure(vcpu, state.notImplemented));
       return null;
     }
     timer.injectPending(pcpu);
@@ -193,7 +194,7 @@ export class VcpuThread implements ThreadBody {
         return null;
       case 'notImplemented':
         pcpu.advanceTo(clock, 'guest');
-        this.leaveTo(internalError(InternalError.EMULATION, this.describe(outcome.what)));
+        this.leaveTo(emulationFailure(vcpu, this.describe(outcome.what)));
         return null;
     }
   }
@@ -242,7 +243,7 @@ export class VcpuThread implements ThreadBody {
     const handler = vcpu.vm.handlers[reason];
     if (handler === undefined) {
       const message = `no handler for VM exit ${exitReasonName(reason)} (${reason})`;
-      this.leaveTo(internalError(InternalError.UNEXPECTED_EXIT, message));
+      this.leaveTo(unexpectedExit(vcpu, message));
       return null;
     }
     return this.continueAs(handler(vcpu, pcpu), pcpu);
@@ -436,8 +437,4 @@ function hardwareReasonOf({ report }: EntryExplanation): number {
 /** A kernel with full preemption does not wait for a place at which it calls the scheduler. */
 function isPreempted({ needResched, host }: Pcpu): boolean {
   return needResched && host.parameters.preemption === 'full';
-}
-
-function internalError(suberror: number, message: string): KvmExit {
-  return { reason: 'INTERNAL_ERROR', suberror, message };
 }

@@ -11,8 +11,6 @@ import {
   type Order,
   type PausePoint,
   type SchedulerParameters,
-  sharesOfWeight,
-  type ThreadGroup,
 } from '../host/index.ts';
 import {
   type Decisions,
@@ -28,6 +26,7 @@ import {
 import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
 import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
+import { Cgroups } from './cgroups.ts';
 import { COM1_LINE, Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
@@ -113,6 +112,7 @@ export class Machine {
   readonly probes: Probes;
   /** Who makes the scenario's faults happen, or null. */
   readonly faults: FaultInjector | null;
+  private readonly cgroups: Cgroups;
   /** Set when a limit ended the run, or a policy failed. */
   private limit: MachineEnding | null = null;
   /** Virtual time up to which the host was told to run, in cycles. */
@@ -144,6 +144,7 @@ export class Machine {
       ...(placeWoken === undefined ? {} : { placeWoken }),
     });
     this.host.sink = options.sink ?? null;
+    this.cgroups = new Cgroups(this.host, scenario);
     this.devices = scenario.vms.map(() => new Devices());
     this.endings = scenario.vms.map(() => null);
     this.vms = scenario.vms.map((_, i) =>
@@ -186,11 +187,12 @@ export class Machine {
       decisions,
     });
     if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
-    const group = this.groupOf(config.name, config.cpu_weight);
+    const group = this.cgroups.forThreads(config.cgroup, config.name, config.cpu_weight);
     for (let i = 0; i < config.vcpus; i++) {
       const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
       const affinity = affinityOf(pin, this.scenario.host.pcpus);
-      const vcpu = vm.createVcpu(affinity, config.nice, group);
+      const own = config.vcpu_cgroups ? this.cgroups.below(group, `vcpu${i}`) : group;
+      const vcpu = vm.createVcpu(affinity, config.nice, own, config.sched_policy);
       vcpu.virtual.processor.engine = this.scenario.engine;
       vcpu.virtual.processor.skipsDelays = this.scenario.skip === 'on';
     }
@@ -213,20 +215,15 @@ export class Machine {
     return data;
   }
 
-  /** A control group, unless its weight is 0. */
-  private groupOf(name: string, cpuWeight: number): ThreadGroup | undefined {
-    return cpuWeight === 0 ? undefined : this.host.createGroup(name, sharesOfWeight(cpuWeight));
-  }
-
   private createHogs(): void {
     let number = 0;
     for (const [index, hog] of this.scenario.hogs.entries()) {
-      const group = this.groupOf(`hogs${index}`, hog.cpu_weight);
+      const group = this.cgroups.forThreads(hog.cgroup, `hogs${index}`, hog.cpu_weight);
       const affinity = affinityOf(hog.pin, this.scenario.host.pcpus);
       for (let i = 0; i < hog.count; i++) {
         const name = `hog${number++}`;
-        const config = { name, nice: hog.nice, affinity, body: HOG_BODY, group };
-        this.host.scheduler.start(this.host.createThread(config));
+        const how = { nice: hog.nice, policy: hog.sched_policy, affinity, group };
+        this.host.scheduler.start(this.host.createThread({ name, body: HOG_BODY, ...how }));
       }
     }
   }
@@ -516,6 +513,9 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
     imbalancePct: scheduler.imbalance_pct,
     newIdleMinNs: scheduler.newidle_min,
     wakeAffine: scheduler.wake_affine,
+    schedIdleCpu: scheduler.sched_idle_cpu,
+    bandwidthSliceNs: scheduler.cfs_bandwidth_slice,
+    schedstats: scheduler.schedstats,
   };
 }
 

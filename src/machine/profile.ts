@@ -69,15 +69,19 @@ interface Watched {
   readonly stretches: { activity: Activity; block: Counted | null; cycles: number }[];
 }
 
-/** Run a machine to its end or its limits. */
+/**
+ * Run a machine to its end or its limits.
+ * @param run runs it until a time in cycles; for who has to look after its policies
+ */
 export function profileMachine(
   machine: Machine,
   stepCycles: number,
+  run: (until: number) => MachineEnding | null = (until) => machine.run(until),
 ): { readonly profile: GuestProfile; readonly ending: MachineEnding } {
   const profiler = new Profiler(machine);
   let ending: MachineEnding | null = null;
   for (let until = stepCycles; ending === null; until += stepCycles) {
-    ending = machine.run(until);
+    ending = run(until);
     profiler.look();
   }
   return { profile: profiler.profile(stepCycles), ending };

@@ -8,6 +8,7 @@ import { addTimes, type ExitTimes, type Vcpu, type VcpuCounters } from '../kvm/i
 import { decodeUtf8 } from '../sim/index.ts';
 import { meanErrorPercent, type StatRow } from '../trace/index.ts';
 import { exitReasonName } from '../vmx/index.ts';
+import { type CgroupReport, cgroupReports } from './cgroups.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import type { FaultCount } from './faults/injector.ts';
 import { recentInstructions } from './history.ts';
@@ -98,6 +99,8 @@ export interface RunReport {
   readonly pcpus: readonly PcpuReport[];
   /** How often each fault of the scenario has happened. */
   readonly faults: readonly FaultCount[];
+  /** The control groups of the host, as in their cpu.stat; left out if there are none. */
+  readonly cgroups?: readonly CgroupReport[];
 }
 
 /** The report on a machine that has ended. */
@@ -126,6 +129,7 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
     vcpus: machine.vcpus.map((vcpu) => vcpuReport(machine, vcpu, ending)),
     pcpus: machine.host.pcpus.map((pcpu) => pcpuReport(machine, pcpu)),
     faults: machine.faults?.counts ?? [],
+    ...(machine.host.groups.length === 0 ? {} : { cgroups: cgroupReports(machine.host) }),
   };
 }
 

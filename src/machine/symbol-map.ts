@@ -160,7 +160,12 @@ export class SymbolMap {
   /** Everything that is known about an address, or null if it has no name. */
   nameOf(address: Long): AddressName | null {
     const symbol = this.symbolAt(address);
-    return symbol === null ? null : { symbol, source: this.sourceAt(address.toUnsigned()) };
+    return symbol === null ? null : { symbol, source: this.sourceOf(address) };
+  }
+
+  /** `lock.asm:12`, or null if no line is known. */
+  sourceOf(address: Long): string | null {
+    return this.sourceAt(address.toUnsigned());
   }
 
   private nearest(address: Long): NamedRange | null {

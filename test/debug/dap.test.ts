@@ -2,7 +2,8 @@
 // the protocol's own types. A whole session over a lock program on four vCPUs; wrong requests;
 // malformed messages; the conventions of VS Code's test client.
 
-import { rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { DebugProtocol } from '@vscode/debugprotocol';
@@ -211,10 +212,16 @@ describe('a session over a lock', () => {
     });
     expect(info.body).toMatchObject({
       exceptionId: 'CPUID',
-      description: 'the guest executed CPUID',
       breakMode: 'always',
+      details: { message: 'the guest executed CPUID', fullTypeName: 'EXIT_REASON_CPUID' },
     });
-    expect(info.body.details?.message).toContain('CPUID');
+    // What clients show: why, with the fields, and where the guest was.
+    expect(info.body.description).toContain('It has not been handled yet.');
+    expect(info.body.description).toMatch(/^recorded +VM_EXIT_REASON = 0xa$/m);
+    expect(info.body.description).toContain('"Instructions That Cause VM Exits Unconditionally"');
+    const place = join(folder, 'exits.asm');
+    expect(info.body.details?.stackTrace).toMatch(new RegExp(`^at \\S+ \\(${place}:4\\)$`));
+    expect(await value(info.body.details?.evaluateName ?? '')).toBe('0xa (10)');
     const reason = (await variables(1, 'VMCS')).find(({ name }) => name === 'VM_EXIT_REASON');
     expect(reason?.value).toBe('0xa');
     const said = await client.request<DebugProtocol.EvaluateResponse>('evaluate', {
@@ -475,4 +482,79 @@ test('a machine that waits on a port can be attached to', async () => {
   await isStopped;
   socket.destroy();
   server.kill();
+});
+
+describe('sources', () => {
+  const text = 'bits 64\nmov eax, -2\nagain: inc eax\njnz again\ncli\nhlt\n';
+
+  test('are listed, with what is on the disk by its path', async () => {
+    await launch({ program: LOCK });
+    await stopped();
+    const { body } = await client.request<DebugProtocol.LoadedSourcesResponse>('loadedSources');
+    const paths = body.sources.map(({ path }) => path);
+    // The program itself consists of macros that the others use.
+    expect(paths).toEqual(
+      ['counter', 'console'].map((name) => join(folder, `guest-programs/lib/${name}.inc`)),
+    );
+    expect(body.sources.every((source) => source.sourceReference === undefined)).toBe(true);
+    const read = await client.request('source', { source: where(COUNTER), sourceReference: 0 });
+    expect(read.body.content).toBe(readFileSync(join(folder, COUNTER), 'utf8'));
+    const nowhere = await client.request('source', { sourceReference: 99 });
+    expect(nowhere).toMatchObject({ success: false, message: 'no such source' });
+  });
+
+  test('of a recording are there without the files, and take breakpoints', async () => {
+    writeFileSync(join(folder, 'gone.asm'), text);
+    const words = ['record', 'gone.asm', '-o', 'gone.recording'];
+    spawnSync(process.execPath, [MAIN, ...words], { cwd: folder });
+    // Another file has taken its place.
+    writeFileSync(join(folder, 'gone.asm'), 'bits 64\nhlt\n');
+    await launch({ program: 'gone.recording' });
+    await stopped();
+    const { source } = await topFrame(1);
+    expect(source).toEqual({
+      name: 'gone.asm',
+      path: join(folder, 'gone.asm'),
+      sourceReference: 1,
+    });
+    const read = await client.request('source', { source, sourceReference: 1 });
+    expect(read.body).toEqual({ content: text });
+    const set = await client.request<DebugProtocol.SetBreakpointsResponse>('setBreakpoints', {
+      source: { sourceReference: 1 },
+      breakpoints: [{ line: 4 }],
+    });
+    expect(set.body.breakpoints).toMatchObject([{ verified: true, line: 4 }]);
+    await go('continue', { threadId: 1 });
+    expect((await topFrame(1)).line).toBe(4);
+  });
+
+  test('say at which of their lines breakpoints can be', async () => {
+    await launch({ program: 'calls.asm' });
+    await stopped();
+    const ask = { source: where('calls.asm'), line: 6, endLine: 9 };
+    const found = await client.request<DebugProtocol.BreakpointLocationsResponse>(
+      'breakpointLocations',
+      ask,
+    );
+    // Line 7 is a label.
+    expect(found.body.breakpoints).toEqual([{ line: 6 }, { line: 8 }, { line: 9 }]);
+  });
+});
+
+test('the debug console completes commands, topics, registers and symbols', async () => {
+  await launch({ program: 'calls.asm' });
+  await stopped();
+  const complete = async (text: string) => {
+    const { body } = await client.request<DebugProtocol.CompletionsResponse>('completions', {
+      text,
+      column: text.length + 1,
+    });
+    return body.targets;
+  };
+  expect(await complete('wh')).toEqual([
+    { label: 'why', start: 1, length: 2 },
+    { label: 'when', start: 1, length: 2 },
+  ]);
+  expect((await complete('info lap')).map(({ label }) => label)).toEqual(['lapic']);
+  expect(await complete('rax + inn')).toEqual([{ label: 'inner', start: 7, length: 3 }]);
 });

@@ -2,7 +2,9 @@
 // the adapter; the extension starts what it should; the page's launch.json fits the manifest, and
 // its session is what `vmxlab dap` says.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DebugProtocol } from '@vscode/debugprotocol';
@@ -93,6 +95,35 @@ describe('the manifest', () => {
     expect(problemsOf({ ...configurations[0], programme: 'x' } as Configuration)).not.toBeNull();
   });
 });
+
+/** Packs extensions; not among our packages, as it brings a hundred others along. */
+const VSCE = '@vscode/vsce@3.9.2';
+const HAS_VSCE =
+  process.env.CI === 'true' ||
+  spawnSync('npx', ['--no', '--', VSCE, '--version'], { cwd: EXTENSION }).status === 0;
+if (!HAS_VSCE) process.stdout.write(`without ${VSCE} the extension is not packed\n`);
+
+test.runIf(HAS_VSCE)(
+  'the extension is packed without a complaint, by the command of the page',
+  () => {
+    const [, words = ''] = /^npx @vscode\/vsce (package .*)$/m.exec(page()) ?? [];
+    const folder = mkdtempSync(join(tmpdir(), 'vmxlab-vsix-'));
+    const file = join(folder, 'vmxlab.vsix');
+    const given = ['--yes', '--', VSCE, ...words.split(' '), '--out', file];
+    const { status, stdout, stderr } = spawnSync('npx', given, {
+      ...{ cwd: EXTENSION, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } },
+    });
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    expect(`${stdout}${stderr}`).not.toMatch(/WARNING|ERROR/);
+    // The names of the files are in the archive's directory as they are.
+    const archive = readFileSync(file, 'latin1');
+    for (const name of ['extension.js', 'package.json', 'LICENSE.txt', 'readme.md']) {
+      expect(archive).toContain(`extension/${name}`);
+    }
+    rmSync(folder, { recursive: true });
+  },
+  240_000,
+);
 
 test('the extension starts the adapter, or connects to one', () => {
   type Factory = {

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { EngineDifference } from '../../src/cpu/index.ts';
 import {
   caseHash,
   caseText,
@@ -134,6 +135,99 @@ describe('what can go wrong', () => {
   });
 });
 
+describe('a run that is cut off', () => {
+  const outcomeOf = (text: string, vcpus = 1) => {
+    const program = smallFuzz(text, { limit: 20_000 }, vcpus);
+    const executor = new Executor(program.target);
+    return executor.run({ input: null, parameters: {}, schedule: null });
+  };
+  const write = (msr: number, value: number) =>
+    `mov ecx, ${msr}\nmov eax, ${value}\nxor edx, edx\nwrmsr\n`;
+  const FAR_DEADLINE = [
+    'mov ecx, 0x1b\nrdmsr\nor eax, 0xc00\nwrmsr\n',
+    write(0x80f, 0x1ff),
+    write(0x832, 0x40040),
+    'mov ecx, 0x6e0\nmov eax, 0\nmov edx, 1000\nwrmsr\n',
+  ].join('');
+
+  test.each([
+    ['one vCPU spins', 'again: pause\njmp again\n', 1],
+    [
+      'it stores what is there',
+      'again: mov eax, 1\nxchg [word_], eax\njmp again\nalign 64\nword_: dd 1',
+      1,
+    ],
+    [
+      'two wait for each other',
+      'mov eax, edi\nxor eax, 1\nagain: pause\ncmp byte [flags + rax], 0\nje again\ncli\nhlt\n' +
+        'flags: dw 0\n',
+      2,
+    ],
+    ['one sleeps and one spins', 'test edi, edi\njz again\ncli\nhlt\nagain: jmp again\n', 2],
+    [
+      'it calls, and comes back',
+      'again: call calls\njmp again\ncalls: push rax\npop rbx\nret\n',
+      1,
+    ],
+  ])('hangs if it goes round in a circle: %s', (_what, text, vcpus) => {
+    const { finding, isUnfinished } = outcomeOf(text, vcpus);
+    expect([finding?.kind, isUnfinished]).toEqual(['hang', false]);
+  });
+
+  test.each([
+    ['it counts in a register', 'again: inc rax\njmp again\n'],
+    ['it counts in memory', 'again: inc dword [word_]\njmp again\nalign 64\nword_: dd 0\n'],
+    ['it counts where it seems to wait', 'again: mov ecx, 9\n.in: loop .in\ninc rbx\njmp again\n'],
+    ['it looks at the time', 'again: rdtsc\nxor eax, eax\nxor edx, edx\njmp again\n'],
+    ['it asks a device', 'again: in al, 0x40\nmov al, 0\njmp again\n'],
+    ['a timer is set', `${FAR_DEADLINE}again: pause\njmp again\n`],
+  ])('else nobody knows: %s', (_what, text) => {
+    const { finding, isUnfinished } = outcomeOf(text);
+    expect([finding, isUnfinished]).toEqual([null, true]);
+  });
+
+  test('is no finding, and is counted', () => {
+    const program = smallFuzz('again: inc rax\njmp again\n', { limit: 1000 });
+    const fuzzer = fuzzProgram(program, { runs: 1 });
+    expect(fuzzer.found).toEqual([]);
+    expect(fuzzer.statistics).toMatchObject({ runs: 1, unfinished: 1 });
+  });
+
+  test('violates the properties that it has violated, but none by what is missing', () => {
+    const spins = 'again: inc dword [word_]\njmp again\nalign 64\nword_: dd 0\n';
+    const never = outcomeOf(`; PROPERTY: never guest_write(at=word_, new=3)\n${spins}`);
+    expect(never.finding?.signature).toBe('property 1');
+    const missing = 'every guest_write(at=word_) is followed by kvm_hypercall';
+    expect(outcomeOf(`; PROPERTY: ${missing}\n${spins}`).finding).toBeNull();
+  });
+});
+
+describe('both engines', () => {
+  const one: FuzzCase = { input: null, parameters: {}, schedule: null };
+  const { target } = smallFuzz('mov ecx, 5000\nagain: dec ecx\njnz again\nud2\n');
+
+  test('run a case to the same end', () => {
+    const scenario = { ...target.scenario, engine: 'check' as const };
+    const [interpreted, both] = [target, { ...target, scenario }].map((each) =>
+      new Executor(each).run(one),
+    );
+    expect(interpreted.finding?.kind).toBe('tripleFault');
+    expect([both.finding, both.length]).toEqual([interpreted.finding, interpreted.length]);
+  });
+
+  test('that do not agree are a finding of its own, and the next run is a new one', () => {
+    let isBroken = true;
+    const executor = new Executor(target, (machine) => {
+      if (isBroken) throw new EngineDifference('block 12: RAX differs');
+      return machine.run();
+    });
+    const { finding } = executor.run(one);
+    expect(finding).toMatchObject({ kind: 'engine', signature: 'engine block N: RAX differs' });
+    isBroken = false;
+    expect(executor.run(one).finding?.kind).toBe('tripleFault');
+  });
+});
+
 describe('values of the scenario', () => {
   test('one that makes the guest fail is found', () => {
     const program = smallFuzz('cmp esi, 7\nje bad\ncli\nhlt\nbad: ud2\n');
@@ -185,6 +279,88 @@ describe('orders of steps', () => {
     const schedule = { prefix: one.outcome.steps, seed: 99 };
     const followed = new Executor(program.target).run({ ...one.case, schedule });
     expect(followed.finding).toEqual(one.finding);
+  });
+});
+
+describe('where chance orders steps', () => {
+  const outcomesOf = (text: string, storeBuffers = false) => {
+    const more = { strategy: 'random', limit: 3000, storeBuffers } as const;
+    const executor = new Executor(smallFuzz(text, more, 2).target);
+    return Array.from({ length: 30 }, (_, seed) =>
+      executor.run({ input: null, parameters: {}, schedule: { prefix: '', seed } }),
+    );
+  };
+  const signaturesOf = (text: string, storeBuffers = false) =>
+    new Set(outcomesOf(text, storeBuffers).map(({ finding }) => finding?.signature ?? null));
+
+  const TAKES = (take: string) => `
+    ${take}
+    jnz done
+critical:
+    inc dword [counter]
+leave:
+    mov dword [held], 0
+done:
+    cli
+    hlt
+    jmp done
+held: dd 0
+counter: dd 0
+`;
+  const TORN = TAKES('cmp dword [held], 0\njnz done\nmov dword [held], 1\ncmp eax, eax');
+  const WHOLE = TAKES('mov eax, 1\nxchg [held], eax\ntest eax, eax');
+  const ONE_HOLDER =
+    '; PROPERTY: at most 1 between guest_code(at=critical) and guest_code(at=leave)';
+
+  test.each([false, true])('properties are watched (store buffers: %s)', (storeBuffers) => {
+    const torn = signaturesOf(`${ONE_HOLDER}\n${TORN}`, storeBuffers);
+    expect(torn).toEqual(new Set([null, 'property 1']));
+    expect(signaturesOf(`${ONE_HOLDER}\n${WHOLE}`, storeBuffers)).toEqual(new Set([null]));
+  });
+
+  test('also in the final state, and what EXPECT says of the ending counts', () => {
+    const twice = '; PROPERTY: at least 2 guest_code(at=critical)\n';
+    expect(signaturesOf(`${twice}${WHOLE}`)).toEqual(new Set([null, 'property 1']));
+    expect(signaturesOf(`; EXPECT: 7\nmov al, 3\nout 0xf4, al\n`)).toEqual(new Set([null]));
+    expect([...signaturesOf('; EXPECT: 6\nmov al, 3\nout 0xf4, al\n')][0]).toMatch(/^exited/);
+  });
+
+  test('a state that comes again, though everybody goes on, is a hang', () => {
+    const lost = `
+    test edi, edi
+    jnz other
+    cmp dword [kicked], 0
+    jne done
+    mov dword [waits], 1
+again:
+    pause
+    cmp dword [kicked], 0
+    je again
+done:
+    cli
+    hlt
+other:
+    cmp dword [waits], 0
+    jne done
+    mov dword [kicked], 1
+    jmp done
+waits: dd 0
+kicked: dd 0
+`;
+    expect(signaturesOf(lost)).toEqual(new Set([null, 'hang']));
+    // The same with an other that is only slow: it ends for all.
+    const slow = lost.replace(
+      'jne done\n    mov dword [kicked]',
+      'mov ecx, 90\n.w: loop .w\n    mov dword [kicked]',
+    );
+    expect(signaturesOf(slow)).toEqual(new Set([null]));
+  });
+
+  test('what only takes long is cut off', () => {
+    const outcomes = outcomesOf('mov ecx, 100000\nagain: loop again\ncli\nhlt\n');
+    expect(outcomes.every(({ finding, isUnfinished }) => finding === null && isUnfinished)).toBe(
+      true,
+    );
   });
 });
 

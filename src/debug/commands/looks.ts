@@ -2,7 +2,10 @@
 
 import Long from 'long';
 import { textLine } from '../../trace/index.ts';
+import { explainExit } from '../../vmx/index.ts';
 import { DebugError } from '../debug-error.ts';
+import { fieldLines } from '../exit-fields.ts';
+import { assignValue } from './assign.ts';
 import { type Command, type Context, command } from './command.ts';
 import { list } from './list.ts';
 import { addressOf, countOf, formatOf } from './parse.ts';
@@ -15,27 +18,22 @@ const CODE_LINES = 10;
 /** Records that `timeline` shows if it is not told. */
 const TIMELINE_LINES = 20;
 
-/** `set $rax = 1`, `set u32[0x1000] = 1`, `set vmcs FIELD = 1` */
+/** `set $rax = 1`, `set u32[0x1000] = 1`, `set vmcs FIELD = 1`; `set var` as gdb's people say. */
 function set({ session, vcpu }: Context, text: string): string[] {
-  const [, target, value] = /^(.*?)\s*=\s*([^=].*)$/s.exec(text) ?? [];
+  const [, target, value] = /^(?:var(?:iable)?\s+)?(.*?)\s*=\s*([^=].*)$/s.exec(text) ?? [];
   if (target === undefined || value === undefined) {
     throw new DebugError(
       "'set $REGISTER = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
     );
   }
-  const number = addressOf(session, vcpu, value);
-  const [, size, address] = /^u(8|16|32|64)\[(.*)\]$/s.exec(target) ?? [];
-  const [, field] = /^vmcs\s+(.+)$/.exec(target) ?? [];
-  if (field !== undefined) session.writeVmcsField(vcpu, field, number);
-  else if (address === undefined) session.writeRegister(vcpu, target.replace(/^\$/, ''), number);
-  else {
-    const bytes = Uint8Array.from(number.toBytesLE().slice(0, Number(size) / 8));
-    const where = addressOf(session, vcpu, address);
-    if (!session.writeMemory(vcpu, 'linear', where, bytes)) {
-      throw new DebugError(`no memory at ${hex(where)}`);
-    }
-  }
+  assignValue(session, vcpu, target, value);
   return [`branch ${session.branch.id} of history begins at event ${session.when.event}`];
+}
+
+function explain({ session, vcpu }: Context): readonly string[] {
+  const { exits, virtual } = session.vcpu(vcpu);
+  if (exits.recent.length === 0) return ['There was no VM exit yet.'];
+  return fieldLines(explainExit(virtual.vmcs));
 }
 
 function timeline({ session }: Context, text: string): string[] {
@@ -94,6 +92,13 @@ export const LOOKS: readonly Command[] = [
     '',
     'why its last VM exit happened, at which times, what came of it, what it waits for',
     ({ session, vcpu }) => session.why(vcpu),
+    { scope: 'anywhere' },
+  ),
+  command(
+    'explain',
+    '',
+    'the control bits and fields of the VMCS behind its last VM exit',
+    explain,
     { scope: 'anywhere' },
   ),
   command('timeline', '[COUNT]', 'what has happened last, as ftrace prints it', timeline, {

@@ -15,9 +15,11 @@ export const hex = (value: Long | number | bigint): string =>
 
 /** `0x100000 <again+0x5>`, with the source line if it is known. */
 export function placeText(session: Session, vcpu: number, address: Long): string {
-  const name = session.symbolsOf(vcpu).nameOf(address);
-  if (name === null) return hex(address);
-  return `${hex(address)} <${name.symbol}>${name.source === null ? '' : ` at ${name.source}`}`;
+  const symbols = session.symbolsOf(vcpu);
+  const name = symbols.symbolAt(address);
+  const source = symbols.sourceOf(address);
+  const called = name === null ? '' : ` <${name}>`;
+  return `${hex(address)}${called}${source === null ? '' : ` at ${source}`}`;
 }
 
 /** Instructions from an address on, decoded for the mode that the vCPU is in. */

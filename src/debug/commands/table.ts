@@ -9,6 +9,7 @@ import { MOTIONS } from './motions.ts';
 import { PAST } from './past.ts';
 import { STOPS } from './stops.ts';
 import { TOPICS } from './topics.ts';
+import { valueNames } from './words.ts';
 
 /** Who takes commands: the prompt all, a remote client what does not move the machine. */
 export type Place = 'prompt' | 'monitor';
@@ -151,13 +152,40 @@ function unknown(name: string, candidates: readonly string[]): DebugError {
   return new DebugError(`unknown command '${shown}'; ${hint}`);
 }
 
+/** What a line that is being typed can become, and the part of it that this replaces. */
+export function completeLine(
+  context: Context,
+  line: string,
+  place: Place,
+): readonly [candidates: readonly string[], replaced: string] {
+  const word = /[^\s$[\]()=+*,-]*$/.exec(line)?.[0] ?? '';
+  // Some commands have a dash in their names.
+  const first = /^\s*([a-z-]*)$/.exec(line)?.[1];
+  const replaced = first ?? word;
+  const before = line.slice(0, line.length - replaced.length);
+  const candidates = [...wordsAt(context, before, place)];
+  return [candidates.filter((candidate) => candidate.startsWith(replaced)), replaced];
+}
+
 /** What can stand where a word is being typed, given the line up to that word. */
-export function wordsAt(context: Context, before: string): Iterable<string> {
+function* wordsAt(context: Context, before: string, place: Place): Iterable<string> {
   const text = before.trimStart();
-  if (text === '') return COMMANDS.map(({ names }) => names[0]);
+  if (text === '') yield* taken(place).map(({ names }) => names[0]);
   const [, name = '', rest = ''] = /^([a-z][a-z-]*)\s*(?:\/\S+)?\s+(.*)$/s.exec(text) ?? [];
+  if (isCommandName(name, place) || (place === 'prompt' && text !== '')) {
+    yield* wordsBehind(context, name, rest, place);
+    // In a debug console an expression can stand for itself.
+  } else if (place === 'monitor') yield* valueNames(context);
+}
+
+function wordsBehind(
+  context: Context,
+  name: string,
+  before: string,
+  place: Place,
+): Iterable<string> {
   try {
-    return commandNamed(name, 'prompt').words(context, rest);
+    return commandNamed(name, place).words(context, before);
   } catch (thrown) {
     if (thrown instanceof DebugError) return [];
     throw thrown;

@@ -221,13 +221,13 @@ export class DapAdapter {
 /** Again and again it is said: it may be between two pieces of what it was asked for. */
 function advanceMotion({ target, isPauseWanted }: AdapterState, motion: Motion): DapStop | null {
   if (isPauseWanted) target.interrupt();
-  return motion.advance(isPauseWanted);
+  return motion.advance();
 }
 
 const ERROR_ID = 1;
 
 /** What may be asked while the machine runs. */
-const WHILE_RUNNING = new Set(['pause', 'threads']);
+const WHILE_RUNNING = new Set(['pause', 'threads', 'completions', 'loadedSources', 'source']);
 
 function stoppedBody({ reason, thread, message }: DapStop): DebugProtocol.StoppedEvent['body'] {
   const shown = message === '' ? {} : { description: message, text: message };

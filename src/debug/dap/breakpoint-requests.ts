@@ -17,7 +17,7 @@ import {
   textsOf,
 } from './arguments.ts';
 import { EXIT_FILTERS } from './capabilities.ts';
-import { codeAtOrBelow, codeLines, machinesOf, placeOf } from './sources.ts';
+import { codeAtOrBelow, codeLines, machinesOf, pathIn, placeOf } from './sources.ts';
 import { BadRequest, type DapBreakpoint, type DapTarget } from './target.ts';
 import { threadOf } from './threads.ts';
 
@@ -68,9 +68,8 @@ function ignoreCountOf(text: string | null): number {
 }
 
 const setBreakpoints: Handler = ({ target }, args) => {
-  const source = args.source as Arguments | undefined;
-  const path = source === undefined ? '' : textOr(source, 'path', '');
-  if (path === '') throw new BadRequest("'source': expected an object with a path");
+  const path = pathIn(target, args);
+  if (path === '') throw new BadRequest("'source': expected an object with a path or a reference");
   const lines = codeLines(target, path);
   return setGroup(target, `source ${path}`, recordsOf(args, 'breakpoints'), (request) => {
     const place = codeAtOrBelow(lines, integerOf(request, 'line'));
@@ -91,7 +90,7 @@ const setFunctionBreakpoints: Handler = ({ target }, args) =>
       const shown = {
         verified: true,
         instructionReference: formatAddress(address),
-        ...(place === null ? {} : { source: { path: place.path }, line: place.line }),
+        ...(place === null ? {} : place),
       };
       return { where: { kind: 'address', address, thread }, shown };
     }
@@ -159,8 +158,7 @@ const setExceptionBreakpoints: Handler = ({ target }, args) => {
 };
 
 const breakpointLocations: Handler = ({ target }, args) => {
-  const source = args.source as Arguments | undefined;
-  const path = source === undefined ? '' : textOr(source, 'path', '');
+  const path = pathIn(target, args);
   const first = integerOf(args, 'line');
   const last = integerOr(args, 'endLine', first);
   const lines = [...codeLines(target, path).keys()].filter((line) => line >= first && line <= last);
@@ -168,9 +166,8 @@ const breakpointLocations: Handler = ({ target }, args) => {
 };
 
 const gotoTargets: Handler = ({ target }, args) => {
-  const source = args.source as Arguments | undefined;
-  const path = source === undefined ? '' : textOr(source, 'path', '');
-  const place = codeAtOrBelow(codeLines(target, path), integerOf(args, 'line'));
+  const lines = codeLines(target, pathIn(target, args));
+  const place = codeAtOrBelow(lines, integerOf(args, 'line'));
   if (place === null || place.address.gt(Long.fromNumber(Number.MAX_SAFE_INTEGER, true))) {
     return { targets: [] };
   }

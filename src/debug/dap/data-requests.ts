@@ -18,8 +18,7 @@ import {
   textOr,
 } from './arguments.ts';
 import { fromBase64, toBase64 } from './base64.ts';
-import { placeOf } from './sources.ts';
-import { type Frame, walkStack } from './stack.ts';
+import { loadedSources, placeOf, sourceText } from './sources.ts';
 import { BadRequest, type DapTarget, type DapThread } from './target.ts';
 import { threadOf } from './threads.ts';
 import { SCOPES, setVariableIn, variablesOf } from './variables.ts';
@@ -32,42 +31,36 @@ const threads: Handler = ({ target }) => ({
   threads: target.threads.map(({ id, name }) => ({ id, name })),
 });
 
-/** The stack of a thread. */
-export function framesOf(target: DapTarget, thread: DapThread): Frame[] {
-  return walkStack({
-    address: target.linearRip(thread),
-    framePointer: target.registers(thread).get('rbp'),
-    codeSize: target.codeSize(thread),
-    read: (address, lengthBytes) => target.readMemory(thread, address, lengthBytes),
-  });
-}
-
 const stackTrace: Handler = ({ target }, args) => {
   const thread = threadOf(target, integerOf(args, 'threadId'));
-  const frames = framesOf(target, thread);
+  const frames = target.frames(thread);
   const first = integerOr(args, 'startFrame', 0);
   const count = integerOr(args, 'levels', 0) || frames.length;
-  const shown = frames.slice(first, first + count).map((frame, i) => {
-    // A frame that calls stands behind the CALL, perhaps on the next line.
-    const index = first + i;
-    const at = index === 0 ? frame.address : frame.address.sub(1);
-    const place = placeOf(target, thread, at);
-    const name = thread.symbols.nameOf(at)?.symbol.split('+')[0];
-    const body: DebugProtocol.StackFrame = {
-      id: (thread.id - 1) * FRAMES_PER_THREAD + index + 1,
-      name: name ?? formatAddress(frame.address),
-      line: place?.line ?? 0,
-      column: place === null ? 0 : 1,
-      instructionPointerReference: formatAddress(frame.address),
-      ...(place === null ? {} : { source: sourceOf(place.path) }),
-    };
-    return body;
-  });
-  return { stackFrames: shown, totalFrames: frames.length };
+  const shown = frames.slice(first, first + count);
+  return {
+    stackFrames: shown.map((address, i) => frameBody(target, thread, address, first + i)),
+    totalFrames: frames.length,
+  };
 };
 
-function sourceOf(path: string): DebugProtocol.Source {
-  return { name: path.split(/[/\\]/).at(-1) ?? path, path };
+function frameBody(
+  target: DapTarget,
+  thread: DapThread,
+  address: Long,
+  index: number,
+): DebugProtocol.StackFrame {
+  // A frame that calls stands behind the CALL, perhaps on the next line.
+  const at = index === 0 ? address : address.sub(1);
+  const place = placeOf(target, thread, at);
+  const name = thread.symbols.nameOf(at)?.symbol.split('+')[0];
+  return {
+    id: (thread.id - 1) * FRAMES_PER_THREAD + index + 1,
+    name: name ?? formatAddress(address),
+    line: place?.line ?? 0,
+    column: place === null ? 0 : 1,
+    instructionPointerReference: formatAddress(address),
+    ...(place === null ? {} : { source: place.source }),
+  };
 }
 
 /** The thread that a frame belongs to; the one that stopped, if the request names none. */
@@ -175,7 +168,7 @@ function instructionBody(
     instructionBytes: [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' '),
     instruction: text,
     ...(symbol === null ? {} : { symbol }),
-    ...(place === null ? {} : { location: sourceOf(place.path), line: place.line }),
+    ...(place === null ? {} : { location: place.source, line: place.line }),
     ...(instruction === null ? { presentationHint: 'invalid' as const } : {}),
   };
 }
@@ -189,26 +182,65 @@ const evaluate: Handler = (state, args) => {
     if (said !== null) return { result: said.trimEnd(), variablesReference: 0 };
   }
   const value = target.evaluate(expression, thread);
-  const symbol = thread.symbols.symbolAt(value);
-  const address = formatAddress(value);
   return {
-    result: symbol === null ? `${address} (${value.toSigned()})` : `${address} <${symbol}>`,
-    memoryReference: address,
+    result: valueText(value, thread),
+    memoryReference: formatAddress(value),
     variablesReference: 0,
   };
 };
 
-const exceptionInfo: Handler = ({ target, stop }) => {
+/** A number in both notations, or with the symbol that it is the address of. */
+function valueText(value: Long, { symbols }: DapThread): string {
+  const symbol = symbols.symbolAt(value);
+  const address = formatAddress(value);
+  return symbol === null ? `${address} (${value.toSigned()})` : `${address} <${symbol}>`;
+}
+
+/** Clients show id, description and stack trace; of the rest they may make what they like. */
+const exceptionInfo: Handler = ({ target, stop }): DebugProtocol.ExceptionInfoResponse['body'] => {
   if (stop?.reason.kind !== 'exit') throw new BadRequest('it did not stop at a VM exit');
   const { reason } = stop.reason;
   const meaning = EXIT_REASONS.find(({ name }) => name === reason)?.meaning ?? '';
+  const calls = target.frames(stop.thread).map((address, i) => {
+    const { name, source, line } = frameBody(target, stop.thread, address, i);
+    return `at ${name}${source?.path === undefined ? '' : ` (${source.path}:${line})`}`;
+  });
   return {
     exceptionId: reason,
-    description: meaning,
+    description: target.why(stop.thread),
     breakMode: 'always',
-    details: { message: target.why(stop.thread) },
+    details: {
+      message: meaning,
+      typeName: 'VM exit',
+      fullTypeName: `EXIT_REASON_${reason}`,
+      evaluateName: 'VM_EXIT_REASON',
+      stackTrace: calls.join('\n'),
+    },
   };
 };
+
+/** As a variable in a watch is changed. */
+const setExpression: Handler = (state, args) => {
+  const { target } = state;
+  const expression = textOf(args, 'expression').trim();
+  const thread = threadOfFrame(state, args);
+  target.assign(expression, textOf(args, 'value'), thread);
+  return { value: valueText(target.evaluate(expression, thread), thread) };
+};
+
+const completions: Handler = (state, args) => {
+  const text = textOf(args, 'text');
+  const column = integerOf(args, 'column') - 1;
+  const typed = text.slice(0, Math.max(column, 0));
+  const [candidates, replaced] = state.target.complete(typed, threadOfFrame(state, args));
+  const start = typed.length - replaced.length + 1;
+  const targets = candidates.slice(0, MAX_COMPLETIONS).map((label) => {
+    return { label, start, length: replaced.length };
+  });
+  return { targets };
+};
+
+const MAX_COMPLETIONS = 500;
 
 export const DATA_HANDLERS = {
   threads,
@@ -220,5 +252,9 @@ export const DATA_HANDLERS = {
   writeMemory,
   disassemble: disassembleRequest,
   evaluate,
+  setExpression,
+  completions,
   exceptionInfo,
+  source: ({ target }: AdapterState, args: Arguments) => sourceText(target, args),
+  loadedSources: ({ target }: AdapterState) => loadedSources(target),
 };

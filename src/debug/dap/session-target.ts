@@ -4,22 +4,34 @@ import Long from 'long';
 import { codeSizeOf } from '../../cpu/index.ts';
 import type { CodeSize } from '../../isa/index.ts';
 import { decodeUtf8 } from '../../sim/index.ts';
+import { explainExit } from '../../vmx/index.ts';
 import type { BreakpointSpec } from '../breakpoints.ts';
+import { assignValue } from '../commands/assign.ts';
+import { contextOf } from '../commands/command.ts';
+import { completeLine } from '../commands/table.ts';
 import { DebugError } from '../debug-error.ts';
+import { fieldLines } from '../exit-fields.ts';
 import { registerValues } from '../gdb/session-target.ts';
 import { isMonitorCommand, monitorCommand } from '../monitor.ts';
 import { readMapped } from '../remote-memory.ts';
-import type { Direction, Session, StopReport } from '../session.ts';
+import type { Direction, Motion, Session, StopReport } from '../session.ts';
+import { framesOf } from '../stack.ts';
+import { Stepper } from '../stepping.ts';
 import { hostValues, lapicValues } from '../views.ts';
 import {
   BadRequest,
   type DapBreakpoint,
+  type DapMovement,
+  type DapSources,
   type DapStop,
   type DapStopReason,
   type DapTarget,
   type DapThread,
   type DapVerdict,
 } from './target.ts';
+
+/** Where the sources of a program are. */
+export type SourcePlaces = Omit<DapSources, 'files'>;
 
 interface Placed {
   readonly id: number;
@@ -28,29 +40,25 @@ interface Placed {
 
 export class SessionDapTarget implements DapTarget {
   readonly threads: readonly DapThread[];
-  readonly sourcePath: (file: string) => string;
+  readonly sources: DapSources;
   private readonly session: Session;
   private readonly groups = new Map<string, readonly Placed[]>();
   private motion: Generator<void, StopReport> | null = null;
-  private direction: Direction = 'forward';
   private isInterrupted = false;
   private log: string[];
   /** Bytes of each virtual machine's console that were passed on. */
   private readonly passed: number[];
 
   /**
-   * @param sourcePath the path that a client knows a source by
+   * @param places where sources are
    * @param notes what to tell the client first: warnings of the assembler
    */
-  constructor(
-    session: Session,
-    sourcePath: (file: string) => string,
-    notes: readonly string[] = [],
-  ) {
+  constructor(session: Session, places: SourcePlaces, notes: readonly string[] = []) {
     this.session = session;
     this.log = [...notes];
-    this.sourcePath = sourcePath;
     const { machine } = session;
+    const names = machine.symbols.flatMap((map) => map?.lines ?? []).filter(({ isCode }) => isCode);
+    this.sources = { ...places, files: [...new Set(names.map(({ file }) => file))] };
     this.passed = machine.vms.map(() => 0);
     const isOne = machine.vms.length === 1;
     this.threads = session.vcpus.map(({ vm, index }, i) => ({
@@ -129,14 +137,27 @@ export class SessionDapTarget implements DapTarget {
     for (const group of [...this.groups.keys()]) this.removeGroup(group);
   }
 
-  resume(kind: 'step' | 'continue', direction: Direction, thread: DapThread): void {
-    const motion =
-      kind === 'continue'
-        ? ({ kind: 'continue' } as const)
-        : ({ kind: 'instruction', vcpu: indexOf(thread) } as const);
-    this.direction = direction;
+  resume(movement: DapMovement, direction: Direction, thread: DapThread): void {
+    const vcpu = indexOf(thread);
     this.isInterrupted = false;
-    this.motion = this.session.move(motion, direction);
+    this.motion = this.motionOf(movement, direction, vcpu);
+  }
+
+  private motionOf(movement: DapMovement, direction: Direction, vcpu: number) {
+    if (movement === 'continue') return this.move({ kind: 'continue' }, direction);
+    if (movement === 'instruction') return this.move({ kind: 'instruction', vcpu }, direction);
+    const stepper = new Stepper(this.session, vcpu, (...args) => this.move(...args));
+    return stepper.step(movement, direction);
+  }
+
+  /** Move, and go on where nothing but breakpoints with messages were hit. */
+  private *move(motion: Motion, direction: Direction): Generator<void, StopReport> {
+    for (;;) {
+      const report = yield* this.session.move(motion, direction);
+      if (report.reason !== 'breakpoint' || !this.isForLogOnly(report)) return report;
+      yield;
+      if (this.isInterrupted) return { ...report, reason: 'interrupted' };
+    }
   }
 
   advance(): DapStop | null {
@@ -144,11 +165,6 @@ export class SessionDapTarget implements DapTarget {
     if (motion === null) throw new Error('nothing was resumed');
     const { done, value: report } = motion.next();
     if (done !== true) return null;
-    if (report.reason === 'breakpoint' && this.isForLogOnly(report)) {
-      if (this.isInterrupted) return { ...this.stopOf(report), reason: { kind: 'pause' } };
-      this.motion = this.session.move({ kind: 'continue' }, this.direction);
-      return null;
-    }
     this.motion = null;
     return this.stopOf(report);
   }
@@ -208,8 +224,20 @@ export class SessionDapTarget implements DapTarget {
     return symbols.addressOf(expression.trim()) ?? thrown;
   }
 
+  assign(expression: string, value: string, thread: DapThread): void {
+    assignValue(this.session, indexOf(thread), expression, value);
+  }
+
   command(text: string, thread: DapThread): string | null {
     return isMonitorCommand(text) ? monitorCommand(this.session, indexOf(thread), text) : null;
+  }
+
+  complete(text: string, thread: DapThread) {
+    return completeLine(contextOf(this.session, indexOf(thread)), text, 'monitor');
+  }
+
+  frames(thread: DapThread): readonly Long[] {
+    return framesOf(this.session, indexOf(thread)).map(({ address }) => address);
   }
 
   lapic(thread: DapThread) {
@@ -221,7 +249,9 @@ export class SessionDapTarget implements DapTarget {
   }
 
   why(thread: DapThread): string {
-    return this.session.why(indexOf(thread)).join('\n');
+    const vcpu = indexOf(thread);
+    const { virtual } = this.session.vcpu(vcpu);
+    return [...this.session.why(vcpu), '', ...fieldLines(explainExit(virtual.vmcs))].join('\n');
   }
 
   takeOutput(): string {

@@ -5,6 +5,7 @@ import type { CodeSize } from '../../isa/index.ts';
 import type { SymbolMap } from '../../machine/index.ts';
 import type { RegisterValues } from '../gdb/registers.ts';
 import type { Direction } from '../session.ts';
+import type { StepKind } from '../stepping.ts';
 import type { NamedValue } from '../views.ts';
 
 /** A vCPU, by its number among all of the host's, from 1. */
@@ -57,6 +58,21 @@ export interface DapStop {
   readonly message: string;
 }
 
+/** Sources by the names that programs have for them. */
+export interface DapSources {
+  /** Those of which there is code, each once. */
+  readonly files: readonly string[];
+  /** The path that the client knows it by. */
+  pathOf(file: string): string;
+  /** A file with that path has the text that the program was made of. */
+  isFile(file: string): boolean;
+  /** Null if its text is not to be had. */
+  lines(file: string): readonly string[] | null;
+}
+
+/** How a thread is to go on; see {@link StepKind}. */
+export type DapMovement = 'continue' | 'instruction' | StepKind;
+
 export interface DapTarget {
   readonly threads: readonly DapThread[];
   registers(thread: DapThread): RegisterValues;
@@ -70,22 +86,30 @@ export interface DapTarget {
   /** Replace a group of breakpoints; what became of each, in order. */
   setBreakpoints(group: string, breakpoints: readonly DapBreakpoint[]): readonly DapVerdict[];
   removeAll(): void;
-  /** Begin one instruction of a thread, or a run up to the next stop. */
-  resume(kind: 'step' | 'continue', direction: Direction, thread: DapThread): void;
+  /** Begin a step of a thread, or a run up to the next stop; throws if there is no such step. */
+  resume(movement: DapMovement, direction: Direction, thread: DapThread): void;
   /** Go on for a while; how it stopped, or null if it has not. */
   advance(): DapStop | null;
   /** Stop as soon as it can; said before each {@link advance} until it has stopped. */
   interrupt(): void;
   /** The value of an expression; throws {@link BadRequest} with what is wrong with it. */
   evaluate(expression: string, thread: DapThread): Long;
+  /** Change what an expression stands for: a register, memory, a field of the VMCS. */
+  assign(expression: string, value: string, thread: DapThread): void;
   /** What a command says that people type; null if there is no such command. */
   command(text: string, thread: DapThread): string | null;
-  /** The path of a source, as the client knows it. */
-  sourcePath(file: string): string;
+  /** What a text that is being typed can become, and how much of its end that replaces. */
+  complete(
+    text: string,
+    thread: DapThread,
+  ): readonly [candidates: readonly string[], replaced: string];
+  /** Innermost first: linear addresses of the next instruction, and of those behind calls. */
+  frames(thread: DapThread): readonly Long[];
+  readonly sources: DapSources;
   /** What the local APIC holds, and what the host says of the thread. */
   lapic(thread: DapThread): readonly NamedValue[];
   host(thread: DapThread): readonly NamedValue[];
-  /** Why the last VM exit happened. */
+  /** Why the last VM exit happened, with the control bits and fields of the VMCS behind it. */
   why(thread: DapThread): string;
   /** What guests have printed since it was asked last. */
   takeOutput(): string;

@@ -2,7 +2,7 @@
 
 import { type Context, contextOf, type ReadSource } from '../commands/command.ts';
 import { stopLines } from '../commands/print.ts';
-import { understand, wordsAt } from '../commands/table.ts';
+import { completeLine, understand } from '../commands/table.ts';
 import { DebugError } from '../debug-error.ts';
 import type { Session } from '../session.ts';
 
@@ -60,12 +60,6 @@ export class Prompt {
 
   /** What a line that is being typed can become, and the part of it that this replaces. */
   complete(line: string): readonly [candidates: readonly string[], replaced: string] {
-    const word = /[^\s$[\]()=+*,-]*$/.exec(line)?.[0] ?? '';
-    // Some commands have a dash in their names.
-    const first = /^\s*([a-z-]*)$/.exec(line)?.[1];
-    const replaced = first ?? word;
-    const before = line.slice(0, line.length - replaced.length);
-    const candidates = [...wordsAt(this.context, before)];
-    return [candidates.filter((candidate) => candidate.startsWith(replaced)), replaced];
+    return completeLine(this.context, line, 'prompt');
   }
 }
