@@ -185,7 +185,8 @@ export class VcpuThread implements ThreadBody {
         return null;
       case 'quiet':
         pcpu.advanceTo(clock, 'guest');
-        pcpu.quietUntil = outcome.until;
+        // The last instruction of a turn goes past its end; where the run pauses, it is executed.
+        pcpu.quietUntil = Math.min(outcome.until, pcpu.pauseTime - outcome.step);
         return 'quiet';
       case 'exit':
         pcpu.advanceTo(clock - vcpu.vm.costs.vmx.exit, 'guest');
