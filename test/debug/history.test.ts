@@ -100,7 +100,8 @@ again:
   /** Of the DEC. */
   const address = Long.fromNumber(LOAD_ADDRESS + 8);
 
-  function atEndOf(condition?: string): Session {
+  /** @param condition '1' for always */
+  function atEndOf(condition: string): Session {
     const session = createSession(scenarioOf({}), { programs: [LOOP] });
     session.continue();
     session.breakpoints.add({ kind: 'address', address, condition });
@@ -110,7 +111,7 @@ again:
   const ecx = (session: Session) => session.readRegister(0, 'ecx').toNumber();
 
   test('leads to its last hits one by one, however many there are', () => {
-    const session = atEndOf();
+    const session = atEndOf('1');
     for (let left = 1; left <= 4; left++) {
       expect(session.continue('backward').reason).toBe('breakpoint');
       expect([ecx(session), session.readRegister(0, 'rip').eq(address)]).toEqual([left, true]);
