@@ -1,5 +1,5 @@
-// Whose turn a lock's word says it is: stores to it, read as those of a plain word, a ticket lock, an
-// MCS queue or a queued spin lock. Knows values and who stored them, nothing of the code.
+// Whose turn a lock's word says it is: stores to it, read as those of a plain word, a ticket lock,
+// an MCS queue or a queued spin lock. Knows values and who stored them, nothing of the code.
 
 import type { Store } from './stores.ts';
 
@@ -125,7 +125,7 @@ function ticketStory(
   { next, shown }: Extract<LockLayout, { kind: 'ticket' }>,
   stores: readonly Store[],
 ): LockStory {
-  // Where tickets count by two, bit 0 of what is shown says that somebody sleeps. Linux 3.12 to 4.1.
+  // Linux 3.12 to 4.1: tickets count by two, and bit 0 of what is shown says that somebody sleeps.
   const draws = stores.map((store) => read(store.new, next) - read(store.old, next));
   const flag = draws.includes(2n) && !draws.includes(1n) ? 1n : 0n;
   const drawnBy = new Map<bigint, Who>();
@@ -151,11 +151,12 @@ function ticketStory(
       const isTaken = isAhead(read(store.new, next), after, next.bits);
       const heir = drawnBy.get(after) ?? null;
       holder = isTaken ? { kind: 'held', vcpu: heir, since: time } : { kind: 'free' };
-      const known = drawnBy.has(after);
+      const isKnown = drawnBy.has(after);
+      const heirText = (name: (vcpu: Who) => string) =>
+        isTaken ? `ticket ${after}, ${isKnown ? name(heir) : 'drawn before'}` : 'free';
       events.push({
         store,
-        text: (name) =>
-          `releases${since}: ${isTaken ? `ticket ${after}, ${known ? name(heir) : 'drawn before'}` : 'free'}`,
+        text: (name) => `releases${since}: ${heirText(name)}`,
         ...(isTaken ? { taker: heir } : {}),
       });
     } else if (!isDraw) {

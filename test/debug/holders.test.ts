@@ -1,5 +1,5 @@
-// `holders` against programs that log who was in the critical section: for each kind of lock, who took
-// it when is what the program says, and at any place the holder is who the program thinks it is.
+// `holders` against programs that log who was in the critical section: for each kind of lock, who
+// took it is what the program says, and at any place the holder is who the program thinks it is.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
