@@ -51,20 +51,23 @@ interface Pulled {
   readonly allPinned: boolean;
 }
 
+/** What balancing needs of the scheduler. */
+export interface Mover {
+  /** Charge who runs on a pCPU up to now. */
+  charge(pcpu: Pcpu, actor: Pcpu): void;
+  /** Let a thread that was taken out of its queue follow to another pCPU. */
+  move(thread: Thread, to: Pcpu): void;
+}
+
 export class Balancer {
   private readonly host: Host;
   private readonly domains: readonly (readonly Domain[])[];
   private readonly states: BalanceState[];
-  /** Let a thread that was taken out of its queue follow to another pCPU. */
-  private readonly move: (thread: Thread, to: Pcpu) => void;
+  private readonly mover: Mover;
 
-  constructor(
-    host: Host,
-    packages: readonly (readonly number[])[],
-    move: (thread: Thread, to: Pcpu) => void,
-  ) {
+  constructor(host: Host, packages: readonly (readonly number[])[], mover: Mover) {
     this.host = host;
-    this.move = move;
+    this.mover = mover;
     this.domains = host.pcpus.map(({ index }) => domainsOf(index, packages));
     this.states = this.domains.map((domains) => ({
       domains: domains.map(({ size }) => ({ lastTick: 0, intervalMs: size, failed: 0 })),
@@ -258,7 +261,7 @@ export class Balancer {
     idle: Idleness,
   ): Pulled {
     const { balanceBy, preemption } = this.host.parameters;
-    from.queue.update(from.nowNs);
+    this.mover.charge(from, to);
     const waiting = [...from.queue.waiting].sort(
       (a, b) => a.state.execStartNs - b.state.execStartNs,
     );
@@ -276,7 +279,7 @@ export class Balancer {
         left -= load;
       } else left--;
       from.queue.takeForMove(thread);
-      this.move(thread, to);
+      this.mover.move(thread, to);
       moved++;
       // A kernel that preempts keeps the latency of becoming idle short.
       if (idle === 'new-idle' && preemption === 'full') break;

@@ -92,6 +92,13 @@ export class EntityLine {
     return sum;
   }
 
+  /** All that run or wait are of SCHED_IDLE; true if there are none. */
+  get isAllIdle(): boolean {
+    const { current } = this;
+    if (current !== null && !current.isIdle) return false;
+    return this.state.queued.every((id) => this.entityOf(id).isIdle);
+  }
+
   isWaiting({ id }: Entity): boolean {
     return this.state.queued.includes(id);
   }

@@ -23,6 +23,8 @@ export interface Entity {
   /** Threads from 0 on; groups from -2 down. */
   readonly id: number;
   readonly weight: number;
+  /** Of SCHED_IDLE, or a group with cpu.idle: others of its level come first. Linux se_is_idle. */
+  readonly isIdle: boolean;
   readonly state: EntityState;
   /** Virtual run time of `ns` nanoseconds. Linux calc_delta_fair. */
   toVirtual(ns: number): number;

@@ -6,6 +6,9 @@ import { type Arrival, type ClassQueue, EntityLine } from './entity-queue.ts';
 import type { FairTunables } from './tunables.ts';
 import { NICE_0_WEIGHT, shareOfPeriod } from './weights.ts';
 
+/** Least slice of SCHED_IDLE beside others, in ns. Linux sysctl_sched_idle_min_granularity. */
+const IDLE_MIN_GRANULARITY_NS = 750_000;
+
 /** What a queue has to know of the others on its pCPU. */
 export interface QueueSurroundings {
   /** Threads that run or wait on the pCPU, in all groups. */
@@ -43,7 +46,9 @@ export class FairQueue implements ClassQueue {
       state.vruntime = Math.max(state.vruntime, start);
     } else if (how === 'woken') {
       // Half of the latency is a sleeper's credit (GENTLE_FAIR_SLEEPERS).
-      const credited = minVruntime - Math.floor(tunables.latencyNs / 2);
+      const { latencyNs, minGranularityNs } = tunables;
+      const credit = entity.isIdle ? minGranularityNs : latencyNs;
+      const credited = minVruntime - Math.floor(credit / 2);
       state.vruntime = Math.max(state.vruntime, credited);
     } else state.vruntime += minVruntime;
     line.insert(entity);
@@ -112,7 +117,8 @@ export class FairQueue implements ClassQueue {
     const { latencyNs, minGranularityNs, nrLatency } = this.tunables;
     const period = threadCount <= nrLatency ? latencyNs : threadCount * minGranularityNs;
     const share = this.around.shareOfGroup(shareOfPeriod(period, entity.weight, load));
-    return Math.max(share, minGranularityNs);
+    const isBeside = entity.isIdle && !this.line.isAllIdle;
+    return Math.max(share, isBeside ? IDLE_MIN_GRANULARITY_NS : minGranularityNs);
   }
 
   private sliceWith(entity: Entity): number {
@@ -143,8 +149,8 @@ export class FairQueue implements ClassQueue {
     if (current === null) return false;
     if (this.compare(current, woken) !== 1) return false;
     line.state.next = woken.id;
-    // Its caches are warm: it goes on if the woken one soon blocks.
-    if (leafCount >= this.tunables.nrLatency) line.state.last = current.id;
+    // A thread's caches are warm: it goes on if the woken one soon blocks.
+    if (current.id >= 0 && leafCount >= this.tunables.nrLatency) line.state.last = current.id;
     return true;
   }
 

@@ -12,6 +12,7 @@ import {
 } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import type { BalanceState } from './balancer.ts';
+import { Bandwidth, type BandwidthConfig, type BandwidthState } from './bandwidth.ts';
 import type { HostCosts } from './costs.ts';
 import type { Order } from './order.ts';
 import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
@@ -19,11 +20,11 @@ import { Pcpu, type PcpuState } from './pcpu.ts';
 import { RunQueue, type RunQueueState } from './run-queue.ts';
 import { type PlaceWoken, Scheduler } from './scheduler.ts';
 import { type BodyOutcome, Thread, type ThreadConfig, type ThreadState } from './thread.ts';
-import { ThreadGroup } from './thread-group.ts';
+import { type GroupConfig, ThreadGroup } from './thread-group.ts';
 import { Timers, type TimersState } from './timers.ts';
 import { fairTunables } from './tunables.ts';
 import { Turns, type TurnsState } from './turns.ts';
-import { weightOfNice } from './weights.ts';
+import { IDLE_WEIGHT, weightOfNice } from './weights.ts';
 
 /**
  * `tick` the scheduler tick, `timer` a high-resolution timer (detail: its id), `ipi` a kick,
@@ -72,6 +73,8 @@ export interface HostState {
   readonly prng: PrngState;
   readonly turns: TurnsState;
   readonly balance: readonly BalanceState[];
+  /** Of the control groups that have a quota, in order; left out if there are none. */
+  readonly bandwidths?: readonly BandwidthState[];
 }
 
 /** A place in the middle of a turn: the first boundary of a pCPU at or past a time in cycles. */
@@ -110,6 +113,10 @@ export class Host {
   readonly pcpus: readonly Pcpu[];
   readonly threads: Thread[] = [];
   readonly groups: ThreadGroup[] = [];
+  /** There are threads or groups of SCHED_IDLE. */
+  hasIdlePolicy = false;
+  /** Of groups that have a quota. */
+  readonly bandwidths: Bandwidth[] = [];
   readonly timers: Timers;
   readonly scheduler: Scheduler;
   /** Chance for whoever needs it: tick phases, placement. */
@@ -134,6 +141,8 @@ export class Host {
   private asked: PausePoint | null = null;
   /** Index of the pCPU in whose turn the last run paused; not state. */
   pausedOn = 0;
+  /** Its clock has not moved in that step: it was as far at the end of the one before. */
+  pausedUnmoved = false;
   /** Whose turn is under way. */
   private running: Pcpu | null = null;
 
@@ -167,6 +176,9 @@ export class Host {
       prng: this.prng.state,
       turns: this.turns.state,
       balance: this.scheduler.balancer.state,
+      ...(this.bandwidths.length === 0
+        ? {}
+        : { bandwidths: this.bandwidths.map(({ state }) => state) }),
     });
   }
 
@@ -186,6 +198,9 @@ export class Host {
     this.prng.state = copy.prng;
     this.turns.restore(copy.turns);
     this.scheduler.balancer.state = copy.balance;
+    copy.bandwidths?.forEach((state, i) => {
+      this.bandwidths[i].state = state;
+    });
     this.stopRequested = false;
     this.asked = null;
   }
@@ -193,16 +208,25 @@ export class Host {
   /** Create a thread, blocked; {@link Scheduler.start} makes it run. */
   createThread(config: ThreadConfig): Thread {
     const id = this.threads.length;
-    const thread = new Thread(id, FIRST_PID + id, weightOfNice(config.nice), config);
+    const isIdle = config.policy === 'idle';
+    if (isIdle) this.hasIdlePolicy = true;
+    const weight = isIdle ? IDLE_WEIGHT : weightOfNice(config.nice);
+    const thread = new Thread(id, FIRST_PID + id, weight, config);
     this.threads.push(thread);
     return thread;
   }
 
-  /** Create a control group; see {@link sharesOfWeight} for its shares. */
-  createGroup(name: string, shares: number): ThreadGroup {
-    const group = new ThreadGroup(this.groups.length, name, shares);
+  /** Create a control group, all of whose threads together may use `bandwidth`; by default all. */
+  createGroup(config: GroupConfig, bandwidth: BandwidthConfig | null = null): ThreadGroup {
+    const group = new ThreadGroup(this.groups.length, config);
     this.groups.push(group);
-    for (const { queue } of this.pcpus) group.entities.push(queue.addGroup(group));
+    if (group.isIdle) this.hasIdlePolicy = true;
+    for (const { queue, index } of this.pcpus) group.entities.push(queue.addGroup(group, index));
+    if (bandwidth !== null) {
+      const limit = new Bandwidth(this, group, bandwidth);
+      group.limit = limit;
+      this.bandwidths.push(limit);
+    }
     return group;
   }
 
@@ -297,6 +321,11 @@ export class Host {
     return index === this.pausePcpu && state.now >= this.pauseTime;
   }
 
+  /** Cycles from which on the run pauses in a turn of a pCPU; infinite if it does not. */
+  pauseTimeOf({ index }: Pcpu): number {
+    return index === this.pausePcpu ? this.pauseTime : Number.POSITIVE_INFINITY;
+  }
+
   private takeTurns(until: number): HostStop {
     const { turns, scheduler } = this;
     for (;;) {
@@ -311,10 +340,7 @@ export class Host {
         const outcome = scheduler.advance(pcpu);
         if (outcome === 'quiet') turns.leaveOut(pcpu, this.nextPause);
         if (this.stopRequested) return 'requested';
-        if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) {
-          this.pausedOn = pcpu.index;
-          return 'paused';
-        }
+        if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) return this.paused(pcpu);
         this.running = null;
       }
     }
@@ -332,12 +358,15 @@ export class Host {
       if (midway === undefined) order.take();
       else this.giveTurn(pcpu, pcpu.now + 1);
       if (this.stopRequested) return 'requested';
-      if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) {
-        this.pausedOn = pcpu.index;
-        return 'paused';
-      }
+      if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) return this.paused(pcpu);
       this.running = null;
     }
+  }
+
+  private paused({ index, state, boundary }: Pcpu): 'paused' {
+    this.pausedOn = index;
+    this.pausedUnmoved = state.now <= boundary;
+    return 'paused';
   }
 
   /** A pause is where a clock has moved, so that no two of them are at the same times. */
@@ -346,9 +375,9 @@ export class Host {
     if (this.pausePcpu === index) this.pauseTime = Math.max(this.pauseTime, state.now + 1);
   }
 
-  /** Nobody may be left out past this, in cycles. */
+  /** Nobody may be left out past this, in cycles: a turn that ends at the pause point pauses. */
   private get nextPause(): number {
-    return Math.min(this.until, this.pauseTime);
+    return Math.min(this.until, this.pauseTime - 1);
   }
 
   /** Let all events happen that are due, and begin the next piece of time; or why not. */

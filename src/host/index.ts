@@ -13,6 +13,7 @@
 //   host.pcpus.map((pcpu) => pcpu.state.times.idle); // [0, 0]
 
 export type { BalanceState } from './balancer.ts';
+export type { Bandwidth, BandwidthConfig, BandwidthState } from './bandwidth.ts';
 export type { HostCosts } from './costs.ts';
 export { HOG_BODY } from './hog.ts';
 export {
@@ -31,6 +32,8 @@ export {
   type BalanceRule,
   DEFAULT_SCHEDULER,
   FAIR_CLASSES,
+  POLICIES,
+  type Policy,
   PREEMPTION_MODELS,
   type SchedulerParameters,
 } from './parameters.ts';
@@ -45,7 +48,7 @@ export {
   type ThreadState,
   type ThreadTimes,
 } from './thread.ts';
-export { sharesOfWeight, ThreadGroup } from './thread-group.ts';
+export { type GroupConfig, sharesOfWeight, ThreadGroup } from './thread-group.ts';
 export type { TimerHandler, Timers } from './timers.ts';
 export { type FairTunables, fairTunables } from './tunables.ts';
 export { shareOfPeriod, virtualRuntime, weightOfNice } from './weights.ts';

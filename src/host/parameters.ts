@@ -23,6 +23,11 @@ export const BALANCE_RULES = ['load', 'type'] as const;
 
 export type BalanceRule = (typeof BALANCE_RULES)[number];
 
+/** Scheduling policies of the fair class: SCHED_NORMAL, SCHED_BATCH and SCHED_IDLE. */
+export const POLICIES = ['normal', 'batch', 'idle'] as const;
+
+export type Policy = (typeof POLICIES)[number];
+
 export interface SchedulerParameters {
   readonly fairClass: FairClass;
   readonly preemption: PreemptionModel;
@@ -45,6 +50,12 @@ export interface SchedulerParameters {
   readonly newIdleMinNs: number;
   /** A woken thread may come to where its waker runs. */
   readonly wakeAffine: boolean;
+  /** Who wakes up may come to a pCPU on which only SCHED_IDLE threads run, as to an idle one. */
+  readonly schedIdleCpu: boolean;
+  /** So many ns of a group's run time a pCPU takes at once. */
+  readonly bandwidthSliceNs: number;
+  /** Traces say how long threads run, wait and sleep (sysctl kernel.sched_schedstats). */
+  readonly schedstats: boolean;
 }
 
 export const DEFAULT_SCHEDULER: SchedulerParameters = {
@@ -60,4 +71,7 @@ export const DEFAULT_SCHEDULER: SchedulerParameters = {
   imbalancePct: 117,
   newIdleMinNs: 0,
   wakeAffine: true,
+  schedIdleCpu: true,
+  bandwidthSliceNs: 5_000_000,
+  schedstats: false,
 };

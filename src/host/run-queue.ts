@@ -1,15 +1,21 @@
 // All threads that run or wait on one pCPU: those of no group beside the groups' entities, a queue
-// for each group, and before all of them those of real time. Linux struct rq; the walks over levels
-// of fair.c's *_task_fair functions.
+// for each group, in which other groups may compete as well, and before all of them threads of real
+// time. Linux struct rq; the walks over levels of fair.c's *_task_fair functions.
 
 import { EevdfQueue } from './eevdf.ts';
 import type { Entity } from './entity.ts';
-import type { Arrival, ClassQueue, EntityQueueState } from './entity-queue.ts';
+import type { Arrival, ClassQueue, EntityLine, EntityQueueState } from './entity-queue.ts';
 import { FairQueue, type QueueSurroundings } from './fair.ts';
 import type { FairClass } from './parameters.ts';
 import { RealTimeQueue, type RealTimeQueueState } from './real-time.ts';
 import type { Thread } from './thread.ts';
-import { GroupEntity, type GroupEntityState, idOfGroup, type ThreadGroup } from './thread-group.ts';
+import {
+  GroupEntity,
+  type GroupEntityState,
+  idOfGroup,
+  type RuntimeLimit,
+  type ThreadGroup,
+} from './thread-group.ts';
 import type { FairTunables } from './tunables.ts';
 import { shareOfPeriod } from './weights.ts';
 
@@ -30,6 +36,8 @@ export class RunQueue {
   private readonly fairClass: FairClass;
   private readonly tunables: FairTunables;
   private readonly threads: readonly Thread[];
+  /** A group is out of run time, and nobody has asked yet. */
+  private hasRunOut = false;
 
   /** @param threads all threads of the host by id */
   constructor(fairClass: FairClass, tunables: FairTunables, threads: readonly Thread[]) {
@@ -46,18 +54,29 @@ export class RunQueue {
     return new FairQueue(this.tunables, entityOf, around);
   }
 
-  /** A new group, which has the next index. */
-  addGroup(group: ThreadGroup): GroupEntity {
+  /** A new group, which has the next index, on the pCPU of that index. */
+  addGroup(group: ThreadGroup, pcpu: number): GroupEntity {
+    const parent = group.parent === null ? null : this.groups[group.parent.index];
     const queue = this.createQueue((ns) => this.shareOf(entity, ns));
-    const entity = new GroupEntity(group, queue);
+    const entity = new GroupEntity(group, parent, queue, pcpu);
     this.groups.push(entity);
     return entity;
   }
 
-  private shareOf(entity: GroupEntity, periodNs: number): number {
-    const { line } = this.root;
-    const load = line.load + (line.isHere(entity) ? 0 : entity.weight);
-    return shareOfPeriod(periodNs, entity.weight, load);
+  /** The part of a period that is a group's, level by level. fair.c, sched_slice. */
+  private shareOf(entity: GroupEntity, ns: number): number {
+    let share = ns;
+    for (let at: GroupEntity | null = entity; at !== null; at = at.parent) {
+      const { line } = this.above(at);
+      const load = line.load + (line.isHere(at) ? 0 : at.weight);
+      share = shareOfPeriod(share, at.weight, load);
+    }
+    return share;
+  }
+
+  /** The queue in which a group competes. */
+  private above({ parent }: GroupEntity): ClassQueue {
+    return parent === null ? this.root : parent.queue;
   }
 
   get state(): RunQueueState {
@@ -77,13 +96,21 @@ export class RunQueue {
     });
   }
 
-  /** Threads that run or wait here. */
+  /** Threads that run or wait here, those of throttled groups left out. */
   get runningCount(): number {
     let count = this.root.line.count + this.realTime.count;
-    for (const { queue } of this.groups) {
-      if (queue.line.count > 0) count += queue.line.count - 1;
+    for (const { parent, state, queue } of this.groups) {
+      if (parent !== null || state.isThrottled) continue;
+      if (queue.line.count > 0) count += state.threadCount - 1;
     }
     return count;
+  }
+
+  /** Somebody runs or waits here, and all who do are of SCHED_IDLE. Linux sched_idle_rq. */
+  get isAllIdle(): boolean {
+    const { line } = this.root;
+    if (line.count === 0 || this.realTime.count > 0) return false;
+    return isAllIdle(line);
   }
 
   /** Sum of the weights of all that compete here, groups as a whole. */
@@ -95,7 +122,15 @@ export class RunQueue {
   loadOf(thread: Thread): number {
     const group = this.groupOf(thread);
     if (group === null) return thread.weight;
-    return Math.trunc((thread.weight * group.weight) / Math.max(group.queue.line.load, 1));
+    const load = thread.weight * this.hierarchicalLoad(group);
+    return Math.trunc(load / Math.max(group.queue.line.load, 1));
+  }
+
+  /** The part of the load that is a group's. fair.c, update_cfs_rq_h_load. */
+  private hierarchicalLoad({ parent, weight }: GroupEntity): number {
+    if (parent === null) return weight;
+    const load = weight * this.hierarchicalLoad(parent);
+    return Math.trunc(load / Math.max(parent.queue.line.load, 1));
   }
 
   /** Somebody wants it to run next. */
@@ -106,13 +141,9 @@ export class RunQueue {
 
   /** Waiting threads of the fair class: in order, group by group. */
   get waiting(): readonly Thread[] {
-    const { line } = this.root;
-    const { current } = line;
-    const below = current instanceof GroupEntity ? current.queue.line.waiting : [];
-    const waiting = line.waiting.flatMap((entity) =>
-      entity instanceof GroupEntity ? entity.queue.line.waiting : [entity],
-    );
-    return [...below, ...waiting] as readonly Entity[] as readonly Thread[];
+    const threads: Thread[] = [];
+    collectWaiting(this.root.line, threads);
+    return threads;
   }
 
   private groupOf({ group }: Thread): GroupEntity | null {
@@ -123,9 +154,15 @@ export class RunQueue {
     return this.groupOf(thread)?.queue ?? this.root;
   }
 
+  /** The group that the running thread is in. */
   private get currentGroup(): GroupEntity | null {
-    const { current } = this.root.line;
-    return current instanceof GroupEntity ? current : null;
+    let group: GroupEntity | null = null;
+    let { current } = this.root.line;
+    while (current instanceof GroupEntity) {
+      group = current;
+      current = group.queue.line.current;
+    }
+    return group;
   }
 
   /** The smallest virtual run time where a thread would wait, in ns. */
@@ -133,19 +170,35 @@ export class RunQueue {
     return this.queueOf(thread).line.state.minVruntime;
   }
 
-  /** Charge the running thread up to `nowNs`; returns the ns charged. */
+  /**
+   * Charge the running thread and its groups up to `nowNs`; returns the ns charged. If a group is
+   * out of run time, {@link takeRunOut} says so.
+   */
   update(nowNs: number): number {
     const charged = this.root.update(nowNs);
-    this.currentGroup?.queue.update(nowNs);
+    let { current } = this.root.line;
+    while (current instanceof GroupEntity) {
+      const { queue, group } = current;
+      const ns = queue.update(nowNs);
+      if (group.limit !== null && ns > 0 && !group.limit.charge(current, ns)) this.hasRunOut = true;
+      current = queue.line.current;
+    }
     return charged;
+  }
+
+  /** Whether the last update has found a group out of run time: somebody has to reschedule. */
+  takeRunOut(): boolean {
+    const { hasRunOut } = this;
+    this.hasRunOut = false;
+    return hasRunOut;
   }
 
   /** The running thread is charged from here on. */
   beginCharging(nowNs: number): void {
-    const group = this.currentGroup;
-    for (const queue of group === null ? [this.root] : [this.root, group.queue]) {
-      const { current } = queue.line;
-      if (current !== null) current.state.execStartNs = nowNs;
+    let { current } = this.root.line;
+    while (current !== null) {
+      current.state.execStartNs = nowNs;
+      current = current instanceof GroupEntity ? current.queue.line.current : null;
     }
   }
 
@@ -160,8 +213,31 @@ export class RunQueue {
       return;
     }
     group.queue.enqueue(thread, how);
-    this.weigh(group);
-    if (!this.root.line.isHere(group)) this.root.enqueue(group, 'woken');
+    this.arrived(group, 1);
+  }
+
+  /** So many threads more run or wait in a group, which competes from now on if it did not. */
+  private arrived(group: GroupEntity, threads: number): void {
+    for (let at: GroupEntity | null = group; at !== null; at = at.parent) {
+      at.state.threadCount += threads;
+      this.weigh(at);
+      if (at.state.isThrottled) return;
+      const above = this.above(at);
+      if (above.line.isHere(at)) continue;
+      // fair.c, check_enqueue_throttle.
+      const limit: RuntimeLimit | null = at.group.limit;
+      if (limit !== null && !limit.charge(at, 0) && limit.throttles(at)) return;
+      above.enqueue(at, 'woken');
+    }
+  }
+
+  /** A group that was throttled competes again. fair.c, unthrottle_cfs_rq. */
+  unthrottle(entity: GroupEntity): void {
+    const { state, queue, parent } = entity;
+    state.isThrottled = false;
+    if (queue.line.count === 0) return;
+    this.above(entity).enqueue(entity, 'woken');
+    if (parent !== null) this.arrived(parent, state.threadCount);
   }
 
   /** Take a waiting thread out to move it to another pCPU. */
@@ -172,8 +248,14 @@ export class RunQueue {
       return;
     }
     group.queue.dequeue(thread, true);
-    if (group.queue.line.count === 0) this.root.dequeue(group, false);
-    else this.weigh(group);
+    for (let at: GroupEntity | null = group; at !== null; at = at.parent) {
+      at.state.threadCount--;
+      const isEmpty = at.queue.line.count === 0;
+      if (isEmpty) at.group.limit?.giveBack(at);
+      if (at.state.isThrottled) return;
+      if (isEmpty) this.above(at).dequeue(at, false);
+      else this.weigh(at);
+    }
   }
 
   /** The running thread stops running; it waits again unless it blocks. */
@@ -188,8 +270,22 @@ export class RunQueue {
       return;
     }
     group.queue.putPrevious(runnable);
-    this.root.putPrevious(group.queue.line.count > 0);
-    if (!runnable) this.weigh(group);
+    let isChanged = !runnable;
+    // Threads that those above have no more.
+    let lost = runnable ? 0 : 1;
+    for (let at: GroupEntity | null = group; at !== null; at = at.parent) {
+      const { state, queue } = at;
+      const limit: RuntimeLimit | null = at.group.limit;
+      state.threadCount -= lost;
+      const isEmpty = queue.line.count === 0;
+      if (isEmpty) limit?.giveBack(at);
+      const isThrottled = limit?.throttles(at) === true;
+      if (isThrottled) lost += state.threadCount;
+      const stays = !isEmpty && !isThrottled;
+      this.above(at).putPrevious(stays);
+      if (isChanged) this.weigh(at);
+      isChanged = isChanged || !stays;
+    }
   }
 
   /**
@@ -199,38 +295,77 @@ export class RunQueue {
   pickNext(nowNs: number, previous: Thread | null): Thread | null {
     const first = this.realTime.pickNext();
     if (first !== null) return this.threads[first];
-    const previousGroup = previous === null ? null : this.groupOf(previous);
-    const chosen = this.root.pickNext(nowNs, previousGroup ?? previous);
-    if (!(chosen instanceof GroupEntity)) return chosen as Thread | null;
-    return chosen.queue.pickNext(nowNs, chosen === previousGroup ? previous : null) as Thread;
+    let chosen = this.root.pickNext(nowNs, this.entityIn(null, previous));
+    while (chosen instanceof GroupEntity) {
+      chosen = chosen.queue.pickNext(nowNs, this.entityIn(chosen, previous));
+    }
+    return chosen as Thread | null;
+  }
+
+  /** What stands for a thread in the queue of a group, or of the root; null if it is not below. */
+  private entityIn(group: GroupEntity | null, thread: Thread | null): Entity | null {
+    if (thread === null) return null;
+    let entity: Entity = thread;
+    let above = this.groupOf(thread);
+    while (above !== null && above !== group) {
+      entity = above;
+      above = above.parent;
+    }
+    return above === group ? entity : null;
   }
 
   /** At the tick: whether the running thread should make way. */
   tickPreempts(): boolean {
     if (this.realTime.isRunning) return false;
-    const group = this.currentGroup;
-    if (group === null) return this.root.tickPreempts();
-    this.weigh(group);
-    // Both are asked: each may have buddies to clear.
-    const inGroup = group.queue.tickPreempts();
-    return this.root.tickPreempts() || inGroup;
+    let preempts = false;
+    for (let at = this.currentGroup; at !== null; at = at.parent) {
+      this.weigh(at);
+      // All levels are asked: each may have buddies to clear.
+      preempts = at.queue.tickPreempts() || preempts;
+    }
+    return this.root.tickPreempts() || preempts;
   }
 
-  /** Whether a woken thread should replace the running one: on the first level that they share. */
+  /**
+   * Whether a woken thread should replace the running one: on the first level that they share.
+   * fair.c, check_preempt_wakeup.
+   */
   wakeupPreempts(woken: Thread): boolean {
     if (woken.isRealTime || this.realTime.isRunning) return !this.realTime.isRunning;
     const running = this.currentGroup;
-    const group = this.groupOf(woken);
-    const leafCount = (running?.queue ?? this.root).line.count;
-    if (running === null || running !== group) {
-      return this.root.wakeupPreempts(group ?? woken, leafCount);
+    const leaf = (running?.queue ?? this.root).line;
+    if (leaf.current === null || this.isThrottled(woken)) return false;
+    if (leaf.current.isIdle && !woken.isIdle) return true;
+    if (woken.policy !== 'normal') return false;
+    let common = running;
+    let group = this.groupOf(woken);
+    while (common !== group) {
+      if ((common?.group.depth ?? -1) >= (group?.group.depth ?? -1))
+        common = common?.parent ?? null;
+      else group = group?.parent ?? null;
     }
-    if (!group.queue.wakeupPreempts(woken, leafCount)) return false;
-    this.root.setNext(group);
+    const queue = common?.queue ?? this.root;
+    const { current } = queue.line;
+    const entity = this.entityIn(common, woken);
+    if (current === null || entity === null) return false;
+    if (current.isIdle !== entity.isIdle) return current.isIdle;
+    if (!queue.wakeupPreempts(entity, leaf.count)) return false;
+    for (let at = common; at !== null; at = at.parent) {
+      this.above(at).setNext(at);
+      if (queue.line.state.last === current.id) this.above(at).line.state.last = at.id;
+    }
     return true;
   }
 
-  /** The running thread gives way, and so does its group. fair.c, yield_task_fair. */
+  /** It is in a group that does not compete. Linux throttled_hierarchy. */
+  private isThrottled(thread: Thread): boolean {
+    for (let at = this.groupOf(thread); at !== null; at = at.parent) {
+      if (at.state.isThrottled) return true;
+    }
+    return false;
+  }
+
+  /** The running thread gives way, and so do its groups. fair.c, yield_task_fair. */
   yieldCurrent(nowNs: number): void {
     if (this.runningCount === 1) return;
     const group = this.currentGroup;
@@ -240,7 +375,9 @@ export class RunQueue {
     }
     this.update(nowNs);
     group.queue.yieldCurrent(nowNs);
-    this.root.yieldGroup();
+    for (let at: GroupEntity | null = group; at !== null; at = at.parent) {
+      this.above(at).yieldGroup();
+    }
   }
 
   /**
@@ -257,13 +394,15 @@ export class RunQueue {
     current.state.vruntime = Math.max(current.state.vruntime, last.state.vruntime + 1);
   }
 
-  /** Prefer a waiting thread at the next pick, and its group; false if it does not wait here. */
+  /** Prefer a waiting thread at the next pick, and its groups; false if it does not wait here. */
   setNextBuddy(thread: Thread): boolean {
     const queue = this.queueOf(thread);
-    if (!queue.line.isWaiting(thread)) return false;
+    if (!queue.line.isWaiting(thread) || this.isThrottled(thread)) return false;
+    if (thread.isIdle) return true;
     queue.setNext(thread);
-    const group = this.groupOf(thread);
-    if (group !== null) this.root.setNext(group);
+    for (let at = this.groupOf(thread); at !== null && !at.isIdle; at = at.parent) {
+      this.above(at).setNext(at);
+    }
     return true;
   }
 
@@ -276,4 +415,22 @@ export class RunQueue {
     state.deadline =
       state.vruntime + Math.trunc(((state.deadline - state.vruntime) * old) / state.weight);
   }
+}
+
+/** Those that wait in a queue and below it: first those beside the running one. */
+function collectWaiting(line: EntityLine, threads: Thread[]): void {
+  const { current } = line;
+  if (current instanceof GroupEntity) collectWaiting(current.queue.line, threads);
+  for (const id of line.state.queued) {
+    const entity = line.entity(id);
+    if (entity instanceof GroupEntity) collectWaiting(entity.queue.line, threads);
+    else threads.push(entity as Entity as Thread);
+  }
+}
+
+function isAllIdle({ current, waiting }: EntityLine): boolean {
+  const all = current === null ? waiting : [current, ...waiting];
+  return all.every(
+    (entity) => entity.isIdle || (entity instanceof GroupEntity && isAllIdle(entity.queue.line)),
+  );
 }

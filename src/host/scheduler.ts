@@ -2,11 +2,13 @@
 // Linux kernel/sched/core.c and fair.c. The fair queue decides the order on one pCPU; this file
 // knows all of them.
 
+import Long from 'long';
 import { Balancer } from './balancer.ts';
 import { packagesOf } from './domains.ts';
 import type { Host } from './host.ts';
 import type { Pcpu } from './pcpu.ts';
 import type { BodyOutcome, Thread } from './thread.ts';
+import type { GroupEntity } from './thread-group.ts';
 
 /** What {@link Scheduler.yieldTo} achieved, as the kernel's yield_to returns it. */
 export type YieldResult =
@@ -30,7 +32,10 @@ export class Scheduler {
   constructor(host: Host) {
     this.host = host;
     const packages = packagesOf(host.config.pcpuCount, host.config.packages ?? 1);
-    this.balancer = new Balancer(host, packages, (thread, to) => this.moved(thread, to));
+    this.balancer = new Balancer(host, packages, {
+      charge: (pcpu, actor) => this.charge(pcpu, actor),
+      move: (thread, to) => this.moved(thread, to),
+    });
   }
 
   /** Run the current thread of a pCPU up to the limit, and do what it then asks for. */
@@ -47,7 +52,7 @@ export class Scheduler {
   start(thread: Thread): void {
     const pcpu = this.leastLoaded(thread);
     thread.state.pcpu = pcpu.index;
-    pcpu.queue.update(pcpu.nowNs);
+    this.charge(pcpu, pcpu);
     pcpu.queue.enqueue(thread, 'new');
     this.becomeRunnable(thread, pcpu.now);
     if (pcpu.isIdle) this.schedule(pcpu, 'resched');
@@ -63,8 +68,9 @@ export class Scheduler {
     const target = this.placeWoken(thread, waker);
     if (waker.traced) waker.trace('sched_waking', { ...thread.traced, targetCpu: target.index });
     if (target.index !== thread.state.pcpu) this.migrated(thread, target, waker);
-    target.queue.update(target.nowNs);
+    this.charge(target, waker);
     target.queue.enqueue(thread, 'woken');
+    if (this.host.parameters.schedstats) this.traceSleep(thread, waker);
     this.becomeRunnable(thread, waker.now);
     if (waker.traced) waker.trace('sched_wakeup', { ...thread.traced, targetCpu: target.index });
     if (target.isIdle) this.balancer.wokenUp(target);
@@ -74,6 +80,36 @@ export class Scheduler {
     return true;
   }
 
+  /**
+   * Charge who runs on a pCPU up to now; if a group is out of run time, the scheduler has to run
+   * there. fair.c, update_curr.
+   */
+  private charge(pcpu: Pcpu, actor: Pcpu): void {
+    const { queue } = pcpu;
+    const charged = queue.update(pcpu.nowNs);
+    if (queue.takeRunOut()) this.reschedule(pcpu, actor);
+    if (charged === 0 || !this.host.parameters.schedstats || !actor.traced) return;
+    const { current } = pcpu;
+    if (current === null) return;
+    const { name: comm, pid, state } = current;
+    const vruntime = Long.fromNumber(state.vruntime).toUnsigned();
+    actor.trace('sched_stat_runtime', { comm, pid, runtime: charged, vruntime });
+  }
+
+  /** How long a thread that is being woken has slept. fair.c, __update_stats_enqueue_sleeper. */
+  private traceSleep({ name: comm, pid, state }: Thread, waker: Pcpu): void {
+    if (!waker.traced) return;
+    const delay = this.host.frequency.toNs(Math.max(0, waker.now - state.sinceCycles));
+    waker.trace('sched_stat_sleep', { comm, pid, delay });
+  }
+
+  /** How long a thread that is about to run has waited. fair.c, __update_stats_wait_end. */
+  private traceWait({ name: comm, pid, state }: Thread, pcpu: Pcpu): void {
+    if (!pcpu.traced) return;
+    const delay = this.host.frequency.toNs(Math.max(0, pcpu.now - state.sinceCycles));
+    pcpu.trace('sched_stat_wait', { comm, pid, delay });
+  }
+
   private becomeRunnable(thread: Thread, now: number): void {
     const { state } = thread;
     // Clocks of pCPUs may differ by a lookahead: a wake-up is never earlier than what it ends.
@@ -81,6 +117,13 @@ export class Scheduler {
     state.times.blocked += time - state.sinceCycles;
     state.sinceCycles = time;
     state.status = 'runnable';
+  }
+
+  /** A group that was throttled on a pCPU competes there again. fair.c, unthrottle_cfs_rq. */
+  unthrottle(pcpu: Pcpu, group: GroupEntity, actor: Pcpu): void {
+    this.charge(pcpu, actor);
+    pcpu.queue.unthrottle(group);
+    if (pcpu.isIdle && pcpu.queue.runningCount > 0) this.reschedule(pcpu, actor);
   }
 
   /** Ask a pCPU to run its scheduler; from elsewhere it takes an interrupt. */
@@ -102,13 +145,20 @@ export class Scheduler {
     const previous = pcpus[thread.state.pcpu];
     const target = this.isAffine(thread, waker, previous) ? waker : previous;
     // fair.c, select_idle_sibling.
-    if (isFree(target)) return target;
+    const takesIn = (pcpu: Pcpu) => isFree(pcpu) || this.runsOnlyIdle(pcpu);
+    if (takesIn(target)) return target;
     const near = this.balancer.sharingCache(target);
-    if (near.includes(previous.index) && isFree(previous)) return previous;
+    if (near.includes(previous.index) && takesIn(previous)) return previous;
     const from = near.indexOf(target.index);
     const around = [...near.slice(from), ...near.slice(0, from)];
-    const idle = around.find((index) => thread.affinity.includes(index) && isFree(pcpus[index]));
+    const idle = around.find((index) => thread.affinity.includes(index) && takesIn(pcpus[index]));
     return idle === undefined ? target : pcpus[idle];
+  }
+
+  /** All who run or wait there are of SCHED_IDLE. Linux sched_idle_cpu. */
+  private runsOnlyIdle({ queue }: Pcpu): boolean {
+    const { hasIdlePolicy, parameters } = this.host;
+    return hasIdlePolicy && parameters.schedIdleCpu && queue.isAllIdle;
   }
 
   /** Whether a woken thread adds less to the waker's pCPU than its own has. fair.c, wake_affine. */
@@ -144,7 +194,7 @@ export class Scheduler {
 
   /** The scheduler's tick on a busy pCPU. */
   tick(pcpu: Pcpu): void {
-    pcpu.queue.update(pcpu.nowNs);
+    this.charge(pcpu, pcpu);
     if (pcpu.queue.tickPreempts()) pcpu.state.needResched = true;
     this.host.setTick(pcpu, !pcpu.isIdle);
     this.balancer.tick(pcpu);
@@ -182,7 +232,7 @@ export class Scheduler {
     if (status === 'runnable') this.host.pcpus[index].queue.takeForMove(thread);
     this.migrated(thread, target, actor);
     if (status === 'blocked') return true;
-    target.queue.update(target.nowNs);
+    this.charge(target, actor);
     target.queue.enqueue(thread, 'moved');
     const preempts = !target.needResched && target.queue.wakeupPreempts(thread);
     if (target.isIdle || preempts) this.reschedule(target, actor);
@@ -208,12 +258,13 @@ export class Scheduler {
   schedule(pcpu: Pcpu, why: HandedBack): void {
     const previous = pcpu.current;
     const runnable = previous !== null && why !== 'block' && why !== 'exit';
+    this.charge(pcpu, pcpu);
     pcpu.state.needResched = false;
-    pcpu.queue.update(pcpu.nowNs);
     pcpu.queue.putPrevious(runnable);
     if (pcpu.queue.runningCount === 0) this.balancer.becomesIdle(pcpu);
     const next = pcpu.queue.pickNext(pcpu.nowNs, previous);
     if (next === previous && next !== null) return;
+    if (next !== null && this.host.parameters.schedstats) this.traceWait(next, pcpu);
     if (previous !== null) this.switchOut(pcpu, previous, next, why);
     if (next === null) {
       pcpu.state.current = -1;

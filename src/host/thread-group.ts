@@ -1,12 +1,10 @@
-// A control group of threads: it has one entity on each pCPU, which competes there with threads and
-// other groups, and a queue below it. Linux struct task_group; fair.c, calc_group_shares.
-//
-// Deviation: the kernel weighs pCPUs by load averages (PELT), which follow the load with a half
-// life of 32 ms; here it is the load itself, so that the parts always add up to the whole.
+// A control group of threads and of other groups: it has one entity on each pCPU, which competes
+// with its siblings in the queue of the group above, and a queue below it. Linux struct task_group;
+// fair.c, calc_group_shares.
 
 import { type Entity, type EntityState, newEntityState } from './entity.ts';
 import type { ClassQueue } from './entity-queue.ts';
-import { virtualRuntimeOf } from './weights.ts';
+import { IDLE_WEIGHT, virtualRuntimeOf } from './weights.ts';
 
 /** An entity's weight is at least so much. */
 const MIN_SHARES = 2;
@@ -14,24 +12,59 @@ const MIN_SHARES = 2;
 /** Plain data, saved and hashed as it is. */
 export interface GroupEntityState extends EntityState {
   weight: number;
+  /** Threads that run or wait below, those of throttled groups left out. Linux h_nr_running. */
+  threadCount: number;
+  /** Out of run time: it does not compete above. */
+  isThrottled: boolean;
+  /** Since when, in ns of its pCPU's clock. */
+  throttledSinceNs: number;
+  /** What is left of the run time that it took from the group's, in ns; negative for a debt. */
+  runtimeNs: number;
+}
+
+/** What limits the run time of a group. Linux struct cfs_bandwidth. */
+export interface RuntimeLimit {
+  /** A group has run for so many ns on a pCPU: false if it has to stop. */
+  charge(entity: GroupEntity, ns: number): boolean;
+  /** It stops running, or is about to compete: true if it is throttled from here on. */
+  throttles(entity: GroupEntity): boolean;
+  /** Nobody runs or waits in it any more: it keeps little. */
+  giveBack(entity: GroupEntity): void;
 }
 
 /** A group on one pCPU. */
 export class GroupEntity implements Entity {
   readonly id: number;
   readonly group: ThreadGroup;
+  /** Of the group above; null if that is the root. */
+  readonly parent: GroupEntity | null;
   readonly queue: ClassQueue;
+  /** Index of its pCPU. */
+  readonly pcpu: number;
   state: GroupEntityState;
 
-  constructor(group: ThreadGroup, queue: ClassQueue) {
+  constructor(group: ThreadGroup, parent: GroupEntity | null, queue: ClassQueue, pcpu: number) {
     this.id = idOfGroup(group.index);
     this.group = group;
+    this.parent = parent;
     this.queue = queue;
-    this.state = { ...newEntityState(), weight: group.shares };
+    this.pcpu = pcpu;
+    this.state = {
+      ...newEntityState(),
+      weight: group.shares,
+      threadCount: 0,
+      isThrottled: false,
+      throttledSinceNs: 0,
+      runtimeNs: 0,
+    };
   }
 
   get weight(): number {
     return this.state.weight;
+  }
+
+  get isIdle(): boolean {
+    return this.group.isIdle;
   }
 
   toVirtual(ns: number): number {
@@ -44,18 +77,37 @@ export function idOfGroup(index: number): number {
   return -2 - index;
 }
 
+export interface GroupConfig {
+  readonly name: string;
+  /** See {@link sharesOfWeight}. */
+  readonly shares: number;
+  /** The group that it is in; without one the root. */
+  readonly parent?: ThreadGroup | undefined;
+  /** cpu.idle: all of it is as SCHED_IDLE to its siblings, whatever its shares. */
+  readonly isIdle?: boolean;
+}
+
 export class ThreadGroup {
   readonly index: number;
   readonly name: string;
   /** Weight among threads of weight 1024 and other groups, on all pCPUs together. */
   readonly shares: number;
+  readonly parent: ThreadGroup | null;
+  readonly isIdle: boolean;
+  /** Levels above it, the root left out. */
+  readonly depth: number;
   /** By pCPU. */
   readonly entities: GroupEntity[] = [];
+  /** What limits its run time, or null; part of how it is wired, not of its state. */
+  limit: RuntimeLimit | null = null;
 
-  constructor(index: number, name: string, shares: number) {
+  constructor(index: number, { name, shares, parent, isIdle }: GroupConfig) {
     this.index = index;
     this.name = name;
-    this.shares = shares;
+    this.isIdle = isIdle === true;
+    this.shares = this.isIdle ? IDLE_WEIGHT : shares;
+    this.parent = parent ?? null;
+    this.depth = parent === undefined ? 0 : parent.depth + 1;
   }
 
   /** The weight of the group where a part of its load is. */

@@ -1,9 +1,10 @@
 // A thread of the emulated host: what the scheduler knows of it. What it does is its body.
 
 import { type Entity, type EntityState, newEntityState } from './entity.ts';
+import type { Policy } from './parameters.ts';
 import type { Pcpu } from './pcpu.ts';
 import type { ThreadGroup } from './thread-group.ts';
-import { virtualRuntime } from './weights.ts';
+import { virtualRuntime, virtualRuntimeOf } from './weights.ts';
 
 export type ThreadStatus = 'running' | 'runnable' | 'blocked' | 'exited';
 
@@ -73,6 +74,8 @@ export interface ThreadState extends EntityState {
 export interface ThreadConfig {
   readonly name: string;
   readonly nice: number;
+  /** `normal` by default. */
+  readonly policy?: Policy;
   /** pCPUs it may run on, ascending; at least one. */
   readonly affinity: readonly number[];
   readonly body: ThreadBody;
@@ -88,6 +91,8 @@ export class Thread implements Entity {
   readonly pid: number;
   readonly name: string;
   readonly nice: number;
+  readonly policy: Policy;
+  readonly isIdle: boolean;
   readonly weight: number;
   readonly affinity: readonly number[];
   readonly body: ThreadBody;
@@ -100,6 +105,8 @@ export class Thread implements Entity {
     this.pid = pid;
     this.name = config.name;
     this.nice = config.nice;
+    this.policy = config.policy ?? 'normal';
+    this.isIdle = this.policy === 'idle';
     this.weight = weight;
     this.affinity = config.affinity;
     this.body = config.body;
@@ -116,7 +123,7 @@ export class Thread implements Entity {
   }
 
   toVirtual(ns: number): number {
-    return virtualRuntime(ns, this.nice);
+    return this.isIdle ? virtualRuntimeOf(ns, this.weight) : virtualRuntime(ns, this.nice);
   }
 
   /** What traces say of it. */

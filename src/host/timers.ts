@@ -45,11 +45,17 @@ export class Timers {
 
   /** Start a timer on a pCPU, for a time in cycles; at once if that has passed. Returns its id. */
   start(handler: string, expires: number, pcpu: Pcpu): number {
+    const id = this.arm(handler, expires, pcpu);
+    pcpu.spend(this.host.costs.timerProgram);
+    return id;
+  }
+
+  /** The same at no cost: for what the scheduler starts on a pCPU that may be in the middle. */
+  arm(handler: string, expires: number, pcpu: Pcpu): number {
     const id = this.nextId++;
     const time = Math.max(expires, pcpu.now);
     const sequence = this.host.postInterrupt(time, 'timer', pcpu.index, id);
     this.timers.set(id, { handler, expires, sequence });
-    pcpu.spend(this.host.costs.timerProgram);
     return id;
   }
 

@@ -5,6 +5,9 @@
 /** Weight of nice 0. */
 export const NICE_0_WEIGHT = 1024;
 
+/** Weight of SCHED_IDLE, whatever the nice level. Linux WEIGHT_IDLEPRIO. */
+export const IDLE_WEIGHT = 3;
+
 const FIRST_NICE = -20;
 
 const WEIGHTS = [

@@ -10,7 +10,7 @@ import {
   type InstructionCosts,
   PROCESSOR_BYTES,
 } from '../cpu/index.ts';
-import type { Host, ThreadGroup } from '../host/index.ts';
+import type { Host, Policy, ThreadGroup } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import {
   EptBuilder,
@@ -25,10 +25,11 @@ import { CpuidTable } from './cpuid.ts';
 import type { Disturbance } from './disturbance.ts';
 import type { ExitHandler } from './exits/handler.ts';
 import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
+import { EventBus } from './io-events.ts';
 import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
-import { MemorySlots } from './memory-slots.ts';
+import { MemorySlots, type MemorySlotsState } from './memory-slots.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 import { type Decisions, decisionsOf } from './policies.ts';
 import type { Halves } from './pv-msrs.ts';
@@ -79,7 +80,9 @@ export interface VmConfig {
 export interface VmOwnState {
   readonly wallClock: Halves;
   readonly runsOldClock: boolean;
+  readonly clockOffsetNs: number;
   readonly irqchip: IrqchipState | null;
+  readonly slots: MemorySlotsState;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
 }
@@ -116,12 +119,16 @@ export class Vm {
   forwardedHypercalls = 0;
   /** Which guest-physical addresses are RAM. */
   readonly slots: MemorySlots;
+  /** Writes that are only signals. */
+  readonly ioEvents = new EventBus();
   /** Who injects faults into this machine, or null. */
   disturbance: Disturbance | null = null;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
   /** The wall clock MSR, which all vCPUs share. */
   wallClock: Halves = { low: 0, high: 0 };
+  /** What KVM_SET_CLOCK has added to kvmclock, which counts ns from the beginning of the run. */
+  clockOffsetNs = 0;
   /** The first vCPU has registered kvmclock by the old MSR: then vCPUs have no common base. */
   runsOldClock = false;
   /** Makes compiled code for all vCPUs, or undefined. */
@@ -205,7 +212,12 @@ export class Vm {
   }
 
   /** Create the next vCPU with its thread, which does not run yet. */
-  createVcpu(affinity: readonly number[], nice = 0, group?: ThreadGroup): Vcpu {
+  createVcpu(
+    affinity: readonly number[],
+    nice = 0,
+    group?: ThreadGroup,
+    policy: Policy = 'normal',
+  ): Vcpu {
     const index = this.vcpus.length;
     const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     const virtual = new VirtualProcessor({
@@ -226,7 +238,7 @@ export class Vm {
     });
     const name = this.id === 0 ? `vcpu${index}` : `${this.name}-vcpu${index}`;
     const body = new VcpuThread(vcpu);
-    vcpu.thread = this.host.createThread({ name, nice, affinity, body, group });
+    vcpu.thread = this.host.createThread({ name, nice, policy, affinity, body, group });
     this.host.timers.register(lapicTimerHandler(vcpu), (pcpu) =>
       vcpu.timer.fired(pcpu, 'hostTimer'),
     );
@@ -285,15 +297,26 @@ export class Vm {
   }
 
   get ownState(): VmOwnState {
-    const { wallClock, runsOldClock, lastBoostedVcpu, isShutDown } = this;
+    const { wallClock, runsOldClock, clockOffsetNs, lastBoostedVcpu, isShutDown } = this;
     const irqchip = this.irqchip?.state ?? null;
-    return { wallClock, runsOldClock, irqchip, lastBoostedVcpu, isShutDown };
+    const slots = this.slots.state;
+    return {
+      wallClock,
+      runsOldClock,
+      clockOffsetNs,
+      irqchip,
+      slots,
+      lastBoostedVcpu,
+      isShutDown,
+    };
   }
 
   set ownState(saved: VmOwnState) {
     this.wallClock = saved.wallClock;
     this.runsOldClock = saved.runsOldClock;
+    this.clockOffsetNs = saved.clockOffsetNs;
     if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
+    this.slots.state = saved.slots;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
   }

@@ -295,6 +295,28 @@ export const SCHEDULER_PARAMETERS = {
       boolean({ summary: 'a woken thread may come to the pCPU of its waker', fallback }),
     ['linux-2.6.35', true, '[6.1]'],
   ),
+  sched_idle_cpu: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary: 'a woken thread may come where only SCHED_IDLE runs, as to an idle pCPU',
+        fallback,
+      }),
+    ['linux-2.6.35', false, 'not before 5.4 [rec]'],
+    ['linux-6.1', true, '5.4 [rec], [6.1]'],
+  ),
+  cfs_bandwidth_slice: parameter<number>(
+    (fallback) =>
+      duration({ summary: "part of a group's quota that a pCPU takes at once", fallback }),
+    ['linux-2.6.35', 5_000_000, 'sysctl_sched_cfs_bandwidth_slice, 3.2 [rec], [6.1]'],
+  ),
+  schedstats: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary: 'traces have sched_stat_runtime, sched_stat_wait and sched_stat_sleep',
+        fallback,
+      }),
+    ['linux-2.6.35', false, 'sysctl kernel.sched_schedstats; a build option before 4.6 [rec]'],
+  ),
 } as const;
 
 type Parameters = Readonly<Record<string, KernelParameter<unknown>>>;

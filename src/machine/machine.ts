@@ -4,15 +4,12 @@
 import Long from 'long';
 import { compilableMemory, STATE_BYTES } from '../cpu/index.ts';
 import {
-  HOG_BODY,
   Host,
   type HostState,
   type HostStop,
   type Order,
   type PausePoint,
   type SchedulerParameters,
-  sharesOfWeight,
-  type ThreadGroup,
 } from '../host/index.ts';
 import {
   type Decisions,
@@ -28,12 +25,14 @@ import {
 import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
 import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
+import { Cgroups } from './cgroups.ts';
 import { COM1_LINE, Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
 import { FaultInjector, type FaultsState } from './faults/injector.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
 import type { NamedRam } from './guest-places.ts';
+import { Hogs, type HogsState } from './hogs.ts';
 import { bootRequestOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset, packagesFor } from './presets.ts';
@@ -74,6 +73,8 @@ export interface MachineSnapshot {
   readonly reached: number;
   /** Of whoever decides the order; null if time does. */
   readonly order: unknown;
+  /** What competing threads that sleep are at. */
+  readonly hogs: HogsState;
   /** What is under way of faults; null where the scenario has none. */
   readonly faults: FaultsState | null;
   /** For each virtual machine, the pages that are not zero. */
@@ -109,10 +110,13 @@ export class Machine {
   endings: readonly (MachineEnding | null)[];
   /** Who asks policies; names the one that is being asked. */
   readonly watch = new PolicyWatch();
+  /** The threads that compete with the virtual machines. */
+  readonly hogs: Hogs;
   /** Who looks at guest code and memory on behalf of faults and properties. */
   readonly probes: Probes;
   /** Who makes the scenario's faults happen, or null. */
   readonly faults: FaultInjector | null;
+  private readonly cgroups: Cgroups;
   /** Set when a limit ended the run, or a policy failed. */
   private limit: MachineEnding | null = null;
   /** Virtual time up to which the host was told to run, in cycles. */
@@ -144,6 +148,7 @@ export class Machine {
       ...(placeWoken === undefined ? {} : { placeWoken }),
     });
     this.host.sink = options.sink ?? null;
+    this.cgroups = new Cgroups(this.host, scenario);
     this.devices = scenario.vms.map(() => new Devices());
     this.endings = scenario.vms.map(() => null);
     this.vms = scenario.vms.map((_, i) =>
@@ -158,7 +163,10 @@ export class Machine {
       programSymbols(program, options.symbols?.[i] ?? null),
     );
     this.programData = this.vms.map((vm, i) => this.fill(vm, options.programs[i]));
-    this.createHogs();
+    const groups = scenario.hogs.map(({ cgroup, cpu_weight: weight }, i) =>
+      this.cgroups.forThreads(cgroup, `hogs${i}`, weight),
+    );
+    this.hogs = new Hogs(this.host, scenario, groups);
     this.probes = new Probes(this);
     this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
     for (const vm of this.vms) {
@@ -186,11 +194,12 @@ export class Machine {
       decisions,
     });
     if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
-    const group = this.groupOf(config.name, config.cpu_weight);
+    const group = this.cgroups.forThreads(config.cgroup, config.name, config.cpu_weight);
     for (let i = 0; i < config.vcpus; i++) {
       const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
       const affinity = affinityOf(pin, this.scenario.host.pcpus);
-      const vcpu = vm.createVcpu(affinity, config.nice, group);
+      const own = config.vcpu_cgroups ? this.cgroups.below(group, `vcpu${i}`) : group;
+      const vcpu = vm.createVcpu(affinity, config.nice, own, config.sched_policy);
       vcpu.virtual.processor.engine = this.scenario.engine;
       vcpu.virtual.processor.skipsDelays = this.scenario.skip === 'on';
     }
@@ -211,24 +220,6 @@ export class Machine {
     data.fill(vm, parameters, this.scenario.seed);
     giveInput(vm, data, input);
     return data;
-  }
-
-  /** A control group, unless its weight is 0. */
-  private groupOf(name: string, cpuWeight: number): ThreadGroup | undefined {
-    return cpuWeight === 0 ? undefined : this.host.createGroup(name, sharesOfWeight(cpuWeight));
-  }
-
-  private createHogs(): void {
-    let number = 0;
-    for (const [index, hog] of this.scenario.hogs.entries()) {
-      const group = this.groupOf(`hogs${index}`, hog.cpu_weight);
-      const affinity = affinityOf(hog.pin, this.scenario.host.pcpus);
-      for (let i = 0; i < hog.count; i++) {
-        const name = `hog${number++}`;
-        const config = { name, nice: hog.nice, affinity, body: HOG_BODY, group };
-        this.host.scheduler.start(this.host.createThread(config));
-      }
-    }
   }
 
   /** The process that runs a virtual machine. */
@@ -429,6 +420,7 @@ export class Machine {
       limit: this.limit,
       reached: this.reached,
       order: this.host.order?.state ?? null,
+      hogs: this.hogs.state,
       faults: this.faults?.state ?? null,
     });
     const memory = this.vms.map((vm, i) => vm.memory.savePages(base?.memory[i]));
@@ -461,6 +453,7 @@ export class Machine {
     this.limit = saved.limit;
     this.reached = saved.reached;
     if (this.host.order !== null) this.host.order.state = saved.order;
+    this.hogs.state = saved.hogs;
     if (this.faults !== null && saved.faults !== null) this.faults.state = saved.faults;
     this.probes.memoryRestored();
   }
@@ -474,6 +467,7 @@ export class Machine {
     }
     hash.text(JSON.stringify(this.devices.map(({ state }) => state)));
     hash.text(JSON.stringify(this.host.state));
+    if (this.hogs.state.length > 0) hash.text(JSON.stringify(this.hogs.state));
     if (this.faults !== null) hash.text(JSON.stringify(this.faults.state));
     return hash.digest();
   }
@@ -516,6 +510,9 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
     imbalancePct: scheduler.imbalance_pct,
     newIdleMinNs: scheduler.newidle_min,
     wakeAffine: scheduler.wake_affine,
+    schedIdleCpu: scheduler.sched_idle_cpu,
+    bandwidthSliceNs: scheduler.cfs_bandwidth_slice,
+    schedstats: scheduler.schedstats,
   };
 }
 

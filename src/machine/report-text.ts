@@ -20,6 +20,7 @@ export function reportText(report: RunReport, paint: Paint = NO_PAINT): string[]
     ...vcpuTable(report, paint),
     ...resultTable(report, paint),
     ...histogramTables(report, paint),
+    ...cgroupTable(report, paint),
     ...faultLines(report, paint),
     ...troubleLines(report, paint),
   ];
@@ -126,6 +127,27 @@ function resultTable({ vms }: RunReport, paint: Paint): string[] {
       const total = values.reduce((sum: bigint, value) => sum + BigInt(value), 0n);
       return line(name, grouped(total), values.length > 1 ? eachText(values) : '');
     }),
+    '',
+  ];
+}
+
+/** Those whose quota has come to count, in the words of cpu.stat. */
+function cgroupTable({ cgroups = [] }: RunReport, paint: Paint): string[] {
+  const limited = cgroups.filter(({ nrPeriods }) => nrPeriods > 0);
+  if (limited.length === 0) return [];
+  const width = Math.max(...limited.map(({ name }) => name.length), 'cgroup'.length);
+  const line = (name: string, cells: readonly string[]) =>
+    [name.padEnd(width), ...cells.map((cell) => cell.padStart(12))].join(' ');
+  return [
+    paint(line('cgroup', ['usage ms', 'nr_periods', 'nr_throttled', 'throttled ms']), 'bold'),
+    ...limited.map(({ name, usageNs, nrPeriods, nrThrottled, throttledNs }) =>
+      line(name, [
+        milliseconds(usageNs),
+        String(nrPeriods),
+        String(nrThrottled),
+        milliseconds(throttledNs),
+      ]),
+    ),
     '',
   ];
 }

@@ -8,9 +8,11 @@ import { addTimes, type ExitTimes, type Vcpu, type VcpuCounters } from '../kvm/i
 import { decodeUtf8 } from '../sim/index.ts';
 import { meanErrorPercent, type StatRow } from '../trace/index.ts';
 import { exitReasonName } from '../vmx/index.ts';
+import { type CgroupReport, cgroupReports } from './cgroups.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import type { FaultCount } from './faults/injector.ts';
 import { recentInstructions } from './history.ts';
+import type { HogReport } from './hogs.ts';
 import type { Machine } from './machine.ts';
 import type { ResultValues } from './program-data.ts';
 import type { AddressName } from './symbol-map.ts';
@@ -96,8 +98,12 @@ export interface RunReport {
   readonly exits: readonly ExitReport[];
   readonly vcpus: readonly VcpuReport[];
   readonly pcpus: readonly PcpuReport[];
+  /** For each entry of the scenario's `hogs`. */
+  readonly hogs: readonly HogReport[];
   /** How often each fault of the scenario has happened. */
   readonly faults: readonly FaultCount[];
+  /** The control groups of the host, as in their cpu.stat; left out if there are none. */
+  readonly cgroups?: readonly CgroupReport[];
 }
 
 /** The report on a machine that has ended. */
@@ -125,7 +131,9 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
     exits: exitReports(machine, all),
     vcpus: machine.vcpus.map((vcpu) => vcpuReport(machine, vcpu, ending)),
     pcpus: machine.host.pcpus.map((pcpu) => pcpuReport(machine, pcpu)),
+    hogs: machine.hogs.reports,
     faults: machine.faults?.counts ?? [],
+    ...(machine.host.groups.length === 0 ? {} : { cgroups: cgroupReports(machine.host) }),
   };
 }
 

@@ -3,6 +3,8 @@
 // them.
 
 import { ENGINES } from '../cpu/index.ts';
+import { POLICIES } from '../host/index.ts';
+import { CGROUP_KEY, CGROUPS, cgroupIssues } from './cgroups.ts';
 import { parseCpuList } from './cpu-list.ts';
 import { FAULT } from './faults/catalogue.ts';
 import { faultIssues } from './faults/fault-issues.ts';
@@ -26,6 +28,7 @@ import {
 } from './presets.ts';
 import { INPUT_LABEL } from './program-input.ts';
 import {
+  boolean,
   choice,
   duration,
   hexBytes,
@@ -53,11 +56,20 @@ const START_MODES = ['auto', '64-bit', 'protected'] as const;
 /** Whether waits are executed or left out. */
 const SKIP = ['on', 'off'] as const;
 
-/** As cgroup v2 has it. */
-const CPU_WEIGHT = integer(0, 10_000, {
-  summary: 'cpu.weight of a control group for all of them (the default of cgroups is 100); 0: none',
-  fallback: 0,
-});
+/** How the scheduler's fair class sees the threads of a machine, or hogs. */
+const CLASS_KEYS = {
+  sched_policy: choice(POLICIES, {
+    summary: 'scheduling policy: SCHED_NORMAL, SCHED_BATCH or SCHED_IDLE',
+    fallback: 'normal',
+  }),
+  cgroup: CGROUP_KEY,
+  // As cgroup v2 has it.
+  cpu_weight: integer(0, 10_000, {
+    summary:
+      'cpu.weight of a control group for all of them (the default of cgroups is 100); 0: none',
+    fallback: 0,
+  }),
+};
 
 /** Defaults of `vms[].kvm` that a processor without a feature gives. */
 const defaultsOn = (machine: CostPreset) => ({
@@ -69,6 +81,30 @@ const PROGRAM_INPUT = hexBytes({
   summary: `bytes that the program finds at its label ${INPUT_LABEL}`,
   fallback: '',
 });
+
+/** What a multiboot program is given. */
+const MULTIBOOT_KEYS = {
+  append: text({
+    summary: 'command line of a multiboot program, behind its name',
+    fallback: '',
+    flag: 'append',
+  }),
+  modules: list(
+    text({
+      summary: 'file for a multiboot program, and what to tell about it, as "FILE words"',
+      flag: 'module',
+    }),
+    0,
+    MAX_MODULES,
+    'files that a multiboot program finds in memory',
+  ),
+  module_images: list(
+    text({ summary: 'contents of each module in base64, instead of its file', fallback: '' }),
+    0,
+    MAX_MODULES,
+    'contents of the modules',
+  ),
+};
 
 const vmFor = (kernel: Kernel, machine: CostPreset) =>
   object('A virtual machine', {
@@ -96,31 +132,16 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       'pCPUs that the vCPUs may run on',
     ),
     nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
-    cpu_weight: CPU_WEIGHT,
+    ...CLASS_KEYS,
+    vcpu_cgroups: boolean({
+      summary: 'each vCPU is in a control group of its own, as libvirt makes them',
+      fallback: false,
+    }),
     start: choice(START_MODES, {
       summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
       fallback: 'auto',
     }),
-    append: text({
-      summary: 'command line of a multiboot program, behind its name',
-      fallback: '',
-      flag: 'append',
-    }),
-    modules: list(
-      text({
-        summary: 'file for a multiboot program, and what to tell about it, as "FILE words"',
-        flag: 'module',
-      }),
-      0,
-      MAX_MODULES,
-      'files that a multiboot program finds in memory',
-    ),
-    module_images: list(
-      text({ summary: 'contents of each module in base64, instead of its file', fallback: '' }),
-      0,
-      MAX_MODULES,
-      'contents of the modules',
-    ),
+    ...MULTIBOOT_KEYS,
     defines: map(
       text({ summary: 'macro for the assembler, as with -D', fallback: '' }),
       'macros for the assembler',
@@ -140,15 +161,24 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
     }),
   });
 
-const HOG = object('Threads of the host that compute and never sleep', {
+const HOG = object('Threads of the host that compute', {
   count: integer(0, 1024, {
-    summary: 'host threads that compute and never sleep',
+    summary: 'host threads that compute and never sleep, but for `burst`',
     fallback: 1,
     flag: 'hogs',
   }),
   nice: integer(-20, 19, { summary: 'their nice level', fallback: 0 }),
-  cpu_weight: CPU_WEIGHT,
+  ...CLASS_KEYS,
   pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
+  burst: duration({
+    summary:
+      'how long one computes before it sleeps: exponential, with this mean; else it never does',
+    fallback: 0,
+  }),
+  block: duration({
+    summary: 'how long it sleeps behind a burst: exponential, with this mean',
+    fallback: 0,
+  }),
 });
 
 /** Scenarios on a machine with a kernel, whose defaults hold. */
@@ -197,6 +227,7 @@ const scenarioFor = (kernel: Kernel, machine: CostPreset) =>
         "The scheduler of the host's kernel",
         scalarsFor(SCHEDULER_PARAMETERS, kernel),
       ),
+      cgroups: CGROUPS,
       policies: HOST_POLICY_KEYS,
     }),
     vms: list(vmFor(kernel, machine), 1, 8, 'virtual machines'),
@@ -241,6 +272,7 @@ export function checkScenario(
     ...moduleIssues(scenario),
     ...pinIssues(scenario),
     ...policyIssues(scenario),
+    ...cgroupIssues(scenario),
     ...faultIssues(scenario),
     ...pcpuIssues(scenario, machine),
     ...featureIssues(scenario, machine),

@@ -73,6 +73,9 @@ const mode = (name: string) => symbol(u32(name, 8, 3), counted(DELIVERY_MODES));
 const mode64 = (name: string) => symbol(bits64(name, 8, 3), counted(DELIVERY_MODES));
 const woken = 'comm={comm} pid={pid} prio={prio} target_cpu={targetCpu:03}';
 
+const DELAY = { comm: comm('comm'), pid: s32('pid'), delay: u53('delay') };
+const delayed = 'comm={comm} pid={pid} delay={delay} [ns]';
+
 export const TRACEPOINTS = {
   kvm_entry: define(
     'kvm',
@@ -367,6 +370,16 @@ export const TRACEPOINTS = {
     { ...thread(), origCpu: s32('orig_cpu'), destCpu: s32('dest_cpu') },
     'comm={comm} pid={pid} prio={prio} orig_cpu={origCpu} dest_cpu={destCpu}',
   ),
+  sched_stat_runtime: define(
+    'sched',
+    SCHEDULER,
+    { comm: comm('comm'), pid: s32('pid'), runtime: u53('runtime'), vruntime: u64('vruntime') },
+    'comm={comm} pid={pid} runtime={runtime} [ns] vruntime={vruntime} [ns]',
+  ),
+  sched_stat_wait: define('sched', SCHEDULER, DELAY, delayed),
+  sched_stat_sleep: define('sched', SCHEDULER, DELAY, delayed),
+  sched_stat_iowait: define('sched', SCHEDULER, DELAY, delayed),
+  sched_stat_blocked: define('sched', SCHEDULER, DELAY, delayed),
   // Our own, which no kernel has: what was done to the run, and what guest code was seen to do.
   fault: define(
     'vmxlab',

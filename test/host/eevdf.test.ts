@@ -41,7 +41,13 @@ function queueOf(waiting: readonly Spec[], running: Spec | null = null) {
 
 function create({ v = 0, deadline = v + SLICE, nice = 0, lag = 0 }: Spec, id: number): Entity {
   const state = { ...newEntityState(), vruntime: v, deadline, lag };
-  return { id, weight: weightOfNice(nice), state, toVirtual: (ns) => virtualRuntime(ns, nice) };
+  return {
+    id,
+    weight: weightOfNice(nice),
+    state,
+    toVirtual: (ns) => virtualRuntime(ns, nice),
+    isIdle: false,
+  };
 }
 
 describe('the one that runs next', () => {

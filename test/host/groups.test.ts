@@ -1,8 +1,15 @@
 // Control groups: kvm-host.md 8.3 (slices over levels), 8.5, 8.6 and 8.8.
 
 import { describe, expect, test } from 'vitest';
-import { HOG_BODY, type Host, sharesOfWeight, type Thread } from '../../src/host/index.ts';
-import { hostWith, MS, startThread } from '../support/host-world.ts';
+import {
+  HOG_BODY,
+  type Host,
+  sharesOfWeight,
+  type Thread,
+  type ThreadGroup,
+} from '../../src/host/index.ts';
+import { GroupEntity } from '../../src/host/thread-group.ts';
+import { createThread, hostWith, MS, startThread } from '../support/host-world.ts';
 
 const ran = ({ state }: Thread) => state.times.host + state.times.guest;
 
@@ -13,7 +20,7 @@ function sharesOf(
   others = 0,
 ): number[] {
   const members = groups.map(([shares, size], i) => {
-    const group = host.createGroup(`g${i}`, shares);
+    const group = host.createGroup({ name: `g${i}`, shares });
     return Array.from({ length: size }, () => startThread(host, HOG_BODY, { group }));
   });
   for (let i = 0; i < others; i++) members.push([startThread(host, HOG_BODY)]);
@@ -77,7 +84,7 @@ describe.each(['cfs', 'eevdf'] as const)('groups under %s', (fairClass) => {
 describe('the weight of a group on a pCPU', () => {
   test('is the part of its shares that its load there is', () => {
     const host = hostWith({ pcpuCount: 2 });
-    const group = host.createGroup('g', 1024);
+    const group = host.createGroup({ name: 'g', shares: 1024 });
     for (const pcpu of [0, 0, 1]) startThread(host, HOG_BODY, { group, affinity: [pcpu] });
     host.run(20 * MS);
     // 1024 * 2048 / 3072 and 1024 * 1024 / 3072.
@@ -86,7 +93,7 @@ describe('the weight of a group on a pCPU', () => {
 
   test('is between 2 and its shares', () => {
     const host = hostWith({ pcpuCount: 2 });
-    const group = host.createGroup('g', 2);
+    const group = host.createGroup({ name: 'g', shares: 2 });
     for (const pcpu of [0, 0, 1]) startThread(host, HOG_BODY, { group, affinity: [pcpu] });
     host.run(20 * MS);
     expect(group.entities.map(({ weight }) => weight)).toEqual([2, 2]);
@@ -108,7 +115,7 @@ describe('a directed yield to a thread of another group', () => {
   /** Two groups on a pCPU; the running thread yields to the last of the other group. */
   function afterYield(groupAhead: number, threadAhead: number): string {
     const host = hostWith({ pcpuCount: 1 });
-    const [own, other] = ['own', 'other'].map((name) => host.createGroup(name, 1024));
+    const [own, other] = ['own', 'other'].map((name) => host.createGroup({ name, shares: 1024 }));
     const me = startThread(host, HOG_BODY, { group: own });
     const [first, target] = [0, 1].map(() => startThread(host, HOG_BODY, { group: other }));
     host.run(1000);
@@ -136,9 +143,68 @@ describe('a directed yield to a thread of another group', () => {
   });
 });
 
+describe('groups in groups', () => {
+  test.each(['cfs', 'eevdf'] as const)('divide what the one above has, under %s', (fairClass) => {
+    const host = hostWith({ scheduler: { fairClass } });
+    const group = (name: string, shares: number, parent?: ThreadGroup) =>
+      host.createGroup({ name, shares, parent });
+    const a = group('a', 1024);
+    const groups = [group('a1', 1024, a), group('a2', 3072, a), group('b', 1024)];
+    const deep = group('deep', 1024, groups[1]);
+    const threads = [groups[0], groups[2], deep].map((one) =>
+      startThread(host, HOG_BODY, { group: one }),
+    );
+    host.run(1000 * MS);
+    const before = threads.map(ran);
+    host.run(3000 * MS);
+    host.assertConserved();
+    const shares = threads.map((thread, i) => (ran(thread) - before[i]) / (2000 * MS));
+    [0.125, 0.5, 0.375].forEach((expected, i) => {
+      expect(Math.abs(shares[i] - expected)).toBeLessThan(0.01);
+    });
+  });
+
+  /** A thread of `woken` wakes up 1 ms after one of `running` has begun. Does it preempt? */
+  function preempts(depths: readonly [number, number], ahead: number): boolean {
+    const host = hostWith();
+    const [own, other] = depths.map((depth, i) => {
+      let parent: ThreadGroup | undefined;
+      for (let level = 0; level < depth; level++) {
+        parent = host.createGroup({ name: `${i}.${level}`, shares: 1024, parent });
+      }
+      return parent;
+    });
+    const running = startThread(host, HOG_BODY, { group: own });
+    host.run(MS);
+    const woken = createThread(host, HOG_BODY, { group: other });
+    const [pcpu] = host.pcpus;
+    pcpu.queue.update(pcpu.nowNs);
+    pcpu.queue.enqueue(woken, 'woken');
+    const top = (thread: Thread) => {
+      let entity = thread.group?.entities[0] ?? thread;
+      while (entity instanceof GroupEntity && entity.parent !== null) entity = entity.parent;
+      return entity;
+    };
+    top(woken).state.vruntime = top(running).state.vruntime - ahead;
+    return pcpu.queue.wakeupPreempts(woken);
+  }
+
+  test.each<readonly [number, number]>([
+    [0, 0],
+    [2, 0],
+    [0, 3],
+    [1, 3],
+    [3, 1],
+    [2, 2],
+  ])('at levels %i and %i, preempt on the level that they share', (...depths) => {
+    expect(preempts(depths, MS + 1)).toBe(true);
+    expect(preempts(depths, MS)).toBe(false);
+  });
+});
+
 test('threads of groups take part in balancing, and keep their distance', () => {
   const host = hostWith({ pcpuCount: 2 });
-  const group = host.createGroup('g', 1024);
+  const group = host.createGroup({ name: 'g', shares: 1024 });
   for (let i = 0; i < 6; i++)
     startThread(host, HOG_BODY, { group, affinity: i < 4 ? [0, 1] : [1] });
   host.run(500 * MS);

@@ -57,7 +57,11 @@ describe('fallbacks', () => {
           imbalance_pct: 117,
           newidle_min: 0,
           wake_affine: true,
+          sched_idle_cpu: true,
+          cfs_bandwidth_slice: 5e6,
+          schedstats: false,
         },
+        cgroups: {},
         policies: { wake_placement: '' },
       },
       vms: [
@@ -69,7 +73,10 @@ describe('fallbacks', () => {
           memory: 16 * 2 ** 20,
           pin: [],
           nice: 0,
+          sched_policy: 'normal',
+          cgroup: '',
           cpu_weight: 0,
+          vcpu_cgroups: false,
           start: 'auto',
           append: '',
           modules: [],
@@ -183,7 +190,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, cpu_weight, start, append, modules, module_images, defines, input, parameters, policies, kvm';
+  'name, program, image, vcpus, memory, pin, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, start, append, modules, module_images, defines, input, parameters, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
@@ -462,7 +469,12 @@ describe('settings', () => {
       ({ vms }) => vms.map(({ parameters }) => parameters),
       [{ a: 5 }, { a: 5 }],
     ],
-    ['hogs', '2', ({ hogs }) => hogs, [{ count: 2, nice: 0, cpu_weight: 0, pin: '' }]],
+    [
+      'hogs',
+      '2',
+      ({ hogs }) => hogs,
+      [{ count: 2, nice: 0, sched_policy: 'normal', cgroup: '', cpu_weight: 0, pin: '' }],
+    ],
     [
       'fault',
       'delay-kick,by=5us',

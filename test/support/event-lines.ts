@@ -324,6 +324,19 @@ export const SCHED_LINES: readonly EventLine[] = [
   line('sched_waking', 'comm=vcpu0 pid=1000 prio=120 target_cpu=001', { ...vcpu0, targetCpu: 1 }),
   line('sched_wakeup', 'comm=hog1 pid=1003 prio=125 target_cpu=012', { ...hog, targetCpu: 12 }),
   line('sched_wakeup', 'comm=hog1 pid=1003 prio=125 target_cpu=255', { ...hog, targetCpu: 255 }),
+  line('sched_stat_runtime', 'comm=vcpu0 pid=1000 runtime=3999871 [ns] vruntime=52000123 [ns]', {
+    comm: 'vcpu0',
+    pid: 1000,
+    runtime: 3_999_871,
+    vruntime: Long.fromNumber(52_000_123, true),
+  }),
+  ...(['wait', 'sleep', 'iowait', 'blocked'] as const).map((kind) =>
+    line(`sched_stat_${kind}`, 'comm=hog1 pid=1003 delay=1200345 [ns]', {
+      comm: 'hog1',
+      pid: 1003,
+      delay: 1_200_345,
+    }),
+  ),
   line('sched_migrate_task', 'comm=hog1 pid=1003 prio=125 orig_cpu=0 dest_cpu=7', {
     ...hog,
     origCpu: 0,
