@@ -1,6 +1,8 @@
 // A real pseudo-terminal with a screen that can be read: tmux, on a server of its own.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 /** Where it is missing nothing is tested, but in CI, where it is an error. */
 export const HAS_TMUX = spawnSync('tmux', ['-V']).status === 0 || process.env.CI === 'true';
@@ -19,7 +21,9 @@ export class Tmux {
   /** A shell with the prompt `$ `, in a folder; `environment` is what `env` takes. */
   constructor(folder: string, columns: number, rows: number, environment: readonly string[] = []) {
     this.name = `vmxlab-test-${process.pid}-${++started}`;
-    const shell = `env -u NO_COLOR ${environment.join(' ')} 'PS1=$ ' bash --norc --noprofile`;
+    // What is typed in tests is not for the history of whoever runs them.
+    const state = `XDG_STATE_HOME=${join(tmpdir(), this.name)}`;
+    const shell = `env -u NO_COLOR ${state} ${environment.join(' ')} 'PS1=$ ' bash --norc --noprofile`;
     const size = ['-x', String(columns), '-y', String(rows)];
     this.tmux(
       '-f',
