@@ -1,5 +1,5 @@
-// The ACPI tables that multiboot programs find: as a program walks them under QEMU, so it does here.
-// ACPI specification, "Root System Description Pointer", FADT and MADT.
+// The ACPI tables that multiboot programs find: as a program walks them under QEMU, so it does
+// here. ACPI specification, "Root System Description Pointer", FADT and MADT.
 
 import { describe, expect, test } from 'vitest';
 import { Machine } from '../../src/machine/index.ts';
