@@ -1,7 +1,7 @@
 // ACPI tables for multiboot programs: where the PM timer is, which processors and I/O APIC there
 // are, and that the interval timer is at pin 2 of it. ACPI specification 1.0, "ACPI Software
-// Programming Model", and 2.0 for the MADT's entries. They lie where PCs have their firmware, and say
-// nothing of what does not exist here: no events, no sleep states, no devices in the namespace.
+// Programming Model", and 2.0 for the MADT's entries. They lie where PCs have their firmware, and
+// say nothing of what does not exist here: no events, no sleep states, no devices in the namespace.
 
 import { encodeUtf8 } from '../sim/index.ts';
 import { PM_TIMER_PORT } from './devices/pm-timer.ts';
