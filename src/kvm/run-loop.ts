@@ -19,6 +19,7 @@ import { emulateRepeatedly, tracePort } from './emulate.ts';
 import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
+import { updateTprThreshold } from './flexpriority.ts';
 import { readGuestBytes } from './guest-memory.ts';
 import { halt, poll, wokenUp } from './halt.ts';
 import { finishHypercall } from './hypercall-exit.ts';
@@ -151,6 +152,7 @@ export class VcpuThread implements ThreadBody {
       state.eventRequested = false;
       vcpu.counters.req_event++;
       injectEvents(vcpu, pcpu);
+      updateTprThreshold(vcpu);
       offerPvEoi(vcpu);
       vcpu.vm.disturbance?.beforeEntry(vcpu, pcpu);
     }
@@ -185,7 +187,8 @@ export class VcpuThread implements ThreadBody {
         return null;
       case 'quiet':
         pcpu.advanceTo(clock, 'guest');
-        pcpu.quietUntil = outcome.until;
+        // The last instruction of a turn goes past its end; where the run pauses, it is executed.
+        pcpu.quietUntil = Math.min(outcome.until, pcpu.pauseTime - outcome.step);
         return 'quiet';
       case 'exit':
         pcpu.advanceTo(clock - vcpu.vm.costs.vmx.exit, 'guest');
@@ -196,6 +199,11 @@ export class VcpuThread implements ThreadBody {
         pcpu.advanceTo(clock, 'guest');
         this.leaveTo(emulationFailure(vcpu, this.describe(outcome.what)));
         return null;
+      case 'abort': {
+        pcpu.advanceTo(clock, 'host');
+        this.leaveTo(unexpectedExit(vcpu, `VMX abort, indicator ${outcome.indicator}`));
+        return null;
+      }
     }
   }
 
