@@ -482,7 +482,18 @@ describe('settings', () => {
       'hogs',
       '2',
       ({ hogs }) => hogs,
-      [{ count: 2, nice: 0, sched_policy: 'normal', cgroup: '', cpu_weight: 0, pin: '' }],
+      [
+        {
+          count: 2,
+          nice: 0,
+          sched_policy: 'normal',
+          cgroup: '',
+          cpu_weight: 0,
+          pin: '',
+          burst: 0,
+          block: 0,
+        },
+      ],
     ],
     [
       'fault',
