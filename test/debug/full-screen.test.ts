@@ -195,7 +195,7 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.type(`${DEBUG} --no-tui ${PROGRAM}`);
       terminal.waitFor(/^\(vmxlab\)$/m);
       terminal.send(Buffer.from('tui enable\rprint 6 * 7\rprint 3 * 5'));
-      terminal.waitFor(/^0x2a\n\(vmxlab\) print 3 \* 5$/m);
+      terminal.waitFor(/^0x2a\n+\(vmxlab\) print 3 \* 5$/m);
       expect(terminal.isAlternate).toBe(true);
       terminal.send(Buffer.from('\rtui disable\rprint 2 + 2\r'));
       terminal.waitFor(/^\(vmxlab\) print 2 \+ 2\n0x4$/m);

@@ -1,6 +1,7 @@
 // A real pseudo-terminal with a screen that can be read: tmux, on a server of its own.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -17,13 +18,15 @@ let started = 0;
 
 export class Tmux {
   private readonly name: string;
+  private readonly state: string;
 
   /** A shell with the prompt `$ `, in a folder; `environment` is what `env` takes. */
   constructor(folder: string, columns: number, rows: number, environment: readonly string[] = []) {
     this.name = `vmxlab-test-${process.pid}-${++started}`;
     // What is typed in tests is not for the history of whoever runs them.
-    const state = `XDG_STATE_HOME=${join(tmpdir(), this.name)}`;
-    const shell = `env -u NO_COLOR ${state} ${environment.join(' ')} 'PS1=$ ' bash --norc --noprofile`;
+    this.state = join(tmpdir(), this.name);
+    const variables = [`XDG_STATE_HOME=${this.state}`, ...environment, "'PS1=$ '"];
+    const shell = `env -u NO_COLOR ${variables.join(' ')} bash --norc --noprofile`;
     const size = ['-x', String(columns), '-y', String(rows)];
     this.tmux(
       '-f',
@@ -98,5 +101,6 @@ export class Tmux {
 
   end(): void {
     spawnSync('tmux', ['-L', this.name, 'kill-server']);
+    rmSync(this.state, { recursive: true, force: true });
   }
 }
