@@ -299,6 +299,7 @@ describe('order', () => {
         path === 'test/engines/main.ts' ||
         path === 'test/litmus/main.ts' ||
         path === 'test/silicon/main.ts' ||
+        path === 'test/walks/main.ts' ||
         path.endsWith('.d.ts'),
     ).map(({ path }) => path);
     const isProduct = (path: string) => path.startsWith('src/');

@@ -13,15 +13,10 @@ bits 64
 org 0x100000
 default rel
 
-%include "../lib/interrupts.inc"
-%include "../lib/x2apic.inc"
-
-TIMER_VECTOR    equ 0x40
+%include "../lib/timer.inc"
 
 start:
-    set_gate TIMER_VECTOR, timer
-    lidt [idtr]
-    enable_x2apic
+    take_interrupts TIMER_VECTOR, timer
 %ifdef FIXED
     write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
     fire_in 20000
@@ -41,14 +36,10 @@ done:
     hlt
 
 timer:
-    push rax
-    push rcx
-    push rdx
+    save_registers
     mov byte [fired], 1
     end_of_interrupt
-    pop rdx
-    pop rcx
-    pop rax
+    restore_registers
     iretq
 
 fired:      db 0

@@ -13,16 +13,10 @@ bits 64
 org 0x100000
 default rel
 
-%include "../lib/interrupts.inc"
-%include "../lib/x2apic.inc"
-
-TIMER_VECTOR    equ 0x40
+%include "../lib/timer.inc"
 
 start:
-    set_gate TIMER_VECTOR, timer
-    lidt [idtr]
-    enable_x2apic
-    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+    take_timer_interrupts timer
     mov ebp, 2
 next_tick:
     mov byte [fired], 0
@@ -41,16 +35,12 @@ next_tick:
     hlt
 
 timer:
-    push rax
-    push rcx
-    push rdx
+    save_registers
     mov byte [fired], 1
 %ifdef FIXED
     end_of_interrupt
 %endif
-    pop rdx
-    pop rcx
-    pop rax
+    restore_registers
     iretq
 
 fired:      db 0

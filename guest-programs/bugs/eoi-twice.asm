@@ -13,8 +13,7 @@ bits 64
 org 0x100000
 default rel
 
-%include "../lib/interrupts.inc"
-%include "../lib/x2apic.inc"
+%include "../lib/timer.inc"
 
 LOW_VECTOR      equ 0x40
 HIGH_VECTOR     equ 0x60
@@ -22,9 +21,7 @@ ICR_SELF        equ 1 << 18     ; destination shorthand: self
 
 start:
     set_gate LOW_VECTOR, low
-    set_gate HIGH_VECTOR, high
-    lidt [idtr]
-    enable_x2apic
+    take_interrupts HIGH_VECTOR, high
     sti
     write_msr X2APIC_ICR, ICR_SELF | LOW_VECTOR
 .wait:
@@ -53,16 +50,12 @@ low:
     iretq
 
 high:
-    push rax
-    push rcx
-    push rdx
+    save_registers
     end_of_interrupt
 %ifndef FIXED
     end_of_interrupt
 %endif
-    pop rdx
-    pop rcx
-    pop rax
+    restore_registers
     iretq
 
 align 4

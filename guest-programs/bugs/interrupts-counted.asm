@@ -13,16 +13,13 @@ bits 64
 org 0x100000
 default rel
 
-%include "../lib/interrupts.inc"
-%include "../lib/x2apic.inc"
+%include "../lib/timer.inc"
 
 VECTOR          equ 0x40
 ICR_SELF        equ 1 << 18     ; destination shorthand: self
 
 start:
-    set_gate VECTOR, handler
-    lidt [idtr]
-    enable_x2apic
+    take_interrupts VECTOR, handler
     mov ebp, 2
 .send:
     inc dword [work]
@@ -41,9 +38,7 @@ done:
     hlt
 
 handler:
-    push rax
-    push rcx
-    push rdx
+    save_registers
 %ifdef FIXED
     xor eax, eax
     xchg [work], eax
@@ -53,9 +48,7 @@ handler:
     inc dword [did]
 %endif
     end_of_interrupt
-    pop rdx
-    pop rcx
-    pop rax
+    restore_registers
     iretq
 
 align 4

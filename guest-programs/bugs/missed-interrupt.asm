@@ -14,16 +14,10 @@ bits 64
 org 0x100000
 default rel
 
-%include "../lib/interrupts.inc"
-%include "../lib/x2apic.inc"
-
-TIMER_VECTOR    equ 0x40
+%include "../lib/timer.inc"
 
 start:
-    set_gate TIMER_VECTOR, timer
-    lidt [idtr]
-    enable_x2apic
-    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+    take_timer_interrupts timer
     fire_in 4000
 %ifdef FIXED
     cli

@@ -13,16 +13,10 @@ bits 64
 org 0x100000
 default rel
 
-%include "../lib/interrupts.inc"
-%include "../lib/x2apic.inc"
-
-TIMER_VECTOR    equ 0x40
+%include "../lib/timer.inc"
 
 start:
-    set_gate TIMER_VECTOR, timer
-    lidt [idtr]
-    enable_x2apic
-    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+    take_timer_interrupts timer
     write_msr X2APIC_TPR, 0x80  ; above vector 0x40
     fire_in 10000
     rdtsc                       ; the section: as good as over at once
@@ -43,14 +37,10 @@ done:
 X2APIC_TPR      equ 0x808
 
 timer:
-    push rax
-    push rcx
-    push rdx
+    save_registers
     mov byte [fired], 1
     end_of_interrupt
-    pop rdx
-    pop rcx
-    pop rax
+    restore_registers
     iretq
 
 fired:      db 0

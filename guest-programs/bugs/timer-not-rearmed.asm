@@ -13,16 +13,10 @@ bits 64
 org 0x100000
 default rel
 
-%include "../lib/interrupts.inc"
-%include "../lib/x2apic.inc"
-
-TIMER_VECTOR    equ 0x40
+%include "../lib/timer.inc"
 
 start:
-    set_gate TIMER_VECTOR, timer
-    lidt [idtr]
-    enable_x2apic
-    write_msr X2APIC_LVT_TIMER, TIMER_VECTOR | TSC_DEADLINE_MODE
+    take_timer_interrupts timer
     fire_in 20000
     mov ebp, 3
 wait_for_ticks:
@@ -37,17 +31,13 @@ done:
     hlt
 
 timer:
-    push rax
-    push rcx
-    push rdx
+    save_registers
     inc dword [ticks]
     end_of_interrupt
 %ifdef FIXED
     fire_in 20000
 %endif
-    pop rdx
-    pop rcx
-    pop rax
+    restore_registers
     iretq
 
 align 4

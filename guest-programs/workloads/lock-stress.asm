@@ -11,6 +11,7 @@ bits 64
 org 0x100000
 default rel
 
+%include "../lib/verdict.inc"
 %include "../locks/lock.inc"
 
 start:
@@ -53,18 +54,7 @@ wait_for_all:
     jne wait_for_all
     mov rax, [param_rounds]
     imul rax, r13
-    mov rcx, [counter]
-    mov [result_counter], rcx
-    cmp rax, rcx
-    mov al, 1
-    jne .wrong
-    mov al, 'o'
-    out 0xe9, al
-    mov al, 'k'
-    out 0xe9, al
-    jmp done
-.wrong:
-    out 0xf4, al
+    judge_counter rax
 done:
     mov rax, [lock_contended + r12 * 8]
     mov [result_contended + r12 * 8], rax

@@ -20,6 +20,8 @@
 
 export { type CapabilityName, KVM_CAP, MEMORY_SLOTS } from './capabilities.ts';
 export { Errno, type ErrnoName, KvmError } from './errors.ts';
+export { KVM_IOEVENTFD_FLAG, KVM_IRQFD_FLAG } from './event-calls.ts';
+export { Eventfd } from './eventfd.ts';
 export {
   KVM_EXIT,
   KVM_EXIT_IO_IN,
@@ -29,13 +31,22 @@ export {
   type RunMmio,
 } from './run-page.ts';
 export {
+  KVM_IRQ_ROUTING,
+  KVM_IRQCHIP,
   KVM_MP_STATE,
+  type KvmClockData,
   type KvmDebugregs,
   type KvmDtable,
   type KvmFpu,
   type KvmGuestDebug,
+  type KvmIoapicState,
+  type KvmIoeventfd,
+  type KvmIrqchip,
+  type KvmIrqfd,
+  type KvmIrqRoutingEntry,
   type KvmMsi,
   type KvmMsrEntry,
+  type KvmPicState,
   type KvmRegs,
   type KvmRegsInput,
   type KvmSegment,
@@ -45,6 +56,7 @@ export {
   type KvmVcpuEvents,
   type U64,
 } from './structures.ts';
+export { KVM_SYNC_X86, type SyncRegs } from './sync-regs.ts';
 export { KVM_API_VERSION, type Kvm, type KvmOptions, openKvm } from './system.ts';
 export { KvmVcpu } from './vcpu.ts';
 export { type Continuation, KvmVm } from './vm.ts';

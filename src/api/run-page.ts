@@ -5,6 +5,7 @@
 import Long from 'long';
 import { KVM_EXIT_NUMBERS, type KvmExit } from '../kvm/index.ts';
 import type { EntryExplanation } from '../vmx/index.ts';
+import { SyncRegs } from './sync-regs.ts';
 
 /** KVM_GET_VCPU_MMAP_SIZE: the run page, data of port accesses, the ring of coalesced MMIO. */
 export const RUN_BYTES = 3 * 4096;
@@ -28,6 +29,9 @@ const Offset = {
   CR8: 16,
   APIC_BASE: 24,
   UNION: 32,
+  VALID_REGS: 288,
+  DIRTY_REGS: 296,
+  SYNC_REGS: 304,
 } as const;
 
 const UNION_BYTES = 256;
@@ -87,6 +91,25 @@ export class KvmRun {
     this.view.setUint32(Offset.CR8, value, true);
     this.view.setUint32(Offset.CR8 + 4, 0, true);
   }
+
+  /** Bits of KVM_SYNC_X86: what KVM_RUN is to leave in {@link syncRegs}. */
+  get validRegs(): Long {
+    return this.get64(Offset.VALID_REGS);
+  }
+  set validRegs(value: Long | number) {
+    this.set64(Offset.VALID_REGS, Long.fromValue(value));
+  }
+
+  /** Bits of KVM_SYNC_X86: what KVM_RUN is to take from {@link syncRegs}; it clears them. */
+  get dirtyRegs(): Long {
+    return this.get64(Offset.DIRTY_REGS);
+  }
+  set dirtyRegs(value: Long | number) {
+    this.set64(Offset.DIRTY_REGS, Long.fromValue(value));
+  }
+
+  /** `s.regs`. */
+  readonly syncRegs = new SyncRegs(this.bytes.subarray(Offset.SYNC_REGS));
 
   // What KVM_RUN writes
 
@@ -190,12 +213,22 @@ export class KvmRun {
     };
   }
 
-  /** `message` is ours: what it was that could not be done, and where. */
-  get internal(): { readonly suberror: number; readonly ndata: number; readonly message: string } {
+  /**
+   * `data` are what the kernel has to say about the suberror; `message` is ours: what it was that
+   * could not be done, and where.
+   */
+  get internal(): {
+    readonly suberror: number;
+    readonly ndata: number;
+    readonly data: readonly Long[];
+    readonly message: string;
+  } {
     const exit = this.lastExit;
+    const ndata = this.view.getUint32(Offset.UNION + 4, true);
     return {
       suberror: this.view.getUint32(Offset.UNION, true),
-      ndata: this.view.getUint32(Offset.UNION + 4, true),
+      ndata,
+      data: Array.from({ length: ndata }, (_, i) => this.get64(Offset.UNION + 8 + 8 * i)),
       message: exit?.reason === 'INTERNAL_ERROR' ? exit.message : '',
     };
   }
@@ -246,6 +279,8 @@ export class KvmRun {
         return;
       case 'INTERNAL_ERROR':
         view.setUint32(Offset.UNION, exit.suberror, true);
+        view.setUint32(Offset.UNION + 4, exit.data.length, true);
+        for (const [i, value] of exit.data.entries()) this.set64(Offset.UNION + 8 + 8 * i, value);
         return;
       case 'HLT':
       case 'SHUTDOWN':

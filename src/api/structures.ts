@@ -3,6 +3,7 @@
 // numbers as well.
 
 import type Long from 'long';
+import type { Eventfd } from './eventfd.ts';
 
 /** A 64-bit value given to a call. */
 export type U64 = Long | number;
@@ -141,6 +142,87 @@ export interface KvmMsi {
   readonly addressLo: number;
   readonly addressHi?: number;
   readonly data: number;
+}
+
+/** KVM_IRQ_ROUTING_*. */
+export const KVM_IRQ_ROUTING = { IRQCHIP: 1, MSI: 2 } as const;
+
+/** KVM_IRQCHIP_*. */
+export const KVM_IRQCHIP = { PIC_MASTER: 0, PIC_SLAVE: 1, IOAPIC: 2 } as const;
+
+/** struct kvm_irq_routing_entry, with the members of its union by their names. */
+export interface KvmIrqRoutingEntry {
+  readonly gsi: number;
+  /** A number of {@link KVM_IRQ_ROUTING}. */
+  readonly type: number;
+  readonly flags?: number;
+  readonly irqchip?: { readonly irqchip: number; readonly pin: number };
+  readonly msi?: KvmMsi;
+}
+
+/** struct kvm_irqfd. */
+export interface KvmIrqfd {
+  readonly fd: Eventfd | null;
+  readonly gsi: number;
+  /** KVM_IRQFD_FLAG_*: DEASSIGN 1, RESAMPLE 2. */
+  readonly flags?: number;
+  /** With RESAMPLE: written to when the guest has ended the interrupt. */
+  readonly resamplefd?: Eventfd | null;
+}
+
+/** struct kvm_ioeventfd. */
+export interface KvmIoeventfd {
+  readonly fd: Eventfd | null;
+  readonly addr: U64;
+  /** Bytes of the access: 1, 2, 4, 8, or 0 for any. */
+  readonly len: number;
+  /** KVM_IOEVENTFD_FLAG_*: DATAMATCH 1, PIO 2, DEASSIGN 4. */
+  readonly flags?: number;
+  readonly datamatch?: U64;
+}
+
+/** struct kvm_pic_state. */
+export interface KvmPicState {
+  readonly lastIrr: number;
+  readonly irr: number;
+  readonly imr: number;
+  readonly isr: number;
+  readonly priorityAdd: number;
+  readonly irqBase: number;
+  readonly readRegSelect: number;
+  readonly poll: number;
+  readonly specialMask: number;
+  readonly initState: number;
+  readonly autoEoi: number;
+  readonly rotateOnAutoEoi: number;
+  readonly specialFullyNestedMode: number;
+  readonly init4: number;
+  readonly elcr: number;
+  readonly elcrMask: number;
+}
+
+/** struct kvm_ioapic_state. */
+export interface KvmIoapicState<Value extends U64 = U64> {
+  readonly baseAddress: Value;
+  readonly ioregsel: number;
+  readonly id: number;
+  readonly irr: number;
+  readonly redirtbl: readonly Value[];
+}
+
+/** struct kvm_irqchip: the member of its union that belongs to the chip. */
+export interface KvmIrqchip {
+  /** A number of {@link KVM_IRQCHIP}. */
+  readonly chipId: number;
+  readonly pic?: KvmPicState;
+  readonly ioapic?: KvmIoapicState;
+}
+
+/** struct kvm_clock_data. */
+export interface KvmClockData<Value extends U64 = U64> {
+  /** What kvmclock shows, in ns. */
+  readonly clock: Value;
+  readonly flags?: number;
 }
 
 /** KVM_MP_STATE_* by number. */

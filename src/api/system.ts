@@ -35,6 +35,8 @@ export interface KvmOptions {
 /** Version of the API: KVM_GET_API_VERSION. */
 export const KVM_API_VERSION = 12;
 
+/** Name of the host timers of {@link Kvm.callAfter}. */
+const CALL_HANDLER = 'user-space';
 const LOOKAHEAD = 400;
 const DEFAULT_RUN_LIMIT_NS = 1e9;
 const DEFAULT_MEMORY_BYTES = 64 * 2 ** 20;
@@ -58,6 +60,12 @@ export class Kvm {
   private readonly vms: KvmVm[] = [];
   /** vCPUs that have left KVM_RUN, in order, until they are asked for. */
   private readonly returned: Returned[] = [];
+  /** What {@link callAfter} waits for, by the id of its timer. */
+  private calls: readonly { readonly id: number; readonly act: () => void }[] = [];
+  /** The pCPU whose doing gave user space its turn, or null. */
+  private turnOn: Pcpu | null = null;
+  /** What user space has thrown in its turn. */
+  private thrown: { readonly thrown: unknown } | null = null;
 
   constructor(options: KvmOptions) {
     const { pcpus = 1, machine = 'e5-2660v4', seed = 1, hz = 250, engine = 'compiled' } = options;
@@ -84,6 +92,11 @@ export class Kvm {
       costs: preset.host,
     });
     this.host.sink = options.sink ?? null;
+    this.host.timers.register(CALL_HANDLER, (pcpu) => {
+      const due = this.calls.find(({ id }) => this.host.timers.handlerOf(id) === null);
+      this.calls = this.calls.filter((call) => call !== due);
+      if (due !== undefined) this.userTurn(pcpu, due.act);
+    });
   }
 
   /** KVM_GET_API_VERSION. */
@@ -156,6 +169,10 @@ export class Kvm {
       }
       this.remind();
       const stop = host.run(isSignalled ? Number.MAX_SAFE_INTEGER : end);
+      if (this.thrown !== null && !isSignalled) {
+        isSignalled = true;
+        for (const vcpu of wanted) this.signal(vcpu);
+      }
       if (stop === 'requested' || this.returned.length > 0) continue;
       if (isSignalled) throw new Error('a vCPU does not react to signals');
       isSignalled = true;
@@ -172,6 +189,66 @@ export class Kvm {
       if (!hasWork && !pcpu.needResched) continue;
       host.postInterrupt(Math.max(host.now, pcpu.now), 'ipi', pcpu.index);
     }
+  }
+
+  /** Where what user space calls now runs: on the pCPU whose doing called it, or the first. */
+  get callerNow(): Pcpu {
+    return this.turnOn ?? this.caller(0);
+  }
+
+  /**
+   * User space has a turn while vCPUs are in KVM_RUN: it may read and write guest memory, and make
+   * calls that do not wait. What it throws, KVM_RUN throws.
+   */
+  userTurn(pcpu: Pcpu, act: () => void): void {
+    const outer = this.turnOn;
+    this.turnOn = pcpu;
+    if (outer === null) {
+      for (const { vm, memory } of this.vms) {
+        vm.settle();
+        memory.remember();
+      }
+    }
+    try {
+      act();
+    } catch (thrown) {
+      this.thrown ??= { thrown };
+      this.host.requestStop();
+    } finally {
+      this.turnOn = outer;
+      if (outer === null) for (const { memory } of this.vms) memory.notice();
+    }
+  }
+
+  /** User space has a turn inside KVM_RUN. */
+  get isInTurn(): boolean {
+    return this.turnOn !== null;
+  }
+
+  /** Throw what user space has thrown in its turn. */
+  rethrow(): void {
+    const { thrown } = this;
+    this.thrown = null;
+    if (thrown !== null) throw thrown.thrown;
+  }
+
+  /**
+   * Have a function called when some virtual time has passed, as by a thread that sleeps so long;
+   * see {@link Eventfd.onSignal} for what it may do. Time passes inside KVM_RUN only.
+   * @returns what ends it before
+   */
+  callAfter(delayNs: number, act: () => void): () => void {
+    const isDelay = Number.isFinite(delayNs) && delayNs >= 0;
+    require(isDelay, 'callAfter', 'EINVAL', `${delayNs} is no number of ns`);
+    const { host } = this;
+    const pcpu = this.callerNow;
+    const id = host.timers.start(CALL_HANDLER, pcpu.now + host.frequency.toCycles(delayNs), pcpu);
+    const call = { id, act };
+    this.calls = [...this.calls, call];
+    return () => {
+      host.timers.cancel(id);
+      this.calls = this.calls.filter((each) => each !== call);
+    };
   }
 
   /** A pCPU on which a call from outside is taken to run, at the time that it is. */

@@ -12,6 +12,7 @@ import {
   lendBreakpoints,
   newUserControl,
   readGuestMsr,
+  updateClock,
   type Vcpu,
   writeGuestMsr,
 } from '../kvm/index.ts';
@@ -39,6 +40,7 @@ import type {
   KvmVcpuEvents,
   U64,
 } from './structures.ts';
+import { giveSyncRegs, takeSyncRegs } from './sync-regs.ts';
 import {
   readDebugregs,
   readEvents,
@@ -115,8 +117,14 @@ export class KvmVcpu {
     const { vcpu, user, owner, page } = this;
     const { phase } = vcpu.state;
     require(phase === 'outside', 'KVM_RUN', 'EBUSY', 'another thread is in KVM_RUN');
+    require(!owner.kvm.isInTurn, 'KVM_RUN', 'EBUSY', 'a function that is called runs no vCPU');
     owner.memory.notice();
     this.hasRun = true;
+    try {
+      takeSyncRegs(vcpu, page);
+    } finally {
+      giveSyncRegs(vcpu, page);
+    }
     if (vcpu.userExit !== null) page.collect(vcpu.userExit);
     if (!owner.vm.hasIrqchip) vcpu.lapic.state.taskPriority = (page.cr8 & 15) << 4;
     user.windowRequested = page.requestInterruptWindow !== 0;
@@ -144,18 +152,26 @@ export class KvmVcpu {
       cr8: vcpu.lapic.state.taskPriority >> 4,
       apicBase: apicBaseOf(vcpu),
     });
-    if (exit.reason !== 'INTR') {
-      page.record(exit, this.pcpu.index);
-      return true;
-    }
-    // Only a signal says so in the page.
-    if (exit.cause === 'signal') page.record(exit, this.pcpu.index);
+    giveSyncRegs(vcpu, page);
+    // Of what makes KVM_RUN fail, only a signal says so in the page.
+    const isSaid = exit.reason !== 'INTR' || exit.cause === 'signal';
+    if (isSaid) page.record(exit, this.pcpu.index);
+    owner.kvm.rethrow();
+    if (exit.reason !== 'INTR') return true;
     if (expected.includes(exit.cause)) return false;
     if (exit.cause === 'initialized') {
       throw new KvmError('KVM_RUN', 'EAGAIN', 'the vCPU has received INIT; run it again');
     }
     const why = exit.cause === 'signal' ? 'a signal came' : 'immediateExit is set';
     throw new KvmError('KVM_RUN', 'EINTR', why);
+  }
+
+  /**
+   * A signal to the vCPU's thread: a KVM_RUN that is under way fails with EINTR. Where there is
+   * none, nothing happens, as of a signal that comes too early.
+   */
+  signal(): void {
+    this.owner.kvm.signal(this.vcpu);
   }
 
   /** Make a KVM_RUN that is under way return, whatever it returns. */
@@ -314,6 +330,20 @@ export class KvmVcpu {
     this.vcpu.state.nmiPending = true;
     this.vcpu.requestEvent();
     this.vcpu.kick(this.pcpu);
+  }
+
+  /**
+   * KVM_KVMCLOCK_CTRL: tell the guest by its clock's record that it was stopped, so that its
+   * watchdogs do not wonder. EINVAL if it uses no kvmclock.
+   */
+  kvmclockCtrl(): void {
+    const isKnown = updateClock(this.vcpu, this.pcpu, true);
+    require(isKnown, 'KVM_KVMCLOCK_CTRL', 'EINVAL', 'the guest uses no kvmclock');
+  }
+
+  /** KVM_GET_STATS_FD: the counters, by the names that kvm_stat shows. */
+  getStats(): Readonly<Record<string, number>> {
+    return { ...this.vcpu.counters };
   }
 
   /** KVM_SET_TSC_KHZ: the guest's TSC runs at this rate; 0 for the host's. */

@@ -3,24 +3,50 @@
 
 import Long from 'long';
 import { compilableMemory } from '../cpu/index.ts';
+import type { Pcpu } from '../host/index.ts';
 import {
+  DEFAULT_ROUTES,
   FORWARDABLE_HYPERCALLS,
-  IOAPIC_PINS,
   Irqchip,
+  type IrqRoute,
   IrqSource,
+  routingMistake,
   SlotFlag,
+  updateClock,
   type Vcpu,
   Vm,
 } from '../kvm/index.ts';
 import { COST_PRESETS } from '../machine/index.ts';
 import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
-import { extensionValue, KVM_CAP, MAX_VCPU_ID, MAX_VCPUS, MEMORY_SLOTS } from './capabilities.ts';
+import {
+  extensionValue,
+  KVM_CAP,
+  KVM_CLOCK_TSC_STABLE,
+  MAX_VCPU_ID,
+  MAX_VCPUS,
+  MEMORY_SLOTS,
+} from './capabilities.ts';
 import { KvmError, require } from './errors.ts';
+import { EventCalls } from './event-calls.ts';
+import { readIrqchip, writeIrqchip } from './irqchip-state.ts';
 import type { KvmRun } from './run-page.ts';
-import type { KvmMsi, KvmUserspaceMemoryRegion } from './structures.ts';
+import {
+  KVM_IRQ_ROUTING,
+  type KvmClockData,
+  type KvmIoeventfd,
+  type KvmIrqchip,
+  type KvmIrqfd,
+  type KvmIrqRoutingEntry,
+  type KvmMsi,
+  type KvmUserspaceMemoryRegion,
+  type U64,
+} from './structures.ts';
 import type { Kvm } from './system.ts';
 import { UserMemory } from './user-memory.ts';
 import { KvmVcpu } from './vcpu.ts';
+
+/** Behind it, three pages end at 4 GiB. */
+const TSS_ADDRESS_MAX = 2 ** 32 - 3 * PAGE_SIZE;
 
 /** What user space of {@link KvmVm.runAll} wants after an exit. */
 export type Continuation = 'run' | 'stop';
@@ -37,6 +63,7 @@ export class KvmVm {
   readonly vm: Vm;
   readonly memory: UserMemory;
   private readonly vcpus: KvmVcpu[] = [];
+  private readonly events: EventCalls;
   private bootCpuId = 0;
 
   constructor(kvm: Kvm, id: number, memoryBytes: number) {
@@ -64,6 +91,17 @@ export class KvmVm {
       },
     });
     this.memory = new UserMemory(this.vm.memory);
+    const { vm } = this;
+    this.events = new EventCalls({
+      get irqchip() {
+        return vm.irqchip;
+      },
+      get caller() {
+        return kvm.callerNow;
+      },
+      ioEvents: vm.ioEvents,
+      userTurn: (pcpu, act) => kvm.userTurn(pcpu, act),
+    });
   }
 
   /** KVM_CHECK_EXTENSION of a virtual machine. */
@@ -144,7 +182,7 @@ export class KvmVm {
     const call = 'KVM_CREATE_IRQCHIP';
     require(this.vm.irqchip === null, call, 'EEXIST', 'there is one');
     require(this.vcpus.length === 0, call, 'EINVAL', 'there are vCPUs without one');
-    this.vm.irqchip = new Irqchip(this.vm);
+    this.vm.irqchip = new Irqchip(this.vm, DEFAULT_ROUTES);
     this.vm.irqchip.hasPit = false;
   }
 
@@ -166,7 +204,6 @@ export class KvmVm {
   irqLine({ irq, level }: { readonly irq: number; readonly level: number }): number {
     const { irqchip } = this.vm;
     if (irqchip === null) throw new KvmError('KVM_IRQ_LINE', 'ENXIO', 'there is no irqchip');
-    if (!Number.isInteger(irq) || irq < 0 || irq >= IOAPIC_PINS) return -1;
     return irqchip.setIrq(irq, level !== 0, IrqSource.USER_SPACE, this.caller);
   }
 
@@ -181,9 +218,92 @@ export class KvmVm {
     return delivered;
   }
 
+  /**
+   * KVM_SET_GSI_ROUTING: where lines lead, all of them anew. EINVAL without irqchip, and for
+   * entries that do not exist or do not go together.
+   */
+  setGsiRouting({
+    entries,
+    flags = 0,
+  }: {
+    readonly entries: readonly KvmIrqRoutingEntry[];
+    readonly flags?: number;
+  }): void {
+    const call = 'KVM_SET_GSI_ROUTING';
+    const { irqchip } = this.vm;
+    if (irqchip === null) throw new KvmError(call, 'EINVAL', 'there is no irqchip');
+    require(flags === 0, call, 'EINVAL', `flags ${flags} are not known`);
+    const routes = entries.map((entry) => routeOf(entry, call));
+    const mistake = routingMistake(routes);
+    require(mistake === null, call, 'EINVAL', mistake ?? '');
+    irqchip.setRoutes(routes);
+  }
+
+  /**
+   * KVM_IRQFD: writes to an event raise a line and let go of it; with RESAMPLE it stays high until
+   * the guest has ended the interrupt, of which another event tells. EINVAL without irqchip, EBADF
+   * for closed events, EBUSY for one that makes an interrupt already.
+   */
+  irqfd(irqfd: KvmIrqfd): void {
+    this.events.irqfd(irqfd);
+  }
+
+  /**
+   * KVM_IOEVENTFD: a write of the guest to an address or port goes to an event, and the guest goes
+   * on at once. EEXIST if another event has such writes, ENOENT to end what is not there.
+   */
+  ioeventfd(ioeventfd: KvmIoeventfd): void {
+    this.events.ioeventfd(ioeventfd);
+  }
+
+  /** KVM_GET_IRQCHIP: the registers of a controller, by its number. ENXIO without irqchip. */
+  getIrqchip(chipId: number): KvmIrqchip {
+    return readIrqchip(this.ownIrqchip('KVM_GET_IRQCHIP'), chipId);
+  }
+
+  /** KVM_SET_IRQCHIP. */
+  setIrqchip(state: KvmIrqchip): void {
+    writeIrqchip(this.ownIrqchip('KVM_SET_IRQCHIP'), state);
+    for (const { vcpu } of this.vcpus) vcpu.requestEvent();
+  }
+
+  private ownIrqchip(call: string): Irqchip {
+    if (this.vm.irqchip === null) throw new KvmError(call, 'ENXIO', 'there is no irqchip');
+    return this.vm.irqchip;
+  }
+
+  /** KVM_GET_CLOCK: what kvmclock shows, in ns; flag 2 says that all vCPUs see the same. */
+  getClock(): KvmClockData<Long> {
+    const clock = Long.fromNumber(Math.floor(this.kvm.nowNs) + this.vm.clockOffsetNs);
+    return { clock, flags: this.vm.runsOldClock ? 0 : KVM_CLOCK_TSC_STABLE };
+  }
+
+  /** KVM_SET_CLOCK: kvmclock goes on from a time in ns. EINVAL for flags. */
+  setClock({ clock, flags = 0 }: KvmClockData): void {
+    require(flags === 0, 'KVM_SET_CLOCK', 'EINVAL', `flags ${flags} are not known`);
+    const wanted = Long.fromValue(clock).toSigned().toNumber();
+    this.vm.clockOffsetNs = wanted - Math.floor(this.kvm.nowNs);
+    for (const { vcpu } of this.vcpus) updateClock(vcpu, this.caller);
+  }
+
+  /**
+   * KVM_SET_TSS_ADDR: three pages for guests in real mode on processors that cannot run them.
+   * These can, so nothing follows. EINVAL where three pages do not fit below 4 GiB.
+   */
+  setTssAddr(address: U64): void {
+    const isLow = Long.fromValue(address).toUnsigned().lte(TSS_ADDRESS_MAX);
+    require(isLow, 'KVM_SET_TSS_ADDR', 'EINVAL', 'three pages end below 4 GiB');
+  }
+
+  /** KVM_SET_IDENTITY_MAP_ADDR: as {@link setTssAddr}, before the first vCPU. */
+  setIdentityMapAddr(_address: U64): void {
+    const isEarly = this.vcpus.length === 0;
+    require(isEarly, 'KVM_SET_IDENTITY_MAP_ADDR', 'EINVAL', 'there are vCPUs already');
+  }
+
   /** Where user space's calls are taken to run. */
-  private get caller() {
-    return this.kvm.caller(0);
+  private get caller(): Pcpu {
+    return this.kvm.callerNow;
   }
 
   /** KVM_SET_BOOT_CPU_ID: which vCPU runs first. Before the first vCPU (EBUSY). */
@@ -239,6 +359,18 @@ export class KvmVm {
       for (const vcpu of running) vcpu.callBack();
     }
   }
+}
+
+function routeOf(entry: KvmIrqRoutingEntry, call: string): IrqRoute {
+  const { gsi, type, flags = 0, irqchip, msi } = entry;
+  require(flags === 0, call, 'EINVAL', `an entry has flags ${flags}, which are not known`);
+  if (type === KVM_IRQ_ROUTING.IRQCHIP && irqchip !== undefined) {
+    return { gsi, kind: 'pin', chip: irqchip.irqchip, pin: irqchip.pin };
+  }
+  const isMessage = type === KVM_IRQ_ROUTING.MSI && msi !== undefined;
+  require(isMessage, call, 'EINVAL', `an entry of type ${type} is not whole, or not known`);
+  const { addressLo: addressLow, addressHi: addressHigh = 0, data } = msi;
+  return { gsi, kind: 'message', addressLow, addressHigh, data };
 }
 
 const behind = ({ vcpu }: KvmVcpu): Vcpu => vcpu;

@@ -1,8 +1,10 @@
 // Which code it is that runs machines: a digest of the compiled modules that a run depends on. Two
-// builds with the same digest give the same results.
+// builds with the same digest give the same results. And the commit, for people.
 
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** `machine` and what it is built on; the assembler's work is in the programs' bytes. */
@@ -26,3 +28,20 @@ export function codeVersion(): string {
 
 /** The folder of the package: where the programs of experiments that come with it are. */
 export const PACKAGE_FOLDER = fileURLToPath(new URL('../', DISTRIBUTION));
+
+/**
+ * The commit of the working tree that this is, or null for an installed package, or without git.
+ * Says so if something in it has changed since.
+ */
+export function commitOf(folder: string): string | null {
+  if (!existsSync(join(folder, '.git'))) return null;
+  const git = (...words: readonly string[]) => {
+    const { status, stdout } = spawnSync('git', ['-C', folder, ...words], { encoding: 'utf8' });
+    return status === 0 ? stdout.trim() : null;
+  };
+  const commit = git('rev-parse', '--short=12', 'HEAD');
+  if (commit === null) return null;
+  return git('status', '--porcelain', '--untracked-files=no') === ''
+    ? commit
+    : `${commit}, changed`;
+}

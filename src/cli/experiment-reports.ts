@@ -11,6 +11,7 @@ import {
   type Report,
   type Results,
 } from '../experiment/index.ts';
+import { commitOf, PACKAGE_FOLDER } from './code-version.ts';
 import { writeOutput } from './files.ts';
 import { VERSION } from './version.ts';
 
@@ -60,5 +61,11 @@ export function documentText(made: MadeReport): string {
 }
 
 function provenanceOf({ commandLine, code }: MadeReport): Record<string, string> {
-  return { vmxlab: `vmxlab ${VERSION}, code ${code.slice(0, 16)}`, command: commandLine };
+  const commit = commitOf(PACKAGE_FOLDER);
+  const words = [
+    `vmxlab ${VERSION}`,
+    ...(commit === null ? [] : [`commit ${commit}`]),
+    `code ${code.slice(0, 16)}`,
+  ];
+  return { vmxlab: words.join(', '), command: commandLine };
 }

@@ -2,7 +2,6 @@
 
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { jsonSchema, SCENARIO } from '../machine/index.ts';
 import { STAT_EVENTS } from '../trace/index.ts';
 import {
   type Arguments,
@@ -50,6 +49,7 @@ import { presetsCommand } from './presets-command.ts';
 import { profileCommand } from './profile-command.ts';
 import { recordCommand, replayCommand } from './record-command.ts';
 import { RUN_FLAGS, runCommand, runOptions } from './run-command.ts';
+import { schemaCommand } from './schema-command.ts';
 import { traceCommand } from './trace-command.ts';
 import { TRACE_FORMATS } from './trace-file.ts';
 import { VERSION } from './version.ts';
@@ -463,15 +463,14 @@ const dap: Command = {
 
 const schema: Command = {
   name: 'schema',
-  argument: null,
-  summary: 'print the JSON schema of scenarios',
+  argument: ['[of]', 'scenario, or experiment'],
+  summary: 'print the JSON schema of scenarios, or of definitions of experiments',
   flags: {},
-  examples: [['schema > scenario.schema.json', 'for editors that check YAML as it is typed']],
-  execute: () => {
-    const $schema = 'https://json-schema.org/draft/2020-12/schema';
-    process.stdout.write(`${JSON.stringify({ $schema, ...jsonSchema(SCENARIO) }, null, 2)}\n`);
-    return 0;
-  },
+  examples: [
+    ['schema > scenario.schema.json', 'for editors that check YAML as it is typed'],
+    ['schema experiment > experiment.schema.json', 'the same for experiments'],
+  ],
+  execute: (args) => schemaCommand(once(args, 'of')),
 };
 
 const COMMANDS: readonly Command[] = [

@@ -5,7 +5,7 @@ import { NEXT_STEP, type PausePoint } from '../host/index.ts';
 import type { Machine, MachineStop } from '../machine/index.ts';
 import type { Journal, Past } from './journal.ts';
 import { eventOf, type Position, pausePointAt } from './position.ts';
-import { type SavedState, Snapshots } from './snapshots.ts';
+import { plainBytes, type SavedState, Snapshots } from './snapshots.ts';
 
 export interface HistorySettings {
   /** Guest instructions between two snapshots. */
@@ -35,7 +35,7 @@ export interface Branch {
 /** Added to the event of a place that is no position. */
 const BETWEEN = 0.5;
 
-/** Virtual time between two looks around, in ns. */
+/** Virtual time between two looks around, in ns, at most. */
 const CHUNK_NS = 1_000_000;
 
 export class History {
@@ -98,20 +98,33 @@ export class History {
   }
 
   /**
-   * Run for about a chunk of virtual time, up to a pause point or a request to pause. After `until`
+   * Run for a chunk of virtual time, up to a pause point or a request to pause. After `until`
    * there is no position to be told yet: go on, or call {@link settle}.
    * @param until cycles of virtual time at which to return at the latest
    */
   advance(at: PausePoint | null, until = Number.POSITIVE_INFINITY): MachineStop {
-    const { machine } = this;
-    const next = this.now + this.chunk;
+    const next = this.now + Math.min(this.chunk, this.cyclesToSnapshot());
     this.reached = Math.min(next, until);
-    const stop = machine.advance(this.reached, at);
+    const stop = this.machine.advance(this.reached, at);
     this.arrive(stop);
-    if (machine.instructions - this.base.instructions >= this.settings.snapshotInterval) {
-      this.save();
-    }
+    if (this.instructionsToSnapshot() <= this.settings.snapshotInterval / 2) this.save();
     return stop;
+  }
+
+  /** Cycles in which no more instructions are completed than may lie between two snapshots. */
+  private cyclesToSnapshot(): number {
+    // An instruction takes a cycle at least, and one that is under way may be completed as well.
+    const { vcpus, host } = this.machine;
+    const processors = Math.min(vcpus.length, host.pcpus.length);
+    return Math.max(1, Math.floor(this.instructionsToSnapshot() / processors) - 1);
+  }
+
+  /** Until there are as many instructions as may be since the last state that was saved before. */
+  private instructionsToSnapshot(): number {
+    const { base, settings, machine } = this;
+    const known = this.branch.snapshots.before(this.here.event)?.instructions ?? 0;
+    // One that was saved just now may have been thinned out again.
+    return Math.max(known, base.instructions) + settings.snapshotInterval - machine.instructions;
   }
 
   /** One step of whoever has the next turn, from anywhere. */
@@ -130,7 +143,16 @@ export class History {
     const pcpu = host.pausedOn;
     const event = eventOf(this.machine) + (stop === 'until' ? BETWEEN : 0);
     const at = { event, time: host.pcpus[pcpu].state.now, pcpu };
-    this.here = stop === 'ended' ? { ...at, isEnd: true } : at;
+    if (stop === 'ended') this.here = { ...at, isEnd: true };
+    else this.here = stop === 'paused' && host.pausedUnmoved ? { ...at, isUnmoved: true } : at;
+  }
+
+  /**
+   * A pause before the first instruction of a turn, or behind an entry, is no boundary of its own:
+   * go to the position at which all clocks came to stand so.
+   */
+  *comeToPosition(): Generator<void, void> {
+    if (this.here.isUnmoved === true) yield* this.goTo(this.here);
   }
 
   /** Save the state here, to be gone back to quickly. */
@@ -149,10 +171,13 @@ export class History {
 
   private saved(base: SavedState | null, isPinned: boolean): SavedState {
     const { machine, journal } = this;
+    const snapshot = machine.snapshot(base?.machine);
+    const { memory: _pages, ...rest } = snapshot;
     return {
       event: this.here.event,
       time: Math.max(...machine.host.pcpus.map(({ state }) => state.now)),
-      machine: machine.snapshot(base?.machine),
+      machine: snapshot,
+      otherBytes: plainBytes(rest),
       recordCount: journal.count,
       instructions: machine.instructions,
       isPinned,
@@ -164,6 +189,10 @@ export class History {
    * nearest state that was saved. Pause requests on the way are not heeded.
    */
   *goTo(target: Position): Generator<void, void> {
+    if (target.isUnmoved === true) {
+      yield* this.goToEvent(target);
+      return;
+    }
     const isAhead = this.here.event <= target.event;
     const saved = this.stateBefore(target.event);
     // What has happened must be known, also where it is skipped.
@@ -176,6 +205,19 @@ export class History {
       yield;
     }
     this.here = target;
+  }
+
+  /** Go to the position of an event by way of the end of a turn before it. */
+  private *goToEvent({ event, pcpu, time }: Position): Generator<void, void> {
+    const { from } = this.branch;
+    this.restore(this.stateBefore(Math.max(event - 1, from.event)));
+    if (this.here.event >= event) this.here = from;
+    const { state } = this.machine.host.pcpus[pcpu];
+    while (state.now < time && this.here.event < event) {
+      if (this.advance({ pcpu, time }) === 'ended') return;
+      yield;
+    }
+    while (this.here.event < event) if (this.settle() === 'ended') return;
   }
 
   /**
@@ -217,7 +259,8 @@ export class History {
     this.journal.rewind(saved.recordCount);
     this.base = saved;
     this.reached = 0;
-    this.here = { ...this.here, event: saved.event };
+    const { time, pcpu } = this.here;
+    this.here = { event: saved.event, time, pcpu };
   }
 
   /** The state here has been changed by hand: history goes another way from here on. */

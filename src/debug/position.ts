@@ -18,6 +18,11 @@ export interface Position {
   readonly time: number;
   /** Index of the pCPU, or -1 where nothing has been executed yet. */
   readonly pcpu: number;
+  /**
+   * The clock of the pCPU was there before, and others have moved since: the position is the one
+   * to which the last of them came. For a while only; nobody outside of the room sees it.
+   */
+  readonly isUnmoved?: true;
   /** The run has ended there, which may be at no boundary at all. */
   readonly isEnd?: true;
 }

@@ -153,6 +153,8 @@ export class Session {
     const before = journal.count;
     if (this.machine.ending !== null) return this.report('ended', this.stop.vcpu);
     const reason = yield* this.mover.toNext(motion, { isCounting: true, isArmed: true });
+    this.watcher.end();
+    yield* this.history.comeToPosition();
     const report = this.report(
       reason,
       this.focusOf(motion),

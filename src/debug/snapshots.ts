@@ -15,18 +15,19 @@ export interface SavedState {
   readonly instructions: number;
   /** Never thinned out: where a branch begins. */
   readonly isPinned: boolean;
+  /** What it takes beside pages: run queues, threads, vCPUs. */
+  readonly otherBytes: number;
 }
 
-const PAGE_BYTES = 4096;
-
-/** What a state takes beside pages: run queues, threads, vCPUs. A guess on the high side. */
-const OTHER_BYTES = 32_768;
+/** With what there is around it. */
+const PAGE_BYTES = 4096 + 256;
 
 export class Snapshots {
   /** In order of event. */
   private readonly states: SavedState[] = [];
   /** How many states have each page. */
   private readonly uses = new Map<Uint8Array, number>();
+  private otherBytes = 0;
 
   get count(): number {
     return this.states.length;
@@ -34,7 +35,7 @@ export class Snapshots {
 
   /** Bytes that all states take together. */
   get bytes(): number {
-    return this.uses.size * PAGE_BYTES + this.states.length * OTHER_BYTES;
+    return this.uses.size * PAGE_BYTES + this.otherBytes;
   }
 
   /** The latest state at or before an event, or null. */
@@ -47,11 +48,21 @@ export class Snapshots {
     return this.states.findLast((state) => state.time <= time) ?? null;
   }
 
-  /** Enter a state; one at the same event stays instead. */
+  /** In order of event. */
+  get list(): readonly SavedState[] {
+    return this.states;
+  }
+
+  /** Enter a state; one at the same event stays instead, and is pinned if that one is to be. */
   add(state: SavedState): void {
     const at = this.countUpTo(state.event);
-    if (this.states[at - 1]?.event === state.event) return;
+    const known = this.states[at - 1];
+    if (known?.event === state.event) {
+      this.states[at - 1] = { ...known, isPinned: known.isPinned || state.isPinned };
+      return;
+    }
     this.states.splice(at, 0, state);
+    this.otherBytes += state.otherBytes;
     for (const page of pagesOf(state)) this.uses.set(page, (this.uses.get(page) ?? 0) + 1);
   }
 
@@ -68,6 +79,7 @@ export class Snapshots {
       const victim = this.leastUseful();
       if (victim < 0) return;
       const [state] = this.states.splice(victim, 1);
+      this.otherBytes -= state.otherBytes;
       for (const page of pagesOf(state)) {
         const uses = (this.uses.get(page) as number) - 1;
         if (uses === 0) this.uses.delete(page);
@@ -104,6 +116,20 @@ export class Snapshots {
     }
     return low;
   }
+}
+
+/** Memory that plain data takes in an engine of today, in bytes; measured, and on the high side. */
+export function plainBytes(value: unknown): number {
+  if (typeof value === 'number') return Number.isInteger(value) && value < 2 ** 30 ? 16 : 48;
+  if (typeof value === 'string') return 80 + 2 * value.length;
+  if (typeof value !== 'object' || value === null) return 16;
+  if (value instanceof Uint8Array) return 256 + value.length;
+  if (Array.isArray(value)) return value.reduce((sum, item) => sum + plainBytes(item), 80);
+  const keys = Object.keys(value);
+  // An object with many keys is a dictionary.
+  const each = keys.length > 12 ? 96 : 16;
+  const items = value as Readonly<Record<string, unknown>>;
+  return keys.reduce((sum, key) => sum + each + plainBytes(items[key]), 128);
 }
 
 function* pagesOf({ machine }: SavedState): Iterable<Uint8Array> {

@@ -8,11 +8,13 @@ import {
   type Infer,
   type Issue,
   integer,
+  jsonSchema,
   list,
   map,
   number,
   object,
   type Path,
+  SCENARIO,
   text,
   validate,
 } from '../machine/index.ts';
@@ -141,6 +143,18 @@ export const DEFINITION = object('A vmxlab experiment', {
     factors: map(list(text({ summary: 'level' }), 1, 1000, 'levels'), 'only these levels'),
   }),
 });
+
+/** The JSON schema of definitions, with that of scenarios where one stands in them. */
+export function definitionSchema(): Record<string, unknown> {
+  const schema = jsonSchema(DEFINITION);
+  const { scenario, ...properties } = schema.properties as Readonly<Record<string, object>>;
+  const file = jsonSchema({ ...DEFINITION.fields.scenario.forms.scalar });
+  const inline = jsonSchema(SCENARIO);
+  return {
+    ...schema,
+    properties: { ...properties, scenario: { ...scenario, anyOf: [file, inline] } },
+  };
+}
 
 export type Definition = Infer<typeof DEFINITION>;
 

@@ -14,6 +14,7 @@ export {
   DEFINITION,
   type Definition,
   type DefinitionDocument,
+  definitionSchema,
   MAX_SEEDS,
 } from './definition.ts';
 export { type Experiment, reportOn } from './experiment.ts';

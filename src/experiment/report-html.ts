@@ -13,7 +13,7 @@ table { border-collapse: collapse; margin: 1em 0; font-size: 13px }
 th, td { border-bottom: 1px solid #ddd; padding: 0.2em 0.8em; text-align: left }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 .note, footer { color: #666; font-size: 13px }
-.PASS { color: #060 } .MISS { color: #a00; font-weight: bold }
+.PASS, .pass { color: #060 } .MISS { color: #a00; font-weight: bold }
 figure { margin: 1.5em 0 } figcaption { font-weight: bold }
 svg { max-width: 100%; height: auto }
 `;

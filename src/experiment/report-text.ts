@@ -38,13 +38,13 @@ function isText(value: Value | undefined): boolean {
   return typeof value === 'string';
 }
 
-/** `miss` is of what is wanted but not required. */
-export function verdictWord({ holds, isOptional }: Verdict): 'PASS' | 'MISS' | 'miss' {
-  if (holds) return 'PASS';
+const VERDICT_PAINT = { PASS: 'good', pass: 'good', MISS: 'bad', miss: 'dim' } as const;
+
+/** In small letters what is wanted but not required. */
+export function verdictWord({ holds, isOptional }: Verdict): keyof typeof VERDICT_PAINT {
+  if (holds) return isOptional ? 'pass' : 'PASS';
   return isOptional ? 'miss' : 'MISS';
 }
-
-const VERDICT_PAINT = { PASS: 'good', MISS: 'bad', miss: 'dim' } as const;
 
 function verdictLine(verdict: Verdict, paint: Paint): string {
   const word = verdictWord(verdict);

@@ -144,6 +144,8 @@ export class Host {
   private asked: PausePoint | null = null;
   /** Index of the pCPU in whose turn the last run paused; not state. */
   pausedOn = 0;
+  /** Its clock has not moved in that step: it was as far at the end of the one before. */
+  pausedUnmoved = false;
   /** Whose turn is under way. */
   private running: Pcpu | null = null;
 
@@ -334,6 +336,11 @@ export class Host {
     return index === this.pausePcpu && state.now >= this.pauseTime;
   }
 
+  /** Cycles from which on the run pauses in a turn of a pCPU; infinite if it does not. */
+  pauseTimeOf({ index }: Pcpu): number {
+    return index === this.pausePcpu ? this.pauseTime : Number.POSITIVE_INFINITY;
+  }
+
   private takeTurns(until: number): HostStop {
     const { turns, scheduler } = this;
     for (;;) {
@@ -348,10 +355,7 @@ export class Host {
         const outcome = scheduler.advance(pcpu);
         if (outcome === 'quiet') turns.leaveOut(pcpu, this.nextPause);
         if (this.stopRequested) return 'requested';
-        if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) {
-          this.pausedOn = pcpu.index;
-          return 'paused';
-        }
+        if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) return this.paused(pcpu);
         this.running = null;
       }
     }
@@ -369,12 +373,15 @@ export class Host {
       if (midway === undefined) order.take();
       else this.giveTurn(pcpu, pcpu.now + 1);
       if (this.stopRequested) return 'requested';
-      if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) {
-        this.pausedOn = pcpu.index;
-        return 'paused';
-      }
+      if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) return this.paused(pcpu);
       this.running = null;
     }
+  }
+
+  private paused({ index, state, boundary }: Pcpu): 'paused' {
+    this.pausedOn = index;
+    this.pausedUnmoved = state.now <= boundary;
+    return 'paused';
   }
 
   /** A pause is where a clock has moved, so that no two of them are at the same times. */
@@ -383,9 +390,9 @@ export class Host {
     if (this.pausePcpu === index) this.pauseTime = Math.max(this.pauseTime, state.now + 1);
   }
 
-  /** Nobody may be left out past this, in cycles. */
+  /** Nobody may be left out past this, in cycles: a turn that ends at the pause point pauses. */
   private get nextPause(): number {
-    return Math.min(this.until, this.pauseTime);
+    return Math.min(this.until, this.pauseTime - 1);
   }
 
   /** Let all events happen that are due, and begin the next piece of time; or why not. */

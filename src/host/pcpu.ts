@@ -93,6 +93,11 @@ export class Pcpu {
     throw new Error(`pCPU ${this.index}: a turn that was left out ends with ${outcome}`);
   }
 
+  /** Cycles from which on the run pauses in a turn of this pCPU; infinite if it does not. */
+  get pauseTime(): number {
+    return this.host.pauseTimeOf(this);
+  }
+
   /** True where the run pauses for somebody who looks on, even where no turn ends. */
   get mustPause(): boolean {
     return !this.isMakingUp && this.host.mustPause(this);

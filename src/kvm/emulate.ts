@@ -17,7 +17,8 @@ import {
 import type { Pcpu } from '../host/index.ts';
 import { Stale } from '../vmx/index.ts';
 import { isApicPage, readXapic, writeXapic } from './apic-access.ts';
-import { InternalError, type KvmExit } from './kvm-exit.ts';
+import { emulationFailure } from './internal-error.ts';
+import type { KvmExit } from './kvm-exit.ts';
 import { isRepeatedString, readAheadCount } from './string-instruction.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -52,7 +53,7 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
   }
   const what = stop.kind === 'notImplemented' ? stop.what : stop.kind;
   const message = `emulating an access to a device: ${what}, ${vcpu.place}`;
-  return { reason: 'INTERNAL_ERROR', suberror: InternalError.EMULATION, message };
+  return emulationFailure(vcpu, message);
 }
 
 /** The same, for as many iterations as user space has given input for. */
@@ -132,6 +133,8 @@ function devices(
         irqchip.writePort(port, sizeBytes, data, pcpu);
         return;
       }
+      const value = Long.fromInt(data, true);
+      if (vcpu.vm.ioEvents.write('pio', port, sizeBytes, value, pcpu)) return;
       pending.push({ reason: 'IO', direction: 'out', port, sizeBytes, data });
     },
     deviceRead: (gpa, lengthBytes) => {
@@ -152,6 +155,7 @@ function devices(
     deviceWrite: (gpa, lengthBytes, data) => {
       traceMemory(pcpu, 'write', lengthBytes, gpa, data);
       if (writeInKernel(vcpu, gpa, data, pcpu)) return;
+      if (vcpu.vm.ioEvents.write('mmio', gpa, lengthBytes, data, pcpu)) return;
       pending.push({ reason: 'MMIO', isWrite: true, gpa, lengthBytes, data });
     },
   };

@@ -17,11 +17,12 @@ export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
 export { grownPoll, shrunkPoll } from './halt-poll.ts';
 export { FORWARDABLE_HYPERCALLS } from './hypercall-exit.ts';
 export { isHypercallAt } from './hypercall-opcodes.ts';
-export { IOAPIC_PINS } from './ioapic.ts';
+export { EventBus, type IoEvent, type IoSpace } from './io-events.ts';
+export { DEFAULT_ROUTES, type IrqRoute, MAX_IRQ_ROUTES, routingMistake } from './irq-routing.ts';
 export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.ts';
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
 export { LOCK_WAIT_ACTIONS, type LockWaitAction } from './lock-wait.ts';
-export { type MemorySlot, MemorySlots, SlotFlag } from './memory-slots.ts';
+export { type MemorySlot, MemorySlots, type MemorySlotsState, SlotFlag } from './memory-slots.ts';
 export { moveTsc, readGuestMsr, writeGuestMsr } from './msrs.ts';
 export {
   DEFAULT_PARAMETERS,
@@ -39,7 +40,7 @@ export {
   type VmPolicies,
   type YieldCandidatePolicy,
 } from './policies.ts';
-export { BOOT_TIME_SECONDS } from './pv-clock.ts';
+export { BOOT_TIME_SECONDS, updateClock } from './pv-clock.ts';
 export {
   HYPERCALL_OPCODES,
   Hypercall,

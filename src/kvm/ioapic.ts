@@ -41,9 +41,8 @@ const Entry = {
   LEVEL: 1 << 15,
   MASKED: 1 << 16,
 } as const;
+/** What a guest cannot write; it keeps what it writes to reserved bits. */
 const READ_ONLY = Entry.STATUS | Entry.REMOTE_IRR;
-const WRITABLE_LOW = 0x1ffff;
-const DESTINATION = 0xff000000 | 0;
 
 /** Who wants to know what happens to a pin. */
 export interface IoapicOwner {
@@ -165,8 +164,8 @@ export class Ioapic {
     const entry = this.state.redirections[pin];
     if (entry === undefined) return;
     const wasMasked = this.isMasked(pin);
-    if ((register & 1) !== 0) entry.high = value & DESTINATION;
-    else entry.low = (value & WRITABLE_LOW & ~READ_ONLY) | (entry.low & READ_ONLY);
+    if ((register & 1) !== 0) entry.high = value | 0;
+    else entry.low = (value & ~READ_ONLY) | (entry.low & READ_ONLY);
     // Guests rely on it that switching to edges and back forgets an interrupt that never ended.
     const isLevel = (entry.low & Entry.LEVEL) !== 0;
     if (!isLevel) entry.low &= ~Entry.REMOTE_IRR;

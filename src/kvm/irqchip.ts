@@ -7,14 +7,15 @@ import type { Pcpu } from '../host/index.ts';
 import { ApicRegister, DELIVERY_MODES, IRQCHIPS } from '../trace/index.ts';
 import { deliver, deliverToAll } from './apic-ipi.ts';
 import { IOAPIC_BYTES, IOAPIC_GPA, IOAPIC_PINS, Ioapic, type IoapicState } from './ioapic.ts';
+import { IrqchipId, type IrqRoute, IrqRouting, PC_ROUTES, PIC_LINES } from './irq-routing.ts';
 import { LVT_MASKED } from './lapic.ts';
 import { PicPair, type PicState } from './pic.ts';
 import { newPit, type PitState, readPit, writePit } from './pit.ts';
 import { PitTimer, type PitTimerState } from './pit-timer.ts';
 import type { Vm } from './vm.ts';
 
-/** Who drives a line: user space, or the interval timer (the first free id in the kernel). */
-export const IrqSource = { USER_SPACE: 0, PIT: 2 } as const;
+/** Who drives a line: user space, irqfds that wait for its end, or the interval timer. */
+export const IrqSource = { USER_SPACE: 0, RESAMPLER: 1, PIT: 2 } as const;
 
 /** Plain data. */
 export interface IrqchipState {
@@ -22,22 +23,18 @@ export interface IrqchipState {
   ioapic: IoapicState;
   pit: PitState;
   pitTimer: PitTimerState;
-  /** For each GSI, a bit for each source that holds it high. */
-  readonly lines: number[];
+  /** For each pin, of the PICs and of the I/O APIC, a bit for each source that holds it high. */
+  readonly picLines: number[];
+  readonly ioapicLines: number[];
+  /** What KVM_SET_GSI_ROUTING has set, or null as it was wired at first. */
+  routes: readonly IrqRoute[] | null;
 }
 
 const TIMER_GSI = 0;
-const PIC_LINES = 16;
+const PIC_PINS = 8;
 
-/** Pin of the I/O APIC that a GSI leads to, or -1: the timer is at 2, as QEMU wires it. */
-function ioapicPin(gsi: number): number {
-  if (gsi === TIMER_GSI) return 2;
-  return gsi === 2 ? -1 : gsi;
-}
-
-function gsiOfPin(pin: number): number {
-  return pin === 2 ? TIMER_GSI : pin === 0 ? -1 : pin;
-}
+/** Told of the ends of interrupts by the lines that they came from (kvm_irq_ack_notifier). */
+export type AckListener = (gsi: number, pcpu: Pcpu) => void;
 
 /** Ports, with what a guest finds there, for the documents. */
 export const IRQCHIP_PORTS = [
@@ -81,24 +78,34 @@ export class Irqchip {
   readonly ioapic: Ioapic;
   private pit = newPit();
   private readonly pitTimer: PitTimer;
-  private lines: number[] = new Array(IOAPIC_PINS).fill(0);
+  private picLines: number[] = new Array(PIC_LINES).fill(0);
+  private ioapicLines: number[] = new Array(IOAPIC_PINS).fill(0);
+  private routes: readonly IrqRoute[] | null = null;
+  private readonly wiring: readonly IrqRoute[];
+  private routing: IrqRouting;
+  /** Who waits for the end of a line's interrupts. */
+  private readonly ackListeners = new Set<{ readonly gsi: number; readonly heard: AckListener }>();
   private readonly vm: Vm;
   /** KVM_CREATE_PIT2; without it the timer's ports are user space's. */
   hasPit = true;
   /** Where the code runs that led to what is happening. */
   private pcpu: Pcpu;
 
-  constructor(vm: Vm) {
+  /** @param wiring where lines lead as long as nobody says otherwise */
+  constructor(vm: Vm, wiring: readonly IrqRoute[] = PC_ROUTES) {
     this.vm = vm;
+    this.wiring = wiring;
+    this.routing = new IrqRouting(wiring);
     [this.pcpu] = vm.host.pcpus;
+    const ioapicGsi = (pin: number) => this.routing.gsiOf(IrqchipId.IOAPIC, pin);
     this.pic = new PicPair({
-      acknowledged: (line) => this.acknowledged(line < 8 ? 0 : 1, line & 7, line),
-      maskChanged: (line, masked) => this.maskChanged(line, masked),
+      acknowledged: (line) => this.acknowledged(picOf(line), line % PIC_PINS),
+      maskChanged: (line, masked) => this.maskChanged(this.picGsi(line), masked),
     });
     this.ioapic = new Ioapic(vm, {
-      acknowledged: (pin) => this.acknowledged(2, pin, gsiOfPin(pin)),
-      maskChanged: (pin, masked) => this.maskChanged(gsiOfPin(pin), masked),
-      wantsEnd: (pin) => gsiOfPin(pin) === TIMER_GSI,
+      acknowledged: (pin) => this.acknowledged(IrqchipId.IOAPIC, pin),
+      maskChanged: (pin, masked) => this.maskChanged(ioapicGsi(pin), masked),
+      wantsEnd: (pin) => ioapicGsi(pin) === TIMER_GSI || this.isAwaited(ioapicGsi(pin)),
     });
     const leastPeriodNs = 1000 * vm.parameters.minTimerPeriodUs;
     const tick = (pcpu: Pcpu) => this.pulse(pcpu);
@@ -114,7 +121,9 @@ export class Irqchip {
       ioapic: this.ioapic.state,
       pit: this.pit,
       pitTimer: this.pitTimer.state,
-      lines: this.lines,
+      picLines: this.picLines,
+      ioapicLines: this.ioapicLines,
+      routes: this.routes,
     };
   }
 
@@ -123,7 +132,32 @@ export class Irqchip {
     this.ioapic.state = saved.ioapic;
     this.pit = saved.pit;
     this.pitTimer.state = saved.pitTimer;
-    this.lines = saved.lines;
+    this.picLines = saved.picLines;
+    this.ioapicLines = saved.ioapicLines;
+    if (saved.routes !== this.routes) this.setRoutes(saved.routes);
+  }
+
+  /** KVM_SET_GSI_ROUTING, of a table without mistakes; null for how it was wired at first. */
+  setRoutes(routes: readonly IrqRoute[] | null): void {
+    this.routes = routes;
+    this.routing = new IrqRouting(routes ?? this.wiring);
+  }
+
+  /** Have somebody hear of the ends of a line's interrupts, until the returned function is called. */
+  onAck(gsi: number, heard: AckListener): () => void {
+    const listener = { gsi, heard };
+    this.ackListeners.add(listener);
+    return () => {
+      this.ackListeners.delete(listener);
+    };
+  }
+
+  private isAwaited(gsi: number): boolean {
+    return [...this.ackListeners].some((listener) => listener.gsi === gsi);
+  }
+
+  private picGsi(line: number): number {
+    return this.routing.gsiOf(picOf(line), line % PIC_PINS);
   }
 
   /** True if the interval timer will raise an interrupt that somebody gets. */
@@ -131,7 +165,15 @@ export class Irqchip {
     if (!this.pitTimer.isArmed) return false;
     const [master] = this.pic.state;
     const byPic = (master.mask & 1) === 0 && this.vm.vcpus.some((vcpu) => vcpu.acceptsPic);
-    return byPic || !this.ioapic.isMasked(ioapicPin(TIMER_GSI)) || this.watchdogs.length > 0;
+    const byIoapic = this.routing
+      .of(TIMER_GSI)
+      .some(
+        (route) =>
+          route.kind === 'pin' &&
+          route.chip === IrqchipId.IOAPIC &&
+          !this.ioapic.isMasked(route.pin),
+      );
+    return byPic || byIoapic || this.watchdogs.length > 0;
   }
 
   /** vCPUs to which the timer's line is an NMI, by LINT0. */
@@ -158,15 +200,26 @@ export class Irqchip {
   setIrq(gsi: number, high: boolean, source: number, pcpu: Pcpu): number {
     if (pcpu.traced) pcpu.trace('kvm_set_irq', { gsi, level: high ? 1 : 0, source });
     this.pcpu = pcpu;
-    const bit = 1 << source;
-    const held = (this.lines[gsi] & ~bit) | (high ? bit : 0);
-    this.lines[gsi] = held;
-    const results = [];
-    if (gsi < PIC_LINES) results.push(this.setPicLine(gsi, held !== 0, pcpu));
-    const pin = ioapicPin(gsi);
-    if (pin >= 0) results.push(this.ioapic.setPin(pin, held !== 0, pcpu));
-    const heard = results.filter((result) => result >= 0);
-    return heard.length === 0 ? -1 : heard.reduce((sum, result) => sum + result, 0);
+    let heard = -1;
+    for (const route of this.routing.of(gsi)) {
+      const result = this.setRoute(route, high, source, pcpu);
+      if (result >= 0) heard = Math.max(heard, 0) + result;
+    }
+    return heard;
+  }
+
+  private setRoute(route: IrqRoute, high: boolean, source: number, pcpu: Pcpu): number {
+    if (route.kind === 'message') {
+      // Only the edge that rises is a message.
+      const { addressLow, addressHigh, data } = route;
+      return high ? this.signalMsi(Long.fromBits(addressLow, addressHigh), data, pcpu) : -1;
+    }
+    const { chip, pin } = route;
+    if (chip === IrqchipId.IOAPIC) {
+      return this.ioapic.setPin(pin, hold(this.ioapicLines, pin, high, source), pcpu);
+    }
+    const line = chip * PIC_PINS + pin;
+    return this.setPicLine(line, hold(this.picLines, line, high, source), pcpu);
   }
 
   private setPicLine(line: number, high: boolean, pcpu: Pcpu): number {
@@ -221,10 +274,12 @@ export class Irqchip {
     this.ioapic.end(vector, level, pcpu);
   }
 
-  private acknowledged(chip: number, pin: number, gsi: number): void {
+  private acknowledged(chip: number, pin: number): void {
     const { pcpu } = this;
     if (pcpu.traced) pcpu.trace('kvm_ack_irq', { irqchip: IRQCHIPS[chip], pin });
+    const gsi = this.routing.gsiOf(chip, pin);
     if (gsi === TIMER_GSI) this.pitTimer.ended(pcpu);
+    for (const listener of this.ackListeners) if (listener.gsi === gsi) listener.heard(gsi, pcpu);
   }
 
   private maskChanged(gsi: number, masked: boolean): void {
@@ -301,6 +356,18 @@ export class Irqchip {
     this.pcpu = pcpu;
     this.ioapic.write(gpa - IOAPIC_GPA, value.low, pcpu);
   }
+}
+
+/** The controller of a line of the PICs. */
+function picOf(line: number): number {
+  return line < PIC_PINS ? IrqchipId.PIC_MASTER : IrqchipId.PIC_SLAVE;
+}
+
+/** A source lets go of a pin, or raises it: whether it is high (__kvm_irq_line_state). */
+function hold(lines: number[], pin: number, high: boolean, source: number): boolean {
+  const bit = 1 << source;
+  lines[pin] = (lines[pin] & ~bit) | (high ? bit : 0);
+  return lines[pin] !== 0;
 }
 
 function isSecond(port: number): 0 | 1 {

@@ -62,7 +62,13 @@ export type KvmExit =
       readonly why: EntryExplanation;
     }
   /** The guest did what this laboratory cannot do; the message says what and where. */
-  | { readonly reason: 'INTERNAL_ERROR'; readonly suberror: number; readonly message: string };
+  | {
+      readonly reason: 'INTERNAL_ERROR';
+      readonly suberror: number;
+      /** What the kernel says with the suberror. */
+      readonly data: readonly Long[];
+      readonly message: string;
+    };
 
 export type KvmExitReason = KvmExit['reason'];
 

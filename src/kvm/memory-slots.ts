@@ -1,6 +1,6 @@
 // Memory slots: which guest-physical addresses are RAM, where that lies, whether it may be written,
 // and which of its pages have been. Linux virt/kvm/kvm_main.c, kvm_set_memory_region and
-// kvm_get_dirty_log. Slots belong to whoever sets a machine up; they are not part of a snapshot.
+// kvm_get_dirty_log. The tables that follow from slots are in memory, and saved with it.
 
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
 import { EPT_RIGHTS, EptBit, type EptBuilder } from '../vmx/index.ts';
@@ -19,21 +19,37 @@ export interface MemorySlot {
   readonly flags: number;
 }
 
+/** Plain data: the slots, and of each that is logged the bytes of its log. */
+export interface MemorySlotsState {
+  readonly slots: readonly MemorySlot[];
+  readonly dirty: readonly (readonly [id: number, bytes: readonly number[]])[];
+}
+
 const READ_EXECUTE = EptBit.READ | EptBit.EXECUTE;
 
 export class MemorySlots {
   private readonly memory: PhysicalMemory;
   private readonly ept: EptBuilder;
   private readonly changed: () => void;
-  private readonly slots: MemorySlot[] = [];
+  private slots: MemorySlot[] = [];
   /** By slot, a bit for each page that was written since the log was read last. */
-  private readonly dirty = new Map<number, Uint8Array>();
+  private dirty = new Map<number, Uint8Array>();
 
   /** @param changed called when cached translations may be wrong */
   constructor(memory: PhysicalMemory, ept: EptBuilder, changed: () => void) {
     this.memory = memory;
     this.ept = ept;
     this.changed = changed;
+  }
+
+  get state(): MemorySlotsState {
+    return { slots: this.slots, dirty: [...this.dirty].map(([id, log]) => [id, [...log]]) };
+  }
+
+  /** Restore, after memory has been. */
+  set state(saved: MemorySlotsState) {
+    this.slots = [...saved.slots];
+    this.dirty = new Map(saved.dirty.map(([id, log]) => [id, Uint8Array.from(log)]));
   }
 
   get list(): readonly MemorySlot[] {

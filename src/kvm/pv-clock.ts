@@ -23,6 +23,7 @@ const Record = {
 
 const ENABLED = 1;
 const TSC_STABLE = 1;
+const GUEST_STOPPED = 2;
 const NS_PER_SECOND = 1e9;
 
 /** How to make nanoseconds of cycles: shift, multiply, and drop 32 bits. */
@@ -61,21 +62,27 @@ export function writeSystemTime(vcpu: Vcpu, msr: number, value: Long, pcpu: Pcpu
   updateClock(vcpu, pcpu);
 }
 
-/** Write a vCPU's record anew, if it has one. */
-export function updateClock(vcpu: Vcpu, pcpu: Pcpu): void {
+/**
+ * Write a vCPU's record anew, if it has one.
+ * @param stopped tell the guest that it was stopped for a while, by a flag that it clears itself
+ * @returns whether there is a record
+ */
+export function updateClock(vcpu: Vcpu, pcpu: Pcpu, stopped = false): boolean {
   const { low, high } = vcpu.state.pv.systemTime;
-  if ((low & ENABLED) === 0) return;
+  if ((low & ENABLED) === 0) return false;
   const { vm } = vcpu;
   const gpa = Long.fromBits(low & ~ENABLED, high, true);
   const record = vm.guestRam(gpa, Record.BYTES);
-  if (record === null) return;
+  if (record === null) return false;
   const { features } = vm.parameters;
   // The common base is the beginning of the run; without it, now.
   const base = vm.runsOldClock ? pcpu.now : 0;
   const timestamp = vcpu.guestTsc(base);
-  const systemTime = Long.fromNumber(vm.host.frequency.toNs(base));
+  const systemTime = Long.fromNumber(vm.host.frequency.toNs(base) + vm.clockOffsetNs);
   const { shift, multiplier } = timeScale(vcpu.vm.tscKhz * 1000);
-  const flags = features.clocksource_stable && !vm.runsOldClock ? TSC_STABLE : 0;
+  const isStable = features.clocksource_stable && !vm.runsOldClock;
+  const wasStopped = stopped || (record.getUint8(Record.FLAGS) & GUEST_STOPPED) !== 0;
+  const flags = (isStable ? TSC_STABLE : 0) | (wasStopped ? GUEST_STOPPED : 0);
   const version = nextVersion(record.getUint32(Record.VERSION, true));
   const write = new DataView(new ArrayBuffer(Record.BYTES));
   write.setUint32(Record.VERSION, version + 2, true);
@@ -87,7 +94,7 @@ export function updateClock(vcpu: Vcpu, pcpu: Pcpu): void {
   write.setInt8(Record.SHIFT, shift);
   write.setUint8(Record.FLAGS, flags);
   vm.writeGuestRam(gpa, new Uint8Array(write.buffer));
-  if (!pcpu.traced) return;
+  if (!pcpu.traced) return true;
   pcpu.trace('kvm_pvclock_update', {
     vcpu: vcpu.index,
     version: (version + 2) >>> 0,
@@ -97,6 +104,7 @@ export function updateClock(vcpu: Vcpu, pcpu: Pcpu): void {
     shift,
     flags,
   });
+  return true;
 }
 
 /**
@@ -118,7 +126,8 @@ export function writeWallClock(vcpu: Vcpu, value: Long): void {
   const version = nextVersion(record.getUint32(0, true)) + 2;
   const write = new DataView(new ArrayBuffer(bytes));
   write.setUint32(0, version, true);
-  write.setUint32(4, BOOT_TIME_SECONDS, true);
-  write.setUint32(8, 0, true);
+  const seconds = Math.floor(-vm.clockOffsetNs / NS_PER_SECOND);
+  write.setUint32(4, BOOT_TIME_SECONDS + seconds, true);
+  write.setUint32(8, -vm.clockOffsetNs - seconds * NS_PER_SECOND, true);
   vm.writeGuestRam(value.toUnsigned(), new Uint8Array(write.buffer));
 }

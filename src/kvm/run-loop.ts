@@ -23,7 +23,8 @@ import { readGuestBytes } from './guest-memory.ts';
 import { halt, poll, wokenUp } from './halt.ts';
 import { finishHypercall } from './hypercall-exit.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
-import { InternalError, KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
+import { emulationFailure, unexpectedExit } from './internal-error.ts';
+import { KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { shrunkWindow } from './ple-window.ts';
 import { updateClock } from './pv-clock.ts';
 import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
@@ -116,7 +117,7 @@ export class VcpuThread implements ThreadBody {
     const { vcpu } = this;
     const { state, timer } = vcpu;
     if (state.notImplemented !== null) {
-      this.leaveTo(internalError(InternalError.EMULATION, state.notImplemented));
+      this.leaveTo(emulationFailure(vcpu, state.notImplemented));
       return null;
     }
     timer.injectPending(pcpu);
@@ -187,7 +188,8 @@ export class VcpuThread implements ThreadBody {
         return null;
       case 'quiet':
         pcpu.advanceTo(clock, 'guest');
-        pcpu.quietUntil = outcome.until;
+        // The last instruction of a turn goes past its end; where the run pauses, it is executed.
+        pcpu.quietUntil = Math.min(outcome.until, pcpu.pauseTime - outcome.step);
         return 'quiet';
       case 'exit':
         pcpu.advanceTo(clock - vcpu.vm.costs.vmx.exit, 'guest');
@@ -196,7 +198,7 @@ export class VcpuThread implements ThreadBody {
         return null;
       case 'notImplemented':
         pcpu.advanceTo(clock, 'guest');
-        this.leaveTo(internalError(InternalError.EMULATION, this.describe(outcome.what)));
+        this.leaveTo(emulationFailure(vcpu, this.describe(outcome.what)));
         return null;
     }
   }
@@ -245,7 +247,7 @@ export class VcpuThread implements ThreadBody {
     const handler = vcpu.vm.handlers[reason];
     if (handler === undefined) {
       const message = `no handler for VM exit ${exitReasonName(reason)} (${reason})`;
-      this.leaveTo(internalError(InternalError.UNEXPECTED_EXIT, message));
+      this.leaveTo(unexpectedExit(vcpu, message));
       return null;
     }
     return this.continueAs(handler(vcpu, pcpu), pcpu);
@@ -439,8 +441,4 @@ function hardwareReasonOf({ report }: EntryExplanation): number {
 /** A kernel with full preemption does not wait for a place at which it calls the scheduler. */
 function isPreempted({ needResched, host }: Pcpu): boolean {
   return needResched && host.parameters.preemption === 'full';
-}
-
-function internalError(suberror: number, message: string): KvmExit {
-  return { reason: 'INTERNAL_ERROR', suberror, message };
 }

@@ -25,10 +25,11 @@ import { CpuidTable } from './cpuid.ts';
 import type { Disturbance } from './disturbance.ts';
 import type { ExitHandler } from './exits/handler.ts';
 import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
+import { EventBus } from './io-events.ts';
 import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
-import { MemorySlots } from './memory-slots.ts';
+import { MemorySlots, type MemorySlotsState } from './memory-slots.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 import { type Decisions, decisionsOf } from './policies.ts';
 import type { Halves } from './pv-msrs.ts';
@@ -79,7 +80,9 @@ export interface VmConfig {
 export interface VmOwnState {
   readonly wallClock: Halves;
   readonly runsOldClock: boolean;
+  readonly clockOffsetNs: number;
   readonly irqchip: IrqchipState | null;
+  readonly slots: MemorySlotsState;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
 }
@@ -116,12 +119,16 @@ export class Vm {
   forwardedHypercalls = 0;
   /** Which guest-physical addresses are RAM. */
   readonly slots: MemorySlots;
+  /** Writes that are only signals. */
+  readonly ioEvents = new EventBus();
   /** Who injects faults into this machine, or null. */
   disturbance: Disturbance | null = null;
   /** User space has shut the machine down: its threads end as soon as they run again. */
   isShutDown = false;
   /** The wall clock MSR, which all vCPUs share. */
   wallClock: Halves = { low: 0, high: 0 };
+  /** What KVM_SET_CLOCK has added to kvmclock, which counts ns from the beginning of the run. */
+  clockOffsetNs = 0;
   /** The first vCPU has registered kvmclock by the old MSR: then vCPUs have no common base. */
   runsOldClock = false;
   /** Makes compiled code for all vCPUs, or undefined. */
@@ -290,15 +297,26 @@ export class Vm {
   }
 
   get ownState(): VmOwnState {
-    const { wallClock, runsOldClock, lastBoostedVcpu, isShutDown } = this;
+    const { wallClock, runsOldClock, clockOffsetNs, lastBoostedVcpu, isShutDown } = this;
     const irqchip = this.irqchip?.state ?? null;
-    return { wallClock, runsOldClock, irqchip, lastBoostedVcpu, isShutDown };
+    const slots = this.slots.state;
+    return {
+      wallClock,
+      runsOldClock,
+      clockOffsetNs,
+      irqchip,
+      slots,
+      lastBoostedVcpu,
+      isShutDown,
+    };
   }
 
   set ownState(saved: VmOwnState) {
     this.wallClock = saved.wallClock;
     this.runsOldClock = saved.runsOldClock;
+    this.clockOffsetNs = saved.clockOffsetNs;
     if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
+    this.slots.state = saved.slots;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
   }

@@ -4,7 +4,6 @@
 import Long from 'long';
 import { compilableMemory, STATE_BYTES } from '../cpu/index.ts';
 import {
-  HOG_BODY,
   Host,
   type HostState,
   type HostStop,
@@ -33,6 +32,7 @@ import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
 import { FaultInjector, type FaultsState } from './faults/injector.ts';
 import { guestInterfaceOf } from './guest-interface.ts';
 import type { NamedRam } from './guest-places.ts';
+import { Hogs, type HogsState } from './hogs.ts';
 import { bootRequestOf, loadProgram } from './loader.ts';
 import { type PolicyFunctions, placementOf, vmDecisions } from './policies.ts';
 import { COST_PRESETS, type CostPreset, packagesFor } from './presets.ts';
@@ -73,6 +73,8 @@ export interface MachineSnapshot {
   readonly reached: number;
   /** Of whoever decides the order; null if time does. */
   readonly order: unknown;
+  /** What competing threads that sleep are at. */
+  readonly hogs: HogsState;
   /** What is under way of faults; null where the scenario has none. */
   readonly faults: FaultsState | null;
   /** For each virtual machine, the pages that are not zero. */
@@ -108,6 +110,8 @@ export class Machine {
   endings: readonly (MachineEnding | null)[];
   /** Who asks policies; names the one that is being asked. */
   readonly watch = new PolicyWatch();
+  /** The threads that compete with the virtual machines. */
+  readonly hogs: Hogs;
   /** Who looks at guest code and memory on behalf of faults and properties. */
   readonly probes: Probes;
   /** Who makes the scenario's faults happen, or null. */
@@ -159,7 +163,10 @@ export class Machine {
       programSymbols(program, options.symbols?.[i] ?? null),
     );
     this.programData = this.vms.map((vm, i) => this.fill(vm, options.programs[i]));
-    this.createHogs();
+    const groups = scenario.hogs.map(({ cgroup, cpu_weight: weight }, i) =>
+      this.cgroups.forThreads(cgroup, `hogs${i}`, weight),
+    );
+    this.hogs = new Hogs(this.host, scenario, groups);
     this.probes = new Probes(this);
     this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
     for (const vm of this.vms) {
@@ -214,19 +221,6 @@ export class Machine {
     data.fill(vm, parameters, this.scenario.seed);
     giveInput(vm, data, input);
     return data;
-  }
-
-  private createHogs(): void {
-    let number = 0;
-    for (const [index, hog] of this.scenario.hogs.entries()) {
-      const group = this.cgroups.forThreads(hog.cgroup, `hogs${index}`, hog.cpu_weight);
-      const affinity = affinityOf(hog.pin, this.scenario.host.pcpus);
-      for (let i = 0; i < hog.count; i++) {
-        const name = `hog${number++}`;
-        const how = { nice: hog.nice, policy: hog.sched_policy, affinity, group };
-        this.host.scheduler.start(this.host.createThread({ name, body: HOG_BODY, ...how }));
-      }
-    }
   }
 
   /** The process that runs a virtual machine. */
@@ -427,6 +421,7 @@ export class Machine {
       limit: this.limit,
       reached: this.reached,
       order: this.host.order?.state ?? null,
+      hogs: this.hogs.state,
       faults: this.faults?.state ?? null,
     });
     const memory = this.vms.map((vm, i) => vm.memory.savePages(base?.memory[i]));
@@ -459,6 +454,7 @@ export class Machine {
     this.limit = saved.limit;
     this.reached = saved.reached;
     if (this.host.order !== null) this.host.order.state = saved.order;
+    this.hogs.state = saved.hogs;
     if (this.faults !== null && saved.faults !== null) this.faults.state = saved.faults;
     this.probes.memoryRestored();
   }
@@ -472,6 +468,7 @@ export class Machine {
     }
     hash.text(JSON.stringify(this.devices.map(({ state }) => state)));
     hash.text(JSON.stringify(this.host.state));
+    if (this.hogs.state.length > 0) hash.text(JSON.stringify(this.hogs.state));
     if (this.faults !== null) hash.text(JSON.stringify(this.faults.state));
     return hash.digest();
   }

@@ -12,6 +12,7 @@ import { type CgroupReport, cgroupReports } from './cgroups.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import type { FaultCount } from './faults/injector.ts';
 import { recentInstructions } from './history.ts';
+import type { HogReport } from './hogs.ts';
 import type { Machine } from './machine.ts';
 import type { ResultValues } from './program-data.ts';
 import type { AddressName } from './symbol-map.ts';
@@ -97,6 +98,8 @@ export interface RunReport {
   readonly exits: readonly ExitReport[];
   readonly vcpus: readonly VcpuReport[];
   readonly pcpus: readonly PcpuReport[];
+  /** For each entry of the scenario's `hogs`. */
+  readonly hogs: readonly HogReport[];
   /** How often each fault of the scenario has happened. */
   readonly faults: readonly FaultCount[];
   /** The control groups of the host, as in their cpu.stat; left out if there are none. */
@@ -128,6 +131,7 @@ export function reportOf(machine: Machine, ending: MachineEnding): RunReport {
     exits: exitReports(machine, all),
     vcpus: machine.vcpus.map((vcpu) => vcpuReport(machine, vcpu, ending)),
     pcpus: machine.host.pcpus.map((pcpu) => pcpuReport(machine, pcpu)),
+    hogs: machine.hogs.reports,
     faults: machine.faults?.counts ?? [],
     ...(machine.host.groups.length === 0 ? {} : { cgroups: cgroupReports(machine.host) }),
   };

@@ -161,15 +161,24 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
     }),
   });
 
-const HOG = object('Threads of the host that compute and never sleep', {
+const HOG = object('Threads of the host that compute', {
   count: integer(0, 1024, {
-    summary: 'host threads that compute and never sleep',
+    summary: 'host threads that compute and never sleep, but for `burst`',
     fallback: 1,
     flag: 'hogs',
   }),
   nice: integer(-20, 19, { summary: 'their nice level', fallback: 0 }),
   ...CLASS_KEYS,
   pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
+  burst: duration({
+    summary:
+      'how long one computes before it sleeps: exponential, with this mean; else it never does',
+    fallback: 0,
+  }),
+  block: duration({
+    summary: 'how long it sleeps behind a burst: exponential, with this mean',
+    fallback: 0,
+  }),
 });
 
 /** Scenarios on a machine with a kernel, whose defaults hold. */

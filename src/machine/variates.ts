@@ -8,7 +8,7 @@ import { Prng } from '../sim/index.ts';
 export const VARIATE_COUNT = 4096;
 
 /** The value 1. */
-const ONE = 2 ** 16;
+export const VARIATE_ONE = 2 ** 16;
 
 /** A value is exponentially distributed with this mean, in so many of 100 cases. */
 interface Part {
@@ -29,7 +29,7 @@ export const VARIATES = {
 export type VariateLabel = keyof typeof VARIATES;
 
 /**
- * A table: 32-bit numbers, {@link ONE} for the mean.
+ * A table: 32-bit numbers, {@link VARIATE_ONE} for the mean.
  * @param index of the virtual machine: each has numbers of its own
  */
 export function variateTable(label: VariateLabel, seed: number, index: number): Uint32Array {
@@ -59,7 +59,7 @@ function* quantiles(parts: readonly Part[]): Iterable<number> {
     const end = Math.round((VARIATE_COUNT * percent) / 100);
     for (let i = begin; i < end; i++) {
       const probability = (i - begin + 0.5) / (end - begin);
-      yield Math.round(-part.mean * ONE * logarithm(1 - probability));
+      yield Math.round(-part.mean * VARIATE_ONE * logarithm(1 - probability));
     }
     begin = end;
   }

@@ -24,6 +24,15 @@ export interface SpinEnds {
   readonly pauseWindow: number;
 }
 
+/** A guest that only loops. */
+export interface Quiet {
+  readonly kind: 'quiet';
+  /** Clock up to which nothing happens but the loop. */
+  readonly until: number;
+  /** Cycles of an iteration: none of its instructions takes more. */
+  readonly step: number;
+}
+
 /** Cycles that were left out: to find that out costs about as much as to execute them. */
 const SHORT_WAIT = 1500;
 
@@ -130,9 +139,12 @@ export class SpinDetector implements Observer {
     return true;
   }
 
-  /** Clock up to which nothing happens but the loop; null if it is not known to loop. */
-  get quietUntil(): number | null {
-    return this.spin === null ? null : this.spin.until;
+  /** What happens next, if it is known to loop. */
+  get quiet(): Quiet | null {
+    const { spin } = this;
+    if (spin === null) return null;
+    const { cycles } = spin.delay ?? spin;
+    return { kind: 'quiet', until: spin.until, step: cycles };
   }
 
   /** Let as many iterations pass as end before the clock has passed a limit. */

@@ -50,7 +50,7 @@ import { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits
 import { decide, decideEarly, pauseWatch } from './intercepts.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
-import { SpinDetector } from './spin.ts';
+import { type Quiet, SpinDetector } from './spin.ts';
 import { scaleTimeStamp } from './time-stamp.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
 
@@ -66,7 +66,7 @@ export type RunOutcome =
   /** A VM exit: the VMCS says which. */
   | { readonly kind: 'exit' }
   /** The guest waits in a loop; up to a clock nothing but that happens, and is not executed yet. */
-  | { readonly kind: 'quiet'; readonly until: number }
+  | Quiet
   /** The guest used something that is not implemented; non-root operation goes on from here. */
   | { readonly kind: 'notImplemented'; readonly what: string };
 
@@ -271,8 +271,7 @@ export class VirtualProcessor implements Virtualization {
       const stop = this.injectionStop ?? this.execute(until);
       this.injectionStop = null;
       if (stop.kind === 'owner') {
-        const { quietUntil } = spin;
-        return quietUntil === null ? this.leave() : { kind: 'quiet', until: quietUntil };
+        return spin.quiet ?? this.leave();
       }
       if (stop.kind === 'notImplemented') return stop;
       if (stop.kind === 'inactive') this.passInactive(until);

@@ -23,6 +23,15 @@ test('two and two is four, and a new line', () => {
   expect(execute(source, 'twoAndTwo()')).toBe('4\n');
 });
 
+test('a serial port with interrupts sends a line, a byte time for each byte', () => {
+  const source = readFileSync(join(ROOT, 'examples/serial-interrupts.ts'), 'utf8');
+  const { output, us } = execute(source, 'serialInterrupts()');
+  expect(output).toBe('Hello, irqfd!\n');
+  // Fourteen times ten bits at 115200 baud, and the way to the guest and back.
+  expect(us).toBeGreaterThan(14 * 86.8);
+  expect(us).toBeLessThan(14 * 86.8 * 1.1);
+});
+
 test('the first lines of the page run to HLT', () => {
   const page = readFileSync(join(ROOT, 'docs/kvm-api.md'), 'utf8');
   const source = /```ts\n([\s\S]*?)```/.exec(page)?.[1] ?? '';

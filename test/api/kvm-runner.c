@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -197,6 +198,60 @@ static void show_debugregs(void) {
   printf("debugregs dr6=%llx dr7=%llx\n", d.dr6, d.dr7);
 }
 
+/** struct kvm_sync_regs but for the end of the events, which depends on the kernel's version. */
+static void show_page(void) {
+  printf("page");
+  print_bytes("regs", (uint8_t *)page->s.padding, 144);
+  print_bytes("sregs", (uint8_t *)page->s.padding + 144, 312);
+  print_bytes("events", (uint8_t *)page->s.padding + 456, 20);
+  printf("\n");
+}
+
+static void show_chip(unsigned id) {
+  struct kvm_irqchip state = {.chip_id = id};
+  if (ioctl(vm, KVM_GET_IRQCHIP, &state) < 0) return fail("get_irqchip");
+  if (id == KVM_IRQCHIP_IOAPIC) {
+    struct kvm_ioapic_state *io = &state.chip.ioapic;
+    printf("ioapic base=%llx select=%x id=%x irr=%x", io->base_address, io->ioregsel, io->id, io->irr);
+    for (unsigned i = 0; i < 24; i++) printf(" %llx", io->redirtbl[i].bits);
+    printf("\n");
+    return;
+  }
+  print_bytes("pic", (uint8_t *)&state.chip.pic, sizeof state.chip.pic);
+  printf("\n");
+}
+
+static int event = -1;
+
+static void add_ioevent(unsigned flags, uint64_t addr, unsigned len, uint64_t match) {
+  if (event < 0) event = eventfd(0, EFD_NONBLOCK);
+  struct kvm_ioeventfd io = {.fd = event, .addr = addr, .len = len, .datamatch = match, .flags = flags};
+  if (ioctl(vm, KVM_IOEVENTFD, &io) < 0) fail("ioeventfd");
+}
+
+static void show_event(void) {
+  uint64_t count = 0;
+  if (read(event, &count, sizeof count) < 0) printf("event %s\n", strerrorname_np(errno));
+  else printf("event %llu\n", (unsigned long long)count);
+}
+
+/** Calls with a number for each argument; false for others. */
+static int numeric_call(const char *word, unsigned long long a, unsigned long long b,
+                        unsigned long long c, unsigned long long d) {
+  if (strcmp(word, "sync") == 0) page->kvm_valid_regs = a;
+  else if (strcmp(word, "dirty") == 0) page->kvm_dirty_regs = a;
+  else if (strcmp(word, "poke") == 0) memcpy(page->s.padding + a, &b, sizeof b);
+  else if (strcmp(word, "page") == 0) show_page();
+  else if (strcmp(word, "chip") == 0) show_chip(a);
+  else if (strcmp(word, "ioevent") == 0) add_ioevent(a, b, c, d);
+  else if (strcmp(word, "event") == 0) show_event();
+  else if (strcmp(word, "line") == 0) {
+    struct kvm_irq_level level = {.irq = a, .level = b};
+    if (ioctl(vm, KVM_IRQ_LINE, &level) < 0) fail("irq_line");
+  } else return 0;
+  return 1;
+}
+
 /** One call; prints nothing if it succeeds and gives nothing back. */
 static void call(char *line) {
   char word[32] = "", text[32] = "";
@@ -236,11 +291,239 @@ static void call(char *line) {
     page->immediate_exit = a;
   } else if (strcmp(word, "sregs") == 0) show_sregs();
   else if (strcmp(word, "debugregs") == 0) show_debugregs();
-  else printf("unknown call %s\n", word);
+  else {
+    unsigned long long d = 0;
+    sscanf(line, "%*s %llx %llx %llx %llx", &a, &b, &c, &d);
+    if (!numeric_call(word, a, b, c, d)) printf("unknown call %s\n", word);
+  }
 }
 
 static void report(const char *name, int result) {
   printf("%s %s\n", name, result < 0 ? strerrorname_np(errno) : "0");
+}
+
+static void route(const char *name, struct kvm_irq_routing_entry entry, unsigned flags) {
+  struct {
+    struct kvm_irq_routing head;
+    struct kvm_irq_routing_entry entries[1];
+  } table = {.head = {.nr = 1, .flags = flags}, .entries = {entry}};
+  report(name, ioctl(vm, KVM_SET_GSI_ROUTING, &table));
+}
+
+static struct kvm_irq_routing_entry to_pin(unsigned gsi, unsigned chip, unsigned pin) {
+  struct kvm_irq_routing_entry entry = {.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP};
+  entry.u.irqchip.irqchip = chip;
+  entry.u.irqchip.pin = pin;
+  return entry;
+}
+
+static void routing_errors(void) {
+  route("routing", to_pin(0, KVM_IRQCHIP_IOAPIC, 2), 0);
+  route("routing_flags", to_pin(0, KVM_IRQCHIP_IOAPIC, 2), 1);
+  route("routing_gsi_4095", to_pin(4095, KVM_IRQCHIP_IOAPIC, 2), 0);
+  route("routing_gsi_4096", to_pin(4096, KVM_IRQCHIP_IOAPIC, 2), 0);
+  route("routing_ioapic_pin_24", to_pin(0, KVM_IRQCHIP_IOAPIC, 24), 0);
+  route("routing_pic_pin_8", to_pin(0, KVM_IRQCHIP_PIC_MASTER, 8), 0);
+  route("routing_pic_slave_pin_7", to_pin(0, KVM_IRQCHIP_PIC_SLAVE, 7), 0);
+  route("routing_unknown_chip", to_pin(0, 3, 0), 0);
+  struct kvm_irq_routing_entry entry = to_pin(0, KVM_IRQCHIP_IOAPIC, 2);
+  entry.flags = 1;
+  route("routing_entry_flags", entry, 0);
+  entry.flags = 0;
+  entry.type = 99;
+  route("routing_unknown_type", entry, 0);
+  struct kvm_irq_routing_entry msi = {.gsi = 30, .type = KVM_IRQ_ROUTING_MSI};
+  msi.u.msi.address_lo = 0xfee00000;
+  msi.u.msi.data = 0x40;
+  route("routing_msi", msi, 0);
+  struct {
+    struct kvm_irq_routing head;
+    struct kvm_irq_routing_entry entries[2];
+  } twice = {.head = {.nr = 2}, .entries = {to_pin(5, KVM_IRQCHIP_IOAPIC, 5), to_pin(5, KVM_IRQCHIP_IOAPIC, 6)}};
+  report("routing_chip_twice", ioctl(vm, KVM_SET_GSI_ROUTING, &twice));
+  twice.entries[1] = msi;
+  twice.entries[1].gsi = 5;
+  report("routing_pin_and_msi", ioctl(vm, KVM_SET_GSI_ROUTING, &twice));
+  struct kvm_irq_routing *large = calloc(1, sizeof *large + 4097 * sizeof entry);
+  large->nr = 4097;
+  for (unsigned i = 0; i < 4097; i++) large->entries[i] = to_pin(i % 24, KVM_IRQCHIP_IOAPIC, i % 24);
+  report("routing_large", ioctl(vm, KVM_SET_GSI_ROUTING, large));
+  large->nr = 0;
+  report("routing_empty", ioctl(vm, KVM_SET_GSI_ROUTING, large));
+  free(large);
+}
+
+static void irqfd_errors(void) {
+  int event = eventfd(0, 0), resample = eventfd(0, 0), file = open("/dev/null", O_RDWR);
+#define IRQFD(name, ...)                                       \
+  {                                                            \
+    struct kvm_irqfd irqfd = {.fd = event, .gsi = 5};          \
+    __VA_ARGS__;                                               \
+    report(name, ioctl(vm, KVM_IRQFD, &irqfd));                \
+  }
+  IRQFD("irqfd", )
+  IRQFD("irqfd_again", )
+  IRQFD("irqfd_other_gsi", irqfd.gsi = 6)
+  IRQFD("irqfd_flags", irqfd.flags = 4)
+  IRQFD("irqfd_bad_fd", irqfd.fd = 9999)
+  IRQFD("irqfd_no_event", irqfd.fd = file)
+  IRQFD("irqfd_deassign_other_gsi", irqfd.gsi = 6; irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN)
+  IRQFD("irqfd_deassign", irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN)
+  IRQFD("irqfd_deassign_again", irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN)
+  IRQFD("irqfd_deassign_bad_fd", irqfd.fd = 9999; irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN)
+  IRQFD("irqfd_resample_bad_fd", irqfd.resamplefd = 9999; irqfd.flags = KVM_IRQFD_FLAG_RESAMPLE)
+  IRQFD("irqfd_resample", irqfd.resamplefd = resample; irqfd.flags = KVM_IRQFD_FLAG_RESAMPLE)
+  IRQFD("irqfd_large_gsi", irqfd.fd = resample; irqfd.gsi = 9999)
+}
+
+static void ioeventfd_errors(void) {
+  int event = eventfd(0, 0), other = eventfd(0, 0), file = open("/dev/null", O_RDWR);
+#define IOEVENTFD(name, ...)                                                       \
+  {                                                                                \
+    struct kvm_ioeventfd io = {.fd = event, .addr = 0xd0000000, .len = 4};         \
+    __VA_ARGS__;                                                                   \
+    report(name, ioctl(vm, KVM_IOEVENTFD, &io));                                   \
+  }
+  enum { MATCH = KVM_IOEVENTFD_FLAG_DATAMATCH, PIO = KVM_IOEVENTFD_FLAG_PIO,
+         DEASSIGN = KVM_IOEVENTFD_FLAG_DEASSIGN };
+  IOEVENTFD("ioeventfd", )
+  IOEVENTFD("ioeventfd_again", )
+  IOEVENTFD("ioeventfd_other_event", io.fd = other)
+  IOEVENTFD("ioeventfd_other_length", io.fd = other; io.len = 2)
+  IOEVENTFD("ioeventfd_any_length", io.fd = other; io.len = 0)
+  IOEVENTFD("ioeventfd_match_beside_wildcard", io.fd = other; io.datamatch = 1; io.flags = MATCH)
+  IOEVENTFD("ioeventfd_match", io.addr = 0x50; io.datamatch = 1; io.flags = MATCH | PIO)
+  IOEVENTFD("ioeventfd_match_other", io.addr = 0x50; io.datamatch = 2; io.flags = MATCH | PIO)
+  IOEVENTFD("ioeventfd_match_again", io.addr = 0x50; io.datamatch = 1; io.flags = MATCH | PIO)
+  IOEVENTFD("ioeventfd_wildcard_beside_match", io.addr = 0x50; io.flags = PIO)
+  IOEVENTFD("ioeventfd_match_any_length", io.addr = 0x60; io.len = 0; io.flags = MATCH | PIO)
+  IOEVENTFD("ioeventfd_length_3", io.addr = 0x60; io.len = 3; io.flags = PIO)
+  IOEVENTFD("ioeventfd_length_16", io.addr = 0x60; io.len = 16; io.flags = PIO)
+  IOEVENTFD("ioeventfd_wrap", io.addr = 0xffffffffffffffff)
+  IOEVENTFD("ioeventfd_flags", io.flags = 1 << 6)
+  IOEVENTFD("ioeventfd_bad_fd", io.addr = 0x60; io.fd = 9999)
+  IOEVENTFD("ioeventfd_no_event", io.addr = 0x60; io.fd = file)
+  IOEVENTFD("ioeventfd_deassign_other_event", io.fd = other; io.flags = DEASSIGN)
+  IOEVENTFD("ioeventfd_deassign_other_match", io.addr = 0x50; io.datamatch = 3; io.flags = MATCH | PIO | DEASSIGN)
+  IOEVENTFD("ioeventfd_deassign_as_wildcard", io.addr = 0x50; io.flags = PIO | DEASSIGN)
+  IOEVENTFD("ioeventfd_deassign", io.flags = DEASSIGN)
+  IOEVENTFD("ioeventfd_deassign_again", io.flags = DEASSIGN)
+  IOEVENTFD("ioeventfd_deassign_bad_fd", io.fd = 9999; io.flags = DEASSIGN)
+}
+
+/** Calls that a machine without vCPU takes; chips are there if it has them. */
+static void device_errors(const char *suffix) {
+  char name[64];
+  static uint8_t buffer[4096];
+#define DEVICE(text, request, argument)                    \
+  snprintf(name, sizeof name, "%s%s", text, suffix);       \
+  report(name, ioctl(vm, request, argument));
+  struct kvm_irqchip chip = {.chip_id = KVM_IRQCHIP_IOAPIC};
+  DEVICE("get_irqchip", KVM_GET_IRQCHIP, &chip)
+  DEVICE("set_irqchip", KVM_SET_IRQCHIP, &chip)
+  chip.chip_id = 3;
+  DEVICE("get_irqchip_unknown", KVM_GET_IRQCHIP, &chip)
+  struct kvm_pit_state2 pit = {0};
+  DEVICE("get_pit2", KVM_GET_PIT2, &pit)
+  DEVICE("set_pit2", KVM_SET_PIT2, &pit)
+  struct kvm_reinject_control control = {.pit_reinject = 1};
+  DEVICE("reinject_control", KVM_REINJECT_CONTROL, &control)
+  (void)buffer;
+}
+
+static void memory_errors(void) {
+  report("tss_addr", ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000));
+  report("tss_addr_high", ioctl(vm, KVM_SET_TSS_ADDR, 0xfffffffffff0ull));
+  report("tss_addr_at_the_end", ioctl(vm, KVM_SET_TSS_ADDR, 0xffffe000ul));
+  uint64_t address = 0xfffbc000;
+  report("identity_map_addr_after_vcpu", ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &address));
+  struct kvm_coalesced_mmio_zone zone = {.addr = 0xe0000000, .size = 0x1000};
+  report("coalesced_mmio", ioctl(vm, KVM_REGISTER_COALESCED_MMIO, &zone));
+  zone.pio = 2;
+  report("coalesced_mmio_pio_2", ioctl(vm, KVM_REGISTER_COALESCED_MMIO, &zone));
+  zone.pio = 0;
+  zone.addr = 0x12345000;
+  report("coalesced_mmio_remove_absent", ioctl(vm, KVM_UNREGISTER_COALESCED_MMIO, &zone));
+  zone.addr = 0xe0000000;
+  report("coalesced_mmio_remove", ioctl(vm, KVM_UNREGISTER_COALESCED_MMIO, &zone));
+  zone.pio = 2;
+  report("coalesced_mmio_remove_pio_2", ioctl(vm, KVM_UNREGISTER_COALESCED_MMIO, &zone));
+}
+
+static void clock_errors(void) {
+  struct kvm_clock_data clock = {0};
+  report("get_clock", ioctl(vm, KVM_GET_CLOCK, &clock));
+  clock.flags = 0;
+  clock.clock = 12345;
+  report("set_clock", ioctl(vm, KVM_SET_CLOCK, &clock));
+  clock.flags = 1 << 7;
+  report("set_clock_flags", ioctl(vm, KVM_SET_CLOCK, &clock));
+  report("kvmclock_ctrl_without_clock", ioctl(vcpu, KVM_KVMCLOCK_CTRL, 0));
+}
+
+static void cap(const char *name, int fd, unsigned number, uint64_t argument, unsigned flags) {
+  struct kvm_enable_cap cap = {.cap = number, .flags = flags, .args = {argument}};
+  report(name, ioctl(fd, KVM_ENABLE_CAP, &cap));
+}
+
+static void cap_errors(void) {
+  cap("cap_flags", vm, KVM_CAP_EXIT_HYPERCALL, 0, 1);
+  cap("cap_exit_hypercall", vm, KVM_CAP_EXIT_HYPERCALL, 1 << 12, 0);
+  cap("cap_exit_hypercall_unknown", vm, KVM_CAP_EXIT_HYPERCALL, 1 << 5, 0);
+  cap("cap_halt_poll", vm, KVM_CAP_HALT_POLL, 50000, 0);
+  cap("cap_halt_poll_large", vm, KVM_CAP_HALT_POLL, 1ull << 40, 0);
+  cap("cap_msr_exits", vm, KVM_CAP_X86_USER_SPACE_MSR, 3, 0);
+  cap("cap_msr_exits_unknown", vm, KVM_CAP_X86_USER_SPACE_MSR, 1 << 10, 0);
+  cap("cap_disable_exits_unknown", vm, KVM_CAP_X86_DISABLE_EXITS, 1 << 10, 0);
+  cap("cap_disable_exits_after_vcpu", vm, KVM_CAP_X86_DISABLE_EXITS, 2, 0);
+  cap("vcpu_cap_unknown", vcpu, 9999, 0, 0);
+  cap("vcpu_cap_enforce_features", vcpu, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1, 0);
+}
+
+static void sync_errors(void) {
+  page->kvm_valid_regs = 8;
+  report("run_valid_regs_unknown", ioctl(vcpu, KVM_RUN, 0));
+  page->kvm_valid_regs = 0;
+  page->kvm_dirty_regs = 8;
+  report("run_dirty_regs_unknown", ioctl(vcpu, KVM_RUN, 0));
+  page->kvm_valid_regs = 2;
+  page->kvm_dirty_regs = 2;
+  page->immediate_exit = 1;
+  ioctl(vcpu, KVM_GET_SREGS, &page->s.regs.sregs);
+  page->s.regs.sregs.cr0 = 0x80000000;
+  report("run_dirty_sregs_wrong", ioctl(vcpu, KVM_RUN, 0));
+  page->s.regs.sregs.cr0 = 0x60000010;
+  page->kvm_dirty_regs = 4;
+  page->s.regs.events.flags = 1u << 30;
+  report("run_dirty_events_wrong", ioctl(vcpu, KVM_RUN, 0));
+  page->kvm_dirty_regs = page->kvm_valid_regs = 0;
+  report("run_immediate", ioctl(vcpu, KVM_RUN, 0));
+  page->immediate_exit = 0;
+}
+
+/** The calls of interrupts' routing, of events, of devices and of what is set once. */
+static void more_errors(void) {
+  create(0);
+  route("routing_without_irqchip", to_pin(0, KVM_IRQCHIP_IOAPIC, 2), 0);
+  struct kvm_irqfd irqfd = {.fd = eventfd(0, 0), .gsi = 5};
+  report("irqfd_without_irqchip", ioctl(vm, KVM_IRQFD, &irqfd));
+  ioeventfd_errors();
+  device_errors("_without_irqchip");
+  memory_errors();
+  clock_errors();
+  cap_errors();
+  sync_errors();
+  create(1);
+  routing_errors();
+  struct kvm_irq_level level = {.irq = 5, .level = 1};
+  report("irq_line_not_routed", ioctl(vm, KVM_IRQ_LINE, &level));
+  create(1);
+  irqfd_errors();
+  device_errors("_without_pit");
+  struct kvm_pit_config pit = {0};
+  ioctl(vm, KVM_CREATE_PIT2, &pit);
+  device_errors("");
+  vcpu = (close(vcpu), munmap(page, page_bytes), -1);
 }
 
 /** Wrong use, case by case: the errno of each. Cases are named as in our own table. */
@@ -343,6 +626,7 @@ static void errors(void) {
   report("irq_line_large", ioctl(vm, KVM_IRQ_LINE, &level));
   state.mp_state = KVM_MP_STATE_HALTED;
   report("mp_state_halted", ioctl(vcpu, KVM_SET_MP_STATE, &state));
+  more_errors();
 }
 
 int main(int argc, char **argv) {

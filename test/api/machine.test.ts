@@ -4,71 +4,8 @@
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
-import {
-  KVM_EXIT,
-  KVM_MP_STATE,
-  KvmError,
-  type KvmOptions,
-  type KvmVcpu,
-  type KvmVm,
-  openKvm,
-} from '../../src/api/index.ts';
-import { assemble } from '../../src/asm/index.ts';
-
-const RAM_BYTES = 0x10000;
-const CODE = 0x1000;
-
-interface Guest {
-  readonly vm: KvmVm;
-  readonly vcpu: KvmVcpu;
-  readonly ram: Uint8Array;
-}
-
-function codeOf(source: string, bits = 16, origin = CODE): Uint8Array {
-  const text = `bits ${bits}\norg ${origin}\n${source}\n`;
-  const assembled = assemble({ name: 'guest.asm', text });
-  if (assembled.kind === 'errors') throw new Error(assembled.errors[0]?.message);
-  return assembled.bytes;
-}
-
-interface Setup extends KvmOptions {
-  readonly irqchip?: boolean;
-  readonly flags?: number;
-  readonly vcpus?: number;
-}
-
-/** Real-mode code at 1000H, in a machine of 64 KiB. */
-function guest(source: string, setup: Setup = {}): Guest {
-  const { irqchip = false, flags = 0, vcpus = 1, ...options } = setup;
-  const vm = openKvm(options).createVm(0, { memoryBytes: 2 ** 20 });
-  if (irqchip) vm.createIrqchip();
-  const ram = vm.mmap(RAM_BYTES);
-  ram.set(codeOf(source), CODE);
-  const [guestPhysAddr, memorySize, userspaceAddr] = [0, RAM_BYTES, ram];
-  vm.setUserMemoryRegion({ slot: 0, flags, guestPhysAddr, memorySize, userspaceAddr });
-  const all = Array.from({ length: vcpus }, () => vm.createVcpu());
-  for (const vcpu of all) start(vcpu, CODE);
-  return { vm, vcpu: all[0] as KvmVcpu, ram };
-}
-
-function start(vcpu: KvmVcpu, rip: number, rest: object = {}): void {
-  const sregs = vcpu.getSregs();
-  vcpu.setSregs({ ...sregs, cs: { ...sregs.cs, base: 0, selector: 0 } });
-  vcpu.setRegs({ rip, rflags: 2, rsp: 0x8000, ...rest });
-}
-
-const rip = (vcpu: KvmVcpu) => vcpu.getRegs().rip.toNumber();
-
-/** The errno that a call fails with. */
-function errnoOf(call: () => unknown): string {
-  try {
-    call();
-    return 'none';
-  } catch (thrown) {
-    if (thrown instanceof KvmError) return thrown.errno;
-    throw thrown;
-  }
-}
+import { KVM_EXIT, KVM_MP_STATE, openKvm } from '../../src/api/index.ts';
+import { CODE, codeOf, errnoOf, guest, rip } from '../support/kvm-api-guest.ts';
 
 /** Vector 20H: AX becomes 7. */
 function installHandler(ram: Uint8Array): void {
@@ -364,7 +301,100 @@ test('CR8 that is lowered goes to user space', () => {
   expect(vcpu.getRegs().rcx.toNumber()).toBe(9);
 });
 
+describe('an error inside', () => {
+  test('of an instruction has its bytes, and the last exit', () => {
+    const { vcpu } = guest('nop\ndb 0xd9, 0xe8 ; FLD1\nhlt');
+    const run = vcpu.run();
+    expect([run.exitReasonName, run.internal.suberror]).toEqual(['INTERNAL_ERROR', 1]);
+    const { data, ndata } = run.internal;
+    expect([ndata, data[0]?.toNumber()]).toEqual([8, 1]);
+    const bytes = [...(data[1]?.toBytesLE() ?? []), ...(data[2]?.toBytesLE() ?? [])];
+    expect(bytes.slice(0, 4)).toEqual([15, 0xd9, 0xe8, 0xf4]);
+  });
+});
+
+describe('the clock', () => {
+  const KVM_SYSTEM_TIME = 0x4b564d01;
+  const systemTime = (ram: Uint8Array) => {
+    const view = new DataView(ram.buffer, ram.byteOffset + 0x3000, 32);
+    return { ns: Number(view.getBigUint64(16, true)), flags: view.getUint8(29) };
+  };
+
+  test('goes on from where it is set, and the guest’s record follows', () => {
+    const { vm, vcpu, ram } = guest('out 1, al\nhlt');
+    vcpu.setMsrs([{ index: KVM_SYSTEM_TIME, data: 0x3001 }]);
+    vcpu.run();
+    const before = vm.getClock().clock.toNumber();
+    expect(before).toBe(Math.floor(vm.kvm.nowNs));
+    expect(systemTime(ram).ns).toBe(0);
+    vm.setClock({ clock: 5_000_000_000 });
+    expect(vm.getClock().clock.toNumber()).toBe(5_000_000_000);
+    expect(systemTime(ram).ns).toBe(5_000_000_000 - before);
+    vcpu.run();
+    expect(vm.getClock().clock.toNumber()).toBeGreaterThan(5_000_000_000);
+  });
+
+  test('the wall clock is that of the moment at which the guest’s clock was 0', () => {
+    const { vm, vcpu, ram } = guest('hlt');
+    vm.setClock({ clock: 1_500_000_000 });
+    vcpu.setMsrs([{ index: 0x4b564d00, data: 0x3100 }]);
+    const view = new DataView(ram.buffer, ram.byteOffset + 0x3100, 12);
+    const [seconds, ns] = [view.getUint32(4, true), view.getUint32(8, true)];
+    expect([seconds, ns]).toEqual([946_684_800 - 2, 500_000_000]);
+  });
+
+  test('a guest that was stopped is told so until it clears the flag', () => {
+    const { vcpu, ram } = guest('hlt');
+    vcpu.setMsrs([{ index: KVM_SYSTEM_TIME, data: 0x3001 }]);
+    expect(systemTime(ram).flags).toBe(1);
+    vcpu.kvmclockCtrl();
+    expect(systemTime(ram).flags).toBe(3);
+  });
+});
+
+test('slots and what was written to them are part of a snapshot', () => {
+  const { vm, vcpu } = guest('mov [0x3000], al\nout 1, al\nmov [0x5000], al\nhlt', {
+    flags: 1,
+  });
+  const more = vm.mmap(0x1000);
+  vm.setUserMemoryRegion({
+    slot: 3,
+    guestPhysAddr: 0x100000,
+    memorySize: 0x1000,
+    userspaceAddr: more,
+  });
+  vcpu.run();
+  const saved = structuredClone(vm.vm.snapshot);
+  expect(JSON.parse(JSON.stringify(saved))).toEqual(saved);
+  const tables = vm.vm.memory.bytes.slice();
+  expect([...vm.getDirtyLog(0)].slice(0, 2)).toEqual([1 << 3, 0]);
+  vm.setUserMemoryRegion({ slot: 3, guestPhysAddr: 0x100000, memorySize: 0, userspaceAddr: null });
+  vm.vm.memory.bytes.set(tables);
+  vm.vm.snapshot = saved;
+  expect(vm.vm.ramAt(0x100000)).not.toBeNull();
+  expect([...vm.getDirtyLog(0)].slice(0, 2)).toEqual([1 << 3, 0]);
+  expect(vcpu.run().exitReasonName).toBe('HLT');
+  expect([...vm.getDirtyLog(0)].slice(0, 2)).toEqual([1 << 5, 0]);
+});
+
 describe('what is set is there', () => {
+  test('interrupt controllers', () => {
+    const { vm } = guest('hlt', { irqchip: true });
+    for (const chipId of [0, 1]) {
+      const { pic } = vm.getIrqchip(chipId);
+      if (pic === undefined) throw new Error('no PIC');
+      const other = { ...pic, irr: 0x21, imr: 0xfa, isr: 2, irqBase: 0x40, initState: 2, elcr: 8 };
+      vm.setIrqchip({ chipId, pic: other });
+      expect(vm.getIrqchip(chipId).pic).toEqual(other);
+    }
+    const { chipId, ioapic } = vm.getIrqchip(2);
+    if (ioapic === undefined) throw new Error('no I/O APIC');
+    const redirtbl = ioapic.redirtbl.map((_, i) => Long.fromBits(0x18000 + i, i << 24, true));
+    const other = { ...ioapic, id: 7, irr: 0x10, ioregsel: 0x12, redirtbl };
+    vm.setIrqchip({ chipId, ioapic: other });
+    expect(vm.getIrqchip(2).ioapic).toEqual(other);
+  });
+
   test('events', () => {
     const { vcpu } = guest('hlt');
     const events = vcpu.getVcpuEvents();

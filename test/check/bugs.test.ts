@@ -19,8 +19,14 @@ const FOUND: Readonly<Record<string, string>> = {
   'eoi-forgotten.asm': 'EXPECT: ended otherwise than expected: deadlock',
   'eoi-twice.asm': 'OUTPUT: not found, in output: (())',
   'error-code-left.asm': 'EXPECT: ended otherwise than expected: tripleFault',
+  'interrupt-for-nothing.asm': 'EXPECT: ended otherwise than expected: exited, exit code 3',
+  'interrupt-window-missed.yaml': 'OUTPUT: not found, in output: 0',
   'interrupts-counted.asm': 'EXPECT: ended otherwise than expected: deadlock',
+  'ipi-sent-once.asm': 'EXPECT: ended otherwise than expected: limit',
+  'ipi-taken-for-done.asm': 'EXPECT: ended otherwise than expected: exited, exit code 3',
+  'kick-taken-for-news.asm': 'OUTPUT: not found, in output: ?',
   'kick-the-wrong-one.asm': 'OUTPUT: not found, in output: there are no lines',
+  'lock-broken-open.asm': 'PROPERTY: 2 between guest_code(at=critical) and guest_code(at=leave)',
   'lock-handed-to-preempted.asm':
     'PROPERTY: guest_code(at=released, vcpu=0) is not followed by guest_code(at=critical)',
   'lost-kick.asm': 'OUTPUT: not found, in output: there are no lines',
@@ -30,7 +36,10 @@ const FOUND: Readonly<Record<string, string>> = {
   'spin-without-pause.asm': 'CHECK: not found, in exits: ',
   'starvation-under-yield.yaml':
     'PROPERTY: sched_switch(prev.comm=vcpu2, prevState=R) is not followed by',
+  'ticks-taken-for-time.asm': 'EXPECT: ended otherwise than expected: exited, exit code 3',
+  'time-goes-back.asm': 'EXPECT: ended otherwise than expected: exited, exit code 3',
   'timer-not-rearmed.asm': 'EXPECT: ended otherwise than expected: deadlock',
+  'timer-not-switched.yaml': 'the run ended otherwise than expected: deadlock',
   'torn-lock.asm': 'PROPERTY: 2 between kvm_pio(port=0x80, value=1)',
   'window-never-reset.yaml':
     'PROPERTY: guest_code(at=waits, vcpu=1) is not followed by kvm_exit(reason=PAUSE_INSTRUCTION',

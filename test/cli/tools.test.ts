@@ -224,9 +224,9 @@ describe('exits', () => {
   });
 });
 
-test('schema prints the JSON schema in docs', async () => {
-  const { stdout } = await vmxlab(folder, ['schema']);
-  const documented = join(import.meta.dirname, '../../docs/scenario.schema.json');
+test.each(['scenario', 'experiment'])('schema prints the one of %s in docs', async (of) => {
+  const { stdout } = await vmxlab(folder, ['schema', of]);
+  const documented = join(import.meta.dirname, `../../docs/${of}.schema.json`);
   expect(JSON.parse(stdout)).toEqual(JSON.parse(readFileSync(documented, 'utf8')));
 });
 

@@ -16,7 +16,10 @@ const PAGES = 64;
 const SHOWN = 8;
 const TURNS = 3000;
 
-/** Ways that part and meet, loops in loops, one with two ways back, calls, and a repeated one. */
+/**
+ * Ways that part and meet, in a short loop as well, loops in loops, one with two ways back, calls,
+ * and a repeated one.
+ */
 const SOURCE = `
   bits 64
   org ${CODE}
@@ -47,6 +50,16 @@ inner:
   call leaf
   jmp outer
 done:
+  mov ecx, ebx
+  mov edx, 12
+parity:
+  shr ecx, 1
+  jnc clear
+  inc eax
+  nop
+clear:
+  dec edx
+  jnz parity
   mov edi, ${DATA}
   mov ecx, ebx
   shr ecx, 27

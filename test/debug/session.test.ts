@@ -3,17 +3,17 @@
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
-import { createSession, type Motion, type Position, type Session } from '../../src/debug/index.ts';
-import { Machine, type Scenario } from '../../src/machine/index.ts';
+import { createSession, type Motion, type Session } from '../../src/debug/index.ts';
+import { Machine } from '../../src/machine/index.ts';
 import { Prng } from '../../src/sim/index.ts';
 import {
   assembleText,
   checkedScenario,
-  guestProgram,
   scenarioOf,
   tracedMachine,
   traceText,
 } from '../support/guest-run.ts';
+import { LOCK, SCENES, walk } from '../walks/walk.ts';
 
 const COUNT = assembleText(`
 bits 64
@@ -111,26 +111,12 @@ describe('steps', () => {
   });
 });
 
-const LOCK: Scenario = scenarioOf({ vcpus: 4, pcpus: 2, hogs: 1, hz: 1000 });
-const LOCK_PROGRAM = guestProgram('lock-ticket-pv.asm', { ITERATIONS: '20' });
+/** Of each walk. `npm run walks` makes many more. */
+const MOVES = 25;
 
-const SCENES: readonly { name: string; scenario: Scenario; program: Uint8Array }[] = [
-  { name: 'a lock on too few pCPUs', scenario: LOCK, program: LOCK_PROGRAM },
-  {
-    name: 'five kinds of exits',
-    scenario: scenarioOf({ vcpus: 2, pcpus: 2 }),
-    program: guestProgram('five-exits.asm', { ROUNDS: '5' }),
-  },
-  {
-    name: 'inter-processor interrupts',
-    scenario: scenarioOf({ vcpus: 2, pcpus: 2 }),
-    program: guestProgram('ipi-pingpong.asm', { ROUNDS: '5' }),
-  },
-];
+describe.each(SCENES)('$name', (scene) => {
+  const { scenario, program } = scene;
 
-const WALKS = Number(process.env.VMXLAB_DEBUG_WALKS ?? 25);
-
-describe.each(SCENES)('$name', ({ scenario, program }) => {
   /** What the run is if nobody looks. */
   function undebugged() {
     const { machine, records } = tracedMachine(scenario, [program]);
@@ -140,37 +126,9 @@ describe.each(SCENES)('$name', ({ scenario, program }) => {
 
   test('random walks come to the same states at the same places, and to the same end', () => {
     const expected = undebugged();
-    const prng = new Prng(1);
-    const hashes = new Map<number, string>();
-    const session = createSession(scenario, { programs: [program] }, { snapshotInterval: 500 });
-    const steps = [0, 0];
-    const seen: Position[] = [session.when];
-    hashes.set(session.when.event, session.stateHash());
-    for (let i = 0; i < WALKS; i++) {
-      // Some walks begin far away: the end draws, as more steps lead forward.
-      if (prng.below(4) === 0) {
-        const { event } = session.goTo(seen[prng.below(seen.length)]).position;
-        expect({ event, hash: session.stateHash() }).toEqual({ event, hash: hashes.get(event) });
-      }
-      const backward = prng.below(5) < 2;
-      const vcpu = prng.below(session.vcpus.length);
-      const motions: Motion[] = [
-        { kind: 'instruction', vcpu },
-        { kind: 'exit', vcpu: prng.below(2) === 0 ? vcpu : null },
-        { kind: 'host' },
-      ];
-      const motion = motions[prng.below(motions.length)];
-      for (let n = 1 + prng.below(4); n > 0; n--) {
-        const stop = session.run(motion, backward ? 'backward' : 'forward');
-        steps[backward ? 1 : 0]++;
-        const { event } = stop.position;
-        const hash = session.stateHash();
-        expect({ event, hash }).toEqual({ event, hash: hashes.get(event) ?? hash });
-        if (!hashes.has(event)) seen.push(stop.position);
-        hashes.set(event, hash);
-      }
-    }
-    expect(Math.min(...steps)).toBeGreaterThan(WALKS / 5);
+    const { session, forward, backward, difference } = walk(scene, MOVES, 1);
+    expect(difference).toBeNull();
+    expect(Math.min(forward, backward)).toBeGreaterThan(MOVES / 5);
     session.continue();
     expect(session.stateHash()).toBe(expected.hash);
     expect(traceText(session.recentRecords(1e6), 2)).toBe(expected.trace);
@@ -249,6 +207,6 @@ describe('changes', () => {
 });
 
 test('a machine without a debugger does no more than before', () => {
-  const machine = new Machine(LOCK, { programs: [LOCK_PROGRAM] });
+  const machine = new Machine(LOCK.scenario, { programs: [LOCK.program] });
   expect(machine.host.sink).toBe(null);
 });

@@ -127,6 +127,8 @@ function compare(
     return `${JSON.stringify(gotStop)}, not ${JSON.stringify(wantedStop)}`;
   }
   if (a.clock !== b.clock) return `clock ${b.clock}, not ${a.clock}`;
+  // Which turn an instruction belongs to is told by where it began.
+  if (wantedStop.kind === 'limit' && a.begun !== b.begun) return `${b.begun}, not ${a.begun} begun`;
   if (a.instructions !== b.instructions) return `${b.instructions}, not ${a.instructions} done`;
   for (let word = 0; word < STATE_BYTES / 4; word++) {
     const [x, y] = [a.state.words[word], b.state.words[word]];

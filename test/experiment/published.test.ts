@@ -2,13 +2,16 @@
 // difference to any of them, and the two laws on which their numbers stand. Their results are in
 // docs/experiments; here only the shortest of them is run as a whole.
 
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { loadDocument, NO_INPUT_OPTIONS } from '../../src/cli/program.ts';
 import {
   checkDefinition,
+  definitionSchema,
   type Experiment,
   PUBLISHED,
   Results,
+  type Run,
   reportOn,
   runOf,
   type Study,
@@ -51,6 +54,53 @@ describe.each(PUBLISHED.map((one) => [one.definition.name, one] as const))('%s',
       });
       expect(new Set(hashes).size).toBe(1);
     }
+  });
+});
+
+test('the schema for editors takes all of them, and no wrong key', () => {
+  const takes = new Ajv2020({ strict: false }).compile(definitionSchema());
+  for (const { definition } of PUBLISHED) {
+    const plain = JSON.parse(JSON.stringify(definition)) as Record<string, unknown>;
+    expect([definition.name, takes(plain)]).toEqual([definition.name, true]);
+    expect(takes({ ...plain, sedes: 3 })).toBe(false);
+    const { vms } = plain.scenario as { vms: readonly object[] };
+    const wrong = [{ ...vms[0], vcpus: 'many' }];
+    expect(takes({ ...plain, scenario: { vms: wrong } })).toBe(false);
+  }
+});
+
+describe('two parties in x2', () => {
+  /** What x2 says of rates of the host and of guests, by parties and lock. */
+  function verdictsOf(rates: Readonly<Record<string, readonly [host: number, guest: number]>>) {
+    const experiment = PUBLISHED.find(({ definition }) => definition.name === 'x2') as Experiment;
+    const study = studyFor(experiment);
+    const runs = study.cells.flatMap((cell) =>
+      [1, 2, 3].map((seed): Run => {
+        const { parties, lock } = cell.levels;
+        const [host_rate, guest_rate] = rates[`${parties} ${lock}`] ?? rates[parties] ?? [28, 28];
+        // A little chance, the same for all cells.
+        const numbers = { host_rate, guest_rate: guest_rate + seed / 100, second_rate: 14 };
+        return { cell, seed, numbers, histograms: {}, problem: null, isMissing: false };
+      }),
+    );
+    return reportOn(experiment, new Results(study, runs)).verdicts;
+  }
+
+  test('that take half of the machine each and no more', () => {
+    const verdicts = verdictsOf({ 'host+guest': [14, 14] });
+    // Nothing differs between locks, so that neither sign is shown.
+    expect(verdicts.slice(0, 4).map(({ holds }) => holds)).toEqual([false, false, true, true]);
+  });
+
+  test('of which the guest loses with a paravirtual lock', () => {
+    const rates = { 'host+guest tas': [14, 14], 'host+guest pv-qspinlock': [20, 8] } as const;
+    const verdicts = verdictsOf(rates);
+    expect(verdicts.slice(0, 4).map(({ holds }) => holds)).toEqual([true, true, true, true]);
+    const worse = verdictsOf({ ...rates, 'host+guest pv-qspinlock': [8, 20] });
+    expect(worse.slice(0, 2).map(({ holds }) => holds)).toEqual([false, false]);
+    // Half of what there is gets lost.
+    const lost = verdictsOf({ 'host+guest': [7, 7] });
+    expect(lost[3].holds).toBe(false);
   });
 });
 

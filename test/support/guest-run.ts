@@ -3,6 +3,7 @@
 // a test says is all that there is.
 
 import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import Long from 'long';
 import { assemble, formatDiagnostic } from '../../src/asm/index.ts';
 import {
@@ -16,7 +17,8 @@ import {
 } from '../../src/machine/index.ts';
 import { type TraceRecord, textHeader, textLine } from '../../src/trace/index.ts';
 
-const GUEST_PROGRAMS = new URL('../../guest-programs/', import.meta.url);
+/** Where npm and vitest run: what is compiled into build/ is not where its source is. */
+const GUEST_PROGRAMS = pathToFileURL('guest-programs/');
 
 export type Defines = Readonly<Record<string, string>>;
 

@@ -6,19 +6,28 @@
 //   mode real|prot|long CR3
 //   reg NAME VALUE
 //   run, go COUNT       once, or until something final; inputs get 5a, 5b and so on
+//   sync BITS, dirty BITS, poke OFFSET VALUE, page    registers and events in the page
+//   chip ID             registers of an interrupt controller
+//   ioevent FLAGS ADDRESS LENGTH MATCH, event    writes that are signals, and how many came
+//   line GSI LEVEL
 //   debug CONTROL DR0 DR7, interrupt IRQ, nmi, window FLAG, immediate FLAG, sregs, debugregs
 
-import type Long from 'long';
+import Long from 'long';
 import {
+  Eventfd,
   KVM_EXIT,
   KVM_EXIT_IO_OUT,
   KvmError,
+  type KvmIrqchip,
   type KvmSegment,
   type KvmVcpu,
+  type KvmVm,
   openKvm,
 } from '../../src/api/index.ts';
 
 const RAM_BYTES = 2 ** 20;
+/** Where registers and events are in the page. */
+const SYNC_REGS = 304;
 const FIRST_ANSWER = 0x5a;
 
 const hex = (value: Long | number) =>
@@ -36,9 +45,16 @@ const FINAL: readonly number[] = [
 
 class Script {
   readonly output: string[] = [];
+  private ownVm: KvmVm | null = null;
   private vcpu: KvmVcpu | null = null;
+  private event: Eventfd | null = null;
   private ram: Uint8Array = new Uint8Array();
   private answer = FIRST_ANSWER;
+
+  private get vm(): KvmVm {
+    if (this.ownVm === null) throw new Error('no machine');
+    return this.ownVm;
+  }
 
   private get own(): KvmVcpu {
     if (this.vcpu === null) throw new Error('no machine');
@@ -79,7 +95,7 @@ class Script {
     }
   }
 
-  private request(word: string, [a = 0, b = 0, c = 0]: readonly number[]): void {
+  private request(word: string, [a = 0, b = 0, c = 0, d = 0]: readonly number[]): void {
     const { own } = this;
     switch (word) {
       case 'debug':
@@ -100,9 +116,48 @@ class Script {
       case 'sregs':
         this.showSregs();
         break;
+      case 'sync':
+        own.page.validRegs = Long.fromInt(a);
+        break;
+      case 'dirty':
+        own.page.dirtyRegs = Long.fromInt(a);
+        break;
+      case 'poke':
+        own.page.bytes.set(Long.fromNumber(b).toBytesLE(), SYNC_REGS + a);
+        break;
+      case 'page': {
+        const part = (first: number, length: number) =>
+          hexBytes(own.page.bytes.subarray(SYNC_REGS + first, SYNC_REGS + first + length));
+        const events = part(456, 20);
+        this.output.push(`page regs=${part(0, 144)} sregs=${part(144, 312)} events=${events}`);
+        break;
+      }
       case 'debugregs': {
         const { dr6, dr7 } = own.getDebugregs();
         this.output.push(`debugregs dr6=${hex(dr6)} dr7=${hex(dr7)}`);
+        break;
+      }
+      default:
+        this.requestOfChips(word, [a, b, c, d]);
+    }
+  }
+
+  private requestOfChips(word: string, [a, b, c, d]: readonly [number, number, number, number]) {
+    const { vm } = this;
+    switch (word) {
+      case 'chip':
+        this.output.push(chipText(vm.getIrqchip(a)));
+        break;
+      case 'ioevent':
+        this.event ??= new Eventfd();
+        vm.ioeventfd({ fd: this.event, addr: b, len: c, flags: a, datamatch: d });
+        break;
+      case 'line':
+        vm.irqLine({ irq: a, level: b });
+        break;
+      case 'event': {
+        const isThere = this.event?.isReadable === true;
+        this.output.push(`event ${isThere ? this.event?.read() : 'EAGAIN'}`);
         break;
       }
       default:
@@ -116,6 +171,8 @@ class Script {
     this.ram = vm.mmap(RAM_BYTES);
     const memorySize = RAM_BYTES;
     vm.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize, userspaceAddr: this.ram });
+    this.ownVm = vm;
+    this.event = null;
     this.vcpu = vm.createVcpu();
     this.answer = FIRST_ANSWER;
   }
@@ -219,4 +276,13 @@ export function runKvmScript(text: string): string[] {
   const script = new Script();
   for (const line of text.split('\n')) script.execute(line);
   return script.output;
+}
+
+function chipText({ pic, ioapic }: KvmIrqchip): string {
+  if (pic !== undefined) return ` pic=${hexBytes(Uint8Array.from(Object.values(pic)))}`;
+  if (ioapic === undefined) throw new Error('no chip');
+  const { baseAddress, ioregsel, id, irr, redirtbl } = ioapic;
+  const registers = `select=${hex(ioregsel)} id=${hex(id)} irr=${hex(irr)}`;
+  const entries = redirtbl.map((entry) => hex(Long.fromValue(entry))).join(' ');
+  return `ioapic base=${hex(Long.fromValue(baseAddress))} ${registers} ${entries}`;
 }

@@ -1,8 +1,15 @@
 // Wrong uses of the KVM API, named as in test/api/kvm-runner.c: what each comes to, the name of an
 // errno or 0.
 
+import Long from 'long';
 import {
+  Eventfd,
+  KVM_IRQ_ROUTING,
+  KVM_IRQCHIP,
   KvmError,
+  type KvmIoeventfd,
+  type KvmIrqfd,
+  type KvmIrqRoutingEntry,
   type KvmSregs,
   type KvmUserspaceMemoryRegion,
   type KvmVcpu,
@@ -44,9 +51,20 @@ function result(use: () => unknown): string {
 export function wrongUses(): readonly Use[] {
   const world = create(false);
   const chip = create(true);
-  return [...regionUses(world), ...machineUses(world), ...vcpuUses(world), ...chipUses(chip)].map(
-    ([name, use]) => [name, () => result(use)],
-  );
+  const other = create(false);
+  return [
+    ...regionUses(world),
+    ...machineUses(world),
+    ...vcpuUses(world),
+    ...chipUses(chip),
+    ...ioeventfdUses(other),
+    ...onceUses(other),
+    ...chipStateUses(other, '_without_irqchip'),
+    ...pageUses(other),
+    ...routingUses(create(true)),
+    ...irqfdUses(create(true)),
+    ...chipStateUses(chip, ''),
+  ].map(([name, use]) => [name, () => result(use)]);
 }
 
 type Attempt = readonly [name: string, use: () => unknown];
@@ -125,5 +143,159 @@ function chipUses({ vm, vcpu }: World): readonly Attempt[] {
     ['pit_again', () => vm.createPit2()],
     ['irq_line_large', () => vm.irqLine({ irq: 9999, level: 1 })],
     ['mp_state_halted', () => vcpu.setMpState(3)],
+  ];
+}
+
+/** No eventfd, as a program that is not typed may give it. */
+const NO_EVENT = {} as Eventfd;
+
+function closedEvent(): Eventfd {
+  const event = new Eventfd();
+  event.close();
+  return event;
+}
+
+function ioeventfdUses({ vm }: World): readonly Attempt[] {
+  const [event, other] = [new Eventfd(), new Eventfd()];
+  const [match, pio, deassign] = [1, 2, 4];
+  const set = (change: Partial<KvmIoeventfd>) => () =>
+    vm.ioeventfd({ fd: event, addr: 0xd0000000, len: 4, ...change });
+  const port = { addr: 0x50, flags: match + pio };
+  const end = { flags: deassign };
+  return [
+    ['ioeventfd', set({})],
+    ['ioeventfd_again', set({})],
+    ['ioeventfd_other_event', set({ fd: other })],
+    ['ioeventfd_other_length', set({ fd: other, len: 2 })],
+    ['ioeventfd_any_length', set({ fd: other, len: 0 })],
+    ['ioeventfd_match_beside_wildcard', set({ fd: other, datamatch: 1, flags: match })],
+    ['ioeventfd_match', set({ ...port, datamatch: 1 })],
+    ['ioeventfd_match_other', set({ ...port, datamatch: 2 })],
+    ['ioeventfd_match_again', set({ ...port, datamatch: 1 })],
+    ['ioeventfd_wildcard_beside_match', set({ addr: 0x50, flags: pio })],
+    ['ioeventfd_match_any_length', set({ ...port, addr: 0x60, len: 0 })],
+    ['ioeventfd_length_3', set({ addr: 0x60, len: 3, flags: pio })],
+    ['ioeventfd_length_16', set({ addr: 0x60, len: 16, flags: pio })],
+    ['ioeventfd_wrap', set({ addr: Long.MAX_UNSIGNED_VALUE })],
+    ['ioeventfd_flags', set({ flags: 1 << 6 })],
+    ['ioeventfd_bad_fd', set({ addr: 0x60, fd: closedEvent() })],
+    ['ioeventfd_no_event', set({ addr: 0x60, fd: NO_EVENT })],
+    ['ioeventfd_deassign_other_event', set({ ...end, fd: other })],
+    ['ioeventfd_deassign_other_match', set({ addr: 0x50, datamatch: 3, flags: 7 })],
+    ['ioeventfd_deassign_as_wildcard', set({ addr: 0x50, flags: pio + deassign })],
+    ['ioeventfd_deassign', set(end)],
+    ['ioeventfd_deassign_again', set(end)],
+    ['ioeventfd_deassign_bad_fd', set({ ...end, fd: closedEvent() })],
+    ['routing_without_irqchip', () => vm.setGsiRouting({ entries: [toPin(0, 2, 2)] })],
+    ['irqfd_without_irqchip', () => vm.irqfd({ fd: new Eventfd(), gsi: 5 })],
+  ];
+}
+
+function onceUses({ vm, vcpu }: World): readonly Attempt[] {
+  return [
+    ['tss_addr', () => vm.setTssAddr(0xfffbd000)],
+    ['tss_addr_high', () => vm.setTssAddr(Long.fromString('fffffffffff0', true, 16))],
+    ['tss_addr_at_the_end', () => vm.setTssAddr(0xffffe000)],
+    ['identity_map_addr_after_vcpu', () => vm.setIdentityMapAddr(0xfffbc000)],
+    ['get_clock', () => vm.getClock()],
+    ['set_clock', () => vm.setClock({ clock: 12345 })],
+    ['set_clock_flags', () => vm.setClock({ clock: 12345, flags: 1 << 7 })],
+    ['kvmclock_ctrl_without_clock', () => vcpu.kvmclockCtrl()],
+    ['cap_exit_hypercall', () => vm.enableCap('EXIT_HYPERCALL', [1 << 12])],
+    ['cap_exit_hypercall_unknown', () => vm.enableCap('EXIT_HYPERCALL', [1 << 5])],
+  ];
+}
+
+function chipStateUses({ vm }: World, suffix: string): readonly Attempt[] {
+  const zeroes = { baseAddress: 0, ioregsel: 0, id: 0, irr: 0, redirtbl: [] };
+  return [
+    [`get_irqchip${suffix}`, () => vm.getIrqchip(KVM_IRQCHIP.IOAPIC)],
+    [`set_irqchip${suffix}`, () => vm.setIrqchip({ chipId: KVM_IRQCHIP.IOAPIC, ioapic: zeroes })],
+    [`get_irqchip_unknown${suffix}`, () => vm.getIrqchip(3)],
+  ];
+}
+
+function pageUses({ vcpu }: World): readonly Attempt[] {
+  const { page } = vcpu;
+  const run = (valid: number, dirty: number, prepare: () => void) => () => {
+    page.immediateExit = 1;
+    prepare();
+    [page.validRegs, page.dirtyRegs] = [Long.fromInt(valid), Long.fromInt(dirty)];
+    try {
+      vcpu.run();
+    } finally {
+      [page.validRegs, page.dirtyRegs] = [Long.ZERO, Long.ZERO];
+    }
+  };
+  const paging = () => {
+    page.syncRegs.sregs = { ...vcpu.getSregs(), cr0: 0x80000000 };
+  };
+  const events = () => {
+    page.syncRegs.events = { ...vcpu.getVcpuEvents(), flags: 2 ** 30 };
+  };
+  return [
+    ['run_valid_regs_unknown', run(8, 0, () => {})],
+    ['run_dirty_regs_unknown', run(0, 8, () => {})],
+    ['run_dirty_sregs_wrong', run(2, 2, paging)],
+    ['run_dirty_events_wrong', run(2, 4, events)],
+    ['run_immediate', run(0, 0, () => {})],
+  ];
+}
+
+const toPin = (gsi: number, irqchip: number, pin: number): KvmIrqRoutingEntry => ({
+  gsi,
+  type: KVM_IRQ_ROUTING.IRQCHIP,
+  irqchip: { irqchip, pin },
+});
+
+function routingUses({ vm }: World): readonly Attempt[] {
+  const { PIC_MASTER, PIC_SLAVE, IOAPIC } = KVM_IRQCHIP;
+  const set =
+    (...entries: readonly KvmIrqRoutingEntry[]) =>
+    () =>
+      vm.setGsiRouting({ entries });
+  const message = { addressLo: 0xfee00000, data: 0x40 };
+  const msi = (gsi: number) => ({ gsi, type: KVM_IRQ_ROUTING.MSI, msi: message });
+  const entry = toPin(0, IOAPIC, 2);
+  const many = Array.from({ length: 4097 }, (_, i) => toPin(i % 24, IOAPIC, i % 24));
+  return [
+    ['routing', set(entry)],
+    ['routing_flags', () => vm.setGsiRouting({ entries: [entry], flags: 1 })],
+    ['routing_gsi_4095', set(toPin(4095, IOAPIC, 2))],
+    ['routing_gsi_4096', set(toPin(4096, IOAPIC, 2))],
+    ['routing_ioapic_pin_24', set(toPin(0, IOAPIC, 24))],
+    ['routing_pic_pin_8', set(toPin(0, PIC_MASTER, 8))],
+    ['routing_pic_slave_pin_7', set(toPin(0, PIC_SLAVE, 7))],
+    ['routing_unknown_chip', set(toPin(0, 3, 0))],
+    ['routing_entry_flags', set({ ...entry, flags: 1 })],
+    ['routing_unknown_type', set({ ...entry, type: 99 })],
+    ['routing_msi', set(msi(30))],
+    ['routing_chip_twice', set(toPin(5, IOAPIC, 5), toPin(5, IOAPIC, 6))],
+    ['routing_pin_and_msi', set(toPin(5, IOAPIC, 5), msi(5))],
+    ['routing_large', set(...many)],
+    ['routing_empty', set()],
+    ['irq_line_not_routed', () => vm.irqLine({ irq: 5, level: 1 })],
+  ];
+}
+
+function irqfdUses({ vm }: World): readonly Attempt[] {
+  const [event, other] = [new Eventfd(), new Eventfd()];
+  const [deassign, resample] = [1, 2];
+  const set = (change: Partial<KvmIrqfd>) => () => vm.irqfd({ fd: event, gsi: 5, ...change });
+  const wrongEnd = { flags: resample, resamplefd: closedEvent() };
+  return [
+    ['irqfd', set({})],
+    ['irqfd_again', set({})],
+    ['irqfd_other_gsi', set({ gsi: 6 })],
+    ['irqfd_flags', set({ flags: 4 })],
+    ['irqfd_bad_fd', set({ fd: closedEvent() })],
+    ['irqfd_no_event', set({ fd: NO_EVENT })],
+    ['irqfd_deassign_other_gsi', set({ gsi: 6, flags: deassign })],
+    ['irqfd_deassign', set({ flags: deassign })],
+    ['irqfd_deassign_again', set({ flags: deassign })],
+    ['irqfd_deassign_bad_fd', set({ fd: closedEvent(), flags: deassign })],
+    ['irqfd_resample_bad_fd', set(wrongEnd)],
+    ['irqfd_resample', set({ flags: resample, resamplefd: other })],
+    ['irqfd_large_gsi', set({ fd: other, gsi: 9999 })],
   ];
 }

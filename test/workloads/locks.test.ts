@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { LOCK_WAIT_ACTIONS, type LockWaitAction } from '../../src/kvm/index.ts';
 import { Machine, type Scenario } from '../../src/machine/index.ts';
 import { exitCounts, type GuestRun, runToEnd } from '../support/guest-run.ts';
-import { total, workloadInput } from '../support/workload.ts';
+import { runWorkload, total, workloadInput } from '../support/workload.ts';
 
 /** Locks that ask nothing of the host, that use KVM's kicks, and that use LOCK_WAIT. */
 const PLAIN = ['tas', 'ttas', 'virt-spin', 'ticket', 'mcs', 'qspinlock'];
@@ -16,7 +16,7 @@ const ASKING = [
   'ticket-yield',
   'mcs-yield',
   'mcs-predecessor',
-  'mcs-holder',
+  'qspinlock-holder',
   'owner-preempted',
 ];
 
@@ -86,6 +86,16 @@ describe.each(ASKING)('%s: whatever the host does', (lock) => {
     if (action === 'none') expect(calls).toBe(FOUR[0]);
     else expect(calls).toBeGreaterThan(FOUR[0]);
   });
+});
+
+test.each([...PLAIN, ...KICKED, ...ASKING])('%s goes with jobs', (lock) => {
+  const run = runWorkload('workloads/kc412.asm', {
+    defines: { LOCK: lock },
+    parameters: { time_ns: 300_000, burst_ns: 100_000, jobs: 3 },
+    settings: { vcpus: 2, pcpus: 2 },
+  });
+  expect(run.ending.status).toBe('halted');
+  expect(total(run, 'lock_operations')).toBeGreaterThan(0);
 });
 
 test('the state at the end is the same with and without skipping', () => {

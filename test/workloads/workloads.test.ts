@@ -74,6 +74,14 @@ describe('jobs', () => {
   });
 });
 
+test('without jobs there is nothing to do', () => {
+  const run = runWorkload('workloads/kc412.asm', {
+    parameters: { jobs: 0 },
+    settings: { vcpus: 2, pcpus: 2, until: '2ms' },
+  });
+  expect(run.ending.status).toBe('deadlock');
+});
+
 test('cyclictest counts every loop once, where its latency is', () => {
   const run = runWorkload('workloads/cyclic.asm', { parameters: { loops: 30, noise: 0 } });
   const bins = run.report.vms[0].histograms.latency.map(Number);

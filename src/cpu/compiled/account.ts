@@ -12,16 +12,19 @@ export interface Account {
   readonly instructions: number;
   /** Blocks with the instructions that were done of each. */
   readonly stretch: LoggedStretch;
+  /** Number of the first of them; -1 if there is none. */
+  readonly first: number;
 }
 
 /** A block, or the part of it before a way out. */
 type Done = Pick<RegionBlock, 'cycles' | 'instructions'> & Partial<Pick<RegionBlock, 'lastCycles'>>;
 
-export const NOTHING_OWED: Account = { cycles: 0, instructions: 0, stretch: [] };
+export const NOTHING_OWED: Account = { cycles: 0, instructions: 0, stretch: [], first: -1 };
 
-/** And what a block has done, or a part of it. */
+/** And what a block has done, or a part of it. @param number the block's */
 export function withBlock(
   owed: Account,
+  number: number,
   start: bigint,
   { cycles, instructions, lastCycles = 0 }: Done,
 ): Account {
@@ -29,6 +32,7 @@ export function withBlock(
     cycles: owed.cycles + cycles,
     instructions: owed.instructions + instructions,
     stretch: [...owed.stretch, { start, instructions, lastCycles }],
+    first: owed.first < 0 ? number : owed.first,
   };
 }
 
@@ -36,10 +40,10 @@ export function withBlock(
 export class Accountant {
   /** By number. */
   readonly stretches: LoggedStretch[] = [];
-  /** By number, the block where it begins; null if all ways there are noted. */
-  private readonly starts: (bigint | null)[] = [];
-  /** By where it leads to, the stretch that is not noted. */
-  private readonly quiet = new Map<bigint, number>();
+  /** By number, the block where it begins; -1 if all ways there are noted. */
+  private readonly starts: number[] = [];
+  /** By the block that it leads to, the stretch that is not noted. */
+  private readonly quiet = new Map<number, number>();
   private readonly body: FunctionBody;
   /** The parameter that says where the state lies. */
   private readonly state: number;
@@ -77,17 +81,17 @@ export class Accountant {
 
   /** By number, the stretch before it if none is noted, or -1. */
   get quietBefore(): readonly number[] {
-    return this.starts.map((start) => (start === null ? -1 : (this.quiet.get(start) ?? -1)));
+    return this.starts.map((start) => this.quiet.get(start) ?? -1);
   }
 
   /**
    * Take what is owed into account, where a block is met that other ways lead to.
-   * @param quietTo that block, if the first such way to it need not be noted; else null
+   * @param quietTo that block, if the first such way to it need not be noted; else -1
    */
-  settle(owed: Account, quietTo: bigint | null): void {
+  settle(owed: Account, quietTo: number): void {
     if (owed.stretch.length === 0) return;
     this.pay(owed);
-    if (quietTo !== null && !this.quiet.has(quietTo)) {
+    if (quietTo >= 0 && !this.quiet.has(quietTo)) {
       this.quiet.set(quietTo, this.numberOf(owed));
       return;
     }
@@ -143,9 +147,9 @@ export class Accountant {
 
   /**
    * The same where the region is left.
-   * @param at the block in which it is
+   * @param at the block in which it is, if nothing of it was done; else -1
    */
-  settleAtExit(owed: Account, at: bigint | null): void {
+  settleAtExit(owed: Account, at: number): void {
     this.pay(owed);
     const { body } = this;
     body.get(this.state);
@@ -176,8 +180,8 @@ export class Accountant {
     this.body.op(Op.i32WrapI64);
   }
 
-  private numberOf({ stretch }: Account, at: bigint | null = null): number {
-    this.starts.push(stretch[0]?.start ?? at);
+  private numberOf({ stretch, first }: Account, at = -1): number {
+    this.starts.push(first < 0 ? at : first);
     return this.stretches.push(stretch) - 1;
   }
 }

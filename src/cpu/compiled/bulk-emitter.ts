@@ -38,6 +38,8 @@ import {
 
 /** What the emitter of the region provides. */
 export interface BulkParts {
+  /** Of the block. */
+  readonly number: number;
   readonly body: FunctionBody;
   readonly expressions: ExpressionEmitter;
   /** What the local of a register holds. */
@@ -321,7 +323,7 @@ class BulkEmitter {
     parts.expressions.push(mul32(iterations, int(cycles)));
     parts.accountant.spend();
     const begun = { cycles: 0, instructions: 0, lastCycles: cycles };
-    parts.accountant.settleIteration(withBlock(NOTHING_OWED, start, begun));
+    parts.accountant.settleIteration(withBlock(NOTHING_OWED, parts.number, start, begun));
   }
 }
 

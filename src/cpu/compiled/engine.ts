@@ -114,18 +114,39 @@ export class CompiledEngine {
     else {
       interpreter.clock += this.cycles;
       interpreter.instructions += this.instructions;
-      // A turn is over: it is told apart by where its last instruction began.
-      if (interpreter.clock >= limit)
-        interpreter.begun = interpreter.clock - this.lastCycles(block);
+      // A turn is over, or pauses: it is told apart by where its last instruction began.
+      if ((interpreter.clock >= limit || interpreter.mayStopHere) && this.cycles > 0)
+        interpreter.begun = interpreter.clock - this.lastCycles(block.region as Region);
     }
     interpreter.compiledInstructions += this.instructions;
     return reason;
   }
 
   /** Of the instruction that the last run ended with. */
-  private lastCycles({ region }: Block): number {
-    const last = region?.stretches[this.words[STRETCH]].at(-1);
-    return last?.lastCycles ?? 0;
+  private lastCycles(region: Region): number {
+    const { words, instructions } = this;
+    const { stretches } = region;
+    const last = stretches[words[STRETCH]].at(-1);
+    if (last !== undefined) return last.lastCycles;
+    // Left where a block begins that ways meet at: by one of them, or for another iteration.
+    const came = this.isRepeatedAt(instructions)
+      ? words[REPEATED]
+      : this.stretchBefore(region, words[STRETCH], instructions);
+    return stretches[came]?.at(-1)?.lastCycles ?? 0;
+  }
+
+  /** The stretch that ended at a count of instructions, before another one; -1 if there is none. */
+  private stretchBefore({ quietBefore }: Region, stretch: number, count: number): number {
+    const { words } = this;
+    const place = count & (PATH_WORDS - 1);
+    const isNoted = (words[PATH_LEFT + place] & COUNT_MASK) >>> COUNT_SHIFT === count;
+    return isNoted ? words[PATH + place] : quietBefore[stretch];
+  }
+
+  /** The last iteration of an instruction that is not done began at a count of instructions. */
+  private isRepeatedAt(count: number): boolean {
+    const { words } = this;
+    return words[REPEATED] >= 0 && (words[REPEATED_LEFT] & COUNT_MASK) >>> COUNT_SHIFT === count;
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */
@@ -237,22 +258,20 @@ export class CompiledEngine {
   /** Where the code came by: back from the end, by the count of instructions. */
   private logPath(region: Region): void {
     const { words, log } = this;
-    const { lengths, stretches, quietBefore } = region;
+    const { lengths, stretches } = region;
     log.ranCompiled(region);
     const last = words[STRETCH];
     log.cameBy(last);
     let next = last;
     let before = this.instructions - lengths[last];
-    const repeated = words[REPEATED];
     // Of an instruction that is repeated the last iterations count for none.
-    if (repeated >= 0 && (words[REPEATED_LEFT] & COUNT_MASK) >>> COUNT_SHIFT === before) {
+    if (this.isRepeatedAt(before)) {
+      const repeated = words[REPEATED];
       if (stretches[last][0]?.start !== stretches[repeated][0].start) log.cameBy(repeated);
     }
     const enough = Math.max(0, this.instructions - LOGGED_INSTRUCTIONS);
     while (before > enough) {
-      const place = before & (PATH_WORDS - 1);
-      const isNoted = (words[PATH_LEFT + place] & COUNT_MASK) >>> COUNT_SHIFT === before;
-      next = isNoted ? words[PATH + place] : quietBefore[next];
+      next = this.stretchBefore(region, next, before);
       log.cameBy(next);
       before -= lengths[next];
     }

@@ -23,6 +23,7 @@ import { FunctionBody, Op, Type, type ValueType } from './module.ts';
 import { type Node, Pseudo, result } from './nodes.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { changes } from './slot-changes.ts';
+import { graphOf, type RegionGraph } from './unrolling.ts';
 
 /** Index of the imported function that computes the status flags of a record. */
 const STATUS_FUNCTION = 0;
@@ -54,9 +55,8 @@ class RegionEmitter {
   private readonly layout: MemoryLayout;
   private readonly firstSite: number;
   private siteCount = 0;
+  private readonly graph: RegionGraph;
   private readonly blocks: readonly RegionBlock[];
-  private readonly numbers: ReadonlyMap<bigint, number>;
-  private readonly returnSites: readonly number[];
   /** Number of the pseudo-block that returns lead to. */
   private readonly dispatch: number;
   private readonly shape: Shape;
@@ -80,11 +80,11 @@ class RegionEmitter {
     const { body } = this;
     this.firstSite = firstSite;
     this.layout = layout;
-    this.blocks = [...discovered.blocks.values()];
-    this.numbers = new Map(this.blocks.map(({ start }, i) => [start, i]));
+    this.graph = graphOf(discovered);
+    this.blocks = this.graph.blocks;
     this.dispatch = this.blocks.length;
-    this.returnSites = [...discovered.returnSites].flatMap((site) => this.numbers.get(site) ?? []);
-    const successors = [...this.blocks.map((block) => this.successors(block)), this.returnSites];
+    const { returnSites } = this.graph;
+    const successors = [...this.blocks.map((_, number) => this.successors(number)), returnSites];
     this.shape = shapeOf(successors);
     const { order } = this.shape;
     const sequence = [...order.keys()].filter((node) => order[node] >= 0);
@@ -112,10 +112,12 @@ class RegionEmitter {
     return this.slots[slot];
   }
 
-  private successors(block: RegionBlock): number[] {
+  private successors(number: number): number[] {
+    const { graph } = this;
+    const block = this.blocks[number];
     if (block.declined !== null) return [];
-    if (this.isIndirect(block)) return this.returnSites.length > 0 ? [this.dispatch] : [];
-    return directTargets(block.continuation).flatMap((target) => this.numbers.get(target) ?? []);
+    if (this.isIndirect(block)) return graph.returnSites.length > 0 ? [this.dispatch] : [];
+    return directTargets(block.continuation).flatMap((to) => graph.target(number, to) ?? []);
   }
 
   private isIndirect({ continuation }: RegionBlock): boolean {
@@ -205,7 +207,7 @@ class RegionEmitter {
 
   /** Go on at a block of the region, or leave. */
   private follow(from: number, target: bigint, owed: Account, repeats = false): void {
-    const to = this.numbers.get(target);
+    const to = this.graph.target(from, target);
     if (to !== undefined && this.shape.edge(from, to) !== 'cut') {
       if (repeats) this.accountant.settleIteration(owed);
       this.followTo(from, to, repeats ? NOTHING_OWED : owed);
@@ -222,12 +224,12 @@ class RegionEmitter {
     const label = this.labelOf(from, to);
     if (label === undefined) {
       const isMet = this.shape.isLoopHeader[to];
-      if (isMet) this.accountant.settle(owed, null);
+      if (isMet) this.accountant.settle(owed, -1);
       this.tree(to, isMet ? NOTHING_OWED : owed);
       return;
     }
     const isQuiet = this.isQuietWay(from, to);
-    this.accountant.settle(owed, isQuiet ? this.blocks[to].start : null);
+    this.accountant.settle(owed, isQuiet ? to : -1);
     this.body.branch(label);
   }
 
@@ -271,10 +273,10 @@ class RegionEmitter {
     const out = this.flow.after(from);
     if (out.kind === 'shape') this.save(out.shape.record);
     else if (out.kind === 'same') this.saveAny(this.flow.at(from));
-    this.leaveFor(reason, owed, null);
+    this.leaveFor(reason, owed, -1);
   }
 
-  private leaveFor(reason: number, owed: Account, at: bigint | null): void {
+  private leaveFor(reason: number, owed: Account, at: number): void {
     this.accountant.settleAtExit(owed, at);
     this.body.i32(reason);
     this.body.set(this.reason);
@@ -319,7 +321,7 @@ class RegionEmitter {
   private emitDispatch(owed: Account): void {
     const { body } = this;
     this.expressions.begin();
-    for (const site of this.returnSites) {
+    for (const site of this.graph.returnSites) {
       if (this.shape.edge(this.dispatch, site) === 'cut') continue;
       body.get(this.rip);
       body.i64(this.blocks[site].start);
@@ -358,12 +360,12 @@ class RegionEmitter {
       this.saveAny(this.flow.at(number));
       body.i64(block.start);
       body.set(this.rip);
-      this.leaveFor(Left.BUDGET, owed, block.start);
+      this.leaveFor(Left.BUDGET, owed, number);
     });
     for (const exit of exits) {
       body.close();
       const point = points.get(exit) as Point;
-      const done = withBlock(owed, block.start, exit);
+      const done = withBlock(owed, number, block.start, exit);
       expressions.outOfLine(point, () => this.emitExit(number, exit, done));
     }
   }
@@ -376,7 +378,7 @@ class RegionEmitter {
     // What is owed has to be settled, as where a loop begins it is.
     if (bulk === null || block.cycles < 1 || owed.stretch.length > 0) return;
     const parts: BulkParts = {
-      ...{ body, expressions, accountant, state: Parameter.STATE },
+      ...{ number, body, expressions, accountant, state: Parameter.STATE },
       watchedLines: this.layout.watchedLines,
       register: (slot) => block.locals[slot],
       setRegister: (slot, value) => {
@@ -401,7 +403,7 @@ class RegionEmitter {
     });
     body.i64(this.blocks[number].start + BigInt(exit.offset));
     body.set(this.rip);
-    this.leaveFor(Left.INTERPRET, owed, null);
+    this.leaveFor(Left.INTERPRET, owed, -1);
   }
 
   /** @param work done between computing the values and assigning them */
@@ -436,7 +438,7 @@ class RegionEmitter {
     const { body, expressions } = this;
     const { continuation } = block;
     const targets = directTargets(continuation);
-    const done = withBlock(owed, block.start, block);
+    const done = withBlock(owed, number, block.start, block);
     if (targets.length === 0) {
       expressions.push(continuation);
       body.set(this.rip);
@@ -451,7 +453,7 @@ class RegionEmitter {
       body.set(this.rip);
       this.chain(number, done, Left.INTERPRET);
     } else if (targets.length === 0) {
-      const isInside = this.returnSites.length > 0;
+      const isInside = this.graph.returnSites.length > 0;
       if (isInside && this.shape.edge(number, this.dispatch) !== 'cut') {
         this.followTo(number, this.dispatch, done);
       } else this.chain(number, done);
@@ -464,7 +466,7 @@ class RegionEmitter {
   private emitBranch(from: number, block: RegionBlock, target: bigint, owed: Account): void {
     const { body } = this;
     const { start, repeats } = block;
-    const done = withBlock(owed, start, repeats ? { ...block, instructions: 0 } : block);
+    const done = withBlock(owed, from, start, repeats ? { ...block, instructions: 0 } : block);
     body.get(this.condition);
     body.open(Op.if);
     this.expressions.within(() => this.follow(from, target, done, repeats));

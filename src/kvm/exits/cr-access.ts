@@ -5,7 +5,7 @@ import Long from 'long';
 import { Cr0, Vector } from '../../cpu/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
 import { guestControl, writeGuestCr0, writeGuestCr4 } from '../control-registers.ts';
-import { InternalError } from '../kvm-exit.ts';
+import { unexpectedExit } from '../internal-error.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { ExitHandler } from './handler.ts';
 
@@ -45,7 +45,7 @@ export const crAccess: ExitHandler = (vcpu, pcpu) => {
     state.set64(2 * register, value);
   } else {
     const message = `exit for a read of CR${number}, which was not asked for`;
-    return { reason: 'INTERNAL_ERROR', suberror: InternalError.UNEXPECTED_EXIT, message };
+    return unexpectedExit(vcpu, message);
   }
   vcpu.skipInstruction();
   return 'resume';

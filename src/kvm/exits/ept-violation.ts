@@ -4,7 +4,7 @@
 
 import { fieldIndex } from '../../vmx/index.ts';
 import { emulateInstruction } from '../emulate.ts';
-import { InternalError } from '../kvm-exit.ts';
+import { unexpectedExit } from '../internal-error.ts';
 import type { ExitHandler } from './handler.ts';
 
 const GUEST_PHYSICAL = fieldIndex('GUEST_PHYSICAL_ADDRESS');
@@ -22,7 +22,7 @@ export const eptViolation: ExitHandler = (vcpu, pcpu) => {
   if (vcpu.vm.slots.resolve(gpa, isWrite)) return 'resume';
   if (vcpu.vm.ramAt(gpa, isWrite) !== null) {
     const message = `EPT violation in RAM, at guest-physical 0x${gpa.toString(16)}`;
-    return { reason: 'INTERNAL_ERROR', suberror: InternalError.UNEXPECTED_EXIT, message };
+    return unexpectedExit(vcpu, message);
   }
   return emulateInstruction(vcpu, pcpu) ?? 'resume';
 };

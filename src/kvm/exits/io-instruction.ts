@@ -3,6 +3,7 @@
 // OUT are completed when user space runs the vCPU again; the strings go through the emulator, an
 // element at a time.
 
+import Long from 'long';
 import type { Pcpu } from '../../host/index.ts';
 import { Gpr } from '../../isa/index.ts';
 import { fieldIndex } from '../../vmx/index.ts';
@@ -26,6 +27,12 @@ export const ioInstruction: ExitHandler = (vcpu, pcpu) => {
   if (!isIn) tracePort(pcpu, true, port, sizeBytes, data);
   if (vcpu.vm.irqchip?.ownsPort(port)) {
     accessInKernel(vcpu, pcpu, vcpu.vm.irqchip, { isIn, port, sizeBytes, data });
+    return 'resume';
+  }
+  const { ioEvents } = vcpu.vm;
+  if (!isIn && ioEvents.write('pio', port, sizeBytes, Long.fromNumber(data), pcpu)) {
+    pcpu.spend(vcpu.vm.costs.kvm.handler);
+    vcpu.skipInstruction();
     return 'resume';
   }
   vcpu.state.completion = isIn ? 'in' : 'out';

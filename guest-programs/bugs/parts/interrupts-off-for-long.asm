@@ -1,0 +1,48 @@
+; An IPI to itself with interrupts off; then they are on for some 10 us without a VM exit, in which it
+; should come. Prints how often it came.
+
+; SKIP: for the scenarios that run it
+
+bits 64
+org 0x100000
+default rel
+
+%include "../../lib/interrupts.inc"
+%include "../../lib/x2apic.inc"
+
+VECTOR          equ 0x40
+TO_SELF         equ 1 << 18     ; ICR: destination shorthand
+
+start:
+    set_gate VECTOR, count
+    lidt [idtr]
+    enable_x2apic
+    cli
+    write_msr X2APIC_ICR, TO_SELF | VECTOR
+    sti
+    mov ecx, 300
+.compute:
+    mfence
+    dec ecx
+    jnz .compute
+    cli
+    mov eax, [counter]
+    call print_decimal
+    call print_newline
+    hlt
+
+count:
+    push rax
+    push rcx
+    push rdx
+    inc dword [counter]
+    end_of_interrupt
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+
+%include "../../lib/console.inc"
+
+align 4
+counter:    dd 0

@@ -1,0 +1,87 @@
+// The states that a session saves on its way: how far apart they are, what they take, which ones
+// stay; and places where no clock has moved.
+
+import Long from 'long';
+import { describe, expect, test } from 'vitest';
+import { createSession, type HistorySettings, type Session } from '../../src/debug/index.ts';
+import { LOAD_ADDRESS } from '../../src/machine/index.ts';
+import { guestProgram, scenarioOf } from '../support/guest-run.ts';
+import { SCENES } from '../walks/walk.ts';
+
+const SCENARIO = scenarioOf({ vcpus: 3, pcpus: 2, hogs: 1, hz: 1000 });
+const PROGRAM = guestProgram('lock-ticket-pv.asm', { ITERATIONS: '20' });
+
+function atEnd(settings: Partial<HistorySettings>): Session {
+  const session = createSession(SCENARIO, { programs: [PROGRAM] }, settings);
+  session.continue();
+  return session;
+}
+
+function gapsOf({ branch, machine }: Session): number[] {
+  const counts = branch.snapshots.list.map(({ instructions }) => instructions);
+  return [...counts, machine.instructions].slice(1).map((count, i) => count - counts[i]);
+}
+
+describe('snapshots', () => {
+  test.each([30_000, 300_000])('lie at most %d instructions apart, as is asked for', (most) => {
+    const gaps = gapsOf(atEnd({ snapshotInterval: most }));
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(most);
+    expect(Math.min(...gaps.slice(0, -1))).toBeGreaterThanOrEqual(most / 2);
+    expect(gaps.length).toBeGreaterThan(3);
+  });
+
+  test('take no more memory than is asked for: the older, the farther apart they are', () => {
+    const snapshotBytes = 2 ** 20;
+    const session = atEnd({ snapshotInterval: 20_000, snapshotBytes });
+    const { snapshots } = session.branch;
+    expect(snapshots.bytes).toBeLessThanOrEqual(snapshotBytes);
+    expect(snapshots.bytes).toBeGreaterThan(snapshotBytes / 2);
+    const gaps = gapsOf(session);
+    const half = gaps.length >> 1;
+    const sum = (list: readonly number[]) => list.reduce((total, gap) => total + gap, 0);
+    expect(sum(gaps.slice(0, half))).toBeGreaterThan(3 * sum(gaps.slice(-half)));
+    // Going far back still leads where it led.
+    const { event } = session.when;
+    session.stepExit(null, 'backward');
+    const { event: last } = session.stepExit(null, 'backward').position;
+    expect(last).toBeLessThan(event);
+    expect(snapshots.bytes).toBeLessThanOrEqual(snapshotBytes);
+    const fresh = createSession(SCENARIO, { programs: [PROGRAM] });
+    fresh.goTo(session.when);
+    expect(session.stateHash()).toBe(fresh.stateHash());
+  });
+
+  test('that have a name stay', () => {
+    const session = createSession(
+      SCENARIO,
+      { programs: [PROGRAM] },
+      { snapshotInterval: 20_000, snapshotBytes: 0 },
+    );
+    for (let i = 0; i < 6; i++) session.stepExit(null);
+    const { position } = session.addBookmark('here');
+    session.continue();
+    const pinned = session.branch.snapshots.list.filter(({ isPinned }) => isPinned);
+    expect(pinned.map(({ event }) => event)).toEqual([0, position.event]);
+    expect(session.branch.snapshots.count).toBeLessThanOrEqual(3);
+  });
+});
+
+test('a breakpoint where a turn begins is met where all clocks came to stand so', () => {
+  const [, { scenario, program }] = SCENES;
+  const session = createSession(scenario, { programs: [program] });
+  session.breakpoints.add({ kind: 'address', address: Long.fromNumber(LOAD_ADDRESS) });
+  const stop = session.continue();
+  expect(stop).toMatchObject({ reason: 'breakpoint', vcpu: 0, hits: [{ id: 1 }] });
+  // vCPU 1 has been entered since vCPU 0 came there, and its pCPU was the last that moved.
+  expect(stop.position).toEqual({ event: 2100, pcpu: 1, time: 1050 });
+  expect(session.readRegister(0, 'rip').toNumber()).toBe(LOAD_ADDRESS);
+  const hash = session.stateHash();
+  const straight = createSession(scenario, { programs: [program] });
+  straight.goTo(stop.position);
+  expect(straight.stateHash()).toBe(hash);
+  session.stepInstruction(0);
+  session.stepInstruction(1);
+  expect(session.continue('backward')).toMatchObject({ hits: [{ id: 1 }], vcpu: 0 });
+  expect(session.when).toEqual(stop.position);
+  expect(session.stateHash()).toBe(hash);
+});
