@@ -195,7 +195,8 @@ export class Balancer {
   private push(from: Pcpu, to: Pcpu): boolean {
     const state = this.states[from.index];
     const { current } = from;
-    if (current === null || current.isRealTime || !current.affinity.includes(to.index)) return false;
+    if (current === null || current.isRealTime || !current.affinity.includes(to.index))
+      return false;
     if (state.pushTo !== undefined) return false;
     state.pushTo = to.index;
     this.mover.stop(from, to);
