@@ -132,7 +132,7 @@ export function readSregs(vcpu: Vcpu): KvmSregs<Long> {
     cr2: state.get('cr2').toUnsigned(),
     cr3: state.get('cr3').toUnsigned(),
     cr4: virtual.readControl(4, state.get('cr4')).toUnsigned(),
-    cr8: Long.fromInt(vcpu.lapic.state.taskPriority >> 4, true),
+    cr8: Long.fromInt(vcpu.lapic.taskPriority >> 4, true),
     efer: state.get('efer').toUnsigned(),
     apicBase: apicBaseOf(vcpu),
     interrupt: isInterrupt ? reinject.information & 0xff : null,
@@ -184,7 +184,7 @@ export function writeSregs(vcpu: Vcpu, sregs: KvmSregs): void {
   for (const name of ['cr0', 'cr2', 'cr3', 'cr4', 'efer'] as const) {
     state.set(name, Long.fromValue(sregs[name]));
   }
-  vcpu.lapic.state.taskPriority = (numberOf(sregs.cr8) & 15) << 4;
+  vcpu.lapic.taskPriority = (numberOf(sregs.cr8) & 15) << 4;
   vcpu.adoptControlRegisters();
   virtual.vmcs.makeStale(Stale.ALL);
   virtual.processor.stateChanged();

@@ -126,7 +126,7 @@ export class KvmVcpu {
       giveSyncRegs(vcpu, page);
     }
     if (vcpu.userExit !== null) page.collect(vcpu.userExit);
-    if (!owner.vm.hasIrqchip) vcpu.lapic.state.taskPriority = (page.cr8 & 15) << 4;
+    if (!owner.vm.hasIrqchip) vcpu.lapic.taskPriority = (page.cr8 & 15) << 4;
     user.windowRequested = page.requestInterruptWindow !== 0;
     user.leave = page.immediateExit === 0 ? 'none' : 'immediate';
     user.awaitsInit = vcpu.state.mpState === 'uninitialized';
@@ -149,7 +149,7 @@ export class KvmVcpu {
     page.publish({
       ready: isReadyForInterrupt(vcpu),
       ifFlag: (vcpu.virtual.processor.state.words[Word.RFLAGS] & Rflags.IF) !== 0,
-      cr8: vcpu.lapic.state.taskPriority >> 4,
+      cr8: vcpu.lapic.taskPriority >> 4,
       apicBase: apicBaseOf(vcpu),
     });
     giveSyncRegs(vcpu, page);

@@ -14,7 +14,7 @@ import {
   printValue,
 } from '../machine/index.ts';
 import { nearest } from '../sim/index.ts';
-import { TIMER_RATE_SHIFT } from '../vmx/index.ts';
+import { STANDARD_TIMER_RATE_SHIFT } from '../vmx/index.ts';
 import { Failure } from './failure.ts';
 
 export interface PresetsOptions {
@@ -85,7 +85,7 @@ function featuresOf(preset: CostPreset): Value[] {
   const key = 'features.preemption_timer_rate';
   return [
     ...features,
-    { key, value: String(2 ** TIMER_RATE_SHIFT), source: '[rec] TSC cycles a count' },
+    { key, value: String(2 ** STANDARD_TIMER_RATE_SHIFT), source: '[rec] TSC cycles a count' },
   ];
 }
 

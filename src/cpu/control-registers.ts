@@ -48,7 +48,7 @@ function wordFor(number: number): number {
 
 export function readControl(processor: Processor, number: number): Long {
   const real = processor.state.get64(wordFor(number));
-  if (number !== 0 && number !== 4) return real;
+  if (number !== 0 && number !== 4 && number !== 8) return real;
   return processor.virtualization.readControl(number, real);
 }
 
@@ -162,6 +162,7 @@ export function writeControl(processor: Processor, number: number, value: Long):
     if (isIllegalTask(words, written.low)) throw new GuestFault(Vector.GP, 0);
     written = written.and(Long.fromBits(CR0_DEFINED, 0)).or(Cr0.ET);
   }
+  if (number === 8) written = processor.virtualization.writeControl(8, state.get64(word), written);
   if (number === 3) written = written.and(Long.MAX_VALUE);
   if (loadsPdptes(number, written, now)) {
     const cr3 = number === 3 ? written.low : words[Word.CR3];

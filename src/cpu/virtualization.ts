@@ -75,9 +75,9 @@ export interface Virtualization {
   ): number;
   /** Whether IRET ends blocking by NMI. */
   iretUnblocksNmis(): boolean;
-  /** What MOV from CR0 or CR4 reads, given the register. */
+  /** What MOV from CR0, CR4 or CR8 reads, given the register. */
   readControl(number: number, real: Long): Long;
-  /** What MOV to CR0 or CR4 makes of the register. */
+  /** What MOV to CR0, CR4 or CR8 makes of the register; to CR8, of a legal value. */
   writeControl(number: number, real: Long, written: Long): Long;
   /** The time stamp that the guest sees at a time in cycles. */
   timeStamp(clock: number): Long;

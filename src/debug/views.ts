@@ -37,7 +37,7 @@ export function lapicValues({ lapic, timer }: Vcpu): readonly NamedValue[] {
     { name: 'pending (IRR)', value: vectors(state.irr) },
     { name: 'in service (ISR)', value: vectors(state.isr) },
     { name: 'trigger mode (TMR)', value: vectors(state.tmr) },
-    { name: 'task priority (TPR)', value: hex(state.taskPriority) },
+    { name: 'task priority (TPR)', value: hex(lapic.taskPriority) },
     { name: 'processor priority (PPR)', value: hex(lapic.processorPriority) },
     { name: 'spurious vector (SVR)', value: hex(state.spurious) },
     { name: 'logical destination (LDR)', value: hex(lapic.logicalId) },

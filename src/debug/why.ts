@@ -5,7 +5,7 @@ import { Gpr } from '../isa/index.ts';
 import type { Vcpu } from '../kvm/index.ts';
 import type { Machine } from '../machine/index.ts';
 import { printPayload } from '../trace/index.ts';
-import { explainExit, TIMER_RATE_SHIFT, timerDeadline } from '../vmx/index.ts';
+import { explainExit, timerDeadline } from '../vmx/index.ts';
 import type { Journal } from './journal.ts';
 import type { Moment } from './moment.ts';
 import { waitOf } from './waits.ts';
@@ -132,13 +132,14 @@ function timerTimes(passage: Passage, vcpu: Vcpu): string[] {
   const { begin, end } = stayOf(passage, vcpu);
   if (entered === null || begin === null) return [];
   const { timerValue, timerWanted } = entered;
-  const deadline = timerDeadline(begin, timerValue, TIMER_RATE_SHIFT);
+  const { timerRateShift } = vcpu.virtual;
+  const deadline = timerDeadline(begin, timerValue, timerRateShift);
   const wanted =
     timerWanted === null
       ? 'No deadline was set: it ran with its largest value.'
       : `The local APIC's timer had asked for ${timerWanted}.`;
   return [
-    `It was loaded with ${timerValue} at ${begin}, and counts once in ${2 ** TIMER_RATE_SHIFT} ` +
+    `It was loaded with ${timerValue} at ${begin}, and counts once in ${2 ** timerRateShift} ` +
       `cycles: it expired at ${deadline}, ${end - deadline} cycles before the exit.`,
     wanted,
   ];

@@ -234,8 +234,8 @@ export class Host {
   }
 
   /**
-   * Create the threads that move others that run, if the scheduler does so: one on each pCPU, behind
-   * all threads that there are.
+   * Create the threads that move others that run, if the scheduler does so: one on each pCPU,
+   * behind all threads that there are.
    */
   createStoppers(): void {
     if (!this.parameters.activeBalance) return;

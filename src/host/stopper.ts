@@ -1,5 +1,5 @@
-// The kernel's thread of real time on each pCPU by which another pCPU gets what runs there: it takes
-// the pCPU, and moves who ran. Linux kernel/stop_machine.c.
+// The kernel's thread of real time on each pCPU by which another pCPU gets what runs there: it
+// takes the pCPU, and moves who ran. Linux kernel/stop_machine.c.
 
 import type { Pcpu } from './pcpu.ts';
 import type { ThreadBody } from './thread.ts';

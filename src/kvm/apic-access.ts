@@ -6,6 +6,7 @@ import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { ApicRegister } from '../trace/index.ts';
 import { interruptCommand, sendIpi } from './apic-ipi.ts';
+import { followApicMode } from './flexpriority.ts';
 import { APIC_DEFAULT_GPA, APIC_VERSION, ApicBase, LVT_TSC_DEADLINE } from './lapic.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -38,7 +39,7 @@ export function readLapicRegister(vcpu: Vcpu, offset: number, pcpu: Pcpu): numbe
     case ApicRegister.LVR:
       return APIC_VERSION;
     case ApicRegister.TASKPRI:
-      return state.taskPriority;
+      return lapic.taskPriority;
     case ApicRegister.PROCPRI:
       return lapic.processorPriority;
     case ApicRegister.LDR:
@@ -92,7 +93,7 @@ export function writeLapicRegister(vcpu: Vcpu, offset: number, value: number, pc
   const { state } = lapic;
   switch (offset) {
     case ApicRegister.TASKPRI:
-      state.taskPriority = value & 0xff;
+      lapic.taskPriority = value & 0xff;
       vcpu.requestEvent();
       return true;
     case ApicRegister.EOI: {
@@ -234,12 +235,13 @@ export function writeApicBase(vcpu: Vcpu, value: Long, pcpu: Pcpu): boolean {
   if (!lapic.isPresent && x2apic) return false;
   if (enable !== lapic.isPresent) {
     // Nothing but the id survives; until it is on again, CR8 is all that is left of it.
-    const { taskPriority } = lapic.state;
+    const { taskPriority } = lapic;
     vcpu.timer.reset(pcpu);
     lapic.reset();
-    if (!enable) lapic.state.taskPriority = taskPriority;
+    if (!enable) lapic.taskPriority = taskPriority;
     vcpu.requestEvent();
   }
   lapic.state.base = flags;
+  followApicMode(vcpu);
   return true;
 }

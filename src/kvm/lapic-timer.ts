@@ -6,7 +6,7 @@
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { ApicRegister } from '../trace/index.ts';
-import { scaleTimeStamp, TIMER_RATE_SHIFT, unscaleCycles } from '../vmx/index.ts';
+import { scaleTimeStamp, unscaleCycles } from '../vmx/index.ts';
 import { deliver } from './apic-ipi.ts';
 import { LVT_MASKED } from './lapic.ts';
 import { usesPreemptionTimer } from './parameters.ts';
@@ -217,7 +217,7 @@ export class LapicTimer {
   private startHardware(pcpu: Pcpu): boolean {
     if (!this.mayUseHardware || this.deadline.isZero()) return false;
     const cycles = this.cyclesLeft(pcpu, this.state.advanceNs);
-    if (cycles / 2 ** TIMER_RATE_SHIFT >= MAX_TIMER_TICKS) return false;
+    if (cycles / this.timerTick >= MAX_TIMER_TICKS) return false;
     this.cancelHost();
     // A periodic timer that is late runs all the same: its exit finds out when it is due again.
     if (cycles === 0 && this.mode !== 'periodic') {
@@ -229,6 +229,11 @@ export class LapicTimer {
     this.state.hvDeadline = pcpu.now + cycles;
     this.traceUse(pcpu, true);
     return true;
+  }
+
+  /** Cycles in which the VMX-preemption timer counts once. */
+  private get timerTick(): number {
+    return 2 ** this.vcpu.virtual.timerRateShift;
   }
 
   private get mayUseHardware(): boolean {
@@ -334,7 +339,7 @@ export class LapicTimer {
   timerFieldAt(now: number): number {
     const { hvDeadline } = this.state;
     if (hvDeadline === null) return SOFT_DISABLED;
-    return Math.floor(Math.max(0, hvDeadline - now) / 2 ** TIMER_RATE_SHIFT);
+    return Math.floor(Math.max(0, hvDeadline - now) / this.timerTick);
   }
 
   /** Before the vCPU blocks: the preemption timer does not count then. */

@@ -3,6 +3,7 @@
 // Sending interrupts is in apic-ipi.ts, the timer in lapic-timer.ts, access by MSR and MMIO in
 // apic-access.ts.
 
+import type { PhysicalMemory } from '../memory/index.ts';
 import { ApicRegister } from '../trace/index.ts';
 
 /** Bits of IA32_APIC_BASE. */
@@ -84,10 +85,19 @@ function initialState(base: number): LapicState {
   };
 }
 
+export interface VirtualApicPage {
+  readonly memory: PhysicalMemory;
+  readonly hpa: number;
+}
+
+const VTPR = ApicRegister.TASKPRI;
+
 export class Lapic {
   /** Physical id; also the x2APIC id. */
   readonly id: number;
   state: LapicState;
+  /** The virtual-APIC page, if the processor has the task priority there. */
+  page: VirtualApicPage | null = null;
 
   constructor(id: number) {
     this.id = id;
@@ -100,6 +110,7 @@ export class Lapic {
    */
   reset(): void {
     this.state = initialState(this.state.base);
+    this.taskPriority = 0;
   }
 
   get isX2apic(): boolean {
@@ -139,6 +150,18 @@ export class Lapic {
     for (const offset of LVT_OFFSETS) this.state.lvt[offset] = this.lvt(offset) | LVT_MASKED;
   }
 
+  /** TPR; where there is a virtual-APIC page it is there, for the guest to change without exits. */
+  get taskPriority(): number {
+    const { page } = this;
+    return page === null ? this.state.taskPriority : page.memory.bytes[page.hpa + VTPR];
+  }
+
+  set taskPriority(value: number) {
+    const { page } = this;
+    if (page === null) this.state.taskPriority = value;
+    else page.memory.write(page.hpa + VTPR, Uint8Array.of(value, 0, 0, 0));
+  }
+
   /** An interrupt arrives; false if the APIC does not take it. */
   accept(vector: number, levelTriggered: boolean): boolean {
     if (!this.isEnabled) return false;
@@ -150,7 +173,7 @@ export class Lapic {
   /** Processor priority. SDM 3, "Task and Processor Priorities". */
   get processorPriority(): number {
     const inService = Math.max(highest(this.state.isr), 0);
-    const { taskPriority } = this.state;
+    const { taskPriority } = this;
     return (taskPriority & 0xf0) >= (inService & 0xf0) ? taskPriority : inService & 0xf0;
   }
 

@@ -23,6 +23,7 @@ export const HV_TIMERS = ['none', 'tsc-deadline', 'all'] as const;
 
 export type HvTimer = (typeof HV_TIMERS)[number];
 
+import { type ExtraExit, STANDARD_TIMER_RATE_SHIFT } from '../vmx/index.ts';
 import { DEFAULT_PV_PARAMETERS, type PvParameters } from './pv-features.ts';
 import {
   DEFAULT_TIMER_PARAMETERS,
@@ -59,6 +60,15 @@ export interface KvmParameters extends PvParameters, TimerParameters {
   readonly haltPollNsGrowStart: number;
   /** What a window that was for nothing is divided by; 0 closes it. */
   readonly haltPollNsShrink: number;
+  /**
+   * Kvm_intel's flexpriority: CR8 does not exit, and accesses to the xAPIC have an exit of their
+   * own.
+   */
+  readonly flexpriority: boolean;
+  /** IA32_VMX_MISC[4:0]: the preemption timer counts once in 2 to the power of this TSC cycles. */
+  readonly preemptionTimerRate: number;
+  /** Controls that make more exits happen than KVM asks for. */
+  readonly extraExits: readonly ExtraExit[];
 }
 
 export const DEFAULT_PARAMETERS: KvmParameters = {
@@ -78,6 +88,9 @@ export const DEFAULT_PARAMETERS: KvmParameters = {
   haltPollNsGrow: 2,
   haltPollNsGrowStart: 10_000,
   haltPollNsShrink: 0,
+  flexpriority: false,
+  preemptionTimerRate: STANDARD_TIMER_RATE_SHIFT,
+  extraExits: [],
 };
 
 /** The VMX-preemption timer is used at all. */

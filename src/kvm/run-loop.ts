@@ -19,6 +19,7 @@ import { emulateRepeatedly, tracePort } from './emulate.ts';
 import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';
+import { updateTprThreshold } from './flexpriority.ts';
 import { readGuestBytes } from './guest-memory.ts';
 import { halt, poll, wokenUp } from './halt.ts';
 import { finishHypercall } from './hypercall-exit.ts';
@@ -154,6 +155,7 @@ export class VcpuThread implements ThreadBody {
       state.eventRequested = false;
       vcpu.counters.req_event++;
       injectEvents(vcpu, pcpu);
+      updateTprThreshold(vcpu);
       offerPvEoi(vcpu);
       vcpu.vm.disturbance?.beforeEntry(vcpu, pcpu);
     }
@@ -200,6 +202,11 @@ export class VcpuThread implements ThreadBody {
         pcpu.advanceTo(clock, 'guest');
         this.leaveTo(emulationFailure(vcpu, this.describe(outcome.what)));
         return null;
+      case 'abort': {
+        pcpu.advanceTo(clock, 'host');
+        this.leaveTo(unexpectedExit(vcpu, `VMX abort, indicator ${outcome.indicator}`));
+        return null;
+      }
     }
   }
 

@@ -24,6 +24,7 @@ export interface VcpuCounters {
   irq_injections: number;
   nmi_injections: number;
   insn_emulation: number;
+  invlpg: number;
   req_event: number;
   signal_exits: number;
   directed_yield_attempted: number;
@@ -55,6 +56,7 @@ export function newCounters(): VcpuCounters {
     irq_injections: 0,
     nmi_injections: 0,
     insn_emulation: 0,
+    invlpg: 0,
     req_event: 0,
     signal_exits: 0,
     directed_yield_attempted: 0,

@@ -25,6 +25,7 @@ import { CpuidTable } from './cpuid.ts';
 import type { Disturbance } from './disturbance.ts';
 import type { ExitHandler } from './exits/handler.ts';
 import { EXIT_HANDLERS, type ExitHandlers, handlersByReason } from './exits/handlers.ts';
+import { ApicAccessPage } from './flexpriority.ts';
 import { EventBus } from './io-events.ts';
 import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
@@ -119,6 +120,8 @@ export class Vm {
   forwardedHypercalls = 0;
   /** Which guest-physical addresses are RAM. */
   readonly slots: MemorySlots;
+  /** What guests have at the place of the xAPIC under FlexPriority, or null. */
+  readonly apicAccess: ApicAccessPage | null;
   /** Writes that are only signals. */
   readonly ioEvents = new EventBus();
   /** Who injects faults into this machine, or null. */
@@ -168,6 +171,8 @@ export class Vm {
     this.slots = new MemorySlots(this.memory, this.ept, () => {
       for (const { virtual } of this.vcpus) virtual.invalidateTranslations();
     });
+    const hasAccessPage = this.parameters.flexpriority && this.irqchip !== null;
+    this.apicAccess = hasAccessPage ? new ApicAccessPage(this.memory, this.ept) : null;
     const [gpa, lengthBytes, hpa] = [0, this.ramBytes, this.ramHpa];
     if (lengthBytes > 0) this.slots.set({ id: 0, gpa, lengthBytes, hpa, flags: 0 });
     this.memory.onLineChanging((hpa, watched) => this.lineChanges(hpa, watched));
@@ -205,9 +210,10 @@ export class Vm {
   }
 
   /** Memory that a machine needs beside guest RAM, rounded up generously. */
-  static overheadBytes(ramBytes: number, vcpuCount: number): number {
-    const perVcpu = Math.ceil(PROCESSOR_BYTES / PAGE_SIZE) + 1;
-    const tables = 8 + Math.ceil(ramBytes / 2 ** 30) + 2;
+  static overheadBytes(ramBytes: number, vcpuCount: number, flexpriority = false): number {
+    const perVcpu = Math.ceil(PROCESSOR_BYTES / PAGE_SIZE) + (flexpriority ? 2 : 1);
+    const apic = flexpriority ? ApicAccessPage.PAGES : 0;
+    const tables = 8 + Math.ceil(ramBytes / 2 ** 30) + 2 + apic;
     return (vcpuCount * perVcpu + tables) * PAGE_SIZE + RAM_ALIGNMENT;
   }
 
@@ -228,10 +234,14 @@ export class Vm {
       compiler: this.compiler,
       instructionCosts: this.costs.instructions,
       costs: this.costs.vmx,
+      timerRateShift: this.parameters.preemptionTimerRate,
     });
     const { prng } = this.host;
     virtual.processor.state.set('entropy', Long.fromBits(prng.next(), prng.next()));
     const vcpu = new Vcpu(this, index, virtual);
+    if (this.apicAccess !== null) {
+      vcpu.lapic.page = { memory: this.memory, hpa: this.memory.allocatePages(1) };
+    }
     initializeVmcs(vcpu, {
       msrBitmap: this.msrBitmap,
       eptPointer: eptPointer(this.ept.root),

@@ -6,14 +6,18 @@ import { Cr0, Cr4, Efer, Msr, Vector } from '../cpu/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import {
   CONTROL_WORDS,
+  controlBits,
   EntryControl,
   ExitControl,
   type FieldName,
   Pin,
+  PRIMARY,
   Primary,
+  SECONDARY,
   Secondary,
   setMsrExit,
 } from '../vmx/index.ts';
+import { followApicMode } from './flexpriority.ts';
 import { SOFT_DISABLED } from './lapic-timer.ts';
 import { usesPreemptionTimer } from './parameters.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -59,7 +63,8 @@ function withRequired(field: FieldName, wanted: number): Long {
 
 export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   const { vmcs } = vcpu.virtual;
-  const { parameters } = vcpu.vm;
+  const { lapic } = vcpu;
+  const { parameters, apicAccess } = vcpu.vm;
   const set = (field: FieldName, wanted: number) => vmcs.write(field, withRequired(field, wanted));
   const timer = usesPreemptionTimer(parameters) ? Pin.VMX_PREEMPTION_TIMER : 0;
   set('PIN_BASED_VM_EXEC_CONTROL', Pin.EXT_INTR_MASK | Pin.NMI_EXITING | Pin.VIRTUAL_NMIS | timer);
@@ -70,12 +75,14 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Primary.MONITOR_EXITING |
       Primary.RDPMC_EXITING |
       Primary.USE_TSC_OFFSETTING |
-      Primary.CR8_LOAD_EXITING |
-      Primary.CR8_STORE_EXITING |
+      (lapic.page === null
+        ? Primary.CR8_LOAD_EXITING | Primary.CR8_STORE_EXITING
+        : Primary.TPR_SHADOW) |
       Primary.MOV_DR_EXITING |
       Primary.UNCOND_IO_EXITING |
       Primary.USE_MSR_BITMAPS |
-      Primary.ACTIVATE_SECONDARY_CONTROLS,
+      Primary.ACTIVATE_SECONDARY_CONTROLS |
+      controlBits(PRIMARY, parameters.extraExits),
   );
   const scaled = vcpu.vm.tscKhz !== vcpu.vm.host.frequency.khz;
   const pauseLoops = parameters.pleGap === 0 ? 0 : Secondary.PAUSE_LOOP_EXITING;
@@ -87,7 +94,8 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       Secondary.ENABLE_INVPCID |
       Secondary.UNRESTRICTED_GUEST |
       pauseLoops |
-      (scaled ? Secondary.TSC_SCALING : 0),
+      (scaled ? Secondary.TSC_SCALING : 0) |
+      controlBits(SECONDARY, parameters.extraExits),
   );
   if (scaled) vmcs.write('TSC_MULTIPLIER', vcpu.vm.tscMultiplier);
   set(
@@ -109,6 +117,9 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   vmcs.write('PLE_WINDOW', parameters.pleWindow);
   vmcs.write('VMX_PREEMPTION_TIMER_VALUE', SOFT_DISABLED);
   vmcs.write('VMCS_LINK_POINTER', Long.NEG_ONE);
+  if (lapic.page !== null) vmcs.write('VIRTUAL_APIC_PAGE_ADDR', lapic.page.hpa);
+  if (apicAccess !== null) vmcs.write('APIC_ACCESS_ADDR', apicAccess.hpa);
+  followApicMode(vcpu);
   setHostState(vcpu);
 }
 

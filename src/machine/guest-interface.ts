@@ -9,12 +9,14 @@ import {
   PV_FEATURE_LIST,
   type PvFeatureName,
 } from '../kvm/index.ts';
+import { EXTRA_EXITS } from '../vmx/index.ts';
 import {
   boolean,
   choice,
   type Fields,
   type Infer,
   integer,
+  list,
   object,
   type Scalar,
 } from './schema.ts';
@@ -64,6 +66,24 @@ export const guestInterfaceKeys = (tscDeadline: boolean) => ({
     summary: "CPUID offers TSC-deadline mode of the local APIC's timer",
     fallback: tscDeadline,
   }),
+  flexpriority: boolean({
+    summary:
+      'TPR shadow and APIC-access page: CR8 does not exit, accesses to the xAPIC are APIC_ACCESS',
+    fallback: DEFAULT_PARAMETERS.flexpriority,
+  }),
+  preemption_timer_rate: integer(0, 31, {
+    summary: 'IA32_VMX_MISC[4:0]: the preemption timer counts when this bit of the TSC changes',
+    fallback: DEFAULT_PARAMETERS.preemptionTimerRate,
+  }),
+  extra_exits: list(
+    choice(EXTRA_EXITS, {
+      summary: 'VMX control that makes more exits happen than KVM asks for',
+      flag: 'extra-exit',
+    }),
+    0,
+    EXTRA_EXITS.length,
+    'VMX controls that make more exits happen',
+  ),
 });
 
 type Keys = Fields<ReturnType<typeof guestInterfaceKeys>>;
@@ -79,5 +99,8 @@ export function guestInterfaceOf(kvm: Infer<Keys>, signature: number) {
     tscKhz: kvm.tsc_khz,
     cpuSignature: kvm.cpu_signature === 0 ? signature : kvm.cpu_signature,
     tscDeadline: kvm.tsc_deadline,
+    extraExits: kvm.extra_exits,
+    flexpriority: kvm.flexpriority,
+    preemptionTimerRate: kvm.preemption_timer_rate,
   } satisfies Partial<KvmParameters>;
 }

@@ -179,7 +179,7 @@ export class Machine {
   private createVm(id: number, decisions: Decisions): Vm {
     const config = this.scenario.vms[id];
     const ramBytes = config.memory;
-    const bytes = ramBytes + Vm.overheadBytes(ramBytes, config.vcpus);
+    const bytes = ramBytes + Vm.overheadBytes(ramBytes, config.vcpus, config.kvm.flexpriority);
     const isCompiled = this.scenario.engine !== 'interpreter';
     const storage = isCompiled ? compilableMemory(bytes, config.vcpus) : undefined;
     const vm = new Vm({

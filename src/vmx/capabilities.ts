@@ -13,7 +13,7 @@ import {
 } from './controls.ts';
 import { FIELDS } from './fields.ts';
 import { CR0_FIXED_1, CR4_FIXED_1 } from './fixed-bits.ts';
-import { TIMER_RATE_SHIFT } from './preemption-timer.ts';
+import { STANDARD_TIMER_RATE_SHIFT } from './preemption-timer.ts';
 import { VMCS_BYTES, VMCS_REVISION } from './vmcs.ts';
 
 const WRITE_BACK = 6;
@@ -29,8 +29,8 @@ function allowed(mustBe1: number, word: ControlWord): Long {
  */
 const BASIC_HIGH = VMCS_BYTES | (WRITE_BACK << (50 - 32)) | (1 << (54 - 32)) | (1 << (55 - 32));
 
-/** Timer rate, stores of LMA, HLT activity state, four CR3 targets. */
-const MISC = TIMER_RATE_SHIFT | (1 << 5) | (1 << 6) | (4 << 16);
+/** Stores of LMA; HLT, shutdown and wait-for-SIPI activity states; four CR3 targets. */
+const MISC = (1 << 5) | (7 << 6) | (4 << 16);
 
 /**
  * Four levels, uncacheable and write-back, 2 MiB and 1 GiB pages, INVEPT (single, all), INVVPID
@@ -43,14 +43,22 @@ const EPT_VPID = Long.fromBits(
 
 const HIGHEST_INDEX = Math.max(...FIELDS.map(({ encoding }) => encoding & 0x3fe));
 
-/** Values of the MSRs 480H to 490H. */
-export const VMX_CAPABILITY_MSRS: ReadonlyMap<number, Long> = new Map([
+/** Values of the MSRs 480H to 490H, of a processor whose preemption timer has a rate. */
+export function vmxCapabilityMsrs(
+  timerRateShift = STANDARD_TIMER_RATE_SHIFT,
+): ReadonlyMap<number, Long> {
+  return new Map([...FIXED, [MISC_MSR, Long.fromBits(MISC | timerRateShift, 0)]]);
+}
+
+const MISC_MSR = 0x485;
+
+const FIXED: ReadonlyMap<number, Long> = new Map([
   [0x480, Long.fromBits(VMCS_REVISION, BASIC_HIGH)],
   [0x481, allowed(PIN_BASED.default1, PIN_BASED)],
   [0x482, allowed(PRIMARY.default1, PRIMARY)],
   [0x483, allowed(EXIT_CONTROLS.default1, EXIT_CONTROLS)],
   [0x484, allowed(ENTRY_CONTROLS.default1, ENTRY_CONTROLS)],
-  [0x485, Long.fromBits(MISC, 0)],
+  [MISC_MSR, Long.ZERO],
   [0x486, Long.fromInt(CR0_FIXED_1, true)],
   [0x487, Long.fromBits(-1, 0)],
   [0x488, Long.fromInt(CR4_FIXED_1)],

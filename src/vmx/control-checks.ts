@@ -1,6 +1,7 @@
 // Checks on the control fields and on event injection. Controls that are not offered need no line:
 // a reserved bit fails first. SDM 3, "Checks on VMX Controls and Host-State Area".
 
+import Long from 'long';
 import { Cr0, EventTypes, hasErrorCode, PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
 import {
   check,
@@ -23,6 +24,7 @@ import {
 } from './check.ts';
 import { CONTROL_WORDS, ExitControl, Pin, Primary, SECONDARY, Secondary } from './controls.ts';
 import { OTHER_EVENT } from './exit-information.ts';
+import { VIRTUAL_APIC_CHECKS } from './virtual-apic-checks.ts';
 
 const CONTROLS_SECTION = 'VM-Execution Control Fields';
 const INJECTION_SECTION = 'VM-Entry Control Fields';
@@ -135,13 +137,22 @@ export const CONTROL_CHECKS: readonly EntryCheck[] = [
         (pin(v) & Pin.VMX_PREEMPTION_TIMER) !== 0,
       ),
   ),
-  ...(
-    ['VM_EXIT_MSR_STORE_COUNT', 'VM_EXIT_MSR_LOAD_COUNT', 'VM_ENTRY_MSR_LOAD_COUNT'] as const
-  ).map((name) =>
-    check('controls', 'VM-Exit Control Fields', 'MSR lists are empty (not offered)', [name], (v) =>
-      v.read(name).isZero(),
+  ...(['VM_EXIT_MSR_STORE', 'VM_EXIT_MSR_LOAD', 'VM_ENTRY_MSR_LOAD'] as const).map((name) =>
+    check(
+      'controls',
+      name === 'VM_ENTRY_MSR_LOAD' ? INJECTION_SECTION : 'VM-Exit Control Fields',
+      'an MSR list that is not empty has 16-byte alignment, and ends within the physical-address width',
+      [`${name}_COUNT`, `${name}_ADDR`],
+      (v) => {
+        const count = v.read(`${name}_COUNT`).low >>> 0;
+        const address = v.read(`${name}_ADDR`);
+        if (count === 0) return true;
+        const last = address.add(Long.fromNumber(16 * count - 1));
+        return (address.low & 15) === 0 && last.shru(PHYSICAL_ADDRESS_BITS).isZero();
+      },
     ),
   ),
+  ...VIRTUAL_APIC_CHECKS,
 ];
 
 const INJECTION_FIELDS = ['VM_ENTRY_INTR_INFO_FIELD'] as const;

@@ -61,7 +61,7 @@ export const PRIMARY = declare('CPU_BASED_VM_EXEC_CONTROL', 0x0401e172, 0x040061
   CR3_STORE_EXITING: [16, 'CR3-store exiting', YES],
   CR8_LOAD_EXITING: [19, 'CR8-load exiting', YES],
   CR8_STORE_EXITING: [20, 'CR8-store exiting', YES],
-  TPR_SHADOW: [21, 'Use TPR shadow', NO],
+  TPR_SHADOW: [21, 'Use TPR shadow', YES],
   NMI_WINDOW_EXITING: [22, 'NMI-window exiting', YES],
   MOV_DR_EXITING: [23, 'MOV-DR exiting', YES],
   UNCOND_IO_EXITING: [24, 'Unconditional I/O exiting', YES],
@@ -74,7 +74,7 @@ export const PRIMARY = declare('CPU_BASED_VM_EXEC_CONTROL', 0x0401e172, 0x040061
 });
 
 export const SECONDARY = declare('SECONDARY_VM_EXEC_CONTROL', 0, 0, {
-  VIRTUALIZE_APIC_ACCESSES: [0, 'Virtualize APIC accesses', NO],
+  VIRTUALIZE_APIC_ACCESSES: [0, 'Virtualize APIC accesses', YES],
   ENABLE_EPT: [1, 'Enable EPT', YES],
   DESC: [2, 'Descriptor-table exiting', YES],
   ENABLE_RDTSCP: [3, 'Enable RDTSCP', YES],
@@ -111,6 +111,27 @@ export const Primary = PRIMARY.masks;
 export const Secondary = SECONDARY.masks;
 export const ExitControl = EXIT_CONTROLS.masks;
 export const EntryControl = ENTRY_CONTROLS.masks;
+
+/**
+ * Execution controls that only make more exits happen, so that a host may ask for any of them
+ * without otherwise behaving in another way.
+ */
+export const EXTRA_EXITS = [
+  'INVLPG_EXITING',
+  'RDTSC_EXITING',
+  'CR3_LOAD_EXITING',
+  'CR3_STORE_EXITING',
+  'PAUSE_EXITING',
+  'DESC',
+  'WBINVD_EXITING',
+] as const satisfies readonly (keyof typeof Primary | keyof typeof Secondary)[];
+
+export type ExtraExit = (typeof EXTRA_EXITS)[number];
+
+/** The bits of a control word among controls that are named. */
+export function controlBits({ bits }: ControlWord, names: readonly string[]): number {
+  return bits.reduce((mask, { name, bit }) => (names.includes(name) ? mask | (1 << bit) : mask), 0);
+}
 
 export const CONTROL_WORDS: readonly ControlWord[] = [
   PIN_BASED,

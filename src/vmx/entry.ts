@@ -2,15 +2,15 @@
 // cannot fail because nothing that they read has changed, and what a failure leaves behind. SDM 3,
 // "VM Entries".
 
-import Long from 'long';
 import { loadPdptes, type Processor, Rflags } from '../cpu/index.ts';
 import type { EntryCheck } from './check.ts';
 import { CheckedState } from './checked-state.ts';
 import { ENTRY_CHECKS, failingCheck } from './entry-checks.ts';
-import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
+import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { PDPTES_IN_MEMORY, usesPaePaging } from './guest-register-checks.ts';
 import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
+import { failEntry } from './rare-transitions.ts';
 import { Stale, type Vmcs, VmxError } from './vmcs.ts';
 
 export type EntryOutcome =
@@ -20,15 +20,13 @@ export type EntryOutcome =
   /** VMfailValid: the VM-instruction error is in the VMCS too. */
   | { readonly kind: 'failValid'; readonly error: number; readonly check: EntryCheck | null }
   /** An exit with bit 31 of the reason set. */
-  | { readonly kind: 'entryFailure'; readonly check: EntryCheck };
+  | { readonly kind: 'entryFailure'; readonly reason: number; readonly check: EntryCheck };
 
 const F = {
   CR3: fieldIndex('GUEST_CR3'),
   RFLAGS: fieldIndex('GUEST_RFLAGS'),
   ENTRY_INTR_INFO: fieldIndex('VM_ENTRY_INTR_INFO_FIELD'),
   INSTRUCTION_ERROR: fieldIndex('VM_INSTRUCTION_ERROR'),
-  EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
-  QUALIFICATION: fieldIndex('EXIT_QUALIFICATION'),
 } as const;
 
 export class EntryChecker {
@@ -60,10 +58,8 @@ export class EntryChecker {
     }
     const failed = this.failingGuestCheck() ?? this.loadPdptes(hasEpt);
     if (failed === null) return null;
-    // Only reason and qualification are written; all other information fields stay.
-    vmcs.set32(F.EXIT_REASON, Exit.INVALID_STATE | ENTRY_FAILURE);
-    vmcs.set64(F.QUALIFICATION, Long.fromInt(failed.qualification));
-    return { kind: 'entryFailure', check: failed };
+    failEntry(vmcs, Exit.INVALID_STATE, failed.qualification);
+    return { kind: 'entryFailure', reason: Exit.INVALID_STATE, check: failed };
   }
 
   private failingGuestCheck(): EntryCheck | null {

@@ -168,11 +168,20 @@ export const EXIT_DETAILS: Readonly<Record<ExitReasonName, ExitDetail>> = {
   TPR_BELOW_THRESHOLD: detail(
     'TPR Virtualization',
     'when bits 7:4 of the virtual TPR fall below the threshold',
-    { controls: [primary('TPR_SHADOW')], deciding: ['TPR_THRESHOLD'] },
+    {
+      controls: [primary('TPR_SHADOW')],
+      deciding: ['TPR_THRESHOLD', 'VIRTUAL_APIC_PAGE_ADDR'],
+    },
   ),
-  APIC_ACCESS: detail('Virtualizing Memory-Mapped APIC Accesses', 'at accesses to the page', {
-    controls: [secondary('VIRTUALIZE_APIC_ACCESSES')],
-  }),
+  APIC_ACCESS: detail(
+    'Virtualizing Memory-Mapped APIC Accesses',
+    'at accesses to the APIC-access page, but to the task priority under "use TPR shadow"',
+    {
+      controls: [secondary('VIRTUALIZE_APIC_ACCESSES')],
+      deciding: ['APIC_ACCESS_ADDR'],
+      information: [...LENGTH, ...VECTORING],
+    },
+  ),
   EOI_INDUCED: notOffered('EOI Virtualization', 'where the EOI-exit bitmap says so'),
   GDTR_IDTR: asked([secondary('DESC')], [], OPERAND),
   LDTR_TR: asked([secondary('DESC')], [], OPERAND),

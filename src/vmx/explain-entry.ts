@@ -3,7 +3,6 @@
 
 import type Long from 'long';
 import type { EntryOutcome } from './entry.ts';
-import { Exit } from './exit-reasons.ts';
 import { FIELDS, type FieldName, fieldIndex } from './fields.ts';
 import { type Vmcs, VmxError } from './vmcs.ts';
 
@@ -68,8 +67,8 @@ function reportOf(outcome: Exclude<EntryOutcome, { kind: 'entered' }>): EntryExp
       return { kind: 'VMfailValid', error, meaning: ERROR_MEANINGS[error] ?? `error ${error}` };
     }
     case 'entryFailure': {
-      const { qualification } = outcome.check;
-      return { kind: 'entryFailure', reason: Exit.INVALID_STATE, qualification };
+      const { reason, check } = outcome;
+      return { kind: 'entryFailure', reason, qualification: check.qualification };
     }
   }
 }

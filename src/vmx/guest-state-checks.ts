@@ -2,7 +2,16 @@
 // are made at every entry: hosts write these fields all the time, and guests change them.
 
 import Long from 'long';
-import { Activity, Blocking, Cr0, EventTypes, PendingDebug, Rflags, Rights } from '../cpu/index.ts';
+import {
+  Activity,
+  Blocking,
+  Cr0,
+  EventTypes,
+  PendingDebug,
+  Rflags,
+  Rights,
+  Vector,
+} from '../cpu/index.ts';
 import {
   activity,
   check,
@@ -22,6 +31,7 @@ import {
   wide,
 } from './check.ts';
 import { Pin } from './controls.ts';
+import { OTHER_EVENT } from './exit-information.ts';
 import { VIRTUAL_8086_CHECKS } from './guest-segment-checks.ts';
 
 const RIP_SECTION = 'Checks on Guest RIP, RFLAGS, and SSP';
@@ -83,11 +93,11 @@ export const EVERY_ENTRY_CHECKS: readonly EntryCheck[] = [
   check(
     'guest',
     STATE_SECTION,
-    'the activity state is active or HLT, and HLT only with CPL 0',
+    'the activity state is one of 0 to 3, and HLT only with CPL 0',
     ['GUEST_ACTIVITY_STATE', 'GUEST_SS_AR_BYTES'],
     (v) =>
-      activity(v) === Activity.ACTIVE ||
-      (activity(v) === Activity.HLT && ((ssRights(v) >> Rights.DPL_SHIFT) & 3) === 0),
+      activity(v) >>> 0 <= Activity.WAIT_FOR_SIPI &&
+      (activity(v) !== Activity.HLT || ((ssRights(v) >> Rights.DPL_SHIFT) & 3) === 0),
   ),
   check(
     'guest',
@@ -99,7 +109,7 @@ export const EVERY_ENTRY_CHECKS: readonly EntryCheck[] = [
   check(
     'guest',
     STATE_SECTION,
-    'into HLT only external interrupts, NMIs, #DB and #MC are injected',
+    'into HLT only external interrupts, NMIs, #DB, #MC and a pending MTF VM exit are injected',
     ['GUEST_ACTIVITY_STATE', 'VM_ENTRY_INTR_INFO_FIELD'],
     (v) => {
       const type = eventType(v);
@@ -107,8 +117,25 @@ export const EVERY_ENTRY_CHECKS: readonly EntryCheck[] = [
       const allowed =
         type === EventTypes.EXTERNAL_INTERRUPT ||
         type === EventTypes.NMI ||
-        (isException && (eventVector(v) === 1 || eventVector(v) === 18));
+        (type === OTHER_EVENT && eventVector(v) === 0) ||
+        (isException && (eventVector(v) === Vector.DB || eventVector(v) === Vector.MC));
       return implies(isValid(v) && activity(v) === Activity.HLT, allowed);
+    },
+  ),
+  check(
+    'guest',
+    STATE_SECTION,
+    'into shutdown only NMIs and #MC are injected, and nothing into the wait for a start-up IPI',
+    ['GUEST_ACTIVITY_STATE', 'VM_ENTRY_INTR_INFO_FIELD'],
+    (v) => {
+      if (!isValid(v)) return true;
+      const type = eventType(v);
+      const isMachineCheck = type === EventTypes.HARDWARE_EXCEPTION && eventVector(v) === Vector.MC;
+      const entersShutdown = type === EventTypes.NMI || isMachineCheck;
+      return (
+        activity(v) !== Activity.WAIT_FOR_SIPI &&
+        implies(activity(v) === Activity.SHUTDOWN, entersShutdown)
+      );
     },
   ),
   check(

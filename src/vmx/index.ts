@@ -11,15 +11,20 @@
 //   exitReasonName(52); // 'PREEMPTION_TIMER'
 
 export { setMsrExit } from './bitmaps.ts';
-export { VMX_CAPABILITY_MSRS } from './capabilities.ts';
+export { vmxCapabilityMsrs } from './capabilities.ts';
 export type { EntryCheck } from './check.ts';
 export {
   CONTROL_WORDS,
   type ControlWord,
+  controlBits,
   EntryControl,
+  EXTRA_EXITS,
   ExitControl,
+  type ExtraExit,
   Pin,
+  PRIMARY,
   Primary,
+  SECONDARY,
   Secondary,
 } from './controls.ts';
 export type { EntryOutcome } from './entry.ts';
@@ -48,7 +53,7 @@ export { FIELDS, type FieldDefinition, type FieldName, fieldIndex } from './fiel
 export { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits.ts';
 export { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 export { PauseLoopDetector } from './pause-loop.ts';
-export { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
+export { STANDARD_TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 export { scaleTimeStamp, TSC_MULTIPLIER_ONE, tscMultiplier, unscaleCycles } from './time-stamp.ts';
 export {
   type RunOutcome,

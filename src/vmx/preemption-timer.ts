@@ -3,7 +3,7 @@
 // early, and expiry falls on a multiple of 2^X. It stops at 0.
 
 /** Rate of the timer in IA32_VMX_MISC[4:0]: one tick in 32 TSC cycles, as on common parts. */
-export const TIMER_RATE_SHIFT = 5;
+export const STANDARD_TIMER_RATE_SHIFT = 5;
 
 /** The TSC at which a timer loaded with `value` at `entry` reaches 0. */
 export function timerDeadline(entry: number, value: number, shift: number): number {

@@ -4,21 +4,19 @@
 
 import Long from 'long';
 import {
-  Access,
   type AccessKind,
+  Activity,
   Blocking,
   type BoundaryOutcome,
   type CodeCache,
   type Compiler,
   Cr0,
-  DEVICE,
   type Delay,
   type DeliveredEvent,
   Efer,
   EMPTY_PLATFORM,
   type EventType,
   EventTypes,
-  GuestFault,
   type InstructionCosts,
   OWNER_STOP,
   type PauseWatch,
@@ -33,9 +31,10 @@ import {
 } from '../cpu/index.ts';
 import type { Instruction } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
+import { readGuestControl, writeGuestControl } from './control-access.ts';
 import { EntryControl, ExitControl, Pin, Primary, Secondary } from './controls.ts';
+import { Due, dueAfter, dueExit } from './due-exits.ts';
 import { EntryChecker, type EntryOutcome } from './entry.ts';
-import { EptBit, type EptWalk, walkEpt } from './ept.ts';
 import {
   ERROR_CODE_VALID,
   type ExitDetails,
@@ -46,12 +45,19 @@ import {
 } from './exit-information.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
-import { CR0_FIXED_1, CR4_FIXED_1, UNRESTRICTED_CR0_FIXED_1 } from './fixed-bits.ts';
 import { decide, decideEarly, pauseWatch } from './intercepts.ts';
+import { behindVirtualApic, translateOrExit } from './memory-exits.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
-import { TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
+import { STANDARD_TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
+import {
+  enterRarely,
+  leaveRarely,
+  type RareTransitions,
+  rareTransitions,
+} from './rare-transitions.ts';
 import { type Quiet, SpinDetector } from './spin.ts';
 import { scaleTimeStamp } from './time-stamp.ts';
+import { exitsAtEntry, hasTprShadow, isThresholdIllegal, THRESHOLD_CHECK } from './virtual-apic.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
 
 /** Cycles that the hardware spends between guest and host. */
@@ -68,7 +74,9 @@ export type RunOutcome =
   /** The guest waits in a loop; up to a clock nothing but that happens, and is not executed yet. */
   | Quiet
   /** The guest used something that is not implemented; non-root operation goes on from here. */
-  | { readonly kind: 'notImplemented'; readonly what: string };
+  | { readonly kind: 'notImplemented'; readonly what: string }
+  /** A VM exit that cannot save or load MSRs: the VMX-abort indicator. */
+  | { readonly kind: 'abort'; readonly indicator: number };
 
 /** The saved form of a {@link VirtualProcessor}; registers and VMCS are in memory. */
 export interface VirtualProcessorState {
@@ -79,8 +87,10 @@ export interface VirtualProcessorState {
   readonly pauseLoop: PauseLoopState;
   /** An exit, say, in the injection at the last entry, which the next `run` returns. */
   readonly injectionStop: ProcessorStop | null;
-  /** A monitor trap flag exit is due at the next boundary. */
-  readonly monitorTrapPending: boolean;
+  /** Exits that are due at the next boundary: bits of `Due`. */
+  readonly due: number;
+  /** Of the start-up IPI among them. */
+  readonly sipiVector: number;
 }
 
 export interface VirtualProcessorParts {
@@ -93,6 +103,8 @@ export interface VirtualProcessorParts {
   readonly compiler?: Compiler | undefined;
   readonly instructionCosts: InstructionCosts;
   readonly costs: VmxCosts;
+  /** IA32_VMX_MISC[4:0]: the preemption timer counts once in 2 to the power of this TSC cycles. */
+  readonly timerRateShift?: number;
   /** What the guest reaches by accesses that do not exit. */
   readonly platform?: Platform;
 }
@@ -113,14 +125,10 @@ const F = {
   EXCEPTION_BITMAP: fieldIndex('EXCEPTION_BITMAP'),
   PF_MASK: fieldIndex('PAGE_FAULT_ERROR_CODE_MASK'),
   PF_MATCH: fieldIndex('PAGE_FAULT_ERROR_CODE_MATCH'),
-  EPT_POINTER: fieldIndex('EPT_POINTER'),
+  EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
   PLE_WINDOW: fieldIndex('PLE_WINDOW'),
   TSC_OFFSET: fieldIndex('TSC_OFFSET'),
   TSC_MULTIPLIER: fieldIndex('TSC_MULTIPLIER'),
-  CR0_MASK: fieldIndex('CR0_GUEST_HOST_MASK'),
-  CR0_SHADOW: fieldIndex('CR0_READ_SHADOW'),
-  CR4_MASK: fieldIndex('CR4_GUEST_HOST_MASK'),
-  CR4_SHADOW: fieldIndex('CR4_READ_SHADOW'),
   TIMER_VALUE: fieldIndex('VMX_PREEMPTION_TIMER_VALUE'),
   ENTRY_INTR_INFO: fieldIndex('VM_ENTRY_INTR_INFO_FIELD'),
   ENTRY_ERROR_CODE: fieldIndex('VM_ENTRY_EXCEPTION_ERROR_CODE'),
@@ -143,11 +151,20 @@ export class VirtualProcessor implements Virtualization {
   private limit = 0;
   /** What the injection at the last entry led to, if it did not complete. */
   private injectionStop: ProcessorStop | null = null;
-  private monitorTrapPending = false;
+  private due = 0;
+  private sipiVector = 0;
+  /** When the preemption timer makes the guest exit, in cycles: never while it waits for a SIPI. */
+  private expiry = Number.POSITIVE_INFINITY;
+  /** What control fields ask for that few hosts want; null for nothing. */
+  private rare: RareTransitions | null = null;
+  readonly timerRateShift: number;
+  /** The last access found to be to a register of the virtual-APIC page; no state. */
+  virtualizedGpa = -1;
 
   constructor(parts: VirtualProcessorParts) {
     this.memory = parts.memory;
     this.costs = parts.costs;
+    this.timerRateShift = parts.timerRateShift ?? STANDARD_TIMER_RATE_SHIFT;
     this.processor = new Processor({
       memory: parts.memory,
       stateHpa: parts.stateHpa,
@@ -155,7 +172,7 @@ export class VirtualProcessor implements Virtualization {
       compiler: parts.compiler,
       costs: parts.instructionCosts,
       virtualization: this,
-      platform: parts.platform ?? EMPTY_PLATFORM,
+      platform: behindVirtualApic(this, parts.platform ?? EMPTY_PLATFORM),
     });
     this.vmcs = new Vmcs(parts.memory, parts.vmcsHpa, this.processor.state);
     this.entryChecker = new EntryChecker(this.vmcs, this.processor);
@@ -181,7 +198,8 @@ export class VirtualProcessor implements Virtualization {
       timerDeadline: this.deadline,
       pauseLoop: { ...this.pauseLoop.state },
       injectionStop: this.injectionStop,
-      monitorTrapPending: this.monitorTrapPending,
+      due: this.due,
+      sipiVector: this.sipiVector,
     };
   }
 
@@ -195,7 +213,10 @@ export class VirtualProcessor implements Virtualization {
     this.deadline = saved.timerDeadline;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
     this.injectionStop = saved.injectionStop;
-    this.monitorTrapPending = saved.monitorTrapPending;
+    this.due = saved.due;
+    this.sipiVector = saved.sipiVector;
+    this.setExpiry();
+    this.rare = rareTransitions(this.vmcs);
     this.stateChanged();
   }
 
@@ -226,8 +247,16 @@ export class VirtualProcessor implements Virtualization {
       const error = launch ? VmxError.VMLAUNCH_NOT_CLEAR : VmxError.VMRESUME_NOT_LAUNCHED;
       return this.entryChecker.failValid(error, null);
     }
+    if (hasTprShadow(this) && isThresholdIllegal(this)) {
+      return this.entryChecker.failValid(VmxError.ENTRY_INVALID_CONTROL, THRESHOLD_CHECK);
+    }
     const failure = this.entryChecker.failure((this.secondary & Secondary.ENABLE_EPT) !== 0);
     if (failure !== null) return failure;
+    if (vmcs.isStale(Stale.CONTROLS)) this.rare = rareTransitions(vmcs);
+    if (this.rare !== null) {
+      const failed = enterRarely(this, this.rare);
+      if (failed !== null) return failed;
+    }
     vmcs.launched = true;
     this.nonRoot = true;
     processor.clock = clock + this.costs.entry;
@@ -239,7 +268,9 @@ export class VirtualProcessor implements Virtualization {
     this.pauseLoop.enter();
     const hasTimer = (vmcs.get32(F.PIN) & Pin.VMX_PREEMPTION_TIMER) !== 0;
     const value = vmcs.get32(F.TIMER_VALUE) >>> 0;
-    this.deadline = hasTimer ? timerDeadline(processor.clock, value, TIMER_RATE_SHIFT) : null;
+    this.deadline = hasTimer ? timerDeadline(processor.clock, value, this.timerRateShift) : null;
+    this.setExpiry();
+    if (exitsAtEntry(this)) this.due |= Due.TPR;
     this.inject();
     return ENTERED;
   }
@@ -262,12 +293,9 @@ export class VirtualProcessor implements Virtualization {
     // A turn that ended for want of time goes on where it was, unless somebody did something.
     if (this.interruptPending || this.vmcs.isStale(Stale.ALL)) processor.requestAttention();
     for (;;) {
-      // It comes before the timer. SDM 3, "Priority Among Concurrent Events".
-      if (this.monitorTrapPending && this.injectionStop === null) {
-        recordExit(this, Exit.MONITOR_TRAP_FLAG);
-        return this.leave();
-      }
-      const until = this.deadline === null ? this.limit : Math.min(this.limit, this.deadline);
+      // They come before the timer. SDM 3, "Priority Among Concurrent Events".
+      if (this.due !== 0 && this.injectionStop === null && this.recordDue()) return this.leave();
+      const until = Math.min(this.limit, this.expiry);
       const stop = this.injectionStop ?? this.execute(until);
       this.injectionStop = null;
       if (stop.kind === 'owner') {
@@ -275,7 +303,7 @@ export class VirtualProcessor implements Virtualization {
       }
       if (stop.kind === 'notImplemented') return stop;
       if (stop.kind === 'inactive') this.passInactive(until);
-      if (this.isTimerExpired()) {
+      if (processor.clock >= this.expiry && this.dueReason === null) {
         recordExit(this, Exit.PREEMPTION_TIMER);
         return this.leave();
       }
@@ -294,7 +322,7 @@ export class VirtualProcessor implements Virtualization {
     processor.holdsTraps = true;
     const stop = processor.run(Math.min(until, clock + 1));
     processor.holdsTraps = false;
-    this.monitorTrapPending = stop.kind === 'limit' && processor.clock > clock;
+    if (stop.kind === 'limit' && processor.clock > clock) this.due |= Due.MONITOR_TRAP;
     return stop;
   }
 
@@ -313,7 +341,7 @@ export class VirtualProcessor implements Virtualization {
   }
 
   /** Record an exit in the middle of something, and stop the processor there. */
-  private exit(reason: number, details: ExitDetails): never {
+  exit(reason: number, details: ExitDetails): never {
     recordExitWith(this, reason, details);
     throw OWNER_STOP;
   }
@@ -326,15 +354,19 @@ export class VirtualProcessor implements Virtualization {
   private leave(): RunOutcome {
     const { processor, vmcs } = this;
     if ((vmcs.get32(F.EXIT_CONTROLS) & ExitControl.SAVE_VMX_PREEMPTION_TIMER) !== 0) {
-      const left = timerRemaining(this.deadline ?? 0, processor.clock, TIMER_RATE_SHIFT);
+      const left = timerRemaining(this.deadline ?? 0, processor.clock, this.timerRateShift);
       vmcs.set32(F.TIMER_VALUE, left);
     }
     this.spin.abandon();
-    this.monitorTrapPending = false;
+    const abort = this.rare === null ? 0 : leaveRarely(this, this.rare);
+    if (this.due !== 0) this.due = dueAfter(this.due, vmcs.get32(F.EXIT_REASON));
     this.nonRoot = false;
     this.deadline = null;
+    this.expiry = Number.POSITIVE_INFINITY;
     processor.clock += this.costs.exit;
-    return EXIT;
+    if (abort === 0) return EXIT;
+    vmcs.abortIndicator = abort;
+    return { kind: 'abort', indicator: abort };
   }
 
   /** EFER without "load IA32_EFER": LMA follows the guest's mode, LME too if paging is on. */
@@ -356,17 +388,20 @@ export class VirtualProcessor implements Virtualization {
     const information = vmcs.get32(F.ENTRY_INTR_INFO);
     this.injectionStop = information < 0 ? this.injectEvent(information) : null;
     const { words } = processor.state;
+    // Nothing is pending in a state that it would not end.
+    const isAsleep = words[Word.ACTIVITY] >= Activity.SHUTDOWN;
+    if (isAsleep && information >= 0) words[Word.PENDING_DEBUG] = 0;
     const isDebug = words[Word.PENDING_DEBUG] !== 0;
     if (isDebug) this.injectionStop ??= processor.deliverPendingDebug();
     const isTrapping = (this.primary & Primary.MONITOR_TRAP_FLAG) !== 0;
     const isDelivered = information < 0 || (isDebug && words[Word.PENDING_DEBUG] === 0);
-    if (isTrapping && isDelivered) this.monitorTrapPending = true;
+    if (isTrapping && isDelivered) this.due |= Due.MONITOR_TRAP;
   }
 
   private injectEvent(information: number): ProcessorStop | null {
     const { vmcs, processor } = this;
     if (((information >> 8) & 7) === OTHER_EVENT) {
-      this.monitorTrapPending = true;
+      this.due |= Due.MONITOR_TRAP;
       return null;
     }
     const type = ((information >> 8) & 7) as EventType;
@@ -382,8 +417,43 @@ export class VirtualProcessor implements Virtualization {
     });
   }
 
-  private isTimerExpired(): boolean {
-    return this.deadline !== null && this.processor.clock >= this.deadline;
+  private setExpiry(): void {
+    const waits = this.processor.state.words[Word.ACTIVITY] === Activity.WAIT_FOR_SIPI;
+    this.expiry = waits || this.deadline === null ? Number.POSITIVE_INFINITY : this.deadline;
+  }
+
+  /** Of the exit that is due now, or null. */
+  private get dueReason(): number | null {
+    if (this.due === 0) return null;
+    return dueExit(this.due, this.processor.state.words[Word.ACTIVITY]);
+  }
+
+  private recordDue(): boolean {
+    const reason = this.dueReason;
+    if (reason === null) return false;
+    recordExit(this, reason, 0, reason === Exit.SIPI_SIGNAL ? this.sipiVector : 0);
+    return true;
+  }
+
+  /** An INIT signal arrives: the guest exits, as soon as it does not wait for a start-up IPI. */
+  signalInit(): void {
+    this.due |= Due.INIT;
+    this.spin.abandon();
+  }
+
+  /** A start-up IPI arrives; false, and nothing happens, unless a guest waits for it. */
+  signalSipi(vector: number): boolean {
+    const activity = this.processor.state.words[Word.ACTIVITY];
+    if (!this.nonRoot || activity !== Activity.WAIT_FOR_SIPI) return false;
+    this.due |= Due.SIPI;
+    this.sipiVector = vector;
+    return true;
+  }
+
+  /** VTPR has fallen below the threshold: the instruction that did it is followed by an exit. */
+  taskPriorityFell(): void {
+    this.due |= Due.TPR;
+    this.processor.requestAttention();
   }
 
   // What the processor asks of its owner
@@ -431,7 +501,7 @@ export class VirtualProcessor implements Virtualization {
    * Bit 12 of what is recorded: an IRET that does not complete has ended the blocking of NMIs.
    * Undefined, here 0, if another event was being delivered.
    */
-  private get nmiUnblocking(): number {
+  get nmiUnblocking(): number {
     const { nmisUnblocked, delivering } = this.processor;
     return nmisUnblocked && delivering === null ? NMI_UNBLOCKED : 0;
   }
@@ -452,37 +522,7 @@ export class VirtualProcessor implements Virtualization {
     linearLow: number,
     linearHigh: number,
   ): number {
-    if ((this.secondary & Secondary.ENABLE_EPT) === 0) {
-      return gpa < this.memory.sizeBytes ? gpa : DEVICE;
-    }
-    const pointer = this.vmcs.address(F.EPT_POINTER);
-    const walk = walkEpt(this.memory, pointer - (pointer % 4096), gpa, NEEDED_RIGHTS[access]);
-    if (walk.kind === 'mapped') return walk.hpa;
-    return this.exitForEpt(walk, gpa, access, purpose, Long.fromBits(linearLow, linearHigh));
-  }
-
-  private exitForEpt(
-    walk: Exclude<EptWalk, { kind: 'mapped' }>,
-    gpa: number,
-    access: AccessKind,
-    purpose: TranslationPurpose,
-    linear: Long,
-  ): never {
-    // As a fault would push it; during delivery RF is already as the push would have had it.
-    if (this.processor.delivering === null) this.processor.state.words[Word.RFLAGS] |= Rflags.RF;
-    if (walk.kind === 'misconfiguration') {
-      this.exit(Exit.EPT_MISCONFIG, { guestPhysicalAddress: gpa });
-    }
-    const isFinal = purpose === 'final' ? 1 << 8 : 0;
-    // PDPTEs are loaded for no linear address.
-    const isLinear = purpose === 'pdptes' ? 0 : LINEAR_VALID;
-    const qualification =
-      (1 << access) | (walk.rights << 3) | isLinear | isFinal | this.nmiUnblocking;
-    return this.exit(Exit.EPT_VIOLATION, {
-      qualification: Long.fromInt(qualification),
-      guestPhysicalAddress: gpa,
-      guestLinearAddress: linear,
-    });
+    return translateOrExit(this, gpa, access, purpose, linearLow, linearHigh);
   }
 
   /** Without virtual NMIs, IRET leaves alone what the guest state says of NMIs that exit. */
@@ -490,25 +530,12 @@ export class VirtualProcessor implements Virtualization {
     return (this.vmcs.get32(F.PIN) & (Pin.NMI_EXITING | Pin.VIRTUAL_NMIS)) !== Pin.NMI_EXITING;
   }
 
-  /** Host-owned bits read as the shadow. SDM 3, "CR0/CR4 guest/host masks and read shadows". */
   readControl(number: number, real: Long): Long {
-    const mask = this.vmcs.get64(number === 0 ? F.CR0_MASK : F.CR4_MASK);
-    const shadow = this.vmcs.get64(number === 0 ? F.CR0_SHADOW : F.CR4_SHADOW);
-    return shadow.and(mask).or(real.and(mask.not()));
+    return readGuestControl(this, number, real);
   }
 
-  /** Host-owned bits keep their value; clearing a bit that VMX operation fixes to 1 faults. */
   writeControl(number: number, real: Long, written: Long): Long {
-    const mask = this.vmcs.get64(number === 0 ? F.CR0_MASK : F.CR4_MASK);
-    const fixed = number === 0 ? this.fixedCr0 : CR4_FIXED_1;
-    const result = real.and(mask).or(written.and(mask.not()));
-    if ((result.low & fixed) !== fixed) throw new GuestFault(Vector.GP, 0);
-    return result;
-  }
-
-  private get fixedCr0(): number {
-    const isFree = (this.secondary & Secondary.UNRESTRICTED_GUEST) !== 0;
-    return isFree ? UNRESTRICTED_CR0_FIXED_1 : CR0_FIXED_1;
+    return writeGuestControl(this, number, real, written);
   }
 
   timeStamp(clock: number): Long {
@@ -526,12 +553,18 @@ export class VirtualProcessor implements Virtualization {
    */
   boundary(): BoundaryOutcome {
     const { words } = this.processor.state;
+    const activity = words[Word.ACTIVITY];
+    if (activity === Activity.WAIT_FOR_SIPI) return 'proceed';
+    if ((this.due & Due.TPR) !== 0 && activity < Activity.SHUTDOWN) {
+      return this.stopFor(Exit.TPR_BELOW_THRESHOLD);
+    }
     const blocking = words[Word.INTERRUPTIBILITY];
     const shadow = (blocking & (Blocking.STI | Blocking.MOV_SS)) !== 0;
     const wantsNmiWindow = (this.primary & Primary.NMI_WINDOW_EXITING) !== 0;
     if (wantsNmiWindow && (blocking & (Blocking.MOV_SS | Blocking.NMI)) === 0) {
       return this.stopFor(Exit.NMI_WINDOW);
     }
+    if (activity === Activity.SHUTDOWN) return 'proceed';
     const interruptible = (words[Word.RFLAGS] & Rflags.IF) !== 0 && !shadow;
     if ((this.primary & Primary.INTR_WINDOW_EXITING) !== 0 && interruptible) {
       return this.stopFor(Exit.INTERRUPT_WINDOW);
@@ -554,10 +587,3 @@ export class VirtualProcessor implements Virtualization {
 
 const PAGE_FAULT = 14;
 const DEBUG = 1;
-const LINEAR_VALID = 1 << 7;
-
-const NEEDED_RIGHTS: Readonly<Record<AccessKind, number>> = {
-  [Access.READ]: EptBit.READ,
-  [Access.WRITE]: EptBit.WRITE,
-  [Access.EXECUTE]: EptBit.EXECUTE,
-};

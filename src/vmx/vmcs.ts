@@ -1,8 +1,7 @@
 // One virtual-machine control structure: VMREAD and VMWRITE by encoding, and direct access for the
 // processor and for KVM. Guest-state fields are not copies: while a VMCS is in use they are the
 // state of the processor that runs it, so entries and exits need not move sixty values.
-// Deviation: what exit controls say about saving DR7, DEBUGCTL, PAT and EFER is checked but these
-// fields always hold the guest's current values. See docs/decisions/vmcs-is-the-state.md.
+// See docs/decisions/vmcs-is-the-state.md.
 
 import Long from 'long';
 import { type ProcessorState, wordOf } from '../cpu/index.ts';
@@ -20,6 +19,7 @@ export const VMCS_BYTES = 4096;
 
 /** Word of the region at which fields begin, after revision, abort indicator and launch state. */
 const FIRST_FIELD_WORD = 4;
+const ABORT_WORD = 1;
 const LAUNCH_STATE_WORD = 2;
 
 /** VM-instruction error numbers. SDM 3, "VM-Instruction Error Numbers". */
@@ -55,6 +55,8 @@ export class Vmcs {
   /** The first word of each field in it. */
   private readonly places = new Int32Array(FIELDS.length);
   private readonly launchState: number;
+  /** First word of the region. */
+  private readonly region: number;
   /** The processor whose state the guest-state fields are. */
   readonly state: ProcessorState;
 
@@ -64,6 +66,7 @@ export class Vmcs {
     this.state = state;
     this.words = new Int32Array(buffer, byteOffset, byteLength / 4);
     const region = hpa / 4;
+    this.region = region;
     const stateAt = (state.words.byteOffset - byteOffset) / 4;
     FIELDS.forEach(({ state: item }, index) => {
       this.places[index] =
@@ -149,6 +152,34 @@ export class Vmcs {
     this.words[place] = low;
     this.words[place + 1] = high;
     this.stale |= CHECKS[index];
+  }
+
+  /** The region has room for fields of the processor's state too: remember what one holds now. */
+  keep(index: number): void {
+    const room = this.region + FIRST_FIELD_WORD + 2 * index;
+    this.words[room] = this.get32(index);
+    this.words[room + 1] = IS_WIDE[index] === 1 ? this.getHigh(index) : 0;
+  }
+
+  /** Such a field holds again what it held at {@link keep}. */
+  giveBack(index: number): void {
+    const room = this.region + FIRST_FIELD_WORD + 2 * index;
+    const low = this.words[room];
+    const high = this.words[room + 1];
+    const isSame =
+      low === this.get32(index) && (IS_WIDE[index] === 0 || high === this.getHigh(index));
+    if (isSame) return;
+    if (IS_WIDE[index] === 1) this.setHalves(index, low, high);
+    else this.set32(index, low);
+  }
+
+  /** VMX-abort indicator. SDM 3, "VMX Aborts". */
+  get abortIndicator(): number {
+    return this.words[this.region + ABORT_WORD];
+  }
+
+  set abortIndicator(indicator: number) {
+    this.words[this.region + ABORT_WORD] = indicator;
   }
 
   /** By name, for code that is not in a hurry. */

@@ -1,5 +1,6 @@
 // Active balancing: who runs is moved where nobody waits. Expectations: packages get equally many
-// threads (fair.c, SD_PREFER_SIBLING), after more failures than cache_nice_tries + 2, by migration/N.
+// threads (fair.c, SD_PREFER_SIBLING), after more failures than cache_nice_tries + 2, by
+// migration/N.
 
 import { describe, expect, test } from 'vitest';
 import {

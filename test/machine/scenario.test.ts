@@ -126,6 +126,9 @@ describe('fallbacks', () => {
             lock_wait: 'none',
             tsc_khz: 0,
             cpu_signature: 0,
+            flexpriority: false,
+            preemption_timer_rate: 5,
+            extra_exits: [],
           },
         },
       ],
@@ -472,10 +475,27 @@ describe('settings', () => {
       [{ a: 5 }, { a: 5 }],
     ],
     [
+      'extra-exit',
+      'DESC',
+      ({ vms }) => vms.map(({ kvm }) => kvm.extra_exits),
+      [['DESC'], ['DESC']],
+    ],
+    [
       'hogs',
       '2',
       ({ hogs }) => hogs,
-      [{ count: 2, nice: 0, sched_policy: 'normal', cgroup: '', cpu_weight: 0, pin: '' }],
+      [
+        {
+          count: 2,
+          nice: 0,
+          sched_policy: 'normal',
+          cgroup: '',
+          cpu_weight: 0,
+          pin: '',
+          burst: 0,
+          block: 0,
+        },
+      ],
     ],
     [
       'fault',
@@ -490,7 +510,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(16);
+    expect(SETTINGS).toHaveLength(17);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );

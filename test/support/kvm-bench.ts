@@ -191,7 +191,10 @@ export class KvmBench {
       id: 0,
       name: 'vm',
       host: this.host,
-      memory: new PhysicalMemory(Guest.END + Vm.overheadBytes(Guest.END, options.vcpus ?? 1)),
+      memory: new PhysicalMemory(
+        Guest.END +
+          Vm.overheadBytes(Guest.END, options.vcpus ?? 1, options.parameters?.flexpriority),
+      ),
       ramBytes: Guest.END,
       costs: {
         instructions: { ...UNIT_COSTS, classes: { ...UNIT_COSTS.classes, ...options.cycles } },

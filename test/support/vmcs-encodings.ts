@@ -43,6 +43,8 @@ const CONTROL: readonly Encoding[] = [
     [0x2008, 'VM_EXIT_MSR_LOAD_ADDR'],
     [0x200a, 'VM_ENTRY_MSR_LOAD_ADDR'],
     [0x2010, 'TSC_OFFSET'],
+    [0x2012, 'VIRTUAL_APIC_PAGE_ADDR'],
+    [0x2014, 'APIC_ACCESS_ADDR'],
     [0x201a, 'EPT_POINTER'],
     [0x2032, 'TSC_MULTIPLIER'],
   ]),
@@ -144,7 +146,7 @@ export const ENCODINGS: readonly Encoding[] = [...CONTROL, ...EXIT_INFORMATION, 
 /** Fields of features that are not offered here: they do not exist. */
 export const NOT_OFFERED: readonly number[] = [
   // Posted interrupts, EPTP switching, executive VMCS, PML, APIC virtualization.
-  ...[0x0002, 0x0004, 0x200c, 0x200e, 0x2012, 0x2014, 0x2016, 0x2018],
+  ...[0x0002, 0x0004, 0x200c, 0x200e, 0x2016, 0x2018],
   // EOI-exit bitmaps, EPTP list, shadowing bitmaps, #VE, XSS and ENCLS bitmaps.
   ...[0x201c, 0x201e, 0x2020, 0x2022, 0x2024, 0x2026, 0x2028, 0x202a, 0x202c, 0x202e],
   // Tertiary controls, secondary exit controls, instruction timeout.

@@ -19,6 +19,33 @@ const secondary = (...bits: number[]): FieldValues => ({
   SECONDARY_VM_EXEC_CONTROL: bits.reduce((word, bit) => word | bit, Controls.SECONDARY),
 });
 
+describe('APIC virtualization', () => {
+  const shadow = primary(Primary.TPR_SHADOW);
+  const apic = secondary(Secondary.VIRTUALIZE_APIC_ACCESSES);
+  refuses('error 7', [
+    ...[1, 0x800, ...BEYOND].flatMap((address): RefusedCase[] => [
+      [
+        `a virtual-APIC page at ${address.toString(16)}`,
+        { ...shadow, VIRTUAL_APIC_PAGE_ADDR: address },
+        /the virtual-APIC address/,
+      ],
+      [
+        `an APIC-access page at ${address.toString(16)}`,
+        { ...apic, APIC_ACCESS_ADDR: address },
+        /the APIC-access address/,
+      ],
+    ]),
+    ['threshold 16', { ...shadow, ...apic, TPR_THRESHOLD: 16 }, /bits 31:4 of the TPR threshold/],
+    // VTPR is 0; with APIC accesses virtualized there is an exit instead: virtual-apic.test.ts.
+    ['threshold 1 above VTPR', { ...shadow, TPR_THRESHOLD: 1 }, /at most bits 7:4 of VTPR/],
+  ]);
+  accepts([
+    ['any address without TPR shadow', { VIRTUAL_APIC_PAGE_ADDR: 1, APIC_ACCESS_ADDR: 1 }],
+    ['any threshold without TPR shadow', { TPR_THRESHOLD: 16 }],
+    ['threshold 15 with APIC accesses', { ...shadow, ...apic, TPR_THRESHOLD: 15 }],
+  ]);
+});
+
 describe('addresses of bitmaps', () => {
   const pages = [
     ['IO_BITMAP_A', Primary.USE_IO_BITMAPS],
@@ -131,9 +158,15 @@ describe('exit and entry controls', () => {
       save,
       /"save VMX-preemption timer value" needs/,
     ],
-    ['an MSR-store list', { VM_EXIT_MSR_STORE_COUNT: 1 }, /MSR lists are empty/],
-    ['an MSR-load list at exit', { VM_EXIT_MSR_LOAD_COUNT: 1 }, /MSR lists are empty/],
-    ['an MSR-load list at entry', { VM_ENTRY_MSR_LOAD_COUNT: 1 }, /MSR lists are empty/],
+    ...(['VM_EXIT_MSR_STORE', 'VM_EXIT_MSR_LOAD', 'VM_ENTRY_MSR_LOAD'] as const).flatMap((name) => {
+      const lists = (address: number, count: number): RefusedCase => [
+        `${name} of ${count} at ${address.toString(16)}`,
+        { [`${name}_COUNT`]: count, [`${name}_ADDR`]: address },
+        /an MSR list that is not empty/,
+      ];
+      // The last byte of the last one lies beyond the physical-address width.
+      return [lists(8, 1), lists(2 ** 46, 1), lists(2 ** 46 - 16, 2)];
+    }),
   ]);
   accepts([
     ['saving the active preemption timer', { ...save, ...timer }],

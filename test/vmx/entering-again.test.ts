@@ -15,7 +15,10 @@ import { VmxBench } from '../support/vmx-bench.ts';
 /** What a guest changes by itself, and checks read at every entry. */
 const GUEST_ITEMS = ['rip', 'rflags', 'interruptibility', 'activity', 'pendingDebug'] as const;
 
-const WRITABLE = FIELDS.filter(({ type }) => type !== 'exitInformation');
+/** What a list of MSRs holds is found out by loading it: msr-lists.test.ts. */
+const WRITABLE = FIELDS.filter(
+  ({ type, name }) => type !== 'exitInformation' && name !== 'VM_ENTRY_MSR_LOAD_COUNT',
+);
 
 /** Of 16, 32 and 64: ends, and some that mean something in many fields. */
 const BITS = [0, 1, 5, 9, 13, 31, 47, 63];

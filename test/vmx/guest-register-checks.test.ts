@@ -4,7 +4,7 @@
 
 import Long from 'long';
 import { describe } from 'vitest';
-import { EntryControl, VMX_CAPABILITY_MSRS } from '../../src/vmx/index.ts';
+import { EntryControl, vmxCapabilityMsrs } from '../../src/vmx/index.ts';
 import { type AcceptedCase, accepts, type RefusedCase, refuses } from '../support/entry-outcome.ts';
 import { Controls } from '../support/valid-vmcs.ts';
 
@@ -16,7 +16,7 @@ const CR0 = 0x80010033;
 const CR4 = 0x2020;
 
 describe('control registers', () => {
-  const allowedCr4 = VMX_CAPABILITY_MSRS.get(0x489) ?? Long.ZERO;
+  const allowedCr4 = vmxCapabilityMsrs().get(0x489) ?? Long.ZERO;
   const forbiddenCr4 = Array.from({ length: 64 }, (_, number) => number).filter((number) =>
     allowedCr4.and(bit(number)).isZero(),
   );

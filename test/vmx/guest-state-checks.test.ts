@@ -28,12 +28,20 @@ const inject = (type: number, vector: number, more = 0): FieldValues => ({
 
 describe('activity state', () => {
   const halted = /into HLT only/;
+  const asleep = /into shutdown only NMIs and #MC/;
+  const SHUTDOWN = { GUEST_ACTIVITY_STATE: 2 };
+  const SIPI_WAIT = { GUEST_ACTIVITY_STATE: 3 };
   refuses(REFUSED, [
-    // Shutdown and wait-for-SIPI are not reported by IA32_VMX_MISC.
-    ...[2, 3, 4, 0x80000000].map((state): RefusedCase => {
-      return [`state ${state}`, { GUEST_ACTIVITY_STATE: state }, /active or HLT/];
+    ...[4, 0x80000000].map((state): RefusedCase => {
+      return [`state ${state}`, { GUEST_ACTIVITY_STATE: state }, /one of 0 to 3/];
     }),
-    ['HLT at CPL 3', { ...USER, ...HLT }, /active or HLT/],
+    ['HLT at CPL 3', { ...USER, ...HLT }, /HLT only with CPL 0/],
+    ['shutdown under blocking by STI', { ...SHUTDOWN, ...STI }, /outside the active state/],
+    ['wait for SIPI under MOV SS', { ...SIPI_WAIT, ...MOV_SS }, /outside the active state/],
+    ['shutdown with #DB', { ...SHUTDOWN, ...inject(3, 1) }, asleep],
+    ['shutdown with an interrupt', { ...SHUTDOWN, ...inject(0, 32), GUEST_RFLAGS: 0x202 }, asleep],
+    ['wait for SIPI with an NMI', { ...SIPI_WAIT, ...inject(2, 2) }, asleep],
+    ['wait for SIPI with #MC', { ...SIPI_WAIT, ...inject(3, 18) }, asleep],
     ['HLT under blocking by STI', { ...HLT, ...STI }, /no blocking by STI or MOV SS outside/],
     ['HLT under blocking by MOV SS', { ...HLT, ...MOV_SS }, /no blocking by STI or MOV SS outside/],
     ...[0, 3, 6, 14].map((vector): RefusedCase => {
@@ -48,6 +56,12 @@ describe('activity state', () => {
     ['HLT', HLT],
     ['HLT with an external interrupt', { ...HLT, ...inject(0, 32), GUEST_RFLAGS: 0x202 }],
     ['HLT with an NMI', { ...HLT, ...inject(2, 2) }],
+    ['shutdown', SHUTDOWN],
+    ['shutdown at CPL 3', { ...USER, ...SHUTDOWN }],
+    ['shutdown with an NMI', { ...SHUTDOWN, ...inject(2, 2) }],
+    ['shutdown with #MC', { ...SHUTDOWN, ...inject(3, 18) }],
+    ['the wait for a start-up IPI', SIPI_WAIT],
+    ['HLT with a pending MTF exit', { ...HLT, ...inject(7, 0) }],
     ['HLT with #DB', { ...HLT, ...inject(3, 1) }],
     ['HLT with #MC', { ...HLT, ...inject(3, 18) }],
     ['HLT under blocking by NMI', { ...HLT, ...BLOCKED_NMI }],

@@ -4,7 +4,7 @@
 
 import Long from 'long';
 import { describe } from 'vitest';
-import { ExitControl, type FieldName, VMX_CAPABILITY_MSRS } from '../../src/vmx/index.ts';
+import { ExitControl, type FieldName, vmxCapabilityMsrs } from '../../src/vmx/index.ts';
 import { type AcceptedCase, accepts, type RefusedCase, refuses } from '../support/entry-outcome.ts';
 import { Controls } from '../support/valid-vmcs.ts';
 
@@ -13,7 +13,7 @@ const CR0 = 0x80050033;
 const CR4 = 0x20a0;
 
 describe('control registers', () => {
-  const allowedCr4 = VMX_CAPABILITY_MSRS.get(0x489) ?? Long.ZERO;
+  const allowedCr4 = vmxCapabilityMsrs().get(0x489) ?? Long.ZERO;
   const forbiddenCr4 = Array.from({ length: 64 }, (_, number) => number).filter((number) =>
     allowedCr4.and(bit(number)).isZero(),
   );

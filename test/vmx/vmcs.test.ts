@@ -3,7 +3,7 @@
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
-import { FIELDS, VMX_CAPABILITY_MSRS, type Vmcs } from '../../src/vmx/index.ts';
+import { FIELDS, type Vmcs, vmxCapabilityMsrs } from '../../src/vmx/index.ts';
 import { ENCODINGS, type Encoding, NOT_OFFERED } from '../support/vmcs-encodings.ts';
 import { VmxBench } from '../support/vmx-bench.ts';
 
@@ -158,6 +158,6 @@ describe('reading and writing', () => {
 
 test('the region begins with the revision identifier of IA32_VMX_BASIC, shadow bit clear', () => {
   const { memory, vmcsHpa } = new VmxBench();
-  const revision = VMX_CAPABILITY_MSRS.get(0x480)?.low;
+  const revision = vmxCapabilityMsrs().get(0x480)?.low;
   expect(memory.view.getUint32(vmcsHpa, true)).toBe(revision);
 });

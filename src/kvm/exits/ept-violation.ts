@@ -4,6 +4,7 @@
 
 import { fieldIndex } from '../../vmx/index.ts';
 import { emulateInstruction } from '../emulate.ts';
+import { mapsAccessPage } from '../flexpriority.ts';
 import { unexpectedExit } from '../internal-error.ts';
 import type { ExitHandler } from './handler.ts';
 
@@ -19,7 +20,7 @@ export const eptViolation: ExitHandler = (vcpu, pcpu) => {
     pcpu.trace('kvm_page_fault', { vcpu: vcpu.index, rip: vcpu.rip, gpa, errorCode });
   }
   const isWrite = (vmcs.get32(QUALIFICATION) & WRITE) !== 0;
-  if (vcpu.vm.slots.resolve(gpa, isWrite)) return 'resume';
+  if (vcpu.vm.slots.resolve(gpa, isWrite) || mapsAccessPage(vcpu, gpa)) return 'resume';
   if (vcpu.vm.ramAt(gpa, isWrite) !== null) {
     const message = `EPT violation in RAM, at guest-physical 0x${gpa.toString(16)}`;
     return unexpectedExit(vcpu, message);

@@ -2,6 +2,7 @@
 // Linux arch/x86/kvm/vmx/vmx.c, kvm_vmx_exit_handlers.
 
 import { EXIT_REASONS, Exit, type ExitReasonName } from '../../vmx/index.ts';
+import { apicAccess } from './apic-access.ts';
 import { cpuid } from './cpuid.ts';
 import { crAccess } from './cr-access.ts';
 import { descriptorTable } from './descriptor-table.ts';
@@ -12,6 +13,8 @@ import { externalInterrupt } from './external-interrupt.ts';
 import type { ExitHandler } from './handler.ts';
 import { hlt } from './hlt.ts';
 import { interruptWindow } from './interrupt-window.ts';
+import { invlpg } from './invlpg.ts';
+import { invpcid } from './invpcid.ts';
 import { ioInstruction } from './io-instruction.ts';
 import { monitorTrap } from './monitor-trap.ts';
 import { msrRead } from './msr-read.ts';
@@ -21,6 +24,8 @@ import { noOperation } from './no-operation.ts';
 import { pauseInstruction } from './pause-instruction.ts';
 import { preemptionTimer } from './preemption-timer.ts';
 import { rdpmc } from './rdpmc.ts';
+import { rdtsc, rdtscp } from './rdtsc.ts';
+import { tprBelowThreshold } from './tpr-below-threshold.ts';
 import { tripleFault } from './triple-fault.ts';
 import { vmcall } from './vmcall.ts';
 import { vmxInstruction } from './vmx-instruction.ts';
@@ -37,6 +42,8 @@ export const EXIT_HANDLERS: ExitHandlers = {
   CPUID: cpuid,
   HLT: hlt,
   INVD: noOperation,
+  INVLPG: invlpg,
+  INVPCID: invpcid,
   VMCALL: vmcall,
   CR_ACCESS: crAccess,
   DR_ACCESS: drAccess,
@@ -46,12 +53,16 @@ export const EXIT_HANDLERS: ExitHandlers = {
   MSR_READ: msrRead,
   MSR_WRITE: msrWrite,
   PAUSE_INSTRUCTION: pauseInstruction,
+  TPR_BELOW_THRESHOLD: tprBelowThreshold,
+  APIC_ACCESS: apicAccess,
   EPT_VIOLATION: eptViolation,
   PREEMPTION_TIMER: preemptionTimer,
   MONITOR_INSTRUCTION: noOperation,
   MONITOR_TRAP_FLAG: monitorTrap,
   MWAIT_INSTRUCTION: noOperation,
   RDPMC: rdpmc,
+  RDTSC: rdtsc,
+  RDTSCP: rdtscp,
   WBINVD: noOperation,
   INVEPT: vmxInstruction,
   INVVPID: vmxInstruction,
@@ -67,6 +78,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
 };
 
 const NAMED: Readonly<Record<string, ExitHandler>> = {
+  apicAccess,
   cpuid,
   crAccess,
   descriptorTable,
@@ -76,6 +88,8 @@ const NAMED: Readonly<Record<string, ExitHandler>> = {
   externalInterrupt,
   hlt,
   interruptWindow,
+  invlpg,
+  invpcid,
   ioInstruction,
   monitorTrap,
   msrRead,
@@ -85,6 +99,9 @@ const NAMED: Readonly<Record<string, ExitHandler>> = {
   pauseInstruction,
   preemptionTimer,
   rdpmc,
+  rdtsc,
+  rdtscp,
+  tprBelowThreshold,
   tripleFault,
   vmcall,
   vmxInstruction,
