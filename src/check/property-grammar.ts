@@ -179,11 +179,24 @@ function conditionsOf(reader: Reader, name: TracepointName): Condition[] {
     }
     const expected = `one of ${COMPARISONS.join(' ')}`;
     const comparison = reader.take(/^(!=|<=|>=|=|<|>)/, expected) as Comparison;
-    const text = reader.take(/^("[^"]*"|[^\s,()"]+)/, 'a value');
-    conditions.push({ field, comparison, value: templateOf(text.replaceAll('"', '')) });
+    const valueStart = reader.skipSpace();
+    const text = reader.take(/^("[^"]*"|[^\s,()"]+)/, 'a value').replaceAll('"', '');
+    const value = templateOf(text);
+    // What can never be met would hold, or not, for no reason.
+    if (value.length === 1) checkName(name, field, text, valueStart);
+    conditions.push({ field, comparison, value });
   } while (reader.tryTake(/^,/));
   reader.take(/^\)/, "',' or ')'");
   return conditions;
+}
+
+/** A field that has names for its values has no others; numbers may be written as in a trace. */
+function checkName(tracepoint: TracepointName, field: string, text: string, start: number): void {
+  const known = TRACEPOINTS[tracepoint].valueNames(field);
+  if (known === null || known.includes(text) || /^0x[\da-f]{1,8}$/i.test(text)) return;
+  const near = nearest(text, known);
+  const hint = near === null ? `expected one of ${known.join(', ')}` : `did you mean '${near}'?`;
+  throw new Complaint(start, `${tracepoint} has no ${field} '${text}'; ${hint}`);
 }
 
 /** Text and the names of variables in turn. */

@@ -16,11 +16,11 @@ import { extname, join } from 'node:path';
 import {
   DatWriter,
   PerfettoWriter,
+  TextLines,
   TimeOrder,
   type TraceRecord,
   type TraceSink,
   textHeader,
-  textLine,
 } from '../trace/index.ts';
 import { Failure } from './failure.ts';
 import { asWriteFailure } from './files.ts';
@@ -79,6 +79,8 @@ class OutputFile {
   private readonly file: number;
   private readonly waiting = Buffer.alloc(BYTES_PER_WRITE);
   private waitingLength = 0;
+  /** Lines that follow what waits. To encode a thousand at once takes a third of the time. */
+  private lines = '';
 
   constructor(path: string) {
     this.path = path;
@@ -90,6 +92,7 @@ class OutputFile {
   }
 
   write(data: Uint8Array): void {
+    this.encodeLines();
     this.makeRoom(data.length);
     if (data.length > BYTES_PER_WRITE) this.writeAll(data);
     else this.waiting.set(data, this.waitingLength);
@@ -97,10 +100,18 @@ class OutputFile {
   }
 
   writeLine(text: string): void {
-    // UTF-8 takes no more than three bytes for a unit of UTF-16.
-    this.makeRoom(3 * text.length + 1);
-    this.waitingLength += this.waiting.write(text, this.waitingLength);
-    this.waiting[this.waitingLength++] = 0x0a;
+    this.lines += `${text}\n`;
+    if (this.lines.length > LETTERS_AT_ONCE) this.encodeLines();
+  }
+
+  private encodeLines(): void {
+    const { lines } = this;
+    if (lines.length === 0) return;
+    this.lines = '';
+    const bytes = Buffer.from(lines);
+    this.makeRoom(bytes.length);
+    if (bytes.length > BYTES_PER_WRITE) this.writeAll(bytes);
+    else this.waitingLength += bytes.copy(this.waiting, this.waitingLength);
   }
 
   /** Over what is there already. */
@@ -124,6 +135,7 @@ class OutputFile {
   }
 
   private flush(): void {
+    this.encodeLines();
     this.writeAll(this.waiting.subarray(0, this.waitingLength));
     this.waitingLength = 0;
   }
@@ -145,11 +157,13 @@ class OutputFile {
 }
 
 const BYTES_PER_WRITE = 2 ** 18;
+const LETTERS_AT_ONCE = 2 ** 15;
 
 class TextFile implements TraceFile {
   private readonly output: OutputFile;
   private readonly pcpuCount: number;
   private readonly headerLength: number;
+  private readonly lines = new TextLines();
   private entries = 0;
 
   constructor(path: string, pcpuCount: number) {
@@ -161,7 +175,7 @@ class TextFile implements TraceFile {
   }
 
   record(record: TraceRecord): void {
-    this.output.writeLine(textLine(record));
+    this.output.writeLine(this.lines.line(record));
     this.entries++;
   }
 

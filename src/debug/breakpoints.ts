@@ -118,6 +118,29 @@ export class Breakpoints {
     return true;
   }
 
+  /** Pass over so many hits; false if there is none with this number. */
+  ignore(id: number, count: number): boolean {
+    const breakpoint = this.byId.get(id);
+    if (breakpoint !== undefined) breakpoint.ignore = count;
+    return breakpoint !== undefined;
+  }
+
+  /**
+   * Change the condition, or remove it. False if there is none with this number; throws
+   * {@link DebugError} if the condition cannot be read.
+   */
+  setCondition(id: number, text: string): boolean {
+    const breakpoint = this.byId.get(id);
+    if (breakpoint === undefined) return false;
+    const { condition: _, ...rest } = breakpoint.spec;
+    const spec = (text === '' ? rest : { ...rest, condition: text }) as BreakpointSpec;
+    const condition = text === '' ? null : parseCondition(text);
+    // In its place in the order.
+    this.byId.set(id, { ...breakpoint, spec, condition });
+    this.changed();
+    return true;
+  }
+
   get(id: number): Breakpoint | undefined {
     return this.byId.get(id);
   }

@@ -135,9 +135,6 @@ export class Session {
    * Throws {@link DebugError} if there is no such vCPU.
    */
   *move(motion: Motion, direction: Direction = 'forward'): Generator<void, StopReport> {
-    if (direction === 'backward' && this.machine.host.order !== null) {
-      throw new DebugError('a schedule is followed forwards only; goto leads to places before');
-    }
     if ('vcpu' in motion && motion.vcpu !== null) this.vcpu(motion.vcpu);
     this.mover.isInterrupted = false;
     const start = this.when;

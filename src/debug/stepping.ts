@@ -65,12 +65,18 @@ export class Stepper {
       isOverCalls ? this.overInstruction(direction) : this.instruction(direction);
     const stop = yield* this.while(next, () => this.isAt(line));
     if (line === null || direction === 'forward' || stop.reason !== 'step') return stop;
-    // The line before has been reached; its beginning is one step behind the step that leaves it.
+    // The line before has been reached; its beginning is where the step begins that leaves it.
     const before = this.line;
     if (before === null) return stop;
-    const behind = yield* this.while(next, () => this.isAt(before));
-    if (behind.reason !== 'step') return behind;
-    return yield* this.instruction('forward');
+    const { session } = this;
+    let begin = session.when;
+    const back = function* () {
+      begin = session.when;
+      return yield* next();
+    };
+    const left = yield* this.while(back, () => this.isAt(before));
+    if (left.reason !== 'step') return left;
+    return { ...(yield* session.travelTo(begin)), vcpu: this.vcpu };
   }
 
   /** As `next`, but not back to the beginning of a loop: gdb's `until`. */

@@ -1,5 +1,5 @@
 // Who stored what to some memory, when: the last stores before here, found by going through the
-// past once more. For a lock's word that is the history of its holders, as far as values tell.
+// past once more. What they did to a lock's word is lock-kinds.ts's.
 
 import type Long from 'long';
 import type { History } from './history.ts';
@@ -59,15 +59,4 @@ export function* storesBefore(
     }
   }
   return { stores: found.slice(-most), isAll: isAll && found.length <= most };
-}
-
-/** What a store did to a lock, as far as its value tells. */
-export type LockStep = 'acquires' | 'releases' | 'tries' | 'adds 1' | 'changes';
-
-/** A word that is 0 is free in every lock that is one word; others count. */
-export function lockStepOf({ old, new: now }: Store): LockStep {
-  if (old === now) return 'tries';
-  if (old === 0n) return 'acquires';
-  if (now === 0n) return 'releases';
-  return now === old + 1n ? 'adds 1' : 'changes';
 }

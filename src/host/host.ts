@@ -292,6 +292,7 @@ export class Host {
   giveTurn(pcpu: Pcpu, limit: number): BodyOutcome {
     this.until = limit;
     this.turns.give(limit);
+    pcpu.boundary = pcpu.state.now;
     const { running } = this;
     this.running = pcpu;
     const outcome = this.scheduler.advance(pcpu);

@@ -5,7 +5,7 @@
 // `{new>old?growed:shrinked}` for a comparison, `{delta<0?early:late}` for a sign, `{errorCode!}`
 // for an error code that may be missing, and `{{` for a brace.
 
-import Long from 'long';
+import type Long from 'long';
 import type { Property } from './property.ts';
 
 /** A property of an event, and how to get its value. */
@@ -185,12 +185,10 @@ function valuePiece(name: string, format: string, { property, get }: Access): Pi
 
 /** Hexadecimal digits; numbers of 32 bits may be held as signed ones. */
 export function hexDigits(value: unknown): string {
-  if (!Long.isLong(value)) {
-    const number = value as number;
-    return (number < 0 ? number >>> 0 : number).toString(16);
-  }
-  const low = (value.low >>> 0).toString(16);
-  return value.high === 0 ? low : (value.high >>> 0).toString(16) + low.padStart(8, '0');
+  if (typeof value === 'number') return (value < 0 ? value >>> 0 : value).toString(16);
+  const { high, low } = value as Long;
+  const digits = (low >>> 0).toString(16);
+  return high === 0 ? digits : (high >>> 0).toString(16) + digits.padStart(8, '0');
 }
 
 function escaped(text: string): string {

@@ -27,15 +27,40 @@ export function textHeader(entries: number, pcpuCount: number): string {
   ].join('\n');
 }
 
+/** Lines one after the other: what a line begins with is mostly the same as before. */
+export class TextLines {
+  /** By pCPU, who ran there last and what his lines begin with. */
+  private readonly tasks: { comm: string; pid: number; text: string }[] = [];
+  private second = -1;
+  private secondText = '';
+
+  /** One event as a line, without newline. */
+  line(record: TraceRecord): string {
+    const microseconds = Math.floor(record.timeNs / 1000);
+    const second = Math.floor(microseconds / 1_000_000);
+    if (second !== this.second) {
+      this.second = second;
+      this.secondText = String(second).padStart(5);
+    }
+    const fraction = String(microseconds - second * 1_000_000).padStart(6, '0');
+    const { name } = record;
+    const when = `${flagsOf(name)} ${this.secondText}.${fraction}`;
+    return `${this.task(record)} ${when}: ${name}: ${printPayload(record)}`;
+  }
+
+  private task({ comm, pid, pcpu }: TraceRecord): string {
+    const known = this.tasks[pcpu];
+    if (known !== undefined && known.comm === comm && known.pid === pid) return known.text;
+    const task = `${comm.slice(0, 15).padStart(16)}-${String(pid).padEnd(7)}`;
+    const text = `${task} [${String(pcpu).padStart(3, '0')}]`;
+    this.tasks[pcpu] = { comm, pid, text };
+    return text;
+  }
+}
+
 /** One event as a line, without newline. */
 export function textLine(record: TraceRecord): string {
-  const task = `${record.comm.slice(0, 15).padStart(16)}-${String(record.pid).padEnd(7)}`;
-  const cpu = `[${String(record.pcpu).padStart(3, '0')}]`;
-  const microseconds = Math.floor(record.timeNs / 1000);
-  const seconds = String(Math.floor(microseconds / 1_000_000)).padStart(5);
-  const fraction = String(microseconds % 1_000_000).padStart(6, '0');
-  const flags = flagsOf(record.name);
-  return `${task} ${cpu} ${flags} ${seconds}.${fraction}: ${record.name}: ${printPayload(record)}`;
+  return new TextLines().line(record);
 }
 
 /** What `trace-cmd report` begins with, newline included. */

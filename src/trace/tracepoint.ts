@@ -76,6 +76,12 @@ export class Tracepoint<F = unknown> {
     return this.leaves.map(({ name }) => name);
   }
 
+  /** Names of the values that a property has; null if it has others. */
+  valueNames(name: string): readonly string[] | null {
+    const symbols = this.leaves.find((leaf) => leaf.name === name)?.property.symbols ?? null;
+    return symbols === null ? null : Object.keys(symbols);
+  }
+
   /** Each property with its value as text; what has 64 bits is hexadecimal. */
   describe(fields: F): readonly (readonly [name: string, text: string])[] {
     return this.leaves.map(({ name, get }) => {

@@ -173,6 +173,12 @@ describe('mistakes', () => {
   test.each([
     ['', 0, 'expected one of never, always, every, at, finally, not the end'],
     ['sometimes kvm_exit', 0, "expected one of never, always, every, at, finally, not 'sometimes'"],
+    ['never kvm_exit(reason=HTL)', 22, "kvm_exit has no reason 'HTL'; did you mean 'HLT'?"],
+    [
+      'never sched_switch(prevState=Q)',
+      29,
+      "sched_switch has no prevState 'Q'; expected one of R, S, D, T, t, X, Z, P, I, R+",
+    ],
     ['never kvm_exit(reson=HLT)', 15, "kvm_exit has no field 'reson'; did you mean 'reason'?"],
     ['never kvm_exit(reason HLT)', 22, "expected one of != <= >= = < >, not 'HLT)'"],
     ['never kvm_exit(reason=HLT', 25, "expected ',' or ')', not the end"],

@@ -5,7 +5,7 @@ import Long from 'long';
 import { describe, expect, test } from 'vitest';
 import { createSession, type HistorySettings, type Session } from '../../src/debug/index.ts';
 import { LOAD_ADDRESS } from '../../src/machine/index.ts';
-import { guestProgram, scenarioOf } from '../support/guest-run.ts';
+import { assembleText, guestProgram, scenarioOf } from '../support/guest-run.ts';
 import { SCENES } from '../walks/walk.ts';
 
 const SCENARIO = scenarioOf({ vcpus: 3, pcpus: 2, hogs: 1, hz: 1000 });
@@ -84,4 +84,54 @@ test('a breakpoint where a turn begins is met where all clocks came to stand so'
   expect(session.continue('backward')).toMatchObject({ hits: [{ id: 1 }], vcpu: 0 });
   expect(session.when).toEqual(stop.position);
   expect(session.stateHash()).toBe(hash);
+});
+
+describe('backwards over a breakpoint in a loop', () => {
+  const LOOP = assembleText(`
+bits 64
+    mov ecx, 3000
+again:
+    add rax, rcx
+    dec ecx
+    jnz again
+    cli
+    hlt
+`);
+  /** Of the DEC. */
+  const address = Long.fromNumber(LOAD_ADDRESS + 8);
+
+  /** @param condition '1' for always */
+  function atEndOf(condition: string): Session {
+    const session = createSession(scenarioOf({}), { programs: [LOOP] });
+    session.continue();
+    session.breakpoints.add({ kind: 'address', address, condition });
+    return session;
+  }
+
+  const ecx = (session: Session) => session.readRegister(0, 'ecx').toNumber();
+
+  test('leads to its last hits one by one, however many there are', () => {
+    const session = atEndOf('1');
+    for (let left = 1; left <= 4; left++) {
+      expect(session.continue('backward').reason).toBe('breakpoint');
+      expect([ecx(session), session.readRegister(0, 'rip').eq(address)]).toEqual([left, true]);
+    }
+  });
+
+  test.each([1, 700, 2999])('leads to the one hit of which a condition says %d', (wanted) => {
+    const session = atEndOf(`ecx == ${wanted}`);
+    expect(session.continue('backward').reason).toBe('breakpoint');
+    expect(ecx(session)).toBe(wanted);
+    expect(session.continue('backward').reason).toBe('beginning');
+    expect(session.continue().reason).toBe('breakpoint');
+    expect(ecx(session)).toBe(wanted);
+  });
+
+  test('leads to the last of many hits for which a condition holds', () => {
+    const session = atEndOf('ecx % 2 == 1');
+    for (const left of [1, 3, 5]) {
+      expect(session.continue('backward').reason).toBe('breakpoint');
+      expect(ecx(session)).toBe(left);
+    }
+  });
 });

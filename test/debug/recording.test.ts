@@ -82,9 +82,22 @@ describe('a run', () => {
     expect(samples.map(({ time }) => time)).toEqual(samples.map((_, i) => (i + 1) * interval));
     expect(end.sample.time - samples.length * interval).toBeLessThanOrEqual(interval);
     expect(trace.marks).toHaveLength(Math.floor(trace.count / trace.stride));
-    expect(trace.marks.length).toBeLessThan(1024);
-    expect(trace.count).toBeGreaterThan(2048);
+    expect(trace.marks.length).toBeLessThan(16_384);
+    expect(trace.count).toBeGreaterThan(16_384);
     expect(compared({ samples, end, trace }, 4000)).toBeNull();
+  });
+
+  test('diverges at an early record of a long run, and is told to the record', () => {
+    const long = recorded(2000);
+    const { marks, stride, count } = long.trace;
+    expect([stride, count > 4000]).toEqual([1, true]);
+    for (const at of [7, 2500]) {
+      const changed = marks.map((mark, i) => (i < at - 1 ? mark : `${mark.slice(1)}x`));
+      const samples = long.samples.map((sample) => ({ ...sample, hash: '0'.repeat(32) }));
+      const tampered = { ...long, trace: { ...long.trace, marks: changed } };
+      expect(compared(tampered, 2000)?.trace).toMatchObject({ first: at, last: at });
+      expect(compared({ ...tampered, samples }, 2000)?.interval).toBe(1);
+    }
   });
 
   test('diverges where a hash is another one', () => {

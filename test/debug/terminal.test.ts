@@ -42,10 +42,10 @@ test('commands come from a pipe, and what is wrong with them is said', () => {
     "unknown command 'foo'; 'help' lists them",
     "no symbol named 'nowhere'",
     "unknown command '??'; 'help' lists them",
-    "'/9zz': a count, a size (b h w g) and a format (x d u c i) expected",
+    "'/9zz': a count, a size (b h w g) and a format (x d u o t a c s i) expected",
     "'set $REGISTER = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
     'column 2: a value expected',
-    "unknown command 'stepp'; did you mean 'stepi'?",
+    "unknown command 'stepp'; did you mean 'step'?",
     '',
   ]);
   expect(stdout).toMatch(/\(vmxlab\) when\nevent \d+, \d+ cycles/);
@@ -150,13 +150,19 @@ describe('list', () => {
 });
 
 test('an unknown name is answered with the nearest one; topics are found too', () => {
-  const { problems } = script('breka start', 'exits', 'delete checkpoint x', 'when now', 're');
+  const { problems } = script(
+    'breka start',
+    'exits',
+    'delete checkpoint x',
+    'when now',
+    'reverse-s',
+  );
   expect(problems).toEqual([
     "unknown command 'breka'; did you mean 'break'?",
     "unknown command 'exits'; did you mean 'info exits'?",
     "no checkpoint 'x'",
     "'when' takes no argument",
-    "'re' may be reverse-stepi, rexit, reverse-continue",
+    "'reverse-s' may be reverse-step, reverse-stepi",
   ]);
 });
 

@@ -2,8 +2,11 @@
 // difference to any of them, and the two laws on which their numbers stand. Their results are in
 // docs/experiments; here only the shortest of them is run as a whole.
 
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { loadDocument, NO_INPUT_OPTIONS } from '../../src/cli/program.ts';
 import {
   checkDefinition,
@@ -33,6 +36,18 @@ function studyFor({ definition: document }: Experiment, set: Record<string, unkn
   return expanded.study;
 }
 
+/** Definition files that come with vmxlab. */
+const FILES = readdirSync(join(ROOT, 'examples/experiments'));
+
+/** A definition file, with the programs of its scenario relative to the package. */
+function readExperiment(name: string): Experiment {
+  const text = readFileSync(join(ROOT, 'examples/experiments', name), 'utf8');
+  const document = parse(text.replaceAll('../../guest-programs', 'guest-programs')) as object;
+  return { definition: { ...document, name } };
+}
+
+const ALL = [...PUBLISHED, ...FILES.map(readExperiment)];
+
 function machineOf(document: ScenarioDocument, changes: Record<string, unknown> = {}): Machine {
   const { scenario, programs, symbols } = loadDocument(
     document,
@@ -43,12 +58,13 @@ function machineOf(document: ScenarioDocument, changes: Record<string, unknown> 
   return new Machine({ ...scenario, ...changes }, { programs, symbols });
 }
 
-describe.each(PUBLISHED.map((one) => [one.definition.name, one] as const))('%s', (_, one) => {
+describe.each(ALL.map((one) => [one.definition.name, one] as const))('%s', (_, one) => {
   test('has cells that are scenarios, and comes to the same with waits left out or not', () => {
     const { cells } = studyFor(one);
     for (const { document } of [cells[0], cells[cells.length - 1]]) {
       const hashes = [{ skip: 'on' }, { skip: 'off' }, { engine: 'interpreter' }].map((changes) => {
         const machine = machineOf(document, changes);
+        // It also looks whether every cycle is accounted for.
         machine.run(machine.host.frequency.toCycles(3_000_000));
         return machine.stateHash();
       });
@@ -59,7 +75,7 @@ describe.each(PUBLISHED.map((one) => [one.definition.name, one] as const))('%s',
 
 test('the schema for editors takes all of them, and no wrong key', () => {
   const takes = new Ajv2020({ strict: false }).compile(definitionSchema());
-  for (const { definition } of PUBLISHED) {
+  for (const { definition } of ALL) {
     const plain = JSON.parse(JSON.stringify(definition)) as Record<string, unknown>;
     expect([definition.name, takes(plain)]).toEqual([definition.name, true]);
     expect(takes({ ...plain, sedes: 3 })).toBe(false);

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { createSession, type Position } from '../../src/debug/index.ts';
+import { createSession, type Motion, type Position } from '../../src/debug/index.ts';
 import { type Action, follow, ScheduleOrder, timeless, World } from '../../src/explore/index.ts';
 import { Machine } from '../../src/machine/index.ts';
 import { Hash } from '../../src/sim/index.ts';
@@ -97,7 +97,40 @@ describe.each(PROGRAMS)('%s', (_name, text, storeBuffers) => {
     }
     expect(session.continue().reason).toBe('ended');
     expect(JSON.stringify(seen(session.machine))).toBe(end);
-    expect(() => session.continue('backward')).toThrow('a schedule is followed forwards only');
+  });
+
+  test.each<Motion>([
+    { kind: 'host' },
+    { kind: 'exit', vcpu: null },
+    { kind: 'instruction', vcpu: 0 },
+    { kind: 'instruction', vcpu: 1 },
+  ])('goes back by %o as it came', (motion) => {
+    const session = createSession(scenario, options);
+    const places: [Position, string][] = [];
+    while (session.run(motion).reason !== 'ended') {
+      places.push([session.when, session.stateHash()]);
+    }
+    // Where nothing has moved since, the end is the place itself.
+    if (places.at(-1)?.[0].event === session.when.event) places.pop();
+    for (const [position, hash] of places.reverse()) {
+      session.run(motion, 'backward');
+      expect([session.when, session.stateHash()]).toEqual([position, hash]);
+    }
+    expect(session.run(motion, 'backward').reason).toBe('beginning');
+  });
+
+  test('goes back to a breakpoint', () => {
+    const session = createSession(scenario, options);
+    session.breakpoints.add({ kind: 'address', address: session.readRegister(0, 'rip') });
+    session.stepInstruction(0);
+    const places: [Position, string][] = [];
+    while (session.continue().reason !== 'ended') {
+      places.push([session.when, session.stateHash()]);
+    }
+    for (const [position, hash] of places.reverse()) {
+      session.continue('backward');
+      expect([session.when, session.stateHash()]).toEqual([position, hash]);
+    }
   });
 
   test('stops at every instruction of a vCPU, and comes to the same end', () => {

@@ -3,6 +3,8 @@
 
 import type Long from 'long';
 import type { Session } from '../session.ts';
+import type { Display } from './displays.ts';
+import type { Format } from './parse.ts';
 
 /** The lines of a source, by the name that the program has for it; null if it is not to be had. */
 export type ReadSource = (file: string) => readonly string[] | null;
@@ -25,6 +27,13 @@ export interface Context {
   vcpu: number;
   /** Forgotten when the machine moves. */
   listed: Listed | null;
+  /** Where `x` goes on if it is told no address, and how. */
+  examined: { readonly next: Long; readonly how: Format } | null;
+  displays: readonly Display[];
+  /** What is said by itself where a breakpoint stops the machine, by its number. */
+  readonly scripts: Map<number, readonly string[]>;
+  /** The breakpoint whose lines are being typed, up to `end`. */
+  writing: { readonly id: number; readonly lines: readonly string[] } | null;
   isOver: boolean;
   /** What the user wants to see: lines alone, or the full-screen view. */
   face: 'prompt' | 'screen';
@@ -39,7 +48,11 @@ export function contextOf(
   source: ReadSource = () => null,
   hasScreen = false,
 ): Context {
-  return { session, source, vcpu, listed: null, isOver: false, face: 'prompt', hasScreen };
+  return {
+    ...{ session, source, vcpu, hasScreen },
+    ...{ listed: null, examined: null, displays: [], scripts: new Map(), writing: null },
+    ...{ isOver: false, face: 'prompt' },
+  };
 }
 
 /** What a command answers. Between its pieces it may be interrupted. */

@@ -1,15 +1,25 @@
 // Commands that look at the machine and its past, and those that change it.
 
-import Long from 'long';
+import type Long from 'long';
 import { textLine } from '../../trace/index.ts';
 import { explainExit } from '../../vmx/index.ts';
 import { DebugError } from '../debug-error.ts';
 import { fieldLines } from '../exit-fields.ts';
+import { sourceLineOf } from '../places.ts';
+import { framesOf } from '../stack.ts';
 import { assignValue } from './assign.ts';
 import { type Command, type Context, command } from './command.ts';
 import { list } from './list.ts';
-import { addressOf, countOf, formatOf } from './parse.ts';
-import { disassembly, hex, memoryLines, whenText } from './print.ts';
+import { addressOf, countOf, type Format, formatOf } from './parse.ts';
+import {
+  disassembly,
+  hex,
+  instructionsAt,
+  memoryLines,
+  placeText,
+  valueLine,
+  whenText,
+} from './print.ts';
 import { codeNames, targetNames, valueNames } from './words.ts';
 
 /** Lines that `disassemble` shows if it is not told. */
@@ -46,17 +56,51 @@ function disassemble({ session, vcpu }: Context, text: string, format: string): 
   return disassembly(session, vcpu, from, format === '' ? CODE_LINES : countOf(format));
 }
 
-function examine({ session, vcpu }: Context, text: string, format: string): string[] {
-  if (text === '') throw new DebugError('an address expected');
-  return memoryLines(session, vcpu, addressOf(session, vcpu, text), formatOf(format));
+function examine(context: Context, text: string, format: string): string[] {
+  const { session, vcpu, examined } = context;
+  const from = text === '' ? (examined?.next ?? null) : addressOf(session, vcpu, text);
+  if (from === null) throw new DebugError('an address expected');
+  const isSame = format === '' && examined !== null;
+  const how = isSame ? { ...examined.how, count: 1 } : formatOf(format);
+  const lines = memoryLines(session, vcpu, from, how);
+  const next = behind(context, from, how, lines.length);
+  context.examined = next === null ? null : { next, how };
+  return lines;
+}
+
+/** Where what was examined ends. */
+function behind({ session, vcpu }: Context, from: Long, how: Format, lines: number): Long | null {
+  if (how.letter === 's') return null;
+  if (how.letter !== 'i') return from.add(how.count * how.sizeBytes);
+  const last = instructionsAt(session, vcpu, from, lines).at(-1);
+  return last === undefined ? null : last.address.add(last.bytes.length);
 }
 
 function print({ session, vcpu }: Context, text: string, format: string): string[] {
   if (text === '') throw new DebugError('an expression expected');
-  const value = session.evaluate(vcpu, text);
-  const { letter } = formatOf(format === '' ? 'x' : format);
-  const signed = Long.fromString(value.toString(16), true, 16).toSigned();
-  return [letter === 'd' ? signed.toString() : letter === 'u' ? String(value) : hex(value)];
+  return [valueLine(session, vcpu, text, format)];
+}
+
+function backtrace({ session, vcpu }: Context, text: string): string[] {
+  const all = framesOf(session, vcpu);
+  return all.slice(0, text === '' ? all.length : countOf(text)).map(({ address }, i) => {
+    // A frame that calls stands behind the CALL, perhaps on the next line.
+    const source = sourceLineOf(session.symbolsOf(vcpu), i === 0 ? address : address.sub(1));
+    const name = session.symbolsOf(vcpu).symbolAt(address);
+    const called = name === null ? '' : ` <${name}>`;
+    const where = source === null ? '' : ` at ${source.file}:${source.line}`;
+    return `#${i}  ${hex(address)}${called}${where}`;
+  });
+}
+
+function frame({ session, vcpu, source }: Context): string[] {
+  const rip = session.vcpu(vcpu).linearRip;
+  const line = sourceLineOf(session.symbolsOf(vcpu), rip);
+  const text = line === null ? undefined : source(line.file)?.[line.line - 1];
+  return [
+    `[${session.vcpu(vcpu).thread.name}] ${placeText(session, vcpu, rip)}`,
+    ...(text === undefined ? disassembly(session, vcpu, rip, 1) : [`${line?.line}\t${text}`]),
+  ];
 }
 
 function checkpoint({ session }: Context, name: string): string[] {
@@ -76,8 +120,21 @@ export const LOOKS: readonly Command[] = [
     disassemble,
     { scope: 'anywhere', words: valueNames },
   ),
-  command('x', '[/FORMAT] ADDRESS', 'memory: count, size (b h w g), format (x d u c i)', examine, {
-    words: valueNames,
+  command(
+    'x',
+    '[/FORMAT] [ADDRESS]',
+    'memory: count, size (b h w g), format (x d u o t a c s i)',
+    examine,
+    {
+      again: 'bare',
+      words: valueNames,
+    },
+  ),
+  command('backtrace bt where', '[COUNT]', 'who called, as far as it can be told', backtrace, {
+    scope: 'anywhere',
+  }),
+  command('frame f', '', 'the next instruction, and its line of the source', frame, {
+    scope: 'anywhere',
   }),
   command('print p', '[/FORMAT] EXPR', 'the value of an expression', print, { words: valueNames }),
   command(

@@ -3,6 +3,7 @@
 import { DebugError } from '../debug-error.ts';
 import type { Direction, Motion, Session, StopReport } from '../session.ts';
 import { type Command, type Context, command, type Lines } from './command.ts';
+import { displayLines } from './displays.ts';
 import { countOf, numberOf, timeOf, watchOf } from './parse.ts';
 import { stopLines } from './print.ts';
 import { valueNames } from './words.ts';
@@ -30,7 +31,7 @@ function move(
 export function arrived(context: Context, stop: StopReport): readonly string[] {
   context.vcpu = stop.vcpu;
   context.listed = null;
-  return stopLines(context.session, stop);
+  return [...stopLines(context.session, stop), ...displayLines(context)];
 }
 
 const instruction = ({ vcpu }: Context): Motion => ({ kind: 'instruction', vcpu });
@@ -56,9 +57,10 @@ function* goTo(context: Context, text: string): Lines {
   return arrived(context, yield* session.travelToEvent(Number(text)));
 }
 
-function thread(context: Context, text: string): readonly string[] {
+/** `thread`, `thread 2` */
+export function thread(context: Context, text: string): readonly string[] {
   const { session } = context;
-  const vcpu = numberOf(text);
+  const vcpu = text === '' ? context.vcpu : numberOf(text);
   session.vcpu(vcpu);
   return arrived(context, { ...session.stop, reason: 'step', vcpu, hits: [], records: [] });
 }
@@ -98,5 +100,4 @@ export const MOTIONS: readonly Command[] = [
     { words: valueNames },
   ),
   command('branch', '[ID]', 'list branches of history, or go to where one begins', branch),
-  command('thread t', 'N', 'be about vCPU N', thread),
 ];

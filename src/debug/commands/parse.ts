@@ -4,6 +4,7 @@ import Long from 'long';
 import { isTracepoint } from '../../trace/index.ts';
 import type { BreakpointSpec } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
+import { sourceLineOf } from '../places.ts';
 import type { Session } from '../session.ts';
 
 /** `12`, or 1 if nothing is given. Throws {@link DebugError}. */
@@ -47,12 +48,17 @@ export function breakpointOf(session: Session, vcpu: number, text: string): Brea
   }
 }
 
-/** An address (`*0x100000`), a line (`file.asm:12`), a tracepoint, or a symbol. */
+/** An address (`*0x100000`), a line (`file.asm:12`, `12`), a tracepoint, or a symbol. */
 function placeOf(session: Session, vcpu: number, place: string): BreakpointSpec {
   if (place === '') {
     return { kind: 'address', address: session.readRegister(vcpu, 'rip') };
   }
-  if (/^(\*|0x|\d)/.test(place)) {
+  if (/^\d+$/.test(place)) {
+    const here = sourceLineOf(session.symbolsOf(vcpu), session.vcpu(vcpu).linearRip);
+    if (here !== null) return { kind: 'line', file: here.file, line: Number(place) };
+    throw new DebugError('no source is known for this place; FILE:LINE or *ADDRESS expected');
+  }
+  if (/^(\*|0x)/.test(place)) {
     return { kind: 'address', address: addressOf(session, vcpu, place) };
   }
   const [, file, line] = /^(.+):(\d+)$/.exec(place) ?? [];
@@ -112,12 +118,18 @@ export interface Format {
 const SIZES: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, g: 8 };
 
 export function formatOf(text: string): Format {
-  const [, count = '', letters] = /^(\d*)([bhwgxduci]*)$/.exec(text) ?? [];
+  const [, count = '', letters] = /^(\d*)([bhwgxduotacsi]*)$/.exec(text) ?? [];
   if (letters === undefined) {
-    throw new DebugError(`'/${text}': a count, a size (b h w g) and a format (x d u c i) expected`);
+    throw new DebugError(
+      `'/${text}': a count, a size (b h w g) and a format (x d u o t a c s i) expected`,
+    );
   }
   const size = [...letters].find((letter) => SIZES[letter] !== undefined);
   const letter = [...letters].find((one) => SIZES[one] === undefined) ?? 'x';
   const most = Math.min(count === '' ? 1 : Number(count), 4096);
-  return { count: most, sizeBytes: SIZES[size ?? (letter === 'c' ? 'b' : 'g')], letter };
+  return {
+    count: most,
+    sizeBytes: SIZES[size ?? (letter === 'c' || letter === 's' ? 'b' : 'g')],
+    letter,
+  };
 }

@@ -3,67 +3,13 @@
 import { USE_NAMES, USES } from '../../machine/index.ts';
 import { DebugError } from '../debug-error.ts';
 import type { Delays, VcpuDelays } from '../delays.ts';
+import { LOCK_KINDS } from '../lock-kinds.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../session.ts';
-import { type LockStep, lockStepOf, type Store } from '../stores.ts';
 import { type Command, type Context, command, type Lines } from './command.ts';
-import { countOf, timeOf, watchOf } from './parse.ts';
-import { hex, placeText } from './print.ts';
+import { holders, LOCK_ARGUMENT } from './holders.ts';
+import { timeOf } from './parse.ts';
 import { valueNames } from './words.ts';
-
-/** Stores that `holders` shows if it is not told. */
-const MOST_STORES = 16;
-
-/** Bytes of a lock, unless told: what spin locks have. */
-const LOCK_BYTES = 4;
-
-/** Who stored to a lock's word, oldest first, and who has it now. */
-function* holders(context: Context, text: string, format: string): Lines {
-  const { session, vcpu } = context;
-  const sized = text === '' || /,\s*\d+$/.test(text) ? text : `${text},${LOCK_BYTES}`;
-  const spec = watchOf(session, vcpu, sized, 'change');
-  if (spec.kind !== 'memory') throw new DebugError('an address expected');
-  const most = format === '' ? MOST_STORES : countOf(format);
-  const { stores, isAll } = yield* session.aside(() => session.stores(spec, most));
-  if (stores.length === 0) return ['Nobody has stored there up to here.'];
-  const since = new Map<number | null, number>();
-  const lines = stores.map((store) => {
-    const step = lockStepOf(store);
-    const taken = since.get(store.vcpu);
-    if (step === 'acquires') since.set(store.vcpu, store.time);
-    if (step === 'releases') since.clear();
-    const held = step === 'releases' && taken !== undefined ? store.time - taken : null;
-    return storeLine(session, vcpu, store, step, held);
-  });
-  return [...(isAll ? [] : ['...']), ...lines, ...nowLines(session, stores)];
-}
-
-function storeLine(
-  session: Session,
-  vcpu: number,
-  { vcpu: by, rip, time, old, new: now }: Store,
-  step: LockStep,
-  held: number | null,
-): string {
-  const who = by === null ? 'the host' : session.vcpu(by).thread.name;
-  const where = rip === null ? '' : `  ${placeText(session, by ?? vcpu, rip)}`;
-  const long = held === null ? '' : ` after ${held} cycles`;
-  const values = `${hex(old)} -> ${hex(now)}`;
-  return `${String(time).padStart(12)}  ${who}  ${step}${long}  ${values}${where}`;
-}
-
-/** Who has a lock that is free when it is 0. */
-function nowLines(session: Session, stores: readonly Store[]): string[] {
-  const last = stores.at(-1) as Store;
-  if (last.new === 0n) return ['It is free now.'];
-  const isWord = stores.some((store) => store.new === 0n);
-  const taker = stores.findLast((store) => lockStepOf(store) === 'acquires');
-  if (!isWord || taker === undefined || taker.vcpu === null) return [];
-  const wait = session.waitOf(taker.vcpu);
-  const doing = wait === null ? 'which runs' : `which ${wait}`;
-  const { name } = session.vcpu(taker.vcpu).thread;
-  return [`Held by ${name} since ${taker.time}, ${doing}.`];
-}
 
 /** `delays [FROM [TO]]`: since the last motion began, or between events or times. */
 function* delays({ session }: Context, text: string): Lines {
@@ -116,13 +62,19 @@ function delayLines({ machine }: Session, { from, to, vcpus, knowsLocks }: Delay
   ];
 }
 
+function* lockWords(context: Context, before: string): Iterable<string> {
+  if (/\sas\s+$/.test(before)) yield* LOCK_KINDS;
+  else if (/\S\s+$/.test(before) && !/\sas\s/.test(before)) yield 'as';
+  else yield* valueNames(context);
+}
+
 export const PAST: readonly Command[] = [
   command(
     'holders',
-    '[/COUNT] ADDRESS[,LENGTH]',
+    LOCK_ARGUMENT,
     'who stored to the word of a lock, when, and who has it now',
     holders,
-    { words: valueNames },
+    { words: lockWords },
   ),
   command(
     'delays',

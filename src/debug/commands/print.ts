@@ -2,13 +2,14 @@
 
 import Long from 'long';
 import { codeSizeOf } from '../../cpu/index.ts';
+import type { SymbolMap } from '../../machine/index.ts';
 import { printPayload, type TraceRecord } from '../../trace/index.ts';
 import type { Breakpoint, BreakpointSpec } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
 import { type DisassembledLine, disassemble } from '../disassembly.ts';
 import { readMapped } from '../remote-memory.ts';
 import type { Session, StopReport } from '../session.ts';
-import type { Format } from './parse.ts';
+import { type Format, formatOf } from './parse.ts';
 
 export const hex = (value: Long | number | bigint): string =>
   `0x${(Long.isLong(value) ? value.toUnsigned() : value).toString(16)}`;
@@ -57,6 +58,7 @@ export function memoryLines(
   { count, sizeBytes, letter }: Format,
 ): string[] {
   if (letter === 'i') return disassembly(session, vcpu, from, count);
+  if (letter === 's') return textLines(session, vcpu, from, count);
   const bytes = readMapped(session, vcpu, from, count * sizeBytes);
   if (bytes.length < sizeBytes) throw new DebugError(`no memory at ${hex(from)}`);
   const perLine = Math.max(1, Math.min(8, 16 / sizeBytes));
@@ -64,17 +66,60 @@ export function memoryLines(
   for (let i = 0; (i + 1) * sizeBytes <= bytes.length; i += perLine) {
     const values: string[] = [];
     for (let n = i; n < i + perLine && (n + 1) * sizeBytes <= bytes.length && n < count; n++) {
-      values.push(valueText(bytes.subarray(n * sizeBytes, (n + 1) * sizeBytes), letter));
+      const value = bytes.subarray(n * sizeBytes, (n + 1) * sizeBytes);
+      values.push(valueText(value, letter, session.symbolsOf(vcpu)));
     }
     lines.push(`${hex(from.add(i * sizeBytes))}:  ${values.join('  ')}`);
   }
   return lines;
 }
 
-function valueText(bytes: Uint8Array, letter: string): string {
+/** Texts that end with a zero, one behind the other; longer ones go on in the next line. */
+function textLines(session: Session, vcpu: number, from: Long, count: number): string[] {
+  const lines: string[] = [];
+  for (let at = from; lines.length < count; ) {
+    const bytes = readMapped(session, vcpu, at, LONGEST_TEXT);
+    if (bytes.length === 0 && lines.length === 0) throw new DebugError(`no memory at ${hex(from)}`);
+    if (bytes.length === 0) break;
+    const zero = bytes.indexOf(0);
+    const own = zero < 0 ? bytes : bytes.subarray(0, zero);
+    const shown = [...own].map((byte) =>
+      /[ -~]/.test(charOf(byte)) ? charOf(byte) : escaped(byte),
+    );
+    lines.push(`${hex(at)}:  "${shown.join('')}"${zero < 0 ? '...' : ''}`);
+    at = at.add(own.length + (zero < 0 ? 0 : 1));
+  }
+  return lines;
+}
+
+const LONGEST_TEXT = 200;
+
+const charOf = (byte: number) => String.fromCharCode(byte);
+
+function escaped(byte: number): string {
+  if (byte === 10) return '\\n';
+  return `\\x${byte.toString(16).padStart(2, '0')}`;
+}
+
+/** The value of an expression, in one of gdb's formats. */
+export function valueLine(session: Session, vcpu: number, text: string, format: string): string {
+  const value = session.evaluate(vcpu, text);
+  const { letter } = formatOf(format === '' ? 'x' : format);
+  if (letter === 'x') return hex(value);
+  const bytes = Long.fromString(value.toString(16), true, 16).toBytesLE();
+  return valueText(Uint8Array.from(bytes), letter, session.symbolsOf(vcpu));
+}
+
+function valueText(bytes: Uint8Array, letter: string, symbols: SymbolMap): string {
   const value = bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
   const width = BigInt(8 * bytes.length);
   if (letter === 'u') return String(value);
+  if (letter === 'o') return `0${value.toString(8)}`;
+  if (letter === 't') return value.toString(2);
+  if (letter === 'a') {
+    const name = symbols.symbolAt(Long.fromString(value.toString(16), true, 16));
+    return `${hex(value)}${name === null ? '' : ` <${name}>`}`;
+  }
   if (letter === 'd') return String(BigInt.asIntN(Number(width), value));
   if (letter === 'c') return `'${/[ -~]/.exec(String.fromCharCode(bytes[0])) ?? '.'}'`;
   return `0x${value.toString(16).padStart(2 * bytes.length, '0')}`;

@@ -49,20 +49,54 @@ function remove(context: Context, text: string): string[] {
   return [];
 }
 
+/** `ignore 1 10` */
+function ignore({ session }: Context, text: string): string[] {
+  const [, id, count] = /^(\d+)\s+(\d+)$/.exec(text) ?? [];
+  if (count === undefined)
+    throw new DebugError("the number of a breakpoint and a count: 'ignore 1 10'");
+  if (!session.breakpoints.ignore(Number(id), Number(count))) {
+    throw new DebugError(`no breakpoint ${id}`);
+  }
+  return [`Breakpoint ${id} ignores the next ${count} hits.`];
+}
+
+/** `condition 1 r12 == 2`, `condition 1` */
+function condition({ session }: Context, text: string): string[] {
+  const [, id, expression = ''] = /^(\d+)(?:\s+(?:if\s+)?(.+))?$/s.exec(text) ?? [];
+  if (id === undefined) {
+    throw new DebugError("the number of a breakpoint and an expression: 'condition 1 rax == 2'");
+  }
+  if (!session.breakpoints.setCondition(Number(id), expression)) {
+    throw new DebugError(`no breakpoint ${id}`);
+  }
+  return [];
+}
+
+/** What follows, up to `end`, is said where the breakpoint stops the machine; see Prompt. */
+function commands(context: Context, text: string): string[] {
+  const last = context.session.breakpoints.list().at(-1);
+  const id = text === '' ? last?.id : numberOf(text);
+  if (id === undefined || context.session.breakpoints.get(id) === undefined) {
+    throw new DebugError(id === undefined ? 'there is no breakpoint' : `no breakpoint ${id}`);
+  }
+  context.writing = { id, lines: [] };
+  return [];
+}
+
 const PLACE = '[PLACE] [vcpu N] [if EXPR]';
 const RANGE = 'ADDRESS[,LENGTH] [if EXPR]';
 
 export const STOPS: readonly Command[] = [
   command(
-    'break b',
+    'break b hbreak',
     PLACE,
-    'stop at SYMBOL, *ADDRESS, FILE:LINE, exit [REASON], entry, hypercall [N], ' +
+    'stop at SYMBOL, *ADDRESS, [FILE:]LINE, exit [REASON], entry, hypercall [N], ' +
       'msr N, port N, time CYCLES, or a tracepoint',
     (context, text) => setBreakpoint(context, text, false),
     { words: placeNames },
   ),
   command(
-    'tbreak tb',
+    'tbreak tb thbreak',
     PLACE,
     'the same, once',
     (context, text) => setBreakpoint(context, text, true),
@@ -80,4 +114,12 @@ export const STOPS: readonly Command[] = [
   ),
   command('enable', '[ID...]', 'let breakpoints stop again', setEnabled(true)),
   command('disable', '[ID...]', 'keep breakpoints from stopping', setEnabled(false)),
+  command('ignore', 'ID COUNT', 'pass over the next hits of a breakpoint', ignore),
+  command(
+    'condition',
+    'ID [EXPR]',
+    'change the condition of a breakpoint, or remove it',
+    condition,
+  ),
+  command('commands', '[ID]', "lines up to 'end': said where the breakpoint stops", commands),
 ];

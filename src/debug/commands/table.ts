@@ -3,10 +3,13 @@
 
 import { nearest } from '../../sim/index.ts';
 import { DebugError } from '../debug-error.ts';
-import { type Command, type Context, command } from './command.ts';
+import { type Command, type Context, command, type Lines } from './command.ts';
+import { DISPLAYS } from './displays.ts';
 import { LOOKS } from './looks.ts';
-import { MOTIONS } from './motions.ts';
+import { MOTIONS, thread } from './motions.ts';
+import { numberOf } from './parse.ts';
 import { PAST } from './past.ts';
+import { STEPS } from './steps.ts';
 import { STOPS } from './stops.ts';
 import { TOPICS } from './topics.ts';
 import { valueNames } from './words.ts';
@@ -16,10 +19,11 @@ export type Place = 'prompt' | 'monitor';
 
 const TOPIC_NAMES = TOPICS.map(({ names }) => names[0]);
 
-function* info(context: Context, text: string) {
+function* info(context: Context, text: string): Lines {
   const [, name = '', argument = ''] = /^(\S*)\s*(.*)$/s.exec(text) ?? [];
-  const found = TOPICS.filter(({ names }) => names[0].startsWith(name));
-  if (name !== '' && found.length > 0) return yield* found[0].execute(context, argument, '');
+  const exact = TOPICS.find(({ names }) => names.includes(name));
+  const found = exact ?? TOPICS.find(({ names }) => names[0].startsWith(name));
+  if (name !== '' && found !== undefined) return yield* found.execute(context, argument, '');
   throw new DebugError(`'info' and one of: ${TOPIC_NAMES.join(', ')}`);
 }
 
@@ -58,6 +62,49 @@ function tui(context: Context, text: string): readonly string[] {
   return [];
 }
 
+/** `thread apply all COMMAND`, of those that look at something. */
+function* applied(context: Context, which: string, line: string): Lines {
+  const { session, vcpu } = context;
+  const all = session.vcpus.map((_, index) => index);
+  const wanted =
+    which === 'all'
+      ? all
+      : which
+          .trim()
+          .split(/[\s,]+/)
+          .map(numberOf);
+  const said = understand(line, 'prompt');
+  if (![...LOOKS, ...INFO].includes(said.command)) {
+    throw new DebugError(`'${said.command.names[0]}' is not for several vCPUs at once`);
+  }
+  const lines: string[] = [];
+  try {
+    for (const index of wanted) {
+      lines.push(`${session.vcpu(index).thread.name}:`);
+      context.vcpu = index;
+      lines.push(...(yield* said.command.execute(context, said.argument, said.format)));
+    }
+  } finally {
+    context.vcpu = vcpu;
+  }
+  return lines;
+}
+
+function* threadOrAll(context: Context, text: string): Lines {
+  const [, which, line] = /^apply\s+(all|[\d\s,]*\d)\s+(.*)$/s.exec(text) ?? [];
+  return which === undefined ? thread(context, text) : yield* applied(context, which, line);
+}
+
+/** Every command that has a word in its names or its summary. */
+function apropos(_: Context, text: string): readonly string[] {
+  if (text === '') throw new DebugError('a word expected');
+  const word = text.toLowerCase();
+  const found = [...COMMANDS, ...TOPICS].filter((one) =>
+    `${usageOf(one)} ${one.summary}`.toLowerCase().includes(word),
+  );
+  return found.length === 0 ? [`Nothing is about '${text}'.`] : helpLines(found);
+}
+
 const INFO: readonly Command[] = [
   command('info i', 'TOPIC', `look at: ${TOPIC_NAMES.join(', ')}`, info, {
     words: (_, before) => (before.trim() === '' ? TOPIC_NAMES : []),
@@ -69,6 +116,8 @@ const REST: readonly Command[] = [
   command('help h', '[COMMAND]', 'this list', helpFor('prompt'), {
     words: () => [...COMMANDS, ...TOPICS].map(({ names }) => names[0]),
   }),
+  command('apropos', 'WORD', 'the commands that are about something', apropos),
+  command('echo', '[TEXT]', 'say this: for scripts', (_, text) => [text]),
   command('tui', 'enable|disable', 'the full-screen view, or the prompt alone', tui, {
     words: () => ['enable', 'disable'],
   }),
@@ -80,8 +129,17 @@ const REST: readonly Command[] = [
 
 /** What the prompt takes. */
 export const COMMANDS: readonly Command[] = [
+  ...STEPS,
   ...MOTIONS,
+  command(
+    'thread t',
+    '[N | apply all|N... COMMAND]',
+    'be about vCPU N, or say a command of several',
+    threadOrAll,
+    { words: (_, before) => (before.trim() === '' ? ['apply'] : ['all']) },
+  ),
   ...STOPS,
+  ...DISPLAYS,
   ...INFO,
   ...LOOKS,
   ...PAST,

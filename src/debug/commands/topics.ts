@@ -1,13 +1,15 @@
 // What `info` shows at the prompt, and `monitor` by its name alone.
 
 import { DebugError } from '../debug-error.ts';
+import { addressesOf, sourceLineOf } from '../places.ts';
 import { registerNamed } from '../registers.ts';
 import type { Session } from '../session.ts';
 import { activityOf, exitLines, hostValues, lapicValues, type NamedValue } from '../views.ts';
 import { type Command, type Context, command } from './command.ts';
 import { branchLines } from './motions.ts';
-import { breakpointText, hex } from './print.ts';
-import { valueNames } from './words.ts';
+import { addressOf, breakpointOf } from './parse.ts';
+import { breakpointText, hex, placeText } from './print.ts';
+import { codeNames, valueNames } from './words.ts';
 
 /** The names of registers that are shown if none is asked for. */
 const USUAL_REGISTERS = 18;
@@ -81,6 +83,39 @@ function symbols({ session, vcpu }: Context, text: string): string[] {
     .map(({ name, start }) => `${hex(start)}  ${name}`);
 }
 
+function symbolOf({ session, vcpu }: Context, text: string): string[] {
+  if (text === '') throw new DebugError('an address expected');
+  return [placeText(session, vcpu, addressOf(session, vcpu, text))];
+}
+
+function lineOf({ session, vcpu }: Context, text: string): string[] {
+  const symbols = session.symbolsOf(vcpu);
+  const here = { kind: 'address', address: session.vcpu(vcpu).linearRip.toUnsigned() } as const;
+  const spec = text === '' ? here : breakpointOf(session, vcpu, text);
+  if (spec.kind !== 'address' && spec.kind !== 'symbol' && spec.kind !== 'line') {
+    throw new DebugError(`a place in the code expected, not '${text}'`);
+  }
+  return addressesOf(spec, symbols).flatMap((address) => {
+    const place = sourceLineOf(symbols, address);
+    if (place === null) return [`No line is known for ${hex(address)}.`];
+    const { file, line } = place;
+    const range = symbols.lines.find((one) => {
+      return one.file === file && one.line === line && address.sub(one.address).lt(one.lengthBytes);
+    });
+    const [first, last] =
+      range === undefined
+        ? [address, address]
+        : [range.address, range.address.add(range.lengthBytes)];
+    return [
+      `${file}:${line} begins at ${placeText(session, vcpu, first)} and ends before ${hex(last)}.`,
+    ];
+  });
+}
+
+function sources({ session, vcpu }: Context): string[] {
+  return [...new Set(session.symbolsOf(vcpu).lines.map(({ file }) => file))];
+}
+
 function aligned(values: readonly NamedValue[]): string[] {
   const width = Math.max(...values.map(({ name }) => name.length));
   return values.map(({ name, value }) => `${name.padEnd(width)}  ${value}`);
@@ -116,5 +151,8 @@ export const TOPICS: readonly Command[] = [
   ),
   topic('branches', '', 'branches of history', ({ session }) => branchLines(session)),
   topic('snapshots', '', 'saved states of each branch', snapshots),
+  topic('symbol', 'ADDRESS', 'the name of an address, and its line', symbolOf, valueNames),
+  topic('line', '[PLACE]', 'the addresses of a line of the source', lineOf, codeNames),
+  topic('sources', '', 'the sources that the program was made from', sources),
   topic('symbols', '[TEXT]', 'names of addresses, or those with a text in them', symbols),
 ];

@@ -13,6 +13,9 @@ export interface Answer {
   readonly isError: boolean;
 }
 
+/** Of what breakpoints say the last lines are kept. */
+const MOST_SCRIPT_LINES = 10_000;
+
 export class Prompt {
   /** To be looked at, and for what a full-screen view changes: its vCPU, its face. */
   readonly context: Context;
@@ -43,6 +46,51 @@ export class Prompt {
    * pieces: the session may be interrupted between them.
    */
   *execute(line: string): Generator<void, Answer> {
+    if (this.context.writing !== null) return this.write(line.trim());
+    const { session } = this.context;
+    const before = session.stop;
+    const answer = yield* this.obey(line);
+    if (answer.isError || session.stop === before) return answer;
+    return yield* this.withScripts(answer);
+  }
+
+  /** A line of what a breakpoint is to say. */
+  private write(line: string): Answer {
+    const { context } = this;
+    const { id, lines } = context.writing as NonNullable<Context['writing']>;
+    if (line === 'end') {
+      context.scripts.set(id, lines);
+      context.writing = null;
+    } else context.writing = { id, lines: [...lines, line] };
+    return { command: line, lines: [], isError: false };
+  }
+
+  /** Behind a stop, what its breakpoints say; where that moves the machine, it goes on so. */
+  private *withScripts(first: Answer): Generator<void, Answer> {
+    const { session, scripts } = this.context;
+    const lines = [...first.lines];
+    // Where what was said of the stop begins.
+    let begin = 0;
+    for (let stop = session.stop; ; stop = session.stop) {
+      const wanted =
+        stop.reason === 'breakpoint' ? stop.hits.flatMap(({ id }) => scripts.get(id) ?? []) : [];
+      if (wanted[0] === 'silent') lines.splice(begin);
+      for (const line of wanted) {
+        if (line === 'silent') continue;
+        const answer = yield* this.obey(line);
+        lines.splice(0, Math.max(0, lines.length + answer.lines.length - MOST_SCRIPT_LINES));
+        begin = lines.length;
+        lines.push(...answer.lines);
+        if (answer.isError) return { ...first, lines, isError: true };
+        if (this.isOver || session.stop !== stop) break;
+      }
+      if (this.isOver || session.stop === stop) return { ...first, lines };
+      yield;
+      if (session.isInterrupted) return { ...first, lines: [...lines, 'Interrupted.'] };
+    }
+  }
+
+  private *obey(line: string): Generator<void, Answer> {
     const text = line.trim() === '' ? this.again : line.trim();
     this.again = '';
     if (text === '' || text.startsWith('#')) return { command: '', lines: [], isError: false };

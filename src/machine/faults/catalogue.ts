@@ -100,6 +100,7 @@ export const FAULTS = {
     [],
     ['field', 'value'],
   ),
+  'fail-msr-load': row('moment', false, 'an MSR cannot be loaded for one VM entry'),
   snapshot: row('pause', true, 'the machine is saved and restored on the spot'),
 } as const satisfies Readonly<Record<string, FaultRow>>;
 

@@ -88,6 +88,7 @@ export function happen(happening: Happening): boolean {
       return true;
     }
     case 'fail-entry':
+    case 'fail-msr-load':
       happening.entries.request(vcpu, fault);
       return true;
     default:

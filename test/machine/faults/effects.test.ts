@@ -251,6 +251,16 @@ describe('VM entries', () => {
     expect(run.report.status).toBe('entryFailed');
     expect(run.report.message).toContain('failed with 0x7;');
   });
+
+  test('fail for an MSR that cannot be loaded: exit reason 34 with bit 31', () => {
+    const run = runFaulty(COUNTING, ['fail-msr-load,from=50us']);
+    expect(run.report.status).toBe('entryFailed');
+    expect(run.report.message).toContain('0x80000022');
+    const { vmcs } = run.machine.vcpus[0].virtual;
+    // SDM 3, "Loading MSRs": which entry of the list it was; and the list is empty again.
+    expect(vmcs.read('EXIT_QUALIFICATION').toNumber()).toBe(1);
+    expect(vmcs.read('VM_ENTRY_MSR_LOAD_COUNT').toNumber()).toBe(0);
+  });
 });
 
 describe('what is wrong', () => {

@@ -34,6 +34,7 @@ const CASES: Readonly<Record<string, readonly [FaultyGuest, string]>> = {
   'clock-forward': [TICKING, 'every=300us,by=1us..5us'],
   'clock-back': [TICKING, 'every=300us,by=1us..5us'],
   'fail-entry': [KICKING, 'from=100us'],
+  'fail-msr-load': [KICKING, 'from=100us'],
   snapshot: [{ ...KICKING, pcpus: 2 }, 'every=50us'],
 };
 

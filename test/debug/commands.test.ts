@@ -1,0 +1,232 @@
+// What people who know gdb type: steps by lines and over calls, finish, until, display, ignore,
+// condition, commands, backtrace, x/s, info line. Where they lead is read off the program.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { loadInput } from '../../src/cli/program.ts';
+import { createSession, Prompt } from '../../src/debug/index.ts';
+
+/** Lines are counted from 1: that of `start` is 2. */
+const PROGRAM = `bits 64
+start:
+    mov rbp, 0
+    mov eax, 1
+    call outer
+    mov ecx, 3
+again:
+    call leaf
+    dec ecx
+    jnz again
+    cpuid
+    cli
+    hlt
+outer:
+    push rbp
+    mov rbp, rsp
+    call leaf
+    inc eax
+    pop rbp
+    ret
+leaf:
+    add eax, 5
+    inc dword [rel count]
+    ret
+count: dd 0
+text: db "two", 10, "lines", 0, "more", 0
+`;
+
+const folder = mkdtempSync(join(tmpdir(), 'vmxlab-commands-'));
+const file = join(folder, 'calls.asm');
+writeFileSync(file, PROGRAM);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let prompt: Prompt;
+
+beforeEach(() => {
+  const options = { defines: {}, flags: [], includes: [], syntax: undefined, linked: [] };
+  const { scenario, ...input } = loadInput(file, options);
+  const source = () => readFileSync(file, 'utf8').split('\n');
+  prompt = new Prompt(createSession(scenario, input), source);
+});
+
+function answer(line: string) {
+  for (const work = prompt.execute(line); ; ) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+function say(line: string): string {
+  const { lines, isError } = answer(line);
+  expect(isError, lines.join('\n')).toBe(false);
+  return lines.join('\n');
+}
+
+function problem(line: string): string {
+  const { lines, isError } = answer(line);
+  expect(isError, line).toBe(true);
+  return lines.join('\n');
+}
+
+/** Say it, and tell the line of the source where that leads. */
+function lineAfter(line: string): number {
+  return Number(/calls\.asm:(\d+)$/m.exec(say(line))?.[1]);
+}
+
+const eax = () => Number(say('p $eax'));
+
+describe('steps', () => {
+  test('step goes into calls, next over them, and both back again', () => {
+    expect(['s', 's', 's', 's'].map(lineAfter)).toEqual([4, 5, 15, 16]);
+    expect(['next', 'next', 'n'].map(lineAfter)).toEqual([17, 18, 19]);
+    expect(eax()).toBe(7);
+    expect(['rs', 'rs', 'rs'].map(lineAfter)).toEqual([18, 24, 23]);
+    expect(['rn', 'rn', 'rn'].map(lineAfter)).toEqual([22, 17, 16]);
+    expect(eax()).toBe(1);
+    say('tbreak 10');
+    expect(lineAfter('c')).toBe(10);
+    // Over the call, which has been made.
+    expect(['reverse-next', 'reverse-next'].map(lineAfter)).toEqual([9, 8]);
+    expect(say('x/wd count')).toMatch(/: {2}1$/);
+  });
+
+  test('nexti and its way back', () => {
+    say('tbreak again');
+    say('c');
+    expect(lineAfter('nexti')).toBe(9);
+    expect(lineAfter('ni')).toBe(10);
+    expect(lineAfter('rni 2')).toBe(8);
+    expect(lineAfter('stepi')).toBe(22);
+  });
+
+  test('a breakpoint in a call that is stepped over stops the step', () => {
+    say('s 2');
+    say('break leaf');
+    expect(say('next')).toContain('Breakpoint 1');
+    expect(lineAfter('frame')).toBe(22);
+  });
+
+  test('finish, with and without a frame pointer, and back to the call', () => {
+    say('tbreak calls.asm:23');
+    say('c');
+    // It has pushed nothing, so that its return address is on top.
+    expect(
+      say('bt')
+        .split('\n')
+        .map((line) => /^#\d.*<([^+>]*).*:(\d+)$/.exec(line)?.slice(1)),
+    ).toEqual([
+      ['leaf', '23'],
+      ['outer', '17'],
+      ['start', '5'],
+    ]);
+    expect(lineAfter('finish')).toBe(18);
+    expect(lineAfter('fin')).toBe(6);
+    expect(eax()).toBe(7);
+    say('tbreak calls.asm:23');
+    say('c');
+    expect(lineAfter('reverse-finish')).toBe(8);
+    say('goto 0');
+    expect(problem('finish')).toContain('no caller is known');
+  });
+
+  test('until leaves a loop, or goes to a place or out', () => {
+    say('tbreak calls.asm:10');
+    say('c');
+    expect(lineAfter('until')).toBe(11);
+    expect(say('p/d $ecx')).toBe('0');
+    say('goto 0');
+    expect(lineAfter('until leaf')).toBe(22);
+    expect(lineAfter('advance calls.asm:24')).toBe(24);
+    // That is never reached from here before the function returns.
+    expect(lineAfter('until calls.asm:22')).toBe(18);
+    expect(problem('until exit')).toBe("a place in the code expected, not 'exit'");
+  });
+
+  test('run begins again', () => {
+    say('break outer');
+    say('c');
+    say('c');
+    expect(lineAfter('run')).toBe(15);
+  });
+});
+
+describe('breakpoints', () => {
+  test('ignore, condition and hit counts', () => {
+    say('break leaf');
+    expect(say('ignore 1 2')).toBe('Breakpoint 1 ignores the next 2 hits.');
+    say('c');
+    expect(say('p/d $ecx')).toBe('2');
+    expect(say('info breakpoints')).toMatch(/^1 {2}at leaf \(hit 3 times\)$/);
+    say('condition 1 ecx == 2');
+    expect(say('info breakpoints')).toContain('if ecx == 2');
+    say('run');
+    expect(say('p/d $ecx')).toBe('2');
+    say('condition 1');
+    expect(say('info breakpoints')).not.toContain('if');
+    expect(problem('condition 1 ecx ==')).toContain('column');
+    expect(problem('condition 7 ecx')).toBe('no breakpoint 7');
+    expect(problem('ignore 1')).toContain("'ignore 1 10'");
+    expect(problem('ignore 7 1')).toBe('no breakpoint 7');
+  });
+
+  test('commands are said where a breakpoint stops, and go on if they say so', () => {
+    say('break leaf');
+    for (const line of ['commands', 'silent', 'p/d $ecx', 'continue', 'end']) say(line);
+    const lines = say('continue').split('\n');
+    expect(lines.slice(0, 4).map(Number)).toEqual([expect.any(Number), 3, 2, 1]);
+    expect(lines.at(-1)).toMatch(/^The machine has ended/);
+    expect(problem('commands 4')).toBe('no breakpoint 4');
+  });
+});
+
+describe('looking', () => {
+  test('display shows at each stop', () => {
+    expect(say('display/d $eax')).toMatch(/^1: \$eax = \d+$/);
+    expect(say('display/2i $pc').split('\n')).toHaveLength(3);
+    const lines = say('next 2').split('\n');
+    expect(lines).toContain('1: $eax = 1');
+    expect(lines).toContain('2: x/2i $pc');
+    say('undisplay 2');
+    expect(say('next')).not.toContain('2: x/2i');
+    expect(problem('undisplay 9')).toBe('no display 9');
+    expect(problem('display nonsense')).toContain("no value named 'nonsense'");
+  });
+
+  test('x shows texts, and goes on where it was', () => {
+    expect(
+      say('x/2s text')
+        .split('\n')
+        .map((line) => line.replace(/^\S+: {2}/, '')),
+    ).toEqual(['"two\\nlines"', '"more"']);
+    const first = say('x/i $pc');
+    expect(first).toContain('mov ebp, 0');
+    expect(say('')).toContain('mov eax, 1');
+  });
+
+  test('print has the formats of gdb, and fields of the VMCS', () => {
+    expect(say('p/t 10')).toBe('1010');
+    expect(say('p/o 8')).toBe('010');
+    expect(say('p/c 65')).toBe("'A'");
+    expect(say('p/a leaf+3')).toMatch(/^0x[\da-f]+ <leaf\+0x3>$/);
+    say('exit');
+    expect(say('p $VM_EXIT_REASON')).toBe('0xa');
+    expect(say('explain')).toContain('VM_EXIT_REASON = 0xa');
+  });
+
+  test('info line, info symbol and info sources', () => {
+    expect(say('info line 23')).toMatch(
+      /^\S*calls\.asm:23 begins at 0x[\da-f]+ <leaf\+0x3> .* before 0x/,
+    );
+    expect(say('info symbol leaf+3')).toMatch(/<leaf\+0x3> at \S*calls\.asm:23$/);
+    expect(say('info sources')).toMatch(/calls\.asm$/);
+    expect(problem('info line nowhere')).toBe("no symbol named 'nowhere'");
+  });
+
+  test('something is said of every vCPU', () => {
+    expect(say('thread apply all print 6 * 7')).toBe('vcpu0:\n0x2a');
+    expect(problem('thread apply all stepi')).toBe("'stepi' is not for several vCPUs at once");
+    expect(say('apropos hypercall')).toContain('break');
+  });
+});
