@@ -2,12 +2,11 @@
 // it best.
 
 import type { MachineOptions, Scenario } from '../machine/index.ts';
-import { livelock } from './livelock.ts';
+import { type StateGraph, stateGraph } from './livelock.ts';
 import { countSwitches } from './schedule.ts';
 import { type SearchOptions, type SearchResult, search } from './search.ts';
 import {
   type Expectations,
-  isWithin,
   outputOf,
   type Violation,
   violationAtTheEnd,
@@ -102,18 +101,10 @@ export function explore(
   machineOptions: MachineOptions,
   options: ExploreOptions,
 ): ExploreReport {
-  const { exclusive } = options.expectations;
-  const isWatched =
-    exclusive.length === 0
-      ? {}
-      : {
-          isWatched: (rip: Parameters<typeof isWithin>[0]) =>
-            exclusive.some((section) => isWithin(rip, section)),
-        };
   const world = new World(scenario, machineOptions, {
     storeBuffers: options.storeBuffers,
     shared: options.shared,
-    ...isWatched,
+    sections: options.expectations.exclusive,
   });
   const origin = world.save();
   const followed = follow(world, options.prefix);
@@ -203,7 +194,7 @@ class Exploration {
   searchAll(): ExploreReport {
     const { world, options } = this;
     const start = world.save();
-    const graph = livelock();
+    const graph = stateGraph();
     const result = this.search({ graph }, options.preemptions, options.states);
     let { schedule } = result;
     this.noteShared();
@@ -249,7 +240,7 @@ class Exploration {
   }
 
   /** A state from which no schedule leads to an end, while others do. */
-  private endless(graph: ReturnType<typeof livelock>): readonly Action[] | null {
+  private endless(graph: StateGraph): readonly Action[] | null {
     if (this.outcomes.size === 0) {
       this.noteShared();
       if (this.prefix.length > 0 && this.canEnd()) {
@@ -259,25 +250,10 @@ class Exploration {
       this.notes.push('no schedule ends: the guest goes on for ever');
       return null;
     }
-    const suspects = graph.endless();
-    if (suspects.size === 0) return null;
-    // Some transitions were left out: take them all before anybody is accused.
-    const whole = livelock();
-    const start = this.world.save();
-    const { isComplete } = this.search(
-      { graph: whole, reduces: false },
-      Number.POSITIVE_INFINITY,
-      this.options.states,
-    );
-    if (!isComplete) this.notes.push('whether all schedules can end was not found out');
-    const guilty = isComplete ? whole.endless() : new Set<number>();
+    const guilty = graph.endless();
     if (guilty.size === 0) return null;
-    this.world.restore(start);
     const { schedule } = this.search(
-      {
-        observer: { state: (world) => guilty.has(world.keyOf(world.save())) },
-        reduces: false,
-      },
+      { observer: { state: (world) => guilty.has(world.keyOf(world.save())) } },
       Number.POSITIVE_INFINITY,
       this.options.states,
     );

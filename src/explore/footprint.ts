@@ -10,7 +10,7 @@ import {
   SEGMENT_WORDS,
   Word,
 } from '../cpu/index.ts';
-import type { Pcpu } from '../host/index.ts';
+import type { HostEvent, Pcpu } from '../host/index.ts';
 import {
   type AddressExpression,
   type Effects,
@@ -20,6 +20,7 @@ import {
   type SystemFunction,
 } from '../isa/index.ts';
 import type { Vcpu } from '../kvm/index.ts';
+import { reachOfEvent, reachOfHypercall, reachOfKernel } from './kernel-reach.ts';
 
 /** Bytes of memory that a step accesses. */
 export interface Range {
@@ -32,22 +33,27 @@ export interface Range {
 export interface Footprint {
   readonly ranges: readonly Range[];
   /**
-   * What else it works on: nothing but registers, what KVM holds for its own vCPU, or anything
+   * What else it works on: nothing but registers, what KVM holds for some vCPUs, or anything
    * there is.
    */
-  readonly scope: 'registers' | 'own' | 'all';
+  readonly scope: 'registers' | 'kernel' | 'all';
+  /** For `kernel`, a bit for each of those vCPUs. */
+  readonly kernel: number;
   /** It waits until all stores before it are in memory. */
   readonly needsDrained: boolean;
+  /** It says that its vCPU waits for somebody. */
+  readonly isPause: boolean;
 }
 
-export const ANYTHING: Footprint = { ranges: [], scope: 'all', needsDrained: true };
-const OWN: Footprint = { ranges: [], scope: 'own', needsDrained: true };
+const UNKNOWN = { ranges: [], needsDrained: true, isPause: false };
+const ANYTHING: Footprint = { ...UNKNOWN, scope: 'all', kernel: 0 };
 
 /** What is known of an instruction wherever it stands. */
 interface Plan {
-  readonly scope: Footprint['scope'];
+  readonly scope: Footprint['scope'] | 'hypercall';
   readonly effects: Effects;
   readonly needsDrained: boolean;
+  readonly isPause: boolean;
 }
 
 const plans = new WeakMap<Instruction, Plan>();
@@ -56,24 +62,37 @@ const plans = new WeakMap<Instruction, Plan>();
 const LONGEST_STORE = 8;
 
 /** What the next step of a vCPU on its pCPU will access. */
-export function footprintOfStep({ state, virtual }: Vcpu, pcpu: Pcpu): Footprint {
-  if (state.phase === 'loop') return OWN;
-  if (state.phase !== 'guest' || pcpu.interruptPending) return ANYTHING;
-  return footprintOf(virtual.processor);
+export function footprintOfStep(vcpu: Vcpu, pcpu: Pcpu): Footprint {
+  if (vcpu.state.phase !== 'guest' || pcpu.interruptPending) {
+    return footprintOfKernel(reachOfKernel(vcpu, pcpu));
+  }
+  return footprintOf(vcpu);
+}
+
+/** What an event that waits for a pCPU accesses when it arrives. */
+export function footprintOfEvent(event: HostEvent): Footprint {
+  return footprintOfKernel(reachOfEvent(event));
+}
+
+function footprintOfKernel(reach: number | null): Footprint {
+  return reach === null ? ANYTHING : { ...UNKNOWN, scope: 'kernel', kernel: reach };
 }
 
 /**
  * What the instruction at RIP will access. `ANYTHING` if that cannot be told: the instruction
  * faults, reaches a device, or works on more than registers and memory.
  */
-function footprintOf(processor: Processor): Footprint {
+function footprintOf(vcpu: Vcpu): Footprint {
+  const { processor } = vcpu.virtual;
   try {
     const { instruction, lengthBytes } = processor.enterBlock().instructions[0];
-    const { scope, effects, needsDrained } = planOf(instruction);
+    const { scope, effects, needsDrained, isPause } = planOf(instruction);
     if (scope === 'all') return ANYTHING;
+    if (scope === 'hypercall') return footprintOfKernel(reachOfHypercall(vcpu));
     const ranges = rangesOf(processor, effects, lengthBytes);
     if (ranges === null) return ANYTHING;
-    return { ranges, scope, needsDrained: needsDrained || isLong(ranges) };
+    const kernel = scope === 'kernel' ? 1 << vcpu.index : 0;
+    return { ranges, scope, kernel, needsDrained: needsDrained || isLong(ranges), isPause };
   } catch (thrown) {
     if (thrown instanceof GuestFault || thrown instanceof OwnerStop) {
       return ANYTHING;
@@ -124,19 +143,21 @@ function makePlan(instruction: Instruction): Plan {
   const isFence = row.mnemonic === 'MFENCE' || row.mnemonic === 'SERIALIZE';
   const scope = scopeOf(instruction, effects);
   const isExit = scope !== 'registers' && row.intercept !== undefined;
-  return { scope, effects, needsDrained: isLocked || isFence || isExit || scope === 'all' };
+  const needsDrained = isLocked || isFence || isExit || scope === 'all';
+  return { scope, effects, needsDrained, isPause: row.mnemonic === 'PAUSE' };
 }
 
-function scopeOf({ row }: Instruction, effects: Effects): Footprint['scope'] {
+function scopeOf({ row }: Instruction, effects: Effects): Plan['scope'] {
+  if (row.intercept === 'VMCALL') return 'hypercall';
   const { intercept } = row;
-  if (intercept !== undefined && OWN_EXITS.includes(intercept)) return 'own';
+  if (intercept !== undefined && OWN_EXITS.includes(intercept)) return 'kernel';
   if (intercept !== undefined && !NO_EXITS.includes(intercept)) return 'all';
   if (effects.raises.length > 0) return 'all';
   const isKnown = effects.memory.every(({ address, width }) => address !== 'unknown' && width > 0);
   if (!isKnown) return 'all';
   const calls = effects.calls.filter((name) => !REGISTER_CALLS.includes(name));
   if (calls.length === 0) return 'registers';
-  return calls.every((name) => OWN_CALLS.includes(name)) ? 'own' : 'all';
+  return calls.every((name) => OWN_CALLS.includes(name)) ? 'kernel' : 'all';
 }
 
 function rangesOf(
@@ -182,17 +203,4 @@ function linearOf(
   if (hasBase) add(SEGMENT_WORDS[segment].base, 1);
   const carried = high + Math.floor(low / 2 ** 32);
   return { low: low | 0, high: codeSize === 64 ? carried | 0 : 0 };
-}
-
-/** True if one of the steps writes what the other one accesses. */
-export function conflict(a: Footprint, b: Footprint): boolean {
-  if (a.scope === 'all' || b.scope === 'all') return true;
-  return a.ranges.some((one) =>
-    b.ranges.some(
-      (other) =>
-        (one.isWrite || other.isWrite) &&
-        one.hpa < other.hpa + other.lengthBytes &&
-        other.hpa < one.hpa + one.lengthBytes,
-    ),
-  );
 }

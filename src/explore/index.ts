@@ -18,6 +18,7 @@ export {
   STRATEGIES,
   type Strategy,
 } from './explore.ts';
+export { type StateGraph, stateGraph } from './livelock.ts';
 export { type Moment, narrate } from './narrative.ts';
 export { countSwitches, parseSchedule, printSchedule } from './schedule.ts';
 export { ScheduleOrder, type ScheduleOrderOptions } from './schedule-order.ts';

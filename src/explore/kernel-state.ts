@@ -26,6 +26,7 @@ interface Part {
 
 export class KernelPart {
   private readonly machine: Machine;
+  private readonly vcpus: readonly Vcpu[];
   private readonly parts: readonly Part[];
   private current: Saved[] = [];
   private readonly dirty = new Set<number>();
@@ -35,6 +36,7 @@ export class KernelPart {
   /** @param now the clock that stands still, in cycles */
   constructor(machine: Machine, now: number) {
     this.machine = machine;
+    this.vcpus = machine.vcpus;
     this.execStartNs = machine.host.frequency.toNs(now);
     this.parts = [...machine.vcpus.map(vcpuPart), restPart(machine)];
     this.known = this.parts.map(() => new Map());
@@ -83,24 +85,24 @@ export class KernelPart {
   }
 
   /** The first that waits for the pCPU of a vCPU. */
-  private eventOf(vcpu: number): HostEvent | undefined {
-    return waitingEvents(this.machine, vcpu)[0];
+  eventOf(vcpu: number): HostEvent {
+    const [event] = waitingEvents(this.machine, vcpu);
+    if (event === undefined) throw new Error(`nothing waits for vCPU ${vcpu}`);
+    return event;
   }
 
   hasEvent(vcpu: number): boolean {
-    return this.eventOf(vcpu) !== undefined;
+    return waitingEvents(this.machine, vcpu).length > 0;
   }
 
   /** Let the first event that waits for the pCPU of a vCPU happen. */
   deliver(vcpu: number): void {
-    const event = this.eventOf(vcpu);
-    if (event === undefined) throw new Error(`nothing waits for vCPU ${vcpu}`);
-    this.machine.host.happen(event);
+    this.machine.host.happen(this.eventOf(vcpu));
   }
 
   /** Set all clocks to one time (cycles), as if nothing had taken any, and stop the ticks. */
   stopTime(now: number): void {
-    const { host, vcpus } = this.machine;
+    const { host } = this.machine;
     for (const pcpu of host.pcpus) {
       pcpu.state.now = now;
       if (pcpu.state.tickSequence >= 0) host.setTick(pcpu, false);
@@ -109,7 +111,7 @@ export class KernelPart {
       state.sinceCycles = now;
       state.execStartNs = this.execStartNs;
     }
-    for (const { virtual } of vcpus) virtual.processor.clock = now;
+    for (const { virtual } of this.vcpus) virtual.processor.clock = now;
   }
 }
 
@@ -134,7 +136,11 @@ function vcpuPart(vcpu: Vcpu): Part {
       const { pending, hostTimer, periodNs } = vcpu.timer.state;
       const { inNonRoot, state } = vcpu.virtual;
       const timer = [pending, hostTimer !== 0, periodNs];
-      return [vcpu.state, vcpu.lapic.state, timer, inNonRoot, state.injectionStop];
+      // When it halted is told by a clock that stands still.
+      const own = { ...vcpu.state, haltStart: 0, pollEnd: 0 };
+      // The next exit says it anew.
+      if (own.phase === 'guest') own.atInstructionBoundary = false;
+      return [own, vcpu.lapic.state, timer, inNonRoot, state.injectionStop];
     },
     save: () => vcpu.snapshot,
     restore: (data) => {
@@ -154,7 +160,8 @@ function restPart(machine: Machine): Part {
   }
   return {
     essence: () => [
-      host.pendingEvents.filter(({ kind }) => kind !== 'tick').map((e) => [e.kind, e.target]),
+      // Those of one pCPU in order: what waits for different ones may come in any.
+      host.pcpus.map(({ index }) => waitingEvents(machine, index).map(({ kind }) => kind)),
       host.pcpus.map(({ state }) => [
         state.current,
         state.needResched,

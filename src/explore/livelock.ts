@@ -11,7 +11,7 @@ export interface StateGraph {
   endless(): ReadonlySet<number>;
 }
 
-export function livelock(): StateGraph {
+export function stateGraph(): StateGraph {
   const before = new Map<number, number[]>();
   const finals: number[] = [];
   return {

@@ -143,9 +143,14 @@ export class Pages {
     for (const [index, { words, number }] of this.followed.entries()) {
       const page = this.current[index];
       if (page === current[index]) continue;
-      words.set(page.words);
-      if (!this.stateWords.has(number)) this.memory.noteWrite(number * PAGE_SIZE, PAGE_SIZE);
+      if (this.stateWords.has(number)) words.set(page.words);
+      else this.memory.replaceWords(number, page.words);
     }
+  }
+
+  /** The hash of the state of the n-th processor. */
+  hashOfState(pages: PageList, n: number): PageHash {
+    return pages[n].hash;
   }
 
   /** Two words that tell apart what memory holds by now, whenever pages began to be followed. */

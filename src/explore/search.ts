@@ -1,8 +1,10 @@
-// Every schedule of a machine: depth first, each state once. Of actions that do not depend on each
-// other one order is enough, by sleep sets (Godefroid, "Partial-Order Methods for the Verification
-// of Concurrent Systems", 1996): they leave out transitions, never states.
+// Every schedule of a machine: depth first, each state once, and in each state only what is enough
+// (persistent.ts). So that nothing is left out for ever, on each cycle some state leaves nothing
+// out.
 
 import type { StateGraph } from './livelock.ts';
+import { type Alone, Lookahead } from './lookahead.ts';
+import { type PersistentSet, persistentSets } from './persistent.ts';
 import { type Action, ActionKind, kindOf, vcpuOf, type World, type WorldState } from './world.ts';
 
 /** What a search may do at most; whatever is reached first ends it. */
@@ -16,6 +18,8 @@ export interface SearchStatistics {
   /** Different states. */
   states: number;
   transitions: number;
+  /** Ways that were followed until they ended or came to a state that was known. */
+  schedules: number;
   /** Actions taken, those that nobody can notice included. */
   steps: number;
   /** The longest schedule, in transitions. */
@@ -45,7 +49,7 @@ export interface SearchResult {
 export interface SearchOptions {
   readonly limits: SearchLimits;
   readonly observer: SearchObserver;
-  /** Leave out orders of independent actions; without, every transition is taken. */
+  /** Leave out what makes no difference; without, every transition is taken. */
   readonly reduces: boolean;
   /** Is told which states follow which. */
   readonly graph?: StateGraph;
@@ -55,12 +59,18 @@ interface Frame {
   readonly state: WorldState;
   readonly key: number;
   /** What is still to be taken from here. */
-  readonly todo: Action[];
-  /** Bits of the actions that need not be taken from here. */
-  sleeping: number;
-  /** Of all that are enabled, in order. */
-  readonly enabled: readonly Action[];
+  todo: Action[];
+  /** What may be taken from here at all, in order. */
+  readonly allowed: readonly Action[];
+  /** Smaller parts of that which may be enough, if the one that is being taken is not. */
+  readonly sets: PersistentSet[];
+  /** What is being taken, or null for all that is allowed. */
+  set: PersistentSet | null;
+  /** True until an action has led to where the search does not stand already. */
+  isIgnoring: boolean;
+  /** The last that took a step, or -1: nobody, or one that waits. */
   readonly last: number;
+  readonly canGoOn: boolean;
   readonly preemptions: number;
   /** How long the schedule was that led here. */
   readonly length: number;
@@ -72,10 +82,11 @@ class TooLittleShared extends Error {}
 /** Comes before the first state. */
 const START = -1;
 
-const bit = (action: Action) => 1 << action;
+/** No vCPU. */
+const NOBODY = -1;
 
 export function search(world: World, options: SearchOptions): SearchResult {
-  const statistics = { states: 0, transitions: 0, steps: 0, depth: 0, restarts: 0 };
+  const statistics = { states: 0, transitions: 0, schedules: 0, steps: 0, depth: 0, restarts: 0 };
   const start = world.save();
   for (;;) {
     const attempt = new Search(world, options, statistics);
@@ -87,6 +98,8 @@ export function search(world: World, options: SearchOptions): SearchResult {
       options.observer.restart?.();
       options.graph?.clear();
       statistics.states = 0;
+      statistics.transitions = 0;
+      statistics.schedules = 0;
       statistics.depth = 0;
       world.restore(start);
     }
@@ -98,20 +111,24 @@ class Search {
   private readonly options: SearchOptions;
   private readonly statistics: SearchStatistics;
   /**
-   * For each state, the bits of what was left asleep there. With a bound on preemptions, for each
-   * vCPU that came last and each state, how many were left at best.
+   * For each state, the preemptions that were left at best; with a bound on them, by the vCPU that
+   * came last.
    */
   private readonly visited: Map<number, number>[] = [];
+  /** The states of the frames, as `visited`. */
+  private readonly standing: Set<number>[] = [];
   private readonly frames: Frame[] = [];
   /** The actions taken on the way to where the world is now, the hidden ones included. */
   private readonly schedule: Action[] = [];
   private readonly generation: number;
+  private readonly lookahead: Lookahead;
 
   constructor(world: World, options: SearchOptions, statistics: SearchStatistics) {
     this.world = world;
     this.options = options;
     this.statistics = statistics;
     this.generation = world.sharing.generation;
+    this.lookahead = new Lookahead(world);
   }
 
   private get isBounded(): boolean {
@@ -123,11 +140,15 @@ class Search {
     world.onAction = (action) => schedule.push(action);
     const stepsBefore = world.steps;
     try {
-      if (this.enter(START, 0, -1, this.options.limits.preemptions)) return this.found();
+      if (this.enter(START, NOBODY, this.options.limits.preemptions) === 'found') {
+        return this.found();
+      }
       for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
         const action = frame.todo.pop();
         if (action === undefined) {
+          if (this.widen(frame)) continue;
           frames.pop();
+          this.placeOf(this.standing, frame.last, newSet).delete(frame.key);
           continue;
         }
         if (statistics.states >= this.options.limits.states) return this.result(false, null);
@@ -150,89 +171,125 @@ class Search {
     return { isComplete, schedule, statistics: this.statistics };
   }
 
+  /**
+   * Everything that a part of the actions led to is where the search already stands: what was left
+   * out might be left out for ever. True if there is more to take now.
+   */
+  private widen(frame: Frame): boolean {
+    if (frame.set === null || !frame.isIgnoring) return false;
+    this.takeInstead(frame, frame.sets.shift() ?? null);
+    return frame.todo.length > 0;
+  }
+
+  /** Take another part, or null for all that is allowed. */
+  private takeInstead(frame: Frame, set: PersistentSet | null): void {
+    const taken = frame.set?.actions ?? [];
+    const next = set?.actions ?? frame.allowed;
+    frame.todo = next.filter((action) => !taken.includes(action)).reverse();
+    frame.set = set;
+  }
+
   /** Take an action in the state of a frame; true if the observer ends the search. */
   private go(frame: Frame, action: Action): boolean {
     const { world } = this;
-    let sleeping = 0;
-    if (this.options.reduces && !this.isBounded) {
-      const footprint = world.footprintOf(action);
-      for (const other of frame.enabled) {
-        if ((frame.sleeping & bit(other)) === 0 || other === action) continue;
-        const isFree = !world.dependent(action, footprint, other, world.footprintOf(other));
-        if (isFree) sleeping |= bit(other);
-      }
-      frame.sleeping |= bit(action);
-    }
-    this.statistics.transitions++;
-    world.take(action);
+    const isStep = kindOf(action) === ActionKind.STEP;
     const vcpu = vcpuOf(action);
-    const isSwitch =
-      kindOf(action) === ActionKind.STEP &&
-      vcpu !== frame.last &&
-      frame.enabled.includes(frame.last * 3);
-    const last = kindOf(action) === ActionKind.STEP ? vcpu : frame.last;
-    return this.enter(frame.key, sleeping, last, frame.preemptions - (isSwitch ? 1 : 0));
+    this.statistics.transitions++;
+    world.paused = 0;
+    const sections = this.sections();
+    world.take(action);
+    world.settle();
+    const isSwitch = isStep && vcpu !== frame.last && frame.canGoOn;
+    const waits = isStep && (world.paused & (1 << vcpu)) !== 0;
+    const last = waits ? NOBODY : isStep ? vcpu : frame.last;
+    const isCrossing = frame.set?.others.some(({ alone }) => alone.crosses) === true;
+    if (isCrossing && sections !== this.sections()) {
+      // Which of them comes first into a section, or out of it, is to be seen.
+      frame.todo = frame.allowed
+        .filter((other) => !frame.set?.actions.includes(other) || frame.todo.includes(other))
+        .reverse();
+      frame.set = null;
+    }
+    const outcome = this.enter(frame.key, last, frame.preemptions - (isSwitch ? 1 : 0));
+    if (outcome !== 'standing') frame.isIgnoring = false;
+    return outcome === 'found';
   }
 
-  /** The world has come to a state: note it, and what is to be done from there. */
-  private enter(from: number, sleepingBefore: number, last: number, preemptions: number): boolean {
+  private sections(): string {
+    return this.world.vcpus.map(({ index }) => this.world.sectionsOf(index)).join();
+  }
+
+  /**
+   * The world has come to a state: note it, and what is to be done from there. `standing` if the
+   * search has not left that state.
+   */
+  private enter(from: number, last: number, preemptions: number): 'found' | 'standing' | 'passed' {
     const { world, statistics, frames } = this;
+    const { observer, graph } = this.options;
     world.settle();
-    const { observer } = this.options;
     if (world.sharing.generation !== this.generation) throw new TooLittleShared();
     const state = world.save();
-    const enabled = world.enabled();
-    let sleeping = sleepingBefore;
-    const visited = this.visitedAfter(last);
     const key = world.keyOf(state);
+    graph?.edge(from, key);
+    const visited = this.placeOf(this.visited, last, newMap);
     const known = visited.get(key);
-    this.options.graph?.edge(from, key);
-    let todo: Action[];
+    if (known !== undefined && known >= preemptions) {
+      statistics.schedules++;
+      return this.placeOf(this.standing, last, newSet).has(key) ? 'standing' : 'passed';
+    }
+    visited.set(key, preemptions);
+    const enabled = world.enabled();
     if (known === undefined) {
       statistics.states++;
-      visited.set(key, this.isBounded ? preemptions : sleeping);
-      if (observer.state?.(world) === true) return true;
+      if (observer.state?.(world) === true) return 'found';
       if (enabled.length === 0) {
-        this.options.graph?.final(key);
-        return observer.final?.(world) === true;
-      }
-      todo = enabled.filter((action) => (sleeping & bit(action)) === 0);
-    } else if (this.isBounded) {
-      if (known >= preemptions) return false;
-      visited.set(key, preemptions);
-      todo = [...enabled];
-    } else {
-      // What slept then and does not now has not been taken from here.
-      todo = enabled.filter((action) => (known & ~sleeping & bit(action)) !== 0);
-      if (todo.length === 0) return false;
-      visited.set(key, known & sleeping);
-      for (const action of enabled) {
-        if (!todo.includes(action)) sleeping |= bit(action);
+        statistics.schedules++;
+        graph?.final(key);
+        return observer.final?.(world) === true ? 'found' : 'passed';
       }
     }
-    if (this.isBounded) todo = this.affordable(todo, enabled, last, preemptions);
-    const length = this.schedule.length;
-    frames.push({ state, key, todo: todo.reverse(), sleeping, enabled, last, preemptions, length });
+    const canGoOn = enabled.some((action) => vcpuOf(action) === last && !isEvent(action));
+    const allowed = this.affordable(enabled, last, canGoOn && preemptions <= 0);
+    const sets = this.setsOf(state, enabled, last);
+    if (world.sharing.generation !== this.generation) throw new TooLittleShared();
+    const set = sets.shift() ?? null;
+    const todo = [...(set?.actions ?? allowed)].reverse();
+    const { length } = this.schedule;
+    frames.push({
+      ...{ state, key, todo, allowed, sets, set, isIgnoring: true },
+      ...{ last, canGoOn, preemptions, length },
+    });
+    this.placeOf(this.standing, last, newSet).add(key);
     statistics.depth = Math.max(statistics.depth, frames.length);
-    return false;
+    return 'passed';
   }
 
-  private visitedAfter(last: number): Map<number, number> {
+  private setsOf(state: WorldState, enabled: readonly Action[], last: number): PersistentSet[] {
+    const { world, lookahead } = this;
+    if (!this.options.reduces) return [];
+    const known: Alone[] = [];
+    const alone = (vcpu: number) => {
+      known[vcpu] ??= lookahead.alone(vcpu, state);
+      return known[vcpu];
+    };
+    // To take a step earlier that somebody else would take must not cost a preemption.
+    return persistentSets({ world, enabled, alone, only: this.isBounded ? last : null });
+  }
+
+  private placeOf<T>(places: T[], last: number, make: () => T): T {
     const index = this.isBounded ? last + 1 : 0;
-    this.visited[index] ??= new Map();
-    return this.visited[index];
+    places[index] ??= make();
+    return places[index];
   }
 
   /** Who runs goes on first; the others only while there are preemptions left. */
-  private affordable(
-    todo: readonly Action[],
-    enabled: readonly Action[],
-    last: number,
-    preemptions: number,
-  ): Action[] {
-    const isForced = !enabled.includes(last * 3);
-    const own = todo.filter((action) => vcpuOf(action) === last || kindOf(action) !== 0);
-    if (preemptions <= 0 && !isForced) return own;
-    return [...own, ...todo.filter((action) => !own.includes(action))];
+  private affordable(enabled: readonly Action[], last: number, isLast: boolean): Action[] {
+    const isOwn = (action: Action) => vcpuOf(action) === last || kindOf(action) !== ActionKind.STEP;
+    const own = enabled.filter(isOwn);
+    return isLast ? own : [...own, ...enabled.filter((action) => !isOwn(action))];
   }
 }
+
+const isEvent = (action: Action) => kindOf(action) === ActionKind.EVENT;
+const newMap = () => new Map<number, number>();
+const newSet = () => new Set<number>();

@@ -4,8 +4,7 @@
 // interrupt on its way, a timer) may happen at any moment, and, with store buffers, so may the
 // arrival of a store in memory.
 
-import type Long from 'long';
-import { STATE_BYTES } from '../cpu/index.ts';
+import { Rflags, STATE_BYTES, Word } from '../cpu/index.ts';
 import type { Vcpu, Vm } from '../kvm/index.ts';
 import {
   Machine,
@@ -14,11 +13,12 @@ import {
   type Scenario,
 } from '../machine/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
-import { ANYTHING, conflict, type Footprint, footprintOfStep } from './footprint.ts';
+import { type Footprint, footprintOfEvent, footprintOfStep } from './footprint.ts';
 import { hashKernel, KernelPart, type KernelState } from './kernel-state.ts';
-import { mix, type PageList, Pages } from './pages.ts';
+import { hashWords, mix, type PageList, Pages } from './pages.ts';
 import { Sharing } from './sharing.ts';
 import { type BufferedStore, hashStores, StoreBuffers } from './store-buffers.ts';
+import { isWithin, type Section } from './violation.ts';
 
 /** Who does what: three numbers for each vCPU, so that sets of actions are bits of a number. */
 export type Action = number;
@@ -61,12 +61,16 @@ export interface WorldOptions {
   readonly storeBuffers: boolean;
   /** What is known to be shared, to begin with: see `shared` of an exploration's report. */
   readonly shared?: readonly number[];
-  /** Says at which linear addresses each step is to be seen by itself. */
-  readonly isWatched?: (linearRip: Long) => boolean;
+  /** Code in which each step is to be seen by itself; at most 30. */
+  readonly sections?: readonly Section[];
+  /** Leave nothing to {@link World.settle}: what the search leaves out is held against that. */
+  readonly hidesNothing?: boolean;
 }
 
 /** The clock of everything, in cycles: any time after the machine has started. */
 const NOW = 1_000_000;
+
+const AT_ONCE = { needsDrained: false, isPause: false };
 
 /** Steps that nobody else can notice, taken in a row before somebody else may come. */
 const LONGEST_RUN = 2000;
@@ -80,10 +84,13 @@ export class World {
   private readonly kernel: KernelPart;
   private readonly buffers: StoreBuffers | null;
   private readonly memory: PhysicalMemory;
-  private readonly isWatched: ((linearRip: Long) => boolean) | null;
+  private readonly sections: readonly Section[];
+  private readonly hidesNothing: boolean;
   private readonly footprints: (Footprint | null)[];
   /** Instructions and other steps that were taken, for statistics. */
   steps = 0;
+  /** Bits of the vCPUs that have executed PAUSE; for whoever clears it. */
+  paused = 0;
   /** Told of each action that is taken, also of those nobody else can notice. */
   onAction: ((action: Action) => void) | null = null;
 
@@ -98,7 +105,8 @@ export class World {
     this.memory = this.vm.memory;
     this.sharing = new Sharing(vcpus);
     this.sharing.adopt(own.shared ?? []);
-    this.isWatched = own.isWatched ?? null;
+    this.sections = own.sections ?? [];
+    this.hidesNothing = own.hidesNothing ?? false;
     this.buffers = own.storeBuffers ? new StoreBuffers(this.memory, vcpus) : null;
     this.footprints = this.vcpus.map(() => null);
     this.pages = new Pages(this.memory, stateWordsOf(this.vm));
@@ -123,9 +131,36 @@ export class World {
     for (const { index } of this.vcpus) {
       if (this.canStep(index)) actions.push(actionOf(index, ActionKind.STEP));
       if (this.hasStores(index)) actions.push(actionOf(index, ActionKind.DRAIN));
-      if (this.kernel.hasEvent(index)) actions.push(actionOf(index, ActionKind.EVENT));
+      if (this.hasEvent(index)) actions.push(actionOf(index, ActionKind.EVENT));
     }
     return actions;
+  }
+
+  /** True if an interrupt or timer waits for the pCPU of a vCPU. */
+  hasEvent(index: number): boolean {
+    return this.kernel.hasEvent(index);
+  }
+
+  /** Bits of the watched sections that a vCPU is in. */
+  sectionsOf(index: number): number {
+    const { sections } = this;
+    if (sections.length === 0) return 0;
+    const rip = this.vcpus[index].linearRip;
+    let bits = 0;
+    for (const [i, section] of sections.entries()) if (isWithin(rip, section)) bits |= 1 << i;
+    return bits;
+  }
+
+  /** The lower half of a vCPU's RIP. */
+  ripOf(index: number): number {
+    return this.vcpus[index].virtual.processor.state.words[Word.RIP] >>> 0;
+  }
+
+  /** A hash of everything that a vCPU's processor holds. */
+  registersOf(index: number): number {
+    const { words } = this.vcpus[index].virtual.processor.state;
+    const { low, high } = hashWords(words.subarray(0, STATE_BYTES / 4));
+    return joined(low, high);
   }
 
   private hasStores(index: number): boolean {
@@ -137,7 +172,8 @@ export class World {
     return this.buffers?.of(index) ?? [];
   }
 
-  private canStep(index: number): boolean {
+  /** True if a vCPU can take its next step now. */
+  canStep(index: number): boolean {
     if (!this.isRunning(index)) return false;
     if (!this.hasStores(index)) return true;
     if ((this.buffers as StoreBuffers).isFull(index)) return false;
@@ -149,7 +185,11 @@ export class World {
     return state.phase !== 'ended' && this.machine.host.pcpus[index].current === thread;
   }
 
-  /** What the next step of a vCPU accesses. */
+  /** What the next step of a vCPU accesses, whether it goes through the buffer or not. */
+  stepOf(index: number): Footprint {
+    return this.nextOf(index);
+  }
+
   private nextOf(index: number): Footprint {
     const known = this.footprints[index];
     if (known !== null) return known;
@@ -176,16 +216,18 @@ export class World {
       case ActionKind.DRAIN: {
         const [{ hpa, lengthBytes }] = this.storesOf(index);
         const range = { hpa, lengthBytes, isRead: false, isWrite: true };
-        return { ranges: [range], scope: 'registers', needsDrained: false };
+        return { ranges: [range], scope: 'registers', kernel: 0, ...AT_ONCE };
       }
       default:
-        return ANYTHING;
+        return footprintOfEvent(this.kernel.eventOf(index));
     }
   }
 
-  /** True if two actions that are both enabled may not be taken in either order. */
-  dependent(a: Action, one: Footprint, b: Action, other: Footprint): boolean {
-    return vcpuOf(a) === vcpuOf(b) || conflict(one, other);
+  /** True if what KVM holds for one of these vCPUs is shared. */
+  private isKernelShared(bits: number): boolean {
+    return this.vcpus.some(
+      ({ index }) => (bits & (1 << index)) !== 0 && this.sharing.isKernelShared(index),
+    );
   }
 
   private isShared({ hpa, lengthBytes }: { hpa: number; lengthBytes: number }): boolean {
@@ -197,12 +239,21 @@ export class World {
    * on registers, on memory that nobody else looks at, or puts a store into the buffer.
    */
   private isHidden(index: number): boolean {
-    const { ranges, scope } = this.nextOf(index);
-    if (scope === 'all') return false;
-    if (scope === 'own' && this.sharing.isKernelShared(index)) return false;
-    if (this.isWatched?.(this.vcpus[index].linearRip) === true) return false;
+    const { ranges, scope, kernel } = this.nextOf(index);
+    if (scope === 'all' || this.hidesNothing) return false;
+    const isInterruptible = this.acceptsInterrupts(index);
+    if (isInterruptible && this.hasEvent(index)) return false;
+    if (this.isKernelShared(isInterruptible ? kernel | (1 << index) : kernel)) return false;
+    if (this.sectionsOf(index) !== 0) return false;
     const isBuffering = this.buffers !== null && !this.nextOf(index).needsDrained;
     return ranges.every((range) => (isBuffering && !range.isRead) || !this.isShared(range));
+  }
+
+  /** True if an interrupt would come to the guest between this instruction and the next. */
+  private acceptsInterrupts(index: number): boolean {
+    const { state, virtual } = this.vcpus[index];
+    if (state.phase !== 'guest') return false;
+    return (virtual.processor.state.words[Word.RFLAGS] & Rflags.IF) !== 0;
   }
 
   /** True if the next step of a vCPU is one that {@link settle} would take. */
@@ -233,9 +284,11 @@ export class World {
       case ActionKind.DRAIN:
         this.drain(index);
         break;
-      default:
+      default: {
+        const footprint = this.footprintOf(action);
         this.kernel.deliver(index);
-        this.touchedAnything(index);
+        this.touchedKernel(index, footprint);
+      }
     }
     this.footprints[index] = null;
     this.stopTime();
@@ -252,6 +305,7 @@ export class World {
     const { virtual, state, counters } = this.vcpus[index];
     const { exits } = counters;
     const wasGuest = state.phase === 'guest';
+    if (footprint.isPause) this.paused |= 1 << index;
     this.pages.touch(virtual.processor.state.words.byteOffset - this.memory.bytes.byteOffset, 4);
     for (const { hpa, lengthBytes, isWrite } of footprint.ranges) {
       this.sharing.note(index, hpa, lengthBytes, isWrite);
@@ -262,11 +316,10 @@ export class World {
     } else this.turn(index);
     const isPlain = wasGuest && state.phase === 'guest' && counters.exits === exits;
     if (isPlain && footprint.scope !== 'all') {
-      if (footprint.scope === 'own') this.sharing.noteKernel(index, index);
+      if (footprint.scope === 'kernel') this.sharing.noteKernel(index, index);
       return;
     }
-    if (footprint.scope === 'all') this.touchedAnything(index);
-    else this.touchedOwn(index);
+    this.touchedKernel(index, footprint);
   }
 
   private bufferedRanges({ ranges }: Footprint) {
@@ -278,12 +331,15 @@ export class World {
     host.giveTurn(host.pcpus[index], NOW + 1);
   }
 
-  /** KVM has done something that may concern any vCPU. */
-  private touchedAnything(index: number): void {
-    for (const vcpu of this.vcpus) this.sharing.noteKernel(index, vcpu.index);
-    this.kernel.allChanged();
+  /** KVM has done something on behalf of a vCPU, to those whose part of it is said, or any. */
+  private touchedKernel(index: number, { scope, kernel }: Footprint): void {
+    for (const vcpu of this.vcpus) {
+      if (scope !== 'all' && (kernel & (1 << vcpu.index)) === 0) continue;
+      this.sharing.noteKernel(index, vcpu.index);
+      this.kernel.changed(vcpu.index);
+      this.footprints[vcpu.index] = null;
+    }
     this.touchedOwn(index);
-    this.footprints.fill(null);
   }
 
   /** KVM has done something to a vCPU, on its behalf, and may have written its memory. */
@@ -324,8 +380,23 @@ export class World {
     const buffered = hashStores(stores);
     const low = memory.low + mix(rest.low, 1) + mix(buffered.low, 2);
     const high = memory.high + mix(rest.high, 3) + mix(buffered.high, 4);
-    return (low >>> 0) + (mix(high, 5) >>> 11) * 2 ** 32;
+    return joined(low, high);
   }
+
+  /** Tells apart what a state is to one vCPU, but for memory: its registers, KVM, its stores. */
+  localKeyOf({ pages, kernel, stores }: WorldState, index: number): number {
+    const own = this.pages.hashOfState(pages, index);
+    const rest = hashKernel([kernel[index], kernel[kernel.length - 1]]);
+    const buffered = hashStores([stores[index] ?? []]);
+    const low = mix(own.low, index) + mix(rest.low, 1) + mix(buffered.low, 2);
+    const high = mix(own.high, index) + mix(rest.high, 3) + mix(buffered.high, 4);
+    return joined(low, high);
+  }
+}
+
+/** 53 bits of two hashes. */
+function joined(low: number, high: number): number {
+  return (low >>> 0) + (mix(high, 5) >>> 11) * 2 ** 32;
 }
 
 /** As the scenario says, but for everything that has to do with time and with who runs where. */

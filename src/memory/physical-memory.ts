@@ -8,6 +8,7 @@ export const PAGE_SIZE = 1 << PAGE_SHIFT;
 /** Watched in lines of 64 bytes: a store to data beside code must not drop the code. */
 const LINE_SHIFT = 6;
 export const LINE_SIZE = 1 << LINE_SHIFT;
+const LINE_WORDS = LINE_SIZE / 4;
 
 /** What a line is watched for; values are bits of `watchedLines`. */
 export const Watch = {
@@ -204,10 +205,19 @@ export class PhysicalMemory {
   }
 
   private replacePage(number: number, bytes: Uint8Array): void {
-    const page = this.page(number);
-    if (isEqual(page, bytes)) return;
-    page.set(bytes);
-    this.tellWatchers(number * PAGE_SIZE, PAGE_SIZE);
+    this.replaceWords(number, wordsOf(bytes));
+  }
+
+  /** Make a page hold other words (all of its 1024). Only lines that change are told. */
+  replaceWords(number: number, words: Int32Array): void {
+    const page = wordsOf(this.page(number));
+    for (let at = 0; at < words.length; at += LINE_WORDS) {
+      let i = at;
+      while (i < at + LINE_WORDS && page[i] === words[i]) i++;
+      if (i === at + LINE_WORDS) continue;
+      for (; i < at + LINE_WORDS; i++) page[i] = words[i];
+      this.tellWatchers(number * PAGE_SIZE + at * 4, LINE_SIZE);
+    }
   }
 
   /** Page numbers that may hold something other than zero, in order. */
@@ -227,10 +237,15 @@ export class PhysicalMemory {
 
 const ZERO_PAGE = new Uint8Array(PAGE_SIZE);
 
+/** The words of a page. */
+function wordsOf(bytes: Uint8Array): Int32Array {
+  return new Int32Array(bytes.buffer, bytes.byteOffset, PAGE_SIZE / 4);
+}
+
 /** Whether two pages are the same, a word at a time. */
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  const x = new Int32Array(a.buffer, a.byteOffset, PAGE_SIZE / 4);
-  const y = new Int32Array(b.buffer, b.byteOffset, PAGE_SIZE / 4);
+  const x = wordsOf(a);
+  const y = wordsOf(b);
   for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
   return true;
 }

@@ -2,19 +2,12 @@
 // corrected twin; the schedule repeats it; a search with a bound finds what needs no more.
 
 import { describe, expect, test } from 'vitest';
-import {
-  follow,
-  narrate,
-  parseSchedule,
-  printSchedule,
-  type Section,
-  search,
-} from '../../src/explore/index.ts';
+import { follow, narrate, parseSchedule, printSchedule, search } from '../../src/explore/index.ts';
 import {
   counting,
   exploreProgram,
   LOST_UPDATE,
-  type SmallProgram,
+  sectionOf,
   smallProgram,
   worldOf,
 } from '../support/exploration.ts';
@@ -107,12 +100,6 @@ flags: dq 0, 0
 `;
 
 const verdictOf = (text: string) => exploreProgram(smallProgram(text));
-
-function sectionOf({ symbols }: SmallProgram, from: string, to: string): Section {
-  const [start, end] = [from, to].map((name) => symbols.addressOf(name)?.toUnsigned());
-  if (start === undefined || end === undefined) throw new Error('no such label');
-  return { name: `${from}..${to}`, start, end };
-}
 
 describe('violations', () => {
   test('a lost update is an ending that the guest calls bad, and an atomic one is not', () => {

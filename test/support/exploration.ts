@@ -7,6 +7,7 @@ import {
   type ExploreOptions,
   type ExploreReport,
   explore,
+  type Section,
   World,
 } from '../../src/explore/index.ts';
 import { checkScenario, LOAD_ADDRESS, type Scenario, SymbolMap } from '../../src/machine/index.ts';
@@ -25,6 +26,13 @@ export function smallProgram(text: string, vcpus = 2): SmallProgram {
   if ('issues' in checked) throw new Error(checked.issues[0].message);
   const symbols = SymbolMap.ofAssembly(result);
   return { scenario: checked.scenario, bytes: result.bytes, symbols };
+}
+
+/** The code between two labels. */
+export function sectionOf({ symbols }: SmallProgram, from: string, to: string): Section {
+  const [start, end] = [from, to].map((name) => symbols.addressOf(name)?.toUnsigned());
+  if (start === undefined || end === undefined) throw new Error('no such label');
+  return { name: `${from}..${to}`, start, end };
 }
 
 export function exploreProgram(
