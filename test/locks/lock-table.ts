@@ -8,8 +8,8 @@ export interface LockEntry {
   readonly name: string;
   readonly needs: LockNeeds;
   /**
-   * What bounds its loops, as macros of 1: looks before it sleeps, or before a waiter gets in line. A
-   * loop that counts has a state for each count.
+   * What bounds its loops, as macros of 1: looks before it sleeps, or before a waiter gets in
+   * line. A loop that counts has a state for each count.
    */
   readonly bounds: readonly ('LOCK_SPINS' | 'PENDING_LOOKS')[];
 }

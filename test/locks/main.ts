@@ -1,6 +1,6 @@
 // `npm run locks`: every lock of guest-programs/locks on every schedule, as far as the searches of
-// explore-lock.ts go, as a table. Exit code 18 if one is found wrong, 4 if none is but a search came
-// to its limit.
+// explore-lock.ts go, as a table. Exit code 18 if one is found wrong, 4 if none is but a search
+// came to its limit.
 
 import { parseArgs } from 'node:util';
 import { EXIT_BAD_INPUT, EXIT_UNEXPECTED } from '../../src/cli/failure.ts';
