@@ -1,6 +1,6 @@
 // The locks of guest-programs/locks, and what tests give them.
 
-/** What a lock wants of the host: nothing, kicks for those that halt, or the hypercall LOCK_WAIT. */
+/** What a lock wants of the host: nothing, kicks for who halts, or the hypercall LOCK_WAIT. */
 export type LockNeeds = 'nothing' | 'kicks' | 'lock-wait';
 
 export interface LockEntry {
