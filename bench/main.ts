@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { chart } from './chart.ts';
+import { measureDebugging } from './debugging-runs.ts';
 import { updateDocuments } from './documents.ts';
 import { EMULATORS } from './emulators.ts';
 import { type Measurement, measure } from './measure.ts';
@@ -55,6 +56,7 @@ function main(): void {
 }
 
 function resultsOf(options: Options, peers: readonly Peer[]): Results {
+  const isWhole = options.update || options.workloads.length === WORKLOADS.length;
   return {
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus().length} processors, ${cpus()[0]?.model ?? 'unknown'}`,
@@ -65,8 +67,8 @@ function resultsOf(options: Options, peers: readonly Peer[]): Results {
       options,
       peers.filter(({ presence }) => presence().kind === 'present'),
     ),
-    startUp:
-      options.update || options.workloads.length === WORKLOADS.length ? measureStartUp() : [],
+    startUp: isWhole ? measureStartUp() : [],
+    ...(isWhole && options.compare === null ? { debugging: measureDebugging(options.runs) } : {}),
   };
 }
 

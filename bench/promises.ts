@@ -146,6 +146,24 @@ const PROMISES: readonly Promised[] = [
     isUpper: true,
     value: (results) => emptyGuest(results)?.mebibytes ?? null,
   },
+  {
+    text: 'CPU time with a debugger attached and no breakpoint, to that without',
+    bound: 1.05,
+    isUpper: true,
+    value: ({ debugging }) => debugging?.attached.median ?? null,
+  },
+  {
+    text: 'milliseconds of CPU time to go back 10 million instructions of 25, the first time',
+    bound: 1000,
+    isUpper: true,
+    value: ({ debugging }) => debugging?.firstMilliseconds.median ?? null,
+  },
+  {
+    text: 'the same again',
+    bound: 1000,
+    isUpper: true,
+    value: ({ debugging }) => debugging?.againMilliseconds.median ?? null,
+  },
 ];
 
 /** Those of which something was measured. */

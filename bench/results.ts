@@ -1,5 +1,6 @@
 // Everything that a run of the benchmarks found, as one plain document, and questions to it.
 
+import type { DebuggingCosts } from './debugging-runs.ts';
 import type { Measurement } from './measure.ts';
 import type { StartUp } from './start-up.ts';
 import { type Figures, figures, ratios } from './statistics.ts';
@@ -22,6 +23,8 @@ export interface Results {
   readonly measurements: readonly Measurement[];
   /** Empty if only a part was measured. */
   readonly startUp: readonly StartUp[];
+  /** Not there if only a part was measured. */
+  readonly debugging?: DebuggingCosts;
 }
 
 export function find(
@@ -74,8 +77,10 @@ export function joined(results: Results, earlier: Results): Results {
   const others = earlier.peers.filter(
     ({ name }) => !results.peers.some((peer) => peer.name === name),
   );
+  const debugging = results.debugging ?? earlier.debugging;
   return {
     ...results,
+    ...(debugging === undefined ? {} : { debugging }),
     runs: Math.min(results.runs, earlier.runs),
     peers: [...results.peers, ...others],
     startUp: results.startUp.length > 0 ? results.startUp : earlier.startUp,

@@ -3,6 +3,7 @@
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { chart } from '../bench/chart.ts';
+import { runMilliseconds, wayBack } from '../bench/debugging.ts';
 import { imageOf } from '../bench/images.ts';
 import type { Measurement } from '../bench/measure.ts';
 import { optionsOf, UsageError } from '../bench/options.ts';
@@ -97,6 +98,16 @@ test('figures are the median and the extremes', () => {
   expect(geometricMean([2, 8])).toBeCloseTo(4, 12);
 });
 
+test('the debugger is measured going back as far as is said', () => {
+  const { instructions, ...times } = wayBack({ ahead: 4_000_000, back: 1_000_000 });
+  // From a place between two pieces of the way there: the last one so far back.
+  expect(instructions).toBeGreaterThan(900_000);
+  expect(instructions).toBeLessThan(3_000_000);
+  expect(Object.values(times).every((time) => time > 0)).toBe(true);
+  expect(runMilliseconds(true, 20_000)).toBeGreaterThan(0);
+  expect(runMilliseconds(false, 20_000)).toBeGreaterThan(0);
+});
+
 describe('results', () => {
   const measured = (workload: string, peer: string, rates: readonly number[]): Measurement => ({
     ...{ workload, size: 64, peer, rates, rounds: 10, startSeconds: 0.1 },
@@ -124,6 +135,19 @@ describe('results', () => {
     );
     expect(text).toMatch(/least ratio to QEMU TCG.* \| at least 0\.8 \| 0\.250 \| missed by/);
     expect(text).not.toContain('v86');
+  });
+
+  test('say what the debugger costs, and keep it when others are measured anew', () => {
+    const one = (median: number) => ({ median, least: median, most: median });
+    const debugging = {
+      ...{ attached: one(1.2), firstMilliseconds: one(40), againMilliseconds: one(2000) },
+    };
+    const { debugging: kept } = joined(results([]), { ...results([]), debugging });
+    expect(kept).toEqual(debugging);
+    const text = resultText({ ...results([]), debugging }).join('\n');
+    expect(text).toMatch(/debugger attached .* \| below 1\.05 \| 1\.20 \| missed by a factor/);
+    expect(text).toMatch(/go back 10 million .* the first time \| below 1000 \| 40\.0 \| held/);
+    expect(text).toMatch(/the same again \| below 1000 \| 2000 \| missed by a factor of 2\.00/);
   });
 
   test('are joined by whole workloads', () => {

@@ -16,7 +16,8 @@ export type Attendant = 'debugger' | 'machine';
 export class CodeStops {
   /** One byte for each offset in a page: 1 if a block must end before it. */
   private readonly offsets = new Uint8Array(PAGE_SIZE);
-  private addresses: ReadonlySet<string> = new Set();
+  /** Upper halves of all addresses by the lower ones, for it is asked at every block. */
+  private readonly addresses = new Map<number, number[]>();
 
   get isEmpty(): boolean {
     return this.addresses.size === 0;
@@ -25,8 +26,11 @@ export class CodeStops {
   /** Replace all; code that was decoded before must be dropped then. */
   set(linear: readonly Long[]): void {
     this.offsets.fill(0);
-    for (const address of linear) this.offsets[address.low & (PAGE_SIZE - 1)] = 1;
-    this.addresses = new Set(linear.map(keyOf));
+    this.addresses.clear();
+    for (const { low, high } of linear) {
+      this.offsets[low & (PAGE_SIZE - 1)] = 1;
+      this.addresses.set(low, [...(this.addresses.get(low) ?? []), high]);
+    }
   }
 
   /** True if some address has the offset in its page that this one has. */
@@ -34,13 +38,10 @@ export class CodeStops {
     return this.offsets[address & (PAGE_SIZE - 1)] !== 0;
   }
 
-  has(linear: Long): boolean {
-    return this.addresses.has(keyOf(linear));
+  /** By the halves of a linear address. */
+  has(low: number, high: number): boolean {
+    return this.addresses.get(low)?.includes(high) === true;
   }
-}
-
-function keyOf({ low, high }: Long): string {
-  return `${high >>> 0}:${low >>> 0}`;
 }
 
 /** Those who hear of the stops of one processor: each of all of them, whoever asks for a pause. */

@@ -247,12 +247,13 @@ export class Processor {
 
   /** Pause before the instruction at RIP, at the boundary where the last one ended. */
   private stopsHere(begun: number): boolean {
-    if (!this.mayStopHere || this.evaluator.unfinished) return false;
-    const linear = Long.fromBits(...this.nextInstruction);
+    const [low, high] = this.nextInstruction;
+    if (!this.stops.endsBlock(low) || this.evaluator.unfinished) return false;
+    if (!this.stops.has(low | 0, high | 0)) return false;
     const { begun: own } = this;
     // Whoever hears of it finds that the instruction has not begun.
     this.begun = begun;
-    const isMet = this.stops.has(linear) && this.stopMet?.(linear) === true;
+    const isMet = this.stopMet?.(Long.fromBits(low, high)) === true;
     if (isMet) this.attention = true;
     else this.begun = own;
     return isMet;

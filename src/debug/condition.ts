@@ -12,20 +12,25 @@ import { DebugError } from './debug-error.ts';
 
 /** Where names and memory get their values. */
 export interface Values {
-  /** The value of a name, a text, or undefined if it has none here. */
-  name(name: string): bigint | string | undefined;
+  /** What says the value of a name, each time anew: undefined where it has none. */
+  name(name: string): () => bigint | string | undefined;
   /** Bytes at a linear address, little-endian; null if they are not there. */
   memory(address: bigint, lengthBytes: number): bigint | null;
 }
 
-/** An expression that was read. Throws {@link DebugError} where a value is missing. */
+/** An expression that was read. */
 export interface Condition {
   readonly text: string;
-  evaluate(values: Values): bigint;
+  /**
+   * What computes it: names are looked up once, here, as it may be asked millions of times. It
+   * throws {@link DebugError} where a value is missing.
+   */
+  bind(values: Values): () => bigint;
 }
 
 type Value = bigint | string;
-type Node = (values: Values) => Value;
+type Getter = () => Value;
+type Node = (values: Values) => Getter;
 
 const MASK = (1n << 64n) - 1n;
 
@@ -82,7 +87,13 @@ const MOST_NESTED = 100;
 export function parseCondition(text: string): Condition {
   const parser = new Parser(tokensOf(text));
   const node = parser.whole();
-  return { text, evaluate: (values) => numberOf(node(values)) };
+  return {
+    text,
+    bind: (values) => {
+      const value = node(values);
+      return () => numberOf(value());
+    },
+  };
 }
 
 function tokensOf(text: string): Token[] {
@@ -147,9 +158,12 @@ class Parser {
     if (kind !== 'sign' || !['-', '!', '~'].includes(text)) return this.primary();
     this.at++;
     const operand = this.nested(() => this.unary());
-    if (text === '!') return (values) => BigInt(numberOf(operand(values)) === 0n);
-    if (text === '-') return (values) => -numberOf(operand(values)) & MASK;
-    return (values) => ~numberOf(operand(values)) & MASK;
+    return (values) => {
+      const value = operand(values);
+      if (text === '!') return () => BigInt(numberOf(value()) === 0n);
+      if (text === '-') return () => -numberOf(value()) & MASK;
+      return () => ~numberOf(value()) & MASK;
+    };
   }
 
   private nested(parse: () => Node): Node {
@@ -164,22 +178,28 @@ class Parser {
     if (kind === 'sign' && text === '(') return this.bracketed(')');
     if (kind === 'end' || kind === 'sign') throw this.expected('a value');
     this.at++;
-    if (kind === 'text') return () => text;
+    if (kind === 'text') return () => () => text;
     if (kind === 'number') {
       const value = BigInt(text);
       if (value > MASK) throw new DebugError(`column ${column}: ${text} has more than 64 bits`);
-      return () => value;
+      return () => () => value;
     }
     const lengthBytes = MEMORY_BYTES[text];
     if (lengthBytes !== undefined && this.next.text === '[') {
       const address = this.bracketed(']');
-      return (values) => memoryAt(values, numberOf(address(values)), lengthBytes);
+      return (values) => {
+        const at = address(values);
+        return () => memoryAt(values, numberOf(at()), lengthBytes);
+      };
     }
     const name = text.replace(/^\$/, '');
     return (values) => {
-      const value = values.name(name);
-      if (value === undefined) throw new DebugError(`column ${column}: no value named '${name}'`);
-      return value;
+      const look = values.name(name);
+      return () => {
+        const value = look();
+        if (value !== undefined) return value;
+        throw new DebugError(`column ${column}: no value named '${name}'`);
+      };
     };
   }
 
@@ -199,20 +219,20 @@ function memoryAt(values: Values, address: bigint, lengthBytes: number): bigint 
 }
 
 function binary(operator: string, left: Node, right: Node): Node {
-  if (operator === '&&') {
-    return (values) => BigInt(isTrue(left(values)) && isTrue(right(values)));
-  }
-  if (operator === '||') {
-    return (values) => BigInt(isTrue(left(values)) || isTrue(right(values)));
-  }
-  if (operator === '==') return (values) => BigInt(left(values) === right(values));
-  if (operator === '!=') return (values) => BigInt(left(values) !== right(values));
+  return (values) => combined(operator, left(values), right(values));
+}
+
+function combined(operator: string, left: Getter, right: Getter): Getter {
+  if (operator === '&&') return () => BigInt(isTrue(left()) && isTrue(right()));
+  if (operator === '||') return () => BigInt(isTrue(left()) || isTrue(right()));
+  if (operator === '==') return () => BigInt(left() === right());
+  if (operator === '!=') return () => BigInt(left() !== right());
   const compute = ARITHMETIC[operator];
-  return (values) => {
-    const [x, y] = [numberOf(left(values)), numberOf(right(values))];
-    if ((operator === '/' || operator === '%') && y === 0n) {
-      throw new DebugError('division by zero');
-    }
+  const divides = operator === '/' || operator === '%';
+  return () => {
+    const x = numberOf(left());
+    const y = numberOf(right());
+    if (divides && y === 0n) throw new DebugError('division by zero');
     return compute(x, y) & MASK;
   };
 }

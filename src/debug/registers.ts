@@ -77,8 +77,16 @@ function register(name: string): RegisterName {
 
 /** Unsigned. Throws {@link DebugError} on an unknown name. */
 export function readRegister(vcpu: Vcpu, name: string): Long {
+  return registerReader(vcpu, name)();
+}
+
+/** What reads a register whose name was looked up. Throws {@link DebugError} on an unknown name. */
+export function registerReader(vcpu: Vcpu, name: string): () => Long {
   const { item, shift, width } = register(name);
-  return vcpu.virtual.processor.state.get(item).toUnsigned().shru(shift).and(maskOf(width));
+  const { processor } = vcpu.virtual;
+  if (width === 64) return () => processor.state.get(item).toUnsigned();
+  const mask = maskOf(width);
+  return () => processor.state.get(item).toUnsigned().shru(shift).and(mask);
 }
 
 /**

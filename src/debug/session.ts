@@ -38,8 +38,12 @@ export type AddressSpace = 'linear' | 'physical';
 /** Records that a stop report has at most. */
 const MOST_RECORDS = 200;
 
-/** So near to an event the rest of the way is gone in single steps, in cycles. */
-const CLOSE = 20_000;
+/**
+ * So near to an event the rest of the way is gone in single steps, in cycles of each pCPU; and how
+ * much farther from it they begin if that was too near, as steps of the host are long.
+ */
+const FIRST_CLOSE = 512;
+const CLOSE_FACTOR = 8;
 
 /** @param settings what is left out is as in {@link DEFAULT_HISTORY} */
 export function createSession(
@@ -242,15 +246,12 @@ export class Session {
     if (event <= history.beginning.event) return yield* this.travelTo(history.beginning);
     if (event <= this.when.event) history.restoreBefore(event - 1);
     this.mover.isInterrupted = false;
-    const { pcpus } = this.machine.host;
-    // No pCPU is ahead of all of them together, so that half of the way is never too far.
-    for (let left = event - history.position.event; left > CLOSE; ) {
-      const half = this.mover.now + left / (2 * pcpus.length);
-      if (history.advance(null, half) === 'ended') break;
-      const rest = event - history.position.event;
-      if (rest > left - 1 || this.mover.isInterrupted) break;
-      left = rest;
-      yield;
+    let close = FIRST_CLOSE * this.machine.host.pcpus.length;
+    yield* this.approach(event, close);
+    while (history.position.event >= event && !this.mover.isInterrupted) {
+      history.restoreBefore(event - 1);
+      close *= CLOSE_FACTOR;
+      yield* this.approach(event, close);
     }
     while (history.position.event < event && this.machine.ending === null) {
       if (this.mover.isInterrupted) break;
@@ -260,6 +261,21 @@ export class Session {
     const reason = this.machine.ending === null ? 'step' : 'ended';
     this.stop = this.report(reason, this.vcpuAt(this.when) ?? this.stop.vcpu);
     return this.stop;
+  }
+
+  /** Run on to so many cycles before an event, or some steps of the host farther. */
+  private *approach(event: number, close: number): Generator<void, void> {
+    const { history, mover } = this;
+    const { pcpus } = this.machine.host;
+    // No pCPU is ahead of all of them together: but for its last step, half of the way is not far.
+    for (let left = event - history.position.event; left > close; ) {
+      const half = Math.floor(mover.now + left / (2 * pcpus.length));
+      if (history.advance(null, half) === 'ended') return;
+      const rest = event - history.position.event;
+      if (rest > left - 1 || mover.isInterrupted) return;
+      left = rest;
+      yield;
+    }
   }
 
   /** Back to the last place at which a breakpoint would have stopped; it is not kept. */
@@ -464,7 +480,7 @@ export class Session {
 
   /** The value of an expression on a vCPU. Throws {@link DebugError} if it has none. */
   evaluate(vcpu: number, text: string): bigint {
-    return parseCondition(text).evaluate(this.watcher.valuesFor(this.vcpu(vcpu)));
+    return parseCondition(text).bind(this.watcher.valuesFor(this.vcpu(vcpu)))();
   }
 
   /** Identifies the state of the machine. */

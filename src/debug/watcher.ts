@@ -9,14 +9,14 @@ import { Watch } from '../memory/index.ts';
 import { printPayload, type TraceRecord, type TraceSink, tracepointOf } from '../trace/index.ts';
 import { EXIT_REASONS, FIELDS } from '../vmx/index.ts';
 import type { Breakpoint, BreakpointSpec, Hit } from './breakpoints.ts';
-import type { Values } from './condition.ts';
+import type { Condition, Values } from './condition.ts';
 import { DebugError } from './debug-error.ts';
 import { type GuestRequest, guestRequestOf, requestText } from './guest-request.ts';
 import { linearPieces, type Piece, physicalPieces, readPieces } from './guest-view.ts';
 import type { Journal } from './journal.ts';
 import { momentOf } from './moment.ts';
 import { addressesOf } from './places.ts';
-import { readRegister, registerNamed } from './registers.ts';
+import { registerNamed, registerReader } from './registers.ts';
 import type { Store } from './stores.ts';
 
 type MemorySpec = Extract<BreakpointSpec, { kind: 'memory' }>;
@@ -29,6 +29,13 @@ interface MemoryWatch {
   readonly pieces: readonly Piece[];
   /** What was there last. */
   value: Uint8Array;
+}
+
+/** Breakpoints at one linear address of a virtual machine. */
+interface CodeStop {
+  readonly vm: Vm;
+  readonly address: Long;
+  readonly breakpoints: Breakpoint[];
 }
 
 /** Who is asked about each trace record: true to pause behind it. */
@@ -51,7 +58,12 @@ export class Watcher implements TraceSink {
   leftToPass = 0;
   /** Code at which the run begins is not met again at once: by vCPU, its clock. */
   private readonly passed = new Map<Vcpu, number>();
-  private byAddress = new Map<string, Breakpoint[]>();
+  /** By the lower half of an address; few have it in common. */
+  private readonly byAddress = new Map<number, CodeStop[]>();
+  /** Conditions with their names looked up, by breakpoint and vCPU, since {@link update}. */
+  private readonly bound = new Map<Breakpoint, Map<Vcpu | null, () => bigint>>();
+  /** What has just happened, for the conditions that are asked about it. */
+  private given: RecordValues = NO_VALUES;
   private watches: MemoryWatch[] = [];
   private byRecord: Breakpoint[] = [];
   /** Where the bytes of memory breakpoints lay when they were set. */
@@ -87,7 +99,8 @@ export class Watcher implements TraceSink {
   /** The breakpoints have changed. Throws {@link DebugError} if one cannot be set. */
   update(): void {
     const active = this.breakpoints().filter(({ isEnabled }) => isEnabled);
-    this.byAddress = new Map();
+    this.byAddress.clear();
+    this.bound.clear();
     this.watches = [];
     this.byRecord = active.filter(({ spec }) => RECORDS[spec.kind] !== undefined);
     for (const breakpoint of active) this.place(breakpoint);
@@ -107,10 +120,23 @@ export class Watcher implements TraceSink {
     else if (spec.kind === 'address' || spec.kind === 'symbol' || spec.kind === 'line') {
       const symbols = this.machine.symbols[vmIndex] ?? SymbolMap.EMPTY;
       for (const address of addressesOf(spec, symbols)) {
-        const key = keyOf(vmIndex, address);
-        this.byAddress.set(key, [...(this.byAddress.get(key) ?? []), breakpoint]);
+        this.placeAt(this.machine.vms[vmIndex], address, breakpoint);
       }
     }
+  }
+
+  private placeAt(vm: Vm, address: Long, breakpoint: Breakpoint): void {
+    const known = this.stopAt(vm, address);
+    if (known !== undefined) known.breakpoints.push(breakpoint);
+    else {
+      const others = this.byAddress.get(address.low) ?? [];
+      const stop = { vm, address: address.toUnsigned(), breakpoints: [breakpoint] };
+      this.byAddress.set(address.low, [...others, stop]);
+    }
+  }
+
+  private stopAt(vm: Vm, { low, high }: Long): CodeStop | undefined {
+    return this.byAddress.get(low)?.find((stop) => stop.vm === vm && stop.address.high === high);
   }
 
   private vmOf(spec: BreakpointSpec): number {
@@ -143,10 +169,8 @@ export class Watcher implements TraceSink {
 
   /** Have code and memory looked at, as far as somebody waits for it. */
   private install(vm: Vm): void {
-    const stops = [...this.byAddress.keys()].flatMap((key) => {
-      const [vmIndex, address] = key.split(':');
-      return Number(vmIndex) === vm.id ? [Long.fromString(address, true, 16)] : [];
-    });
+    const all = [...this.byAddress.values()].flat();
+    const stops = all.filter((stop) => stop.vm === vm).map(({ address }) => address);
     const text = stops.map(String).sort().join();
     if (text !== (this.installed.get(vm) ?? '')) vm.setCodeStops(stops);
     this.installed.set(vm, text);
@@ -248,9 +272,11 @@ export class Watcher implements TraceSink {
     const { clock } = vcpu.virtual.processor;
     if (!this.isArmed || host.turnOf?.current !== vcpu.thread) return false;
     if (this.passed.get(vcpu) === clock) return false;
-    const met = this.byAddress.get(keyOf(vcpu.vm.id, linear)) ?? [];
-    const hits = met.filter((breakpoint) => this.counts(breakpoint, vcpu, NO_VALUES, ''));
-    if (hits.length === 0) return false;
+    let isMet = false;
+    for (const breakpoint of this.stopAt(vcpu.vm, linear)?.breakpoints ?? []) {
+      if (this.counts(breakpoint, vcpu, NO_VALUES, '')) isMet = true;
+    }
+    if (!isMet) return false;
     host.pause(clock);
     return true;
   }
@@ -330,7 +356,8 @@ export class Watcher implements TraceSink {
     let problem = '';
     if (condition !== null) {
       try {
-        if (condition.evaluate(this.valuesFor(vcpu, values, breakpoint)) === 0n) return false;
+        this.given = values;
+        if (this.boundTo(breakpoint, condition, vcpu)() === 0n) return false;
       } catch (thrown) {
         if (!(thrown instanceof DebugError)) throw thrown;
         problem = `condition: ${thrown.message}`;
@@ -360,29 +387,53 @@ export class Watcher implements TraceSink {
     return true;
   }
 
-  /** What expressions mean on a vCPU, with what has just happened. */
-  valuesFor(vcpu: Vcpu | null, values: RecordValues = NO_VALUES, of?: Breakpoint): Values {
+  private boundTo(of: Breakpoint, condition: Condition, vcpu: Vcpu | null): () => bigint {
+    let byVcpu = this.bound.get(of);
+    if (byVcpu === undefined) {
+      byVcpu = new Map();
+      this.bound.set(of, byVcpu);
+    }
+    let evaluate = byVcpu.get(vcpu);
+    if (evaluate === undefined) {
+      const { name, memory } = this.valuesFor(vcpu, of);
+      const withGiven = (word: string) => {
+        const otherwise = name(word);
+        return () => (this.given === NO_VALUES ? otherwise() : (this.given[word] ?? otherwise()));
+      };
+      evaluate = condition.bind({ name: withGiven, memory });
+      byVcpu.set(vcpu, evaluate);
+    }
+    return evaluate;
+  }
+
+  /** What expressions mean on a vCPU; `hits` are those of a breakpoint. */
+  valuesFor(vcpu: Vcpu | null, of?: Breakpoint): Values {
     return {
-      name: (name) => {
-        const value = values[name];
-        if (value !== undefined) return value;
-        if (name === 'hits') return BigInt(of?.hits ?? 0);
-        if (name === 'time') return BigInt(this.machine.host.turnOf?.state.now ?? this.machine.now);
-        if (vcpu === null) return undefined;
-        if (name === 'vcpu') return BigInt(this.machine.vcpus.indexOf(vcpu));
-        if (registerNamed(name) !== undefined) return bigintOf(readRegister(vcpu, name));
-        const symbols = this.machine.symbols[vcpu.vm.id] ?? SymbolMap.EMPTY;
-        const address = symbols.addressOf(name);
-        if (address !== null) return bigintOf(address);
-        const field = FIELDS.find((one) => one.name === name);
-        return field && bigintOf(vcpu.virtual.vmcs.read(field.name));
-      },
+      name: (name) => this.meaningOf(name, vcpu, of),
       memory: (address, lengthBytes) => {
-        const linear = Long.fromString(address.toString(16), true, 16);
+        const linear = Long.fromBits(Number(address & LOW_HALF), Number(address >> 32n), true);
         const pieces = vcpu === null ? null : linearPieces(vcpu, linear, lengthBytes);
         return pieces === null ? null : numberOf(readPieces((vcpu as Vcpu).vm, pieces));
       },
     };
+  }
+
+  private meaningOf(name: string, vcpu: Vcpu | null, of?: Breakpoint): () => bigint | undefined {
+    const { machine } = this;
+    if (name === 'hits') return () => BigInt(of?.hits ?? 0);
+    if (name === 'time') return () => BigInt(machine.host.turnOf?.state.now ?? machine.now);
+    if (vcpu === null) return () => undefined;
+    const constant = (value: bigint) => () => value;
+    if (name === 'vcpu') return constant(BigInt(machine.vcpus.indexOf(vcpu)));
+    if (registerNamed(name) !== undefined) {
+      const read = registerReader(vcpu, name);
+      return () => bigintOf(read());
+    }
+    const address = (machine.symbols[vcpu.vm.id] ?? SymbolMap.EMPTY).addressOf(name);
+    if (address !== null) return constant(bigintOf(address));
+    const field = FIELDS.find((one) => one.name === name);
+    if (field === undefined) return () => undefined;
+    return () => bigintOf(vcpu.virtual.vmcs.read(field.name));
   }
 }
 
@@ -395,6 +446,8 @@ function checkReason(name: string): void {
 export type RecordValues = Readonly<Record<string, bigint | string | undefined>>;
 
 const NO_VALUES: RecordValues = {};
+
+const LOW_HALF = 0xffff_ffffn;
 
 const MOST_WATCHED_BYTES = 4096;
 
@@ -482,14 +535,9 @@ function printRecord(record: TraceRecord): string {
   return `${record.name}: ${printPayload(record)}`;
 }
 
-function keyOf(vm: number, address: Long): string {
-  // Asked at each hit: much quicker than the digits of a Long.
-  const low = (address.low >>> 0).toString(16).padStart(8, '0');
-  return `${vm}:${(address.high >>> 0).toString(16)}${low}`;
-}
-
 export function bigintOf(value: Long): bigint {
-  return (BigInt(value.high >>> 0) << 32n) | BigInt(value.low >>> 0);
+  const low = BigInt(value.low >>> 0);
+  return value.high === 0 ? low : (BigInt(value.high >>> 0) << 32n) | low;
 }
 
 /** Little-endian. */

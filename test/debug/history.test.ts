@@ -66,6 +66,18 @@ describe('snapshots', () => {
   });
 });
 
+test('an event number leads to the same place from everywhere, between whole cycles', () => {
+  const session = atEnd({ snapshotInterval: 20_000 });
+  const { event: end } = session.when;
+  const fresh = createSession(SCENARIO, { programs: [PROGRAM] });
+  const event = Math.floor(end * 0.31);
+  for (const one of [session, fresh]) for (const _piece of one.travelToEvent(event));
+  expect(session.when).toEqual(fresh.when);
+  expect(Number.isInteger(session.when.event)).toBe(true);
+  expect(session.when.event).toBeGreaterThanOrEqual(event);
+  expect(session.stateHash()).toBe(fresh.stateHash());
+});
+
 test('a breakpoint where a turn begins is met where all clocks came to stand so', () => {
   const [, { scenario, program }] = SCENES;
   const session = createSession(scenario, { programs: [program] });
