@@ -2,8 +2,7 @@
 // pCPU looks in each of its domains for the busiest group and pulls waiting threads from there.
 // Linux kernel/sched/fair.c, rebalance_domains, load_balance and newidle_balance.
 //
-// Deviations: a thread that runs is never moved (active balancing), and one that may not move does
-// not mark its group as imbalanced for the domain above.
+// Deviation: a thread that may not move does not mark its group as imbalanced for the domain above.
 
 import { type Domain, domainsOf } from './domains.ts';
 import type { Host } from './host.ts';
@@ -37,6 +36,8 @@ export interface BalanceState {
   averageIdleNs: number;
   /** Since when it is idle without having found anything, in ns; -1 while it is not. */
   idleSinceNs: number;
+  /** pCPU to which its stopper is to push the thread that ran there; left out for none. */
+  pushTo?: number;
 }
 
 /** At most so many threads are moved at once (sysctl_sched_nr_migrate). */
@@ -57,6 +58,8 @@ export interface Mover {
   charge(pcpu: Pcpu, actor: Pcpu): void;
   /** Let a thread that was taken out of its queue follow to another pCPU. */
   move(thread: Thread, to: Pcpu): void;
+  /** Wake the stopper of a pCPU. */
+  stop(pcpu: Pcpu, actor: Pcpu): void;
 }
 
 export class Balancer {
@@ -167,11 +170,66 @@ export class Balancer {
       }
       if (!allPinned) {
         if (idle !== 'new-idle') state.failed++;
+        if (this.needsPush(busiest, state, domain) && this.push(from, pcpu)) {
+          // One at a time: until it is done, balancing has to fail again.
+          state.failed = domain.cacheNiceTries + 1;
+        }
         state.intervalMs = domain.size;
         return 0;
       }
       pinned.add(from.index);
     }
+  }
+
+  /** fair.c, need_active_balance. */
+  private needsPush({ imbalance }: Busiest, { failed }: DomainState, domain: Domain): boolean {
+    const { activeBalance, balanceBy } = this.host.parameters;
+    if (!activeBalance || failed <= domain.cacheNiceTries + 2) return false;
+    return balanceBy === 'load' || imbalance.unit === 'threads';
+  }
+
+  /**
+   * Have the stopper of a pCPU move the thread that runs there, if it may be moved. Linux
+   * stop_machine.c, stop_one_cpu_nowait.
+   */
+  private push(from: Pcpu, to: Pcpu): boolean {
+    const state = this.states[from.index];
+    const { current } = from;
+    if (current === null || current.isRealTime || !current.affinity.includes(to.index))
+      return false;
+    if (state.pushTo !== undefined) return false;
+    state.pushTo = to.index;
+    this.mover.stop(from, to);
+    return true;
+  }
+
+  /** The stopper of a pCPU runs. fair.c, active_load_balance_cpu_stop. */
+  pushed(from: Pcpu): void {
+    const state = this.states[from.index];
+    const { pushTo } = state;
+    if (pushTo === undefined) return;
+    delete state.pushTo;
+    const thread = [...from.queue.waiting]
+      .sort((a, b) => a.state.execStartNs - b.state.execStartNs)
+      .find(({ affinity }) => affinity.includes(pushTo));
+    if (thread === undefined) return;
+    this.host.scheduler.move(thread, this.host.pcpus[pushTo], from);
+    // The domain of the target that reaches this pCPU has balanced.
+    const level = this.domains[pushTo].findIndex(({ groups }) =>
+      groups.some((group) => group.includes(from.index)),
+    );
+    this.states[pushTo].domains[level].failed = 0;
+  }
+
+  /** An idle pCPU of another package, if there is more than one busy pCPU in this one. */
+  idleElsewhere(pcpu: Pcpu): Pcpu | undefined {
+    const { pcpus, parameters } = this.host;
+    const near = this.sharingCache(pcpu);
+    if (!parameters.activeBalance || near.length === pcpus.length) return undefined;
+    if (near.filter((index) => !pcpus[index].isIdle).length < 2) return undefined;
+    return pcpus.find(({ index, isIdle, queue }) => {
+      return isIdle && queue.runningCount === 0 && !near.includes(index);
+    });
   }
 
   /** Nothing is to be done, or can be: the next time is later. */
@@ -238,12 +296,15 @@ export class Balancer {
     pinned: ReadonlySet<number>,
   ): Pcpu | null {
     const isLoad = imbalance.unit === 'load';
+    // Who runs alone may be pushed.
+    const least = this.host.parameters.activeBalance ? 1 : 2;
     let best: Pcpu | null = null;
     let most = 0;
     for (const index of domain.groups[group]) {
       const { queue } = this.host.pcpus[index];
-      if (pinned.has(index) || queue.runningCount < 2) continue;
+      if (pinned.has(index) || queue.runningCount < least) continue;
       const measure = isLoad ? this.pcpuLoad(index, idle, false) : queue.runningCount;
+      if (isLoad && queue.runningCount === 1 && measure > imbalance.amount) continue;
       if (measure <= most) continue;
       most = measure;
       best = this.host.pcpus[index];
@@ -284,7 +345,9 @@ export class Balancer {
       // A kernel that preempts keeps the latency of becoming idle short.
       if (idle === 'new-idle' && preemption === 'full') break;
     }
-    return { moved, allPinned: isAllPinned };
+    // Who runs alone is not looked at here.
+    const isAlone = from.queue.runningCount === 1 && moved === 0;
+    return { moved, allPinned: isAllPinned && !isAlone };
   }
 
   /** It ran a moment ago, or is about to run: its data is in the cache there. fair.c, task_hot. */

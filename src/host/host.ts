@@ -19,6 +19,7 @@ import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
 import { RunQueue, type RunQueueState } from './run-queue.ts';
 import { type PlaceWoken, Scheduler } from './scheduler.ts';
+import { STOPPER_BODY } from './stopper.ts';
 import { type BodyOutcome, Thread, type ThreadConfig, type ThreadState } from './thread.ts';
 import { type GroupConfig, ThreadGroup } from './thread-group.ts';
 import { Timers, type TimersState } from './timers.ts';
@@ -113,6 +114,8 @@ export class Host {
   readonly pcpus: readonly Pcpu[];
   readonly threads: Thread[] = [];
   readonly groups: ThreadGroup[] = [];
+  /** By pCPU, if there are any. */
+  readonly stoppers: Thread[] = [];
   /** There are threads or groups of SCHED_IDLE. */
   hasIdlePolicy = false;
   /** Of groups that have a quota. */
@@ -228,6 +231,18 @@ export class Host {
       this.bandwidths.push(limit);
     }
     return group;
+  }
+
+  /**
+   * Create the threads that move others that run, if the scheduler does so: one on each pCPU,
+   * behind all threads that there are.
+   */
+  createStoppers(): void {
+    if (!this.parameters.activeBalance) return;
+    for (const { index } of this.pcpus) {
+      const config = { name: `migration/${index}`, nice: 0, affinity: [index], isRealTime: true };
+      this.stoppers.push(this.createThread({ ...config, body: STOPPER_BODY }));
+    }
   }
 
   /** Return from {@link run} as soon as the running thread hands back its pCPU. */

@@ -31,6 +31,7 @@ export {
   BALANCE_RULES,
   type BalanceRule,
   DEFAULT_SCHEDULER,
+  ENTRY_RESCHEDS,
   FAIR_CLASSES,
   POLICIES,
   type Policy,

@@ -2,9 +2,9 @@
 // 6.1. Which kernel has what: machine/kernels.ts. Linux kernel/sched/fair.c and features.h.
 
 /**
- * Where the host's kernel gives up a pCPU in kernel mode: where it calls the scheduler itself
- * (without and with voluntary points, of which there are none on the way of a vCPU), or also
- * wherever an interrupt has asked for it.
+ * Where the host's kernel gives up a pCPU in kernel mode: where it calls the scheduler itself; also
+ * at points where it might sleep (might_resched), of which there are none on the way of a vCPU from
+ * an exit to the next entry; or wherever somebody has asked for it.
  */
 export const PREEMPTION_MODELS = ['none', 'voluntary', 'full'] as const;
 
@@ -28,9 +28,18 @@ export const POLICIES = ['normal', 'batch', 'idle'] as const;
 
 export type Policy = (typeof POLICIES)[number];
 
+/**
+ * How KVM_RUN makes way before it enters a guest: by cond_resched, which to traces is a preemption;
+ * or, since 5.9, by schedule.
+ */
+export const ENTRY_RESCHEDS = ['cond_resched', 'schedule'] as const;
+
+export type EntryResched = (typeof ENTRY_RESCHEDS)[number];
+
 export interface SchedulerParameters {
   readonly fairClass: FairClass;
   readonly preemption: PreemptionModel;
+  readonly entryResched: EntryResched;
   /** yield_to gives -ESRCH where both queues hold a single thread. */
   readonly yieldToCheck: boolean;
   /** In ns for one pCPU; with more of them the kernel multiplies it by up to four. */
@@ -48,6 +57,8 @@ export interface SchedulerParameters {
   readonly imbalancePct: number;
   /** Who is idle for less than so many ns on average does not look for work first. */
   readonly newIdleMinNs: number;
+  /** Where nobody waits who could be moved, who runs is, by a thread of the kernel's. */
+  readonly activeBalance: boolean;
   /** A woken thread may come to where its waker runs. */
   readonly wakeAffine: boolean;
   /** Who wakes up may come to a pCPU on which only SCHED_IDLE threads run, as to an idle one. */
@@ -61,6 +72,7 @@ export interface SchedulerParameters {
 export const DEFAULT_SCHEDULER: SchedulerParameters = {
   fairClass: 'cfs',
   preemption: 'voluntary',
+  entryResched: 'schedule',
   yieldToCheck: true,
   latencyNs: 6_000_000,
   minGranularityNs: 750_000,
@@ -70,6 +82,7 @@ export const DEFAULT_SCHEDULER: SchedulerParameters = {
   busyFactor: 16,
   imbalancePct: 117,
   newIdleMinNs: 0,
+  activeBalance: false,
   wakeAffine: true,
   schedIdleCpu: true,
   bandwidthSliceNs: 5_000_000,

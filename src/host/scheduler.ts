@@ -35,6 +35,7 @@ export class Scheduler {
     this.balancer = new Balancer(host, packages, {
       charge: (pcpu, actor) => this.charge(pcpu, actor),
       move: (thread, to) => this.moved(thread, to),
+      stop: (pcpu, actor) => this.wake(host.stoppers[pcpu.index], actor),
     });
   }
 
@@ -206,9 +207,9 @@ export class Scheduler {
    * fair.c, nohz_balancer_kick.
    */
   private callIdle(pcpu: Pcpu): void {
-    const idle = this.host.pcpus.find(
-      (other) => isFree(other) && this.movable(pcpu, other) !== undefined,
-    );
+    const idle =
+      this.host.pcpus.find((other) => isFree(other) && this.movable(pcpu, other) !== undefined) ??
+      this.balancer.idleElsewhere(pcpu);
     if (idle === undefined) return;
     idle.state.isCalled = true;
     this.host.sendIpi(pcpu, idle);

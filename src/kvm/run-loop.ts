@@ -133,7 +133,10 @@ export class VcpuThread implements ThreadBody {
       state.pvUnhalted = false;
       state.mpState = 'runnable';
     }
-    if (pcpu.needResched) return isPreempted(pcpu) ? 'preempt' : 'resched';
+    if (pcpu.needResched) {
+      const { entryResched } = pcpu.host.parameters;
+      return entryResched === 'cond_resched' || isPreempted(pcpu) ? 'preempt' : 'resched';
+    }
     this.enter(pcpu);
     return null;
   }

@@ -3,10 +3,12 @@
 // new: the structure and the memory map in the page at 9000H, everything else behind the image.
 //
 //   00009000  boot information, memory map, GDT
+//   000F0000  ACPI tables (acpi-tables.ts)
 //   image end, page-aligned: module structures, command lines, name of the boot loader
 //   page-aligned after that: each module
 
 import { encodeUtf8 } from '../sim/index.ts';
+import { ACPI_BYTES, ACPI_TABLES } from './acpi-tables.ts';
 import type { MultibootImage } from './multiboot.ts';
 import { printSize } from './schema.ts';
 
@@ -80,21 +82,27 @@ export function memoryRanges(
 const pageAligned = (address: number) => Math.ceil(address / PAGE_BYTES) * PAGE_BYTES;
 const hex = (value: number) => `0x${value.toString(16)}`;
 
+/** Where the loader puts things whatever the image is. */
+const OWN_PLACES = [
+  { what: 'boot information', start: BOOT_INFORMATION, end: BOOT_INFORMATION + PAGE_BYTES },
+  { what: 'ACPI tables', start: ACPI_TABLES, end: ACPI_TABLES + ACPI_BYTES },
+] as const;
+
 /** Why an image and its modules cannot be loaded into a guest's RAM; null if they can. */
 export function bootProblem(
   image: MultibootImage,
   request: BootRequest,
   ramBytes: number,
 ): string | null {
-  const ownEnd = BOOT_INFORMATION + PAGE_BYTES;
   const outside = `is not within ${printSize(ramBytes)} of memory; --memory gives more`;
   for (const { name, address, memoryBytes } of image.segments) {
     const end = address + memoryBytes;
     const where = `${name}, at ${hex(address)} to ${hex(end)},`;
     if (end > ramBytes) return `${where} ${outside}`;
-    if (address < ownEnd && end > BOOT_INFORMATION) {
-      const range = `${hex(BOOT_INFORMATION)} to ${hex(ownEnd)}`;
-      return `${where} lies where the loader puts the boot information (${range})`;
+    const own = OWN_PLACES.find((place) => address < place.end && end > place.start);
+    if (own !== undefined) {
+      const range = `${hex(own.start)} to ${hex(own.end)}`;
+      return `${where} lies where the loader puts the ${own.what} (${range})`;
     }
   }
   const { texts, modules } = layOut(image, request);

@@ -7,6 +7,7 @@
 
 import {
   BALANCE_RULES,
+  ENTRY_RESCHEDS,
   FAIR_CLASSES,
   PREEMPTION_MODELS,
   type SchedulerParameters,
@@ -215,10 +216,19 @@ export const SCHEDULER_PARAMETERS = {
   preemption: parameter<SchedulerParameters['preemption']>(
     (fallback) =>
       choice(PREEMPTION_MODELS, {
-        summary: "preemption model of the host's kernel: with full a vCPU makes way at once (R+)",
+        summary: "preemption model of the host's kernel: where a vCPU makes way in KVM_RUN",
         fallback,
       }),
     ['linux-2.6.35', 'voluntary', 'a build option; the usual one of distributions'],
+  ),
+  entry_resched: parameter<SchedulerParameters['entryResched']>(
+    (fallback) =>
+      choice(ENTRY_RESCHEDS, {
+        summary: 'how a vCPU makes way before it enters the guest: R+ in traces, or R',
+        fallback,
+      }),
+    ['linux-2.6.35', 'cond_resched', '[2.6.35], [4.8]'],
+    ['linux-6.1', 'schedule', '5.9 [rec], [6.1]: xfer_to_guest_mode_handle_work'],
   ),
   latency: parameter<number>(
     (fallback) =>
@@ -289,6 +299,14 @@ export const SCHEDULER_PARAMETERS = {
       }),
     ['linux-2.6.35', 500_000, 'sysctl_sched_migration_cost, until 5.16 [rec]'],
     ['linux-6.1', 0, 'the measured cost of balancing [6.1], which is nothing here'],
+  ),
+  active_balance: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary: 'balancing between packages moves running threads, if nobody waits there',
+        fallback,
+      }),
+    ['linux-2.6.35', false, 'all kernels do [6.1]; see docs/decisions/load-balancing.md'],
   ),
   wake_affine: parameter<boolean>(
     (fallback) =>

@@ -17,6 +17,7 @@ import type { LineMapEntry } from '../asm/index.ts';
 import { enterLongMode, enterProtectedMode, resetState } from '../cpu/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { awaitInit, type Vcpu, type Vm } from '../kvm/index.ts';
+import { acpiTables } from './acpi-tables.ts';
 import {
   BOOT_GDT,
   BOOT_GDT_LIMIT,
@@ -179,7 +180,8 @@ function loadMultiboot(vm: Vm, image: MultibootImage, request: BootRequest): voi
   for (const { address, contents } of image.segments) {
     vm.memory.write(vm.ramHpa + address, contents);
   }
-  for (const { address, bytes } of bootInformation(image, request, vm.ramBytes)) {
+  const information = bootInformation(image, request, vm.ramBytes);
+  for (const { address, bytes } of [...information, ...acpiTables(vm.vcpus.length)]) {
     vm.memory.write(vm.ramHpa + address, bytes);
   }
   for (const vcpu of vm.vcpus.slice(1)) awaitInit(vcpu);

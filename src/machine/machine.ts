@@ -172,6 +172,7 @@ export class Machine {
     for (const vm of this.vms) {
       for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
     }
+    this.host.createStoppers();
     this.host.order = options.order?.(this) ?? null;
   }
 
@@ -500,6 +501,7 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
   return {
     fairClass: scheduler.fair_class,
     preemption: scheduler.preemption,
+    entryResched: scheduler.entry_resched,
     yieldToCheck: scheduler.yield_to_check,
     latencyNs: scheduler.latency,
     minGranularityNs: scheduler.min_granularity,
@@ -509,6 +511,7 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
     busyFactor: scheduler.busy_factor,
     imbalancePct: scheduler.imbalance_pct,
     newIdleMinNs: scheduler.newidle_min,
+    activeBalance: scheduler.active_balance,
     wakeAffine: scheduler.wake_affine,
     schedIdleCpu: scheduler.sched_idle_cpu,
     bandwidthSliceNs: scheduler.cfs_bandwidth_slice,

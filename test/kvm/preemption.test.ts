@@ -8,11 +8,11 @@ import { assembleText, checkedScenario, runToEnd, tracedMachine } from '../suppo
 type Model = SchedulerParameters['preemption'];
 
 /** Two vCPUs that never give way, on one pCPU: what is between an exit and the switch after it. */
-function switches(preemption: Model) {
+function switches(preemption: Model, kernel = 'linux-6.1') {
   const program = assembleText('bits 64\nagain: inc rax\njmp again');
   const { machine, records } = tracedMachine(
     checkedScenario({
-      host: { pcpus: 1, hz: 1000, scheduler: { preemption } },
+      host: { pcpus: 1, hz: 1000, kernel, scheduler: { preemption } },
       vms: [{ program: 'a.asm', vcpus: 2, memory: '2M' }],
       limits: { time: '40ms' },
     }),
@@ -36,6 +36,12 @@ describe('a vCPU that is preempted by the tick', () => {
       expect(new Set(found.map(({ state }) => state))).toEqual(new Set(['R']));
     },
   );
+
+  // Through cond_resched, a voluntary preemption point.
+  test.each(['linux-2.6.35', 'linux-4.12'])('shows R+ on %s all the same', (kernel) => {
+    const { found } = switches('none', kernel);
+    expect(new Set(found.map(({ state }) => state))).toEqual(new Set(['R+']));
+  });
 
   test('is switched out before its exit is handled with full preemption', () => {
     const { found } = switches('full');

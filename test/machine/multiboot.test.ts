@@ -118,6 +118,11 @@ describe('a multiboot header', () => {
       'the image, at 0x8f01 to 0x9001, lies where the loader puts the boot information (0x9000 to 0xa000)',
     ],
     [
+      'the place of the ACPI tables',
+      placed([0xf0fff, 0xf0fff, 0, 0, 0xf0fff]),
+      'the image, at 0xf0fff to 0xf10ff, lies where the loader puts the ACPI tables (0xf0000 to 0xf1000)',
+    ],
+    [
       'no room behind it',
       placed([START, START, 0, MEMORY, START]),
       'the command line, behind the image at 0x400000 to 0x400011, is not within 4M of memory; --memory gives more',

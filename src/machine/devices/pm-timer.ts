@@ -4,6 +4,9 @@
 import { ticksIn } from '../../sim/index.ts';
 import type { PortDevice } from './device.ts';
 
+/** Its first port, of four; ACPI tables say so. */
+export const PM_TIMER_PORT = 0x608;
+
 const HZ = 3_579_545;
 const MASK = 0xffffff;
 

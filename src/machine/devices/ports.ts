@@ -6,7 +6,7 @@ import { debugConsole } from './console.ts';
 import type { PortDevice } from './device.ts';
 import { exitPort } from './exit-port.ts';
 import { fwCfg } from './fw-cfg.ts';
-import { pmTimer } from './pm-timer.ts';
+import { PM_TIMER_PORT, pmTimer } from './pm-timer.ts';
 import { keyboardController, resetControl, systemControlA } from './system-control.ts';
 import { uart } from './uart.ts';
 
@@ -98,8 +98,8 @@ export const PORT_RANGES: readonly PortRange[] = [
     summary: "QEMU's fw_cfg: signature, id, RAM size, number of processors (items 0, 1, 3, 5, 0xF)",
   },
   {
-    first: 0x608,
-    last: 0x60b,
+    first: PM_TIMER_PORT,
+    last: PM_TIMER_PORT + 3,
     device: 'pmTimer',
     wide: true,
     summary: 'power-management timer of ACPI: 24 bits at 3.579545 MHz of virtual time',

@@ -1,6 +1,6 @@
 // VM entries that fail because a field of the VMCS is invalid just then, or an MSR of the list of
-// those to load cannot be. KVM gives up on them: KVM_EXIT_FAIL_ENTRY with exit reason 33 or 34, or a
-// VM-instruction error. Linux arch/x86/kvm/vmx/vmx.c, __vmx_handle_exit.
+// those to load cannot be. KVM gives up on them: KVM_EXIT_FAIL_ENTRY with exit reason 33 or 34, or
+// a VM-instruction error. Linux arch/x86/kvm/vmx/vmx.c, __vmx_handle_exit.
 
 import Long from 'long';
 import type { Vcpu } from '../../kvm/index.ts';
