@@ -6,7 +6,7 @@ import { type Report, type Table, type Value, type Verdict, valueText } from './
 import { verdictWord } from './report-text.ts';
 import { element, escapeXml } from './svg.ts';
 
-// Figures and tables that are wider than the window are scrolled, each by itself: made smaller, their
+// Figures and tables wider than the window are scrolled, each by itself: made smaller, their
 // letters could not be read on a phone.
 const STYLE = `
 :root { color-scheme: light dark; --ink: #222; --paper: #fff; --faint: #666; --rule: #ddd;

@@ -8,8 +8,8 @@ export const FIGURE_SIZES = `[...document.querySelectorAll('svg')].map((svg) => 
 
 /**
  * The least contrast of any text with what is behind it (WCAG 2.2: relative luminances plus 0.05,
- * divided), and that text. Behind text in a figure is the last opaque rectangle around its middle, if
- * there is one, else the page.
+ * divided), and that text. Behind text in a figure is the last opaque rectangle around its middle,
+ * if there is one, else the page.
  */
 export const FAINTEST_TEXT = `(() => {
   const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
