@@ -1,19 +1,21 @@
 // `vmxlab debug`: the debugger at a terminal, by lines or in full screen, or fed by a script. Lines
 // are read here; what they mean is the debugger's business.
 
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import { setImmediate } from 'node:timers/promises';
 import {
   type Answer,
   createSession,
+  MOST_LINES,
   Prompt,
   type ReadSource,
   type Session,
 } from '../debug/index.ts';
 import { setRunUnderWay } from './crash.ts';
 import { readText } from './files.ts';
-import { FullScreen, isScreen } from './full-screen.ts';
+import { FullScreen, isScreen, type Keypress } from './full-screen.ts';
 import { GuestOutput } from './guest-output.ts';
+import { addToHistory, readHistory } from './history-file.ts';
 import { type InputOptions, loadInput } from './program.ts';
 import { sourceReader } from './sources.ts';
 
@@ -27,6 +29,8 @@ export interface DebugOptions extends InputOptions {
   readonly batch: boolean;
   /** The full-screen view, if there is a terminal and no script. */
   readonly tui: boolean;
+  /** Lines that are typed are kept from one session to the next, if there is a terminal. */
+  readonly history: boolean;
 }
 
 const PROMPT = '(vmxlab) ';
@@ -45,6 +49,7 @@ export async function debugCommand(options: DebugOptions): Promise<number> {
   const talk = new Talk(session, sourceReader(input.places, input.sources), {
     json: options.json,
     wantsScreen: options.tui && !isScript,
+    hasHistory: options.history && isTerminal() && !options.json && !options.batch,
   });
   talk.greet();
   for (const line of script) {
@@ -52,7 +57,18 @@ export async function debugCommand(options: DebugOptions): Promise<number> {
     if (talk.isOver) break;
   }
   while (!talk.isOver && !options.batch) await talk.listen();
+  talk.keepHistory();
   return talk.exitCode;
+}
+
+function isTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true;
+}
+
+interface TalkOptions {
+  readonly json: boolean;
+  readonly wantsScreen: boolean;
+  readonly hasHistory: boolean;
 }
 
 class Talk {
@@ -60,6 +76,9 @@ class Talk {
   private readonly session: Session;
   private readonly prompt: Prompt;
   private readonly json: boolean;
+  private readonly hasHistory: boolean;
+  /** What was typed ahead when another face was asked for. */
+  private typed = '';
   private readonly output: GuestOutput;
   /** Made when it is wanted first. */
   private screen: FullScreen | null = null;
@@ -68,11 +87,12 @@ class Talk {
   constructor(
     session: Session,
     source: ReadSource,
-    { json, wantsScreen }: { readonly json: boolean; readonly wantsScreen: boolean },
+    { json, wantsScreen, hasHistory }: TalkOptions,
   ) {
     this.session = session;
     const hasScreen = isScreen() && !json;
-    this.prompt = new Prompt(session, source, hasScreen);
+    this.hasHistory = hasHistory;
+    this.prompt = new Prompt(session, source, hasScreen, hasHistory ? readHistory() : []);
     this.json = json;
     this.output = new GuestOutput(session.machine, (data) => this.print(data));
     if (wantsScreen && hasScreen) this.prompt.context.face = 'screen';
@@ -134,18 +154,25 @@ class Talk {
   async listen(): Promise<void> {
     if (this.prompt.context.face === 'prompt') return this.listenForLines();
     this.screen ??= new FullScreen(this.prompt, (line) => this.execute(line));
-    await this.screen.run();
+    this.typed = await this.screen.run(this.typed);
     if (!this.isOver) this.greet();
+  }
+
+  /** For the next session. */
+  keepHistory(): void {
+    if (this.hasHistory) addToHistory(this.prompt.history.added);
   }
 
   /** Lines from standard input, with history and completion if that is a terminal. */
   private async listenForLines(): Promise<void> {
-    const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
+    const hasTerminal = isTerminal();
     const reader = createInterface({
       input: process.stdin,
-      ...(isTerminal ? { output: process.stdout } : {}),
-      terminal: isTerminal,
-      prompt: isTerminal ? PROMPT : '',
+      ...(hasTerminal ? { output: process.stdout } : {}),
+      terminal: hasTerminal,
+      prompt: hasTerminal ? PROMPT : '',
+      history: [...this.prompt.history.lines].reverse(),
+      historySize: MOST_LINES,
       completer: (line: string) => this.prompt.complete(line),
     });
     // While a line is read, Ctrl-C gives it up.
@@ -153,16 +180,74 @@ class Talk {
       process.stdout.write('\n');
       reader.prompt();
     });
-    if (isTerminal) reader.prompt();
-    let isAtEnd = true;
-    for await (const line of reader) {
-      await this.say(line, !isTerminal);
-      isAtEnd = false;
+    const lines = new TypedLines(reader);
+    const stopWatching = hasTerminal ? this.watchForScreen(reader, lines) : () => {};
+    if (hasTerminal) reader.prompt();
+    if (this.typed !== '') reader.write(this.typed);
+    this.typed = '';
+    for (let line = await lines.next(); line !== null; line = await lines.next()) {
+      if (hasTerminal) this.prompt.history.add(line);
+      await this.say(line, !hasTerminal);
       if (this.isOver || this.prompt.context.face === 'screen') break;
-      isAtEnd = true;
-      if (isTerminal) reader.prompt();
+      if (hasTerminal && !lines.isAtEnd) reader.prompt();
     }
-    this.hasEnded = isAtEnd;
+    stopWatching();
+    this.hasEnded = !this.isOver && this.prompt.context.face === 'prompt';
+    this.typed = lines.rest();
     reader.close();
+  }
+
+  /** Ctrl-X A asks for the full-screen view, as in gdb. */
+  private watchForScreen(reader: Interface, lines: TypedLines): () => void {
+    let isPrefixed = false;
+    const pressed = (_text: string | undefined, { name, ctrl }: Keypress) => {
+      const isAsked = isPrefixed && name === 'a' && this.prompt.context.hasScreen;
+      isPrefixed = ctrl && name === 'x';
+      if (!isAsked) return;
+      // It has gone into the line already, unless it came with Ctrl.
+      if (!ctrl) reader.write(null, { name: 'backspace' });
+      this.prompt.context.face = 'screen';
+      lines.end();
+    };
+    process.stdin.on('keypress', pressed);
+    return () => process.stdin.off('keypress', pressed);
+  }
+}
+
+/** Lines as they come: none is lost, however early. */
+class TypedLines {
+  private readonly reader: Interface;
+  private readonly waiting: string[] = [];
+  isAtEnd = false;
+  private wake: () => void = () => {};
+
+  constructor(reader: Interface) {
+    this.reader = reader;
+    reader.on('line', (line) => {
+      this.waiting.push(line);
+      this.wake();
+    });
+    reader.on('close', () => this.end());
+  }
+
+  /** There will be no more. */
+  end(): void {
+    this.isAtEnd = true;
+    this.wake();
+  }
+
+  /** Null at the end. */
+  async next(): Promise<string | null> {
+    while (this.waiting.length === 0 && !this.isAtEnd) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+    return this.waiting.shift() ?? null;
+  }
+
+  /** What was typed and not taken. */
+  rest(): string {
+    return [...this.waiting, this.reader.line].join('\n');
   }
 }

@@ -6,6 +6,7 @@ import {
   type Answer,
   ENTER,
   type Frame,
+  isPrintable,
   type Key,
   LEAVE,
   type Prompt,
@@ -15,7 +16,7 @@ import {
 } from '../debug/index.ts';
 
 /** As Node's readline tells of a key. */
-interface Keypress {
+export interface Keypress {
   readonly name?: string;
   readonly ctrl: boolean;
   readonly meta: boolean;
@@ -62,10 +63,15 @@ export class FullScreen {
     this.hasColour = (process.env.NO_COLOR ?? '') === '';
   }
 
-  /** Until the session is over, or the prompt is wanted. */
-  async run(): Promise<void> {
+  /**
+   * Until the session is over, or the prompt is wanted.
+   * @param typed what was typed ahead for this
+   * @returns what was typed ahead for the prompt
+   */
+  async run(typed: string): Promise<string> {
     const { context } = this.prompt;
     this.screen.refresh();
+    this.waiting.push(...[...typed].map(keyThatTypes));
     this.listen();
     this.open();
     try {
@@ -79,6 +85,11 @@ export class FullScreen {
       this.close();
       this.unlisten();
     }
+    return this.waiting
+      .splice(0)
+      .map(({ name, text }) => (name === 'return' || name === 'enter' ? '\n' : text))
+      .filter((text) => text === '\n' || isPrintable(text))
+      .join('');
   }
 
   /** What a guest prints. */
@@ -205,6 +216,12 @@ export class FullScreen {
     this.open();
     this.draw();
   };
+}
+
+function keyThatTypes(text: string): Key {
+  const none = { isCtrl: false, isMeta: false, isShift: false };
+  if (text === '\n') return { ...none, name: 'return', text: '\r' };
+  return { ...none, name: text, text };
 }
 
 /** Some terminals say that they have no columns. */

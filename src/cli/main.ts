@@ -370,6 +370,7 @@ const debug: Command = {
     ex: { alias: 'e', type: 'string', describe: 'execute this command; may be repeated' },
     batch: { type: 'boolean', describe: 'leave behind these commands' },
     'no-tui': { type: 'boolean', describe: 'lines only, no full-screen view' },
+    'no-history': { type: 'boolean', describe: 'neither read nor keep the lines that are typed' },
   },
   examples: [
     ['debug lock.asm --vcpus 4', "in full screen; '?' lists the keys, 'help' the commands"],
@@ -383,6 +384,7 @@ const debug: Command = {
       commands: textsOf(args.ex),
       batch: args.batch === true,
       tui: args['no-tui'] !== true,
+      history: args['no-history'] !== true,
     }),
 };
 

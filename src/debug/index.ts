@@ -57,7 +57,7 @@ export {
   type RegisterValue,
   registerNamed,
 } from './registers.ts';
-export type { Key } from './screen/editor.ts';
+export { isPrintable, type Key } from './screen/editor.ts';
 export { keyTable } from './screen/keys.ts';
 export { type Frame, frameOf, type Size } from './screen/layout.ts';
 export { ENTER, LEAVE, paint } from './screen/paint.ts';
@@ -68,4 +68,5 @@ export {
   createSession,
   Session,
 } from './session.ts';
+export { MOST_LINES } from './terminal/line-history.ts';
 export { type Answer, Prompt } from './terminal/prompt.ts';

@@ -1,7 +1,7 @@
 // The full-screen view on a real terminal. What tmux shows is compared with what the same keys make
 // of the view without one: so it holds for what is drawn in pieces, too.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -141,6 +141,65 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.waitFor(/\? keys$/m);
       terminal.type('quit');
       terminal.waitFor(/^\$$/m);
+    });
+  });
+
+  test('history is shared, kept for the next session, and searched', () => {
+    const state = join(tmpdir(), `vmxlab-state-${process.pid}`);
+    const environment = [`XDG_STATE_HOME=${state}`];
+    onTerminal((terminal) => {
+      terminal.type(`${DEBUG} --no-tui ${PROGRAM}`);
+      terminal.waitFor(/^\(vmxlab\)$/m);
+      terminal.type('print 6 * 7');
+      terminal.waitFor(/^0x2a$/m);
+      // From the prompt to the screen, where earlier lines are found.
+      terminal.press('C-x', 'a');
+      terminal.waitFor(/\? keys$/m);
+      terminal.press('C-r', '6', 'Space', '*');
+      terminal.waitFor(/^\(vmxlab\) \(search '6 \*'\) print 6 \* 7$/m);
+      terminal.press('Enter');
+      terminal.waitFor(/^0x2a\n(.*\n)*\(vmxlab\)$/m);
+      terminal.type('print 3 * 5');
+      terminal.waitFor(/^0xf$/m);
+      terminal.press('C-x', 'a');
+      terminal.waitFor(/^\$ .*\n(.*\n)*\(vmxlab\)$/m);
+      terminal.press('Up', 'Enter');
+      terminal.waitFor(/^\(vmxlab\) print 3 \* 5\n0xf$/m);
+      terminal.type('quit');
+      terminal.waitFor(/^\$$/m);
+    }, environment);
+    const file = join(state, 'vmxlab/debug-history');
+    const kept = ['print 6 * 7', 'print 3 * 5', 'quit', ''].join('\n');
+    expect(readFileSync(file, 'utf8')).toBe(kept);
+    onTerminal((terminal) => {
+      terminal.type(`${DEBUG} ${PROGRAM}`);
+      terminal.waitFor(/\? keys$/m);
+      terminal.press('Up', 'Up');
+      terminal.waitFor(/^\(vmxlab\) print 3 \* 5$/m);
+      terminal.press('C-u');
+      terminal.type('quit');
+      terminal.waitFor(/^\$$/m);
+      terminal.type(`${DEBUG} --no-history --no-tui ${PROGRAM}`);
+      terminal.waitFor(/^\(vmxlab\)$/m);
+      terminal.type('print 1 + 1');
+      terminal.waitFor(/^0x2$/m);
+      terminal.type('quit');
+      terminal.waitFor(/^\$$/m);
+    }, environment);
+    expect(readFileSync(file, 'utf8')).toBe(kept);
+    rmSync(state, { recursive: true });
+  });
+
+  test('what is typed ahead of a change of faces is not lost', () => {
+    onTerminal((terminal) => {
+      terminal.type(`${DEBUG} --no-tui ${PROGRAM}`);
+      terminal.waitFor(/^\(vmxlab\)$/m);
+      terminal.send(Buffer.from('tui enable\rprint 6 * 7\rprint 3 * 5'));
+      terminal.waitFor(/^0x2a\n+\(vmxlab\) print 3 \* 5$/m);
+      expect(terminal.isAlternate).toBe(true);
+      terminal.send(Buffer.from('\rtui disable\rprint 2 + 2\r'));
+      terminal.waitFor(/^\(vmxlab\) print 2 \+ 2\n0x4$/m);
+      expect(terminal.isAlternate).toBe(false);
     });
   });
 

@@ -1,6 +1,9 @@
 // A real pseudo-terminal with a screen that can be read: tmux, on a server of its own.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 /** Where it is missing nothing is tested, but in CI, where it is an error. */
 export const HAS_TMUX = spawnSync('tmux', ['-V']).status === 0 || process.env.CI === 'true';
@@ -15,11 +18,15 @@ let started = 0;
 
 export class Tmux {
   private readonly name: string;
+  private readonly state: string;
 
   /** A shell with the prompt `$ `, in a folder; `environment` is what `env` takes. */
   constructor(folder: string, columns: number, rows: number, environment: readonly string[] = []) {
     this.name = `vmxlab-test-${process.pid}-${++started}`;
-    const shell = `env -u NO_COLOR ${environment.join(' ')} 'PS1=$ ' bash --norc --noprofile`;
+    // What is typed in tests is not for the history of whoever runs them.
+    this.state = join(tmpdir(), this.name);
+    const variables = [`XDG_STATE_HOME=${this.state}`, ...environment, "'PS1=$ '"];
+    const shell = `env -u NO_COLOR ${variables.join(' ')} bash --norc --noprofile`;
     const size = ['-x', String(columns), '-y', String(rows)];
     this.tmux(
       '-f',
@@ -94,5 +101,6 @@ export class Tmux {
 
   end(): void {
     spawnSync('tmux', ['-L', this.name, 'kill-server']);
+    rmSync(this.state, { recursive: true, force: true });
   }
 }

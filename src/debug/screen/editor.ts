@@ -1,5 +1,7 @@
 // The command line as it is typed: a text, a cursor, and what was said before.
 
+import { LineHistory } from '../terminal/line-history.ts';
+
 export interface Key {
   /** As Node's readline names it: `up`, `return`, `a`; empty if it has no name. */
   readonly name: string;
@@ -22,20 +24,24 @@ export function isPrintable(text: string): boolean {
   return text.length === 1 && text >= ' ' && text !== '\x7f' && !(text >= '\x80' && text < '\xa0');
 }
 
-/** Lines that are remembered. */
-const MOST_HISTORY = 500;
-
 export class LineEditor {
   text = '';
   /** Characters before it. */
   cursor = 0;
-  private readonly history: string[] = [];
-  /** Which line of history is shown; its length for what is typed. */
-  private at = 0;
+  /** What is looked for among earlier lines, or null. */
+  search: string | null = null;
+  private readonly history: LineHistory;
+  /** Which line of history is shown; their number for what is typed. */
+  private at: number;
   /** What was typed before history was shown. */
   private draft = '';
   /** What was cut last, for Ctrl-Y. */
   private killed = '';
+
+  constructor(history: LineHistory = new LineHistory()) {
+    this.history = history;
+    this.at = history.lines.length;
+  }
 
   set(text: string): void {
     this.text = text;
@@ -56,20 +62,20 @@ export class LineEditor {
   /** Take the line, and remember it. */
   take(): string {
     const { text } = this;
-    if (text.trim() !== '' && this.history.at(-1) !== text) this.history.push(text);
-    if (this.history.length > MOST_HISTORY) this.history.shift();
-    this.at = this.history.length;
-    this.set('');
+    this.history.add(text);
+    this.clear();
     return text;
   }
 
   clear(): void {
-    this.at = this.history.length;
+    this.at = this.history.lines.length;
+    this.search = null;
     this.set('');
   }
 
   /** Do what a key means here; false if it means nothing. */
   key(name: string, text: string): boolean {
+    if (this.search !== null && this.searching(this.search, name, text)) return true;
     const action = ACTIONS[name];
     if (action === undefined) {
       if (!isPrintable(text) || name !== text) return false;
@@ -78,6 +84,47 @@ export class LineEditor {
     }
     action(this);
     return true;
+  }
+
+  /** Look for earlier lines that contain what is typed, as readline does. */
+  beginSearch(): void {
+    this.draft = this.text;
+    this.search = '';
+  }
+
+  /** True if the key belongs to the search; any other ends it, with what was found. */
+  private searching(sought: string, name: string, text: string): boolean {
+    switch (name) {
+      case 'C-r':
+        this.find(sought, this.at);
+        return true;
+      case 'backspace':
+      case 'C-h':
+        this.find(sought.slice(0, -1), this.history.lines.length);
+        return true;
+      case 'C-g':
+      case 'M-escape':
+        this.search = null;
+        this.at = this.history.lines.length;
+        this.set(this.draft);
+        return true;
+    }
+    if (isPrintable(text) && name === text) {
+      this.find(sought + text, this.at + 1);
+      return true;
+    }
+    this.search = null;
+    return false;
+  }
+
+  /** The newest line before an index with the text; where there is none, nothing changes. */
+  private find(sought: string, end: number): void {
+    const found = sought === '' ? -1 : this.history.findBefore(end, sought);
+    this.search = sought;
+    if (found < 0) return;
+    this.at = found;
+    this.set(this.history.lines[found]);
+    this.moveTo(this.text.indexOf(sought));
   }
 
   moveTo(cursor: number): void {
@@ -111,11 +158,12 @@ export class LineEditor {
   }
 
   recall(by: number): void {
-    const to = Math.max(0, Math.min(this.history.length, this.at + by));
+    const { lines } = this.history;
+    const to = Math.max(0, Math.min(lines.length, this.at + by));
     if (to === this.at) return;
-    if (this.at === this.history.length) this.draft = this.text;
+    if (this.at === lines.length) this.draft = this.text;
     this.at = to;
-    this.set(this.history[to] ?? this.draft);
+    this.set(lines[to] ?? this.draft);
   }
 }
 
@@ -164,6 +212,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   'C-k': (editor) => editor.kill(editor.cursor, editor.text.length),
   'C-u': (editor) => editor.kill(0, editor.cursor),
   'C-y': (editor) => editor.yank(),
+  'C-r': (editor) => editor.beginSearch(),
   // Node counts the key itself as its prefix.
   'M-escape': (editor) => editor.clear(),
 };

@@ -65,6 +65,7 @@ const OTHER_KEYS: readonly (readonly [keys: string, summary: string])[] = [
   ['Enter', 'does it; if empty, again'],
   ['Tab', 'completes what is typed'],
   ['Up, Down', 'earlier commands'],
+  ['Ctrl-R', 'searches them'],
   ['Ctrl-C', 'stops the run, or the line'],
   ['Ctrl-D', 'leaves, if nothing is typed'],
   ['Ctrl-X A', 'the prompt alone'],

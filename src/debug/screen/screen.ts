@@ -25,7 +25,7 @@ export class Screen {
   isRunning = false;
   private readonly prompt: Prompt;
   private readonly viewer = new Viewer();
-  private readonly editor = new LineEditor();
+  private readonly editor: LineEditor;
   private view: ScreenView;
   private readonly output: Said[] = [];
   /** What a guest has printed since the last end of a line. */
@@ -42,6 +42,7 @@ export class Screen {
 
   constructor(prompt: Prompt) {
     this.prompt = prompt;
+    this.editor = new LineEditor(prompt.history);
     this.view = this.viewer.look(prompt.context);
     if (this.view.source !== null) this.focus = 'source';
   }
@@ -77,7 +78,7 @@ export class Screen {
 
   private pressed(name: string, text: string): Request {
     const { editor } = this;
-    const isEmpty = editor.text === '';
+    const isEmpty = editor.text === '' && editor.search === null;
     const action = actionOf(name, isEmpty);
     if (action !== null) return this.act(action);
     switch (name) {
@@ -186,10 +187,11 @@ export class Screen {
 
   draw(size: Size): Frame {
     const { focus, isZoomed, scroll, finer, isRunning, isHelp, printed } = this;
-    const { text, cursor } = this.editor;
+    const { text, cursor, search } = this.editor;
     const output =
       printed === '' ? this.output : [...this.output, { text: printed, isError: false }];
-    const typed = { text, cursor };
+    const prefix = search === null ? '' : `(search '${search}') `;
+    const typed = { text: `${prefix}${text}`, cursor: prefix.length + cursor };
     const frame = frameOf(
       this.view,
       { focus, isZoomed, scroll, finer, output, ...typed, isRunning, isHelp },

@@ -5,6 +5,7 @@ import { stopLines } from '../commands/print.ts';
 import { completeLine, understand } from '../commands/table.ts';
 import { DebugError } from '../debug-error.ts';
 import type { Session } from '../session.ts';
+import { LineHistory } from './line-history.ts';
 
 /** What came of a line. */
 export interface Answer {
@@ -19,14 +20,22 @@ const MOST_SCRIPT_LINES = 10_000;
 export class Prompt {
   /** To be looked at, and for what a full-screen view changes: its vCPU, its face. */
   readonly context: Context;
+  readonly history: LineHistory;
   /** What an empty line does. */
   private again = '';
 
   /**
    * @param source the text of sources, for `list`
    * @param hasScreen there is a terminal for a full-screen view
+   * @param before lines that were typed in earlier sessions, oldest first
    */
-  constructor(session: Session, source?: ReadSource, hasScreen?: boolean) {
+  constructor(
+    session: Session,
+    source?: ReadSource,
+    hasScreen?: boolean,
+    before?: readonly string[],
+  ) {
+    this.history = new LineHistory(before);
     this.context = contextOf(session, 0, source, hasScreen);
   }
 
