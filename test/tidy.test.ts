@@ -298,6 +298,7 @@ describe('order', () => {
         /^bench\/[^/]+\.ts$/.test(path) ||
         path === 'test/engines/main.ts' ||
         path === 'test/litmus/main.ts' ||
+        path === 'test/locks/main.ts' ||
         path === 'test/silicon/main.ts' ||
         path === 'test/walks/main.ts' ||
         path.endsWith('.d.ts'),

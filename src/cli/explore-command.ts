@@ -208,7 +208,8 @@ function countsOf(report: ExploreReport, { strategy }: ExploreOptions, seconds: 
   const rate = number(Math.round(report.states / Math.max(seconds, 1e-9)));
   return (
     `${number(report.states)} states, ${number(report.transitions)} transitions, ` +
-    `${number(report.steps)} steps, ${time} (${rate} states a second)`
+    `${number(report.schedules)} schedules, ${number(report.steps)} steps, ${time} ` +
+    `(${rate} states a second)`
   );
 }
 

@@ -83,6 +83,8 @@ export interface ExploreReport {
   /** For `all`: different states; else 0. */
   readonly states: number;
   readonly transitions: number;
+  /** For `all`: ways that were followed until they ended or came to a state that was known. */
+  readonly schedules: number;
   /** Instructions and other steps executed. */
   readonly steps: number;
   readonly runs: number;
@@ -211,6 +213,7 @@ class Exploration {
     return this.report(schedule, result.isComplete, {
       states: result.statistics.states,
       transitions: result.statistics.transitions,
+      schedules: result.statistics.schedules,
       steps: world.steps,
     });
   }
@@ -312,6 +315,7 @@ class Exploration {
       outcomes: [...this.outcomes.values()],
       states: 0,
       transitions: 0,
+      schedules: 0,
       steps: this.world.steps,
       runs: 0,
       unfinished: 0,

@@ -30,6 +30,9 @@ test('shows, saves and replays the schedule that goes wrong', async () => {
   const words = ['explore', 'lost.asm', '--save', 'lost.json'];
   const found = await vmxlab(folder, words);
   expect(found.status).toBe(18);
+  expect(found.stdout).toMatch(
+    /^[\d,]+ states, [\d,]+ transitions, [\d,]+ schedules, [\d,]+ steps, \d+\.\d s \([\d,]+ states a second\)$/m,
+  );
   expect(found.stdout).toMatch(/^FAIL ending: vCPU 0 wrote 1 to the exit port$/m);
   expect(found.stdout).toMatch(/^After 2 switches between vCPUs:$/m);
   expect(found.stdout).toMatch(/^ {2}vCPU [01] {2}0x10000e {2}lock inc dword \[rel 0x100080\]/m);

@@ -5,7 +5,8 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  rmdirSync,
+  readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -22,9 +23,8 @@ export const MAIN = join(ROOT, 'dist/cli/launch.js');
 /** The same, of modules that another may reach into. */
 export const UNPACKED = join(ROOT, 'dist/cli/main.js');
 
-/** Held by the test file that builds: several may want to, at once. */
-const LOCK = join(ROOT, 'node_modules/.vmxlab-building');
-const STALE_MS = 60_000;
+/** Of the test file that builds, with its process in it: several may want to, at once. */
+const LOCK = join(ROOT, 'build/command.lock');
 
 /** Build the command, unless it is newer than its sources. */
 export function buildCommand(): void {
@@ -33,19 +33,31 @@ export function buildCommand(): void {
     // What the compiler says belongs to the failure.
     if (isStale()) execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: 'inherit' });
   } finally {
-    rmdirSync(LOCK);
+    rmSync(LOCK, { force: true });
   }
 }
 
 function tryLock(): boolean {
+  mkdirSync(dirname(LOCK), { recursive: true });
   try {
-    mkdirSync(LOCK);
+    writeFileSync(LOCK, `${process.pid}`, { flag: 'wx' });
     return true;
-  } catch {
-    const since = statSync(LOCK, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-    // Whoever held it was killed.
-    if (Date.now() - since > STALE_MS) rmdirSync(LOCK);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+    if (isHeldByNobody()) rmSync(LOCK, { force: true });
     return false;
+  }
+}
+
+/** Whoever held it was killed: how long a build takes says nothing on a busy machine. */
+function isHeldByNobody(): boolean {
+  try {
+    const holder = Number(readFileSync(LOCK, 'utf8'));
+    // Written in two steps: at first there is nothing in it.
+    if (holder > 0) process.kill(holder, 0);
+    return false;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 

@@ -5,7 +5,8 @@ import { loadInput } from '../../src/cli/program.ts';
 import { Machine, SETTINGS } from '../../src/machine/index.ts';
 import { type GuestRun, runToEnd } from './guest-run.ts';
 
-const FOLDER = join(import.meta.dirname, '../../guest-programs');
+/** Where npm and vitest run: what is compiled into build/ is not where its source is. */
+const FOLDER = 'guest-programs';
 
 export interface WorkloadSetup {
   readonly defines?: Readonly<Record<string, string>>;

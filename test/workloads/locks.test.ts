@@ -5,20 +5,13 @@
 import { describe, expect, test } from 'vitest';
 import { LOCK_WAIT_ACTIONS, type LockWaitAction } from '../../src/kvm/index.ts';
 import { Machine, type Scenario } from '../../src/machine/index.ts';
+import { locksThatNeed } from '../locks/lock-table.ts';
 import { exitCounts, type GuestRun, runToEnd } from '../support/guest-run.ts';
 import { runWorkload, total, workloadInput } from '../support/workload.ts';
 
-/** Locks that ask nothing of the host, that use KVM's kicks, and that use LOCK_WAIT. */
-const PLAIN = ['tas', 'ttas', 'virt-spin', 'ticket', 'mcs', 'qspinlock'];
-const KICKED = ['pv-ticket', 'pv-qspinlock'];
-const ASKING = [
-  'byte-yield',
-  'ticket-yield',
-  'mcs-yield',
-  'mcs-predecessor',
-  'qspinlock-holder',
-  'owner-preempted',
-];
+const PLAIN = locksThatNeed('nothing');
+const KICKED = locksThatNeed('kicks');
+const ASKING = locksThatNeed('lock-wait');
 
 /** VCPUs, pCPUs, rounds of each vCPU. */
 type Size = readonly [vcpus: number, pcpus: number, rounds: number];
