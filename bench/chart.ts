@@ -5,9 +5,10 @@ import { measuredWorkloads, type Results, rateOf } from './results.ts';
 import { digits } from './tables.ts';
 import { SIZES, type Size } from './workloads.ts';
 
+/** Told apart by everybody (Okabe and Ito, 2008), and three more. */
 const COLOURS = [
-  ...['#d1495b', '#e07a87', '#f0b6bd', '#edae49', '#00798c', '#30638e', '#4c9fd1', '#6a994e'],
-  ...['#8d6a9f', '#777777'],
+  ...['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#f0e442', '#8d6a9f'],
+  ...['#8c6d31', '#777777'],
 ];
 
 const LABEL_WIDTH = 150;
@@ -28,9 +29,15 @@ export function chart(results: Results): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>vmxlab: speed beside other emulators</title>
 <style>
-  body { font: 14px sans-serif; margin: 2em; max-width: 60em; }
+  :root { color-scheme: light dark; --ink: #222; --paper: #fff; }
+  @media (prefers-color-scheme: dark) { :root { --ink: #ddd; --paper: #16181b; } }
+  body { font: 14px sans-serif; color: var(--ink); background: var(--paper); margin: 2em auto;
+    max-width: 72em; padding: 0 1em; }
+  figure { margin: 1em 0; overflow-x: auto; }
+  svg { display: block; fill: currentColor; }
   text { font: 11px sans-serif; }
   ul { list-style: none; padding: 0; }
   li b { display: inline-block; width: 1em; height: 1em; margin-right: .5em; }
@@ -76,15 +83,15 @@ function sizeChart(results: Results, size: Size): string {
   const axis = Array.from({ length: high - low + 1 }, (_, i) => {
     const value = 10 ** (low + i);
     const at = x(value).toFixed(1);
-    return `<line x1="${at}" x2="${at}" y1="16" y2="${y}" stroke="#ddd"/>
+    return `<line x1="${at}" x2="${at}" y1="16" y2="${y}" stroke="#88888855"/>
 <text x="${at}" y="12" text-anchor="middle">${value}</text>\n`;
   });
   const width = LABEL_WIDTH + PLOT_WIDTH + LABEL_WIDTH;
   return `<h2>${size} bits</h2>
-<svg viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img"
+<figure><svg viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img"
 aria-label="Speed in ${size} bits">
 <title>Speed in ${size} bits</title>
-${axis.join('')}${drawn.join('')}</svg>
+${axis.join('')}${drawn.join('')}</svg></figure>
 `;
 }
 
@@ -104,7 +111,7 @@ function barText({ colour, title, median, least, most }: Bar, x: (v: number) => 
   const text = `${title}: ${digits(median)} (${digits(least)} to ${digits(most)})`;
   return `<rect x="${LABEL_WIDTH}" y="${y}" width="${width}" height="${BAR_HEIGHT - 2}" \
 fill="${colour}"><title>${escaped(text)}</title></rect>
-<line x1="${from}" x2="${to}" y1="${middle}" y2="${middle}" stroke="black"/>
+<line x1="${from}" x2="${to}" y1="${middle}" y2="${middle}" stroke="currentColor"/>
 <text x="${(Number(to) + 4).toFixed(1)}" y="${y + BAR_HEIGHT - 2}">${digits(median)}</text>
 `;
 }

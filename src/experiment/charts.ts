@@ -167,6 +167,9 @@ const HEAT = [
   [253, 231, 37],
 ] as const;
 
+/** White on all darker colours, and black on all others, has a contrast of at least 4.5. */
+const LIGHT_TEXT_BELOW = 0.44;
+
 function heatColour(part: number): string {
   const place = Math.min(Math.max(part, 0), 1) * (HEAT.length - 1);
   const index = Math.min(Math.floor(place), HEAT.length - 2);
@@ -190,7 +193,7 @@ function chartOfHeat(figure: FigureOf<'heat'>): string {
       const [at, top] = [left + width * i, FRAME.top + CELL_HEIGHT * j];
       if (value === null) return box(at, top, width - 1, CELL_HEIGHT - 1, GRID, 'no result');
       const says = `${yTitle} ${y[j]}, ${xTitle} ${x[i]}: ${numberText(value)}`;
-      const fill = { fill: partOf(value) < 0.6 ? '#fff' : '#000' };
+      const fill = { fill: partOf(value) < LIGHT_TEXT_BELOW ? '#fff' : '#000' };
       return (
         box(at, top, width - 1, CELL_HEIGHT - 1, heatColour(partOf(value)), says) +
         label(numberText(value), at + width / 2, top + CELL_HEIGHT / 2 + 4, 'middle', fill)

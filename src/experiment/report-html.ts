@@ -6,16 +6,25 @@ import { type Report, type Table, type Value, type Verdict, valueText } from './
 import { verdictWord } from './report-text.ts';
 import { element, escapeXml } from './svg.ts';
 
+// Figures and tables wider than the window are scrolled, each by itself: made smaller, their
+// letters could not be read on a phone.
 const STYLE = `
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60em; margin: 2em auto;
-  padding: 0 1em }
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --faint: #666; --rule: #ddd;
+  --good: #060; --bad: #a00 }
+@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --paper: #16181b; --faint: #aaa;
+  --rule: #444; --good: #7c7; --bad: #f88 } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 60em; margin: 2em auto; padding: 0 1em; overflow-wrap: break-word }
+h1 { font-size: 1.6em; line-height: 1.2 }
 table { border-collapse: collapse; margin: 1em 0; font-size: 13px }
-th, td { border-bottom: 1px solid #ddd; padding: 0.2em 0.8em; text-align: left }
+th, td { border-bottom: 1px solid var(--rule); padding: 0.2em 0.8em; text-align: left }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
-.note, footer { color: #666; font-size: 13px }
-.PASS, .pass { color: #060 } .MISS { color: #a00; font-weight: bold }
+td.number { white-space: nowrap }
+.note, footer { color: var(--faint); font-size: 13px }
+.PASS, .pass { color: var(--good) } .MISS { color: var(--bad); font-weight: bold }
 figure { margin: 1.5em 0 } figcaption { font-weight: bold }
-svg { max-width: 100%; height: auto }
+figure, .table { overflow-x: auto }
+svg { display: block }
 `;
 
 /** A whole page. */
@@ -35,7 +44,7 @@ export function experimentHtml(report: Report, provenance: readonly string[]): s
   ];
   const head = [
     element('meta', { charset: 'utf-8' }),
-    element('meta', { name: 'viewport', content: 'width=device-width' }),
+    element('meta', { name: 'viewport', content: 'width=device-width, initial-scale=1' }),
     tag('title', title),
     element('style', {}, STYLE),
   ];
@@ -73,7 +82,7 @@ function tableMarkup({ title, columns, rows, notes }: Table): string {
     element('tbody', {}, body.join('\n') || ' '),
   ];
   const remarks = notes.map((note) => tag('p', note, { class: 'note' }));
-  return [tag('h2', title), element('table', {}, parts.join('\n')), ...remarks].join('\n');
+  return [tag('h2', title), scrolled(parts.join('\n')), ...remarks].join('\n');
 }
 
 function verdictMarkup(verdicts: readonly Verdict[]): string[] {
@@ -87,5 +96,9 @@ function verdictMarkup(verdicts: readonly Verdict[]): string[] {
     ];
     return element('tr', {}, cells.join(''));
   });
-  return [tag('h2', 'Claims'), element('table', {}, element('tbody', {}, rows.join('\n')))];
+  return [tag('h2', 'Claims'), scrolled(element('tbody', {}, rows.join('\n')))];
+}
+
+function scrolled(contents: string): string {
+  return element('div', { class: 'table' }, element('table', {}, contents));
 }

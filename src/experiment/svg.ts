@@ -69,8 +69,10 @@ export function colourOf(index: number): string {
   return COLOURS[index % COLOURS.length] ?? '#0072b2';
 }
 
-export const GRID = '#ddd';
-export const INK = '#333';
+/** Seen on light pages and on dark ones. */
+export const GRID = '#88888855';
+/** Whatever the text of the page is. */
+export const INK = 'currentColor';
 
 /** Values to pixels, and the values that are written beside the axis. */
 export interface Scale {

@@ -1,7 +1,9 @@
 // Reports: what tables and figures say of results, and that what is written can be read by others.
 
 import { spawnSync } from 'node:child_process';
-import { describe, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkDefinition } from '../../src/experiment/definition.ts';
 import { cyclictestText } from '../../src/experiment/histogram.ts';
 import { estimateText, numberText } from '../../src/experiment/number-text.ts';
@@ -12,7 +14,9 @@ import { experimentMarkdown } from '../../src/experiment/report-text.ts';
 import { Results, type RunOutcome, runOf } from '../../src/experiment/results.ts';
 import { studyOf } from '../../src/experiment/study.ts';
 import type { RunReport } from '../../src/machine/index.ts';
+import { Browser } from '../support/browser.ts';
 import { missing } from '../support/outside-tools.ts';
+import { FAINTEST_TEXT, FIGURE_SIZES, TEXTS_OVER_EACH_OTHER } from '../support/page-probes.ts';
 
 const DEFINITION = {
   name: 'locks',
@@ -158,6 +162,45 @@ describe('HTML', () => {
         .filter((line) => /error/.test(line) && !/Tag \w+ invalid/.test(line));
       expect([wrong, words.length === 2 || status === 0]).toEqual([[], true]);
     }
+  });
+});
+
+const CHART = join(import.meta.dirname, '../../docs/performance.html');
+const NO_BROWSER = missing('chromium');
+if (NO_BROWSER !== null) console.warn(`pages are not looked at: ${NO_BROWSER}`);
+
+describe.skipIf(NO_BROWSER !== null)('in a browser', () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await Browser.start();
+  }, 30_000);
+  afterAll(() => browser.close());
+
+  test.each([
+    ['a report', 5, () => experimentHtml(REPORT, ['vmxlab experiment locks.yaml'])],
+    ['the chart of speeds', 1, () => readFileSync(CHART, 'utf8')],
+  ])('%s is legible at any width, light or dark', async (_, figures, page) => {
+    await browser.open(`data:text/html;base64,${Buffer.from(page()).toString('base64')}`);
+    for (const width of [1280, 390]) {
+      for (const scheme of ['light', 'dark'] as const) {
+        await browser.look({ width, scheme });
+        const sizes = await browser.evaluate<number[][]>(FIGURE_SIZES);
+        expect(sizes).toHaveLength(figures);
+        // Not made smaller on a phone: their letters have 11 pixels.
+        for (const [shown, drawn, height] of sizes) {
+          expect(shown).toBe(drawn);
+          expect(height).toBeGreaterThan(60);
+        }
+        // The page itself is never scrolled sideways.
+        expect(await browser.evaluate('document.documentElement.scrollWidth')).toBe(width);
+        // WCAG 2.2, 1.4.3 Contrast (Minimum).
+        const [contrast, text] = await browser.evaluate<[number, string]>(FAINTEST_TEXT);
+        expect(contrast, `${scheme}: ${text}`).toBeGreaterThanOrEqual(4.5);
+        expect(await browser.evaluate(TEXTS_OVER_EACH_OTHER)).toEqual([]);
+      }
+    }
+    expect(browser.complaints).toEqual([]);
+    expect(browser.requests).toEqual([]);
   });
 });
 

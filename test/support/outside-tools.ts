@@ -1,4 +1,5 @@
-// NASM, objdump, GNU as, gcc, gdb, trace-cmd and protoc as second opinions, `script` as a terminal.
+// NASM, objdump, GNU as, gcc, gdb, trace-cmd and protoc as second opinions, `script` as a terminal,
+// Chromium as a reader.
 // A test that needs one of them is skipped where it is not installed, and fails there instead if
 // the environment says that it is a CI machine.
 
@@ -17,6 +18,7 @@ const INT3 = 0xcc;
 export function missing(
   tool:
     | 'as'
+    | 'chromium'
     | 'gdb'
     | 'gcc'
     | 'nasm'
