@@ -5,7 +5,8 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  rmdirSync,
+  readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -22,9 +23,8 @@ export const MAIN = join(ROOT, 'dist/cli/launch.js');
 /** The same, of modules that another may reach into. */
 export const UNPACKED = join(ROOT, 'dist/cli/main.js');
 
-/** Held by the test file that builds: several may want to, at once. */
-const LOCK = join(ROOT, 'node_modules/.vmxlab-building');
-const STALE_MS = 60_000;
+/** Names the process of the test file that builds: several may want to, at once. */
+const LOCK = join(ROOT, 'build/.building');
 
 /** Build the command, unless it is newer than its sources. */
 export function buildCommand(): void {
@@ -33,18 +33,35 @@ export function buildCommand(): void {
     // What the compiler says belongs to the failure.
     if (isStale()) execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: 'inherit' });
   } finally {
-    rmdirSync(LOCK);
+    rmSync(LOCK, { force: true });
   }
 }
 
 function tryLock(): boolean {
+  mkdirSync(dirname(LOCK), { recursive: true });
   try {
-    mkdirSync(LOCK);
+    writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
     return true;
   } catch {
-    const since = statSync(LOCK, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-    // Whoever held it was killed.
-    if (Date.now() - since > STALE_MS) rmdirSync(LOCK);
+    // A build may take long on a busy machine: only whoever held it and was killed loses it.
+    if (!isAlive(holder())) rmSync(LOCK, { force: true });
+    return false;
+  }
+}
+
+/** The process that builds, or null if that is not known just now. */
+function holder(): number | null {
+  try {
+    return Number.parseInt(readFileSync(LOCK, 'utf8'), 10) || null;
+  } catch {
+    return null;
+  }
+}
+
+function isAlive(pid: number | null): boolean {
+  try {
+    return pid === null || process.kill(pid, 0);
+  } catch {
     return false;
   }
 }
