@@ -2,32 +2,10 @@
 // of programs and in the `check` section of scenarios.
 
 import { nearest } from '../sim/index.ts';
+import { type DirectiveKind, SETTLING, type SettlingWord, SUFFIXES } from './directive-words.ts';
+import { nearMiss } from './near-miss.ts';
 import { hasVariables, literalPattern, type Pattern, parsePattern } from './pattern.ts';
 import { STREAMS, type StreamName } from './stream.ts';
-
-/** What a directive asks of its pattern. */
-export type DirectiveKind =
-  | 'plain'
-  | 'next'
-  | 'same'
-  | 'empty'
-  | 'not'
-  | 'dag'
-  | 'label'
-  | 'count'
-  /** The end of the text: what DAG and NOT directives at the end are checked against. */
-  | 'end';
-
-/** Words behind the prefix, and what they ask; COUNT is followed by a number. */
-const SUFFIXES: Readonly<Record<string, DirectiveKind>> = {
-  NEXT: 'next',
-  SAME: 'same',
-  EMPTY: 'empty',
-  NOT: 'not',
-  DAG: 'dag',
-  LABEL: 'label',
-  COUNT: 'count',
-};
 
 /** A place in a source, from 1. */
 export interface Place {
@@ -37,6 +15,8 @@ export interface Place {
 
 export interface Problem extends Place {
   readonly message: string;
+  /** It may be prose: a mistake only beside directives. */
+  readonly isDoubtful?: boolean;
 }
 
 export interface Directive extends Place {
@@ -56,11 +36,6 @@ export interface NoteLine extends Place {
   readonly text: string;
 }
 
-/** Words that settle how a file is checked, beside the directives proper. */
-export const SETTLING = ['RUN', 'EXPECT', 'SKIP', 'XFAIL', 'PROPERTY', 'GOLDEN'] as const;
-
-export type SettlingWord = (typeof SETTLING)[number];
-
 /** One of {@link SETTLING}, with what follows it. */
 export interface Settling extends Place {
   readonly word: SettlingWord;
@@ -75,8 +50,6 @@ export type Note =
   | { readonly kind: 'directive'; readonly directive: Directive }
   | { readonly kind: 'settling'; readonly settling: Settling };
 
-const PREFIXES: readonly string[] = Object.values(STREAMS).map(({ prefix }) => prefix);
-
 /** CHECK-PV-NEXT{LITERAL}: and the rest of the line. */
 const NOTE = /^([A-Z]\w*(?:-\w+)*)(\{[^}]*\})?:(.*)$/;
 
@@ -90,18 +63,19 @@ export const CONFIGURATION_NAME = /^[A-Z][A-Z0-9_]*$/;
  */
 export function readNote(note: NoteLine, configurations: readonly string[]): Note | Problem | null {
   const match = NOTE.exec(note.text);
-  if (match === null) return forgottenColon(note);
+  if (match === null) return lookalike(note);
   const [, word, modifier, rest] = match;
   const [first, ...more] = word.split('-');
   const isSettling = SETTLING.some((known) => known === first);
   const stream = Object.values(STREAMS).find(({ prefix }) => prefix === first);
-  if (!isSettling && stream === undefined) return misspelt(note, word);
+  if (!isSettling && stream === undefined) return lookalike(note);
   const problem = (message: string): Problem => ({ ...placeOf(note), message });
   const named = more.length > 0 && configurations.includes(more[0]) ? more[0] : null;
   const suffix = named === null ? more : more.slice(1);
   if (stream === undefined) {
     if (suffix.length > 0) return problem(unknownConfiguration(word, suffix[0], configurations));
     if (modifier !== undefined) return problem(`${word} takes no ${modifier}`);
+    if (first === 'RUN' && named !== null) return problem(`${word}: expected RUN: name=${named}`);
     return settlingOf(note, first as SettlingWord, named, rest);
   }
   const asked = kindOf(suffix);
@@ -116,6 +90,11 @@ export function readNote(note: NoteLine, configurations: readonly string[]): Not
   }
   const head = { ...placeOf(note), ...asked, word, stream: stream.name, configuration: named };
   return directiveOf(note, head, rest, modifier !== undefined);
+}
+
+function lookalike(note: NoteLine): Problem | null {
+  const near = nearMiss(note.text);
+  return near && { ...placeOf(note), message: near.message, isDoubtful: !near.isCertain };
 }
 
 type Head = Omit<Directive, 'pattern'>;
@@ -200,35 +179,6 @@ function unknownConfiguration(
   return `${word}: unknown configuration '${name}'; ${hint}`;
 }
 
-/** CHECK-NEXT without its colon, which FileCheck passes over in silence. */
-function forgottenColon(note: NoteLine): Problem | null {
-  const word = /^[A-Z]\w*(?:[-_][A-Z0-9]+)+/.exec(note.text)?.[0];
-  if (word === undefined || !looksLikeDirective(word)) return null;
-  return { ...placeOf(note), message: `expected ':' behind ${word}` };
-}
-
-/** CHECK_NEXT, CHEK-NEXT, CHEK. */
-function misspelt(note: NoteLine, word: string): Problem | null {
-  const known: readonly string[] = [...PREFIXES, ...SETTLING];
-  const first = word.split(/[-_]/)[0];
-  const near = known.includes(first) ? first : nearest(first, PREFIXES);
-  const hasSuffix = looksLikeDirective(word);
-  if (near === null || !(hasSuffix || isTypo(first))) return null;
-  const meant = hasSuffix ? `${near}-${word.split(/[-_]/).slice(1).join('-')}` : near;
-  return { ...placeOf(note), message: `unknown directive '${word}'; did you mean '${meant}'?` };
-}
-
-function looksLikeDirective(word: string): boolean {
-  const [first, ...rest] = word.split(/[-_]/);
-  const isNear = PREFIXES.includes(first) || nearest(first, PREFIXES) !== null;
-  return isNear && rest.some((part) => Object.hasOwn(SUFFIXES, part));
-}
-
-/** Capitals only, and nearly the word that nothing else is like. */
-function isTypo(word: string): boolean {
-  return /^[A-Z]+$/.test(word) && nearest(word, ['CHECK']) !== null;
-}
-
 /** Comments of assembly sources in either syntax, and of YAML, with what is behind the marker. */
 const COMMENT = /(?:;|#|\/\/)\s*/g;
 
@@ -238,7 +188,7 @@ export function* commentsOf(source: string): Iterable<NoteLine> {
     for (const match of line.matchAll(COMMENT)) {
       const column = match.index + match[0].length;
       const text = line.slice(column).trimEnd();
-      if (!/^[A-Z]/.test(text)) continue;
+      if (!/^[A-Z]/.test(text) && nearMiss(text) === null) continue;
       yield { line: i + 1, column: column + 1, text };
       break;
     }

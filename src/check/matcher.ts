@@ -2,7 +2,8 @@
 // before ended; NOT holds between its neighbours; DAGs in a group may come in any order without
 // overlapping; LABELs divide the text into blocks first, each of which is checked by itself.
 
-import type { Directive, DirectiveKind } from './directive.ts';
+import type { Directive } from './directive.ts';
+import type { DirectiveKind } from './directive-words.ts';
 import { findMatch, literalPattern, type Match, type Variables } from './pattern.ts';
 
 /** Why a directive does not hold. */

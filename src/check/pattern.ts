@@ -26,7 +26,7 @@ export function noVariables(): Variables {
   return { strings: new Map(), numbers: new Map() };
 }
 
-type Part =
+export type Part =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'regex'; readonly source: string }
   | { readonly kind: 'define'; readonly name: string; readonly source: string }

@@ -20,6 +20,7 @@ import {
   readNote,
   type Settling,
 } from './directive.ts';
+import { SUFFIXES } from './directive-words.ts';
 import type { Property } from './property.ts';
 import { parseProperty } from './property-grammar.ts';
 import { STREAMS, type StreamName } from './stream.ts';
@@ -132,12 +133,17 @@ export function readPlan(
     runs.length > 0 ? runs : [{ name: null, settings: [], defines: {}, seeds: [], place: null }];
   checkNames(configurations, problems);
   const names = configurations.flatMap(({ name }) => name ?? []);
+  const doubtful: Problem[] = [];
   const notes = sheet.notes.flatMap((line): Note[] => {
     const read = readNote(line, names);
-    if (read !== null && 'message' in read) problems.push(read);
     if (read === null && sheet.isStrict) problems.push(noNote(line));
-    return read === null || 'message' in read ? [] : [read];
+    if (read === null) return [];
+    if (!('message' in read)) return [read];
+    const { line: at, column, message, isDoubtful } = read;
+    (isDoubtful ? doubtful : problems).push({ line: at, column, message });
+    return [];
   });
+  if (sheet.isStrict || notes.length > 0) problems.push(...doubtful);
   const expectations = configurations.map((configuration) =>
     expectationsOf(configuration, notes, sheet, problems),
   );
@@ -168,9 +174,13 @@ function configurationOf(line: NoteLine, problems: Problem[]): Configuration {
   let name: string | null = null;
   let seeds: readonly number[] = [];
   const start = 'RUN:'.length;
+  const given = new Set<string>();
   for (const { word, offset } of settingWords(line.text.slice(start))) {
     const place = { line: line.line, column: line.column + start + offset };
     const [, key, value] = /^([^=]*)=(.+)$/.exec(word) ?? [];
+    const what = key === 'define' ? `define=${value.split('=')[0]}` : (key ?? word);
+    if (given.has(what)) problems.push({ ...place, message: `${what} is given twice` });
+    given.add(what);
     if (key === 'name') {
       name = value;
       if (CONFIGURATION_NAME.test(value)) continue;
@@ -208,12 +218,10 @@ function seedsOf(text: string): readonly number[] | string {
   return seeds;
 }
 
-const RESERVED = ['NEXT', 'SAME', 'EMPTY', 'NOT', 'DAG', 'LABEL', 'COUNT'];
-
 function checkNames(configurations: readonly Configuration[], problems: Problem[]): void {
   for (const [i, { name, place }] of configurations.entries()) {
     if (name === null || place === null) continue;
-    if (RESERVED.includes(name)) {
+    if (Object.hasOwn(SUFFIXES, name)) {
       problems.push({ ...place, message: `'${name}' is a suffix of directives, not a name` });
     }
     if (configurations.findIndex((other) => other.name === name) < i) {

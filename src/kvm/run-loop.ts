@@ -173,6 +173,7 @@ export class VcpuThread implements ThreadBody {
       state.phase = 'guest';
       return;
     }
+    if (outcome.kind === 'entryFailure') this.account(pcpu, outcome.reason, true);
     const why = explainEntry(vmcs, outcome) as EntryExplanation;
     this.leaveTo({ reason: 'FAIL_ENTRY', hardwareReason: hardwareReasonOf(why), why });
   }
@@ -221,8 +222,7 @@ export class VcpuThread implements ThreadBody {
   private exited(pcpu: Pcpu): void {
     const { vcpu } = this;
     vcpu.state.phase = 'exited';
-    vcpu.counters.exits++;
-    this.record(pcpu, vcpu.virtual.vmcs.get32(F.EXIT_REASON) & 0xffff);
+    this.account(pcpu, vcpu.virtual.vmcs.get32(F.EXIT_REASON) & 0xffff, false);
   }
 
   /** Let the host have its interrupts, and handle the exit. */
@@ -260,8 +260,13 @@ export class VcpuThread implements ThreadBody {
     return this.continueAs(handler(vcpu, pcpu), pcpu);
   }
 
-  private record(pcpu: Pcpu, reason: number): void {
+  /**
+   * Count and trace an exit. Of an entry that failed behind its first checks there is one, too; it
+   * says nothing of events (Linux vmx_vcpu_run, vmx_get_exit_info).
+   */
+  private account(pcpu: Pcpu, reason: number, entryFailed: boolean): void {
     const { vcpu } = this;
+    vcpu.counters.exits++;
     const { vmcs } = vcpu.virtual;
     vcpu.exits.open(
       pcpu.now,
@@ -277,9 +282,10 @@ export class VcpuThread implements ThreadBody {
       reason: exitReasonName(reason),
       rip: vcpu.rip,
       info1: vmcs.get64(F.QUALIFICATION),
-      info2: Long.fromInt(vmcs.get32(F.IDT_INFO), true),
-      intrInfo: vmcs.get32(F.INTR_INFO),
-      errorCode: vmcs.get32(F.ERROR_CODE),
+      info2: entryFailed ? Long.UZERO : Long.fromInt(vmcs.get32(F.IDT_INFO), true),
+      intrInfo: entryFailed ? 0 : vmcs.get32(F.INTR_INFO),
+      errorCode: entryFailed ? 0 : vmcs.get32(F.ERROR_CODE),
+      entryFailed,
     });
   }
 

@@ -68,7 +68,7 @@ function thread(prefix = ''): {
 }
 
 const unsignedLong = (name: string) => u64(name, 'unsigned long');
-const exitReason = symbol(u32('exit_reason'), EXIT_REASON_NUMBERS);
+const exitReason = symbol(u32('exit_reason', 0, 16), EXIT_REASON_NUMBERS);
 const mode = (name: string) => symbol(u32(name, 8, 3), counted(DELIVERY_MODES));
 const mode64 = (name: string) => symbol(bits64(name, 8, 3), counted(DELIVERY_MODES));
 const woken = 'comm={comm} pid={pid} prio={prio} target_cpu={targetCpu:03}';
@@ -94,9 +94,10 @@ export const TRACEPOINTS = {
       intrInfo: u32('intr_info'),
       errorCode: u32('error_code'),
       vcpu: u32('vcpu_id'),
+      entryFailed: flag('exit_reason', 31),
     },
-    'vcpu {vcpu} reason {reason} rip 0x{rip:x} info1 0x{info1:016x} info2 0x{info2:016x} ' +
-      'intr_info 0x{intrInfo:08x} error_code 0x{errorCode:08x}',
+    'vcpu {vcpu} reason {reason}{entryFailed? FAILED_VMENTRY:} rip 0x{rip:x} ' +
+      'info1 0x{info1:016x} info2 0x{info2:016x} intr_info 0x{intrInfo:08x} error_code 0x{errorCode:08x}',
   ),
   kvm_hypercall: define(
     'kvm',

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { collapse } from '../../src/check/directive.ts';
+import { type DirectiveKind, SUFFIXES } from '../../src/check/directive-words.ts';
 import { readPlan, sheetOfSource } from '../../src/check/index.ts';
 import { matchText } from '../../src/check/matcher.ts';
-import { noVariables } from '../../src/check/pattern.ts';
+import { noVariables, type Part } from '../../src/check/pattern.ts';
 import { CASES, type Case } from './filecheck-cases.ts';
 
 /** Debian keeps it with its version. */
@@ -48,6 +49,67 @@ function theirs({ directives, text }: Case): Case['verdict'] {
     rmSync(folder, { recursive: true });
   }
 }
+
+/** The words a directive can be made of, and the parts of patterns; a new one needs an entry. */
+const FEATURES: Readonly<Record<DirectiveKind | Part['kind'], string | null>> = {
+  plain: 'CHECK',
+  next: 'CHECK-NEXT',
+  same: 'CHECK-SAME',
+  empty: 'CHECK-EMPTY',
+  not: 'CHECK-NOT',
+  dag: 'CHECK-DAG',
+  label: 'CHECK-LABEL',
+  count: 'CHECK-COUNT',
+  // No directive: the end of the text.
+  end: null,
+  text: 'CHECK',
+  regex: 'regex',
+  define: 'string variables',
+  use: 'string variables',
+  number: 'numeric variables',
+};
+
+/** True if the case has a directive that asks this, or a pattern with such a part. */
+function uses({ directives }: Case, feature: string): boolean {
+  const read = readPlan(sheetOfSource(directives.map((line) => `; ${line}`).join('\n')));
+  if ('problems' in read) return false;
+  return read.plan.expectations[0].directives.some(
+    ({ kind, pattern }) => kind === feature || pattern.parts.some((part) => part.kind === feature),
+  );
+}
+
+/** True if the line asks this; some may not be the first. */
+function asks(line: string, kind: string): boolean {
+  const read = readPlan(sheetOfSource(`; CHECK: before\n; ${line}`));
+  return 'plan' in read && read.plan.expectations[0].directives[1].kind === kind;
+}
+
+describe('every directive and every part of a pattern', () => {
+  const asked = Object.entries(FEATURES).filter(([, group]) => group !== null);
+
+  test.each(asked)('%s has cases that hold and that must fail', (feature, group) => {
+    const cases = (CASES[group ?? ''] ?? []).filter((one) => uses(one, feature));
+    const verdicts = new Set(cases.map(ours));
+    expect([...verdicts].sort()).toEqual(['fails', 'holds']);
+  });
+
+  test('that the tool knows is asked of', () => {
+    const suffixes = Object.keys(SUFFIXES).map((suffix) => `CHECK-${suffix}`);
+    expect(Object.keys(CASES)).toEqual(expect.arrayContaining(['CHECK', ...suffixes]));
+  });
+
+  // A directive that was never looked at would pass here.
+  test.each(Object.values(SUFFIXES))('%s decides the verdict of a case that fails', (kind) => {
+    const failing = Object.values(CASES)
+      .flat()
+      .filter((one) => one.verdict === 'fails' && uses(one, kind));
+    const decided = failing.filter((one) => {
+      const without = one.directives.filter((line) => !asks(line, kind));
+      return ours({ ...one, directives: without }) === 'holds';
+    });
+    expect(decided.map(({ name }) => name)).not.toEqual([]);
+  });
+});
 
 describe.each(Object.entries(CASES))('%s', (_directive, cases) => {
   test.each(cases)('$name: $verdict', (one) => {

@@ -74,11 +74,12 @@ test('in a section there are no comment markers, and places are those of the fil
 });
 
 test('a section has nothing but directives, golden lines and comments', () => {
-  const text = '# why\nOUTPUT 5\n| golden\noutput: 5';
+  const text = '# why\nOUTPUT 5\n| golden\noutput: 5\nfive';
   expect(readPlan(sheetOfSection(text, { line: 1, column: 3 }))).toEqual({
     problems: [
-      { line: 2, column: 3, message: "expected a directive such as OUTPUT: done, not 'OUTPUT 5'" },
-      { line: 4, column: 3, message: "expected a directive such as OUTPUT: done, not 'output: 5'" },
+      { line: 2, column: 3, message: "expected ':' behind OUTPUT" },
+      { line: 4, column: 3, message: "unknown directive 'output'; did you mean 'OUTPUT'?" },
+      { line: 5, column: 3, message: "expected a directive such as OUTPUT: done, not 'five'" },
     ],
   });
 });
@@ -103,6 +104,10 @@ describe('mistakes', () => {
     ['; RUN: seed=x', "1:8: seed: expected numbers such as 1..8 or 1,5,9, not 'x'"],
     ['; RUN: seed=1..99999999', '1:8: seed: more than 10000 seeds'],
     ['; RUN: name=pv', "1:8: names of configurations are in capitals, such as PV, not 'pv'"],
+    ['; RUN: name=A name=B', '1:15: name is given twice'],
+    ['; RUN: vcpus=2 vcpus=3', '1:16: vcpus is given twice'],
+    ['; RUN: seed=1 seed=2', '1:15: seed is given twice'],
+    ['; RUN: define=A=1 define=B define=A', '1:28: define=A is given twice'],
     ['; RUN: name=NEXT', "1:3: 'NEXT' is a suffix of directives, not a name"],
     ['; CHEK: x', "1:3: unknown directive 'CHEK'; did you mean 'CHECK'?"],
     ['; CHECK_NEXT: x', "1:3: unknown directive 'CHECK_NEXT'; did you mean 'CHECK-NEXT'?"],
@@ -120,6 +125,65 @@ describe('mistakes', () => {
     expect(more).toEqual([]);
     if (typeof message === 'string') expect(found).toBe(message);
     else expect(found).toMatch(message);
+  });
+
+  test.each([
+    ['; CHECK :reason', "1:3: expected ':' right behind CHECK, without a space"],
+    ['; RUN : seed=1', "1:3: expected ':' right behind RUN, without a space"],
+    ['; CHECK-NEXT{LITERAL} : x', "1:3: expected ':' right behind CHECK-NEXT, without a space"],
+    ['; CHEKC: x', "1:3: unknown directive 'CHEKC'; did you mean 'CHECK'?"],
+    ['; CHEK-BUG: x', "1:3: unknown directive 'CHEK-BUG'; did you mean 'CHECK-BUG'?"],
+    ['; CHECKNOT: x', "1:3: unknown directive 'CHECKNOT'; did you mean 'CHECK-NOT'?"],
+    ['; check-next: x', "1:3: unknown directive 'check-next'; did you mean 'CHECK-NEXT'?"],
+    ['; Output-Not: x', "1:3: unknown directive 'Output-Not'; did you mean 'OUTPUT-NOT'?"],
+    ['; OUTPTU-COUNT-3: x', /did you mean 'OUTPUT-COUNT-3'\?$/],
+    [
+      'nop // x # check-count-2: x',
+      "1:12: unknown directive 'check-count-2'; did you mean \
+'CHECK-COUNT-2'?",
+    ],
+  ])('what can be nothing but a directive: %s', (line, message) => {
+    const [found, ...more] = problemsOf(line);
+    expect(more).toEqual([]);
+    if (typeof message === 'string') expect(found).toBe(message);
+    else expect(found).toMatch(message);
+  });
+
+  test.each([
+    ['check: x', 'CHECK'],
+    ['Check: x', 'CHECK'],
+    ['output : x', 'OUTPUT'],
+    ['OUTPTU: x', 'OUTPUT'],
+    ['expect: 6', 'EXPECT'],
+    ['EXPET-BUG: 6', 'EXPECT-BUG'],
+    ['XFIAL: because', 'XFAIL'],
+    ['PROPERYT: never kvm_exit', 'PROPERTY'],
+    ['GOLDN: output', 'GOLDEN'],
+    ['state_not: rax', 'STATE-NOT'],
+  ])('what may be prose is one beside directives alone: %s', (text, meant) => {
+    const word = text.split(/\s?:/)[0];
+    expect(problemsOf(`; ${text}`)).toEqual([]);
+    expect(problemsOf('; RUN: seed=1', `; ${text}`)).toEqual([
+      `2:3: unknown directive '${word}'; did you mean '${meant}'?`,
+    ]);
+  });
+
+  test('a colon that is missing is one beside directives', () => {
+    expect(problemsOf('; CHECK reason HLT')).toEqual([]);
+    expect(problemsOf('; EXPECT: 0', '; CHECK reason HLT')).toEqual([
+      "2:3: expected ':' behind CHECK",
+    ]);
+  });
+
+  test('other comments are none even there', () => {
+    const prose = ['run-time: 5', 'ICR: the high half', 'Test-and-set:', 'states: two', 'checked'];
+    expect(problemsOf('; EXPECT: 0', ...prose.map((text) => `; ${text}`))).toEqual([]);
+  });
+
+  test('RUN is of no configuration', () => {
+    expect(problemsOf('; RUN: name=PV', '; RUN-PV: seed=2')).toEqual([
+      '2:3: RUN-PV: expected RUN: name=PV',
+    ]);
   });
 
   test('all are told at once, each once', () => {

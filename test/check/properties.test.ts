@@ -24,6 +24,7 @@ function happened(timeNs: number, what: string, vcpu: number, detail: string | n
       info2: zero,
       intrInfo: 0,
       errorCode: 0,
+      entryFailed: false,
       vcpu,
     },
     kvm_entry: { vcpu, rip: Long.fromNumber(0x100000, true), immediateExit: false },

@@ -138,7 +138,7 @@ describe('formats', () => {
     const { stdout } = await vmxlab(folder, ['check', ...paths, '--format', 'tap']);
     const points = stdout.split('\n').filter((line) => /^(not )?ok|^\d|^TAP/.test(line));
     expect(points).toEqual([
-      'TAP version 14',
+      'TAP version 13',
       '1..6',
       'ok 1 - good.asm run1 seed 1',
       'ok 2 - good.asm run1 seed 2',

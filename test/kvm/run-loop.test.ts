@@ -352,6 +352,13 @@ describe('leaving KVM_RUN', () => {
       reason: 'FAIL_ENTRY',
       hardwareReason: 0x80000021,
     });
+    // Linux 6.1 vmx_vcpu_run: it is an exit, too.
+    expect(bench.exitCount('INVALID_STATE')).toBe(1);
+    expect(bench.lines('kvm_exit')).toEqual([
+      'kvm_exit: vcpu 0 reason INVALID_STATE FAILED_VMENTRY rip 0x100000 ' +
+        'info1 0x0000000000000000 info2 0x0000000000000000 intr_info 0x00000000 ' +
+        'error_code 0x00000000',
+    ]);
   });
 
   test('for controls that are wrong gives the VM-instruction error', () => {
@@ -359,6 +366,7 @@ describe('leaving KVM_RUN', () => {
     bench.vcpu().virtual.vmcs.write('PIN_BASED_VM_EXEC_CONTROL', 0);
     bench.run();
     expect(bench.userExits.at(-1)?.exit).toMatchObject({ reason: 'FAIL_ENTRY', hardwareReason: 7 });
+    expect(bench.lines('kvm_exit')).toEqual([]);
   });
 
   test('for what is not implemented names the bytes', () => {

@@ -40,6 +40,7 @@ const exit = {
   info2: ZERO,
   intrInfo: 0,
   errorCode: 0,
+  entryFailed: false,
 };
 
 export const KVM_LINES: readonly EventLine[] = [
@@ -68,6 +69,12 @@ export const KVM_LINES: readonly EventLine[] = [
       intrInfo: 0x80000b0d | 0,
       errorCode: -1,
     },
+  ),
+  line(
+    'kvm_exit',
+    'vcpu 0 reason INVALID_STATE FAILED_VMENTRY rip 0x100020 info1 0x0000000000000000 ' +
+      'info2 0x0000000000000000 intr_info 0x00000000 error_code 0x00000000',
+    { ...exit, reason: 'INVALID_STATE', entryFailed: true },
   ),
   line('kvm_hypercall', 'nr 0x5 a0 0x0 a1 0x1 a2 0xffffffffffffffff a3 0x10', {
     nr: Long.fromInt(5),

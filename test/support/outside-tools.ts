@@ -22,6 +22,8 @@ export function missing(
     | 'nasm'
     | 'objdump'
     | 'protoc'
+    | 'prove'
+    | 'python3'
     | 'qemu-system-x86_64'
     | 'script'
     | 'munged'

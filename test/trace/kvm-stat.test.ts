@@ -29,7 +29,7 @@ const entry = (timeNs: number, vcpu: number) =>
 
 const exit = (timeNs: number, vcpu: number, reason: string) => {
   const rest = { rip: Long.ZERO, info1: Long.ZERO, info2: Long.ZERO, intrInfo: 0, errorCode: 0 };
-  return event(timeNs, vcpu, 'kvm_exit', { vcpu, reason, ...rest });
+  return event(timeNs, vcpu, 'kvm_exit', { vcpu, reason, ...rest, entryFailed: false });
 };
 
 const mmio = (timeNs: number, kind: 'read' | 'write' | 'unsatisfied-read') =>
