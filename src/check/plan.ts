@@ -6,6 +6,7 @@ import {
   EXIT_CODES,
   type GivenSetting,
   readSettingWord,
+  SETTINGS,
   settingWords,
 } from '../machine/index.ts';
 import { nearest } from '../sim/index.ts';
@@ -174,12 +175,14 @@ function configurationOf(line: NoteLine, problems: Problem[]): Configuration {
   let name: string | null = null;
   let seeds: readonly number[] = [];
   const start = 'RUN:'.length;
-  const given = new Set<string>();
+  const given = new Set<string | null>();
   for (const { word, offset } of settingWords(line.text.slice(start))) {
     const place = { line: line.line, column: line.column + start + offset };
     const [, key, value] = /^([^=]*)=(.+)$/.exec(word) ?? [];
-    const what = key === 'define' ? `define=${value.split('=')[0]}` : (key ?? word);
-    if (given.has(what)) problems.push({ ...place, message: `${what} is given twice` });
+    const what = key === undefined ? word : onceOf(key, value);
+    if (what !== null && given.has(what)) {
+      problems.push({ ...place, message: `${what} is given twice` });
+    }
     given.add(what);
     if (key === 'name') {
       name = value;
@@ -200,6 +203,13 @@ function configurationOf(line: NoteLine, problems: Problem[]): Configuration {
     }
   }
   return { name, settings, defines, seeds, place: { line: line.line, column: line.column } };
+}
+
+/** What can be given once only; null of settings that are lists. */
+function onceOf(key: string, value: string): string | null {
+  const setting = SETTINGS.find(({ flag }) => flag === key);
+  if (key === 'define' || setting?.isNamed === true) return `${key}=${value.split('=')[0]}`;
+  return setting?.isRepeatable === true ? null : key;
 }
 
 /** Seeds: numbers and ranges, separated by commas. */

@@ -108,6 +108,7 @@ describe('mistakes', () => {
     ['; RUN: vcpus=2 vcpus=3', '1:16: vcpus is given twice'],
     ['; RUN: seed=1 seed=2', '1:15: seed is given twice'],
     ['; RUN: define=A=1 define=B define=A', '1:28: define=A is given twice'],
+    ['; RUN: parameter=a=1 parameter=b=1 parameter=a=2', '1:36: parameter=a is given twice'],
     ['; RUN: name=NEXT', "1:3: 'NEXT' is a suffix of directives, not a name"],
     ['; CHEK: x', "1:3: unknown directive 'CHEK'; did you mean 'CHECK'?"],
     ['; CHECK_NEXT: x', "1:3: unknown directive 'CHECK_NEXT'; did you mean 'CHECK-NEXT'?"],
