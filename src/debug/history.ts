@@ -8,7 +8,10 @@ import { eventOf, type Position, pausePointAt } from './position.ts';
 import { plainBytes, type SavedState, Snapshots } from './snapshots.ts';
 
 export interface HistorySettings {
-  /** Guest instructions between two snapshots. */
+  /**
+   * Guest instructions between two snapshots, at most. Of those that compiled code executes one in
+   * twenty counts, less ten for each VM exit: what matters is how long it takes to repeat them.
+   */
   readonly snapshotInterval: number;
   /** Bytes that the snapshots of a branch may take together. */
   readonly snapshotBytes: number;
@@ -35,6 +38,12 @@ export interface Branch {
 /** Added to the event of a place that is no position. */
 const BETWEEN = 0.5;
 
+/** Of instructions that compiled code executes, so many do not count between two snapshots. */
+const SPARED_SHARE = 19 / 20;
+
+/** A VM exit takes about as long as interpreting so many instructions. */
+const INSTRUCTIONS_PER_EXIT = 10;
+
 /** Virtual time between two looks around, in ns, at most. */
 const CHUNK_NS = 1_000_000;
 
@@ -51,6 +60,8 @@ export class History {
   reached = 0;
   /** The state that was saved or restored last: the next one shares its pages. */
   private base: SavedState;
+  /** Instructions since then that do not count, for they are soon repeated. */
+  private spared = 0;
 
   constructor(machine: Machine, journal: Journal, settings: HistorySettings) {
     this.machine = machine;
@@ -105,10 +116,19 @@ export class History {
   advance(at: PausePoint | null, until = Number.POSITIVE_INFINITY): MachineStop {
     const next = this.now + Math.min(this.chunk, this.cyclesToSnapshot());
     this.reached = Math.min(next, until);
+    const spared = this.sparedInAll();
     const stop = this.machine.advance(this.reached, at);
+    this.spared += Math.max(0, this.sparedInAll() - spared);
     this.arrive(stop);
     if (this.instructionsToSnapshot() <= this.settings.snapshotInterval / 2) this.save();
     return stop;
+  }
+
+  private sparedInAll(): number {
+    return this.machine.vcpus.reduce((sum, { virtual, counters }) => {
+      const { compiledInstructions } = virtual.processor;
+      return sum + SPARED_SHARE * compiledInstructions - INSTRUCTIONS_PER_EXIT * counters.exits;
+    }, 0);
   }
 
   /** Cycles in which no more instructions are completed than may lie between two snapshots. */
@@ -124,7 +144,8 @@ export class History {
     const { base, settings, machine } = this;
     const known = this.branch.snapshots.before(this.here.event)?.instructions ?? 0;
     // One that was saved just now may have been thinned out again.
-    return Math.max(known, base.instructions) + settings.snapshotInterval - machine.instructions;
+    const last = Math.max(known, base.instructions);
+    return last + settings.snapshotInterval + this.spared - machine.instructions;
   }
 
   /** One step of whoever has the next turn, from anywhere. */
@@ -159,6 +180,7 @@ export class History {
   save(isPinned = false): void {
     const { snapshots } = this.branch;
     this.base = this.saved(this.base, isPinned);
+    this.spared = 0;
     snapshots.add(this.base);
     snapshots.thin(this.settings.snapshotBytes);
   }
@@ -258,6 +280,7 @@ export class History {
     this.machine.restore(saved.machine);
     this.journal.rewind(saved.recordCount);
     this.base = saved;
+    this.spared = 0;
     this.reached = 0;
     const { time, pcpu } = this.here;
     this.here = { event: saved.event, time, pcpu };

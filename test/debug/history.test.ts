@@ -11,8 +11,8 @@ import { SCENES } from '../walks/walk.ts';
 const SCENARIO = scenarioOf({ vcpus: 3, pcpus: 2, hogs: 1, hz: 1000 });
 const PROGRAM = guestProgram('lock-ticket-pv.asm', { ITERATIONS: '20' });
 
-function atEnd(settings: Partial<HistorySettings>): Session {
-  const session = createSession(SCENARIO, { programs: [PROGRAM] }, settings);
+function atEnd(settings: Partial<HistorySettings>, scenario = SCENARIO): Session {
+  const session = createSession(scenario, { programs: [PROGRAM] }, settings);
   session.continue();
   return session;
 }
@@ -24,10 +24,27 @@ function gapsOf({ branch, machine }: Session): number[] {
 
 describe('snapshots', () => {
   test.each([30_000, 300_000])('lie at most %d instructions apart, as is asked for', (most) => {
-    const gaps = gapsOf(atEnd({ snapshotInterval: most }));
+    const gaps = gapsOf(atEnd({ snapshotInterval: most }, { ...SCENARIO, engine: 'interpreter' }));
     expect(Math.max(...gaps)).toBeLessThanOrEqual(most);
     expect(Math.min(...gaps.slice(0, -1))).toBeGreaterThanOrEqual(most / 2);
     expect(gaps.length).toBeGreaterThan(3);
+  });
+
+  test('lie farther apart where code is compiled, but not where it exits', () => {
+    const gapsIn = (inner: string) => {
+      const text = `mov rbx, 50000\nround:\n${inner}\ndec rbx\njnz round\nmov al, 0\nout 0xf4, al`;
+      const programs = [assembleText(`org ${LOAD_ADDRESS}\n${text}`)];
+      const session = createSession(scenarioOf({ vcpus: 1, pcpus: 1 }), { programs }, INTERVAL);
+      session.continue();
+      // The first rounds are interpreted, and the last gap ends with the run.
+      return gapsOf(session).slice(2, -1);
+    };
+    const INTERVAL = { snapshotInterval: 20_000 };
+    const computing = gapsIn('xor ecx, ecx\nadd rax, rbx\nadd rdx, rax\nnop\nnop\nnop');
+    expect(computing.length).toBe(0);
+    const exiting = gapsIn('mov eax, 0\npush rbx\ncpuid\npop rbx');
+    expect(exiting.length).toBeGreaterThan(10);
+    expect(Math.max(...exiting)).toBeLessThanOrEqual(20_000);
   });
 
   test('take no more memory than is asked for: the older, the farther apart they are', () => {
