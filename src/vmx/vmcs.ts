@@ -156,21 +156,22 @@ export class Vmcs {
 
   /** The region has room for fields of the processor's state too: remember what one holds now. */
   keep(index: number): void {
+    const { words } = this;
+    const place = this.places[index];
     const room = this.region + FIRST_FIELD_WORD + 2 * index;
-    this.words[room] = this.get32(index);
-    this.words[room + 1] = IS_WIDE[index] === 1 ? this.getHigh(index) : 0;
+    words[room] = words[place];
+    words[room + 1] = IS_WIDE[index] === 1 ? words[place + 1] : 0;
   }
 
   /** Such a field holds again what it held at {@link keep}. */
   giveBack(index: number): void {
+    const { words } = this;
+    const place = this.places[index];
     const room = this.region + FIRST_FIELD_WORD + 2 * index;
-    const low = this.words[room];
-    const high = this.words[room + 1];
-    const isSame =
-      low === this.get32(index) && (IS_WIDE[index] === 0 || high === this.getHigh(index));
-    if (isSame) return;
-    if (IS_WIDE[index] === 1) this.setHalves(index, low, high);
-    else this.set32(index, low);
+    const isWide = IS_WIDE[index] === 1;
+    if (words[room] === words[place] && (!isWide || words[room + 1] === words[place + 1])) return;
+    if (isWide) this.setHalves(index, words[room], words[room + 1]);
+    else this.set32(index, words[room]);
   }
 
   /** VMX-abort indicator. SDM 3, "VMX Aborts". */

@@ -66,6 +66,7 @@ describe('fields', () => {
       'exits',
       'vcpus',
       'pcpus',
+      'hogs',
       'faults',
     ]);
     expect(Object.keys(report.vms[0])).toEqual([
