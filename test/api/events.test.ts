@@ -11,20 +11,7 @@ import {
   type KvmVm,
 } from '../../src/api/index.ts';
 import { CODE, codeOf, errnoOf, guest, start } from '../support/kvm-api-guest.ts';
-
-/** Vectors from 20H on, all lines of the first PIC but some masked; BX counts interrupts. */
-const pic = (mask: number) => `
-  mov al, 0x11
-  out 0x20, al
-  mov al, 0x20
-  out 0x21, al
-  mov al, 4
-  out 0x21, al
-  mov al, 1
-  out 0x21, al
-  mov al, ${mask}
-  out 0x21, al
-`;
+import { firstPicSetUp } from '../support/pic.ts';
 
 /** A handler for a vector that counts in BX and ends the interrupt. */
 function install(ram: Uint8Array, vector: number): void {
@@ -52,7 +39,7 @@ describe('routing', () => {
   });
 
   test('a line that is led elsewhere', () => {
-    const { vm, vcpu, ram } = guest(`${pic(0xfd)}sti\nout 1, al\nnop\nout 2, al\nhlt`, {
+    const { vm, vcpu, ram } = guest(`${firstPicSetUp(0xfd)}sti\nout 1, al\nnop\nout 2, al\nhlt`, {
       irqchip: true,
     });
     install(ram, 0x21);
@@ -92,7 +79,7 @@ describe('routing', () => {
 /** A guest that counts interrupts of line 5 for ever, and its event. */
 function counting(levels = 0): ReturnType<typeof guest> & { readonly event: Eventfd } {
   const elcr = `mov al, ${levels}\nmov dx, 0x4d0\nout dx, al\n`;
-  const made = guest(`${elcr}${pic(0xdf)}again: sti\nhlt\njmp again`, { irqchip: true });
+  const made = guest(`${elcr}${firstPicSetUp(0xdf)}again: sti\nhlt\njmp again`, { irqchip: true });
   install(made.ram, 0x25);
   return { ...made, event: new Eventfd() };
 }

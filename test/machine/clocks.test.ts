@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { Devices } from '../../src/machine/devices/devices.ts';
 import { assembleText, runGuest } from '../support/guest-run.ts';
+import { firstPicSetUp } from '../support/pic.ts';
 
 const AROUND = { nowNs: 0, vcpuCount: 1, ramBytes: 2 ** 24 };
 
@@ -57,16 +58,7 @@ const CYCLES_PER_SECOND = 2e9;
 test('the serial port interrupts by line 4 when its transmitter is empty', () => {
   const { machine, ending } = runGuest(
     assembleText(`
-      mov al, 0x11
-      out 0x20, al
-      mov al, 0x20
-      out 0x21, al
-      mov al, 4
-      out 0x21, al
-      mov al, 1
-      out 0x21, al
-      mov al, 0xef
-      out 0x21, al
+      ${firstPicSetUp(0xef)}
       lea rdi, [rel handler]
       lea rsi, [rel gate]
       mov [rsi], di

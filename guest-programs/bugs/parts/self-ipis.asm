@@ -22,24 +22,4 @@ start:
     write_msr X2APIC_ICR, TO_SELF | VECTOR
     dec ebp
     jnz .next
-    cli
-    mov eax, [counter]
-    call print_decimal
-    call print_newline
-    hlt
-
-count:
-    push rax
-    push rcx
-    push rdx
-    inc dword [counter]
-    end_of_interrupt
-    pop rdx
-    pop rcx
-    pop rax
-    iretq
-
-%include "../../lib/console.inc"
-
-align 4
-counter:    dd 0
+%include "counted.inc"
