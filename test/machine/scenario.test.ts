@@ -126,6 +126,7 @@ describe('fallbacks', () => {
             lock_wait: 'none',
             tsc_khz: 0,
             cpu_signature: 0,
+            disable_exits: [],
             flexpriority: false,
             preemption_timer_rate: 5,
             extra_exits: [],
