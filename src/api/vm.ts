@@ -234,8 +234,8 @@ export class KvmVm {
   }
 
   /**
-   * KVM_CREATE_PIT2: the interval timer in the kernel, on line 0. With KVM_PIT_SPEAKER_DUMMY (1) its
-   * port 61H too, which is user space's otherwise. ENOENT without irqchip.
+   * KVM_CREATE_PIT2: the interval timer in the kernel, on line 0; by KVM_PIT_SPEAKER_DUMMY (1) with
+   * its port 61H, which is user space's otherwise. ENOENT without irqchip.
    */
   createPit2({ flags = 0 }: { readonly flags?: number } = {}): void {
     const call = 'KVM_CREATE_PIT2';
@@ -390,7 +390,8 @@ export class KvmVm {
 
   /**
    * KVM_ENABLE_CAP, by number or name: EXIT_HYPERCALL (bits of hypercalls that are to exit),
-   * HALT_POLL (ceiling in ns), X86_DISABLE_EXITS (before the first vCPU), MANUAL_DIRTY_LOG_PROTECT2.
+   * HALT_POLL (ceiling in ns), X86_DISABLE_EXITS (before the first vCPU), and
+   * MANUAL_DIRTY_LOG_PROTECT2.
    */
   enableCap(capability: number | string, args: readonly U64[] = [], flags = 0): void {
     enableCapability(this, capability, args[0] ?? 0, flags);

@@ -1,6 +1,7 @@
 // Writes to ports and device memory that are only a signal: KVM_IOEVENTFD. The guest goes on at
-// once, and user space hears of it; or later, if writes are collected. Linux virt/kvm/eventfd.c, ioeventfd_in_range and
-// ioeventfd_write. They belong to whoever sets a machine up and are not part of a snapshot.
+// once, and user space hears of it; or later, if writes are collected. Linux virt/kvm/eventfd.c,
+// ioeventfd_in_range and ioeventfd_write. They belong to whoever sets a machine up and are not part
+// of a snapshot.
 
 import type Long from 'long';
 import type { Pcpu } from '../host/index.ts';

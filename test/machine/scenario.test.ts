@@ -482,6 +482,12 @@ describe('settings', () => {
       [['DESC'], ['DESC']],
     ],
     [
+      'disable-exit',
+      'HLT',
+      ({ vms }) => vms.map(({ kvm }) => kvm.disable_exits),
+      [['HLT'], ['HLT']],
+    ],
+    [
       'hogs',
       '2',
       ({ hogs }) => hogs,
@@ -511,7 +517,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(17);
+    expect(SETTINGS).toHaveLength(18);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );
