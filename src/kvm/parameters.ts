@@ -73,6 +73,8 @@ export interface KvmParameters extends PvParameters, TimerParameters {
    * own.
    */
   readonly flexpriority: boolean;
+  /** Pages of devices are marked in EPT, by entries that are misconfigured (Linux 3.1 and later). */
+  readonly mmioCaching: boolean;
   /** IA32_VMX_MISC[4:0]: the preemption timer counts once in 2 to the power of this TSC cycles. */
   readonly preemptionTimerRate: number;
   /** Controls that make more exits happen than KVM asks for. */
@@ -98,7 +100,8 @@ export const DEFAULT_PARAMETERS: KvmParameters = {
   haltPollNsGrow: 2,
   haltPollNsGrowStart: 10_000,
   haltPollNsShrink: 0,
-  flexpriority: false,
+  flexpriority: true,
+  mmioCaching: true,
   preemptionTimerRate: STANDARD_TIMER_RATE_SHIFT,
   extraExits: [],
   disabledExits: [],

@@ -31,6 +31,7 @@ import { Irqchip, type IrqchipState } from './irqchip.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { MemorySlots, type MemorySlotsState } from './memory-slots.ts';
+import { MmioPages } from './mmio-pages.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 import { type Decisions, decisionsOf } from './policies.ts';
 import type { Halves } from './pv-msrs.ts';
@@ -84,6 +85,8 @@ export interface VmOwnState {
   readonly clockOffsetNs: number;
   readonly irqchip: IrqchipState | null;
   readonly slots: MemorySlotsState;
+  /** EPT tables for pages of devices. */
+  readonly mmioTables: number;
   readonly lastBoostedVcpu: number;
   readonly isShutDown: boolean;
 }
@@ -122,6 +125,8 @@ export class Vm {
   readonly slots: MemorySlots;
   /** What guests have at the place of the xAPIC under FlexPriority, or null. */
   readonly apicAccess: ApicAccessPage | null;
+  /** Pages without slot that guests have touched, or null if nobody remembers. */
+  readonly mmioPages: MmioPages | null;
   /** Writes that are only signals. */
   readonly ioEvents = new EventBus();
   /** Who injects faults into this machine, or null. */
@@ -173,6 +178,8 @@ export class Vm {
     });
     const hasAccessPage = this.parameters.flexpriority && this.irqchip !== null;
     this.apicAccess = hasAccessPage ? new ApicAccessPage(this.memory, this.ept) : null;
+    const { mmioCaching } = this.parameters;
+    this.mmioPages = mmioCaching ? new MmioPages(this.memory, this.ept) : null;
     const [gpa, lengthBytes, hpa] = [0, this.ramBytes, this.ramHpa];
     if (lengthBytes > 0) this.slots.set({ id: 0, gpa, lengthBytes, hpa, flags: 0 });
     this.memory.onLineChanging((hpa, watched) => this.lineChanges(hpa, watched));
@@ -210,10 +217,10 @@ export class Vm {
   }
 
   /** Memory that a machine needs beside guest RAM, rounded up generously. */
-  static overheadBytes(ramBytes: number, vcpuCount: number, flexpriority = false): number {
+  static overheadBytes(ramBytes: number, vcpuCount: number, flexpriority = true): number {
     const perVcpu = Math.ceil(PROCESSOR_BYTES / PAGE_SIZE) + (flexpriority ? 2 : 1);
     const apic = flexpriority ? ApicAccessPage.PAGES : 0;
-    const tables = 8 + Math.ceil(ramBytes / 2 ** 30) + 2 + apic;
+    const tables = 8 + Math.ceil(ramBytes / 2 ** 30) + 2 + apic + MmioPages.PAGES;
     return (vcpuCount * perVcpu + tables) * PAGE_SIZE + RAM_ALIGNMENT;
   }
 
@@ -316,6 +323,7 @@ export class Vm {
       clockOffsetNs,
       irqchip,
       slots,
+      mmioTables: this.mmioPages?.tablesUsed ?? 0,
       lastBoostedVcpu,
       isShutDown,
     };
@@ -327,6 +335,7 @@ export class Vm {
     this.clockOffsetNs = saved.clockOffsetNs;
     if (this.irqchip !== null && saved.irqchip !== null) this.irqchip.state = saved.irqchip;
     this.slots.state = saved.slots;
+    if (this.mmioPages !== null) this.mmioPages.tablesUsed = saved.mmioTables;
     this.lastBoostedVcpu = saved.lastBoostedVcpu;
     this.isShutDown = saved.isShutDown;
   }

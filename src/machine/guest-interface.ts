@@ -71,11 +71,6 @@ export const guestInterfaceKeys = (tscDeadline: boolean, timerRate: number) => (
     summary: "CPUID offers TSC-deadline mode of the local APIC's timer",
     fallback: tscDeadline,
   }),
-  flexpriority: boolean({
-    summary:
-      'TPR shadow and APIC-access page: CR8 does not exit, accesses to the xAPIC are APIC_ACCESS',
-    fallback: DEFAULT_PARAMETERS.flexpriority,
-  }),
   preemption_timer_rate: integer(0, 31, {
     summary: 'IA32_VMX_MISC[4:0]: the preemption timer counts when this bit of the TSC changes',
     fallback: timerRate,
@@ -115,7 +110,6 @@ export function guestInterfaceOf(kvm: Infer<Keys>, signature: number) {
     tscDeadline: kvm.tsc_deadline,
     extraExits: kvm.extra_exits,
     disabledExits: kvm.disable_exits,
-    flexpriority: kvm.flexpriority,
     preemptionTimerRate: kvm.preemption_timer_rate,
   } satisfies Partial<KvmParameters>;
 }

@@ -182,6 +182,24 @@ export const KVM_PARAMETERS = {
     ['linux-2.6.35', 500, '3.9 [rec]'],
     ['linux-6.1', 200, '4.15 [rec], [6.1]'],
   ),
+  flexpriority: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary:
+          'TPR shadow and APIC-access page: CR8 does not exit, accesses to the xAPIC are APIC_ACCESS',
+        fallback,
+      }),
+    ['linux-2.6.35', true, 'module parameter since 2.6.24 [rec], [6.1]'],
+  ),
+  mmio_caching: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary: 'device memory that was touched exits as EPT_MISCONFIG, else as EPT_VIOLATION',
+        fallback,
+      }),
+    ['linux-2.6.35', false, 'not before 3.1 [rec]'],
+    ['linux-3.15', true, '3.1 [rec]; a module parameter since 5.19 [6.1]'],
+  ),
   preempted_flag: parameter<KvmParameters['preemptedFlag']>(
     (fallback) =>
       choice(PREEMPTED_FLAGS, {

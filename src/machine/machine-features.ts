@@ -40,6 +40,7 @@ const USES = [
     'false',
     'VMX-preemption timer',
   ],
+  ['flexpriority', 'flexpriority', (kvm: Kvm) => kvm.flexpriority, 'false', 'FlexPriority'],
   ['tsc_deadline', 'tsc_deadline', (kvm: Kvm) => kvm.tsc_deadline, 'false', 'TSC-deadline timer'],
 ] as const;
 

@@ -493,6 +493,8 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): K
     preemptedFlag: kvm.preempted_flag,
     lapicTimerAdvanceNs: kvm.lapic_timer_advance_ns,
     minTimerPeriodUs: kvm.min_timer_period_us,
+    flexpriority: kvm.flexpriority,
+    mmioCaching: kvm.mmio_caching,
     ...guestInterfaceOf(kvm, signature),
   };
 }

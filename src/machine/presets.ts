@@ -38,6 +38,7 @@ export const FEATURES = {
   vpid: 'VPID; nothing costs more without it',
   ple: 'PAUSE-loop exiting; without it vms[].kvm.ple_gap is 0',
   preemption_timer: 'VMX-preemption timer; without it vms[].kvm.preemption_timer is false',
+  flexpriority: 'TPR shadow with APIC-access page; without it vms[].kvm.flexpriority is false',
   tsc_deadline: "TSC-deadline mode of local APIC timers; without it guests' have none either",
 } as const;
 
@@ -218,7 +219,7 @@ export const COST_PRESETS = {
     timerRate: USUAL_TIMER_RATE,
     topology: { packages: 2, cores: 2, source: '[ark]' },
     missing: {
-      features: ['ept', 'vpid', 'ple', 'preemption_timer', 'tsc_deadline'],
+      features: ['ept', 'vpid', 'ple', 'preemption_timer', 'flexpriority', 'tsc_deadline'],
       source: '[rec] before Nehalem',
     },
     sources: WOODCREST,

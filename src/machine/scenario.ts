@@ -74,6 +74,7 @@ const CLASS_KEYS = {
 /** Defaults of `vms[].kvm` that a processor without a feature gives. */
 const defaultsOn = (machine: CostPreset) => ({
   ...(hasFeature(machine, 'ple') ? {} : { ple_gap: 0 }),
+  ...(hasFeature(machine, 'flexpriority') ? {} : { flexpriority: false }),
   ...(hasFeature(machine, 'preemption_timer') ? {} : { preemption_timer: false }),
 });
 

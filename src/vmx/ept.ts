@@ -68,6 +68,9 @@ function isMisconfigured(low: number, high: number, level: number, isLeaf: boole
   return level > 1 && (low & (2 ** (9 * level + 3) - 1) & ~0xfff) !== 0;
 }
 
+/** As KVM marks pages of devices. */
+const MISCONFIGURED_ENTRY = EptBit.WRITE | EptBit.EXECUTE;
+
 const LARGE_PAGE_BYTES = 2 ** 21;
 
 /**
@@ -103,6 +106,29 @@ export class EptBuilder {
       this.setEntry(gpa + done, large ? 2 : 1, entry);
       done += large ? LARGE_PAGE_BYTES : PAGE_SIZE;
     }
+  }
+
+  /**
+   * Have every access to the page at `gpa` be a misconfiguration, by an entry that is writable and
+   * executable but not readable.
+   * @param table gives an empty page for a table, or null if there is none
+   * @returns false without tables on the way, or if the page is mapped as part of a larger one
+   */
+  misconfigure(gpa: number, table: () => number | null): boolean {
+    let at = this.root;
+    for (let level = 4; level > 1; level--) {
+      at += (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
+      let low = this.memory.view.getInt32(at, true);
+      if ((low & EPT_RIGHTS) === 0) {
+        const page = table();
+        if (page === null) return false;
+        low = page | EPT_RIGHTS;
+        this.memory.write64(at, low, 0);
+      } else if ((low & EptBit.LARGE) !== 0) return false;
+      at = (low & ~0xfff) >>> 0;
+    }
+    this.memory.write64(at + (Math.floor(gpa / PAGE_SIZE) % 512) * 8, MISCONFIGURED_ENTRY, 0);
+    return true;
   }
 
   /** Make `lengthBytes` (a multiple of 4096) from `gpa` absent; what was mapped as a whole goes. */

@@ -98,3 +98,47 @@ describe('an access to memory that nothing backs', () => {
     expect(bench.exitCount('EPT_VIOLATION')).toBe(1);
   });
 });
+
+describe('a page that a device has', () => {
+  const PLACE = 1 << 30;
+  const VIOLATIONS = ['EPT_VIOLATION', 'EPT_VIOLATION'];
+  // Linux arch/x86/kvm/vmx/vmx.c, handle_ept_misconfig: known from the first access on.
+  const SOURCE = `
+      mov ebx, ${PLACE}
+      mov [rbx], eax
+      mov [rbx + 8], eax
+      mov ecx, [rbx + 4]
+      mov [rbx + 0x1000], eax
+      finish`;
+  const exits = (mmioCaching: boolean) => {
+    const bench = new KvmBench(SOURCE, { parameters: { mmioCaching } }).finish();
+    return { bench, names: bench.exits().slice(0, -1) };
+  };
+
+  test('is a misconfiguration of EPT from the second access on', () => {
+    const { names, bench } = exits(true);
+    expect(names).toEqual(['EPT_VIOLATION', 'EPT_MISCONFIG', 'EPT_MISCONFIG', 'EPT_VIOLATION']);
+    expect(bench.lines('kvm_page_fault')).toHaveLength(2);
+    expect(bench.lines('kvm_exit')[1]).toContain('info1 0x0000000000000000');
+    expect(bench.counters().mmio_exits).toBe(4);
+  });
+
+  test('is found out anew each time where nobody remembers, as before Linux 3.1', () => {
+    expect(new Set(exits(false).names)).toEqual(new Set(['EPT_VIOLATION']));
+  });
+
+  test('is RAM as soon as a slot is put there', () => {
+    const { vm } = exits(true).bench;
+    vm.slots.set({ id: 3, gpa: PLACE, lengthBytes: 0x1000, hpa: vm.ramHpa, flags: 0 });
+    expect(vm.ramAt(PLACE)).toBe(vm.ramHpa);
+  });
+
+  test('is not remembered without tables: then each access is a violation', () => {
+    // A table for the GiB, and one for each 2 MiB; there are eight.
+    const touch = (i: number) => `mov ebx, ${PLACE + i * 2 ** 21}\nmov [rbx], al\nmov [rbx], al\n`;
+    const places = [0, 1, 2, 3, 4, 5, 6, 7].map(touch).join('');
+    const names = new KvmBench(`${places}finish`).finish().exits().slice(0, -1);
+    expect(names.filter((name) => name === 'EPT_MISCONFIG')).toHaveLength(7);
+    expect(names.slice(-4)).toEqual(['EPT_VIOLATION', 'EPT_MISCONFIG', ...VIOLATIONS]);
+  });
+});

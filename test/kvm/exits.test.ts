@@ -311,7 +311,9 @@ describe('MOV to a control register', () => {
   });
 
   test('the tracepoint shows register and value', () => {
-    const bench = new KvmBench('mov eax, 3\nmov cr8, rax\nmov rbx, cr8\nfinish').finish();
+    const parameters = { flexpriority: false };
+    const source = 'mov eax, 3\nmov cr8, rax\nmov rbx, cr8\nfinish';
+    const bench = new KvmBench(source, { parameters }).finish();
     expect(bench.lines('kvm_cr')).toEqual(['kvm_cr: cr_write 8 = 0x3', 'kvm_cr: cr_read 8 = 0x3']);
   });
 });

@@ -25,5 +25,6 @@ export const eptViolation: ExitHandler = (vcpu, pcpu) => {
     const message = `EPT violation in RAM, at guest-physical 0x${gpa.toString(16)}`;
     return unexpectedExit(vcpu, message);
   }
+  if (vcpu.vm.slots.at(gpa) === undefined) vcpu.vm.mmioPages?.mark(gpa);
   return emulateInstruction(vcpu, pcpu) ?? 'resume';
 };

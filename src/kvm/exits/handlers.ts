@@ -7,6 +7,7 @@ import { cpuid } from './cpuid.ts';
 import { crAccess } from './cr-access.ts';
 import { descriptorTable } from './descriptor-table.ts';
 import { drAccess } from './dr-access.ts';
+import { eptMisconfig } from './ept-misconfig.ts';
 import { eptViolation } from './ept-violation.ts';
 import { exceptionNmi } from './exception-nmi.ts';
 import { externalInterrupt } from './external-interrupt.ts';
@@ -55,6 +56,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
   PAUSE_INSTRUCTION: pauseInstruction,
   TPR_BELOW_THRESHOLD: tprBelowThreshold,
   APIC_ACCESS: apicAccess,
+  EPT_MISCONFIG: eptMisconfig,
   EPT_VIOLATION: eptViolation,
   PREEMPTION_TIMER: preemptionTimer,
   MONITOR_INSTRUCTION: noOperation,
@@ -83,6 +85,7 @@ const NAMED: Readonly<Record<string, ExitHandler>> = {
   crAccess,
   descriptorTable,
   drAccess,
+  eptMisconfig,
   eptViolation,
   exceptionNmi,
   externalInterrupt,
