@@ -26,10 +26,15 @@ export class AdvancePolicy {
     this.lookAt = clock + this.patience;
   }
 
-  /** A stretch is over; if it was not kept, it was in part executed twice. */
-  passed(isKept: boolean): void {
-    const { cycles } = this;
+  /** A stretch has come to pass. */
+  kept(): void {
     this.patience = 0;
-    this.cycles = isKept ? Math.min(2 * cycles, MOST_STRETCH) : Math.max(cycles / 2, LEAST_STRETCH);
+    this.cycles = Math.min(2 * this.cycles, MOST_STRETCH);
+  }
+
+  /** One ends earlier, and is executed again up to a limit, in cycles. */
+  dropped(limit: number): void {
+    this.cycles = Math.max(this.cycles / 2, LEAST_STRETCH);
+    this.lookAt = limit;
   }
 }

@@ -195,7 +195,8 @@ export class SpinDetector implements Observer {
       this.spin = null;
       const isKept = limit >= spin.until;
       if (isKept) processor.runAhead.keep();
-      this.advances.passed(isKept);
+      if (isKept) this.advances.kept();
+      else this.advances.dropped(limit);
       return;
     }
     const { cycles, instructions, movesFirst, movesLast, until } = spin;
