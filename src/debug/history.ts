@@ -10,8 +10,8 @@ import { plainBytes, type SavedState, Snapshots } from './snapshots.ts';
 export interface HistorySettings {
   /**
    * Guest instructions between two snapshots, at most. Those of waits that are left out do not
-   * count, and of those that compiled code executes one in twenty, less fifty for each VM exit: what
-   * matters is how long it takes to repeat them.
+   * count, and of those that compiled code executes one in twenty, less fifty for each VM exit:
+   * what matters is how long it takes to repeat them.
    */
   readonly snapshotInterval: number;
   /** Bytes that the snapshots of a branch may take together. */
