@@ -104,6 +104,8 @@ export class Machine {
   private readonly costs: ReturnType<typeof costsOf>;
   readonly host: Host;
   readonly vms: readonly Vm[];
+  /** Of all virtual machines, in their order: none is created later. */
+  readonly vcpus: readonly Vcpu[];
   readonly devices: readonly Devices[];
   /** Names of the addresses in each virtual machine. */
   readonly symbols: readonly SymbolMap[];
@@ -158,6 +160,7 @@ export class Machine {
     this.vms = scenario.vms.map((_, i) =>
       this.createVm(i, vmDecisions(scenario, i, policies, watch)),
     );
+    this.vcpus = this.vms.flatMap((vm) => vm.vcpus);
     this.vms.forEach((vm, i) => {
       const modules = options.modules?.[i] ?? [];
       const config = scenario.vms[i];
@@ -330,10 +333,6 @@ export class Machine {
   /** Guest instructions completed. */
   get instructions(): number {
     return this.vcpus.reduce((sum, vcpu) => sum + vcpu.virtual.processor.instructions, 0);
-  }
-
-  get vcpus(): readonly Vcpu[] {
-    return this.vms.flatMap((vm) => vm.vcpus);
   }
 
   /** A policy that fails ends the run where it is: nobody knows what it would have decided. */
