@@ -25,7 +25,8 @@ export interface Context {
   readonly source: ReadSource;
   /** The vCPU that commands are about. */
   vcpu: number;
-  /** Forgotten when the machine moves. */
+  /** The frame that commands are about, 0 for the innermost. It and the next: until the machine moves. */
+  frame: number;
   listed: Listed | null;
   /** Where `x` goes on if it is told no address, and how. */
   examined: { readonly next: Long; readonly how: Format } | null;
@@ -49,7 +50,7 @@ export function contextOf(
   hasScreen = false,
 ): Context {
   return {
-    ...{ session, source, vcpu, hasScreen },
+    ...{ session, source, vcpu, hasScreen, frame: 0 },
     ...{ listed: null, examined: null, displays: [], scripts: new Map(), writing: null },
     ...{ isOver: false, face: 'prompt' },
   };
