@@ -198,9 +198,9 @@ class Parser {
       return () => {
         const value = look();
         if (value !== undefined) return value;
-        throw new DebugError(
-          `column ${column}: no value named '${/^\w/.test(name) && !/^\d/.test(name) ? name : text}'`,
-        );
+        // Of values that are kept, the dollar is the name.
+        const called = /^[a-z_.]/i.test(name) ? name : text;
+        throw new DebugError(`column ${column}: no value named '${called}'`);
       };
     };
   }

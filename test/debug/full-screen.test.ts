@@ -219,7 +219,7 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.waitFor(/^\$\d+ = 0x2a\n+\(vmxlab\) print 3 \* 5$/m);
       expect(terminal.isAlternate).toBe(true);
       terminal.send(Buffer.from('\rtui disable\rprint 2 + 2\r'));
-      terminal.waitFor(/^\(vmxlab\) print 2 \+ 2\n0x4$/m);
+      terminal.waitFor(/^\(vmxlab\) print 2 \+ 2\n\$\d+ = 0x4$/m);
       expect(terminal.isAlternate).toBe(false);
     });
   });

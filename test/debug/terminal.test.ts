@@ -43,7 +43,7 @@ test('commands come from a pipe, and what is wrong with them is said', () => {
     "no symbol named 'nowhere'",
     "unknown command '??'; 'help' lists them",
     "'/9zz': a count, a size (b h w g) and a format (x d u o t a c s i) expected",
-    "'set $REGISTER = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
+    "'set $NAME = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
     'column 2: a value expected',
     "unknown command 'stepp'; did you mean 'step'?",
     '',

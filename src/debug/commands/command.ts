@@ -25,8 +25,9 @@ export interface Context {
   readonly source: ReadSource;
   /** The vCPU that commands are about. */
   vcpu: number;
-  /** The frame that commands are about, 0 for the innermost. It and the next: until the machine moves. */
+  /** The frame that commands are about, 0 for the innermost: until the machine moves. */
   frame: number;
+  /** Forgotten when the machine moves. */
   listed: Listed | null;
   /** Where `x` goes on if it is told no address, and how. */
   examined: { readonly next: Long; readonly how: Format } | null;

@@ -9,7 +9,7 @@ import { type Command, type Context, command } from './command.ts';
 import { countOf, numberOf } from './parse.ts';
 import { disassembly, hex, placeText } from './print.ts';
 
-/** `0x100000 <outer+0x3> at lock.asm:12`; who calls stands behind the CALL, perhaps on the next line. */
+/** `0x100000 <outer+0x3> at lock.asm:12`: of a caller, the line of the CALL that it stands behind. */
 function frameText(session: Session, vcpu: number, { address }: Frame, index: number): string {
   const symbols = session.symbolsOf(vcpu);
   const source = sourceLineOf(symbols, index === 0 ? address : address.sub(1));
