@@ -1,5 +1,5 @@
-// What people keep while they debug, as gdb does: values that were printed, by number, and variables
-// under names of their own. Not of the machine: going back changes none of them.
+// What people keep while they debug, as gdb does: values that were printed, by number, and those
+// with names of their own. Not of the machine: going back changes none of them.
 
 export class Variables {
   /** Those that were printed, oldest first: `$1` is the first. */

@@ -1,5 +1,5 @@
-// Changing what an expression stands for: a register, memory, a field of the VMCS, a variable of the
-// user's.
+// Changing what an expression stands for: a register, memory, a field of the VMCS, a variable that
+// the user keeps.
 
 import { DebugError } from '../debug-error.ts';
 import { registerNamed } from '../registers.ts';
