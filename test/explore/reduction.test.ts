@@ -128,6 +128,7 @@ function reach(text: string, vcpus: number, way: Way): Reached {
         return false;
       },
       final: (here) => {
+        here.tidy();
         finals.add(here.keyOf(here.save()));
         return false;
       },
