@@ -26,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   check: ['sim', 'trace', 'machine'],
   testing: ['sim', 'asm', 'vmx', 'trace', 'machine', 'check'],
   debug: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'host', 'kvm', 'trace', 'machine'],
-  explore: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'host', 'machine'],
+  explore: ['sim', 'memory', 'isa', 'cpu', 'vmx', 'kvm', 'host', 'machine'],
   fuzz: ['sim', 'memory', 'isa', 'cpu', 'kvm', 'machine', 'trace', 'check', 'explore'],
   experiment: ['sim', 'machine'],
   cli: [
