@@ -1,7 +1,7 @@
 // KVM_CHECK_EXTENSION: what is there, by the numbers of Linux include/uapi/linux/kvm.h. What is not
 // in the table gives 0, as an unknown capability does.
 
-import { MAX_IRQ_ROUTES } from '../kvm/index.ts';
+import { DISABLE_EXITS, MAX_IRQ_ROUTES } from '../kvm/index.ts';
 import { SYNC_FIELDS } from './sync-regs.ts';
 
 /** KVM_CLOCK_TSC_STABLE: all vCPUs see the same clock; the flag of KVM_GET_CLOCK. */
@@ -25,15 +25,19 @@ const LINES = [
   ['NR_VCPUS', 9, MAX_VCPUS],
   ['NR_MEMSLOTS', 10, MEMORY_SLOTS],
   ['MP_STATE', 14, 1],
+  // The page of the ring.
+  ['COALESCED_MMIO', 15, 2],
   ['SYNC_MMU', 16, 1],
   ['DESTROY_MEMORY_REGION_WORKS', 21, 1],
   ['SET_GUEST_DEBUG', 23, 1],
   ['IRQ_ROUTING', 25, MAX_IRQ_ROUTES],
   ['JOIN_MEMORY_REGIONS_WORKS', 30, 1],
   ['IRQFD', 32, 1],
+  ['REINJECT_CONTROL', 24, 1],
   ['PIT2', 33, 1],
   ['SET_BOOT_CPU_ID', 34, 1],
   ['IOEVENTFD', 36, 1],
+  ['PIT_STATE2', 35, 1],
   ['SET_IDENTITY_MAP_ADDR', 37, 1],
   ['ADJUST_CLOCK', 39, KVM_CLOCK_TSC_STABLE],
   ['INTERNAL_ERROR_DATA', 40, 1],
@@ -53,6 +57,10 @@ const LINES = [
   ['IOEVENTFD_ANY_LENGTH', 122, 1],
   ['MAX_VCPU_ID', 128, MAX_VCPU_ID],
   ['IMMEDIATE_EXIT', 136, 1],
+  ['X86_DISABLE_EXITS', 143, DISABLE_EXITS.HLT | DISABLE_EXITS.PAUSE],
+  ['COALESCED_PIO', 162, 1],
+  ['MANUAL_DIRTY_LOG_PROTECT2', 168, 3],
+  ['HALT_POLL', 182, 1],
   ['EXIT_HYPERCALL', 201, 1 << 12],
 ] as const satisfies readonly Line[];
 

@@ -19,9 +19,12 @@
 //   vcpu.run().exitReasonName; // 'HLT'
 
 export { type CapabilityName, KVM_CAP, MEMORY_SLOTS } from './capabilities.ts';
+export { COALESCED_MMIO_MAX, CoalescedRing, type KvmCoalescedMmio } from './coalesced-ring.ts';
+export { KVM_DIRTY_LOG, KVM_X86_DISABLE_EXITS } from './enable-cap.ts';
 export { Errno, type ErrnoName, KvmError } from './errors.ts';
 export { KVM_IOEVENTFD_FLAG, KVM_IRQFD_FLAG } from './event-calls.ts';
 export { Eventfd } from './eventfd.ts';
+export { KVM_PIT_FLAG, KVM_PIT_SPEAKER_DUMMY } from './pit-state.ts';
 export {
   KVM_EXIT,
   KVM_EXIT_IO_IN,
@@ -34,7 +37,9 @@ export {
   KVM_IRQ_ROUTING,
   KVM_IRQCHIP,
   KVM_MP_STATE,
+  type KvmClearDirtyLog,
   type KvmClockData,
+  type KvmCoalescedMmioZone,
   type KvmDebugregs,
   type KvmDtable,
   type KvmFpu,
@@ -47,8 +52,11 @@ export {
   type KvmMsi,
   type KvmMsrEntry,
   type KvmPicState,
+  type KvmPitChannelState,
+  type KvmPitState2,
   type KvmRegs,
   type KvmRegsInput,
+  type KvmReinjectControl,
   type KvmSegment,
   type KvmSregs,
   type KvmTranslation,

@@ -218,6 +218,57 @@ export interface KvmIrqchip {
   readonly ioapic?: KvmIoapicState;
 }
 
+/** struct kvm_pit_channel_state. */
+export interface KvmPitChannelState<Value extends U64 = U64> {
+  readonly count: number;
+  readonly latchedCount: number;
+  readonly countLatched: number;
+  readonly statusLatched: number;
+  readonly status: number;
+  readonly readState: number;
+  readonly writeState: number;
+  readonly writeLatch: number;
+  readonly rwMode: number;
+  readonly mode: number;
+  readonly bcd: number;
+  readonly gate: number;
+  /** Virtual time in ns; KVM_SET_PIT2 does not look at it. */
+  readonly countLoadTime: Value;
+}
+
+/** struct kvm_pit_state2. */
+export interface KvmPitState2<Value extends U64 = U64> {
+  /** Three. */
+  readonly channels: readonly KvmPitChannelState<Value>[];
+  /** Bits of KVM_PIT_FLAG. */
+  readonly flags?: number;
+}
+
+/** struct kvm_reinject_control. */
+export interface KvmReinjectControl {
+  readonly pitReinject: number;
+}
+
+/** struct kvm_coalesced_mmio_zone. */
+export interface KvmCoalescedMmioZone {
+  readonly addr: U64;
+  /** Bytes, or ports. */
+  readonly size: number;
+  /** 1: ports. */
+  readonly pio?: number;
+}
+
+/** struct kvm_clear_dirty_log. */
+export interface KvmClearDirtyLog {
+  readonly slot: number;
+  /** A multiple of 64. */
+  readonly firstPage: number;
+  /** A multiple of 64, or up to the end of the slot. */
+  readonly numPages: number;
+  /** A bit for each page from `firstPage` on: those whose bit is cleared. */
+  readonly dirtyBitmap: Uint8Array;
+}
+
 /** struct kvm_clock_data. */
 export interface KvmClockData<Value extends U64 = U64> {
   /** What kvmclock shows, in ns. */

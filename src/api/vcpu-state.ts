@@ -5,7 +5,7 @@
 
 import Long from 'long';
 import { Blocking, EventTypes, Vector, Word } from '../cpu/index.ts';
-import { guestBreakpoints, setGuestBreakpoints, type Vcpu } from '../kvm/index.ts';
+import { guestBreakpoints, setGuestBreakpoints, takeQueuedNmis, type Vcpu } from '../kvm/index.ts';
 import { Stale } from '../vmx/index.ts';
 import { require } from './errors.ts';
 import { KVM_MP_STATE, type KvmDebugregs, type KvmFpu, type KvmVcpuEvents } from './structures.ts';
@@ -74,6 +74,7 @@ const HAS_ERROR_CODE = 1 << 11;
 const EXCEPTION_COUNT = 32;
 
 export function readEvents(vcpu: Vcpu): KvmVcpuEvents {
+  takeQueuedNmis(vcpu);
   const { state, virtual } = vcpu;
   const { words } = virtual.processor.state;
   const blocking = words[Word.INTERRUPTIBILITY];
@@ -102,7 +103,7 @@ export function readEvents(vcpu: Vcpu): KvmVcpuEvents {
     },
     nmi: {
       injected: type === EventTypes.NMI ? 1 : 0,
-      pending: state.nmiPending ? 1 : 0,
+      pending: state.nmiPending > 0 ? 1 : 0,
       masked: (blocking & Blocking.NMI) === 0 ? 0 : 1,
     },
     sipiVector: 0,
@@ -144,7 +145,7 @@ export function writeEvents(vcpu: Vcpu, events: KvmVcpuEvents): void {
     else if ((interrupt.shadow & SHADOW_STI) !== 0) blocking |= Blocking.STI;
   }
   words[Word.INTERRUPTIBILITY] = blocking;
-  if ((flags & Valid.NMI_PENDING) !== 0) state.nmiPending = nmi.pending !== 0;
+  if ((flags & Valid.NMI_PENDING) !== 0) state.nmiPending = nmi.pending & 0xff;
   if ((flags & Valid.SIPI_VECTOR) !== 0 && vcpu.vm.hasIrqchip) {
     state.sipiVector = events.sipiVector;
   }

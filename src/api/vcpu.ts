@@ -11,6 +11,7 @@ import {
   type KvmExit,
   lendBreakpoints,
   newUserControl,
+  PV_FEATURES,
   readGuestMsr,
   updateClock,
   type Vcpu,
@@ -57,6 +58,8 @@ import type { KvmVm } from './vm.ts';
 const RESET_SIGNATURE = 0x600;
 /** Code, where the SDM has data: Linux arch/x86/kvm/vmx/vmx.c, seg_setup. */
 const CS_RIGHTS = 0x9b;
+/** CPUID leaf of paravirtual features. */
+const KVM_FEATURES = 0x40000001;
 const MAX_CPUID_ENTRIES = 256;
 const BREAKPOINT_BIT = 1 << Vector.BP;
 
@@ -228,7 +231,11 @@ export class KvmVcpu {
     require(entries.length <= MAX_CPUID_ENTRIES, call, 'E2BIG', 'at most 256 entries');
     const isSame = JSON.stringify(entries) === JSON.stringify(this.vcpu.cpuidEntries);
     require(!this.hasRun || isSame, call, 'EINVAL', 'the vCPU has run already');
-    this.vcpu.cpuidEntries = entries.map((entry) => ({ ...entry }));
+    const { disabledExits } = this.owner.vm.parameters;
+    const lost = disabledExits.includes('HLT') ? 1 << PV_FEATURES.pv_unhalt.bit : 0;
+    this.vcpu.cpuidEntries = entries.map((entry) =>
+      entry.function === KVM_FEATURES ? { ...entry, eax: entry.eax & ~lost } : { ...entry },
+    );
   }
 
   /** KVM_GET_CPUID2. */
@@ -327,7 +334,7 @@ export class KvmVcpu {
 
   /** KVM_NMI. */
   nmi(): void {
-    this.vcpu.state.nmiPending = true;
+    this.vcpu.state.nmiQueued++;
     this.vcpu.requestEvent();
     this.vcpu.kick(this.pcpu);
   }

@@ -6,7 +6,6 @@ import { compilableMemory } from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import {
   DEFAULT_ROUTES,
-  FORWARDABLE_HYPERCALLS,
   Irqchip,
   type IrqRoute,
   IrqSource,
@@ -18,26 +17,26 @@ import {
 } from '../kvm/index.ts';
 import { COST_PRESETS } from '../machine/index.ts';
 import { PAGE_SIZE, PhysicalMemory } from '../memory/index.ts';
-import {
-  extensionValue,
-  KVM_CAP,
-  KVM_CLOCK_TSC_STABLE,
-  MAX_VCPU_ID,
-  MAX_VCPUS,
-  MEMORY_SLOTS,
-} from './capabilities.ts';
+import { KVM_CLOCK_TSC_STABLE, MAX_VCPU_ID, MAX_VCPUS, MEMORY_SLOTS } from './capabilities.ts';
+import { CoalescedRing } from './coalesced-ring.ts';
+import { enableCapability, KVM_DIRTY_LOG } from './enable-cap.ts';
 import { KvmError, require } from './errors.ts';
 import { EventCalls } from './event-calls.ts';
 import { readIrqchip, writeIrqchip } from './irqchip-state.ts';
+import { KVM_PIT_SPEAKER_DUMMY, readPitState, writePitState } from './pit-state.ts';
 import type { KvmRun } from './run-page.ts';
 import {
   KVM_IRQ_ROUTING,
+  type KvmClearDirtyLog,
   type KvmClockData,
+  type KvmCoalescedMmioZone,
   type KvmIoeventfd,
   type KvmIrqchip,
   type KvmIrqfd,
   type KvmIrqRoutingEntry,
   type KvmMsi,
+  type KvmPitState2,
+  type KvmReinjectControl,
   type KvmUserspaceMemoryRegion,
   type U64,
 } from './structures.ts';
@@ -47,6 +46,9 @@ import { KvmVcpu } from './vcpu.ts';
 
 /** Behind it, three pages end at 4 GiB. */
 const TSS_ADDRESS_MAX = 2 ** 32 - 3 * PAGE_SIZE;
+
+/** Logs have whole 64-bit words. */
+const PAGES_OF_WORD = 64;
 
 /** What user space of {@link KvmVm.runAll} wants after an exit. */
 export type Continuation = 'run' | 'stop';
@@ -62,6 +64,10 @@ export class KvmVm {
   /** The virtual machine behind the calls. */
   readonly vm: Vm;
   readonly memory: UserMemory;
+  /** What KVM_REGISTER_COALESCED_MMIO collects: the third page of each vCPU's mapping. */
+  readonly coalesced = new CoalescedRing();
+  /** Bits of KVM_DIRTY_LOG: how {@link getDirtyLog} protects pages. */
+  dirtyLogMode = 0;
   private readonly vcpus: KvmVcpu[] = [];
   private readonly events: EventCalls;
   private bootCpuId = 0;
@@ -92,6 +98,7 @@ export class KvmVm {
     });
     this.memory = new UserMemory(this.vm.memory);
     const { vm } = this;
+    vm.ioEvents.absorb = (...write) => this.coalesced.write(...write);
     this.events = new EventCalls({
       get irqchip() {
         return vm.irqchip;
@@ -155,7 +162,11 @@ export class KvmVm {
         other.id !== slot && gpa < other.gpa + other.lengthBytes && other.gpa < gpa + lengthBytes,
     );
     require(!overlaps, REGION, 'EEXIST', 'the region overlaps another one');
-    this.vm.slots.set({ id: slot, gpa, lengthBytes, hpa, flags });
+    const isLogged = old !== undefined && (old.flags & SlotFlag.LOG_DIRTY_PAGES) !== 0;
+    const created = { id: slot, gpa, lengthBytes, hpa, flags };
+    this.vm.slots.set(created);
+    const isSet = (this.dirtyLogMode & KVM_DIRTY_LOG.INITIALLY_SET) !== 0;
+    if (isSet && !isLogged) this.vm.slots.setAllDirty(created);
   }
 
   /** Where the memory of a region lies. */
@@ -167,14 +178,50 @@ export class KvmVm {
     return hpa as number;
   }
 
-  /** KVM_GET_DIRTY_LOG: a bit for each page written since the last call; ENOENT if not logged. */
+  /**
+   * KVM_GET_DIRTY_LOG: a bit for each page written since the last call, or since it was cleared if
+   * KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 says so; ENOENT if not logged.
+   */
   getDirtyLog(slot: number): Uint8Array {
-    const call = 'KVM_GET_DIRTY_LOG';
+    const { slots } = this.vm;
+    const log = this.dirtyLogOf(slot, 'KVM_GET_DIRTY_LOG');
+    const isManual = (this.dirtyLogMode & KVM_DIRTY_LOG.MANUAL_PROTECT_ENABLE) !== 0;
+    if (!isManual) slots.clearDirty(slot, 0, log);
+    return log;
+  }
+
+  /** KVM_CLEAR_DIRTY_LOG: pages count as not written; ENOENT if not logged. */
+  clearDirtyLog({ slot, firstPage, numPages, dirtyBitmap }: KvmClearDirtyLog): void {
+    const call = 'KVM_CLEAR_DIRTY_LOG';
+    const check = (holds: boolean, detail: string) => require(holds, call, 'EINVAL', detail);
+    check(firstPage % PAGES_OF_WORD === 0, 'the first page is a multiple of 64');
+    this.dirtyLogOf(slot, call);
+    const left = (this.vm.slots.byId(slot)?.lengthBytes ?? 0) / PAGE_SIZE - firstPage;
+    check(left >= 0 && numPages <= left, 'there are not so many pages');
+    const isWhole = numPages === left || numPages % PAGES_OF_WORD === 0;
+    check(isWhole, 'the number of pages is a multiple of 64, or goes up to the end');
+    const bytes = Math.ceil(numPages / PAGES_OF_WORD) * (PAGES_OF_WORD / 8);
+    require(dirtyBitmap.length >= bytes, call, 'EFAULT', `${bytes} bytes are expected`);
+    const bits = dirtyBitmap.slice(0, Math.ceil(numPages / 8));
+    this.vm.slots.clearDirty(slot, firstPage, bits);
+  }
+
+  private dirtyLogOf(slot: number, call: string): Uint8Array {
     const isSlot = Number.isInteger(slot) && slot >= 0 && slot < MEMORY_SLOTS;
     require(isSlot, call, 'EINVAL', `there is no slot ${slot}`);
-    const log = this.vm.slots.takeDirty(slot);
+    const log = this.vm.slots.dirtyOf(slot);
     if (log === null) throw new KvmError(call, 'ENOENT', `slot ${slot} keeps no dirty log`);
     return log;
+  }
+
+  /** KVM_REGISTER_COALESCED_MMIO: writes there wait in {@link coalesced} for user space. */
+  registerCoalescedMmio(zone: KvmCoalescedMmioZone): void {
+    this.coalesced.register(zone);
+  }
+
+  /** KVM_UNREGISTER_COALESCED_MMIO. */
+  unregisterCoalescedMmio(zone: KvmCoalescedMmioZone): void {
+    this.coalesced.unregister(zone);
   }
 
   /** KVM_CREATE_IRQCHIP: PIC, I/O APIC and local APICs in the kernel. Before the first vCPU. */
@@ -186,13 +233,40 @@ export class KvmVm {
     this.vm.irqchip.hasPit = false;
   }
 
-  /** KVM_CREATE_PIT2: the interval timer in the kernel, on line 0. ENOENT without irqchip. */
-  createPit2(): void {
+  /**
+   * KVM_CREATE_PIT2: the interval timer in the kernel, on line 0; by KVM_PIT_SPEAKER_DUMMY (1) with
+   * its port 61H, which is user space's otherwise. ENOENT without irqchip.
+   */
+  createPit2({ flags = 0 }: { readonly flags?: number } = {}): void {
     const call = 'KVM_CREATE_PIT2';
     const { irqchip } = this.vm;
     if (irqchip === null) throw new KvmError(call, 'ENOENT', 'there is no irqchip');
     require(!irqchip.hasPit, call, 'EEXIST', 'there is one');
     irqchip.hasPit = true;
+    irqchip.hasSpeaker = (flags & KVM_PIT_SPEAKER_DUMMY) !== 0;
+  }
+
+  /** KVM_GET_PIT2. ENXIO without {@link createPit2}. */
+  getPit2(): KvmPitState2<Long> {
+    return readPitState(this.ownPit('KVM_GET_PIT2'));
+  }
+
+  /** KVM_SET_PIT2: every counter begins anew with its count. */
+  setPit2(state: KvmPitState2): void {
+    const irqchip = this.ownPit('KVM_SET_PIT2');
+    writePitState(irqchip, state, this.caller.nowNs);
+    irqchip.restartPit(this.caller);
+  }
+
+  /** KVM_REINJECT_CONTROL: ticks that the guest was not ready for are made up for, or lost. */
+  reinjectControl({ pitReinject }: KvmReinjectControl): void {
+    this.ownPit('KVM_REINJECT_CONTROL').setPitReinjection(pitReinject !== 0);
+  }
+
+  private ownPit(call: string): Irqchip {
+    const irqchip = this.ownIrqchip(call);
+    require(irqchip.hasPit, call, 'ENXIO', 'there is no interval timer');
+    return irqchip;
   }
 
   /**
@@ -314,18 +388,13 @@ export class KvmVm {
     this.bootCpuId = id;
   }
 
-  /** KVM_ENABLE_CAP, of KVM_CAP_EXIT_HYPERCALL: the bits of hypercalls that are to exit. */
-  enableCap(capability: number | string, args: readonly number[] = []): void {
-    const call = 'KVM_ENABLE_CAP';
-    const { EXIT_HYPERCALL } = KVM_CAP;
-    const isIt =
-      capability === EXIT_HYPERCALL || /^(KVM_CAP_)?EXIT_HYPERCALL$/.test(`${capability}`);
-    require(isIt, call, 'EINVAL', `capability ${capability} cannot be enabled`);
-    const [mask = 0] = args;
-    const isKnown = (mask & ~FORWARDABLE_HYPERCALLS) === 0;
-    const can = extensionValue(EXIT_HYPERCALL).toString(16);
-    require(isKnown, call, 'EINVAL', `only hypercalls of the bits 0x${can} can exit`);
-    this.vm.forwardedHypercalls = mask;
+  /**
+   * KVM_ENABLE_CAP, by number or name: EXIT_HYPERCALL (bits of hypercalls that are to exit),
+   * HALT_POLL (ceiling in ns), X86_DISABLE_EXITS (before the first vCPU), and
+   * MANUAL_DIRTY_LOG_PROTECT2.
+   */
+  enableCap(capability: number | string, args: readonly U64[] = [], flags = 0): void {
+    enableCapability(this, capability, args[0] ?? 0, flags);
   }
 
   /** KVM_CREATE_VCPU: in the state after reset; with irqchip, all but the first wait for INIT. */

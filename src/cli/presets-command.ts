@@ -14,7 +14,6 @@ import {
   printValue,
 } from '../machine/index.ts';
 import { nearest } from '../sim/index.ts';
-import { STANDARD_TIMER_RATE_SHIFT } from '../vmx/index.ts';
 import { Failure } from './failure.ts';
 
 export interface PresetsOptions {
@@ -82,10 +81,11 @@ function featuresOf(preset: CostPreset): Value[] {
     return { key: `features.${name}`, value: has ? 'yes' : 'no', source: `${source} ${rest}` };
   });
   if (!hasFeature(preset, 'preemption_timer')) return features;
-  const key = 'features.preemption_timer_rate';
+  const [rate, rateSource] = preset.timerRate;
+  const meaning = `${rateSource}: 2 to the power of this TSC cycles a count`;
   return [
     ...features,
-    { key, value: String(2 ** STANDARD_TIMER_RATE_SHIFT), source: '[rec] TSC cycles a count' },
+    { key: 'features.preemption_timer_rate', value: String(rate), source: meaning },
   ];
 }
 

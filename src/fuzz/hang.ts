@@ -107,8 +107,8 @@ function looksFor({ vms }: Machine): number {
 function registersOf({ virtual, lapic, state }: Vcpu): string {
   const { buffer, byteOffset } = virtual.processor.state.words;
   const hash = new Hash().bytes(new Uint8Array(buffer, byteOffset, STATE_BYTES));
-  const { mpState, pvUnhalted, nmiPending, exception, reinject } = state;
-  const rest = [mpState, pvUnhalted, nmiPending, exception, reinject, lapic.state];
+  const { mpState, pvUnhalted, nmiQueued, nmiPending, exception, reinject } = state;
+  const rest = [mpState, pvUnhalted, nmiQueued, nmiPending, exception, reinject, lapic.state];
   return hash.text(JSON.stringify(rest)).digest();
 }
 

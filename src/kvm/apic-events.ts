@@ -69,7 +69,8 @@ function initialize(vcpu: Vcpu, pcpu: Pcpu): void {
   timer.reset(pcpu);
   lapic.reset();
   state.pvUnhalted = false;
-  state.nmiPending = false;
+  state.nmiQueued = 0;
+  state.nmiPending = 0;
   state.exception = null;
   state.reinject = null;
   state.mpState = vcpu.index === 0 ? 'runnable' : 'initReceived';

@@ -154,7 +154,7 @@ export function deliver(target: Vcpu, event: SentInterrupt, pcpu: Pcpu): boolean
       target.state.pvUnhalted = true;
       break;
     case 'NMI':
-      target.state.nmiPending = true;
+      target.state.nmiQueued++;
       break;
     case 'INIT':
       // INIT level de-assert only sets arbitration ids, which these processors do not have.

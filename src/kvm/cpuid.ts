@@ -124,7 +124,9 @@ export class CpuidTable {
 
   /** KVM's features, and its hints. */
   private get features(): CpuidResult {
-    const { features } = this.vm.parameters;
+    const { features: wanted, disabledExits } = this.vm.parameters;
+    // Who halts without an exit cannot be kicked out of it (kvm_update_pv_runtime).
+    const features = disabledExits.includes('HLT') ? { ...wanted, pv_unhalt: false } : wanted;
     return [featureBits(features, 'eax'), 0, 0, featureBits(features, 'edx')];
   }
 

@@ -17,6 +17,7 @@ export { readGuestBytes, writeGuestBytes } from './guest-memory.ts';
 export { grownPoll, shrunkPoll } from './halt-poll.ts';
 export { FORWARDABLE_HYPERCALLS } from './hypercall-exit.ts';
 export { isHypercallAt } from './hypercall-opcodes.ts';
+export { takeQueuedNmis } from './inject.ts';
 export { EventBus, type IoEvent, type IoSpace } from './io-events.ts';
 export { DEFAULT_ROUTES, type IrqRoute, MAX_IRQ_ROUTES, routingMistake } from './irq-routing.ts';
 export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.ts';
@@ -26,10 +27,13 @@ export { type MemorySlot, MemorySlots, type MemorySlotsState, SlotFlag } from '.
 export { moveTsc, readGuestMsr, writeGuestMsr } from './msrs.ts';
 export {
   DEFAULT_PARAMETERS,
+  DISABLE_EXITS,
+  type DisabledExit,
   HV_TIMERS,
   type KvmParameters,
   SPIN_HANDLERS,
 } from './parameters.ts';
+export { type CounterState as PitCounterState, PIT_UNSET_MODE } from './pit.ts';
 export { grownWindow, shrunkWindow } from './ple-window.ts';
 export {
   type Decisions,

@@ -2,7 +2,16 @@
 // inject_pending_event: first what an exit interrupted, then a new exception, then an NMI, then the
 // APIC's best vector. What cannot go in now opens a window that exits as soon as it can.
 
-import { EventTypes, modeOf, Rflags, VECTOR_NAMES, Vector, Word } from '../cpu/index.ts';
+import {
+  Activity,
+  Blocking,
+  EventTypes,
+  modeOf,
+  Rflags,
+  VECTOR_NAMES,
+  Vector,
+  Word,
+} from '../cpu/index.ts';
 import type { Pcpu } from '../host/index.ts';
 import { fieldIndex, Primary } from '../vmx/index.ts';
 import type { PendingEvent, Vcpu } from './vcpu.ts';
@@ -31,7 +40,7 @@ export function completeInterruptedEvent(vcpu: Vcpu): void {
   const type = (information >> 8) & 7;
   if (type === EventTypes.NMI) {
     // Its delivery has not begun: it does not block NMIs yet.
-    vmcs.set32(F.INTERRUPTIBILITY, vmcs.get32(F.INTERRUPTIBILITY) & ~(1 << 3));
+    vmcs.set32(F.INTERRUPTIBILITY, vmcs.get32(F.INTERRUPTIBILITY) & ~Blocking.NMI);
   }
   vcpu.state.reinject = {
     information: information & REINJECTED_BITS,
@@ -44,6 +53,7 @@ export function completeInterruptedEvent(vcpu: Vcpu): void {
 /** Fill the VM-entry interruption information, and open windows for what has to wait. */
 export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
   const { state } = vcpu;
+  if (state.nmiQueued > 0) takeQueuedNmis(vcpu);
   let injected = false;
   if (state.reinject !== null) {
     inject(vcpu, pcpu, state.reinject, true);
@@ -55,8 +65,8 @@ export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
     state.exception = null;
     injected = true;
   }
-  if (state.nmiPending && !injected && vcpu.nmiAllowed) {
-    state.nmiPending = false;
+  if (state.nmiPending > 0 && !injected && vcpu.nmiAllowed) {
+    state.nmiPending--;
     vcpu.counters.nmi_injections++;
     const information = Vector.NMI | (EventTypes.NMI << 8);
     inject(vcpu, pcpu, { information, errorCode: 0, instructionLengthBytes: 0 }, false);
@@ -71,7 +81,19 @@ export function injectEvents(vcpu: Vcpu, pcpu: Pcpu): void {
   }
   const isAwaited = vcpu.user?.windowRequested === true && !vcpu.vm.hasIrqchip;
   setWindow(vcpu, Primary.INTR_WINDOW_EXITING, vcpu.hasInterrupt || isAwaited);
-  setWindow(vcpu, Primary.NMI_WINDOW_EXITING, state.nmiPending);
+  setWindow(vcpu, Primary.NMI_WINDOW_EXITING, state.nmiPending > 0);
+}
+
+/**
+ * Of the NMIs that have arrived, a processor keeps one while it handles another one; if it handles
+ * none, that makes two: one to take at once, one to keep. Linux x86.c, process_nmi.
+ */
+export function takeQueuedNmis({ state, virtual }: Vcpu): void {
+  const isBlocked = (virtual.vmcs.get32(F.INTERRUPTIBILITY) & Blocking.NMI) !== 0;
+  const isInDelivery = (state.reinject?.information ?? 0) >> 8 === EventTypes.NMI;
+  const most = isBlocked || isInDelivery ? 1 : 2;
+  state.nmiPending = Math.min(state.nmiPending + state.nmiQueued, most);
+  state.nmiQueued = 0;
 }
 
 /** Acknowledge the best interrupt, the PIC's first: its vector, or -1 (kvm_cpu_get_interrupt). */
@@ -93,6 +115,8 @@ function setResumeFlag(vcpu: Vcpu, vector: number): void {
 
 function inject(vcpu: Vcpu, pcpu: Pcpu, event: PendingEvent, reinjected: boolean): void {
   const { vmcs, processor } = vcpu.virtual;
+  // Where HLT does not exit, an event ends it (vmx_clear_hlt).
+  processor.state.words[Word.ACTIVITY] = Activity.ACTIVE;
   // Real mode reports no error codes (kvm_inject_exception).
   const isReal = modeOf(processor.state) === 'real';
   const information = isReal ? event.information & ~ERROR_CODE_VALID : event.information;

@@ -1,6 +1,7 @@
 // Writes to ports and device memory that are only a signal: KVM_IOEVENTFD. The guest goes on at
-// once, and user space hears of it. Linux virt/kvm/eventfd.c, ioeventfd_in_range and
-// ioeventfd_write. They belong to whoever sets a machine up and are not part of a snapshot.
+// once, and user space hears of it; or later, if writes are collected. Linux virt/kvm/eventfd.c,
+// ioeventfd_in_range and ioeventfd_write. They belong to whoever sets a machine up and are not part
+// of a snapshot.
 
 import type Long from 'long';
 import type { Pcpu } from '../host/index.ts';
@@ -26,6 +27,9 @@ function isSame(a: Long, b: Long, lengthBytes: number): boolean {
 
 export class EventBus {
   private readonly events: IoEvent[] = [];
+  /** Takes writes that are no signal but may wait: KVM_REGISTER_COALESCED_MMIO. */
+  absorb: ((space: IoSpace, address: number, lengthBytes: number, value: Long) => boolean) | null =
+    null;
 
   get list(): readonly IoEvent[] {
     return this.events;
@@ -40,7 +44,7 @@ export class EventBus {
     if (at >= 0) this.events.splice(at, 1);
   }
 
-  /** A write: true if it was a signal, and nobody else need hear of it. */
+  /** A write: true if it was a signal, or may wait, so that nobody else need hear of it now. */
   write(space: IoSpace, address: number, lengthBytes: number, value: Long, pcpu: Pcpu): boolean {
     const event = this.events.find(
       (each) =>
@@ -50,6 +54,7 @@ export class EventBus {
         (each.datamatch === null || isSame(each.datamatch, value, lengthBytes)),
     );
     event?.signal(pcpu);
-    return event !== undefined;
+    if (event !== undefined) return true;
+    return this.absorb?.(space, address, lengthBytes, value) ?? false;
   }
 }

@@ -48,7 +48,7 @@ export const IRQCHIP_PORTS = [
   {
     first: 0x61,
     last: 0x61,
-    device: 'pit',
+    device: 'speaker',
     summary: 'gate and output of timer channel 2 (bits 0 and 5), refresh (bit 4)',
   },
   { first: 0xa0, last: 0xa1, device: 'pic', summary: 'the second interrupt controller' },
@@ -88,6 +88,8 @@ export class Irqchip {
   private readonly vm: Vm;
   /** KVM_CREATE_PIT2; without it the timer's ports are user space's. */
   hasPit = true;
+  /** KVM_PIT_SPEAKER_DUMMY: port 61H is the kernel's. */
+  hasSpeaker = true;
   /** Where the code runs that led to what is happening. */
   private pcpu: Pcpu;
 
@@ -135,6 +137,16 @@ export class Irqchip {
     this.picLines = saved.picLines;
     this.ioapicLines = saved.ioapicLines;
     if (saved.routes !== this.routes) this.setRoutes(saved.routes);
+  }
+
+  /** KVM_REINJECT_CONTROL. */
+  setPitReinjection(reinjects: boolean): void {
+    this.pitTimer.setReinjection(reinjects);
+  }
+
+  /** The interval timer's counters have been replaced: begin with their counts. */
+  restartPit(pcpu: Pcpu): void {
+    this.pitTimer.restart(this.pit.counters[0], pcpu);
   }
 
   /** KVM_SET_GSI_ROUTING, of a table without mistakes; null for how it was wired at first. */
@@ -289,6 +301,7 @@ export class Irqchip {
   /** True for ports that are answered here. */
   ownsPort(port: number): boolean {
     const device = DEVICE_BY_PORT.get(port);
+    if (device === 'speaker') return this.hasPit && this.hasSpeaker;
     return device !== undefined && (device !== 'pit' || this.hasPit);
   }
 
@@ -315,6 +328,7 @@ export class Irqchip {
       case 'levels':
         return this.pic.readLevels(port === 0x4d0 ? 0 : 1);
       case 'pit':
+      case 'speaker':
         return readPit(this.pit, port - 0x40, pcpu.nowNs);
       case undefined:
         return null;
@@ -332,6 +346,7 @@ export class Irqchip {
         this.pic.writeLevels(port === 0x4d0 ? 0 : 1, value);
         return;
       case 'pit':
+      case 'speaker':
         if (writePit(this.pit, port - 0x40, value, pcpu.nowNs) === 0) {
           this.pitTimer.restart(this.pit.counters[0], pcpu);
         }

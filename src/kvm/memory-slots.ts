@@ -113,20 +113,36 @@ export class MemorySlots {
     return true;
   }
 
-  /** The pages of a slot that were written since the last call, a bit each; null if not logged. */
-  takeDirty(id: number): Uint8Array | null {
+  /** The log of a slot, which stays; null if it is not logged. */
+  dirtyOf(id: number): Uint8Array | null {
+    return this.dirty.get(id)?.slice() ?? null;
+  }
+
+  /**
+   * Pages of a slot that is logged count as not written again: those among `bitmap`'s, whose first
+   * bit is for the page `firstPage`, a multiple of 8 (kvm_clear_dirty_log_protect).
+   */
+  clearDirty(id: number, firstPage: number, bitmap: Uint8Array): void {
     const slot = this.byId(id);
     const dirty = this.dirty.get(id);
-    if (slot === undefined || dirty === undefined) return null;
-    const taken = dirty.slice();
-    dirty.fill(0);
-    for (let page = 0; page < slot.lengthBytes / PAGE_SIZE; page++) {
-      if ((taken[page >> 3] & (1 << (page & 7))) === 0) continue;
+    if (slot === undefined || dirty === undefined) return;
+    const pages = Math.min(slot.lengthBytes / PAGE_SIZE - firstPage, 8 * bitmap.length);
+    for (let i = 0; i < pages; i++) {
+      const [page, bit] = [firstPage + i, 1 << (i & 7)];
+      if ((bitmap[i >> 3] & dirty[page >> 3] & bit) === 0) continue;
+      dirty[page >> 3] &= ~bit;
       const offset = page * PAGE_SIZE;
       this.ept.map(slot.gpa + offset, slot.hpa + offset, PAGE_SIZE, READ_EXECUTE, false);
     }
     this.changed();
-    return taken;
+  }
+
+  /** All pages of a slot count as written, without having been (KVM_DIRTY_LOG_INITIALLY_SET). */
+  setAllDirty({ id, lengthBytes }: MemorySlot): void {
+    const dirty = this.dirty.get(id);
+    for (let page = 0; page < lengthBytes / PAGE_SIZE; page++) {
+      if (dirty !== undefined) dirty[page >> 3] |= 1 << (page & 7);
+    }
   }
 
   private markDirty(slot: MemorySlot, gpa: number): void {

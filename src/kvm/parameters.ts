@@ -23,6 +23,14 @@ export const HV_TIMERS = ['none', 'tsc-deadline', 'all'] as const;
 
 export type HvTimer = (typeof HV_TIMERS)[number];
 
+/**
+ * Exits that a machine may do without, where a pCPU belongs to its vCPU alone, by the bits of
+ * KVM_CAP_X86_DISABLE_EXITS. MWAIT and C-state MSRs, which that has too, are not offered to guests.
+ */
+export const DISABLE_EXITS = { HLT: 1 << 1, PAUSE: 1 << 2 } as const;
+
+export type DisabledExit = keyof typeof DISABLE_EXITS;
+
 import { type ExtraExit, STANDARD_TIMER_RATE_SHIFT } from '../vmx/index.ts';
 import { DEFAULT_PV_PARAMETERS, type PvParameters } from './pv-features.ts';
 import {
@@ -69,6 +77,8 @@ export interface KvmParameters extends PvParameters, TimerParameters {
   readonly preemptionTimerRate: number;
   /** Controls that make more exits happen than KVM asks for. */
   readonly extraExits: readonly ExtraExit[];
+  /** Exits that do not happen: HLT and PAUSE are the guest's own. */
+  readonly disabledExits: readonly DisabledExit[];
 }
 
 export const DEFAULT_PARAMETERS: KvmParameters = {
@@ -91,6 +101,7 @@ export const DEFAULT_PARAMETERS: KvmParameters = {
   flexpriority: false,
   preemptionTimerRate: STANDARD_TIMER_RATE_SHIFT,
   extraExits: [],
+  disabledExits: [],
 };
 
 /** The VMX-preemption timer is used at all. */

@@ -16,12 +16,20 @@ export interface PitTimerState {
   pending: number;
   /** The guest has ended the interrupt of the last tick. */
   acknowledged: boolean;
+  /** Ticks that come too early are made up for, else each is an interrupt or lost. */
+  reinjects: boolean;
 }
 
 const Mode = { TERMINAL_COUNT: 0, ONE_SHOT: 1, RATE: 2, SQUARE: 3, STROBE: 4 } as const;
 
 export class PitTimer {
-  state: PitTimerState = { hostTimer: 0, fired: 0, pending: 0, acknowledged: true };
+  state: PitTimerState = {
+    hostTimer: 0,
+    fired: 0,
+    pending: 0,
+    acknowledged: true,
+    reinjects: true,
+  };
   private readonly timers: Timers;
   private readonly handler: string;
   private readonly tick: (pcpu: Pcpu) => void;
@@ -52,6 +60,12 @@ export class PitTimer {
     this.arm(counter, pcpu);
   }
 
+  /** KVM_REINJECT_CONTROL: whether ticks that the guest was not ready for are made up for. */
+  setReinjection(reinjects: boolean): void {
+    this.state.reinjects = reinjects;
+    this.forgetPending();
+  }
+
   /** Ticks that the guest has missed are not made up for. */
   forgetPending(): void {
     this.state.pending = 0;
@@ -78,13 +92,13 @@ export class PitTimer {
     const { state } = this;
     state.hostTimer = 0;
     state.fired++;
-    state.pending++;
+    if (state.reinjects) state.pending++;
     this.arm(counter, pcpu);
     this.inject(pcpu);
   }
 
   private inject(pcpu: Pcpu): void {
-    if (!this.state.acknowledged) return;
+    if (this.state.reinjects && !this.state.acknowledged) return;
     this.state.acknowledged = false;
     this.tick(pcpu);
   }

@@ -58,9 +58,17 @@ const newCounter = (gate: boolean): CounterState => ({
   latchedStatus: -1,
 });
 
+/** KVM's mode of a counter that nothing was written to. */
+export const PIT_UNSET_MODE = 0xff;
+
+const unsetCounter = (gate: boolean): CounterState => ({
+  ...newCounter(gate),
+  mode: PIT_UNSET_MODE,
+});
+
 /** Only the third counter's gate can be closed; it is at first. */
 export function newPit(): PitState {
-  return { counters: [newCounter(true), newCounter(true), newCounter(false)], speaker: 0 };
+  return { counters: [unsetCounter(true), unsetCounter(true), unsetCounter(false)], speaker: 0 };
 }
 
 /** Read a port, counted from the first; null if nobody answers there. */
@@ -121,7 +129,7 @@ const STATUS_NULL_COUNT = 0x40;
 function latchStatus(counter: CounterState, nowNs: number): void {
   const out = output(counter, nowNs) ? STATUS_OUT : 0;
   const isNull = counter.reload === 0 ? STATUS_NULL_COUNT : 0;
-  counter.latchedStatus = out | isNull | (counter.access << 4) | (counter.mode << 1);
+  counter.latchedStatus = out | isNull | (counter.access << 4) | ((counter.mode & 7) << 1);
 }
 
 function readCounter(counter: CounterState, nowNs: number): number {
@@ -209,7 +217,7 @@ function countedDown(counter: CounterState, nowNs: number): number {
 /** The OUT pin. */
 function output(counter: CounterState, nowNs: number): boolean {
   const { mode, reload, gate } = counter;
-  if (reload === 0) return mode !== 0;
+  if (reload === 0) return mode !== 0 && mode !== PIT_UNSET_MODE;
   const ticks = ticksIn(elapsed(counter, nowNs), PIT_HZ);
   switch (mode) {
     case 0:

@@ -80,7 +80,10 @@ export interface VcpuState {
   eventRequested: boolean;
   /** Kicked by a hypercall: the next HLT ends at once. */
   pvUnhalted: boolean;
-  nmiPending: boolean;
+  /** NMIs that have arrived since events were looked at (nmi_queued). */
+  nmiQueued: number;
+  /** NMIs to inject: one, or two if none is in service (nmi_pending). */
+  nmiPending: number;
   /** An exception to inject, raised by an emulated instruction. */
   exception: PendingEvent | null;
   /** An event to deliver again. */
@@ -169,7 +172,8 @@ export class Vcpu {
       sipiVector: null,
       eventRequested: true,
       pvUnhalted: false,
-      nmiPending: false,
+      nmiQueued: 0,
+      nmiPending: 0,
       exception: null,
       reinject: null,
       ready: false,
@@ -324,7 +328,7 @@ export class Vcpu {
     if (this.hasApicEvents) return true;
     if (!this.isStarted) return false;
     if (state.mpState === 'runnable' || state.pvUnhalted || state.exception !== null) return true;
-    if (state.nmiPending && this.nmiAllowed) return true;
+    if (state.nmiQueued > 0 || (state.nmiPending > 0 && this.nmiAllowed)) return true;
     return this.interruptAllowed && this.hasInterrupt;
   }
 
@@ -361,7 +365,7 @@ export class Vcpu {
 
   /** A directed yield may go to it although it sleeps (kvm_arch_dy_runnable). */
   get isDirectedYieldRunnable(): boolean {
-    return this.state.pvUnhalted || this.state.eventRequested || this.state.nmiPending;
+    return this.state.pvUnhalted || this.state.eventRequested || this.state.nmiQueued > 0;
   }
 
   get isBlocked(): boolean {

@@ -105,7 +105,7 @@ export class Vm {
   /** Host-physical address of guest-physical address 0. */
   readonly ramHpa: number;
   readonly costs: VmCosts;
-  readonly parameters: KvmParameters;
+  parameters: KvmParameters;
   readonly userSpace: UserSpace;
   readonly decisions: Decisions;
   /** By number of the basic exit reason. */

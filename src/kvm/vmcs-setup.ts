@@ -19,7 +19,7 @@ import {
 } from '../vmx/index.ts';
 import { followApicMode } from './flexpriority.ts';
 import { SOFT_DISABLED } from './lapic-timer.ts';
-import { usesPreemptionTimer } from './parameters.ts';
+import { type DisabledExit, usesPreemptionTimer } from './parameters.ts';
 import type { Vcpu } from './vcpu.ts';
 
 export interface VmcsAddresses {
@@ -66,11 +66,12 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
   const { lapic } = vcpu;
   const { parameters, apicAccess } = vcpu.vm;
   const set = (field: FieldName, wanted: number) => vmcs.write(field, withRequired(field, wanted));
+  const isDisabled = (exit: DisabledExit) => parameters.disabledExits.includes(exit);
   const timer = usesPreemptionTimer(parameters) ? Pin.VMX_PREEMPTION_TIMER : 0;
   set('PIN_BASED_VM_EXEC_CONTROL', Pin.EXT_INTR_MASK | Pin.NMI_EXITING | Pin.VIRTUAL_NMIS | timer);
   set(
     'CPU_BASED_VM_EXEC_CONTROL',
-    Primary.HLT_EXITING |
+    (isDisabled('HLT') ? 0 : Primary.HLT_EXITING) |
       Primary.MWAIT_EXITING |
       Primary.MONITOR_EXITING |
       Primary.RDPMC_EXITING |
@@ -85,7 +86,8 @@ export function initializeVmcs(vcpu: Vcpu, addresses: VmcsAddresses): void {
       controlBits(PRIMARY, parameters.extraExits),
   );
   const scaled = vcpu.vm.tscKhz !== vcpu.vm.host.frequency.khz;
-  const pauseLoops = parameters.pleGap === 0 ? 0 : Secondary.PAUSE_LOOP_EXITING;
+  const pauseLoops =
+    parameters.pleGap === 0 || isDisabled('PAUSE') ? 0 : Secondary.PAUSE_LOOP_EXITING;
   set(
     'SECONDARY_VM_EXEC_CONTROL',
     Secondary.ENABLE_EPT |

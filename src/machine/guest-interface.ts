@@ -3,6 +3,8 @@
 
 import {
   DEFAULT_PARAMETERS,
+  DISABLE_EXITS,
+  type DisabledExit,
   HYPERCALL_OPCODES,
   type KvmParameters,
   LOCK_WAIT_ACTIONS,
@@ -34,8 +36,11 @@ const FEATURES = object(
 /** Cycles per ms that a TSC can have. */
 const MAX_TSC_KHZ = 100_000_000;
 
-/** @param tscDeadline whether guests have TSC-deadline mode unless the scenario says otherwise */
-export const guestInterfaceKeys = (tscDeadline: boolean) => ({
+/**
+ * @param tscDeadline whether guests have TSC-deadline mode unless the scenario says otherwise
+ * @param timerRate the same for IA32_VMX_MISC[4:0]
+ */
+export const guestInterfaceKeys = (tscDeadline: boolean, timerRate: number) => ({
   features: FEATURES,
   enforce_pv_features: boolean({
     summary: 'MSRs and hypercalls of features that are not offered do not work either',
@@ -73,7 +78,7 @@ export const guestInterfaceKeys = (tscDeadline: boolean) => ({
   }),
   preemption_timer_rate: integer(0, 31, {
     summary: 'IA32_VMX_MISC[4:0]: the preemption timer counts when this bit of the TSC changes',
-    fallback: DEFAULT_PARAMETERS.preemptionTimerRate,
+    fallback: timerRate,
   }),
   extra_exits: list(
     choice(EXTRA_EXITS, {
@@ -83,6 +88,15 @@ export const guestInterfaceKeys = (tscDeadline: boolean) => ({
     0,
     EXTRA_EXITS.length,
     'VMX controls that make more exits happen',
+  ),
+  disable_exits: list(
+    choice(Object.keys(DISABLE_EXITS) as DisabledExit[], {
+      summary: 'exit that does not happen (KVM_CAP_X86_DISABLE_EXITS)',
+      flag: 'disable-exit',
+    }),
+    0,
+    Object.keys(DISABLE_EXITS).length,
+    'exits that do not happen: the guest has its pCPUs for itself',
   ),
 });
 
@@ -100,6 +114,7 @@ export function guestInterfaceOf(kvm: Infer<Keys>, signature: number) {
     cpuSignature: kvm.cpu_signature === 0 ? signature : kvm.cpu_signature,
     tscDeadline: kvm.tsc_deadline,
     extraExits: kvm.extra_exits,
+    disabledExits: kvm.disable_exits,
     flexpriority: kvm.flexpriority,
     preemptionTimerRate: kvm.preemption_timer_rate,
   } satisfies Partial<KvmParameters>;

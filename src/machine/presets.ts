@@ -10,6 +10,7 @@
 import type { InstructionCosts } from '../cpu/index.ts';
 import type { HostCosts } from '../host/index.ts';
 import type { VmCosts } from '../kvm/index.ts';
+import { STANDARD_TIMER_RATE_SHIFT } from '../vmx/index.ts';
 
 /** A number of cycles, and where it is from. */
 type Sourced = readonly [cycles: number, source: string];
@@ -56,11 +57,16 @@ export interface CostPreset extends MachineCosts {
   readonly khzSource: string;
   /** Family, model and stepping, as in EAX of CPUID leaf 1. */
   readonly signature: number;
+  /** IA32_VMX_MISC[4:0], of those that have the VMX-preemption timer. */
+  readonly timerRate: Sourced;
   /** Null: as many pCPUs as a scenario asks for. */
   readonly topology: Topology | null;
   readonly missing: Missing;
   readonly sources: SourcedCosts<MachineCosts>;
 }
+
+/** On all parts that somebody has told of. */
+const USUAL_TIMER_RATE: Sourced = [STANDARD_TIMER_RATE_SHIFT, '[rec] common parts'];
 
 const NOTHING: Missing = { features: [], source: '[ark]' };
 
@@ -185,6 +191,7 @@ export const COST_PRESETS = {
     khz: 2_000_000,
     khzSource: '[ark]',
     signature: 0x406f1,
+    timerRate: USUAL_TIMER_RATE,
     topology: null,
     missing: NOTHING,
     sources: BROADWELL,
@@ -196,6 +203,7 @@ export const COST_PRESETS = {
     khz: 2_000_000,
     khzSource: '[est]',
     signature: 0x50654,
+    timerRate: USUAL_TIMER_RATE,
     topology: null,
     missing: NOTHING,
     sources: SKYLAKE,
@@ -207,6 +215,7 @@ export const COST_PRESETS = {
     khz: WOODCREST_KHZ,
     khzSource: '[ark]',
     signature: 0x6f6,
+    timerRate: USUAL_TIMER_RATE,
     topology: { packages: 2, cores: 2, source: '[ark]' },
     missing: {
       features: ['ept', 'vpid', 'ple', 'preemption_timer', 'tsc_deadline'],
@@ -221,6 +230,7 @@ export const COST_PRESETS = {
     khz: WESTMERE_KHZ,
     khzSource: '[est] no machine was named',
     signature: 0x206c2,
+    timerRate: USUAL_TIMER_RATE,
     topology: { packages: 1, cores: 4, source: '[est] no machine was named' },
     missing: NOTHING,
     sources: WESTMERE,
@@ -232,6 +242,7 @@ export const COST_PRESETS = {
     khz: 2_000_000,
     khzSource: '[ark]',
     signature: 0x406f1,
+    timerRate: USUAL_TIMER_RATE,
     topology: { packages: 2, cores: 14, source: '[ark]' },
     missing: NOTHING,
     sources: BROADWELL,
@@ -243,6 +254,7 @@ export const COST_PRESETS = {
     khz: HASWELL_KHZ,
     khzSource: '[ark]',
     signature: 0x306f2,
+    timerRate: USUAL_TIMER_RATE,
     topology: { packages: 1, cores: 2, source: 'those that were isolated' },
     missing: NOTHING,
     sources: HASWELL,

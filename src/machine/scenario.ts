@@ -157,7 +157,7 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
     policies: VM_POLICY_KEYS,
     kvm: object("KVM's parameters for this machine", {
       ...scalarsFor(KVM_PARAMETERS, kernel, defaultsOn(machine)),
-      ...guestInterfaceKeys(hasFeature(machine, 'tsc_deadline')),
+      ...guestInterfaceKeys(hasFeature(machine, 'tsc_deadline'), machine.timerRate[0]),
     }),
   });
 

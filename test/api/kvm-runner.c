@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+
+#define PAGE_SIZE 4096
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +237,50 @@ static void show_event(void) {
   else printf("event %llu\n", (unsigned long long)count);
 }
 
+/** struct kvm_pit_state2, but for the times, and low bytes that have been used. */
+static void show_pit(void) {
+  struct kvm_pit_state2 state = {0};
+  if (ioctl(vm, KVM_GET_PIT2, &state) < 0) return fail("get_pit2");
+  printf("pit flags=%x", state.flags);
+  for (int i = 0; i < 3; i++) {
+    struct kvm_pit_channel_state *c = &state.channels[i];
+    printf(" %x/%x/%x/%x/%x/%x/%x/%x/%x/%x/%x/%x", c->count, c->latched_count, c->count_latched,
+           c->status_latched, c->status, c->read_state, c->write_state,
+           c->write_state == 4 ? c->write_latch : 0, c->rw_mode,
+           c->mode, c->bcd, c->gate);
+  }
+  printf("\n");
+}
+
+/** Give back what KVM_GET_PIT2 gave, with another count of the second counter. */
+static void set_pit(unsigned count) {
+  struct kvm_pit_state2 state = {0};
+  ioctl(vm, KVM_GET_PIT2, &state);
+  state.channels[1].count = count;
+  state.channels[1].mode = 3;
+  state.channels[1].rw_mode = state.channels[1].read_state = state.channels[1].write_state = 3;
+  if (ioctl(vm, KVM_SET_PIT2, &state) < 0) fail("set_pit2");
+}
+
+static void coalesce(unsigned pio, uint64_t addr, unsigned size) {
+  struct kvm_coalesced_mmio_zone zone = {.addr = addr, .size = size, .pio = pio};
+  if (ioctl(vm, KVM_REGISTER_COALESCED_MMIO, &zone) < 0) fail("coalesced_mmio");
+}
+
+/** What waits in the ring, which is empty then. */
+static void show_ring(void) {
+  struct kvm_coalesced_mmio_ring *ring = (void *)((char *)page + 8192);
+  printf("ring first=%x last=%x", ring->first, ring->last);
+  unsigned count = 0;
+  for (; ring->first != ring->last; ring->first = (ring->first + 1) % KVM_COALESCED_MMIO_MAX) {
+    struct kvm_coalesced_mmio *entry = &ring->coalesced_mmio[ring->first];
+    if (count++ >= 6) continue;
+    printf(" %llx/%x/%x", entry->phys_addr, entry->len, entry->pio);
+    print_bytes("", entry->data, entry->len);
+  }
+  printf(" count=%u\n", count);
+}
+
 /** Calls with a number for each argument; false for others. */
 static int numeric_call(const char *word, unsigned long long a, unsigned long long b,
                         unsigned long long c, unsigned long long d) {
@@ -245,6 +291,13 @@ static int numeric_call(const char *word, unsigned long long a, unsigned long lo
   else if (strcmp(word, "chip") == 0) show_chip(a);
   else if (strcmp(word, "ioevent") == 0) add_ioevent(a, b, c, d);
   else if (strcmp(word, "event") == 0) show_event();
+  else if (strcmp(word, "pit") == 0) {
+    struct kvm_pit_config pit = {.flags = a};
+    if (ioctl(vm, KVM_CREATE_PIT2, &pit) < 0) fail("create_pit2");
+  } else if (strcmp(word, "pitstate") == 0) show_pit();
+  else if (strcmp(word, "setpit") == 0) set_pit(a);
+  else if (strcmp(word, "coalesce") == 0) coalesce(a, b, c);
+  else if (strcmp(word, "ring") == 0) show_ring();
   else if (strcmp(word, "line") == 0) {
     struct kvm_irq_level level = {.irq = a, .level = b};
     if (ioctl(vm, KVM_IRQ_LINE, &level) < 0) fail("irq_line");
@@ -466,6 +519,44 @@ static void cap(const char *name, int fd, unsigned number, uint64_t argument, un
   report(name, ioctl(fd, KVM_ENABLE_CAP, &cap));
 }
 
+/** Dirty logs that are read and cleared in two steps. */
+static void dirty_errors(void) {
+  create(0);
+  static uint64_t words[64];
+  struct kvm_clear_dirty_log clear = {.slot = 0, .num_pages = 64, .dirty_bitmap = words};
+#define CLEAR(name, change)                                        \
+  {                                                                \
+    struct kvm_clear_dirty_log own = clear;                        \
+    change;                                                        \
+    report(name, ioctl(vm, KVM_CLEAR_DIRTY_LOG, &own));            \
+  }
+  CLEAR("clear_dirty_log_not_kept", )
+  CLEAR("clear_dirty_log_large_slot", own.slot = 0x7fff)
+  CLEAR("clear_dirty_log_absent_slot", own.slot = 5)
+  cap("cap_manual_dirty_log_unknown", vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 4, 0);
+  cap("cap_manual_dirty_log_set_only", vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 2, 0);
+  cap("cap_manual_dirty_log_set", vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3, 0);
+  cap("cap_manual_dirty_log_off", vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 0, 0);
+  cap("cap_manual_dirty_log", vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 1, 0);
+  // Of 256 pages, the last but 16.
+  struct kvm_userspace_memory_region region = {
+      .slot = 0, .flags = 1, .memory_size = RAM_BYTES, .userspace_addr = (uint64_t)ram};
+  ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region);
+  region.slot = 1;
+  region.guest_phys_addr = 0x200000;
+  region.memory_size = 80 * 4096;
+  ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region);
+  CLEAR("clear_dirty_log", )
+  CLEAR("clear_dirty_log_unaligned_first", own.first_page = 8)
+  CLEAR("clear_dirty_log_unaligned_count", own.num_pages = 65)
+  CLEAR("clear_dirty_log_beyond", own.first_page = 256)
+  CLEAR("clear_dirty_log_further_beyond", own.first_page = 320)
+  CLEAR("clear_dirty_log_too_many", own.num_pages = 320)
+  CLEAR("clear_dirty_log_nothing", own.num_pages = 0)
+  CLEAR("clear_dirty_log_rest", own.slot = 1; own.first_page = 64; own.num_pages = 16)
+  CLEAR("clear_dirty_log_part_of_rest", own.slot = 1; own.first_page = 64; own.num_pages = 8)
+}
+
 static void cap_errors(void) {
   cap("cap_flags", vm, KVM_CAP_EXIT_HYPERCALL, 0, 1);
   cap("cap_exit_hypercall", vm, KVM_CAP_EXIT_HYPERCALL, 1 << 12, 0);
@@ -520,9 +611,12 @@ static void more_errors(void) {
   create(1);
   irqfd_errors();
   device_errors("_without_pit");
-  struct kvm_pit_config pit = {0};
+  struct kvm_pit_config pit = {.flags = 2};
+  report("pit_flags", ioctl(vm, KVM_CREATE_PIT2, &pit));
+  pit.flags = 1;
   ioctl(vm, KVM_CREATE_PIT2, &pit);
   device_errors("");
+  dirty_errors();
   vcpu = (close(vcpu), munmap(page, page_bytes), -1);
 }
 

@@ -99,7 +99,7 @@ describe('a candidate is', () => {
     ['not one that sleeps', READY, true, true, false],
     ['a sleeper that was kicked', { ...READY, pvUnhalted: true }, true, true, true],
     ['a sleeper with an event to look at', { ...READY, eventRequested: true }, true, true, true],
-    ['a sleeper with an NMI', { ...READY, nmiPending: true }, true, true, true],
+    ['a sleeper with an NMI', { ...READY, nmiQueued: 1 }, true, true, true],
     ['no kicked sleeper that is not ready', { pvUnhalted: true }, true, true, false],
     [
       'one that spins and is eligible',

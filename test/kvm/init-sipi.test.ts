@@ -124,7 +124,7 @@ describe('starting', () => {
     send(machine, INIT, 1);
     const [, vcpu] = machine.vcpus;
     send(machine, 0x4400, 1);
-    expect([vcpu.isRunnable, vcpu.state.nmiPending]).toEqual([false, true]);
+    expect([vcpu.isRunnable, vcpu.state.nmiQueued]).toEqual([false, 1]);
   });
 });
 
@@ -132,14 +132,16 @@ describe('INIT of a processor that runs', () => {
   test('stops it; a start-up IPI starts it elsewhere', () => {
     const machine = idleVm(2);
     const [, vcpu] = machine.vcpus;
-    vcpu.state.nmiPending = true;
+    vcpu.state.nmiQueued = 1;
+    vcpu.state.nmiPending = 1;
     vcpu.queueException(13, 0);
     vcpu.virtual.processor.state.set('cr3', Long.fromInt(0x5000));
     vcpu.virtual.processor.state.set('lstar', Long.fromInt(0x1234));
     send(machine, INIT, 1);
     expect(vcpu.state).toMatchObject({
       mpState: 'initReceived',
-      nmiPending: false,
+      nmiQueued: 0,
+      nmiPending: 0,
       exception: null,
     });
     // SDM 3, table of states: CS base FFFF0000, RIP FFF0, CR3 0; MSRs stay.

@@ -516,5 +516,5 @@ test('a message is delivered as its address and data say', () => {
   expect(vm.irqchip?.signalMsi(address(5), 0x44, pcpu)).toBe(-1);
   expect(vm.irqchip?.signalMsi(address(0), 0x400, pcpu)).toBe(1);
   expect(vcpus.map(({ lapic }) => lapic.requestedVector)).toEqual([-1, 0x44]);
-  expect(vcpus[0].state.nmiPending).toBe(true);
+  expect(vcpus[0].state.nmiQueued).toBe(1);
 });

@@ -375,7 +375,7 @@ describe('software disabling', () => {
     wrmsr(machine, 0x83f, 0x40);
     expect(pending(vcpu)).toEqual([]);
     wrmsr(machine, 0x830, 0x400);
-    expect(vcpu.state.nmiPending).toBe(true);
+    expect(vcpu.state.nmiQueued).toBe(1);
   });
 
   test('holds what is pending and in service; the processor may still take it', () => {
@@ -397,7 +397,7 @@ describe('software disabling', () => {
 
 /** Who gets what: pending vectors, or the mark of an NMI. */
 function received({ vcpus }: IdleVm): (number | 'NMI' | null)[] {
-  return vcpus.map((vcpu) => (vcpu.state.nmiPending ? 'NMI' : (pending(vcpu)[0] ?? null)));
+  return vcpus.map((vcpu) => (vcpu.state.nmiQueued > 0 ? 'NMI' : (pending(vcpu)[0] ?? null)));
 }
 
 describe('an interrupt command in x2APIC mode', () => {

@@ -126,6 +126,7 @@ describe('fallbacks', () => {
             lock_wait: 'none',
             tsc_khz: 0,
             cpu_signature: 0,
+            disable_exits: [],
             flexpriority: false,
             preemption_timer_rate: 5,
             extra_exits: [],
@@ -481,6 +482,12 @@ describe('settings', () => {
       [['DESC'], ['DESC']],
     ],
     [
+      'disable-exit',
+      'HLT',
+      ({ vms }) => vms.map(({ kvm }) => kvm.disable_exits),
+      [['HLT'], ['HLT']],
+    ],
+    [
       'hogs',
       '2',
       ({ hogs }) => hogs,
@@ -510,7 +517,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(17);
+    expect(SETTINGS).toHaveLength(18);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );

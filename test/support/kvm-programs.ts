@@ -344,6 +344,76 @@ const SHARED: readonly Program[] = [
   ),
 ];
 
+/** The interval timer, and writes that wait. */
+const LATER: readonly Program[] = [
+  chips('a PIT after reset', 'real', 'out 1, al\nhlt', ['pit 1', 'run', 'pitstate']),
+  chips(
+    'a PIT that is set up',
+    'real',
+    `mov al, 0x34
+    out 0x43, al
+    mov al, 0x9c
+    out 0x40, al
+    mov al, 0x2e
+    out 0x40, al
+    mov al, 0x50
+    out 0x43, al
+    mov al, 0x12
+    out 0x41, al
+    mov al, 0xb1
+    out 0x43, al
+    mov al, 0x56
+    out 0x42, al
+    mov al, 3
+    out 0x61, al
+    out 1, al
+    hlt`,
+    ['pit 1', 'run', 'pitstate', 'setpit 1234', 'pitstate'],
+  ),
+  chips(
+    'a PIT without port 61',
+    'real',
+    'mov al, 0x52\nout 0x43, al\nin al, 0x61\nout 0x61, al\nhlt',
+    ['pit 0', 'run', 'run', 'pitstate'],
+  ),
+  program(
+    'writes that wait',
+    'prot',
+    `mov eax, 0x12345678
+    mov [0xd0000000], eax
+    mov [0xd0000004], ax
+    mov [0xd0000fff], al
+    mov [0xd0000ffe], eax
+    mov [0xd0001000], al
+    mov ebx, [0xd0000000]
+    out 0x50, al
+    mov [0xd0000010], al
+    out 0x50, ax
+    out 0x51, al
+    hlt`,
+    [
+      'coalesce 0 d0000000 1000',
+      'coalesce 1 50 1',
+      ...['run', 'ring', 'run', 'ring'],
+      'go 20',
+      'ring',
+    ],
+  ),
+  program(
+    'a string of writes that wait',
+    'prot',
+    'mov esi, 0x2000\nmov edi, 0xd0000000\nmov ecx, 3\nrep movsd\nout 1, al\nhlt',
+    ['coalesce 0 d0000000 1000', 'go 10', 'ring'],
+    ['put 2000 0102030405060708090a0b0c'],
+  ),
+  program(
+    'more writes than the ring holds',
+    'prot',
+    'mov ecx, 175\nagain: mov [0xd0000000], ecx\nloop again\nhlt',
+    ['coalesce 0 d0000000 1000', 'go 20', 'ring'],
+  ),
+];
+
 const PROGRAMS: readonly Program[] = [
   ...PORTS,
   ...STRINGS,
@@ -351,6 +421,7 @@ const PROGRAMS: readonly Program[] = [
   ...OTHERS,
   ...STEPS,
   ...SHARED,
+  ...LATER,
 ];
 
 export const KVM_PROGRAM_NAMES: readonly string[] = PROGRAMS.map(({ name }) => name);

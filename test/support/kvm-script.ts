@@ -10,15 +10,19 @@
 //   chip ID             registers of an interrupt controller
 //   ioevent FLAGS ADDRESS LENGTH MATCH, event    writes that are signals, and how many came
 //   line GSI LEVEL
+//   pit FLAGS, pitstate, setpit COUNT    the interval timer: made, shown, the second count set
+//   coalesce PIO ADDRESS SIZE, ring    writes that wait, and which do
 //   debug CONTROL DR0 DR7, interrupt IRQ, nmi, window FLAG, immediate FLAG, sregs, debugregs
 
 import Long from 'long';
 import {
+  type CoalescedRing,
   Eventfd,
   KVM_EXIT,
   KVM_EXIT_IO_OUT,
   KvmError,
   type KvmIrqchip,
+  type KvmPitState2,
   type KvmSegment,
   type KvmVcpu,
   type KvmVm,
@@ -152,6 +156,26 @@ class Script {
         this.event ??= new Eventfd();
         vm.ioeventfd({ fd: this.event, addr: b, len: c, flags: a, datamatch: d });
         break;
+      case 'pit':
+        vm.createPit2({ flags: a });
+        break;
+      case 'pitstate':
+        this.output.push(pitText(vm.getPit2()));
+        break;
+      case 'setpit': {
+        const { channels, flags = 0 } = vm.getPit2();
+        const [first, second, third] = channels;
+        if (first === undefined || second === undefined || third === undefined) throw new Error();
+        const states = { rwMode: 3, readState: 3, writeState: 3, mode: 3 };
+        vm.setPit2({ channels: [first, { ...second, ...states, count: a }, third], flags });
+        break;
+      }
+      case 'coalesce':
+        vm.registerCoalescedMmio({ pio: a, addr: b, size: c });
+        break;
+      case 'ring':
+        this.output.push(ringText(vm.coalesced));
+        break;
       case 'line':
         vm.irqLine({ irq: a, level: b });
         break;
@@ -276,6 +300,26 @@ export function runKvmScript(text: string): string[] {
   const script = new Script();
   for (const line of text.split('\n')) script.execute(line);
   return script.output;
+}
+
+function pitText({ channels, flags = 0 }: KvmPitState2): string {
+  const texts = channels.map(({ countLoadTime: _, ...rest }) =>
+    Object.values(rest).map(hex).join('/'),
+  );
+  return `pit flags=${hex(flags)} ${texts.join(' ')}`;
+}
+
+/** What waits, of which six are shown. */
+function ringText(ring: CoalescedRing): string {
+  const head = `ring first=${hex(ring.first)} last=${hex(ring.last)}`;
+  const shown: string[] = [];
+  let count = 0;
+  for (let entry = ring.take(); entry !== null; entry = ring.take()) {
+    const { physAddr, len, pio, data } = entry;
+    const place = `${hex(physAddr)}/${hex(len)}/${pio}`;
+    if (count++ < 6) shown.push(`${place} =${hexBytes(data.subarray(0, len))}`);
+  }
+  return [head, ...shown, `count=${count}`].join(' ');
 }
 
 function chipText({ pic, ioapic }: KvmIrqchip): string {

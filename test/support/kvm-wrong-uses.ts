@@ -6,6 +6,7 @@ import {
   Eventfd,
   KVM_IRQ_ROUTING,
   KVM_IRQCHIP,
+  type KvmClearDirtyLog,
   KvmError,
   type KvmIoeventfd,
   type KvmIrqfd,
@@ -64,6 +65,11 @@ export function wrongUses(): readonly Use[] {
     ...routingUses(create(true)),
     ...irqfdUses(create(true)),
     ...chipStateUses(chip, ''),
+    ...pitUses(other, '_without_irqchip'),
+    ...pitUses(create(true), '_without_pit'),
+    ...pitFlagUses(create(true)),
+    ...pitUses(chip, ''),
+    ...dirtyUses(create(false)),
   ].map(([name, use]) => [name, () => result(use)]);
 }
 
@@ -192,6 +198,7 @@ function ioeventfdUses({ vm }: World): readonly Attempt[] {
 }
 
 function onceUses({ vm, vcpu }: World): readonly Attempt[] {
+  const zone = { addr: 0xe0000000, size: 0x1000 };
   return [
     ['tss_addr', () => vm.setTssAddr(0xfffbd000)],
     ['tss_addr_high', () => vm.setTssAddr(Long.fromString('fffffffffff0', true, 16))],
@@ -201,6 +208,16 @@ function onceUses({ vm, vcpu }: World): readonly Attempt[] {
     ['set_clock', () => vm.setClock({ clock: 12345 })],
     ['set_clock_flags', () => vm.setClock({ clock: 12345, flags: 1 << 7 })],
     ['kvmclock_ctrl_without_clock', () => vcpu.kvmclockCtrl()],
+    ['coalesced_mmio', () => vm.registerCoalescedMmio(zone)],
+    ['coalesced_mmio_pio_2', () => vm.registerCoalescedMmio({ ...zone, pio: 2 })],
+    ['coalesced_mmio_remove_absent', () => vm.unregisterCoalescedMmio({ ...zone, addr: 4096 })],
+    ['coalesced_mmio_remove', () => vm.unregisterCoalescedMmio(zone)],
+    ['coalesced_mmio_remove_pio_2', () => vm.unregisterCoalescedMmio({ ...zone, pio: 2 })],
+    ['cap_flags', () => vm.enableCap('EXIT_HYPERCALL', [0], 1)],
+    ['cap_halt_poll', () => vm.enableCap('HALT_POLL', [50_000])],
+    ['cap_halt_poll_large', () => vm.enableCap('HALT_POLL', [HIGH_BIT])],
+    ['cap_disable_exits_unknown', () => vm.enableCap('X86_DISABLE_EXITS', [1 << 10])],
+    ['cap_disable_exits_after_vcpu', () => vm.enableCap('X86_DISABLE_EXITS', [2])],
     ['cap_exit_hypercall', () => vm.enableCap('EXIT_HYPERCALL', [1 << 12])],
     ['cap_exit_hypercall_unknown', () => vm.enableCap('EXIT_HYPERCALL', [1 << 5])],
   ];
@@ -212,6 +229,62 @@ function chipStateUses({ vm }: World, suffix: string): readonly Attempt[] {
     [`get_irqchip${suffix}`, () => vm.getIrqchip(KVM_IRQCHIP.IOAPIC)],
     [`set_irqchip${suffix}`, () => vm.setIrqchip({ chipId: KVM_IRQCHIP.IOAPIC, ioapic: zeroes })],
     [`get_irqchip_unknown${suffix}`, () => vm.getIrqchip(3)],
+  ];
+}
+
+/** Of the interval timer. */
+function pitUses({ vm }: World, suffix: string): readonly Attempt[] {
+  const counter = { count: 0, latchedCount: 0, countLatched: 0, statusLatched: 0, status: 0 };
+  const rest = { readState: 0, writeState: 0, writeLatch: 0, rwMode: 0, mode: 0, bcd: 0, gate: 0 };
+  const channel = { ...counter, ...rest, countLoadTime: 0 };
+  return [
+    [`get_pit2${suffix}`, () => vm.getPit2()],
+    [`set_pit2${suffix}`, () => vm.setPit2({ channels: [channel, channel, channel] })],
+    [`reinject_control${suffix}`, () => vm.reinjectControl({ pitReinject: 1 })],
+  ];
+}
+
+const pitFlagUses = ({ vm }: World): readonly Attempt[] => [
+  ['pit_flags', () => vm.createPit2({ flags: 2 })],
+];
+
+/** Logs that are read and cleared in two steps. */
+function dirtyUses({ vm, ram }: World): readonly Attempt[] {
+  const none = new Uint8Array(64);
+  const clear =
+    (change: Partial<KvmClearDirtyLog> = {}) =>
+    () =>
+      vm.clearDirtyLog({ slot: 0, firstPage: 0, numPages: 64, dirtyBitmap: none, ...change });
+  const cap = (argument: number) => () =>
+    vm.enableCap('KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2', [argument]);
+  const logged = { flags: 1, userspaceAddr: ram };
+  const memorySize = RAM_BYTES;
+  const small = { guestPhysAddr: 0x200000, memorySize: 80 * 4096 };
+  return [
+    ['clear_dirty_log_not_kept', clear()],
+    ['clear_dirty_log_large_slot', clear({ slot: 0x7fff })],
+    ['clear_dirty_log_absent_slot', clear({ slot: 5 })],
+    ['cap_manual_dirty_log_unknown', cap(4)],
+    ['cap_manual_dirty_log_set_only', cap(2)],
+    ['cap_manual_dirty_log_set', cap(3)],
+    ['cap_manual_dirty_log_off', cap(0)],
+    ['cap_manual_dirty_log', cap(1)],
+    [
+      'clear_dirty_log',
+      () => {
+        vm.setUserMemoryRegion({ ...logged, slot: 0, guestPhysAddr: 0, memorySize });
+        vm.setUserMemoryRegion({ ...logged, slot: 1, ...small });
+        clear()();
+      },
+    ],
+    ['clear_dirty_log_unaligned_first', clear({ firstPage: 8 })],
+    ['clear_dirty_log_unaligned_count', clear({ numPages: 65 })],
+    ['clear_dirty_log_beyond', clear({ firstPage: 256 })],
+    ['clear_dirty_log_further_beyond', clear({ firstPage: 320 })],
+    ['clear_dirty_log_too_many', clear({ numPages: 320 })],
+    ['clear_dirty_log_nothing', clear({ numPages: 0 })],
+    ['clear_dirty_log_rest', clear({ slot: 1, firstPage: 64, numPages: 16 })],
+    ['clear_dirty_log_part_of_rest', clear({ slot: 1, firstPage: 64, numPages: 8 })],
   ];
 }
 
