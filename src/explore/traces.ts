@@ -18,9 +18,11 @@ const WINDOWS = Primary.INTR_WINDOW_EXITING | Primary.NMI_WINDOW_EXITING;
 
 /** KVM has worked on a vCPU: take away what makes no difference, in KVM, host and memory. */
 export function removeTraces(machine: Machine, vcpu: Vcpu): void {
+  foldStealVersion(vcpu);
+  // At an entry that injects an event, the next exit is known already.
+  if (vcpu.virtual.state.injectionStop !== null) return;
   forgetExit(vcpu);
   if (hasNothingToSee(vcpu)) forgetKicks(machine, vcpu);
-  foldStealVersion(vcpu);
 }
 
 /** The next VM exit says anew what it is for. */
@@ -44,10 +46,10 @@ function hasNothingToSee(vcpu: Vcpu): boolean {
 }
 
 /**
- * An inter-processor interrupt only has its pCPU look around. Where there is nothing to be seen, one
- * that arrives is a VM exit and an entry, behind which everything is as before; so it might as well
- * not arrive. Whoever gives the vCPU something to see sends one of its own. An idle pCPU needs one
- * to begin with a thread that was woken.
+ * An inter-processor interrupt only has its pCPU look around. Where there is nothing to be seen, an
+ * arrival is a VM exit and an entry, behind which everything is as before; so it might as well not
+ * arrive. Whoever gives the vCPU something to see sends one of its own. An idle pCPU needs one to
+ * begin with a thread that was woken.
  */
 function forgetKicks({ host }: Machine, { state, index }: Vcpu): void {
   if (state.phase === 'guest' || state.phase === 'loop') state.eventRequested = false;

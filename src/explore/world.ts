@@ -65,8 +65,8 @@ export interface WorldOptions {
   /** Code in which each step is to be seen by itself; at most 30. */
   readonly sections?: readonly Section[];
   /**
-   * Leave nothing to {@link World.settle} or {@link removeTraces}: what the search leaves out is held
-   * against that.
+   * Leave nothing to {@link World.settle} or {@link removeTraces}: what the search leaves out is
+   * held against that.
    */
   readonly hidesNothing?: boolean;
 }

@@ -9,6 +9,7 @@ import { expect, test } from 'vitest';
 import { runCheckJob } from '../../src/cli/check-job.ts';
 import { readCheckedFile } from '../../src/cli/check-plan.ts';
 import { BUGS, runBugs, twinOf } from '../support/bugs.ts';
+import { measuredNames, withoutMeasured } from '../support/measured-block.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const FOLDER = join(ROOT, BUGS);
@@ -53,10 +54,13 @@ test('every program and scenario is in the table, or is for every schedule', () 
 });
 
 test('the tables in docs/checking.md are of these', () => {
-  const page = readFileSync(join(FOLDER, '../../docs/checking.md'), 'utf8');
+  const path = join(ROOT, 'docs/checking.md');
+  const page = withoutMeasured(path, 'catalogue');
   const catalogue = page.slice(page.indexOf('## Catalogue'), page.indexOf('## Fields'));
   const rows = [...catalogue.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name);
-  expect(rows.sort()).toEqual(Object.keys(FOUND).map((name) => name.replace(/\.\w+$/, '')));
+  const names = Object.keys(FOUND).map((name) => name.replace(/\.\w+$/, ''));
+  expect(rows.sort()).toEqual(names);
+  expect(measuredNames(path, 'catalogue').toSorted()).toEqual(names);
 });
 
 /** What a configuration fails, of those that a file has. */

@@ -1,5 +1,5 @@
-// What settles how a file is checked (RUN, EXPECT, PROPERTY, GOLDEN, XFAIL, SKIP, EXPLORE): for each
-// word cases that hold, cases that must fail, and cases that are refused, on real runs.
+// What settles how a file is checked (RUN, EXPECT, PROPERTY, GOLDEN, XFAIL, SKIP, EXPLORE): for
+// each word cases that hold, cases that must fail, and cases that are refused, on real runs.
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -133,7 +133,9 @@ function outcomesOf(directives: readonly string[]): Outcome[] {
 }
 
 describe.each(Object.entries(CASES))('%s', (word, cases) => {
-  test.each(cases)('%j: %s %s', (directives, ...outcomes) => {
+  const named = cases.map(([directives, ...outcomes]) => ({ directives, outcomes }));
+
+  test.each(named)('$directives: $outcomes', ({ directives, outcomes }) => {
     expect(outcomesOf(directives)).toEqual(outcomes);
   });
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BUGS, type ScheduleBug, scheduleBugs } from '../support/bugs.ts';
 import { buildCommand, type Finished, folderWith, vmxlabMany } from '../support/command-line.ts';
+import { measuredNames } from '../support/measured-block.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const ENTRIES = scheduleBugs(ROOT);
@@ -49,8 +50,10 @@ describe('programs', () => {
   });
 });
 
-test('the table in docs/exploring.md is of these programs', () => {
-  const page = readFileSync(join(ROOT, 'docs/exploring.md'), 'utf8');
+test('the tables in docs/exploring.md are of these programs', () => {
+  const path = join(ROOT, 'docs/exploring.md');
+  expect(measuredNames(path, 'catalogue')).toEqual(ENTRIES.map(({ name }) => name));
+  const page = readFileSync(path, 'utf8');
   const rows = [...page.matchAll(/^\| `([\w-]+)` \| .* \| (\w+) \|(?: `(.*)`)? \|$/gm)];
   const shown = rows.map(([, name, kind, flags = '']) => [name, kind, flags]);
   expect(shown).toEqual(ENTRIES.map(({ name, kind, flags }) => [name, kind, flags.join(' ')]));

@@ -135,7 +135,7 @@ function pageLines(all: readonly Searched[]): string[] {
     `| --- |${' --- |'.repeat(SEARCHES.length)}`,
     ...rows,
     '',
-    `Together ${seconds.toFixed(0)} CPU seconds, in each ${states} states and ${schedules} schedules.`,
+    `Together ${seconds.toFixed(0)} CPU seconds, each with ${states} states and ${schedules} schedules.`,
   ];
 }
 
