@@ -3,6 +3,7 @@
 import {
   COST_PRESETS,
   type CostPreset,
+  costLines,
   DEFAULT_KERNEL,
   FEATURES,
   type Feature,
@@ -57,9 +58,9 @@ function find(presets: readonly Preset[], name: string): Preset {
 }
 
 function machine(preset: CostPreset): Preset {
-  const { name, title, khz, khzSource, sources } = preset;
+  const { name, title, khz, khzSource } = preset;
   const rate: Value = { key: 'khz', value: String(khz), source: `${khzSource} TSC rate` };
-  const values = [rate, ...topologyOf(preset), ...featuresOf(preset), ...costs(sources, '')];
+  const values = [rate, ...topologyOf(preset), ...featuresOf(preset), ...costsOf(preset)];
   return { kind: 'machine', name, title, values };
 }
 
@@ -89,13 +90,10 @@ function featuresOf(preset: CostPreset): Value[] {
   ];
 }
 
-/** The numbers in a tree of costs, with the way to them. */
-function costs(tree: object, prefix: string): Value[] {
-  return Object.entries(tree).flatMap(([key, entry]: [string, object]) => {
-    if (!Array.isArray(entry)) return costs(entry, `${prefix}${key}.`);
-    const [cycles, source] = entry.map(String);
-    return [{ key: prefix + key, value: cycles, source }];
-  });
+function costsOf(preset: CostPreset): Value[] {
+  return costLines(preset).map(({ key, cycles, source }) => ({
+    ...{ key, value: String(cycles), source },
+  }));
 }
 
 function kernel(name: Kernel): Preset {

@@ -54,8 +54,9 @@ export interface Block {
   readonly dependents: Region[];
   /** How often it was entered since compiled code was made of it last. */
   heat: number;
-  /** What was made of it as an entry. */
+  /** What was made of it as an entry, and of what touches nothing but registers behind it. */
   region: Region | null;
+  ahead: Region | null;
   /** It is the beginning of another block, see {@link pieceOf}. */
   readonly isPiece: boolean;
   /** By number of instructions, its beginnings that were asked for. */
@@ -70,7 +71,7 @@ export function newBlock(
 ): Block {
   // Each iteration has to be looked at.
   const delay = mayStop ? null : delayOf(instructions, lengthBytes);
-  const made = { dependents: [], heat: 0, region: null, pieces: new Map() };
+  const made = { dependents: [], heat: 0, region: null, ahead: null, pieces: new Map() };
   return { instructions, lengthBytes, mayStop, delay, valid: true, isPiece, ...made };
 }
 

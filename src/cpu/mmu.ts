@@ -109,6 +109,15 @@ export class Mmu {
     return isGuarded ? this.tlb.current.guarded : this.tlb.current.supervisor;
   }
 
+  /** Where code at a linear address lies, or below 0 if finding that out could have effects. */
+  knownCode(low: number, high: number): number {
+    const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
+    const { entries } = this.view;
+    const tag = at + TAG_WORDS * Access.EXECUTE;
+    if (entries[tag] !== (low & PAGE_MASK) || entries[tag + 1] !== high) return -1;
+    return (entries[at + ADDEND] + low) >>> 0;
+  }
+
   /**
    * Where `lengthBytes` bytes at a linear address lie: an hpa, or DEVICE (with {@link deviceGpa}),
    * or {@link SPLIT} when they lie in two pages. Throws what the access faults with.

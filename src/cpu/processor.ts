@@ -46,6 +46,7 @@ import {
   type ProcessorParts,
   type ProcessorStop,
 } from './processor-parts.ts';
+import { RunAhead } from './run-ahead.ts';
 import { Activity, Blocking, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
 import { Access, type Platform, type Virtualization } from './virtualization.ts';
@@ -97,6 +98,7 @@ export class Processor {
   /** Without a compiler there is only the interpreter. */
   engine: Engine;
   private readonly compiled: CompiledEngine | null;
+  readonly runAhead: RunAhead;
 
   constructor(parts: ProcessorParts) {
     this.costs = parts.costs;
@@ -125,16 +127,10 @@ export class Processor {
       parts.codeCache,
       this.evaluator.segmentation,
     );
-    const { compiler } = parts;
-    this.compiled =
-      compiler === undefined
-        ? null
-        : new CompiledEngine(compiler, {
-            ...parts,
-            state: this.state,
-            mmu: this.mmu,
-            log: this.blockLog,
-          });
+    const { memory, codeCache, compiler } = parts;
+    const { state, mmu, blockLog: log } = this;
+    this.compiled = CompiledEngine.of(compiler, { memory, state, mmu, log });
+    this.runAhead = new RunAhead(this, this.compiled, log, codeCache);
     this.engine = compiler === undefined ? 'interpreter' : 'compiled';
     this.updateMode();
   }
@@ -238,6 +234,11 @@ export class Processor {
     if (attendant === 'debugger') this.breakpoints.watch = data;
     this.observe(null);
     this.updateBreakpoints();
+  }
+
+  /** Nothing has to be looked at before the instruction at RIP. */
+  get isUndisturbed(): boolean {
+    return !this.attention && this.stopMet === null;
   }
 
   /** Somebody may want to look before the instruction at RIP. */

@@ -9,8 +9,9 @@ import { plainBytes, type SavedState, Snapshots } from './snapshots.ts';
 
 export interface HistorySettings {
   /**
-   * Guest instructions between two snapshots, at most. Of those that compiled code executes one in
-   * twenty counts, less ten for each VM exit: what matters is how long it takes to repeat them.
+   * Guest instructions between two snapshots, at most. Those of waits that are left out do not
+   * count, and of those that compiled code executes one in twenty, less fifty for each VM exit:
+   * what matters is how long it takes to repeat them.
    */
   readonly snapshotInterval: number;
   /** Bytes that the snapshots of a branch may take together. */
@@ -18,7 +19,7 @@ export interface HistorySettings {
 }
 
 export const DEFAULT_HISTORY: HistorySettings = {
-  snapshotInterval: 2_000_000,
+  snapshotInterval: 10_000_000,
   snapshotBytes: 256 * 2 ** 20,
 };
 
@@ -42,10 +43,21 @@ const BETWEEN = 0.5;
 const SPARED_SHARE = 19 / 20;
 
 /** A VM exit takes about as long as interpreting so many instructions. */
-const INSTRUCTIONS_PER_EXIT = 10;
+const INSTRUCTIONS_PER_EXIT = 50;
 
-/** Virtual time between two looks around, in ns, at most. */
-const CHUNK_NS = 1_000_000;
+/**
+ * Virtual time between two looks around, in ns: the least, and the most. It grows while a chunk is
+ * less than so many instructions that count, which are done in some ten milliseconds.
+ */
+const LEAST_CHUNK_NS = 1_000_000;
+const MOST_CHUNK_NS = 64_000_000;
+const CHUNK_INSTRUCTIONS = 300_000;
+
+/** On the way to a place a state is saved where so much of the way that was left is left. */
+const LEFT_SHARE = 1 / 8;
+
+/** Saving a state takes about as long as interpreting so many instructions. */
+const INSTRUCTIONS_PER_SAVE = 10_000;
 
 export class History {
   readonly machine: Machine;
@@ -53,7 +65,10 @@ export class History {
   readonly branches: Branch[] = [];
   private current: Branch;
   private readonly settings: HistorySettings;
-  private readonly chunk: number;
+  /** Cycles between two looks around. */
+  private chunk: number;
+  private readonly leastChunk: number;
+  private readonly mostChunk: number;
   /** The place where the machine pauses. */
   private here: Position;
   /** Where the last chunk ended, in cycles: while all sleep, the clock stands still. */
@@ -67,7 +82,10 @@ export class History {
     this.machine = machine;
     this.journal = journal;
     this.settings = settings;
-    this.chunk = machine.host.frequency.toCycles(CHUNK_NS);
+    const { frequency } = machine.host;
+    this.leastChunk = frequency.toCycles(LEAST_CHUNK_NS);
+    this.mostChunk = frequency.toCycles(MOST_CHUNK_NS);
+    this.chunk = this.leastChunk;
     this.here = { event: eventOf(machine), time: 0, pcpu: -1 };
     const snapshots = new Snapshots();
     const cause = 'the beginning';
@@ -114,21 +132,41 @@ export class History {
    * @param until cycles of virtual time at which to return at the latest
    */
   advance(at: PausePoint | null, until = Number.POSITIVE_INFINITY): MachineStop {
-    const next = this.now + Math.min(this.chunk, this.cyclesToSnapshot());
-    this.reached = Math.min(next, until);
-    const spared = this.sparedInAll();
-    const stop = this.machine.advance(this.reached, at);
-    this.spared += Math.max(0, this.sparedInAll() - spared);
+    const { machine } = this;
+    this.reached = Math.min(this.nextLook, until);
+    const [spared, instructions] = [this.sparedInAll(), machine.instructions];
+    const stop = machine.advance(this.reached, at);
+    const more = Math.max(0, this.sparedInAll() - spared);
+    this.spared += more;
+    this.chunkTook(machine.instructions - instructions - more);
     this.arrive(stop);
     if (this.instructionsToSnapshot() <= this.settings.snapshotInterval / 2) this.save();
     return stop;
   }
 
+  /** Cycles at which the next chunk ends. */
+  private get nextLook(): number {
+    const next = this.now + Math.min(this.chunk, this.cyclesToSnapshot());
+    // The machine makes a stop at each multiple anyhow.
+    const even = next - (next % this.leastChunk);
+    return even > this.now ? even : next;
+  }
+
   private sparedInAll(): number {
-    return this.machine.vcpus.reduce((sum, { virtual, counters }) => {
-      const { compiledInstructions } = virtual.processor;
-      return sum + SPARED_SHARE * compiledInstructions - INSTRUCTIONS_PER_EXIT * counters.exits;
-    }, 0);
+    let spared = 0;
+    for (const { virtual, counters } of this.machine.vcpus) {
+      const { compiledInstructions, skippedInstructions } = virtual.processor;
+      spared += SPARED_SHARE * compiledInstructions + skippedInstructions;
+      spared -= INSTRUCTIONS_PER_EXIT * counters.exits;
+    }
+    return spared;
+  }
+
+  /** The next chunk is to take about as long as all should. */
+  private chunkTook(instructions: number): void {
+    const { chunk, leastChunk, mostChunk } = this;
+    if (instructions < CHUNK_INSTRUCTIONS) this.chunk = Math.min(2 * chunk, mostChunk);
+    else if (instructions > 2 * CHUNK_INSTRUCTIONS) this.chunk = Math.max(chunk / 2, leastChunk);
   }
 
   /** Cycles in which no more instructions are completed than may lie between two snapshots. */
@@ -137,6 +175,11 @@ export class History {
     const { vcpus, host } = this.machine;
     const processors = Math.min(vcpus.length, host.pcpus.length);
     return Math.max(1, Math.floor(this.instructionsToSnapshot() / processors) - 1);
+  }
+
+  /** Instructions that count since the last state that was saved or gone back to. */
+  private get sinceBase(): number {
+    return this.machine.instructions - this.base.instructions - this.spared;
   }
 
   /** Until there are as many instructions as may be since the last state that was saved before. */
@@ -259,11 +302,17 @@ export class History {
     this.restore(snapshots.beforeTime(time) ?? this.stateBefore(from.event));
   }
 
-  /** Go back to about a time by way of the nearest saved state, and not past a place. */
+  /**
+   * Go back to about a time by way of the nearest saved state, and not past a place. Whoever looks
+   * from there will look from a little earlier next: the way has states, the closer to its end the
+   * closer together.
+   */
   *goToTime(time: number, bound: Position): Generator<void, void> {
     this.restoreBeforeTime(time);
     while (this.here.event < bound.event && this.now < time) {
-      if (this.advance(null, time) !== 'until') break;
+      const left = Math.floor((time - this.now) * LEFT_SHARE);
+      if (this.advance(null, time - left) !== 'until') break;
+      if (this.sinceBase > INSTRUCTIONS_PER_SAVE) this.save();
       yield;
     }
   }

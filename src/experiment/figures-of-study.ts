@@ -121,20 +121,39 @@ function tornadoFigure(results: Results, request: FigureRequest, output: Output)
   const base = results.cellsOn({ ...first, ...request.base })[0];
   const baseValue = base === undefined ? null : results.summary(base, output.name).mean;
   if (base === undefined || baseValue === null) return [];
-  const rows = study.factors.map(({ name, levels }): TornadoRow => {
-    const others = levels.filter((level) => level !== base.levels[name]);
-    const ends = others.flatMap((label) => {
-      const cell = results.sibling(base, { [name]: label });
-      const value = cell === null ? null : results.summary(cell, output.name).mean;
-      return value === null ? [] : [{ label, value }];
+  const endsAt = (factor: string, level: string, label: string): TornadoRow['ends'] => {
+    const cell = results.sibling(base, { [factor]: level });
+    const value = cell === null ? null : results.summary(cell, output.name).mean;
+    return value === null ? [] : [{ label, value }];
+  };
+  const rows = study.factors
+    .filter(({ name }) => request.x === '' || name === request.x)
+    .flatMap(({ name, levels }): TornadoRow[] => {
+      const others = levels.filter((level) => level !== base.levels[name]);
+      if (request.x === '') {
+        return [{ name, ends: others.flatMap((level) => endsAt(name, level, level)) }];
+      }
+      const things = [...new Set(others.map((level) => thingOf(level).thing))];
+      return things.map((thing) => ({
+        name: thing,
+        ends: others
+          .filter((level) => thingOf(level).thing === thing)
+          .flatMap((level) => endsAt(name, level, thingOf(level).how)),
+      }));
     });
-    return { name, ends };
-  });
   const reach = ({ ends }: TornadoRow) =>
     Math.max(0, ...ends.map(({ value }) => Math.abs(value - baseValue)));
   rows.sort((a, b) => reach(b) - reach(a));
   const title = `${titleOf(request, output)}, one thing different from ${labelOf(base.levels)}`;
   return [{ kind: 'tornado', title, xTitle: axisOf(output), base: baseValue, rows }];
+}
+
+/** Of a level such as `context switch x2`, what differs, and how. */
+function thingOf(level: string): { readonly thing: string; readonly how: string } {
+  const at = level.lastIndexOf(' ');
+  return at < 0
+    ? { thing: level, how: '' }
+    : { thing: level.slice(0, at), how: level.slice(at + 1) };
 }
 
 function histogramFigure(results: Results, request: FigureRequest, output: Output): Figure {

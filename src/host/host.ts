@@ -271,12 +271,13 @@ export class Host {
    */
   run(until: number, at: PausePoint | null = null): HostStop {
     this.stopRequested = false;
-    this.until = until;
+    this.until = Math.ceil(until);
     const point = this.asked ?? at;
     this.pausePcpu = point?.pcpu ?? NOBODY;
-    this.pauseTime = point?.time ?? Number.POSITIVE_INFINITY;
-    const stop = this.order === null ? this.takeTurns(until) : this.follow(this.order, until);
-    if (this.order !== null) this.turns.give(0);
+    this.pauseTime = Math.ceil(point?.time ?? Number.POSITIVE_INFINITY);
+    const { order } = this;
+    const stop = order === null ? this.takeTurns(this.until) : this.follow(order, this.until);
+    if (order !== null) this.turns.give(0);
     if (stop !== 'until') this.asked = null;
     this.running = null;
     this.pausePcpu = NOBODY;

@@ -21,6 +21,7 @@ export {
   type Use,
   type Uses,
 } from './accounting.ts';
+export { type CostLine, costLines } from './cost-keys.ts';
 export { PORT_RANGES, type PortRange } from './devices/ports.ts';
 export {
   codeOf,

@@ -26,6 +26,7 @@ import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
 import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { Cgroups } from './cgroups.ts';
+import { costsOf } from './cost-keys.ts';
 import { COM1_LINE, Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
@@ -99,8 +100,12 @@ const CHECK_INTERVAL_MIN_CYCLES = 1000;
 export class Machine {
   readonly scenario: Scenario;
   readonly preset: CostPreset;
+  /** What things cost: those of the preset, but for what the scenario says. */
+  private readonly costs: ReturnType<typeof costsOf>;
   readonly host: Host;
   readonly vms: readonly Vm[];
+  /** Of all virtual machines, in their order: none is created later. */
+  readonly vcpus: readonly Vcpu[];
   readonly devices: readonly Devices[];
   /** Names of the addresses in each virtual machine. */
   readonly symbols: readonly SymbolMap[];
@@ -132,6 +137,7 @@ export class Machine {
     }
     this.scenario = scenario;
     this.preset = COST_PRESETS[scenario.host.machine];
+    this.costs = costsOf(this.preset, scenario.host.costs);
     const policies = options.policies ?? new Map();
     const { watch } = this;
     const placeWoken = placementOf(scenario, policies, watch, () => this.host.scheduler);
@@ -143,7 +149,7 @@ export class Machine {
       lookahead: scenario.host.lookahead,
       skip: scenario.skip === 'on',
       seed: scenario.seed,
-      costs: this.preset.host,
+      costs: this.costs.host,
       scheduler: schedulerOf(scenario.host),
       ...(placeWoken === undefined ? {} : { placeWoken }),
     });
@@ -154,6 +160,7 @@ export class Machine {
     this.vms = scenario.vms.map((_, i) =>
       this.createVm(i, vmDecisions(scenario, i, policies, watch)),
     );
+    this.vcpus = this.vms.flatMap((vm) => vm.vcpus);
     this.vms.forEach((vm, i) => {
       const modules = options.modules?.[i] ?? [];
       const config = scenario.vms[i];
@@ -189,7 +196,7 @@ export class Machine {
       memory: new PhysicalMemory(bytes, storage?.buffer),
       ...(storage === undefined ? {} : { storage }),
       ramBytes,
-      costs: this.preset.vm,
+      costs: this.costs.vm,
       parameters: parametersOf(config.kvm, this.preset.signature),
       userSpace: this.userSpace(id),
       decisions,
@@ -326,10 +333,6 @@ export class Machine {
   /** Guest instructions completed. */
   get instructions(): number {
     return this.vcpus.reduce((sum, vcpu) => sum + vcpu.virtual.processor.instructions, 0);
-  }
-
-  get vcpus(): readonly Vcpu[] {
-    return this.vms.flatMap((vm) => vm.vcpus);
   }
 
   /** A policy that fails ends the run where it is: nobody knows what it would have decided. */

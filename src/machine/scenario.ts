@@ -5,6 +5,7 @@
 import { ENGINES } from '../cpu/index.ts';
 import { POLICIES } from '../host/index.ts';
 import { CGROUP_KEY, CGROUPS, cgroupIssues } from './cgroups.ts';
+import { costKeys } from './cost-keys.ts';
 import { parseCpuList } from './cpu-list.ts';
 import { FAULT } from './faults/catalogue.ts';
 import { faultIssues } from './faults/fault-issues.ts';
@@ -227,6 +228,7 @@ const scenarioFor = (kernel: Kernel, machine: CostPreset) =>
         "The scheduler of the host's kernel",
         scalarsFor(SCHEDULER_PARAMETERS, kernel),
       ),
+      costs: costKeys(machine),
       cgroups: CGROUPS,
       policies: HOST_POLICY_KEYS,
     }),

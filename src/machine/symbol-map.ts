@@ -109,12 +109,12 @@ export class SymbolMap {
 
   /** As {@link names} and {@link lines} of a map told them. */
   static of({ names, lines }: SymbolData): SymbolMap {
+    // Most runs have no use for lines, and there can be many.
+    let known: LineIndex | null = null;
     const sourceAt = (address: Long) => {
-      const entry = lines.find((candidate) => {
-        const from = address.sub(candidate.address).toUnsigned();
-        return from.lt(candidate.lengthBytes);
-      });
-      return entry === undefined ? null : `${entry.file}:${entry.line}`;
+      known ??= new LineIndex(lines);
+      const entry = known.at(address);
+      return entry === null ? null : `${entry.file}:${entry.line}`;
     };
     return new SymbolMap(names, sourceAt, () => lines);
   }
@@ -174,15 +174,47 @@ export class SymbolMap {
 
   /** How many symbols stand at an address or below. */
   private countUpTo(address: Long): number {
-    let low = 0;
-    let high = this.ranges.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.ranges[middle].start.gt(address)) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+    return countUpTo(this.ranges.length, address, (i) => this.ranges[i].start);
   }
+}
+
+/** How many of some addresses in order are at one or below. */
+function countUpTo(count: number, address: Long, at: (index: number) => Long): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (at(middle).gt(address)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Finds the line of an address: of several, the one that was told first. */
+class LineIndex {
+  /** In order of address; no two overlap. */
+  private readonly ordered: readonly SourceLine[];
+  /** Where they do: all, in the order in which they were told. */
+  private readonly overlapping: readonly SourceLine[] | null;
+
+  constructor(lines: readonly SourceLine[]) {
+    const some = lines.filter(({ lengthBytes }) => lengthBytes > 0);
+    this.ordered = [...some].sort((a, b) => a.address.compare(b.address));
+    const overlaps = this.ordered.some((line, i) => i > 0 && includes(this.ordered[i - 1], line));
+    this.overlapping = overlaps ? some : null;
+  }
+
+  at(address: Long): SourceLine | null {
+    const { ordered, overlapping } = this;
+    const here = { address };
+    if (overlapping !== null) return overlapping.find((line) => includes(line, here)) ?? null;
+    const line = ordered[countUpTo(ordered.length, address, (i) => ordered[i].address) - 1];
+    return line !== undefined && includes(line, here) ? line : null;
+  }
+}
+
+function includes(line: SourceLine, { address }: { readonly address: Long }): boolean {
+  return address.sub(line.address).toUnsigned().lt(line.lengthBytes);
 }
 
 /** The lines of a stretch of code in an ELF image. */

@@ -14,6 +14,7 @@ import {
 } from '../cpu/index.ts';
 import { effectsOf, type Instruction, type MemoryOperand } from '../isa/index.ts';
 import { LINE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import { AdvancePolicy, LEAST_GAIN } from './advance-policy.ts';
 import type { PauseLoopDetector } from './pause-loop.ts';
 
 /** What ends a wait from outside of the loop. */
@@ -51,9 +52,19 @@ interface Countdown {
   readonly until: number;
 }
 
+/** Nothing but registers changes; it was run ahead, and taken back. */
+interface Advance {
+  readonly delay: null;
+  readonly isAhead: true;
+  /** Of the longest block. */
+  readonly cycles: number;
+  readonly until: number;
+}
+
 /** A loop that waits, standing where an iteration begins. */
 interface Spin {
   readonly delay: null;
+  readonly isAhead: false;
   readonly cycles: number;
   readonly instructions: number;
   /** The first PAUSE of the PAUSE loop moves on with each iteration. */
@@ -81,7 +92,8 @@ export class SpinDetector implements Observer {
   private anchorFirst = 0;
   private anchorLast = 0;
   private isObserving = false;
-  private spin: Spin | Countdown | null = null;
+  private spin: Spin | Countdown | Advance | null = null;
+  private readonly advances = new AdvancePolicy();
   /** Clock from which PAUSE is looked at; nothing depends on it but speed. */
   private lookAt = 0;
   private patience = 0;
@@ -139,6 +151,29 @@ export class SpinDetector implements Observer {
     return true;
   }
 
+  /**
+   * Run ahead of a turn, if nothing but registers changes; true if that goes on past its end.
+   * @param limit where the turn ends, in cycles
+   * @param expiry when the VMX-preemption timer makes the guest exit, in cycles
+   */
+  advance(limit: number, expiry: number): boolean {
+    const { processor, advances } = this;
+    const { clock } = processor;
+    const most = Math.min(advances.cycles, expiry - clock);
+    if (clock < advances.lookAt || most < LEAST_GAIN * (limit - clock)) return false;
+    const passed = processor.runAhead.run(most);
+    if (passed < LEAST_GAIN * (limit - clock)) {
+      // Nothing is lost: so far it has come, and goes on from there.
+      if (passed > 0 && clock + passed <= limit) processor.runAhead.keep();
+      advances.failed(clock);
+      return false;
+    }
+    this.lines.length = 0;
+    const until = clock + passed;
+    this.spin = { delay: null, isAhead: true, cycles: processor.runAhead.blockCycles, until };
+    return true;
+  }
+
   /** What happens next, if it is known to loop. */
   get quiet(): Quiet | null {
     const { spin } = this;
@@ -154,6 +189,14 @@ export class SpinDetector implements Observer {
     if (spin.delay !== null) {
       this.spin = null;
       passDelay(processor, spin.delay, Math.min(limit, spin.until));
+      return;
+    }
+    if (spin.isAhead) {
+      this.spin = null;
+      const isKept = limit >= spin.until;
+      if (isKept) processor.runAhead.keep();
+      if (isKept) this.advances.kept();
+      else this.advances.dropped(limit);
       return;
     }
     const { cycles, instructions, movesFirst, movesLast, until } = spin;
@@ -244,6 +287,7 @@ export class SpinDetector implements Observer {
     processor.observe(null);
     this.spin = {
       delay: null,
+      isAhead: false,
       cycles,
       instructions: processor.instructions - this.anchorInstructions,
       movesFirst: first !== 0,

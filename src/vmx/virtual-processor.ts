@@ -292,6 +292,7 @@ export class VirtualProcessor implements Virtualization {
     this.limit = limit;
     // A turn that ended for want of time goes on where it was, unless somebody did something.
     if (this.interruptPending || this.vmcs.isStale(Stale.ALL)) processor.requestAttention();
+    if (maySkip && processor.isUndisturbed && this.advances()) return spin.quiet as Quiet;
     for (;;) {
       // They come before the timer. SDM 3, "Priority Among Concurrent Events".
       if (this.due !== 0 && this.injectionStop === null && this.recordDue()) return this.leave();
@@ -309,6 +310,13 @@ export class VirtualProcessor implements Virtualization {
       }
       if (processor.clock >= this.limit) return LIMIT;
     }
+  }
+
+  /** Nothing changes but registers, past the end of this turn. */
+  private advances(): boolean {
+    if (this.due !== 0 || this.injectionStop !== null) return false;
+    if ((this.primary & Primary.MONITOR_TRAP_FLAG) !== 0) return false;
+    return this.spin.advance(this.limit, this.expiry);
   }
 
   /**

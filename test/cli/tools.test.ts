@@ -241,7 +241,7 @@ describe('presets', () => {
 
   test('prints machines with their costs, and everything as JSON', async () => {
     const { stdout } = await vmxlab(folder, ['presets', 'skylake-sp']);
-    expect(stdout).toMatch(/^ {2}vm\.instructions\.classes\.pause +140 +\[opt\]$/m);
+    expect(stdout).toMatch(/^ {2}host\.costs\.instructions\.pause +140 +\[opt\]$/m);
     const all = JSON.parse((await vmxlab(folder, ['presets', '--json'])).stdout);
     expect(all.presets).toHaveLength(14);
   });

@@ -4,12 +4,18 @@
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
 import { createSession, type HistorySettings, type Session } from '../../src/debug/index.ts';
-import { LOAD_ADDRESS } from '../../src/machine/index.ts';
+import { LOAD_ADDRESS, type Scenario } from '../../src/machine/index.ts';
 import { assembleText, guestProgram, scenarioOf } from '../support/guest-run.ts';
 import { SCENES } from '../walks/walk.ts';
 
 const SCENARIO = scenarioOf({ vcpus: 3, pcpus: 2, hogs: 1, hz: 1000 });
+/** The same with nothing that is soon repeated. */
+const EVERYTHING: Scenario = { ...SCENARIO, engine: 'interpreter', skip: 'off' };
 const PROGRAM = guestProgram('lock-ticket-pv.asm', { ITERATIONS: '20' });
+
+/** vCPUs that send each other interrupts, and poll before they sleep. */
+const POLLING = scenarioOf({ vcpus: 2, pcpus: 3 });
+const PING = guestProgram('ipi-pingpong.asm', { ROUNDS: '3' });
 
 function atEnd(settings: Partial<HistorySettings>, scenario = SCENARIO): Session {
   const session = createSession(scenario, { programs: [PROGRAM] }, settings);
@@ -24,7 +30,7 @@ function gapsOf({ branch, machine }: Session): number[] {
 
 describe('snapshots', () => {
   test.each([30_000, 300_000])('lie at most %d instructions apart, as is asked for', (most) => {
-    const gaps = gapsOf(atEnd({ snapshotInterval: most }, { ...SCENARIO, engine: 'interpreter' }));
+    const gaps = gapsOf(atEnd({ snapshotInterval: most }, EVERYTHING));
     expect(Math.max(...gaps)).toBeLessThanOrEqual(most);
     expect(Math.min(...gaps.slice(0, -1))).toBeGreaterThanOrEqual(most / 2);
     expect(gaps.length).toBeGreaterThan(3);
@@ -47,9 +53,28 @@ describe('snapshots', () => {
     expect(Math.max(...exiting)).toBeLessThanOrEqual(20_000);
   });
 
+  test('make a search ever further back about as long as the way back', () => {
+    const session = atEnd({ snapshotInterval: 20_000_000 }, EVERYTHING);
+    const { machine } = session;
+    expect(session.branch.snapshots.count).toBe(1);
+    const { instructions } = machine;
+    let executed = 0;
+    const advance = machine.advance.bind(machine);
+    machine.advance = (...args) => {
+      const before = machine.instructions;
+      const stop = advance(...args);
+      executed += machine.instructions - before;
+      return stop;
+    };
+    session.breakpoints.add({ kind: 'exit', condition: '0' });
+    expect(session.continue('backward').reason).toBe('beginning');
+    expect(executed).toBeGreaterThan(instructions);
+    expect(executed).toBeLessThan(3.5 * instructions);
+  });
+
   test('take no more memory than is asked for: the older, the farther apart they are', () => {
     const snapshotBytes = 2 ** 20;
-    const session = atEnd({ snapshotInterval: 20_000, snapshotBytes });
+    const session = atEnd({ snapshotInterval: 20_000, snapshotBytes }, EVERYTHING);
     const { snapshots } = session.branch;
     expect(snapshots.bytes).toBeLessThanOrEqual(snapshotBytes);
     expect(snapshots.bytes).toBeGreaterThan(snapshotBytes / 2);
@@ -63,7 +88,7 @@ describe('snapshots', () => {
     const { event: last } = session.stepExit(null, 'backward').position;
     expect(last).toBeLessThan(event);
     expect(snapshots.bytes).toBeLessThanOrEqual(snapshotBytes);
-    const fresh = createSession(SCENARIO, { programs: [PROGRAM] });
+    const fresh = createSession(EVERYTHING, { programs: [PROGRAM] });
     fresh.goTo(session.when);
     expect(session.stateHash()).toBe(fresh.stateHash());
   });
@@ -93,6 +118,40 @@ test('an event number leads to the same place from everywhere, between whole cyc
   expect(Number.isInteger(session.when.event)).toBe(true);
   expect(session.when.event).toBeGreaterThanOrEqual(event);
   expect(session.stateHash()).toBe(fresh.stateHash());
+});
+
+test('the host pauses at whole cycles, whatever is asked for', () => {
+  const run = (fraction: number) => {
+    const { machine } = createSession(POLLING, { programs: [PING] });
+    for (let time = 1000; time < 150_000; time += 1000) {
+      machine.run(time + fraction);
+      machine.advance(time + 999, { pcpu: (time / 1000) % 2, time: time + 300 + fraction });
+      expect(machine.host.pcpus.every(({ state }) => Number.isInteger(state.now))).toBe(true);
+    }
+    machine.run(160_000);
+    return machine.stateHash();
+  };
+  expect(run(0.3)).toBe(run(0));
+});
+
+test('an event number leads to the place to which single steps lead', () => {
+  const events = (session: Session, event: number) => {
+    for (const _piece of session.travelToEvent(event));
+    return [session.when, session.vcpus.map(({ rip }) => rip.toUnsigned().toString(16))];
+  };
+  const stepping = createSession(POLLING, { programs: [PING] });
+  const steps: [number, unknown][] = [];
+  for (let before = 0; steps.length < 12_000; before = stepping.when.event) {
+    // The next place is near: nothing is skipped on the way.
+    steps.push([before + 1, events(stepping, before + 1)]);
+  }
+  const jumping = createSession(POLLING, { programs: [PING] }, { snapshotInterval: 20_000 });
+  for (let i = 0; i < steps.length; i += 371) {
+    const [event, expected] = steps[i];
+    expect(events(jumping, event)).toEqual(expected);
+    const [back, before] = steps[(i * 7) % steps.length];
+    expect(events(jumping, back)).toEqual(before);
+  }
 });
 
 test('a breakpoint where a turn begins is met where all clocks came to stand so', () => {

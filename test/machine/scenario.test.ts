@@ -63,6 +63,8 @@ describe('fallbacks', () => {
           cfs_bandwidth_slice: 5e6,
           schedstats: false,
         },
+        // Each of them: costs.test.ts.
+        costs: expect.any(Object),
         cgroups: {},
         policies: { wake_placement: '' },
       },

@@ -6,7 +6,7 @@ import type { LoggedCode, LoggedStretch } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
 import { codeSizeOn } from '../footing.ts';
 import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
-import { discover } from './discovery.ts';
+import { discover, loopsInRegisters } from './discovery.ts';
 import { EngineStatistics } from './engine-statistics.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
@@ -26,6 +26,12 @@ export interface Region extends LoggedCode {
   readonly footing: number;
   /** It has PAUSE, and is told how that is watched. */
   readonly hasPauses: boolean;
+  /** It was made of nothing else than what touches registers only; see `RunAhead`. */
+  readonly inRegisters: boolean;
+  /** A loop of it does so. */
+  readonly loopsInRegisters: boolean;
+  /** Cycles of its longest block. */
+  readonly blockCycles: number;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
   /** Instructions of each stretch. */
@@ -118,28 +124,34 @@ export class Compiler {
     return this.codeCache.regionsDropped;
   }
 
-  /** Compile from a place on. */
-  compile(block: Block, place: CodePlace): Region {
+  /**
+   * Compile from a place on.
+   * @param inRegisters only what touches nothing but general registers and flags
+   */
+  compile(block: Block, place: CodePlace, inRegisters = false): Region {
     const { statistics } = this;
     const begun = statistics.hostClock?.() ?? 0;
-    const region = this.made(block, place);
+    const region = this.made(block, place, inRegisters);
     statistics.compilationNs += (statistics.hostClock?.() ?? 0) - begun;
     return region;
   }
 
-  private made(block: Block, { low, high, hpa, footing }: CodePlace): Region {
+  private made(block: Block, { low, high, hpa, footing }: CodePlace, inRegisters: boolean): Region {
     if (this.bytes > this.mostBytes) {
       this.codeCache.clear();
       this.attempts.clear();
       this.bytes = 0;
     }
-    const key = entryKey(block, hpa);
-    this.attempts.set(key, (this.attempts.get(key) ?? 0) + 1);
+    if (!inRegisters) {
+      const key = entryKey(block, hpa);
+      this.attempts.set(key, (this.attempts.get(key) ?? 0) + 1);
+    }
     const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     const page = hpa - (hpa & (PAGE_SIZE - 1));
     const codeSize = codeSizeOn(footing);
     const discovered = discover(entry, {
       footing,
+      inRegisters,
       leavesDelays: this.leavesDelays,
       entryOffset: hpa - page,
       stopsAt: (offset) => this.codeCache.stops.endsBlock(offset),
@@ -155,8 +167,9 @@ export class Compiler {
     let run: RegionFunction | null = null;
     let stretches: readonly LoggedStretch[] = [];
     let quietBefore: readonly number[] = [];
-    if (!discovered.blocks.has(entry)) this.statistics.declinedEntry(discovered.declined);
-    else {
+    if (!discovered.blocks.has(entry)) {
+      if (!inRegisters) this.statistics.declinedEntry(discovered.declined);
+    } else {
       const emitted = emitRegion(discovered, this.layout, this.sites);
       const { body } = emitted;
       this.sites += emitted.siteCount;
@@ -164,15 +177,16 @@ export class Compiler {
       this.status ??= this.instantiate(statusBody(), STATUS_SIGNATURE, {});
       const imports = { status: this.status };
       run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
-      this.statistics.made(discovered);
+      this.statistics.made(discovered, inRegisters);
     }
-    const hasPauses = [...discovered.blocks.values()].some(({ effects }) =>
-      effects.some(({ kind }) => kind === 'clock'),
-    );
+    const blocks = [...discovered.blocks.values()];
+    const hasPauses = blocks.some(({ effects }) => effects.some(({ kind }) => kind === 'clock'));
+    const blockCycles = Math.max(0, ...blocks.map(({ cycles }) => cycles));
     const place = { low, high, codeSize, footing };
     const lengths = Int32Array.from(stretches, lengthOf);
     const region: Region = {
-      ...{ ...place, hasPauses, run, stretches, quietBefore, lengths, valid: true },
+      ...{ ...place, hasPauses, inRegisters, blockCycles, run, stretches, quietBefore, lengths },
+      ...{ loopsInRegisters: loopsInRegisters(discovered), valid: true },
     };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);

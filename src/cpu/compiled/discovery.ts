@@ -1,7 +1,7 @@
 // Finds what belongs to a region: from the address at which it is entered, the blocks that direct
 // branches within the page lead to, each with its values and effects.
 
-import type { Instruction } from '../../isa/index.ts';
+import { effectsOf, type Instruction } from '../../isa/index.ts';
 import { PAGE_SIZE } from '../../memory/index.ts';
 import type { Block, Prepared } from '../code-cache.ts';
 import { hasParagraphsOn, lastAddressOn } from '../footing.ts';
@@ -46,6 +46,8 @@ export interface CodeSource {
   stopsAt(offset: number): boolean;
   /** The interpreter does delay loops. */
   readonly leavesDelays: boolean;
+  /** Only what touches nothing but general registers and flags. */
+  readonly inRegisters: boolean;
 }
 
 export interface Discovered {
@@ -141,7 +143,7 @@ class Discovery {
         break;
       }
       declined =
-        reasonAgainst(prepared, this.source.footing) ??
+        reasonAgainst(prepared, this.source) ??
         append(domain, instruction, { offset, cycles, instructions });
       if (declined !== null) break;
       offset += prepared.lengthBytes;
@@ -185,13 +187,44 @@ class Discovery {
   }
 }
 
-/** Why an instruction is never compiled, or null. */
-function reasonAgainst({ instruction }: Prepared, footing: number): string | null {
+/** Why an instruction is not compiled, or null. */
+function reasonAgainst(
+  { instruction }: Prepared,
+  { footing, inRegisters }: CodeSource,
+): string | null {
+  if (inRegisters && !staysInRegisters(instruction)) return instruction.row.mnemonic;
   const { privilege, intercept, unit, protectedOnly, mnemonic } = instruction.row;
   const isAsked = privilege !== undefined || (intercept !== undefined && intercept !== 'PAUSE');
   const isSwitched = unit !== undefined && unit !== 'sse';
   const isMissing = protectedOnly === true && hasParagraphsOn(footing);
   return isAsked || isSwitched || isMissing ? mnemonic : null;
+}
+
+/** It neither sees nor changes anything but general registers and flags. */
+function staysInRegisters(instruction: Instruction): boolean {
+  const { unit, intercept } = instruction.row;
+  if (unit !== undefined || intercept !== undefined) return false;
+  const { memory, calls, repeats } = effectsOf(instruction);
+  return memory.length === 0 && calls.length === 0 && !repeats;
+}
+
+/** There is a way around in it, from the entry on, that touches nothing but registers. */
+export function loopsInRegisters({ blocks }: Discovered): boolean {
+  const done = new Set<bigint>();
+  const path = new Set<bigint>();
+  const meetsItself = (start: bigint): boolean => {
+    const block = blocks.get(start);
+    if (path.has(start)) return true;
+    if (block === undefined || done.has(start)) return false;
+    done.add(start);
+    if (block.effects.some(({ kind }) => kind !== 'guard')) return false;
+    path.add(start);
+    const isLoop = directTargets(block.continuation).some(meetsItself);
+    path.delete(start);
+    return isLoop;
+  };
+  for (const start of blocks.keys()) return meetsItself(start);
+  return false;
 }
 
 function append(

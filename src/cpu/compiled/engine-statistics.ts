@@ -24,11 +24,12 @@ export class EngineStatistics {
   hostClock: (() => number) | null = null;
   compilationNs = 0;
 
-  made({ blocks }: Discovered): void {
+  /** @param inRegisters it was not to go any further */
+  made({ blocks }: Discovered, inRegisters: boolean): void {
     this.regions++;
     for (const block of blocks.values()) {
       this.instructions += block.instructions;
-      if (block.declined !== null) count(this.declinedWithin, block.declined);
+      if (block.declined !== null && !inRegisters) count(this.declinedWithin, block.declined);
     }
   }
 

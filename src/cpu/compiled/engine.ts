@@ -11,7 +11,7 @@ import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
 import type { PauseWatch, Virtualization } from '../virtualization.ts';
 import { Checkpoint, EngineDifference } from './check.ts';
-import type { Compiler, Region } from './compiler.ts';
+import type { Compiler, Region, RegionFunction } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
 import {
   COUNT_SHIFT,
@@ -50,6 +50,15 @@ export interface Interpreter {
   interpret(block: Block, limit: number): void;
 }
 
+/** What was done ahead of time. */
+export interface Ahead {
+  region: Region | null;
+  cycles: number;
+  instructions: number;
+  /** Of the last of them. */
+  lastCycles: number;
+}
+
 export interface EngineParts {
   readonly memory: PhysicalMemory;
   readonly state: ProcessorState;
@@ -58,6 +67,11 @@ export interface EngineParts {
 }
 
 export class CompiledEngine {
+  /** Null without a compiler. */
+  static of(compiler: Compiler | undefined, parts: EngineParts): CompiledEngine | null {
+    return compiler === undefined ? null : new CompiledEngine(compiler, parts);
+  }
+
   /** Cycles and instructions of the last run. */
   private cycles = 0;
   private instructions = 0;
@@ -178,7 +192,6 @@ export class CompiledEngine {
    * there is no compiled code.
    */
   private run(block: Block, interpreter: Interpreter, cyclesLeft: number): number {
-    const { words } = this;
     const { codeHpa, footing } = interpreter;
     let { region } = block;
     if (block.mayStop) return -1;
@@ -190,18 +203,53 @@ export class CompiledEngine {
     const { run } = region;
     if (run === null || (footing !== WIDE_FOOTING && !this.isNarrow())) return -1;
     const most = Math.min(MOST_CYCLES, Math.ceil(cyclesLeft));
+    const watch = region.hasPauses ? this.watchPauses(interpreter, most) : null;
+    const reason = this.call(run, most);
+    if (watch !== null) this.settlePauses(watch);
+    this.logPath(region);
+    return reason;
+  }
+
+  /** Returns a `Left`. */
+  private call(run: RegionFunction, most: number): number {
+    const { words } = this;
     words[COMPILED_WORD] = ALL_GIVEN;
     words[COMPILED_WORD + 1] = words[Word.RFLAGS];
     words[REPEATED] = -1;
-    const watch = region.hasPauses ? this.watchPauses(interpreter, most) : null;
     const reason = run(this.stateOffset, this.mmu.tlbOffset, most);
     const low = words[LEFT];
     this.cycles = most - ((words[LEFT + 1] << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT));
     this.instructions = (low & COUNT_MASK) >>> COUNT_SHIFT;
-    if (watch !== null) this.settlePauses(watch);
-    this.logPath(region);
     this.settleFlags();
     return reason;
+  }
+
+  /**
+   * Run what touches nothing but registers, from RIP in 64-bit mode on, for at most so many cycles;
+   * false if there is nothing of that kind. The log does not hear of it, see {@link keepAhead}.
+   */
+  runAhead(ahead: Ahead, block: Block, hpa: number, most: number): boolean {
+    const { words } = this;
+    const { region } = block;
+    if (region?.loopsInRegisters !== true || !this.isHere(region, WIDE_FOOTING)) return false;
+    if (block.ahead === null || !this.isHere(block.ahead, WIDE_FOOTING)) {
+      const place = { low: words[Word.RIP], high: words[Word.RIP + 1], hpa, footing: WIDE_FOOTING };
+      block.ahead = this.compiler.compile(block, place, true);
+    }
+    const { run } = block.ahead;
+    if (run === null) return false;
+    this.compiler.statistics.left(this.call(run, Math.min(MOST_CYCLES, Math.ceil(most))));
+    ahead.region = block.ahead;
+    ahead.cycles = this.cycles;
+    ahead.instructions = this.instructions;
+    ahead.lastCycles = this.lastCycles(block.ahead);
+    return true;
+  }
+
+  /** What was run ahead has come to pass; nothing else has been run since. */
+  keepAhead({ region, instructions }: Ahead): void {
+    this.instructions = instructions;
+    this.logPath(region as Region);
   }
 
   /** Lay out how PAUSE is watched. What is done twice, to be compared, asks for each. */
@@ -234,7 +282,8 @@ export class CompiledEngine {
 
   /** What was made of a block for the address and the footing in effect, or is worth making now. */
   private regionHere(block: Block, hpa: number, footing: number): Region | null {
-    const known = block.dependents.find((region) => this.isHere(region, footing));
+    const isEntry = (region: Region) => !region.inRegisters && this.isHere(region, footing);
+    const known = block.dependents.find(isEntry);
     if (known !== undefined) return known;
     block.heat++;
     if (!this.compiler.isWorthIt(block, hpa)) return null;
