@@ -124,7 +124,7 @@ export class Turns {
   begin(eventTime: number, until: number): void {
     const { state, lookahead } = this;
     this.until = until;
-    if (this.activeCount > 1) state.time = Math.max(state.time, this.firstWindow(eventTime));
+    if (this.activeCount > 1) state.time = this.firstWindow(eventTime);
     state.end = Math.min(windowOf(state.time, lookahead) + lookahead, eventTime);
     state.rank = 0;
     if (Math.min(this.quietUntil, until) < state.end) this.recall();
@@ -135,15 +135,19 @@ export class Turns {
   }
 
   /**
-   * Where the first window begins in which anybody has a turn: after a costly VM exit a clock may
-   * be many windows ahead.
+   * Where the first window begins in which anybody has a turn, or now if that is this one: after a
+   * costly VM exit a clock may be many windows ahead.
    */
   private firstWindow(eventTime: number): number {
+    const { pcpus, isActive, lookahead } = this;
+    const { time } = this.state;
+    const end = windowOf(time, lookahead) + lookahead;
     let first = Math.min(this.quietUntil, this.until, eventTime);
-    for (const { index, state } of this.pcpus) {
-      if (this.isActive[index] !== 0 && state.now < first) first = state.now;
+    for (let index = 0; index < pcpus.length && first >= end; index++) {
+      const { now } = pcpus[index].state;
+      if (isActive[index] !== 0 && now < first) first = now;
     }
-    return windowOf(first, this.lookahead);
+    return first < end ? time : windowOf(first, lookahead);
   }
 
   /** How far one turn may go. */

@@ -36,6 +36,8 @@ export interface Region extends LoggedCode {
   readonly run: RegionFunction | null;
   /** Instructions of each stretch. */
   readonly lengths: Int32Array;
+  /** Cycles of the last of them, 0 if its block was left before; -1 if the stretch is empty. */
+  readonly lastCycles: Int32Array;
   /** By stretch, the one before it if none was noted there, or -1. */
   readonly quietBefore: readonly number[];
   valid: boolean;
@@ -184,9 +186,10 @@ export class Compiler {
     const blockCycles = Math.max(0, ...blocks.map(({ cycles }) => cycles));
     const place = { low, high, codeSize, footing };
     const lengths = Int32Array.from(stretches, lengthOf);
+    const lastCycles = Int32Array.from(stretches, (stretch) => stretch.at(-1)?.lastCycles ?? -1);
     const region: Region = {
       ...{ ...place, hasPauses, inRegisters, blockCycles, run, stretches, quietBefore, lengths },
-      ...{ loopsInRegisters: loopsInRegisters(discovered), valid: true },
+      ...{ lastCycles, loopsInRegisters: loopsInRegisters(discovered), valid: true },
     };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);

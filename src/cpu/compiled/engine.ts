@@ -80,6 +80,8 @@ export class CompiledEngine {
   private readonly state: ProcessorState;
   private readonly words: Int32Array;
   private readonly stateOffset: number;
+  /** How PAUSE is watched, from CompiledOffset.END on. */
+  private readonly pauses: Float64Array;
   private readonly mmu: Mmu;
   private readonly log: BlockLog;
 
@@ -89,6 +91,8 @@ export class CompiledEngine {
     this.state = state;
     this.words = state.words;
     this.stateOffset = state.words.byteOffset;
+    const { buffer } = state.words;
+    this.pauses = new Float64Array(buffer, this.stateOffset + CompiledOffset.END, WINDOW + 1);
     this.mmu = mmu;
     this.log = log;
   }
@@ -139,14 +143,14 @@ export class CompiledEngine {
   /** Of the instruction that the last run ended with. */
   private lastCycles(region: Region): number {
     const { words, instructions } = this;
-    const { stretches } = region;
-    const last = stretches[words[STRETCH]].at(-1);
-    if (last !== undefined) return last.lastCycles;
+    const { lastCycles } = region;
+    const last = lastCycles[words[STRETCH]];
+    if (last >= 0) return last;
     // Left where a block begins that ways meet at: by one of them, or for another iteration.
     const came = this.isRepeatedAt(instructions)
       ? words[REPEATED]
       : this.stretchBefore(region, words[STRETCH], instructions);
-    return stretches[came]?.at(-1)?.lastCycles ?? 0;
+    return came < 0 ? 0 : Math.max(0, lastCycles[came]);
   }
 
   /** The stretch that ended at a count of instructions, before another one; -1 if there is none. */
@@ -257,22 +261,18 @@ export class CompiledEngine {
     const watch = engine === 'check' ? null : virtualization.pauses();
     this.words[CompiledOffset.PAUSES / 4] = watch === null ? 0 : 1;
     if (watch === null) return null;
-    this.setDouble(CompiledOffset.END, clock + most);
-    this.setDouble(CompiledOffset.FIRST, watch.state.first);
-    this.setDouble(CompiledOffset.LAST, watch.state.last);
-    this.setDouble(CompiledOffset.GAP, watch.gap);
-    this.setDouble(CompiledOffset.WINDOW, watch.window);
+    const { pauses } = this;
+    pauses[END] = clock + most;
+    pauses[FIRST] = watch.state.first;
+    pauses[LAST] = watch.state.last;
+    pauses[GAP] = watch.gap;
+    pauses[WINDOW] = watch.window;
     return watch;
   }
 
   private settlePauses({ state }: PauseWatch): void {
-    state.first = this.memory.view.getFloat64(this.stateOffset + CompiledOffset.FIRST, true);
-    state.last = this.memory.view.getFloat64(this.stateOffset + CompiledOffset.LAST, true);
-  }
-
-  /** @param offset from the state, in bytes */
-  private setDouble(offset: number, value: number): void {
-    this.memory.view.setFloat64(this.stateOffset + offset, value, true);
+    state.first = this.pauses[FIRST];
+    state.last = this.pauses[LAST];
   }
 
   private isHere({ valid, low, high, footing }: Region, wanted: number): boolean {
@@ -349,6 +349,13 @@ export class CompiledEngine {
     return result | auxiliary | carry;
   }
 }
+
+/** Among the f64 from CompiledOffset.END on. */
+const END = 0;
+const FIRST = (CompiledOffset.FIRST - CompiledOffset.END) / 8;
+const LAST = (CompiledOffset.LAST - CompiledOffset.END) / 8;
+const GAP = (CompiledOffset.GAP - CompiledOffset.END) / 8;
+const WINDOW = (CompiledOffset.WINDOW - CompiledOffset.END) / 8;
 
 const COUNT_MASK = (1 << CYCLES_SHIFT) - 1;
 const LEFT = CompiledOffset.LEFT / 4;
