@@ -27,8 +27,16 @@ export const SUFFIXES: Readonly<Record<string, DirectiveKind>> = {
   COUNT: 'count',
 };
 
-/** Words that settle how a file is checked, beside the directives proper. */
-export const SETTLING = ['RUN', 'EXPECT', 'SKIP', 'XFAIL', 'PROPERTY', 'GOLDEN'] as const;
+/** Words that settle how a file is checked, or explored, beside the directives proper. */
+export const SETTLING = [
+  'RUN',
+  'EXPECT',
+  'SKIP',
+  'XFAIL',
+  'PROPERTY',
+  'GOLDEN',
+  'EXPLORE',
+] as const;
 
 export type SettlingWord = (typeof SETTLING)[number];
 

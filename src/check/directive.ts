@@ -76,6 +76,7 @@ export function readNote(note: NoteLine, configurations: readonly string[]): Not
     if (suffix.length > 0) return problem(unknownConfiguration(word, suffix[0], configurations));
     if (modifier !== undefined) return problem(`${word} takes no ${modifier}`);
     if (first === 'RUN' && named !== null) return problem(`${word}: expected RUN: name=${named}`);
+    if (first === 'EXPLORE' && named !== null) return problem(`${word}: expected EXPLORE:`);
     return settlingOf(note, first as SettlingWord, named, rest);
   }
   const asked = kindOf(suffix);

@@ -35,7 +35,8 @@ export function nearMiss(text: string): NearMiss | null {
   if (word === whole) {
     return { message: `expected ':' right behind ${word}, without a space`, isCertain: true };
   }
-  const isCertain = isCapitals ? hasSuffix || meant === 'CHECK' : hasSuffix && !word.includes('_');
+  const isOurs = meant === 'CHECK' || meant === 'EXPLORE';
+  const isCertain = isCapitals ? hasSuffix || isOurs : hasSuffix && !word.includes('_');
   return { message: `unknown directive '${word}'; did you mean '${whole}'?`, isCertain };
 }
 

@@ -149,7 +149,8 @@ export function readPlan(
     expectationsOf(configuration, notes, sheet, problems),
   );
   if (problems.length > 0) return { problems: inOrder(problems) };
-  const isEmpty = runs.length === 0 && notes.length === 0;
+  const isForExplore = (note: Note) => note.kind === 'settling' && note.settling.word === 'EXPLORE';
+  const isEmpty = runs.length === 0 && notes.every(isForExplore);
   return { plan: { expectations, isEmpty } };
 }
 
@@ -255,6 +256,7 @@ function expectationsOf(
     note.kind === 'settling' && isOurs(note.settling.configuration) ? [note.settling] : [],
   );
   const all = (word: Settling['word']) => settlings.filter((settling) => settling.word === word);
+  checkExplore(all('EXPLORE'), problems);
   return {
     configuration,
     directives,
@@ -300,19 +302,36 @@ const STATUSES: readonly EndingStatus[] = [
   ...(Object.keys(EXIT_CODES) as (keyof typeof EXIT_CODES)[]),
 ];
 
-/** The last one counts, so that a configuration's own can stand behind that of all. */
-function endingOf(settlings: readonly Settling[], problems: Problem[]): ExpectedEnding | null {
-  let expected: ExpectedEnding | null = null;
+/** What can be said once only; a configuration's own outdoes that of all. */
+function onlyOne(settlings: readonly Settling[], problems: Problem[]): Settling | null {
   const own = settlings.filter(({ configuration }) => configuration !== null);
-  for (const { text, line, textColumn: column } of own.length > 0 ? own : settlings) {
-    const exitCode = /^\d{1,3}$/.test(text) && Number(text) < 256 ? Number(text) : null;
-    const status = STATUSES.find((known) => known === text) ?? null;
-    expected = { line, column, text, exitCode, status };
-    if (exitCode !== null || status !== null) continue;
+  for (const all of [own, settlings.filter((settling) => !own.includes(settling))]) {
+    for (const { word, line, column } of all.slice(1)) {
+      const message = `a second ${word}; line ${all[0].line} has one already`;
+      problems.push({ line, column, message });
+    }
+  }
+  return own[0] ?? settlings[0] ?? null;
+}
+
+function endingOf(settlings: readonly Settling[], problems: Problem[]): ExpectedEnding | null {
+  for (const { text, line, textColumn: column } of settlings) {
+    if (exitCodeIn(text) !== null || statusIn(text) !== null) continue;
     const message = `expected an exit code, or one of ${STATUSES.join(', ')}, not '${text}'`;
     problems.push({ line, column, message });
   }
-  return expected;
+  const found = onlyOne(settlings, problems);
+  if (found === null) return null;
+  const { text, line, textColumn: column } = found;
+  return { line, column, text, exitCode: exitCodeIn(text), status: statusIn(text) };
+}
+
+function exitCodeIn(text: string): number | null {
+  return /^\d{1,3}$/.test(text) && Number(text) < 256 ? Number(text) : null;
+}
+
+function statusIn(text: string): EndingStatus | null {
+  return STATUSES.find((known) => known === text) ?? null;
 }
 
 function propertyOf(
@@ -329,5 +348,14 @@ function reasonOf(settlings: readonly Settling[], problems: Problem[]): string |
   for (const { word, text, line, column } of settlings) {
     if (text === '') problems.push({ line, column, message: `${word} needs a reason` });
   }
-  return settlings.at(-1)?.text ?? null;
+  return onlyOne(settlings, problems)?.text ?? null;
+}
+
+/** What is found and by which flags: for whoever runs `vmxlab explore`; here only its form counts. */
+function checkExplore(settlings: readonly Settling[], problems: Problem[]): void {
+  for (const { text, line, textColumn: column } of settlings) {
+    if (/^[a-z]+(?: .+)?$/.test(text)) continue;
+    const message = 'expected what is found, and flags, such as EXPLORE: livelock --store-buffers';
+    problems.push({ line, column, message });
+  }
 }

@@ -13,7 +13,7 @@ import {
 } from '../debug/index.ts';
 import { setRunUnderWay } from './crash.ts';
 import { readText } from './files.ts';
-import { FullScreen, isScreen, type Keypress } from './full-screen.ts';
+import { DEADLY, FullScreen, isScreen, type Keypress } from './full-screen.ts';
 import { GuestOutput } from './guest-output.ts';
 import { addToHistory, readHistory } from './history-file.ts';
 import { type InputOptions, loadInput } from './program.ts';
@@ -51,13 +51,13 @@ export async function debugCommand(options: DebugOptions): Promise<number> {
     wantsScreen: options.tui && !isScript,
     hasHistory: options.history && isTerminal() && !options.json && !options.batch,
   });
+  talk.keepHistoryAtEnd();
   talk.greet();
   for (const line of script) {
     await talk.say(line, true);
     if (talk.isOver) break;
   }
   while (!talk.isOver && !options.batch) await talk.listen();
-  talk.keepHistory();
   return talk.exitCode;
 }
 
@@ -158,9 +158,11 @@ class Talk {
     if (!this.isOver) this.greet();
   }
 
-  /** For the next session. */
-  keepHistory(): void {
-    if (this.hasHistory) addToHistory(this.prompt.history.added);
+  /** For the next session, also if a signal ends this one: a terminal that is closed, say. */
+  keepHistoryAtEnd(): void {
+    if (!this.hasHistory) return;
+    process.on('exit', () => addToHistory(this.prompt.history.added));
+    for (const [signal, number] of DEADLY) process.on(signal, () => process.exit(128 + number));
   }
 
   /** Lines from standard input, with history and completion if that is a terminal. */

@@ -36,8 +36,8 @@ export function isScreen(): boolean {
 /** The longest that a timer takes. */
 const FOREVER_MS = 2 ** 31 - 1;
 
-/** A signal that ends the process, with its number. */
-const DEADLY = [
+/** Signals that end the process, with their numbers. */
+export const DEADLY = [
   ['SIGTERM', 15],
   ['SIGHUP', 1],
 ] as const;

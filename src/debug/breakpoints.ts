@@ -40,6 +40,8 @@ export type BreakpointSpec = (
   readonly ignore?: number;
   /** Gone once it was hit. */
   readonly temporary?: boolean;
+  /** Disabled once it was hit. */
+  readonly once?: boolean;
 };
 
 export interface Breakpoint {
@@ -139,6 +141,26 @@ export class Breakpoints {
     this.byId.set(id, { ...breakpoint, spec, condition });
     this.changed();
     return true;
+  }
+
+  /** Let it stop once more, and be gone or disabled then. False if there is none. */
+  enableUntilHit(id: number, then: 'gone' | 'disabled'): boolean {
+    const breakpoint = this.byId.get(id);
+    if (breakpoint === undefined) return false;
+    const spec = { ...breakpoint.spec, temporary: then === 'gone', once: then === 'disabled' };
+    this.byId.set(id, { ...breakpoint, spec, isEnabled: true });
+    this.changed();
+    return true;
+  }
+
+  /** It has stopped the machine, going forward. */
+  wasHit(id: number): void {
+    const breakpoint = this.byId.get(id);
+    if (breakpoint?.spec.temporary) this.remove(id);
+    else if (breakpoint?.spec.once) {
+      this.byId.set(id, { ...breakpoint, spec: { ...breakpoint.spec, once: false } });
+      this.setEnabled(id, false);
+    }
   }
 
   get(id: number): Breakpoint | undefined {

@@ -6,7 +6,7 @@
 //   binary     = || && | ^ & == != < <= > >= << >> + - * / %
 //   operand    = { - | ! | ~ } ( number | name | 'text' | memory | "(" expression ")" )
 //   memory     = ( "u8" | "u16" | "u32" | "u64" ) "[" expression "]"
-//   name       = [ "$" ] letter { letter | digit | "_" | "." }
+//   name       = [ "$" ] letter { letter | digit | "_" | "." } | "$" [ "$" ] { digit }
 
 import { DebugError } from './debug-error.ts';
 
@@ -68,7 +68,7 @@ const ARITHMETIC: Readonly<Record<string, (x: bigint, y: bigint) => bigint>> = {
 const MEMORY_BYTES: Readonly<Record<string, number>> = { u8: 1, u16: 2, u32: 4, u64: 8 };
 
 const NUMBER = /(0x[\da-f]+|\d+)/;
-const NAME = /(\$?[a-z_.][\w.]*)/;
+const NAME = /(\$\$?\d*(?![\w.])|\$?[a-z_.][\w.]*)/;
 const SIGN = /(\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%|^&<>!~()[\]])/;
 
 /** A number, a name, a text or a sign, in this order of groups. */
@@ -198,7 +198,9 @@ class Parser {
       return () => {
         const value = look();
         if (value !== undefined) return value;
-        throw new DebugError(`column ${column}: no value named '${name}'`);
+        // Of values that are kept, the dollar is the name.
+        const called = /^[a-z_.]/i.test(name) ? name : text;
+        throw new DebugError(`column ${column}: no value named '${called}'`);
       };
     };
   }

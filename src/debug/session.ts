@@ -27,6 +27,7 @@ import {
   writeRegister,
 } from './registers.ts';
 import { type Stores, storesBefore } from './stores.ts';
+import { Variables } from './variables.ts';
 import { waitOf } from './waits.ts';
 import { Watcher } from './watcher.ts';
 import { whyLines } from './why.ts';
@@ -58,6 +59,8 @@ export class Session {
   /** To be looked at; what changes it goes through the session. */
   readonly machine: Machine;
   readonly breakpoints: Breakpoints;
+  /** What the user keeps; not the machine's. */
+  readonly variables = new Variables();
   /** The last stop. */
   stop: StopReport;
   private previous: Position;
@@ -78,7 +81,13 @@ export class Session {
     this.previous = this.history.position;
     this.marks = new Bookmarks(this.history);
     this.breakpoints = new Breakpoints(() => this.watcher.update());
-    this.watcher = new Watcher(this.machine, journal, () => this.breakpoints.list(), sink);
+    this.watcher = new Watcher(
+      this.machine,
+      journal,
+      () => this.breakpoints.list(),
+      this.variables,
+      sink,
+    );
     this.mover = new Mover(this.machine, this.history, this.watcher, this.breakpoints);
     this.stop = this.report('beginning', 0);
   }
@@ -161,7 +170,7 @@ export class Session {
       this.focusOf(motion),
       journal.since(before).slice(-MOST_RECORDS),
     );
-    for (const { id, spec } of report.hits) if (spec.temporary) this.breakpoints.remove(id);
+    for (const { id } of report.hits) this.breakpoints.wasHit(id);
     return report;
   }
 

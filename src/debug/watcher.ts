@@ -18,6 +18,7 @@ import { momentOf } from './moment.ts';
 import { addressesOf } from './places.ts';
 import { registerNamed, registerReader } from './registers.ts';
 import type { Store } from './stores.ts';
+import type { Variables } from './variables.ts';
 
 type MemorySpec = Extract<BreakpointSpec, { kind: 'memory' }>;
 
@@ -75,17 +76,23 @@ export class Watcher implements TraceSink {
   private readonly journal: Journal;
   private readonly listener: TraceSink | null;
   private readonly breakpoints: () => readonly Breakpoint[];
+  private readonly variables: Variables;
 
-  /** @param listener who else listens to trace records */
+  /**
+   * @param variables names that mean nothing else
+   * @param listener who else listens to trace records
+   */
   constructor(
     machine: Machine,
     journal: Journal,
     breakpoints: () => readonly Breakpoint[],
+    variables: Variables,
     listener: TraceSink | null,
   ) {
     this.machine = machine;
     this.journal = journal;
     this.breakpoints = breakpoints;
+    this.variables = variables;
     this.listener = listener;
     machine.host.sink = this;
     this.vcpuByPid = new Map(machine.vcpus.map((vcpu) => [vcpu.thread.pid, vcpu]));
@@ -419,10 +426,10 @@ export class Watcher implements TraceSink {
   }
 
   private meaningOf(name: string, vcpu: Vcpu | null, of?: Breakpoint): () => bigint | undefined {
-    const { machine } = this;
+    const { machine, variables } = this;
     if (name === 'hits') return () => BigInt(of?.hits ?? 0);
     if (name === 'time') return () => BigInt(machine.host.turnOf?.state.now ?? machine.now);
-    if (vcpu === null) return () => undefined;
+    if (vcpu === null) return () => variables.valueOf(name);
     const constant = (value: bigint) => () => value;
     if (name === 'vcpu') return constant(BigInt(machine.vcpus.indexOf(vcpu)));
     if (registerNamed(name) !== undefined) {
@@ -432,7 +439,7 @@ export class Watcher implements TraceSink {
     const address = (machine.symbols[vcpu.vm.id] ?? SymbolMap.EMPTY).addressOf(name);
     if (address !== null) return constant(bigintOf(address));
     const field = FIELDS.find((one) => one.name === name);
-    if (field === undefined) return () => undefined;
+    if (field === undefined) return () => variables.valueOf(name);
     return () => bigintOf(vcpu.virtual.vmcs.read(field.name));
   }
 }

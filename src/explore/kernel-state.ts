@@ -109,6 +109,7 @@ export class KernelPart {
     }
     for (const { state } of host.threads) {
       state.sinceCycles = now;
+      state.runDelayNs = 0;
       state.execStartNs = this.execStartNs;
     }
     for (const { virtual } of this.vcpus) virtual.processor.clock = now;

@@ -18,6 +18,7 @@ import { hashKernel, KernelPart, type KernelState } from './kernel-state.ts';
 import { hashWords, mix, type PageList, Pages } from './pages.ts';
 import { Sharing } from './sharing.ts';
 import { type BufferedStore, hashStores, StoreBuffers } from './store-buffers.ts';
+import { removeTraces } from './traces.ts';
 import { isWithin, type Section } from './violation.ts';
 
 /** Who does what: three numbers for each vCPU, so that sets of actions are bits of a number. */
@@ -63,7 +64,10 @@ export interface WorldOptions {
   readonly shared?: readonly number[];
   /** Code in which each step is to be seen by itself; at most 30. */
   readonly sections?: readonly Section[];
-  /** Leave nothing to {@link World.settle}: what the search leaves out is held against that. */
+  /**
+   * Leave nothing to {@link World.settle} or {@link removeTraces}: what the search leaves out is
+   * held against that.
+   */
   readonly hidesNothing?: boolean;
 }
 
@@ -286,6 +290,7 @@ export class World {
         break;
       default: {
         const footprint = this.footprintOf(action);
+        this.pages.take();
         this.kernel.deliver(index);
         this.touchedKernel(index, footprint);
       }
@@ -305,6 +310,8 @@ export class World {
     const { virtual, state, counters } = this.vcpus[index];
     const { exits } = counters;
     const wasGuest = state.phase === 'guest';
+    // What KVM writes is seen by comparing: it must not be blamed for what others wrote before.
+    if (footprint.scope !== 'registers') this.pages.take();
     if (footprint.isPause) this.paused |= 1 << index;
     this.pages.touch(virtual.processor.state.words.byteOffset - this.memory.bytes.byteOffset, 4);
     for (const { hpa, lengthBytes, isWrite } of footprint.ranges) {
@@ -338,6 +345,7 @@ export class World {
       this.sharing.noteKernel(index, vcpu.index);
       this.kernel.changed(vcpu.index);
       this.footprints[vcpu.index] = null;
+      if (vcpu.index !== index) this.removeTraces(vcpu);
     }
     this.touchedOwn(index);
   }
@@ -346,8 +354,20 @@ export class World {
   private touchedOwn(index: number): void {
     this.sharing.noteKernel(index, index);
     this.kernel.changed(index);
+    this.removeTraces(this.vcpus[index]);
     this.pages.touchAll();
     for (const word of this.pages.takeChanges()) this.sharing.note(index, word * 8, 8, true);
+  }
+
+  private removeTraces(vcpu: Vcpu): void {
+    if (!this.hidesNothing) removeTraces(this.machine, vcpu);
+  }
+
+  /** Take away what makes no difference, where nothing was hidden: for comparing states. */
+  tidy(): void {
+    for (const vcpu of this.vcpus) removeTraces(this.machine, vcpu);
+    this.pages.touchAll();
+    this.kernel.allChanged();
   }
 
   /** All clocks go back to where they were. */

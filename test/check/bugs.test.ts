@@ -3,13 +3,16 @@
 // certain schedule (EXPLORE) are left to test/explore/catalogue.test.ts. Of a scenario the twin is
 // NAME-fixed.yaml, with the same expectations.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runCheckJob } from '../../src/cli/check-job.ts';
 import { readCheckedFile } from '../../src/cli/check-plan.ts';
+import { BUGS, runBugs, twinOf } from '../support/bugs.ts';
+import { measuredNames, withoutMeasured } from '../support/measured-block.ts';
 
-const FOLDER = join(import.meta.dirname, '../../guest-programs/bugs');
+const ROOT = join(import.meta.dirname, '../..');
+const FOLDER = join(ROOT, BUGS);
 const ASSEMBLY = { defines: {}, includes: [], syntax: undefined, linked: [] };
 
 /** What each bug shows first, by file. */
@@ -46,23 +49,18 @@ const FOUND: Readonly<Record<string, string>> = {
   'yield-to-self.asm': 'PROPERTY: kvm_hypercall(nr=11, a0=$v, thread=vcpu$v) happened',
 };
 
-const textOf = (name: string) => readFileSync(join(FOLDER, name), 'utf8');
-
-const twinOf = (name: string) => name.replace(/\.yaml$/, '-fixed.yaml');
-
 test('every program and scenario is in the table, or is for every schedule', () => {
-  const checked = readdirSync(FOLDER).filter(
-    (name) => /\.(asm|yaml)$/.test(name) && !/^; EXPLORE: /m.test(textOf(name)),
-  );
-  const shown = Object.keys(FOUND).flatMap((name) => [...new Set([name, twinOf(name)])]);
-  expect(checked.sort()).toEqual(shown.sort());
+  expect(runBugs(ROOT)).toEqual(Object.keys(FOUND).toSorted());
 });
 
 test('the tables in docs/checking.md are of these', () => {
-  const page = readFileSync(join(FOLDER, '../../docs/checking.md'), 'utf8');
+  const path = join(ROOT, 'docs/checking.md');
+  const page = withoutMeasured(path, 'catalogue');
   const catalogue = page.slice(page.indexOf('## Catalogue'), page.indexOf('## Fields'));
   const rows = [...catalogue.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name);
-  expect(rows.sort()).toEqual(Object.keys(FOUND).map((name) => name.replace(/\.\w+$/, '')));
+  const names = Object.keys(FOUND).map((name) => name.replace(/\.\w+$/, ''));
+  expect(rows.sort()).toEqual(names);
+  expect(measuredNames(path, 'catalogue').toSorted()).toEqual(names);
 });
 
 /** What a configuration fails, of those that a file has. */
@@ -96,7 +94,7 @@ const SCENARIOS = Object.keys(FOUND).filter((name) => name.endsWith('.yaml'));
 
 test.each(SCENARIOS)('%s and its twin expect the same', (name) => {
   const expected = (file: string) => {
-    const section = textOf(file).split(/^check: \|\n/m)[1];
+    const section = readFileSync(join(FOLDER, file), 'utf8').split(/^check: \|\n/m)[1];
     return section.replace('name=FIXED', 'name=BUG').replace(/^ *XFAIL-BUG: .*\n/m, '');
   };
   expect(expected(twinOf(name))).toBe(expected(name));

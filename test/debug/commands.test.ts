@@ -75,7 +75,7 @@ function lineAfter(line: string): number {
   return Number(/calls\.asm:(\d+)$/m.exec(say(line))?.[1]);
 }
 
-const eax = () => Number(say('p $eax'));
+const eax = () => Number(say('output $eax'));
 
 describe('steps', () => {
   test('step goes into calls, next over them, and both back again', () => {
@@ -135,7 +135,7 @@ describe('steps', () => {
     say('tbreak calls.asm:10');
     say('c');
     expect(lineAfter('until')).toBe(11);
-    expect(say('p/d $ecx')).toBe('0');
+    expect(say('output/d $ecx')).toBe('0');
     say('goto 0');
     expect(lineAfter('until leaf')).toBe(22);
     expect(lineAfter('advance calls.asm:24')).toBe(24);
@@ -157,12 +157,12 @@ describe('breakpoints', () => {
     say('break leaf');
     expect(say('ignore 1 2')).toBe('Breakpoint 1 ignores the next 2 hits.');
     say('c');
-    expect(say('p/d $ecx')).toBe('2');
+    expect(say('output/d $ecx')).toBe('2');
     expect(say('info breakpoints')).toMatch(/^1 {2}at leaf \(hit 3 times\)$/);
     say('condition 1 ecx == 2');
     expect(say('info breakpoints')).toContain('if ecx == 2');
     say('run');
-    expect(say('p/d $ecx')).toBe('2');
+    expect(say('output/d $ecx')).toBe('2');
     say('condition 1');
     expect(say('info breakpoints')).not.toContain('if');
     expect(problem('condition 1 ecx ==')).toContain('column');
@@ -173,7 +173,7 @@ describe('breakpoints', () => {
 
   test('commands are said where a breakpoint stops, and go on if they say so', () => {
     say('break leaf');
-    for (const line of ['commands', 'silent', 'p/d $ecx', 'continue', 'end']) say(line);
+    for (const line of ['commands', 'silent', 'output/d $ecx', 'continue', 'end']) say(line);
     const lines = say('continue').split('\n');
     expect(lines.slice(0, 4).map(Number)).toEqual([expect.any(Number), 3, 2, 1]);
     expect(lines.at(-1)).toMatch(/^The machine has ended/);
@@ -206,12 +206,12 @@ describe('looking', () => {
   });
 
   test('print has the formats of gdb, and fields of the VMCS', () => {
-    expect(say('p/t 10')).toBe('1010');
-    expect(say('p/o 8')).toBe('010');
-    expect(say('p/c 65')).toBe("'A'");
-    expect(say('p/a leaf+3')).toMatch(/^0x[\da-f]+ <leaf\+0x3>$/);
+    expect(say('output/t 10')).toBe('1010');
+    expect(say('output/o 8')).toBe('010');
+    expect(say('output/c 65')).toBe("'A'");
+    expect(say('output/a leaf+3')).toMatch(/^0x[\da-f]+ <leaf\+0x3>$/);
     say('exit');
-    expect(say('p $VM_EXIT_REASON')).toBe('0xa');
+    expect(say('output $VM_EXIT_REASON')).toBe('0xa');
     expect(say('explain')).toContain('VM_EXIT_REASON = 0xa');
   });
 
@@ -225,8 +225,97 @@ describe('looking', () => {
   });
 
   test('something is said of every vCPU', () => {
-    expect(say('thread apply all print 6 * 7')).toBe('vcpu0:\n0x2a');
+    expect(say('thread apply all print 6 * 7')).toBe('vcpu0:\n$1 = 0x2a');
     expect(problem('thread apply all stepi')).toBe("'stepi' is not for several vCPUs at once");
     expect(say('apropos hypercall')).toContain('break');
+  });
+});
+
+describe('values that are kept', () => {
+  // As real gdb numbers them: "Value History" in its manual.
+  test('by number, the last, and those before it', () => {
+    expect(['p 1', 'p/d 20', 'p 0x300', 'p $', 'p $$', 'p $$3', 'p $2 + $1', 'p'].map(say)).toEqual(
+      [
+        ...['$1 = 0x1', '$2 = 20', '$3 = 0x300', '$4 = 0x300', '$5 = 0x300', '$6 = 0x14'],
+        ...['$7 = 0x15', '$8 = 0x15'],
+      ],
+    );
+    expect(say('show values').split('\n')).toHaveLength(8);
+    expect(problem('p $9')).toBe("column 1: no value named '$9'");
+    expect(problem('p $1x')).toContain('column 1');
+    expect(problem('set $1 = 2')).toBe("'$1' cannot be changed");
+  });
+
+  test('under names, in conditions too, and no branch of history begins', () => {
+    expect(say('set $wanted = 2')).toBe('');
+    say('break leaf if $ecx == $wanted');
+    say('c');
+    expect(say('output/d $ecx')).toBe('2');
+    expect(say('show convenience')).toBe('$wanted = 0x2');
+    expect(say('branch').split('\n')).toHaveLength(1);
+    expect(problem('set $leaf = 2')).toContain('is a symbol');
+    expect(problem('p $nobody')).toContain("no value named 'nobody'");
+  });
+
+  test('printf formats as C does', () => {
+    const format = '%d|%ld|%#x|%-4u|%04X|%5o|%c|%p|%s|%%\\n';
+    const values = '0xffffffff, -1, 255, 7, 0xab, 8, 65, 4096, text';
+    expect(say(`printf "${format}", ${values}`)).toBe(
+      ['-1|-1|0xff|7   |00AB|   10|A|0x1000|two', 'lines|%'].join('\n'),
+    );
+    expect(say('printf "a\\tb\\n\\n"')).toBe('a\tb\n');
+    expect(say('echo one\\ntwo\\n')).toBe('one\ntwo');
+    expect(problem('printf "%d"')).toBe("no value for '%d'");
+    expect(problem('printf "%d", 1, 2')).toBe('1 values expected, not 2');
+    expect(problem('printf "%y", 1')).toBe("'%' is no conversion");
+    expect(problem('printf %d')).toContain('"FORMAT" expected');
+    expect(problem('printf "%999d", 1')).toContain('at most 200');
+  });
+});
+
+describe('frames', () => {
+  test('up and down choose whom list and disassemble are about', () => {
+    say('break leaf if $ecx == 0');
+    say('break calls.asm:18');
+    say('tbreak leaf');
+    say('c');
+    expect(say('up')).toMatch(
+      /#1 {2}0x[\da-f]+ <outer\+0x9> at \S*calls\.asm:17\n17\t +call leaf$/,
+    );
+    expect(say('list')).toMatch(/^=> 17 /m);
+    expect(say('disassemble/1')).toContain('inc eax');
+    expect(say('info frame')).toMatch(/^frame 1 at .*\ncalled by frame 2 at .*calls\.asm:5$/m);
+    expect(say('up 7')).toContain('#2');
+    expect(problem('up')).toBe('no outer frame is known');
+    expect(say('frame 0')).toMatch(/<leaf> .*\n22\t +add eax, 5$/);
+    expect(problem('down')).toBe('this is the innermost frame');
+    expect(problem('frame 9')).toBe('there is no frame 9');
+    say('up');
+    say('si');
+    expect(say('frame')).toContain('<leaf+0x3>');
+  });
+});
+
+describe('fewer breakpoints, and more', () => {
+  test('clear removes those of a place, however it was told', () => {
+    for (const place of ['leaf', 'calls.asm:22', '*leaf', 'outer']) say(`break ${place}`);
+    expect(say('clear leaf')).toBe('Removed breakpoints 1, 2, 3.');
+    expect(problem('clear leaf')).toBe('no breakpoint is there');
+    say('c');
+    expect(say('clear')).toBe('Removed breakpoint 4.');
+    expect(problem('clear exit')).toContain('a place in the code expected');
+  });
+
+  test('rbreak, enable once and enable delete', () => {
+    expect(say('rbreak ^(leaf|outer)$').split('\n')).toHaveLength(2);
+    expect(problem('rbreak ^nobody$')).toContain('no symbol matches');
+    expect(problem('rbreak (')).toContain('no regular expression');
+    say('enable once 1');
+    say('enable delete 2');
+    say('c');
+    say('c');
+    expect(say('info breakpoints')).toMatch(/^1 .*\(disabled, hit once\)$/);
+    expect(problem('enable once 7')).toBe('no breakpoint 7');
+    expect(say('c')).toContain('The machine has ended');
   });
 });

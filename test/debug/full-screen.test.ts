@@ -151,20 +151,20 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.type(`${DEBUG} --no-tui ${PROGRAM}`);
       terminal.waitFor(/^\(vmxlab\)$/m);
       terminal.type('print 6 * 7');
-      terminal.waitFor(/^0x2a$/m);
+      terminal.waitFor(/^\$\d+ = 0x2a$/m);
       // From the prompt to the screen, where earlier lines are found.
       terminal.press('C-x', 'a');
       terminal.waitFor(/\? keys$/m);
       terminal.press('C-r', '6', 'Space', '*');
       terminal.waitFor(/^\(vmxlab\) \(search '6 \*'\) print 6 \* 7$/m);
       terminal.press('Enter');
-      terminal.waitFor(/^0x2a\n(.*\n)*\(vmxlab\)$/m);
+      terminal.waitFor(/^\$\d+ = 0x2a\n(.*\n)*\(vmxlab\)$/m);
       terminal.type('print 3 * 5');
-      terminal.waitFor(/^0xf$/m);
+      terminal.waitFor(/^\$\d+ = 0xf$/m);
       terminal.press('C-x', 'a');
       terminal.waitFor(/^\$ .*\n(.*\n)*\(vmxlab\)$/m);
       terminal.press('Up', 'Enter');
-      terminal.waitFor(/^\(vmxlab\) print 3 \* 5\n0xf$/m);
+      terminal.waitFor(/^\(vmxlab\) print 3 \* 5\n\$\d+ = 0xf$/m);
       terminal.type('quit');
       terminal.waitFor(/^\$$/m);
     }, environment);
@@ -182,11 +182,32 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.type(`${DEBUG} --no-history --no-tui ${PROGRAM}`);
       terminal.waitFor(/^\(vmxlab\)$/m);
       terminal.type('print 1 + 1');
-      terminal.waitFor(/^0x2$/m);
+      terminal.waitFor(/^\$\d+ = 0x2$/m);
       terminal.type('quit');
       terminal.waitFor(/^\$$/m);
     }, environment);
     expect(readFileSync(file, 'utf8')).toBe(kept);
+    rmSync(state, { recursive: true });
+  });
+
+  test.each([
+    ['SIGTERM', '--no-tui', 143],
+    ['SIGHUP', '', 129],
+  ] as const)('history is kept where %s ends a session %s', (signal, face, status) => {
+    const state = join(tmpdir(), `vmxlab-state-${process.pid}-${signal}`);
+    onTerminal(
+      (terminal) => {
+        terminal.type(`${DEBUG} ${face} ${PROGRAM}; echo left with $?`);
+        terminal.waitFor(face === '' ? /\? keys$/m : /^\(vmxlab\)$/m);
+        terminal.type('print 1 + 2');
+        terminal.waitFor(/^\$1 = 0x3$/m);
+        kill(terminal, signal);
+        // Behind the prompt, if there is one.
+        expect(terminal.waitFor(/left with \d+$/m)).toContain(`left with ${status}`);
+      },
+      [`XDG_STATE_HOME=${state}`],
+    );
+    expect(readFileSync(join(state, 'vmxlab/debug-history'), 'utf8')).toBe('print 1 + 2\n');
     rmSync(state, { recursive: true });
   });
 
@@ -195,10 +216,10 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.type(`${DEBUG} --no-tui ${PROGRAM}`);
       terminal.waitFor(/^\(vmxlab\)$/m);
       terminal.send(Buffer.from('tui enable\rprint 6 * 7\rprint 3 * 5'));
-      terminal.waitFor(/^0x2a\n+\(vmxlab\) print 3 \* 5$/m);
+      terminal.waitFor(/^\$\d+ = 0x2a\n+\(vmxlab\) print 3 \* 5$/m);
       expect(terminal.isAlternate).toBe(true);
       terminal.send(Buffer.from('\rtui disable\rprint 2 + 2\r'));
-      terminal.waitFor(/^\(vmxlab\) print 2 \+ 2\n0x4$/m);
+      terminal.waitFor(/^\(vmxlab\) print 2 \+ 2\n\$\d+ = 0x4$/m);
       expect(terminal.isAlternate).toBe(false);
     });
   });
@@ -220,7 +241,7 @@ describe.runIf(HAS_TMUX)('on a terminal', () => {
       terminal.type('tui disable');
       terminal.waitFor(/^\$ .*\n(.*\n)*\(vmxlab\)$/m);
       terminal.type('print 6 * 7');
-      terminal.waitFor(/^0x2a$/m);
+      terminal.waitFor(/^\$\d+ = 0x2a$/m);
     });
   });
 

@@ -43,7 +43,7 @@ test('commands come from a pipe, and what is wrong with them is said', () => {
     "no symbol named 'nowhere'",
     "unknown command '??'; 'help' lists them",
     "'/9zz': a count, a size (b h w g) and a format (x d u o t a c s i) expected",
-    "'set $REGISTER = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
+    "'set $NAME = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
     'column 2: a value expected',
     "unknown command 'stepp'; did you mean 'step'?",
     '',
@@ -66,7 +66,7 @@ test('answers are objects with --json', () => {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
-  expect(answers[1]).toMatchObject({ command: 'p 6 * 7', lines: ['0x2a'], isError: false });
+  expect(answers[1]).toMatchObject({ command: 'p 6 * 7', lines: ['$1 = 0x2a'], isError: false });
   expect(answers[0].when.event).toBeGreaterThan(0);
   expect(status).toBe(0);
 });
@@ -186,7 +186,7 @@ test.runIf(HAS_TMUX)('a terminal completes, and is resized', () => {
     terminal.waitFor(/vcpu3/);
     terminal.resize(100, 30);
     terminal.type('p 40 + 2');
-    terminal.waitFor(/^0x2a$/m);
+    terminal.waitFor(/^\$1 = 0x2a$/m);
   } finally {
     terminal.end();
   }

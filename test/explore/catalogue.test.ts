@@ -1,31 +1,17 @@
 // The catalogue of known bugs that depend on the schedule: each program of guest-programs/bugs with
 // an EXPLORE line (the kind of violation, and flags) shows it, and its corrected twin shows none.
 
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BUGS, type ScheduleBug, scheduleBugs } from '../support/bugs.ts';
 import { buildCommand, type Finished, folderWith, vmxlabMany } from '../support/command-line.ts';
+import { measuredNames } from '../support/measured-block.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const FOLDER = 'guest-programs/bugs';
+const ENTRIES = scheduleBugs(ROOT);
 
-interface Entry {
-  readonly name: string;
-  readonly kind: string;
-  readonly flags: readonly string[];
-}
-
-const PROGRAMS = readdirSync(join(ROOT, FOLDER)).filter((file) => file.endsWith('.asm'));
-
-const ENTRIES: readonly Entry[] = PROGRAMS.flatMap((file) => {
-  const text = readFileSync(join(ROOT, FOLDER, file), 'utf8');
-  return [...text.matchAll(/^; EXPLORE: (\w+)((?: \S+)*)$/gm)].map(([, kind, flags]) => {
-    const name = file.replace(/\.asm$/, '');
-    return { name, kind, flags: flags.split(' ').slice(1) };
-  });
-});
-
-const lineOf = ({ name, flags }: Entry) => ['explore', `${FOLDER}/${name}.asm`, ...flags];
+const lineOf = ({ name, flags }: ScheduleBug) => ['explore', `${BUGS}/${name}.asm`, ...flags];
 
 describe('programs', () => {
   let folder = '';
@@ -64,8 +50,10 @@ describe('programs', () => {
   });
 });
 
-test('the table in docs/exploring.md is of these programs', () => {
-  const page = readFileSync(join(ROOT, 'docs/exploring.md'), 'utf8');
+test('the tables in docs/exploring.md are of these programs', () => {
+  const path = join(ROOT, 'docs/exploring.md');
+  expect(measuredNames(path, 'catalogue')).toEqual(ENTRIES.map(({ name }) => name));
+  const page = readFileSync(path, 'utf8');
   const rows = [...page.matchAll(/^\| `([\w-]+)` \| .* \| (\w+) \|(?: `(.*)`)? \|$/gm)];
   const shown = rows.map(([, name, kind, flags = '']) => [name, kind, flags]);
   expect(shown).toEqual(ENTRIES.map(({ name, kind, flags }) => [name, kind, flags.join(' ')]));

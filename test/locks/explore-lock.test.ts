@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { measuredNames } from '../support/measured-block.ts';
 import { exploreLock, SEARCHES } from './explore-lock.ts';
 import { LOCKS } from './lock-table.ts';
 
@@ -30,4 +31,5 @@ test('the table is that of lock.inc and of docs/locks.md', () => {
   const [first] = page.split('\n## ');
   const rows = [...first.matchAll(/^\| `(\S+)` \|/gm)].map(([, name]) => name);
   expect(rows.toSorted()).toEqual(names);
+  expect(measuredNames('docs/locks.md', 'locks').toSorted()).toEqual(names);
 });

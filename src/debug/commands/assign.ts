@@ -1,4 +1,5 @@
-// Changing what an expression stands for: a register, memory, a field of the VMCS.
+// Changing what an expression stands for: a register, memory, a field of the VMCS, a variable that
+// the user keeps.
 
 import { DebugError } from '../debug-error.ts';
 import { registerNamed } from '../registers.ts';
@@ -9,9 +10,15 @@ import { hex } from './print.ts';
 /**
  * @param target `$rax` or `rax`, `u32[0x1000]`, `vmcs TSC_OFFSET` or `TSC_OFFSET`
  * @param value an expression
+ * @returns false for a variable, which is not the machine's
  * Throws {@link DebugError} with what is wrong.
  */
-export function assignValue(session: Session, vcpu: number, target: string, value: string): void {
+export function assignValue(
+  session: Session,
+  vcpu: number,
+  target: string,
+  value: string,
+): boolean {
   const number = addressOf(session, vcpu, value);
   const [, size, address] = /^u(8|16|32|64)\[(.*)\]$/s.exec(target) ?? [];
   const [, field] = /^(?:vmcs\s+|\$?(?=[A-Z][A-Z\d_]+$))(.+)$/.exec(target) ?? [];
@@ -21,10 +28,22 @@ export function assignValue(session: Session, vcpu: number, target: string, valu
     if (!session.writeMemory(vcpu, 'linear', where, bytes)) {
       throw new DebugError(`no memory at ${hex(where)}`);
     }
-    return;
+    return true;
   }
   const name = target.replace(/^\$/, '');
-  if (field === undefined || registerNamed(name) !== undefined) {
-    session.writeRegister(vcpu, name, number);
-  } else session.writeVmcsField(vcpu, field, number);
+  const isRegister = registerNamed(name) !== undefined;
+  if (field !== undefined && !isRegister) session.writeVmcsField(vcpu, field, number);
+  else if (!isRegister && target.startsWith('$')) {
+    setVariable(session, vcpu, name, session.evaluate(vcpu, value));
+    return false;
+  } else session.writeRegister(vcpu, name, number);
+  return true;
+}
+
+function setVariable(session: Session, vcpu: number, name: string, value: bigint): void {
+  if (!/^[a-z_]\w*$/i.test(name)) throw new DebugError(`'$${name}' cannot be changed`);
+  if (session.symbolsOf(vcpu).addressOf(name) !== null) {
+    throw new DebugError(`'${name}' is a symbol: a variable needs another name`);
+  }
+  session.variables.named.set(name, value);
 }

@@ -25,6 +25,8 @@ export interface Context {
   readonly source: ReadSource;
   /** The vCPU that commands are about. */
   vcpu: number;
+  /** The frame that commands are about, 0 for the innermost: until the machine moves. */
+  frame: number;
   /** Forgotten when the machine moves. */
   listed: Listed | null;
   /** Where `x` goes on if it is told no address, and how. */
@@ -49,7 +51,7 @@ export function contextOf(
   hasScreen = false,
 ): Context {
   return {
-    ...{ session, source, vcpu, hasScreen },
+    ...{ session, source, vcpu, hasScreen, frame: 0 },
     ...{ listed: null, examined: null, displays: [], scripts: new Map(), writing: null },
     ...{ isOver: false, face: 'prompt' },
   };

@@ -6,6 +6,7 @@ import type { SymbolMap } from '../../machine/index.ts';
 import { DebugError } from '../debug-error.ts';
 import { isSourceFile, sourceLineOf, symbolAddress } from '../places.ts';
 import type { Context } from './command.ts';
+import { frameAddress } from './frames.ts';
 import { addressOf, countOf } from './parse.ts';
 import { disassembly, instructionsAt } from './print.ts';
 
@@ -40,7 +41,7 @@ export function list(context: Context, text: string, format: string): readonly s
 function placeOf(context: Context, text: string): Place {
   const { session, vcpu } = context;
   const symbols = session.symbolsOf(vcpu);
-  const here = session.vcpu(vcpu).linearRip.toUnsigned();
+  const here = frameAddress(context);
   if (/^\d+$/.test(text)) {
     const file = context.listed?.kind === 'source' ? context.listed.file : null;
     const known = file ?? sourceLineOf(symbols, here)?.file;
@@ -78,7 +79,7 @@ function sourceLines(context: Context, file: string, first: number, last: number
   }
   const end = Math.min(last, lines.length);
   context.listed = { kind: 'source', file, first, last: end };
-  const here = sourceLineOf(session.symbolsOf(vcpu), session.vcpu(vcpu).linearRip);
+  const here = sourceLineOf(session.symbolsOf(vcpu), frameAddress(context));
   return lines.slice(first - 1, end).map((text, i) => {
     const isHere = here?.file === file && here.line === first + i;
     return `${isHere ? '=>' : '  '} ${String(first + i).padEnd(4)} ${text}`.trimEnd();

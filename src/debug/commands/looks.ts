@@ -5,21 +5,13 @@ import { textLine } from '../../trace/index.ts';
 import { explainExit } from '../../vmx/index.ts';
 import { DebugError } from '../debug-error.ts';
 import { fieldLines } from '../exit-fields.ts';
-import { sourceLineOf } from '../places.ts';
-import { framesOf } from '../stack.ts';
 import { assignValue } from './assign.ts';
 import { type Command, type Context, command } from './command.ts';
+import { FRAMES, frameAddress } from './frames.ts';
 import { list } from './list.ts';
+import { OUTPUT } from './output.ts';
 import { addressOf, countOf, type Format, formatOf } from './parse.ts';
-import {
-  disassembly,
-  hex,
-  instructionsAt,
-  memoryLines,
-  placeText,
-  valueLine,
-  whenText,
-} from './print.ts';
+import { disassembly, instructionsAt, memoryLines, whenText } from './print.ts';
 import { codeNames, targetNames, valueNames } from './words.ts';
 
 /** Lines that `disassemble` shows if it is not told. */
@@ -33,10 +25,10 @@ function set({ session, vcpu }: Context, text: string): string[] {
   const [, target, value] = /^(?:var(?:iable)?\s+)?(.*?)\s*=\s*([^=].*)$/s.exec(text) ?? [];
   if (target === undefined || value === undefined) {
     throw new DebugError(
-      "'set $REGISTER = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
+      "'set $NAME = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
     );
   }
-  assignValue(session, vcpu, target, value);
+  if (!assignValue(session, vcpu, target, value)) return [];
   return [`branch ${session.branch.id} of history begins at event ${session.when.event}`];
 }
 
@@ -51,8 +43,11 @@ function timeline({ session }: Context, text: string): string[] {
   return records.map((record) => textLine(record).trim());
 }
 
-function disassemble({ session, vcpu }: Context, text: string, format: string): string[] {
-  const from = text === '' ? session.vcpu(vcpu).linearRip : addressOf(session, vcpu, text);
+function disassemble(context: Context, text: string, format: string): string[] {
+  const { session, vcpu, frame } = context;
+  // Of a caller, what comes behind the call.
+  const here = frame === 0 ? frameAddress(context) : frameAddress(context).add(1);
+  const from = text === '' ? here : addressOf(session, vcpu, text);
   return disassembly(session, vcpu, from, format === '' ? CODE_LINES : countOf(format));
 }
 
@@ -74,33 +69,6 @@ function behind({ session, vcpu }: Context, from: Long, how: Format, lines: numb
   if (how.letter !== 'i') return from.add(how.count * how.sizeBytes);
   const last = instructionsAt(session, vcpu, from, lines).at(-1);
   return last === undefined ? null : last.address.add(last.bytes.length);
-}
-
-function print({ session, vcpu }: Context, text: string, format: string): string[] {
-  if (text === '') throw new DebugError('an expression expected');
-  return [valueLine(session, vcpu, text, format)];
-}
-
-function backtrace({ session, vcpu }: Context, text: string): string[] {
-  const all = framesOf(session, vcpu);
-  return all.slice(0, text === '' ? all.length : countOf(text)).map(({ address }, i) => {
-    // A frame that calls stands behind the CALL, perhaps on the next line.
-    const source = sourceLineOf(session.symbolsOf(vcpu), i === 0 ? address : address.sub(1));
-    const name = session.symbolsOf(vcpu).symbolAt(address);
-    const called = name === null ? '' : ` <${name}>`;
-    const where = source === null ? '' : ` at ${source.file}:${source.line}`;
-    return `#${i}  ${hex(address)}${called}${where}`;
-  });
-}
-
-function frame({ session, vcpu, source }: Context): string[] {
-  const rip = session.vcpu(vcpu).linearRip;
-  const line = sourceLineOf(session.symbolsOf(vcpu), rip);
-  const text = line === null ? undefined : source(line.file)?.[line.line - 1];
-  return [
-    `[${session.vcpu(vcpu).thread.name}] ${placeText(session, vcpu, rip)}`,
-    ...(text === undefined ? disassembly(session, vcpu, rip, 1) : [`${line?.line}\t${text}`]),
-  ];
 }
 
 function checkpoint({ session }: Context, name: string): string[] {
@@ -130,17 +98,12 @@ export const LOOKS: readonly Command[] = [
       words: valueNames,
     },
   ),
-  command('backtrace bt where', '[COUNT]', 'who called, as far as it can be told', backtrace, {
-    scope: 'anywhere',
-  }),
-  command('frame f', '', 'the next instruction, and its line of the source', frame, {
-    scope: 'anywhere',
-  }),
-  command('print p', '[/FORMAT] EXPR', 'the value of an expression', print, { words: valueNames }),
+  ...FRAMES,
+  ...OUTPUT,
   command(
     'set',
     'TARGET = EXPR',
-    'change $REGISTER, u8[ADDRESS] to u64[ADDRESS], or vmcs FIELD',
+    'change $REGISTER, u8[ADDRESS] to u64[ADDRESS], vmcs FIELD, or a $variable',
     set,
     { words: targetNames },
   ),

@@ -30,6 +30,7 @@ function move(
 /** The machine has come somewhere: what there is to say about it. */
 export function arrived(context: Context, stop: StopReport): readonly string[] {
   context.vcpu = stop.vcpu;
+  context.frame = 0;
   context.listed = null;
   return [...stopLines(context.session, stop), ...displayLines(context)];
 }

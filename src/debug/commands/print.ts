@@ -165,6 +165,7 @@ export function breakpointText({ id, spec, hits, isEnabled, ignore }: Breakpoint
     ...(spec.vcpu === undefined ? [] : [`vCPU ${spec.vcpu}`]),
     ...(spec.condition === undefined ? [] : [`if ${spec.condition}`]),
     ...(spec.temporary ? ['temporary'] : []),
+    ...(spec.once ? ['once'] : []),
     ...(isEnabled ? [] : ['disabled']),
     ...(ignore > 0 ? [`ignores ${ignore} more`] : []),
     ...(hits === 0 ? [] : [hits === 1 ? 'hit once' : `hit ${hits} times`]),

@@ -1,6 +1,8 @@
 // Commands about breakpoints.
 
+import type { BreakpointSpec } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
+import { addressesOf } from '../places.ts';
 import { type Command, type Context, command } from './command.ts';
 import { breakpointOf, numberOf, watchOf } from './parse.ts';
 import { breakpointText } from './print.ts';
@@ -47,6 +49,62 @@ function remove(context: Context, text: string): string[] {
     if (!session.breakpoints.remove(id)) throw new DebugError(`no breakpoint ${id}`);
   }
   return [];
+}
+
+/** `enable 1 2`, `enable once 1`, `enable delete 1` */
+function enable(context: Context, text: string): string[] {
+  const [, how, ids = ''] = /^(once|delete)\b\s*(.*)$/s.exec(text) ?? [];
+  if (how === undefined) return setEnabled(true)(context, text);
+  const { breakpoints } = context.session;
+  for (const id of idsOf(context, ids)) {
+    const then = how === 'once' ? 'disabled' : 'gone';
+    if (!breakpoints.enableUntilHit(id, then)) throw new DebugError(`no breakpoint ${id}`);
+  }
+  return [];
+}
+
+type CodeSpec = Extract<BreakpointSpec, { kind: 'address' | 'symbol' | 'line' }>;
+
+function isOfCode(spec: BreakpointSpec): spec is BreakpointSpec & CodeSpec {
+  return spec.kind === 'address' || spec.kind === 'symbol' || spec.kind === 'line';
+}
+
+/** `clear`, `clear again`, `clear lock.asm:12`: whatever stops there. */
+function clear({ session, vcpu }: Context, text: string): string[] {
+  const symbols = session.symbolsOf(vcpu);
+  const place = breakpointOf(session, vcpu, text);
+  if (!isOfCode(place)) throw new DebugError(`a place in the code expected, not '${text}'`);
+  const places = addressesOf(place, symbols);
+  const there = session.breakpoints.list().filter(({ spec }) => {
+    const isHere = isOfCode(spec) && (spec.vm ?? 0) === place.vm;
+    return isHere && addressesOf(spec, symbols).some((one) => places.some((own) => own.eq(one)));
+  });
+  if (there.length === 0) throw new DebugError('no breakpoint is there');
+  for (const { id } of there) session.breakpoints.remove(id);
+  const ids = there.map(({ id }) => id).join(', ');
+  return [`Removed breakpoint${there.length === 1 ? '' : 's'} ${ids}.`];
+}
+
+/** Breakpoints that one `rbreak` sets, at most. */
+const MOST_MATCHES = 200;
+
+/** `rbreak ^lock_` */
+function breakAtAll(context: Context, text: string): string[] {
+  const { session, vcpu } = context;
+  let pattern: RegExp;
+  try {
+    pattern = new RegExp(text);
+  } catch {
+    throw new DebugError(`'${text}' is no regular expression`);
+  }
+  const names = session.symbolsOf(vcpu).names.filter(({ name }) => pattern.test(name));
+  if (names.length === 0) throw new DebugError(`no symbol matches '${text}'`);
+  if (names.length > MOST_MATCHES) throw new DebugError(`${names.length} symbols match '${text}'`);
+  const vm = session.vcpu(vcpu).vm.id;
+  return names.map(({ name }) => {
+    const breakpoint = session.breakpoints.add({ kind: 'symbol', symbol: name, vm });
+    return `Breakpoint ${breakpointText(breakpoint)}`;
+  });
 }
 
 /** `ignore 1 10` */
@@ -112,7 +170,13 @@ export const STOPS: readonly Command[] = [
     remove,
     { words: (_, before) => (before.trim() === '' ? ['breakpoints', 'checkpoint'] : []) },
   ),
-  command('enable', '[ID...]', 'let breakpoints stop again', setEnabled(true)),
+  command('clear', '[PLACE]', 'remove the breakpoints at a place in the code', clear, {
+    words: placeNames,
+  }),
+  command('rbreak', 'REGEX', 'stop at all symbols that match', breakAtAll),
+  command('enable', '[once|delete] [ID...]', 'let breakpoints stop again, or once more', enable, {
+    words: (_, before) => (before.trim() === '' ? ['once', 'delete'] : []),
+  }),
   command('disable', '[ID...]', 'keep breakpoints from stopping', setEnabled(false)),
   command('ignore', 'ID COUNT', 'pass over the next hits of a breakpoint', ignore),
   command(

@@ -7,6 +7,7 @@ import { type Command, type Context, command, type Lines } from './command.ts';
 import { DISPLAYS } from './displays.ts';
 import { LOOKS } from './looks.ts';
 import { MOTIONS, thread } from './motions.ts';
+import { linesOfText } from './output.ts';
 import { numberOf } from './parse.ts';
 import { PAST } from './past.ts';
 import { STEPS } from './steps.ts';
@@ -117,7 +118,7 @@ const REST: readonly Command[] = [
     words: () => [...COMMANDS, ...TOPICS].map(({ names }) => names[0]),
   }),
   command('apropos', 'WORD', 'the commands that are about something', apropos),
-  command('echo', '[TEXT]', 'say this: for scripts', (_, text) => [text]),
+  command('echo', '[TEXT]', 'say this: for scripts', (_, text) => linesOfText(text)),
   command('tui', 'enable|disable', 'the full-screen view, or the prompt alone', tui, {
     words: () => ['enable', 'disable'],
   }),

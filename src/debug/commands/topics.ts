@@ -6,6 +6,7 @@ import { registerNamed } from '../registers.ts';
 import type { Session } from '../session.ts';
 import { activityOf, exitLines, hostValues, lapicValues, type NamedValue } from '../views.ts';
 import { type Command, type Context, command } from './command.ts';
+import { frameLines } from './frames.ts';
 import { branchLines } from './motions.ts';
 import { addressOf, breakpointOf } from './parse.ts';
 import { breakpointText, hex, placeText } from './print.ts';
@@ -140,6 +141,7 @@ export const TOPICS: readonly Command[] = [
   ),
   topic('threads', '', 'where every vCPU is, and what it is doing', threads),
   topic('waits', '', 'what every vCPU waits for', waits),
+  topic('frame', '', 'the frame that commands are about, and who called', frameLines),
   topic('exits', '', 'its last VM exits: time in cycles, reason, RIP, qualification', exits),
   topic('vmcs', '[TEXT]', 'fields of its VMCS, or those with a text in their names', vmcs),
   topic('sched', '', "this vCPU's thread on the host, and what every pCPU runs", sched),
