@@ -97,6 +97,9 @@ export function exploreCommand(options: ExploreCommandOptions): number {
       `${file}: faults are not explored: every schedule is, and waits take any time`,
     );
   }
+  if (input.policies.size > 0) {
+    throw new Failure(`${file}: policies are not explored: what they touch cannot be told`);
+  }
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
   const saved = options.replay === undefined ? null : readSchedule(options.replay);
   const storeBuffers = options.storeBuffers || saved?.storeBuffers === true;

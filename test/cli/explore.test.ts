@@ -85,6 +85,7 @@ test('wrong usage is told', async () => {
     ['explore'],
     ['explore', 'two.yaml'],
     ['explore', 'many.yaml'],
+    ['explore', 'guest-programs/bugs/double-injection.yaml', '--strategy', 'pct'],
     ['explore', 'lost.asm', '--strategy', 'pctt'],
     ['explore', 'lost.asm', '--depth', '0'],
     ['explore', 'lost.asm', '--states', 'many'],
@@ -103,6 +104,8 @@ test('wrong usage is told', async () => {
     'vmxlab: explore needs a file, as run does, such as',
     'vmxlab: explore: one virtual machine expected',
     'vmxlab: explore: at most 10 vCPUs can be explored',
+    'vmxlab: guest-programs/bugs/double-injection.yaml: policies are not explored: what they touch \
+cannot be told',
     "vmxlab: --strategy: expected one of all, random, pct, not 'pctt'",
     'vmxlab: --depth: expected a whole number from 1 on',
     "vmxlab: --states: expected a whole number such as 64 or 0x40, not 'many'",
