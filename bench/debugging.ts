@@ -17,7 +17,7 @@ export const PROMISED_WAY: Way = { ahead: 25_000_000, back: 10_000_000 };
 export interface WayBack {
   readonly firstMilliseconds: number;
   readonly againMilliseconds: number;
-  /** Instructions that it went back: as many as asked for, or some more. */
+  /** Instructions that it went back: nearly as many as asked for. */
   readonly instructions: number;
 }
 
@@ -75,15 +75,18 @@ export function wayBack({ ahead, back }: Way): WayBack {
   return { firstMilliseconds, againMilliseconds: cpuMilliseconds(go), instructions };
 }
 
-/** Run ahead; an event number that lies so far back. */
+/** Run ahead; the number of an event that lies so far back, between two that were seen. */
 function eventBefore(session: Session, ahead: number, back: number): number {
   const { machine } = session;
-  const seen: { readonly instructions: number; readonly event: number }[] = [];
+  const seen = [{ instructions: 0, event: 0 }];
   for (const _piece of session.move({ kind: 'continue' })) {
-    seen.push({ instructions: machine.instructions, event: Math.floor(session.when.event) });
+    seen.push({ instructions: machine.instructions, event: session.when.event });
     if (machine.instructions >= ahead) session.interrupt();
   }
-  const found = seen.findLast(({ instructions }) => instructions <= machine.instructions - back);
-  if (found === undefined) throw new RangeError(`nothing lies ${back} instructions back`);
-  return found.event;
+  const wanted = machine.instructions - back;
+  if (wanted < 0) throw new RangeError(`nothing lies ${back} instructions back`);
+  const next = seen.findIndex(({ instructions }) => instructions > wanted);
+  const [before, after] = [seen[next - 1], seen[next]];
+  const part = (wanted - before.instructions) / (after.instructions - before.instructions);
+  return Math.floor(before.event + part * (after.event - before.event));
 }
