@@ -3,7 +3,7 @@
 
 import type { HostCosts } from '../host/index.ts';
 import type { VmCosts } from '../kvm/index.ts';
-import type { CostPreset, SourcedCosts } from './presets.ts';
+import type { CostPreset } from './presets.ts';
 import { type Fields, integer, object, type Scalar } from './schema.ts';
 
 /** Cycles by name, as scenarios write it, in groups. */
@@ -11,7 +11,7 @@ type Costs = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 type CostKeys = Fields<Readonly<Record<string, Fields<Readonly<Record<string, Scalar<number>>>>>>>;
 
-/** A cost that is higher makes no sense, and one of 0 may keep time from passing. */
+/** One of 0 might keep time from passing, and a higher one makes no sense. */
 const LEAST = 1;
 const MOST = 100_000_000;
 
@@ -64,16 +64,13 @@ export function costsOf(
   preset: CostPreset,
   costs: Costs,
 ): { readonly host: HostCosts; readonly vm: VmCosts } {
-  const { host, vm } = preset.sources;
-  const { instructions, vmx, kvm } = vm;
-  const group = <T>(name: Group, sources: SourcedCosts<T>) =>
-    replaced(sources as unknown as Branch, costs[name]) as T;
+  const costOf = <T>(group: Group) => replaced(groupOf(preset.sources, group), costs[group]) as T;
   return {
-    host: group('host', host),
+    host: costOf<HostCosts>('host'),
     vm: {
-      instructions: group('instructions', instructions),
-      vmx: group('vmx', vmx),
-      kvm: group('kvm', kvm),
+      instructions: costOf<VmCosts['instructions']>('instructions'),
+      vmx: costOf<VmCosts['vmx']>('vmx'),
+      kvm: costOf<VmCosts['kvm']>('kvm'),
     },
   };
 }

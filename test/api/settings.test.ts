@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { openKvm } from '../../src/api/index.ts';
 import { Exit } from '../../src/vmx/index.ts';
 import { CODE, codeOf, errnoOf, guest, start } from '../support/kvm-api-guest.ts';
+import { firstPicSetUp } from '../support/pic.ts';
 
 const RAM_BYTES = 0x10000;
 
@@ -30,17 +31,7 @@ function countInterrupts(ram: Uint8Array): void {
   ram.set(codeOf('inc bx\nmov al, 0x20\nout 0x20, al\niret', 16, 0x2000), 0x2000);
 }
 
-const PIC = `mov al, 0x11
-out 0x20, al
-mov al, 0x20
-out 0x21, al
-mov al, 4
-out 0x21, al
-mov al, 1
-out 0x21, al
-mov al, 0xfe
-out 0x21, al
-`;
+const PIC = firstPicSetUp(0xfe);
 
 describe('exits that are disabled', () => {
   const HALTS = `${PIC} sti\nhlt\nmov al, bl\nout 0x80, al\nhlt`;

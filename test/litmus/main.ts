@@ -1,6 +1,6 @@
 // `npm run litmus -- FILE`: every litmus test of a file, with store buffers and without.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { type LitmusTest, runLitmus } from './litmus.ts';
 
 const USAGE = 'npm run litmus -- FILE: tests as JSON lines, as shared/conformance/README.md says';
@@ -9,6 +9,14 @@ function main(): void {
   const files = process.argv.slice(2);
   if (files.length === 0 || files.some((name) => name.startsWith('-'))) {
     console.error(USAGE);
+    process.exitCode = 2;
+    return;
+  }
+  const unreadable = files.find(
+    (name) => !(statSync(name, { throwIfNoEntry: false })?.isFile() ?? false),
+  );
+  if (unreadable !== undefined) {
+    console.error(`${unreadable}: no such file\n${USAGE}`);
     process.exitCode = 2;
     return;
   }

@@ -142,16 +142,7 @@ describe('a guest measures its TSC by', () => {
   test('ten interrupts of the PIT, through the PIC', () => {
     const ticks = 1193;
     const cycles = measured(
-      `mov al, 0x11
-       out 0x20, al
-       mov al, 0x20
-       out 0x21, al
-       mov al, 4
-       out 0x21, al
-       mov al, 1
-       out 0x21, al
-       mov al, 0xfe
-       out 0x21, al
+      `${firstPicSetUp(0xfe)}
        lea rdi, [rel handler]
        lea rsi, [rel gate]
        mov [rsi], di
