@@ -184,7 +184,8 @@ export class Machine {
     this.host.createStoppers();
     this.serialLines = this.vms.map((vm, i) => new SerialLine(vm, this.devices[i]));
     for (const [i, { serial_input: text }] of scenario.vms.entries()) {
-      this.sendSerial(i, serialInputOf(text));
+      const input = text === '' ? null : serialInputOf(text);
+      if (input !== null) this.sendSerial(i, input);
     }
     this.host.order = options.order?.(this) ?? null;
   }
@@ -236,9 +237,9 @@ export class Machine {
     return data;
   }
 
-  /** Before the start: what comes to a serial port, of which nothing was said before. */
-  sendSerial(id: number, input: SerialInput | null): void {
-    if (input !== null) this.serialLines[id].connect(input);
+  /** Before the start: what comes to a serial port of which nothing was said before. */
+  sendSerial(id: number, input: SerialInput): void {
+    this.serialLines[id].connect(input);
   }
 
   /** The process that runs a virtual machine. */
@@ -249,9 +250,16 @@ export class Machine {
     };
   }
 
+  /** End the run here; with a sentence, without a full stop, that says why. */
+  stop(message: string): void {
+    this.limit = Ending.stopped(message);
+    this.host.requestStop();
+  }
+
   private allBlocked(vm: Vm): void {
     const ending = endingOfHalt(vm);
-    const isAwaited = this.devices[vm.id].serialWillInterrupt;
+    const { nextSerialNs, serialInterruptsForData } = this.devices[vm.id];
+    const isAwaited = nextSerialNs !== null && serialInterruptsForData;
     if (ending.status !== 'deadlock' || !isAwaited) this.end(vm.id, ending);
   }
 
@@ -410,7 +418,7 @@ export class Machine {
       isPaused = stop === 'paused';
       if (isPaused) continue;
       this.reached = goal;
-      if (goal === next) this.limit = this.limitReached();
+      if (goal === next) this.limit ??= this.limitReached();
       if (this.ending === null && goal === this.faults?.nextPause) this.faults.pausedAt(goal);
     }
     this.host.assertConserved();
@@ -421,7 +429,7 @@ export class Machine {
   private orderIsOver(): void {
     const { order } = this.host;
     if (order === null) throw new Error('the host has nothing to do, but no machine has ended');
-    this.limit = Ending.orderOver(order.end);
+    this.limit = Ending.stopped(order.end);
   }
 
   /**

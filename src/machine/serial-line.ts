@@ -20,7 +20,6 @@ export class SerialLine {
 
   /** Before the machine starts: what will be sent to it. */
   connect(input: SerialInput): void {
-    if (input.bytes.length === 0) return;
     this.devices.com1Expects(burstsOf(input));
     const [pcpu] = this.vm.host.pcpus;
     if (this.devices.nextSerialNs === 0) this.devices.sendSerial();

@@ -57,9 +57,16 @@ export class Devices {
     return receiveWaiting(this.state.com1);
   }
 
-  /** The guest will be interrupted for something that comes to COM1. */
-  get serialWillInterrupt(): boolean {
-    return this.nextSerialNs !== null && interruptsForData(this.state.com1);
+  /** The guest is interrupted for whatever comes to COM1. */
+  get serialInterruptsForData(): boolean {
+    return interruptsForData(this.state.com1);
+  }
+
+  /** The guest has read all that the other end of COM1 had to send. */
+  get isSerialRead(): boolean {
+    const { incoming, received } = this.state.com1;
+    if (incoming === undefined || received.length > 0) return false;
+    return incoming.later.length === 0 && incoming.waiting.length === 0;
   }
 
   /** What a read of a port gives; nobody answers with all ones. */
