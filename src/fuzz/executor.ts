@@ -127,7 +127,7 @@ export class Executor {
     const machine = new Machine({ ...scenario, limits, engine: 'compiled' }, options);
     const { com1 } = machine.devices[0].state;
     const end = new InputEnd();
-    end.begin(machine);
+    end.begin(machine, true);
     machine.host.sink = end;
     machine.sendSerial(0, { bytes: new Uint8Array(PROBE_BYTES).fill(PROBE), pauses: [] });
     this.runMachine(machine);
@@ -172,7 +172,7 @@ export class Executor {
   private onSchedule(one: FuzzCase): Omit<Outcome, 'tokens'> | null {
     const scenario = this.scenarioOf(one);
     if (scenario === null) return null;
-    const outcome = this.schedules.run(scenario, this.optionsOf(one), one.schedule);
+    const outcome = this.schedules.run(scenario, this.optionsOf(one), one);
     return { ...outcome, features: this.coverage.features() };
   }
 
@@ -204,7 +204,8 @@ export class Executor {
     machine.restore(start);
     if (room !== null && input !== null) writeInput(machine.vms[0], room, input);
     if (serial !== undefined) machine.sendSerial(0, serial);
-    this.inputEnd.begin(machine);
+    const isSent = serial !== undefined || machine.scenario.vms[0].serial_input !== '';
+    this.inputEnd.begin(machine, isSent);
   }
 
   private judge({ machine, observer }: Prepared): Pick<Outcome, 'finding' | 'isUnfinished'> {

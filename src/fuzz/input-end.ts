@@ -15,9 +15,12 @@ export class InputEnd implements TraceSink {
   private machine: Machine | null = null;
   private asked = 0;
 
-  /** A run of a machine begins, of the first of whose virtual machines is spoken here. */
-  begin(machine: Machine): void {
-    this.machine = machine;
+  /**
+   * A run of a machine begins, of the first of whose virtual machines is spoken here.
+   * @param isSent bytes come to the serial port, or might
+   */
+  begin(machine: Machine, isSent: boolean): void {
+    this.machine = isSent ? machine : null;
     this.asked = 0;
   }
 

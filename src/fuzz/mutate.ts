@@ -66,9 +66,9 @@ function mutateInput(
   return withBytes(one, channel, mutateBytes(old, second, { roomBytes, tokens }, prng));
 }
 
-/** Pauses are powers of two, up to about 16 ms: longer than whatever a guest is busy with. */
+/** Pauses are powers of two, up to about 1 ms: a guest that polls is busy meanwhile. */
 const LEAST_PAUSE_LOG = 9;
-const MOST_PAUSE_LOG = 24;
+const MOST_PAUSE_LOG = 20;
 
 /** One pause more or less, or another one. */
 function mutatePauses({ bytes, pauses }: SerialInput, prng: Prng): SerialInput {

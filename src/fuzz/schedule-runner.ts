@@ -16,7 +16,7 @@ import {
 } from '../explore/index.ts';
 import type { MachineOptions, Scenario } from '../machine/index.ts';
 import { Prng } from '../sim/index.ts';
-import type { CaseSchedule } from './case.ts';
+import type { CaseSchedule, FuzzCase } from './case.ts';
 import type { Coverage } from './coverage.ts';
 import type { FuzzTarget, Outcome } from './executor.ts';
 import { FairCircle } from './fair-circle.ts';
@@ -54,7 +54,7 @@ export class ScheduleRunner {
     this.coverage = coverage;
   }
 
-  run(scenario: Scenario, options: MachineOptions, schedule: CaseSchedule | null): Result {
+  run(scenario: Scenario, options: MachineOptions, { schedule, serial }: FuzzCase): Result {
     const steps: Action[] = [];
     // Of this run only: what others found out must make no difference.
     let shared: readonly number[] = [];
@@ -65,7 +65,8 @@ export class ScheduleRunner {
         steps.length = 0;
         this.coverage.reset();
         this.coverage.watch(world.machine);
-        this.inputEnd.begin(world.machine);
+        const isSent = serial !== undefined || scenario.vms[0].serial_input !== '';
+        this.inputEnd.begin(world.machine, isSent);
         const sinks = [this.coverage, this.inputEnd];
         const properties = new WatchedProperties(world.machine, expectations, sinks);
         const { generation } = world.sharing;

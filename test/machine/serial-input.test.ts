@@ -95,7 +95,7 @@ describe('a guest that is interrupted', () => {
   test('sleeps meanwhile', () => {
     const { report } = command('56,1ms,71');
     expect(report.virtualNs).toBeGreaterThan(1_000_000);
-    expect(report.vcpus[0].blockedMs ?? 0).toBeGreaterThan(900_000);
+    expect(report.vcpus[0].times.blockedNs).toBeGreaterThan(900_000);
   });
 });
 

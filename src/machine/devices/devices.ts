@@ -65,8 +65,8 @@ export class Devices {
   /** The guest has read all that the other end of COM1 had to send. */
   get isSerialRead(): boolean {
     const { incoming, received } = this.state.com1;
-    if (incoming === undefined || received.length > 0) return false;
-    return incoming.later.length === 0 && incoming.waiting.length === 0;
+    if (received.length > 0) return false;
+    return incoming === undefined || incoming.later.length + incoming.waiting.length === 0;
   }
 
   /** What a read of a port gives; nobody answers with all ones. */

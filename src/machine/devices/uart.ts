@@ -1,6 +1,6 @@
-// A 16550A serial port whose other end takes every byte at once, and sends what the scenario says as
-// soon as there is room for it, with FIFO bits, loopback, and an interrupt line. After the PC16550D
-// data sheet, "Registers".
+// A 16550A serial port whose other end takes every byte at once, and sends what the scenario says
+// as soon as there is room for it, with FIFO bits, loopback, and an interrupt line. After the
+// PC16550D data sheet, "Registers".
 
 import type { SerialBurst } from '../serial-input.ts';
 import type { PortDevice } from './device.ts';
