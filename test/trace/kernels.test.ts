@@ -39,12 +39,12 @@ function textsOf(kernel: string, name: TracepointName): (string | null)[] {
 describe('the first event of a kind', () => {
   test.each<[kernel: string, name: TracepointName, text: string | null]>([
     ['2.6.35', 'kvm_entry', 'kvm_entry: vcpu 0'],
-    ['4.12', 'kvm_entry', 'kvm_entry: vcpu 0'],
+    ['5.9', 'kvm_entry', 'kvm_entry: vcpu 0'],
     ['5.15', 'kvm_entry', 'kvm_entry: vcpu 0, rip 0x100000'],
     ['6.1', 'kvm_entry', 'kvm_entry: vcpu 0, rip 0x100000'],
     ['2.6.35', 'kvm_exit', 'kvm_exit: reason HLT rip 0x100020'],
     ['2.6.38', 'kvm_exit', 'kvm_exit: reason HLT rip 0x100020 info 0 0'],
-    ['4.12', 'kvm_exit', 'kvm_exit: reason HLT rip 0x100020 info 0 0'],
+    ['5.3', 'kvm_exit', 'kvm_exit: reason HLT rip 0x100020 info 0 0'],
     ['5.4', 'kvm_exit', 'kvm_exit: vcpu 0 reason HLT rip 0x100020 info 0 0'],
     ['3.15', 'kvm_pio', 'kvm_pio: pio_write at 0xe9 size 1 count 1'],
     ['3.16', 'kvm_pio', 'kvm_pio: pio_write at 0xe9 size 1 count 1 val 0x41 '],
@@ -55,7 +55,7 @@ describe('the first event of a kind', () => {
     ['3.15', 'kvm_ple_window_update', null],
     ['4.8', 'kvm_ple_window_update', 'kvm_ple_window: vcpu 1: ple_window 8192 (grow 4096)'],
     ['3.15', 'kvm_vcpu_wakeup', null],
-    ['4.0', 'kvm_vcpu_wakeup', 'kvm_vcpu_wakeup: wait time 22949 ns'],
+    ['4.6', 'kvm_vcpu_wakeup', 'kvm_vcpu_wakeup: wait time 22949 ns'],
     ['4.7', 'kvm_vcpu_wakeup', 'kvm_vcpu_wakeup: wait time 22949 ns, polling valid'],
     ['4.8', 'sched_waking', 'sched_waking: comm=vcpu0 pid=1000 prio=120 target_cpu=001'],
     ['3.15', 'sched_waking', null],
