@@ -1,4 +1,5 @@
-// What several tracepoints, or several layouts of one, have in common: groups of properties, and texts.
+// What several tracepoints, or several layouts of one, have in common: groups of properties, and
+// texts.
 
 import {
   always,

@@ -3,7 +3,8 @@
 // is usually shown, `{rip:x}` for hexadecimal, `{info1:016x}` and `{cpu:03}` for filled with zeros,
 // `{write?write:read}` for one of two texts, `{mask&pin?masked:}` by a bit of a byte,
 // `{new>old?growed:shrinked}` for a comparison, `{delta<0?early:late}` for a sign, `{errorCode!}`
-// for an error code that may be missing, `{errorCode!0}` for one that is 0 then, and `{{` for a brace.
+// for an error code that may be missing, `{errorCode!0}` for one that is 0 then, and `{{` for a
+// brace.
 
 import type Long from 'long';
 import type { Property } from './property.ts';

@@ -95,7 +95,8 @@ export class TextLines {
   private task({ comm, pid, pcpu }: TraceRecord): string {
     const known = this.tasks[pcpu];
     if (known !== undefined && known.comm === comm && known.pid === pid) return known.text;
-    const task = `${comm.slice(0, 15).padStart(16)}-${String(pid).padEnd(this.format.style.pidWidth)}`;
+    const { pidWidth } = this.format.style;
+    const task = `${comm.slice(0, 15).padStart(16)}-${String(pid).padEnd(pidWidth)}`;
     const text = `${task} [${String(pcpu).padStart(3, '0')}]`;
     this.tasks[pcpu] = { comm, pid, text };
     return text;
@@ -124,8 +125,8 @@ export function reportHeader(pcpuCount: number): string {
 const NAME_WIDTH = 21;
 
 /**
- * One event as `trace-cmd report` shows it without plugins, without newline; null if the kernel does
- * not have such events.
+ * One event as `trace-cmd report` shows it without plugins, without newline; null if the kernel
+ * does not have such events.
  * @param unit microseconds, which are rounded there, or nanoseconds (`-t`)
  */
 export function reportLine(

@@ -1,5 +1,5 @@
-// What traces of one kernel look like: which of the tracepoints it has, under which names, with which
-// properties, and how lines of text begin. All of it follows from the table of tracepoints.
+// What traces of one kernel look like: which of the tracepoints it has, under which names, with
+// which properties, and how lines of text begin. All of it follows from the table of tracepoints.
 
 import type { Tracepoint } from './tracepoint.ts';
 import { TRACEPOINTS, type TracepointName, type TraceRecord, tracepointOf } from './tracepoints.ts';

@@ -1,8 +1,9 @@
 // The tracepoints, under the kernel's own names: system, latency columns, properties in the
 // kernel's columns, and the text of its print format. Layouts as of Linux 6.1
 // (include/trace/events/sched.h, include/trace/events/kvm.h, arch/x86/kvm/trace.h); kvm_inj_virq
-// says less about AMD's processors. Behind it, what it said in earlier kernels: read in 2.6.32, 2.6.39,
-// 3.10 and 4.8, the kernel in between being that of the commit. Those of system vmxlab are ours.
+// says less about AMD's processors. Behind it, what it said in earlier kernels: read in 2.6.32,
+// 2.6.39, 3.10 and 4.8, the kernel in between being that of the commit. Those of system vmxlab are
+// ours.
 
 import {
   ACCESS_TO_PORT,

@@ -1,6 +1,6 @@
 // Traces as earlier kernels wrote them: which events there were, under which names, with which
-// columns and texts, and how lines began. What was written is read again, and trace-cmd prints it as
-// we do. The expected lines are written out by hand from the kernels' trace.h and sched.h.
+// columns and texts, and how lines began. What was written is read again, and trace-cmd prints it
+// as we do. The expected lines are written out by hand from the kernels' trace.h and sched.h.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
