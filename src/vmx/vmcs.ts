@@ -61,6 +61,11 @@ const PLACES = Int32Array.from(FIELDS, ({ state }, index) =>
   state === null ? FIRST_FIELD_WORD + 2 * index : wordOf(state),
 );
 
+/** One half of a field, for {@link Vmcs.isAsNoted}. */
+export function halfOf(index: number, half: 'low' | 'high'): number {
+  return half === 'low' ? PLACES[index] : PLACES[index] + 1;
+}
+
 export class Vmcs {
   /** Bits of {@link Stale}: checks to make because something that they read was written. */
   private stale: number = Stale.ALL;
@@ -122,6 +127,20 @@ export class Vmcs {
     this.stale = 0;
   }
 
+  /** Whether halves of fields, by {@link halfOf}, are as noted where a mask has ones. */
+  isAsNoted(halves: Int32Array, masks: Int32Array, noted: Int32Array): boolean {
+    const { words } = this;
+    for (let i = 0; i < halves.length; i++) {
+      if (((words[halves[i]] ^ noted[i]) & masks[i]) !== 0) return false;
+    }
+    return true;
+  }
+
+  note(halves: Int32Array, noted: Int32Array): void {
+    const { words } = this;
+    for (let i = 0; i < halves.length; i++) noted[i] = words[halves[i]];
+  }
+
   /** The low 32 bits of a field, by its index; for fields of at most 32 bits all of it. */
   get32(index: number): number {
     return this.words[PLACES[index]];
@@ -145,6 +164,18 @@ export class Vmcs {
   set32(index: number, value: number): void {
     this.words[PLACES[index]] = value;
     this.stale |= CHECKS[index];
+  }
+
+  /** Write a field of exit information of at most 32 bits: nobody checks them. */
+  record(index: number, value: number): void {
+    this.words[PLACES[index]] = value;
+  }
+
+  /** The same of one of 64 bits. */
+  recordHalves(index: number, low: number, high: number): void {
+    const place = PLACES[index];
+    this.words[place] = low;
+    this.words[place + 1] = high;
   }
 
   set64(index: number, value: Long): void {
