@@ -2,7 +2,7 @@
 // leaves. SDM 2, "CPUID"; Linux Documentation/virt/kvm/x86/cpuid.rst.
 
 import { PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
-import { featureBits } from './pv-features.ts';
+import { featureBits, PV_FEATURES, type PvFeatureName } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
 import type { Vm } from './vm.ts';
 
@@ -138,6 +138,17 @@ export class CpuidTable {
     if (subleaf === 1) return [shift, count, (2 << 8) | 1, vcpu.lapic.id];
     return [0, 0, subleaf & 0xff, vcpu.lapic.id];
   }
+}
+
+/**
+ * Linux guest_pv_has: whether a feature works. Each one does, unless features are enforced: then
+ * those that the vCPU's own CPUID offers.
+ */
+export function guestPvHas(vcpu: Vcpu, name: PvFeatureName | undefined): boolean {
+  const { parameters, cpuid } = vcpu.vm;
+  if (name === undefined || !(vcpu.enforcesPvFeatures ?? parameters.enforcePvFeatures)) return true;
+  const [eax] = cpuid.query(vcpu, KVM_SIGNATURE_LEAF + 1, 0).result;
+  return ((eax >>> PV_FEATURES[name].bit) & 1) !== 0;
 }
 
 const SIGNIFICANT_INDEX = 1 << 0;

@@ -4,10 +4,11 @@ import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { interruptCommand, send } from './apic-ipi.ts';
+import { guestPvHas } from './cpuid.ts';
 import { schedYield } from './directed-yield.ts';
 import { type LockWaitOutcome, lockWait } from './lock-wait.ts';
 import { BOOT_TIME_SECONDS } from './pv-clock.ts';
-import { Hypercall, hasHypercall } from './pv-features.ts';
+import { featureOfHypercall, Hypercall } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** Errors, as the guest sees them: KVM_ENOSYS and so on, negative. */
@@ -63,7 +64,7 @@ const FORBIDDEN = returns(EPERM);
 function dispatch(vcpu: Vcpu, pcpu: Pcpu, call: Call): Outcome {
   const { parameters } = vcpu.vm;
   const number = call.number.low;
-  if (call.number.high !== 0 || !hasHypercall(parameters, number)) return UNKNOWN;
+  if (call.number.high !== 0 || !guestPvHas(vcpu, featureOfHypercall(number))) return UNKNOWN;
   switch (number) {
     case Hypercall.VAPIC_POLL_IRQ:
       return DONE;
