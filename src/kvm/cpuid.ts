@@ -26,10 +26,10 @@ const FEATURES_EDX = bits(0, 1, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19, 24, 25
 /** EDX: an APIC that is not switched off in IA32_APIC_BASE. */
 const APIC_FEATURE = bits(9);
 /**
- * EBX: FSGSBASE 0, BMI1 3, SMEP 7, BMI2 8, INVPCID 10, no FCS and FDS 13, RDSEED 18, ADX 19, SMAP
- * 20, CLFLUSHOPT 23, CLWB 24.
+ * EBX: FSGSBASE 0, TSC_ADJUST 1, BMI1 3, SMEP 7, BMI2 8, INVPCID 10, no FCS and FDS 13, RDSEED 18,
+ * ADX 19, SMAP 20, CLFLUSHOPT 23, CLWB 24.
  */
-const STRUCTURED_EBX = bits(0, 3, 7, 8, 10, 13, 18, 19, 20, 23, 24);
+const STRUCTURED_EBX = bits(0, 1, 3, 7, 8, 10, 13, 18, 19, 20, 23, 24);
 /** ECX: UMIP 2, RDPID 22. EDX: SERIALIZE 14. */
 const STRUCTURED_ECX = bits(2, 22);
 const STRUCTURED_EDX = bits(14);
