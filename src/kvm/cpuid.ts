@@ -2,7 +2,13 @@
 // leaves. SDM 2, "CPUID"; Linux Documentation/virt/kvm/x86/cpuid.rst.
 
 import { PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
-import { featureBits, PV_FEATURES, type PvFeatureName } from './pv-features.ts';
+import {
+  featureBits,
+  featureOfHypercall,
+  featureOfMsr,
+  PV_FEATURES,
+  type PvFeatureName,
+} from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
 import type { Vm } from './vm.ts';
 
@@ -144,10 +150,27 @@ export class CpuidTable {
  * Linux guest_pv_has: whether a feature works. Each one does, unless features are enforced: then
  * those that the vCPU's own CPUID offers.
  */
-export function guestPvHas(vcpu: Vcpu, name: PvFeatureName | undefined): boolean {
-  const { parameters, cpuid } = vcpu.vm;
-  if (name === undefined || !(vcpu.enforcesPvFeatures ?? parameters.enforcePvFeatures)) return true;
-  const [eax] = cpuid.query(vcpu, KVM_SIGNATURE_LEAF + 1, 0).result;
+export function guestPvHas(vcpu: Vcpu, name: PvFeatureName): boolean {
+  return !enforcesFeatures(vcpu) || isOffered(vcpu, name);
+}
+
+/** The same for an MSR, by the feature that it belongs to. */
+export function guestHasMsr(vcpu: Vcpu, msr: number): boolean {
+  return !enforcesFeatures(vcpu) || isOffered(vcpu, featureOfMsr(msr));
+}
+
+/** The same for a hypercall. */
+export function guestHasHypercall(vcpu: Vcpu, number: number): boolean {
+  return !enforcesFeatures(vcpu) || isOffered(vcpu, featureOfHypercall(number));
+}
+
+function enforcesFeatures({ enforcesPvFeatures, vm }: Vcpu): boolean {
+  return enforcesPvFeatures ?? vm.parameters.enforcePvFeatures;
+}
+
+function isOffered(vcpu: Vcpu, name: PvFeatureName | undefined): boolean {
+  if (name === undefined) return true;
+  const [eax] = vcpu.vm.cpuid.query(vcpu, KVM_SIGNATURE_LEAF + 1, 0).result;
   return ((eax >>> PV_FEATURES[name].bit) & 1) !== 0;
 }
 
