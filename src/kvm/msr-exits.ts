@@ -1,6 +1,6 @@
-// MSRs that the kernel leaves to user space: those that it does not have, that it refuses, or that a
-// filter denies (KVM_CAP_X86_USER_SPACE_MSR, KVM_X86_SET_MSR_FILTER). Linux arch/x86/kvm/x86.c,
-// kvm_msr_allowed, kvm_msr_user_space and complete_emulated_msr_access.
+// MSRs that the kernel leaves to user space: those that it does not have, that it refuses, or that
+// a filter denies (KVM_CAP_X86_USER_SPACE_MSR, KVM_X86_SET_MSR_FILTER). Linux
+// arch/x86/kvm/x86.c, kvm_msr_allowed, kvm_msr_user_space and complete_emulated_msr_access.
 
 import Long from 'long';
 import { Msr, Vector } from '../cpu/index.ts';

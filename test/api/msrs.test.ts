@@ -1,6 +1,6 @@
-// MSRs that are user space's: those that the kernel lacks or refuses, those that a filter denies; and
-// paravirtual features that only work where the vCPU's CPUID offers them. Expectations are from Linux
-// Documentation/virt/kvm/api.rst and arch/x86/kvm/x86.c.
+// MSRs that are user space's: those that the kernel lacks or refuses, those that a filter denies;
+// and paravirtual features that only work where the vCPU's CPUID offers them. Expectations are from
+// Linux Documentation/virt/kvm/api.rst and arch/x86/kvm/x86.c.
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
