@@ -124,13 +124,20 @@ function describe({ name, title, presence }: Peer): PeerResult {
   return { name, title, isPresent, version: isPresent ? found.version : `none, ${found.reason}` };
 }
 
+/** What goes wrong with one workload is said, and loses nothing of the others. */
 function measureAll(options: Options, peers: readonly Peer[]): Measurement[] {
   return options.workloads.flatMap((workload) => {
     const sizes = sizesOf(workload).filter((size) => options.sizes.includes(size));
     return sizes.flatMap((size) => {
       const able = peers.filter((peer) => peer.canRun(workload, size));
       console.error(`${workload.name}, ${size} bits: ${able.map(({ name }) => name).join(', ')}`);
-      return measure(workload, size, able, options);
+      try {
+        return measure(workload, size, able, options);
+      } catch (thrown) {
+        console.error(`bench: not measured: ${thrown instanceof Error ? thrown.message : thrown}`);
+        process.exitCode = 1;
+        return [];
+      }
     });
   });
 }
