@@ -41,6 +41,7 @@ import { Probes } from './probes.ts';
 import { ProgramData, programSymbols } from './program-data.ts';
 import { giveInput } from './program-input.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
+import { Starts } from './starts.ts';
 import type { SymbolMap } from './symbol-map.ts';
 
 export interface MachineOptions {
@@ -173,12 +174,11 @@ export class Machine {
     const groups = scenario.hogs.map(({ cgroup, cpu_weight: weight }, i) =>
       this.cgroups.forThreads(cgroup, `hogs${i}`, weight),
     );
-    this.hogs = new Hogs(this.host, scenario, groups);
+    const starts = new Starts(this.host, scenario.host.placement, scenario.seed);
+    this.hogs = new Hogs(this.host, scenario, groups, starts);
     this.probes = new Probes(this);
     this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
-    for (const vm of this.vms) {
-      for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
-    }
+    for (const { vm, thread } of this.vcpus) starts.start(thread, scenario.vms[vm.id].delay);
     this.host.createStoppers();
     this.host.order = options.order?.(this) ?? null;
   }

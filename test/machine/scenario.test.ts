@@ -44,6 +44,7 @@ describe('fallbacks', () => {
         kernel: 'linux-6.1',
         hz: 250,
         lookahead: 500,
+        placement: 'first',
         scheduler: {
           fair_class: 'cfs',
           yield_to_check: true,
@@ -76,6 +77,7 @@ describe('fallbacks', () => {
           vcpus: 1,
           memory: 16 * 2 ** 20,
           pin: [],
+          delay: { leastNs: 0, mostNs: 0 },
           nice: 0,
           sched_policy: 'normal',
           cgroup: '',
@@ -128,6 +130,7 @@ describe('fallbacks', () => {
             hypercall: 'vmcall',
             fix_hypercall: true,
             lock_wait: 'none',
+            preempt_grant_ns: 0,
             tsc_khz: 0,
             cpu_signature: 0,
             disable_exits: [],
@@ -338,6 +341,11 @@ const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
         `vms[0].kvm.${key}: ${message}`,
       ] as const,
   ),
+  [
+    'a delay that ends before it begins',
+    { vms: [VM], hogs: [{ delay: '9ms..8ms' }] },
+    'hogs[0].delay: expected a duration such as 20us, or two such as 5us..20us, not "9ms..8ms"',
+  ],
   ['a number of hogs', { vms: [VM], hogs: 3 }, 'hogs: expected a list'],
   [
     'nice beyond',
