@@ -6,6 +6,7 @@ import { Gpr } from '../isa/index.ts';
 import { interruptCommand, send } from './apic-ipi.ts';
 import { schedYield } from './directed-yield.ts';
 import { type LockWaitOutcome, lockWait } from './lock-wait.ts';
+import { preemptGrant } from './preempt-grant.ts';
 import { BOOT_TIME_SECONDS } from './pv-clock.ts';
 import { Hypercall, hasHypercall } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -82,6 +83,8 @@ function dispatch(vcpu: Vcpu, pcpu: Pcpu, call: Call): Outcome {
       const { a0: lock, a1: apicId, a2: table } = call;
       return lockWait(vcpu, pcpu, { lock, apicId, table }) ?? UNKNOWN;
     }
+    case Hypercall.PREEMPT_GRANT:
+      return preemptGrant(vcpu, pcpu, call.a0) ?? UNKNOWN;
     default:
       return UNKNOWN;
   }

@@ -34,6 +34,7 @@ import { MemorySlots, type MemorySlotsState } from './memory-slots.ts';
 import { MmioPages } from './mmio-pages.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 import { type Decisions, decisionsOf } from './policies.ts';
+import { grantTimerHandler } from './preempt-grant.ts';
 import type { Halves } from './pv-msrs.ts';
 import { dozeTimerHandler, VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
@@ -262,6 +263,7 @@ export class Vm {
     this.host.timers.register(dozeTimerHandler(vcpu), (pcpu) =>
       this.host.scheduler.wake(vcpu.thread, pcpu),
     );
+    this.host.timers.register(grantTimerHandler(vcpu), () => {});
     this.vcpus.push(vcpu);
     return vcpu;
   }
