@@ -35,7 +35,11 @@ interface Setup {
 
 function run({ body, grantNs = GRANT_NS, until = '60ms', host = {} }: Setup): LabRun {
   const scenario = { host: { scheduler: host }, vms: [{ kvm: { preempt_grant_ns: grantNs } }] };
-  return lab(program(body), { pcpus: 1, hogs: 1, until, 'max-instructions': '100G' }, { scenario }).run();
+  return lab(
+    program(body),
+    { pcpus: 1, hogs: 1, until, 'max-instructions': '100G' },
+    { scenario },
+  ).run();
 }
 
 interface Stay {
