@@ -51,7 +51,7 @@ import { recordCommand, replayCommand } from './record-command.ts';
 import { RUN_FLAGS, runCommand, runOptions } from './run-command.ts';
 import { schemaCommand } from './schema-command.ts';
 import { traceCommand } from './trace-command.ts';
-import { TRACE_FORMATS } from './trace-file.ts';
+import { FILE_FORMATS } from './trace-file.ts';
 import { VERSION } from './version.ts';
 
 /** What a command is: how it is called, its flags, and what it does, giving the exit code. */
@@ -328,7 +328,7 @@ const trace: Command = {
   flags: {
     to: {
       type: 'string',
-      describe: `convert to ${TRACE_FORMATS.join(', ')} (default: by the name)`,
+      describe: `convert to ${FILE_FORMATS.join(', ')} (default: by the name)`,
     },
     ns: { type: 'boolean', describe: 'report nanoseconds, as trace-cmd report -t' },
     event: {

@@ -159,12 +159,23 @@ function ripRows(recorded: Sample, now: Sample, machine: Machine): [string, stri
   });
 }
 
+/** Like diff: what both have, then what was recorded and what is now. */
 function traceText({ trace }: Divergence): string[] {
   if (trace === null) return ['Up to there the trace shows no difference.'];
-  const { first, last, lines } = trace;
-  const which =
-    first === last
-      ? `Trace record ${first} is the first that differs`
-      : `One of the trace records ${first} to ${last} is the first that differs`;
-  return [`${which}; now:`, ...lines];
+  const { first, last, event, before, recorded, now } = trace;
+  const place = `, at event ${event}`;
+  if (recorded === null) {
+    const which =
+      first === last
+        ? `Trace record ${first} is the first that differs`
+        : `One of the trace records ${first} to ${last} is the first that differs`;
+    return [`${which}${place}; of those recorded there are hashes only; now:`, ...now];
+  }
+  const none = (lines: readonly string[]) => (lines.length === 0 ? ['(no more records)'] : lines);
+  return [
+    `Trace record ${first} is the first that differs${place}; recorded (-) and now (+):`,
+    ...before.map((line) => `  ${line}`),
+    ...none(recorded).map((line) => `- ${line}`),
+    ...none(now).map((line) => `+ ${line}`),
+  ];
 }

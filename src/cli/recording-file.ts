@@ -1,6 +1,6 @@
 // Recordings as files: read, written and packed.
 
-import { deflateSync, inflateSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import {
   decodeRecording,
   encodeRecording,
@@ -15,11 +15,16 @@ import { firstBytes, readBytes, writeOutput } from './files.ts';
 /** More is not unpacked: a small file can become a very large one. */
 const MOST_UNPACKED_BYTES = 2 ** 28;
 
+/** Traces repeat themselves from afar: a window of 4 MiB, and the level at which that is found. */
+const PACKED = {
+  params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 22 },
+};
+
 const PACKING: Packing = {
-  pack: (bytes) => deflateSync(bytes),
+  pack: (bytes) => brotliCompressSync(bytes, PACKED),
   unpack: (bytes) => {
     try {
-      return inflateSync(bytes, { maxOutputLength: MOST_UNPACKED_BYTES });
+      return brotliDecompressSync(bytes, { maxOutputLength: MOST_UNPACKED_BYTES });
     } catch {
       return null;
     }

@@ -13,6 +13,7 @@ import {
   reportText,
   watchEngine,
 } from '../machine/index.ts';
+import { TraceFormat } from '../trace/index.ts';
 import { type Arguments, once, someOf } from './arguments.ts';
 import type { Flags } from './command-line.ts';
 import { setRunUnderWay } from './crash.ts';
@@ -23,7 +24,7 @@ import { watched } from './policies.ts';
 import { type Input, type InputOptions, loadInput } from './program.ts';
 import { RunCheck } from './run-check.ts';
 import { ProgressLine, paintFor } from './terminal.ts';
-import { createTraceFile, TRACE_FORMATS, type TraceFile, traceFormat } from './trace-file.ts';
+import { createTraceFile, FILE_FORMATS, type TraceFile, traceFormat } from './trace-file.ts';
 
 export interface RunOptions extends InputOptions {
   readonly file: string;
@@ -52,7 +53,7 @@ export const RUN_FLAGS: Flags = {
   },
   'trace-format': {
     type: 'string',
-    describe: `format of the trace: ${TRACE_FORMATS.join(', ')} (default: by its name)`,
+    describe: `format of the trace: ${FILE_FORMATS.join(', ')} (default: by its name)`,
   },
   stats: { type: 'string', describe: `show more, a list of: ${STATS_GROUPS.join(', ')}` },
   check: { type: 'boolean', describe: 'compare with what the program says it does, as check does' },
@@ -114,7 +115,8 @@ function traceOf(options: RunOptions, input: Input): TraceFile | null {
     throw new Failure('--trace-format needs --trace, the file to write');
   }
   const format = traceFormat(given, 'trace-format', trace);
-  return createTraceFile(trace, format, input.scenario.host.pcpus);
+  const { pcpus, kernel } = input.scenario.host;
+  return createTraceFile(trace, format, pcpus, TraceFormat.of(kernel));
 }
 
 function hostClock(): number {

@@ -58,7 +58,7 @@ function convert(options: TraceOptions): number {
     throw new Failure(`${to}: is what is read; give the result another name`);
   const format = traceFormat(options.to, 'to', to);
   const input = openTrace(from);
-  const output = createTraceFile(to, format, input.pcpuCount);
+  const output = createTraceFile(to, format, input.pcpuCount, input.format);
   for (const record of input.records()) output.record(record);
   output.close();
   input.close();
@@ -72,7 +72,9 @@ async function report(options: TraceOptions): Promise<number> {
   const unit = options.ns ? 'ns' : 'us';
   let waiting = reportHeader(input.pcpuCount);
   for (const record of input.records()) {
-    waiting += `${reportLine(record, unit)}\n`;
+    const line = reportLine(record, unit, input.format);
+    if (line === null) continue;
+    waiting += `${line}\n`;
     if (waiting.length < CHARACTERS_PER_WRITE) continue;
     // Whoever reads may be slower than we are.
     if (!process.stdout.write(waiting)) await once(process.stdout, 'drain');

@@ -18,6 +18,7 @@ import {
   PerfettoWriter,
   TextLines,
   TimeOrder,
+  type TraceFormat,
   type TraceRecord,
   type TraceSink,
   textHeader,
@@ -25,11 +26,11 @@ import {
 import { Failure } from './failure.ts';
 import { asWriteFailure } from './files.ts';
 
-export const TRACE_FORMATS = ['text', 'dat', 'perfetto'] as const;
+export const FILE_FORMATS = ['text', 'dat', 'perfetto'] as const;
 
-export type TraceFormat = (typeof TRACE_FORMATS)[number];
+export type FileFormat = (typeof FILE_FORMATS)[number];
 
-const EXTENSIONS: Readonly<Record<string, TraceFormat>> = {
+const EXTENSIONS: Readonly<Record<string, FileFormat>> = {
   '.dat': 'dat',
   '.perfetto': 'perfetto',
   '.perfetto-trace': 'perfetto',
@@ -37,11 +38,11 @@ const EXTENSIONS: Readonly<Record<string, TraceFormat>> = {
 };
 
 /** What is asked for, or else what the name of the file says. Throws {@link Failure}. */
-export function traceFormat(given: string | undefined, flag: string, path: string): TraceFormat {
+export function traceFormat(given: string | undefined, flag: string, path: string): FileFormat {
   if (given === undefined) return EXTENSIONS[extname(path).toLowerCase()] ?? 'text';
-  const format = TRACE_FORMATS.find((name) => name === given);
+  const format = FILE_FORMATS.find((name) => name === given);
   if (format !== undefined) return format;
-  throw new Failure(`--${flag}: expected ${TRACE_FORMATS.join(', ')}, not '${given}'`);
+  throw new Failure(`--${flag}: expected ${FILE_FORMATS.join(', ')}, not '${given}'`);
 }
 
 /** A trace that is being written. */
@@ -50,14 +51,20 @@ export interface TraceFile extends TraceSink {
   close(): void;
 }
 
-export function createTraceFile(path: string, format: TraceFormat, pcpuCount: number): TraceFile {
+/** @param kernel whose tracepoints it has, as they were then */
+export function createTraceFile(
+  path: string,
+  format: FileFormat,
+  pcpuCount: number,
+  kernel: TraceFormat,
+): TraceFile {
   switch (format) {
     case 'text':
-      return ordered(new TextFile(path, pcpuCount));
+      return ordered(new TextFile(path, pcpuCount, kernel));
     case 'dat':
-      return new DatFile(path, pcpuCount);
+      return new DatFile(path, pcpuCount, kernel);
     case 'perfetto':
-      return ordered(new PerfettoFile(path, pcpuCount));
+      return ordered(new PerfettoFile(path, pcpuCount, kernel));
   }
 }
 
@@ -163,25 +170,30 @@ class TextFile implements TraceFile {
   private readonly output: OutputFile;
   private readonly pcpuCount: number;
   private readonly headerLength: number;
-  private readonly lines = new TextLines();
+  private readonly kernel: TraceFormat;
+  private readonly lines: TextLines;
   private entries = 0;
 
-  constructor(path: string, pcpuCount: number) {
+  constructor(path: string, pcpuCount: number, kernel: TraceFormat) {
     this.output = new OutputFile(path);
     this.pcpuCount = pcpuCount;
-    const header = textHeader(0, pcpuCount);
+    this.kernel = kernel;
+    this.lines = new TextLines(kernel);
+    const header = textHeader(0, pcpuCount, kernel);
     this.headerLength = header.length;
     this.output.write(Buffer.from(header));
   }
 
   record(record: TraceRecord): void {
-    this.output.writeLine(this.lines.line(record));
+    const line = this.lines.line(record);
+    if (line === null) return;
+    this.output.writeLine(line);
     this.entries++;
   }
 
   /** Write the rest, and the counts into the header, unless this is a pipe. */
   close(): void {
-    const header = textHeader(this.entries, this.pcpuCount);
+    const header = textHeader(this.entries, this.pcpuCount, this.kernel);
     const canReplace = this.output.isOrdinary && header.length === this.headerLength;
     if (canReplace) this.output.overwrite(header, 0);
     this.output.close();
@@ -192,9 +204,9 @@ class PerfettoFile implements TraceFile {
   private readonly output: OutputFile;
   private readonly writer: PerfettoWriter;
 
-  constructor(path: string, pcpuCount: number) {
+  constructor(path: string, pcpuCount: number, kernel: TraceFormat) {
     this.output = new OutputFile(path);
-    this.writer = new PerfettoWriter(pcpuCount, (packet) => this.output.write(packet));
+    this.writer = new PerfettoWriter(pcpuCount, (packet) => this.output.write(packet), kernel);
   }
 
   record(record: TraceRecord): void {
@@ -222,7 +234,7 @@ class DatFile implements TraceFile {
   private readonly pcpus: number[] = [];
   private pageBytes = 0;
 
-  constructor(path: string, pcpuCount: number) {
+  constructor(path: string, pcpuCount: number, kernel: TraceFormat) {
     this.output = new OutputFile(path);
     const folder = this.output.isOrdinary ? null : mkdtempSync(join(tmpdir(), 'vmxlab-trace-'));
     this.pagesPath = folder === null ? `${path}.pages` : join(folder, 'pages');
@@ -230,11 +242,12 @@ class DatFile implements TraceFile {
     const exists = statSync(this.pagesPath, { throwIfNoEntry: false }) !== undefined;
     if (exists) throw new Failure(`cannot write ${path}: ${this.pagesPath} is in the way`);
     this.pages = new OutputFile(this.pagesPath);
-    this.writer = new DatWriter(pcpuCount, (pcpu, page) => {
+    const emit = (pcpu: number, page: Uint8Array) => {
       this.pcpus.push(pcpu);
       this.pageBytes = page.length;
       this.pages.write(page);
-    });
+    };
+    this.writer = new DatWriter(pcpuCount, emit, kernel);
   }
 
   record(record: TraceRecord): void {

@@ -8,6 +8,7 @@ import {
   openText,
   type ReadTrace,
   TraceError,
+  type TraceFormat,
   type TraceRecord,
 } from '../trace/index.ts';
 import { Failure } from './failure.ts';
@@ -16,6 +17,8 @@ import { asFailure } from './files.ts';
 /** A trace in a file; a generator of its events and what is known beforehand. */
 export interface TraceInput {
   readonly pcpuCount: number;
+  /** What traces of its kernel look like. */
+  readonly format: TraceFormat;
   /** The events. Throws {@link Failure} where the file is damaged. */
   records(): Generator<TraceRecord>;
   /** Say what was left out, and let go of the file. */
@@ -33,6 +36,7 @@ export function openTrace(path: string): TraceInput {
     const trace = traceIn(path, source);
     return {
       pcpuCount: trace.pcpuCount,
+      format: trace.format,
       records: () => explainedRecords(path, trace),
       close: () => {
         closeSync(file);

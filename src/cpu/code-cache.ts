@@ -129,7 +129,7 @@ export class CodeCache {
   private readonly memory: PhysicalMemory;
   private readonly costs: InstructionCosts;
   /** By {@link rankOf} the code size, and in it by page number. */
-  private readonly pages: readonly (CodePage | undefined)[][] = CODE_SIZES.map(() => []);
+  private readonly pages: (CodePage | undefined)[][] = CODE_SIZES.map(() => []);
 
   constructor(memory: PhysicalMemory, costs: InstructionCosts) {
     this.memory = memory;
@@ -208,7 +208,7 @@ export class CodeCache {
   private enter(hpa: number, codeSize: CodeSize, block: Block): void {
     const { lengthBytes } = block;
     const offset = hpa & (PAGE_SIZE - 1);
-    const pages = this.pages[rankOf(codeSize)];
+    const pages = this.pagesFor(codeSize);
     const number = hpa >>> PAGE_SHIFT;
     pages[number] ??= { blocks: new Array(PAGE_SIZE).fill(undefined), byLine: [] };
     const page = pages[number];
@@ -219,6 +219,16 @@ export class CodeCache {
       page.byLine[line].add(block);
     }
     this.memory.watch(Watch.CODE, hpa, lengthBytes);
+  }
+
+  /** Of full length from the first one on: V8 makes hash tables of arrays with wide gaps. */
+  private pagesFor(codeSize: CodeSize): (CodePage | undefined)[] {
+    const rank = rankOf(codeSize);
+    if (this.pages[rank].length === 0) {
+      const count = Math.ceil(this.memory.bytes.length / PAGE_SIZE);
+      this.pages[rank] = new Array<CodePage | undefined>(count).fill(undefined);
+    }
+    return this.pages[rank];
   }
 
   /** Drop the blocks that overlap a line. */

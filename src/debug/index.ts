@@ -37,9 +37,8 @@ export {
   type RecordedRun,
   recordRun,
   type Sample,
-  TraceComparison,
-  TraceMarker,
 } from './recorded-run.ts';
+export { TraceComparison, type TraceDifference, TraceMarker } from './recorded-trace.ts';
 export {
   decodeRecording,
   encodeRecording,

@@ -4,8 +4,14 @@
 
 import type { Machine, MachineEnding } from '../machine/index.ts';
 import { Hash } from '../sim/index.ts';
-import { type TraceRecord, type TraceSink, textLine } from '../trace/index.ts';
 import { eventOf } from './position.ts';
+import {
+  halved,
+  type RecordedTrace,
+  type TraceComparison,
+  type TraceDifference,
+  type TraceMarker,
+} from './recorded-trace.ts';
 
 /** The state at some virtual time. */
 export interface Sample {
@@ -30,111 +36,16 @@ export interface RecordedEnd {
   readonly output: string;
 }
 
-/** Where the trace was at every so many records. */
-export interface TraceMarks {
-  /** Records between two marks. */
-  readonly stride: number;
-  /** Records in all. */
-  readonly count: number;
-  /** Of all records up to there, eight hexadecimal digits. */
-  readonly marks: readonly string[];
-  /** Of all records. */
-  readonly last: string;
-}
-
 export interface RecordedRun {
   /** In order of time, evenly apart, without the end. */
   readonly samples: readonly Sample[];
   readonly end: RecordedEnd;
-  readonly trace: TraceMarks;
+  readonly trace: RecordedTrace;
 }
 
 /** Intervals of a recording, at most, and cycles of the first ones. */
 export const MOST_SAMPLES = 256;
 const FIRST_INTERVAL = 4096;
-
-/** With some 5 bytes for each, a recording takes no more than 80 KB for them. */
-const MOST_MARKS = 16_384;
-
-/** Every other one, beginning with the second. */
-function halved<T>(list: readonly T[]): T[] {
-  return list.filter((_, i) => i % 2 === 1);
-}
-
-/** Keeps marks of a trace; give it to the machine as its sink. */
-export class TraceMarker implements TraceSink {
-  private readonly hash = new Hash();
-  private stride = 1;
-  private count = 0;
-  private marks: string[] = [];
-
-  record(record: TraceRecord): void {
-    this.hash.text(JSON.stringify(record));
-    this.count++;
-    if (this.count % this.stride !== 0) return;
-    this.marks.push(markOf(this.hash));
-    if (this.marks.length < MOST_MARKS) return;
-    this.marks = halved(this.marks);
-    this.stride *= 2;
-  }
-
-  get result(): TraceMarks {
-    return { stride: this.stride, count: this.count, marks: this.marks, last: markOf(this.hash) };
-  }
-}
-
-function markOf(hash: Hash): string {
-  return hash.digest().slice(0, 8);
-}
-
-/** Where a trace is another one for the first time. */
-export interface TraceDifference {
-  /** The record is one of these, counted from 1. */
-  readonly first: number;
-  readonly last: number;
-  /** The first of them, as ftrace shows them; those of the run that was compared. */
-  readonly lines: readonly string[];
-}
-
-const MOST_LINES = 8;
-
-/** Compares a trace with marks; give it to the machine as its sink. */
-export class TraceComparison implements TraceSink {
-  difference: TraceDifference | null = null;
-  private readonly expected: TraceMarks;
-  private readonly hash = new Hash();
-  private count = 0;
-  private since: TraceRecord[] = [];
-
-  constructor(expected: TraceMarks) {
-    this.expected = expected;
-  }
-
-  record(record: TraceRecord): void {
-    if (this.difference !== null) return;
-    const { stride, marks } = this.expected;
-    this.hash.text(JSON.stringify(record));
-    this.count++;
-    if (this.since.length < MOST_LINES) this.since.push(record);
-    if (this.count % stride !== 0) return;
-    const mark = marks[this.count / stride - 1];
-    if (mark === markOf(this.hash)) this.since = [];
-    else this.differsUpTo(this.count);
-  }
-
-  /** The run has ended, and what has not come yet never will. */
-  finish(): void {
-    const { count, last } = this.expected;
-    const isSame = this.count === count && markOf(this.hash) === last;
-    if (this.difference === null && !isSame) this.differsUpTo(Math.max(this.count, 1));
-  }
-
-  private differsUpTo(last: number): void {
-    const { stride } = this.expected;
-    const first = Math.floor((last - 1) / stride) * stride + 1;
-    this.difference = { first, last, lines: this.since.map(textLine) };
-  }
-}
 
 export function sampleOf(machine: Machine): Sample {
   return {
@@ -206,6 +117,7 @@ export function* compareRun(
   comparison: TraceComparison,
 ): Generator<void, Divergence | null> {
   let from = 0;
+  comparison.eventNow = () => eventOf(machine);
   const divergence = (interval: number, recorded: Sample, now: Sample): Divergence => {
     const { ending } = machine;
     const endings = {

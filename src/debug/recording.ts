@@ -5,7 +5,8 @@
 import Long from 'long';
 import type { NamedRange, SourceLine, SymbolData } from '../machine/index.ts';
 import { decodeUtf8, encodeUtf8, Hash } from '../sim/index.ts';
-import type { RecordedEnd, RecordedRun, Sample, TraceMarks } from './recorded-run.ts';
+import type { RecordedEnd, RecordedRun, Sample } from './recorded-run.ts';
+import type { KeptRecord, RecordedTrace } from './recorded-trace.ts';
 
 /** A run, with all that it takes to run it again. */
 export interface Recording {
@@ -29,7 +30,7 @@ export interface Packing {
 }
 
 const MAGIC = 'vmxlab recording ';
-const VERSION = 2;
+const VERSION = 3;
 
 /** Longest first line. */
 const MOST_HEADER_BYTES = 80;
@@ -153,6 +154,7 @@ type Check<T> = (value: unknown) => value is T;
 const isText: Check<string> = (value) => typeof value === 'string';
 const isCount: Check<number> = (value): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
+const isWhole: Check<number> = (value): value is number => Number.isSafeInteger(value);
 const isFlag: Check<boolean> = (value) => typeof value === 'boolean';
 const matches =
   (pattern: RegExp): Check<string> =>
@@ -201,14 +203,18 @@ const isEnd = recordOf<RecordedEnd>({
   output: isHash,
 });
 
-const isMarks: Check<TraceMarks> = recordOf<TraceMarks>({
+/** What a terminal shows as it is. */
+const isLine = matches(/^[ -~]{1,1000}$/);
+
+const isTrace: Check<RecordedTrace> = recordOf<RecordedTrace>({
+  kept: listOf(tupleOf<KeptRecord>([isWhole, isLine])),
   stride: (value): value is number => isCount(value) && value > 0,
   count: isCount,
   marks: listOf(isMark),
   last: isMark,
 });
 
-const isRun = recordOf<RecordedRun>({ samples: listOf(isSample), end: isEnd, trace: isMarks });
+const isRun = recordOf<RecordedRun>({ samples: listOf(isSample), end: isEnd, trace: isTrace });
 
 const isSymbols = recordOf<PlainSymbols>({
   names: listOf(tupleOf<PlainName>([isText, isAddress, isAddress])),

@@ -3,6 +3,7 @@
 // the end of the piece. So where a pCPU stands when another writes does not depend on who else
 // there is, and who comes next is found without a search. See docs/decisions/slices.md.
 
+import { IndexSet } from './index-set.ts';
 import type { Pcpu } from './pcpu.ts';
 
 /** Plain data, saved and hashed as it is. */
@@ -21,9 +22,8 @@ export class Turns {
   limit = 0;
   private readonly pcpus: readonly Pcpu[];
   private readonly lookahead: number;
-  /** By index, 1 for those that take turns: busy, and not left out; and how many. */
-  private readonly isActive: Uint8Array;
-  private activeCount = 0;
+  /** Those that take turns: busy, and not left out. */
+  private readonly active: IndexSet;
   /** Those that are busy, but do nothing that anyone could see; their turns are made up for. */
   private readonly quiet: Pcpu[] = [];
   /** None of those does anything before this, in cycles. */
@@ -45,7 +45,7 @@ export class Turns {
   /** @param lookahead cycles of a window */
   constructor(pcpus: readonly Pcpu[], lookahead: number) {
     this.pcpus = pcpus;
-    this.isActive = new Uint8Array(pcpus.length);
+    this.active = new IndexSet(pcpus.length);
     // Where there is but one, nobody can tell windows apart.
     this.lookahead = pcpus.length === 1 ? Number.MAX_SAFE_INTEGER : lookahead;
   }
@@ -61,24 +61,19 @@ export class Turns {
 
   /** A pCPU has become busy or idle. */
   changed(pcpu: Pcpu): void {
-    const { isActive } = this;
-    const { index } = pcpu;
-    const active = pcpu.isIdle || (pcpu.isQuiet && !pcpu.isDue) ? 0 : 1;
-    this.activeCount += active - isActive[index];
-    isActive[index] = active;
+    this.active.put(pcpu.index, !pcpu.isIdle && (!pcpu.isQuiet || pcpu.isDue));
     this.isStale = true;
   }
 
   /** The pCPU whose turn it is in this piece; null when the piece is over. */
   next(): Pcpu | null {
     if (this.isStale) this.refresh();
-    const { pcpus, isActive, state, limit, firstIndex } = this;
+    const { pcpus, state, limit, firstIndex } = this;
     const count = pcpus.length;
-    for (; this.place < count; this.place++) {
-      const index = firstIndex + this.place;
-      const at = index < count ? index : index - count;
-      if (isActive[at] === 0) continue;
-      const pcpu = pcpus[at];
+    for (let place = this.takenFrom(this.place); place < count; place = this.takenFrom(place + 1)) {
+      this.place = place;
+      const index = firstIndex + place;
+      const pcpu = pcpus[index < count ? index : index - count];
       if (pcpu === this.midway) {
         // It has not looked since whether its turn is over.
         this.midway = null;
@@ -86,13 +81,25 @@ export class Turns {
       } else if (pcpu.state.now >= limit) continue;
       else pcpu.boundary = Math.max(pcpu.state.now, state.time);
       if (pcpu.isDue) this.takeBack(pcpu);
-      state.rank = this.place;
+      state.rank = place;
       if (limit > state.end) this.pin(pcpu);
       this.current = pcpu;
       return pcpu;
     }
+    this.place = count;
     this.current = null;
     return null;
+  }
+
+  /** The first place from one on whose pCPU takes turns; past the last one if there is none. */
+  private takenFrom(place: number): number {
+    const { active, firstIndex } = this;
+    const { length } = this.pcpus;
+    const from = firstIndex + place;
+    const behind = from < length ? active.next(from) : -1;
+    if (behind >= 0) return behind - firstIndex;
+    const before = active.next(Math.max(0, from - length));
+    return before < 0 || before >= firstIndex ? length : before + length - firstIndex;
   }
 
   /** Whoever chooses the order himself gives somebody a turn, up to a time in cycles. */
@@ -104,7 +111,7 @@ export class Turns {
 
   /** False if no pCPU has anything to do. */
   get hasBusy(): boolean {
-    return this.activeCount + this.quiet.length > 0;
+    return this.active.count + this.quiet.length > 0;
   }
 
   /** The piece is over, and no busy pCPU is earlier than a time either. */
@@ -124,7 +131,7 @@ export class Turns {
   begin(eventTime: number, until: number): void {
     const { state, lookahead } = this;
     this.until = until;
-    if (this.activeCount > 1) state.time = this.firstWindow(eventTime);
+    if (this.active.count > 1) state.time = this.firstWindow(eventTime);
     state.end = Math.min(windowOf(state.time, lookahead) + lookahead, eventTime);
     state.rank = 0;
     if (Math.min(this.quietUntil, until) < state.end) this.recall();
@@ -139,20 +146,20 @@ export class Turns {
    * costly VM exit a clock may be many windows ahead.
    */
   private firstWindow(eventTime: number): number {
-    const { pcpus, isActive, lookahead } = this;
+    const { pcpus, active, lookahead } = this;
     const { time } = this.state;
     const end = windowOf(time, lookahead) + lookahead;
     let first = Math.min(this.quietUntil, this.until, eventTime);
-    for (let index = 0; index < pcpus.length && first >= end; index++) {
+    for (let index = active.next(0); index >= 0 && first >= end; index = active.next(index + 1)) {
       const { now } = pcpus[index].state;
-      if (isActive[index] !== 0 && now < first) first = now;
+      if (now < first) first = now;
     }
     return first < end ? time : windowOf(first, lookahead);
   }
 
   /** How far one turn may go. */
   private get horizon(): number {
-    if (this.activeCount > 1) return this.state.end;
+    if (this.active.count > 1) return this.state.end;
     if (this.quiet.length === 0) return Number.POSITIVE_INFINITY;
     return windowOf(Math.min(this.quietUntil, this.until), this.lookahead);
   }
@@ -279,7 +286,7 @@ export class Turns {
       this.midway = this.pcpus.find((pcpu) => pcpu.current?.body.isMidway) ?? null;
     }
     // Who was alone may be so no longer.
-    if (this.activeCount !== 1) {
+    if (this.active.count !== 1) {
       this.pause();
       this.limit = this.state.end;
     }

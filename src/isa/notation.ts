@@ -26,6 +26,20 @@ export interface FormAttributes extends Attributes {
   readonly encodeOnly?: true;
 }
 
+/** In front of every row, so that all have the same keys in the same order: V8 reads them faster. */
+const NOTHING_SPECIAL: Readonly<Record<Exclude<keyof Attributes, 'cost'>, undefined>> = {
+  lock: undefined,
+  alwaysLocked: undefined,
+  intercept: undefined,
+  privilege: undefined,
+  unit: undefined,
+  operandSize: undefined,
+  only64: undefined,
+  not64: undefined,
+  protectedOnly: undefined,
+  repeat: undefined,
+};
+
 /** Make the rows of one instruction. Throws on a notation that it does not know. */
 export function instruction(
   mnemonic: string,
@@ -37,6 +51,7 @@ export function instruction(
   return forms.flatMap(([operands, opcode, special]) => {
     const { encodeOnly, ...own } = special ?? {};
     return expand(operands, opcode).map((form) => ({
+      ...NOTHING_SPECIAL,
       mnemonic,
       summary,
       meaning,

@@ -96,22 +96,22 @@ export type Unit = 'sse' | 'fpu' | 'wait';
 /** What is said once for all forms of an instruction. */
 export interface Attributes {
   /** LOCK is legal when the first operand is memory. */
-  readonly lock?: true;
+  readonly lock?: true | undefined;
   /** Always locked when an operand is memory, prefix or not (XCHG). */
-  readonly alwaysLocked?: true;
+  readonly alwaysLocked?: true | undefined;
   readonly cost?: CostClass;
-  readonly intercept?: Intercept;
-  readonly privilege?: Privilege;
-  readonly unit?: Unit;
-  readonly operandSize?: OperandSizeRule;
+  readonly intercept?: Intercept | undefined;
+  readonly privilege?: Privilege | undefined;
+  readonly unit?: Unit | undefined;
+  readonly operandSize?: OperandSizeRule | undefined;
   /** The form exists in 64-bit mode only. */
-  readonly only64?: true;
+  readonly only64?: true | undefined;
   /** The form exists outside 64-bit mode only. */
-  readonly not64?: true;
+  readonly not64?: true | undefined;
   /** #UD in real and virtual-8086 mode. */
-  readonly protectedOnly?: true;
+  readonly protectedOnly?: true | undefined;
   /** String instruction: REP (and REPNE) repeat it. `compare`: they also look at ZF. */
-  readonly repeat?: 'plain' | 'compare';
+  readonly repeat?: 'plain' | 'compare' | undefined;
 }
 
 /** Where an operand stands in the encoding. */

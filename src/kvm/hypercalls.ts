@@ -19,6 +19,8 @@ const EFAULT = -14;
 const EPERM = -1;
 
 const RAX = 2 * Gpr.RAX;
+const RBX = 2 * Gpr.RBX;
+const RCX = 2 * Gpr.RCX;
 
 /**
  * Execute the hypercall that the guest's registers ask for, result in RAX. What the vCPU's thread
@@ -26,30 +28,32 @@ const RAX = 2 * Gpr.RAX;
  */
 export function hypercall(vcpu: Vcpu, pcpu: Pcpu): Outcome['next'] {
   const { words } = vcpu.virtual.processor.state;
-  const call: Call = {
-    number: vcpu.register(Gpr.RAX),
-    a0: vcpu.register(Gpr.RBX),
-    a1: vcpu.register(Gpr.RCX),
-    a2: vcpu.register(Gpr.RDX),
-    a3: vcpu.register(Gpr.RSI),
-  };
   if (pcpu.traced) {
-    const { number: nr, ...rest } = call;
-    pcpu.trace('kvm_hypercall', { nr, ...rest });
+    const nr = vcpu.register(Gpr.RAX);
+    pcpu.trace('kvm_hypercall', { nr, ...argumentsOf(vcpu) });
   }
   vcpu.counters.hypercalls++;
-  const { result, next } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu, call) : FORBIDDEN;
+  const { result, next } = vcpu.cpl === 0 ? dispatch(vcpu, pcpu) : FORBIDDEN;
   words[RAX] = result;
   words[RAX + 1] = vcpu.in64BitMode ? result >> 31 : 0;
   return next;
 }
 
-interface Call {
-  readonly number: Long;
+interface Arguments {
   readonly a0: Long;
   readonly a1: Long;
   readonly a2: Long;
   readonly a3: Long;
+}
+
+/** Of the call that the guest's registers ask for. */
+function argumentsOf(vcpu: Vcpu): Arguments {
+  return {
+    a0: vcpu.register(Gpr.RBX),
+    a1: vcpu.register(Gpr.RCX),
+    a2: vcpu.register(Gpr.RDX),
+    a3: vcpu.register(Gpr.RSI),
+  };
 }
 
 type Outcome = LockWaitOutcome;
@@ -61,26 +65,28 @@ const YIELDS: Outcome = { result: 0, next: 'yield' };
 const UNKNOWN = returns(ENOSYS);
 const FORBIDDEN = returns(EPERM);
 
-function dispatch(vcpu: Vcpu, pcpu: Pcpu, call: Call): Outcome {
+function dispatch(vcpu: Vcpu, pcpu: Pcpu): Outcome {
   const { parameters } = vcpu.vm;
-  const number = call.number.low;
-  if (call.number.high !== 0 || !hasHypercall(parameters, number)) return UNKNOWN;
+  const { words } = vcpu.virtual.processor.state;
+  const number = words[RAX];
+  const isHuge = vcpu.in64BitMode && words[RAX + 1] !== 0;
+  if (isHuge || !hasHypercall(parameters, number)) return UNKNOWN;
   switch (number) {
     case Hypercall.VAPIC_POLL_IRQ:
       return DONE;
     case Hypercall.KICK_CPU: {
-      const apicId = call.a1.low >>> 0;
+      const apicId = words[RCX] >>> 0;
       kick(vcpu, apicId, pcpu);
       return parameters.kickYields && schedYield(vcpu, apicId, pcpu) ? YIELDS : DONE;
     }
     case Hypercall.CLOCK_PAIRING:
-      return returns(pairClocks(vcpu, call, pcpu));
+      return returns(pairClocks(vcpu, argumentsOf(vcpu), pcpu));
     case Hypercall.SEND_IPI:
-      return returns(sendIpis(vcpu, call, pcpu));
+      return returns(sendIpis(vcpu, argumentsOf(vcpu), pcpu));
     case Hypercall.SCHED_YIELD:
-      return schedYield(vcpu, call.a0.low >>> 0, pcpu) ? YIELDS : DONE;
+      return schedYield(vcpu, words[RBX] >>> 0, pcpu) ? YIELDS : DONE;
     case Hypercall.LOCK_WAIT: {
-      const { a0: lock, a1: apicId, a2: table } = call;
+      const { a0: lock, a1: apicId, a2: table } = argumentsOf(vcpu);
       return lockWait(vcpu, pcpu, { lock, apicId, table }) ?? UNKNOWN;
     }
     case Hypercall.PREEMPT_GRANT:
@@ -104,7 +110,7 @@ const SHORTHAND = 3 << 18;
  * An interrupt for every vCPU whose bit is set in a bitmap of APIC ids: how many took it. The
  * bitmap has a register's width twice. Linux arch/x86/kvm/lapic.c, kvm_pv_send_ipi.
  */
-function sendIpis(vcpu: Vcpu, { a0, a1, a2, a3 }: Call, pcpu: Pcpu): number {
+function sendIpis(vcpu: Vcpu, { a0, a1, a2, a3 }: Arguments, pcpu: Pcpu): number {
   if ((a3.low & (LOGICAL | SHORTHAND)) !== 0) return EINVAL;
   const command = interruptCommand(a3.low, 0, true);
   const first = a2.low >>> 0;
@@ -125,7 +131,7 @@ const PAIRING_BYTES = 64;
 const NS_PER_SECOND = 1e9;
 
 /** The host's wall clock and the guest's TSC of the same moment. */
-function pairClocks(vcpu: Vcpu, { a0, a1 }: Call, pcpu: Pcpu): number {
+function pairClocks(vcpu: Vcpu, { a0, a1 }: Arguments, pcpu: Pcpu): number {
   const { vm } = vcpu;
   // Other clocks are not offered, nor a pair without the common base of kvmclock.
   if (!a1.isZero() || vm.runsOldClock) return EOPNOTSUPP;

@@ -57,6 +57,8 @@ export interface LapicTimerState {
 
 export class LapicTimer {
   private readonly vcpu: Vcpu;
+  /** Cycles in which the VMX-preemption timer counts once. */
+  private readonly timerTick: number;
   state: LapicTimerState = {
     deadlineLow: 0,
     deadlineHigh: 0,
@@ -72,6 +74,7 @@ export class LapicTimer {
 
   constructor(vcpu: Vcpu) {
     this.vcpu = vcpu;
+    this.timerTick = 2 ** vcpu.virtual.timerRateShift;
     const { lapicTimerAdvanceNs: ns } = vcpu.vm.parameters;
     this.state.advanceNs = ns < 0 ? Advance.INITIAL : ns;
   }
@@ -229,11 +232,6 @@ export class LapicTimer {
     this.state.hvDeadline = pcpu.now + cycles;
     this.traceUse(pcpu, true);
     return true;
-  }
-
-  /** Cycles in which the VMX-preemption timer counts once. */
-  private get timerTick(): number {
-    return 2 ** this.vcpu.virtual.timerRateShift;
   }
 
   private get mayUseHardware(): boolean {

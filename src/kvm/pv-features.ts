@@ -129,6 +129,7 @@ export function hasFeature(parameters: PvParameters, name: PvFeatureName): boole
 }
 
 function isOffered(parameters: PvParameters, owns: (feature: PvFeature) => boolean): boolean {
+  if (!parameters.enforcePvFeatures) return true;
   const owner = PV_FEATURE_LIST.find(([, declared]) => owns(declared));
   return owner === undefined || hasFeature(parameters, owner[0]);
 }

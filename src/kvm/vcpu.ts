@@ -276,7 +276,7 @@ export class Vcpu {
     const old = state.get64(2 * Gpr.RAX);
     if (sizeBytes === 4) state.set64(2 * Gpr.RAX, Long.fromBits(data | 0, 0));
     else {
-      const mask = 2 ** (8 * sizeBytes) - 1;
+      const mask = sizeBytes === 1 ? 0xff : 0xffff;
       state.set64(2 * Gpr.RAX, Long.fromBits((old.low & ~mask) | (data & mask), old.high));
     }
   }

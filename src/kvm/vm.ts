@@ -8,7 +8,6 @@ import {
   type CompilableMemory,
   Compiler,
   type InstructionCosts,
-  PROCESSOR_BYTES,
 } from '../cpu/index.ts';
 import type { Host, Policy, ThreadGroup } from '../host/index.ts';
 import { PAGE_SIZE, type PhysicalMemory } from '../memory/index.ts';
@@ -17,6 +16,7 @@ import {
   eptPointer,
   TSC_MULTIPLIER_ONE,
   tscMultiplier,
+  VIRTUAL_PROCESSOR_BYTES,
   VirtualProcessor,
   type VmxCosts,
 } from '../vmx/index.ts';
@@ -219,7 +219,7 @@ export class Vm {
 
   /** Memory that a machine needs beside guest RAM, rounded up generously. */
   static overheadBytes(ramBytes: number, vcpuCount: number, flexpriority = true): number {
-    const perVcpu = Math.ceil(PROCESSOR_BYTES / PAGE_SIZE) + (flexpriority ? 2 : 1);
+    const perVcpu = VIRTUAL_PROCESSOR_BYTES / PAGE_SIZE + (flexpriority ? 1 : 0);
     const apic = flexpriority ? ApicAccessPage.PAGES : 0;
     const tables = 8 + Math.ceil(ramBytes / 2 ** 30) + 2 + apic + MmioPages.PAGES;
     return (vcpuCount * perVcpu + tables) * PAGE_SIZE + RAM_ALIGNMENT;
@@ -233,11 +233,9 @@ export class Vm {
     policy: Policy = 'normal',
   ): Vcpu {
     const index = this.vcpus.length;
-    const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     const virtual = new VirtualProcessor({
       memory: this.memory,
-      stateHpa,
-      vmcsHpa: this.memory.allocatePages(1),
+      hpa: this.memory.allocatePages(VIRTUAL_PROCESSOR_BYTES / PAGE_SIZE),
       codeCache: this.codeCache,
       compiler: this.compiler,
       instructionCosts: this.costs.instructions,

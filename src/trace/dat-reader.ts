@@ -3,11 +3,13 @@
 
 import Long from 'long';
 import { decodeUtf8 } from '../sim/index.ts';
+import { DatOption } from './dat-writer.ts';
 import { type EventFormat, type FoundColumn, parseFormatFile } from './event-format.ts';
 import type { Raw } from './property.ts';
 import { entriesOf, type RingEntry } from './ring-buffer.ts';
 import { TraceError } from './trace-error.ts';
-import { isTracepoint, type TraceRecord, tracepointOf } from './tracepoints.ts';
+import { type EventLayout, NEWEST_FORMAT, TRACE_FORMATS, TraceFormat } from './trace-format.ts';
+import { type TraceRecord, tracepointOf } from './tracepoints.ts';
 
 /** The bytes of a file, wherever they are. */
 export interface ByteSource {
@@ -22,6 +24,8 @@ export const DAT_MAGIC: readonly number[] = [0x17, 0x08, 0x44];
 /** A trace that can be gone through. */
 export interface ReadTrace {
   readonly pcpuCount: number;
+  /** What traces of its kernel look like, as far as it shows. */
+  readonly format: TraceFormat;
   /** Events as they stand there. Throws {@link TraceError} where it is damaged. */
   records(): Generator<TraceRecord>;
   /** How many events of other kinds have been left out so far, by name. */
@@ -34,14 +38,24 @@ export function openDat(source: ByteSource): ReadTrace {
   const leftOut = new Map<string, number>();
   return {
     pcpuCount: head.sections.length,
+    format: head.format,
     leftOut,
     records: () => merged(head.sections.map((_, pcpu) => recordsOf(source, head, pcpu, leftOut))),
   };
 }
 
+/** An event of the file: how it lies there, and what it is here. */
+interface FileEvent {
+  readonly columns: EventFormat['columns'];
+  readonly name: string;
+  /** Null if there is no such tracepoint. */
+  readonly layout: EventLayout | null;
+}
+
 interface Head {
   readonly pageBytes: number;
-  readonly formats: ReadonlyMap<number, EventFormat>;
+  readonly events: ReadonlyMap<number, FileEvent>;
+  readonly format: TraceFormat;
   readonly tasks: ReadonlyMap<number, string>;
   readonly sections: readonly { readonly offset: number; readonly lengthBytes: number }[];
 }
@@ -122,8 +136,40 @@ function readHead(source: ByteSource): Head {
   cursor.sized(4, 'the kernel functions');
   cursor.sized(4, 'the formats of trace_printk');
   const tasks = tasksOf(cursor.sized(8, 'the names of tasks'));
-  const sections = readSections(cursor, source);
-  return { pageBytes, formats, tasks, sections };
+  const { sections, kernel } = readSections(cursor, source);
+  return { pageBytes, ...understood(formats, kernel), tasks, sections };
+}
+
+/**
+ * What its events are: the newest layouts with all of their columns.
+ * @param kernel that the file names; else it is the newest with such events
+ */
+function understood(
+  formats: ReadonlyMap<number, EventFormat>,
+  kernel: string | null,
+): Pick<Head, 'events' | 'format'> {
+  const found = [...formats.values()];
+  const fits = (format: TraceFormat) =>
+    found.every(({ name, columns }) => {
+      const layout = format.layoutOfEvent(name);
+      if (layout === null) return !TRACE_FORMATS.some((other) => other.layoutOfEvent(name));
+      return hasColumnsOf(layout, columns);
+    });
+  const layoutFor = ({ name, columns }: EventFormat) => {
+    const formatsToTry =
+      kernel === null ? TRACE_FORMATS : [TraceFormat.of(kernel), ...TRACE_FORMATS];
+    const layouts = formatsToTry.flatMap((format) => format.layoutOfEvent(name) ?? []);
+    return layouts.find((layout) => hasColumnsOf(layout, columns)) ?? layouts[0] ?? null;
+  };
+  const events = [...formats].map(([id, event]): [number, FileEvent] => {
+    return [id, { name: event.name, columns: event.columns, layout: layoutFor(event) }];
+  });
+  const likely = () => TRACE_FORMATS.find(fits) ?? NEWEST_FORMAT;
+  return { events: new Map(events), format: kernel === null ? likely() : TraceFormat.of(kernel) };
+}
+
+function hasColumnsOf({ tracepoint }: EventLayout, columns: EventFormat['columns']): boolean {
+  return tracepoint.columns.every(({ name }) => columns.has(name));
 }
 
 function readVersion(cursor: Cursor): void {
@@ -162,18 +208,22 @@ function tasksOf(text: string): Map<number, string> {
   return new Map(lines.flatMap((match) => (match === null ? [] : [[Number(match[1]), match[2]]])));
 }
 
-function readSections(cursor: Cursor, source: ByteSource): Head['sections'] {
+function readSections(
+  cursor: Cursor,
+  source: ByteSource,
+): Pick<Head, 'sections'> & { readonly kernel: string | null } {
   const count = cursor.number(4, 'the number of CPUs');
+  let kernel: string | null = null;
   let kind = decodeUtf8(cursor.bytes(10, 'the kind of data'));
   if (kind === 'options  \0') {
-    skipOptions(cursor);
+    kernel = readOptions(cursor);
     kind = decodeUtf8(cursor.bytes(10, 'the kind of data'));
   }
   if (kind !== 'flyrecord\0') {
     const found = `expected "flyrecord", found ${printable(kind)}`;
     throw TraceError.atOffset(cursor.offset - 10, found);
   }
-  return Array.from({ length: count }, (_, pcpu) => {
+  const sections = Array.from({ length: count }, (_, pcpu) => {
     const start = cursor.offset;
     const offset = cursor.number(8, `where the data of CPU ${pcpu} lies`);
     const lengthBytes = cursor.number(8, `how long the data of CPU ${pcpu} is`);
@@ -186,16 +236,25 @@ function readSections(cursor: Cursor, source: ByteSource): Head['sections'] {
     }
     return { offset, lengthBytes };
   });
+  return { sections, kernel };
 }
 
-function skipOptions(cursor: Cursor): void {
-  while (cursor.number(2, 'an option') !== 0) cursor.sized(4, 'an option');
+/** The version of the kernel, if an option says it. */
+function readOptions(cursor: Cursor): string | null {
+  let kernel: string | null = null;
+  for (;;) {
+    const option = cursor.number(2, 'an option');
+    if (option === DatOption.DONE) return kernel;
+    const text = cursor.sized(4, 'an option');
+    if (option !== DatOption.UNAME) continue;
+    kernel = /^\S+ \S+ (\d+\.\d+(?:\.\d+)?)/.exec(text)?.[1] ?? null;
+  }
 }
 
 /** The records of one pCPU. */
 function* recordsOf(
   source: ByteSource,
-  { pageBytes, formats, tasks, sections }: Head,
+  { pageBytes, events, tasks, sections }: Head,
   pcpu: number,
   leftOut: Map<string, number>,
 ): Generator<TraceRecord> {
@@ -207,7 +266,7 @@ function* recordsOf(
     }
     const page = source.read(start, pageBytes);
     for (const entry of entriesOf(page, start)) {
-      const record = recordOf(page, start, entry, formats);
+      const record = recordOf(page, start, entry, events);
       if (record.fields === null) leftOut.set(record.name, (leftOut.get(record.name) ?? 0) + 1);
       else {
         const { pid } = record;
@@ -225,22 +284,23 @@ function recordOf(
   page: Uint8Array,
   start: number,
   { timeNs, at, lengthBytes }: RingEntry,
-  formats: ReadonlyMap<number, EventFormat>,
+  events: ReadonlyMap<number, FileEvent>,
 ) {
   const view = new DataView(page.buffer, page.byteOffset + at, lengthBytes);
   if (lengthBytes < COMMON_BYTES) {
     throw TraceError.atOffset(start + at, `an event of ${lengthBytes} bytes is too short`);
   }
   const id = view.getUint16(0, true);
-  const format = formats.get(id);
-  if (format === undefined) {
+  const event = events.get(id);
+  if (event === undefined) {
     throw TraceError.atOffset(start + at, `the file describes no event with the number ${id}`);
   }
-  const { name } = format;
+  const { layout, columns } = event;
   const pid = view.getInt32(4, true);
-  if (!isTracepoint(name)) return { timeNs, pid, name, fields: null };
-  const fields = tracepointOf(name).decode((column) => {
-    const found = format.columns.get(column);
+  if (layout === null) return { timeNs, pid, name: event.name, fields: null };
+  const { name } = layout;
+  const told = layout.tracepoint.decode((column) => {
+    const found = columns.get(column);
     if (found === undefined) return 0;
     if (found.offset + found.sizeBytes > lengthBytes) {
       const end = `its ${lengthBytes} bytes end before ${column}`;
@@ -248,7 +308,7 @@ function recordOf(
     }
     return rawAt(view, found);
   });
-  return { timeNs, pid, name, fields };
+  return { timeNs, pid, name, fields: tracepointOf(name).complete(told) };
 }
 
 function rawAt(view: DataView, { offset, sizeBytes, signed, isText }: FoundColumn): Raw {

@@ -6,13 +6,8 @@
 import { encodeUtf8 } from '../sim/index.ts';
 import { EVENT_IDS, formatFile } from './event-format.ts';
 import { HEADER_EVENT, HEADER_PAGE, PAGE_BYTES, PageWriter } from './ring-buffer.ts';
-import {
-  flagsOf,
-  type TracepointName,
-  type TraceRecord,
-  type TraceSink,
-  tracepointOf,
-} from './tracepoints.ts';
+import { NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
+import { flagsOf, type TracepointName, type TraceRecord, type TraceSink } from './tracepoints.ts';
 
 /** Bits of common_flags. Linux include/linux/trace_events.h, enum trace_flag_type. */
 export const CommonFlag = {
@@ -22,6 +17,9 @@ export const CommonFlag = {
   SOFTIRQ: 16,
   PREEMPT_RESCHED: 32,
 } as const;
+
+/** Options of the file: nothing more, and what `uname -a` says. */
+export const DatOption = { DONE: 0, UNAME: 5 } as const;
 
 /** How the name of a task is cut: TASK_COMM_LEN, with a final NUL. */
 export const COMM_LENGTH = 15;
@@ -44,15 +42,23 @@ export class DatWriter implements TraceSink {
   private readonly pages: PageWriter[] = [];
   private readonly pageCounts: number[] = [];
   private readonly tasks = new Map<number, string>();
+  private readonly format: TraceFormat;
 
-  constructor(pcpuCount: number, emit: (pcpu: number, page: Uint8Array) => void) {
+  constructor(
+    pcpuCount: number,
+    emit: (pcpu: number, page: Uint8Array) => void,
+    format = NEWEST_FORMAT,
+  ) {
     this.emit = emit;
+    this.format = format;
     for (let i = 0; i < pcpuCount; i++) this.addPcpu();
   }
 
   record(record: TraceRecord): void {
     const { name, pid } = record;
-    const tracepoint = tracepointOf(name);
+    const layout = this.format.layoutOf(name);
+    if (layout === null) return;
+    const { tracepoint } = layout;
     while (record.pcpu >= this.pages.length) this.addPcpu();
     const { view, at } = this.pages[record.pcpu].append(record.timeNs, tracepoint.sizeBytes);
     view.setUint16(at, EVENT_IDS.get(name) ?? 0, true);
@@ -114,15 +120,16 @@ export class DatWriter implements TraceSink {
       ...sized(HEADER_EVENT, 8),
       // No formats of ftrace's own events.
       ...word(0, 4),
-      ...eventFormats(),
+      ...eventFormats(this.format),
       // No names of kernel functions, no formats of trace_printk.
       ...sized('', 4),
       ...sized('', 4),
       ...sized(tasks, 8),
       ...word(this.pages.length, 4),
-      // No options; trace-cmd convert wants to be told so.
       ...encodeUtf8('options  \0'),
-      ...[0, 0],
+      ...word(DatOption.UNAME, 2),
+      ...sized(`Linux vmxlab ${this.format.kernel} x86_64`, 4),
+      ...word(DatOption.DONE, 2),
       ...encodeUtf8('flyrecord\0'),
     ]);
   }
@@ -137,15 +144,14 @@ const COMMON_BITS: ReadonlyMap<TracepointName, number> = new Map(
   }),
 );
 
-function eventFormats(): number[] {
-  const names = [...EVENT_IDS.keys()];
-  const systems = [...new Set(names.map((name) => tracepointOf(name).system))];
+function eventFormats({ events }: TraceFormat): number[] {
+  const systems = [...new Set(events.map(({ tracepoint }) => tracepoint.system))];
   return [
     ...word(systems.length, 4),
     ...systems.flatMap((system) => {
-      const own = names.filter((name) => tracepointOf(name).system === system);
-      const files = own.map((name) =>
-        formatFile(name, EVENT_IDS.get(name) ?? 0, tracepointOf(name)),
+      const own = events.filter(({ tracepoint }) => tracepoint.system === system);
+      const files = own.map(({ name, event, tracepoint }) =>
+        formatFile(event, EVENT_IDS.get(name) ?? 0, tracepoint),
       );
       return [
         ...encodeUtf8(`${system}\0`),
@@ -163,6 +169,6 @@ function sized(text: string, lengthBytes: 4 | 8): number[] {
 }
 
 /** A whole number below 2^53, in little-endian order. */
-function word(value: number, lengthBytes: 4 | 8): number[] {
+function word(value: number, lengthBytes: 2 | 4 | 8): number[] {
   return Array.from({ length: lengthBytes }, (_, i) => Math.floor(value / 2 ** (8 * i)) % 256);
 }

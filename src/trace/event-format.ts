@@ -13,7 +13,7 @@ export const EVENT_IDS: ReadonlyMap<TracepointName, number> = new Map(
 );
 
 /** The format file of a tracepoint. */
-export function formatFile(name: TracepointName, id: number, tracepoint: Tracepoint): string {
+export function formatFile(name: string, id: number, tracepoint: Tracepoint): string {
   return [
     `name: ${name}`,
     `ID: ${id}`,

@@ -9,6 +9,7 @@
 
 export { type ByteSource, DAT_MAGIC, openDat, type ReadTrace } from './dat-reader.ts';
 export { DatWriter } from './dat-writer.ts';
+export type { ThreadFields } from './groups.ts';
 export {
   EventCounts,
   KvmStat,
@@ -24,11 +25,11 @@ export { reportHeader, reportLine, TextLines, textHeader, textLine } from './tex
 export { openText } from './text-reader.ts';
 export { TimeOrder } from './time-order.ts';
 export { TraceError } from './trace-error.ts';
+export { NEWEST_FORMAT, TRACE_FORMATS, TraceFormat } from './trace-format.ts';
 export {
   type FieldsOf,
   isTracepoint,
   printPayload,
-  type ThreadFields,
   TRACEPOINTS,
   type TracepointName,
   type TraceRecord,

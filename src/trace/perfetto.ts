@@ -5,7 +5,8 @@
 // TrackDescriptor and TrackEvent, which are Perfetto's stable interface.
 
 import { ProtobufWriter } from './protobuf.ts';
-import { type TraceRecord, type TraceSink, tracepointOf } from './tracepoints.ts';
+import { NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
+import type { TraceRecord, TraceSink } from './tracepoints.ts';
 
 /** Field numbers, under the names of the .proto files. */
 const Trace = { packet: 1 } as const;
@@ -66,11 +67,16 @@ export class PerfettoWriter implements TraceSink {
   private readonly threads = new Map<number, Thread>();
   /** Threads that run, by pCPU: the names of the open slices there. */
   private readonly running = new Map<number, string>();
+  private readonly format: TraceFormat;
+  /** The event that arrows start from; sched_waking came late. */
+  private readonly wakes: 'sched_waking' | 'sched_wakeup';
   private flows = 0;
   private lastNs = 0;
 
-  constructor(pcpuCount: number, emit: (packet: Uint8Array) => void) {
+  constructor(pcpuCount: number, emit: (packet: Uint8Array) => void, format = NEWEST_FORMAT) {
     this.emit = emit;
+    this.format = format;
+    this.wakes = format.layoutOf('sched_waking') === null ? 'sched_wakeup' : 'sched_waking';
     this.packet(() => this.out.uint(TracePacket.sequence_flags, STATE_CLEARED));
     this.track(PCPUS, 'pCPUs');
     this.track(THREADS, 'Threads');
@@ -78,6 +84,7 @@ export class PerfettoWriter implements TraceSink {
   }
 
   record(record: TraceRecord): void {
+    if (this.format.layoutOf(record.name) === null) return;
     this.lastNs = Math.max(this.lastNs, record.timeNs);
     switch (record.name) {
       case 'sched_switch':
@@ -90,7 +97,9 @@ export class PerfettoWriter implements TraceSink {
         this.exited(record);
         return;
       case 'sched_waking':
-        this.waking(record);
+      case 'sched_wakeup':
+        if (record.name === this.wakes) this.waking(record);
+        else this.instant(record, this.placeOf(record));
         return;
       default:
         this.instant(record, this.placeOf(record));
@@ -147,7 +156,7 @@ export class PerfettoWriter implements TraceSink {
     this.begin(record, thread, record.fields.reason);
   }
 
-  private waking(record: TraceRecord<'sched_waking'>): void {
+  private waking(record: TraceRecord<'sched_waking' | 'sched_wakeup'>): void {
     const { pid, comm } = record.fields;
     const flow = ++this.flows;
     const thread = this.thread(pid, comm);
@@ -164,7 +173,8 @@ export class PerfettoWriter implements TraceSink {
   }
 
   private instant(record: TraceRecord, track: number, flow?: number): void {
-    const { timeNs, name } = record;
+    const { timeNs } = record;
+    const name = this.format.layoutOf(record.name)?.event ?? record.name;
     const arrow = flow === undefined ? {} : { flow };
     this.event(timeNs, track, Type.INSTANT, { name, about: record, ...arrow });
   }
@@ -228,7 +238,7 @@ export class PerfettoWriter implements TraceSink {
   /** Each property of an event, as Perfetto shows arguments. */
   private annotate({ name, fields }: TraceRecord): void {
     const { out } = this;
-    for (const [key, value] of tracepointOf(name).describe(fields)) {
+    for (const [key, value] of this.format.layoutOf(name)?.tracepoint.describe(fields) ?? []) {
       out.message(TrackEvent.debug_annotations, () => {
         out.text(DebugAnnotation.name, key);
         out.text(DebugAnnotation.string_value, value);

@@ -32,6 +32,10 @@ export interface Property<T> {
   readonly shown: Shown;
   /** Names for its numbers, if it has some. */
   readonly symbols: SymbolTable | null;
+  /** The value that it always has, whatever the event. */
+  readonly constant?: T;
+  /** What is shown for a value, if it is not the value itself. */
+  shownAs?(value: T): string;
   /** The value as an expression over the record, as a print format has it. */
   readonly expression: string;
   /** The value that the columns hold. */
@@ -87,6 +91,11 @@ export function s32(name: string): Property<number> {
     parts: [{ column: columnOf(INT, name), shift: 0, toRaw: (value) => value | 0 }],
     fromRaw: ([raw]) => rawToNumber(raw) | 0,
   };
+}
+
+/** A column of 32 bits that tells nothing: it always holds the same. */
+export function always(name: string, constant: number): Property<number> {
+  return { ...s32(name), constant };
 }
 
 /** A number of 8 bits. */
@@ -181,16 +190,28 @@ export function flag64(name: string, shift: number): Property<boolean> {
   };
 }
 
-/** A name for a number; numbers without one are shown as 0x1f. */
-export function symbol(property: Property<number>, symbols: SymbolTable): Property<string> {
+/**
+ * A name for a number; numbers without one are shown as 0x1f.
+ * @param oldNames what an earlier kernel shows for some of them
+ */
+export function symbol(
+  property: Property<number>,
+  symbols: SymbolTable,
+  oldNames: Readonly<Record<string, string>> = {},
+): Property<string> {
+  const shownAs = (name: string) => (Object.hasOwn(oldNames, name) ? oldNames[name] : name);
   const names = new Map(Object.entries(symbols).map(([name, number]) => [number, name]));
   const [{ column, shift }] = property.parts;
   const numberFor = (name: string) =>
     Object.hasOwn(symbols, name) ? symbols[name] : Number(name) >>> 0;
-  const pairs = [...names].map(([number, name]) => `{ 0x${number.toString(16)}, "${name}" }`);
+  const pairs = [...names].map(
+    ([number, name]) => `{ 0x${number.toString(16)}, "${shownAs(name)}" }`,
+  );
+  const meant = new Map([...names.values()].map((name) => [shownAs(name), name]));
   return {
     parts: [{ column, shift, toRaw: numberFor }],
     shown: 'text',
+    shownAs,
     symbols,
     expression: `__print_symbolic(${property.expression}, ${pairs.join(', ')})`,
     fromRaw: (raws) => {
@@ -198,8 +219,7 @@ export function symbol(property: Property<number>, symbols: SymbolTable): Proper
       return names.get(number) ?? `0x${number.toString(16)}`;
     },
     fromText: (text) => {
-      const isKnown = Object.hasOwn(symbols, text) || /^0x[\da-f]{1,8}$/.test(text);
-      return isKnown ? text : null;
+      return meant.get(text) ?? (/^0x[\da-f]{1,8}$/.test(text) ? text : null);
     },
   };
 }

@@ -94,6 +94,9 @@ export const TASK_STATES = {
   'R+': 0x100,
 } as const;
 
+/** The same before 4.14, without the bit of who was preempted, which moved. */
+export const OLD_TASK_STATES = { R: 0, S: 1, D: 2, T: 4, t: 8, Z: 0x10, X: 0x20 } as const;
+
 /** Numbers of basic exit reasons, EXIT_REASON_ left out. */
 export const EXIT_REASON_NUMBERS: SymbolTable = Object.fromEntries(
   EXIT_REASONS.map(({ name, number }) => [name, number]),

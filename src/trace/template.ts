@@ -3,7 +3,8 @@
 // is usually shown, `{rip:x}` for hexadecimal, `{info1:016x}` and `{cpu:03}` for filled with zeros,
 // `{write?write:read}` for one of two texts, `{mask&pin?masked:}` by a bit of a byte,
 // `{new>old?growed:shrinked}` for a comparison, `{delta<0?early:late}` for a sign, `{errorCode!}`
-// for an error code that may be missing, and `{{` for a brace.
+// for an error code that may be missing, `{errorCode!0}` for one that is 0 then, and `{{` for a
+// brace.
 
 import type Long from 'long';
 import type { Property } from './property.ts';
@@ -87,7 +88,8 @@ function pieceOf(hole: string, properties: NamedProperties): Piece {
     if (other === undefined) return booleanPiece(name, yes, no, access(name));
     return comparison(access(name), /^\d+$/.test(other) ? Number(other) : access(other), yes, no);
   }
-  const [, name, mark] = /^([\w.]+)(!|:\w+)?$/.exec(hole) ?? [];
+  const [, name, mark] = /^([\w.]+)(!0?|:\w+)?$/.exec(hole) ?? [];
+  if (mark === '!0') return zeroedErrorCodePiece(name, access(name));
   if (mark === '!') return errorCodePiece(name, access(name));
   return valuePiece(name, mark?.slice(1) ?? '', access(name));
 }
@@ -159,11 +161,23 @@ function errorCodePiece(name: string, { property, get }: Access): Piece {
   };
 }
 
+/** An error code in hexadecimal; what is missing shows as 0. */
+function zeroedErrorCodePiece(name: string, { property, get }: Access): Piece {
+  const { expression, parts } = property;
+  return {
+    print: (fields) => hexDigits(get(fields) ?? 0),
+    format: '%x',
+    values: [`${expression} ? REC->${parts[1].column.name} : 0`],
+    pattern: '([\\da-f]+)',
+    read: [[name, (text) => property.fromText(text, 16)]],
+  };
+}
+
 function valuePiece(name: string, format: string, { property, get }: Access): Piece {
-  const { shown, expression, parts } = property;
+  const { shown, shownAs = String, expression, parts } = property;
   if (shown === 'text') {
     return {
-      print: (fields) => String(get(fields)),
+      print: (fields) => shownAs(get(fields)),
       format: '%s',
       values: [expression],
       pattern: '(.*?)',

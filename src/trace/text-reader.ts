@@ -3,7 +3,13 @@
 
 import type { ReadTrace } from './dat-reader.ts';
 import { TraceError } from './trace-error.ts';
-import { isTracepoint, type TraceRecord, tracepointOf } from './tracepoints.ts';
+import {
+  type EventLayout,
+  NEWEST_FORMAT,
+  TRACE_FORMATS,
+  type TraceFormat,
+} from './trace-format.ts';
+import { type TraceRecord, tracepointOf } from './tracepoints.ts';
 
 const LINE = new RegExp(
   [
@@ -20,9 +26,37 @@ export function openText(lines: () => Iterable<string>): ReadTrace {
   const leftOut = new Map<string, number>();
   return {
     pcpuCount: pcpuCountOf(lines()),
+    format: formatOf(lines()),
     leftOut,
     records: () => recordsOf(lines(), leftOut),
   };
+}
+
+/** Lines that are enough to tell what kernel it is. */
+const TELLING_LINES = 10_000;
+
+/** The newest kernel that writes such lines. */
+function formatOf(lines: Iterable<string>): TraceFormat {
+  let possible: readonly TraceFormat[] = TRACE_FORMATS;
+  let count = 0;
+  for (const line of lines) {
+    // The lines of `trace-cmd report` have no latency columns, whatever the kernel, and no legend.
+    const [, marks] = /^# +TASK-PID +CPU#([ |]+)TIMESTAMP/.exec(line) ?? [];
+    if (marks !== undefined) {
+      const columns = marks.trim().length;
+      const left = possible.filter(({ style }) => style.latencyColumns === columns);
+      if (left.length > 0) possible = left;
+    }
+    const { name, payload } = LINE.exec(line)?.groups ?? {};
+    if (name === undefined) continue;
+    const left = possible.filter((format) => {
+      const layout = format.layoutOfEvent(name);
+      return layout !== null && layout.tracepoint.parse(payload) !== null;
+    });
+    if (left.length > 0) possible = left;
+    if (possible.length === 1 || ++count === TELLING_LINES) break;
+  }
+  return possible[0] ?? NEWEST_FORMAT;
 }
 
 const HEAD_LINES = 20;
@@ -74,14 +108,34 @@ function recordOf(line: string, number: number): TraceRecord | { readonly unknow
     const example = 'task-pid [cpu] flags seconds.microseconds: event: ...';
     throw TraceError.atLine(number, `expected '${example}', found ${shortened(line)}`);
   }
-  const { comm, pid, pcpu, seconds, fraction, name, payload } = groups;
-  if (!isTracepoint(name)) return { unknown: name };
-  const fields = tracepointOf(name).parse(payload);
-  if (fields === null) {
-    throw TraceError.atLine(number, `expected the text of ${name}, found ${shortened(payload)}`);
+  const { comm, pid, pcpu, seconds, fraction, name: event, payload } = groups;
+  const layouts = layoutsOf(event);
+  if (layouts.length === 0) return { unknown: event };
+  for (const { name, tracepoint } of layouts) {
+    const told = tracepoint.parse(payload);
+    if (told === null) continue;
+    const fields = tracepointOf(name).complete(told);
+    const timeNs = Number(seconds) * 1e9 + Number(fraction.padEnd(9, '0'));
+    return { timeNs, pcpu: Number(pcpu), comm, pid: Number(pid), name, fields } as TraceRecord;
   }
-  const timeNs = Number(seconds) * 1e9 + Number(fraction.padEnd(9, '0'));
-  return { timeNs, pcpu: Number(pcpu), comm, pid: Number(pid), name, fields } as TraceRecord;
+  throw TraceError.atLine(number, `expected the text of ${event}, found ${shortened(payload)}`);
+}
+
+const LAYOUTS = new Map<string, readonly EventLayout[]>();
+
+/** What kernels call so, the newest first. */
+function layoutsOf(event: string): readonly EventLayout[] {
+  const known = LAYOUTS.get(event);
+  if (known !== undefined) return known;
+  const all = TRACE_FORMATS.flatMap((format) => format.layoutOfEvent(event) ?? []);
+  const seen = new Set<unknown>();
+  const layouts = all.filter(({ tracepoint }) => {
+    const isNew = !seen.has(tracepoint);
+    seen.add(tracepoint);
+    return isNew;
+  });
+  LAYOUTS.set(event, layouts);
+  return layouts;
 }
 
 function shortened(text: string): string {

@@ -2,19 +2,28 @@
 // (Linux kernel/trace/trace_output.c, trace_print_context, and print_func_help_header_irq), and the
 // lines of `trace-cmd report`.
 
-import { flagsOf, printPayload, type TraceRecord } from './tracepoints.ts';
+import { type EventLayout, NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
+import type { TracepointName, TraceRecord } from './tracepoints.ts';
 
 /** Width of the line that holds the counts, which are only known at the end. */
 const COUNTS_WIDTH = 79;
 
-/** The comment lines at the top of a trace, each ended by a newline. */
-export function textHeader(entries: number, pcpuCount: number): string {
-  const counts = `# entries-in-buffer/entries-written: ${entries}/${entries}   #P:${pcpuCount}`;
-  return [
-    '# tracer: nop',
-    '#',
-    counts.padEnd(COUNTS_WIDTH),
-    '#',
+/** What the columns of a line are, by the number of latency columns. */
+const LEGENDS = {
+  0: [
+    '#           TASK-PID    CPU#    TIMESTAMP  FUNCTION',
+    '#              | |       |          |         |',
+  ],
+  4: [
+    '#                              _-----=> irqs-off',
+    '#                             / _----=> need-resched',
+    '#                            | / _---=> hardirq/softirq',
+    '#                            || / _--=> preempt-depth',
+    '#                            ||| /     delay',
+    '#           TASK-PID   CPU#  ||||    TIMESTAMP  FUNCTION',
+    '#              | |       |   ||||       |         |',
+  ],
+  5: [
     '#                                _-----=> irqs-off/BH-disabled',
     '#                               / _----=> need-resched',
     '#                              | / _---=> hardirq/softirq',
@@ -23,8 +32,16 @@ export function textHeader(entries: number, pcpuCount: number): string {
     '#                              |||| /     delay',
     '#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION',
     '#              | |         |   |||||     |         |',
-    '',
-  ].join('\n');
+  ],
+} as const;
+
+/** The comment lines at the top of a trace, each ended by a newline. */
+export function textHeader(entries: number, pcpuCount: number, format = NEWEST_FORMAT): string {
+  const { latencyColumns } = format.style;
+  const counts = `# entries-in-buffer/entries-written: ${entries}/${entries}   #P:${pcpuCount}`;
+  // There were no counts before there were latency columns.
+  const head = latencyColumns === 0 ? [] : [counts.padEnd(COUNTS_WIDTH), '#'];
+  return ['# tracer: nop', '#', ...head, ...LEGENDS[latencyColumns], ''].join('\n');
 }
 
 /** Lines one after the other: what a line begins with is mostly the same as before. */
@@ -33,9 +50,18 @@ export class TextLines {
   private readonly tasks: { comm: string; pid: number; text: string }[] = [];
   private second = -1;
   private secondText = '';
+  private readonly format: TraceFormat;
+  /** What latency columns and event are, by the name of the tracepoint; null: not in this kernel. */
+  private readonly known = new Map<TracepointName, EventText | null>();
 
-  /** One event as a line, without newline. */
-  line(record: TraceRecord): string {
+  constructor(format = NEWEST_FORMAT) {
+    this.format = format;
+  }
+
+  /** One event as a line, without newline; null if the kernel does not have such events. */
+  line(record: TraceRecord): string | null {
+    const event = this.eventText(record.name);
+    if (event === null) return null;
     const microseconds = Math.floor(record.timeNs / 1000);
     const second = Math.floor(microseconds / 1_000_000);
     if (second !== this.second) {
@@ -43,24 +69,51 @@ export class TextLines {
       this.secondText = String(second).padStart(5);
     }
     const fraction = String(microseconds - second * 1_000_000).padStart(6, '0');
-    const { name } = record;
-    const when = `${flagsOf(name)} ${this.secondText}.${fraction}`;
-    return `${this.task(record)} ${when}: ${name}: ${printPayload(record)}`;
+    const when = `${event.flags}${this.secondText}.${fraction}`;
+    return `${this.task(record)} ${when}: ${event.name}: ${event.print(record.fields)}`;
+  }
+
+  private eventText(name: TracepointName): EventText | null {
+    const known = this.known.get(name);
+    if (known !== undefined) return known;
+    const layout = this.format.layoutOf(name);
+    const text = layout === null ? null : this.textOf(layout);
+    this.known.set(name, text);
+    return text;
+  }
+
+  private textOf({ event, tracepoint }: EventLayout): EventText {
+    const { latencyColumns } = this.format.style;
+    const flags = tracepoint.flags.slice(0, latencyColumns);
+    return {
+      name: event,
+      flags: latencyColumns === 0 ? '' : `${flags} `,
+      print: (fields) => tracepoint.print(fields),
+    };
   }
 
   private task({ comm, pid, pcpu }: TraceRecord): string {
     const known = this.tasks[pcpu];
     if (known !== undefined && known.comm === comm && known.pid === pid) return known.text;
-    const task = `${comm.slice(0, 15).padStart(16)}-${String(pid).padEnd(7)}`;
+    const { pidWidth } = this.format.style;
+    const task = `${comm.slice(0, 15).padStart(16)}-${String(pid).padEnd(pidWidth)}`;
     const text = `${task} [${String(pcpu).padStart(3, '0')}]`;
     this.tasks[pcpu] = { comm, pid, text };
     return text;
   }
 }
 
-/** One event as a line, without newline. */
+/** What of a line is the same for each event of a kind. */
+interface EventText {
+  readonly name: string;
+  /** A space behind them. */
+  readonly flags: string;
+  print(fields: unknown): string;
+}
+
+/** One event as a line of the newest kernel, which has them all, without newline. */
 export function textLine(record: TraceRecord): string {
-  return new TextLines().line(record);
+  return new TextLines().line(record) ?? '';
 }
 
 /** What `trace-cmd report` begins with, newline included. */
@@ -72,16 +125,23 @@ export function reportHeader(pcpuCount: number): string {
 const NAME_WIDTH = 21;
 
 /**
- * One event as `trace-cmd report` shows it without plugins, without newline.
+ * One event as `trace-cmd report` shows it without plugins, without newline; null if the kernel
+ * does not have such events.
  * @param unit microseconds, which are rounded there, or nanoseconds (`-t`)
  */
-export function reportLine(record: TraceRecord, unit: 'us' | 'ns'): string {
+export function reportLine(
+  record: TraceRecord,
+  unit: 'us' | 'ns',
+  format = NEWEST_FORMAT,
+): string | null {
+  const layout = format.layoutOf(record.name);
+  if (layout === null) return null;
   const task = `${record.comm.slice(0, 15).padStart(16)}-${String(record.pid).padEnd(5)}`;
   const cpu = `[${String(record.pcpu).padStart(3, '0')}]`;
   const perSecond = unit === 'ns' ? 1e9 : 1e6;
   const time = unit === 'ns' ? record.timeNs : Math.floor((record.timeNs + 500) / 1000);
   const seconds = String(Math.floor(time / perSecond)).padStart(5);
   const fraction = String(time % perSecond).padStart(unit === 'ns' ? 9 : 6, '0');
-  const name = `${record.name}:`.padEnd(NAME_WIDTH);
-  return `${task} ${cpu} ${seconds}.${fraction}: ${name} ${printPayload(record)}`;
+  const name = `${layout.event}:`.padEnd(NAME_WIDTH);
+  return `${task} ${cpu} ${seconds}.${fraction}: ${name} ${layout.tracepoint.print(record.fields)}`;
 }

@@ -37,19 +37,61 @@ interface Leaf extends Access {
 /** Who declares a tracepoint: two parts of the kernel, and we. */
 export type TraceSystem = 'kvm' | 'sched' | 'vmxlab';
 
+/** What a tracepoint said in kernels before one. */
+export interface Earlier {
+  /** The first kernel in which it was otherwise, such as 5.4. */
+  readonly until: string;
+  /** Its name then, if it had another one. */
+  readonly name?: string;
+  /** Of the properties of today, those that it had. */
+  readonly properties: Properties;
+  readonly text: string;
+}
+
+/** What a tracepoint was before it was as today. */
+export interface History {
+  /** The first kernel that has it; left out if all have. */
+  readonly since?: string;
+  /** The oldest first. */
+  readonly earlier?: readonly Earlier[];
+}
+
+/** A tracepoint under the name that it had, until a kernel. */
+export interface EarlierLayout {
+  readonly until: string;
+  readonly name: string | null;
+  readonly tracepoint: Tracepoint;
+}
+
 export class Tracepoint<F = unknown> {
   readonly system: TraceSystem;
   /** ftrace's latency columns. */
   readonly flags: string;
+  /** The first kernel that has it, or null. */
+  readonly since: string | null;
+  /** As it was, the oldest first. */
+  readonly earlier: readonly EarlierLayout[];
   private readonly leaves: readonly Leaf[];
   private readonly text: string;
   private placed: readonly PlacedColumn[] | null = null;
   private compiled: Template | null = null;
   private writers: readonly ((fields: F, view: DataView, at: number) => void)[] | null = null;
 
-  constructor(system: TraceSystem, flags: string, properties: Properties, text: string) {
+  constructor(
+    system: TraceSystem,
+    flags: string,
+    properties: Properties,
+    text: string,
+    { since = null, earlier = [] }: { since?: string | null; earlier?: readonly Earlier[] } = {},
+  ) {
     this.system = system;
     this.flags = flags;
+    this.since = since;
+    this.earlier = earlier.map(({ until, name = null, ...old }) => ({
+      until,
+      name,
+      tracepoint: new Tracepoint(system, flags, old.properties, old.text),
+    }));
     this.leaves = leavesOf(properties, []);
     this.text = text;
   }
@@ -115,6 +157,14 @@ export class Tracepoint<F = unknown> {
     );
   }
 
+  /** An event of which an earlier kernel told less: what it did not tell is zero. */
+  complete(fields: unknown): F {
+    return this.assemble(({ property, get }) => {
+      const told = get(fields) ?? null;
+      return told ?? property.fromRaw(property.parts.map(() => 0));
+    });
+  }
+
   private get template(): Template {
     this.compiled ??= templateOf(this.text, new Map(this.leaves.map((leaf) => [leaf.name, leaf])));
     return this.compiled;
@@ -150,7 +200,9 @@ function leavesOf(properties: Properties, path: readonly string[]): Leaf[] {
   return Object.entries(properties).flatMap(([name, value]) => {
     const inner = [...path, name];
     if (!isProperty(value)) return leavesOf(value, inner);
-    return [{ path: inner, name: inner.join('.'), property: value, get: getterOf(inner) }];
+    const { constant } = value;
+    const get = constant === undefined ? getterOf(inner) : () => constant;
+    return [{ path: inner, name: inner.join('.'), property: value, get }];
   });
 }
 

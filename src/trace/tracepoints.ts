@@ -1,15 +1,35 @@
 // The tracepoints, under the kernel's own names: system, latency columns, properties in the
 // kernel's columns, and the text of its print format. Layouts as of Linux 6.1
 // (include/trace/events/sched.h, include/trace/events/kvm.h, arch/x86/kvm/trace.h); kvm_inj_virq
-// says less about AMD's processors. Those of system vmxlab are ours.
+// says less about AMD's processors. Behind it, what it said in earlier kernels: read in 2.6.32,
+// 2.6.39, 3.10 and 4.8, the kernel in between being that of the commit. Those of system vmxlab are
+// ours.
 
+import {
+  ACCESS_TO_PORT,
+  CPUID_RESULT,
+  DELAY,
+  delayed,
+  EXIT,
+  foundIt,
+  mode,
+  mode64,
+  oldExitReason,
+  switched,
+  switchedBefore,
+  thread,
+  unsignedLong,
+  WINDOW,
+  WOKEN,
+  WOKEN_BEFORE,
+  woken,
+} from './groups.ts';
 import {
   bits64,
   comm,
   errorCode,
   flag,
   flag64,
-  type Property,
   s8,
   s32,
   s64,
@@ -24,7 +44,6 @@ import {
   counted,
   DELIVERY_MODES,
   EXCEPTION_VECTORS,
-  EXIT_REASON_NUMBERS,
   IRQCHIPS,
   KVM_EXIT_REASONS,
   MMIO_KINDS,
@@ -33,6 +52,7 @@ import {
 } from './symbols.ts';
 import {
   type FieldsOfProperties,
+  type History,
   type Properties,
   Tracepoint,
   type TraceSystem,
@@ -48,33 +68,10 @@ function define<P extends Properties>(
   flags: string,
   properties: P,
   text: string,
+  history: History = {},
 ): Tracepoint<FieldsOfProperties<P>> {
-  return new Tracepoint(system, flags, properties, text);
+  return new Tracepoint(system, flags, properties, text, history);
 }
-
-/** What every event about another thread says of it. */
-export interface ThreadFields {
-  readonly comm: string;
-  readonly pid: number;
-  /** 120 + nice. */
-  readonly prio: number;
-}
-
-/** The properties of one, in columns whose names begin with `prefix`. */
-function thread(prefix = ''): {
-  readonly [Name in keyof ThreadFields]: Property<ThreadFields[Name]>;
-} {
-  return { comm: comm(`${prefix}comm`), pid: s32(`${prefix}pid`), prio: s32(`${prefix}prio`) };
-}
-
-const unsignedLong = (name: string) => u64(name, 'unsigned long');
-const exitReason = symbol(u32('exit_reason', 0, 16), EXIT_REASON_NUMBERS);
-const mode = (name: string) => symbol(u32(name, 8, 3), counted(DELIVERY_MODES));
-const mode64 = (name: string) => symbol(bits64(name, 8, 3), counted(DELIVERY_MODES));
-const woken = 'comm={comm} pid={pid} prio={prio} target_cpu={targetCpu:03}';
-
-const DELAY = { comm: comm('comm'), pid: s32('pid'), delay: u53('delay') };
-const delayed = 'comm={comm} pid={pid} delay={delay} [ns]';
 
 export const TRACEPOINTS = {
   kvm_entry: define(
@@ -82,22 +79,51 @@ export const TRACEPOINTS = {
     ATOMIC,
     { vcpu: u32('vcpu_id'), rip: unsignedLong('rip'), immediateExit: flag('immediate_exit') },
     'vcpu {vcpu}, rip 0x{rip:x}{immediateExit?[immediate exit]:}',
+    {
+      earlier: [
+        { until: '5.10', properties: { vcpu: u32('vcpu_id') }, text: 'vcpu {vcpu}' },
+        {
+          until: '6.1',
+          properties: { vcpu: u32('vcpu_id'), rip: unsignedLong('rip') },
+          text: 'vcpu {vcpu}, rip 0x{rip:x}',
+        },
+      ],
+    },
   ),
   kvm_exit: define(
     'kvm',
     ATOMIC,
     {
-      reason: exitReason,
-      rip: unsignedLong('guest_rip'),
-      info1: u64('info1'),
-      info2: u64('info2'),
+      ...EXIT,
       intrInfo: u32('intr_info'),
       errorCode: u32('error_code'),
       vcpu: u32('vcpu_id'),
-      entryFailed: flag('exit_reason', 31),
     },
     'vcpu {vcpu} reason {reason}{entryFailed? FAILED_VMENTRY:} rip 0x{rip:x} ' +
       'info1 0x{info1:016x} info2 0x{info2:016x} intr_info 0x{intrInfo:08x} error_code 0x{errorCode:08x}',
+    {
+      earlier: [
+        {
+          until: '2.6.38',
+          properties: {
+            reason: oldExitReason,
+            rip: unsignedLong('guest_rip'),
+            entryFailed: flag('exit_reason', 31),
+          },
+          text: 'reason {reason} rip 0x{rip:x}',
+        },
+        {
+          until: '5.4',
+          properties: { ...EXIT, reason: oldExitReason },
+          text: 'reason {reason} rip 0x{rip:x} info {info1:x} {info2:x}',
+        },
+        {
+          until: '5.10',
+          properties: { ...EXIT, reason: oldExitReason, vcpu: u32('vcpu_id') },
+          text: 'vcpu {vcpu} reason {reason} rip 0x{rip:x} info {info1:x} {info2:x}',
+        },
+      ],
+    },
   ),
   kvm_hypercall: define(
     'kvm',
@@ -114,15 +140,18 @@ export const TRACEPOINTS = {
   kvm_pio: define(
     'kvm',
     NORMAL,
-    {
-      write: flag('rw', 0),
-      port: u32('port'),
-      size: u32('size'),
-      count: u32('count'),
-      value: u32('val'),
-    },
+    { ...ACCESS_TO_PORT, value: u32('val') },
     'pio_{write?write:read} at 0x{port:x} size {size} count {count} val 0x{value:x} ' +
       '{count>1?(...):}',
+    {
+      earlier: [
+        {
+          until: '3.16',
+          properties: ACCESS_TO_PORT,
+          text: 'pio_{write?write:read} at 0x{port:x} size {size} count {count}',
+        },
+      ],
+    },
   ),
   kvm_mmio: define(
     'kvm',
@@ -153,11 +182,24 @@ export const TRACEPOINTS = {
     {
       leaf: u32('function'),
       subleaf: u32('index'),
-      result: { 0: u32('rax'), 1: u32('rbx'), 2: u32('rcx'), 3: u32('rdx') },
+      result: CPUID_RESULT,
       found: flag('found'),
     },
-    'func {leaf:x} idx {subleaf:x} rax {result.0:x} rbx {result.1:x} rcx {result.2:x} ' +
-      'rdx {result.3:x}, cpuid entry {found?found:not found}',
+    `func {leaf:x} idx {subleaf:x} rax {result.0:x} rbx {result.1:x} rcx {result.2:x} ${foundIt}`,
+    {
+      earlier: [
+        {
+          until: '4.14',
+          properties: { leaf: u32('function'), result: CPUID_RESULT },
+          text: 'func {leaf:x} rax {result.0:x} rbx {result.1:x} rcx {result.2:x} rdx {result.3:x}',
+        },
+        {
+          until: '5.7',
+          properties: { leaf: u32('function'), result: CPUID_RESULT, found: flag('found') },
+          text: `func {leaf:x} rax {result.0:x} rbx {result.1:x} rcx {result.2:x} ${foundIt}`,
+        },
+      ],
+    },
   ),
   kvm_page_fault: define(
     'kvm',
@@ -169,6 +211,15 @@ export const TRACEPOINTS = {
       errorCode: u64('error_code'),
     },
     'vcpu {vcpu} rip 0x{rip:x} address 0x{gpa:016x} error_code 0x{errorCode:x}',
+    {
+      earlier: [
+        {
+          until: '6.0',
+          properties: { gpa: u53('fault_address', 'unsigned long'), errorCode: u64('error_code') },
+          text: 'address {gpa:x} error_code {errorCode:x}',
+        },
+      ],
+    },
   ),
   kvm_apic: define(
     'kvm',
@@ -186,7 +237,7 @@ export const TRACEPOINTS = {
       level: flag('icr_low', 14),
       trigger: flag('icr_low', 15),
       shorthand: symbol(u32('icr_low', 18, 2), counted(SHORTHANDS)),
-      destination: u32('icr_high'),
+      destination: u32('dest_id'),
     },
     'dst {destination:x} vec {vector} ({mode}|{logical?logical:physical}|' +
       '{level?assert:de-assert}|{trigger?level:edge}|{shorthand})',
@@ -261,6 +312,7 @@ export const TRACEPOINTS = {
     ATOMIC,
     { vector: u32('vector'), soft: flag('soft'), reinjected: flag('reinjected') },
     '{soft?Soft/INTn:IRQ} 0x{vector:x}{reinjected? [reinjected]:}',
+    { earlier: [{ until: '6.0', properties: { vector: u32('irq') }, text: 'irq {vector}' }] },
   ),
   kvm_inj_exception: define(
     'kvm',
@@ -271,24 +323,40 @@ export const TRACEPOINTS = {
       reinjected: flag('reinjected'),
     },
     '{name}{errorCode!}{reinjected? [reinjected]:}',
+    {
+      since: '2.6.35',
+      earlier: [
+        {
+          until: '6.0',
+          properties: {
+            name: symbol(u32('exception'), EXCEPTION_VECTORS),
+            errorCode: errorCode('has_error', 'error_code'),
+          },
+          text: '{name} (0x{errorCode!0})',
+        },
+      ],
+    },
   ),
   kvm_eoi: define(
     'kvm',
     NORMAL,
     { apicId: u32('apicid'), vector: u32('vector') },
     'apicid {apicId:x} vector {vector}',
+    { since: '3.5' },
   ),
   kvm_pv_eoi: define(
     'kvm',
     NORMAL,
     { apicId: u32('apicid'), vector: s32('vector') },
     'apicid {apicId:x} vector {vector}',
+    { since: '3.6' },
   ),
   kvm_pv_tlb_flush: define(
     'kvm',
     NORMAL,
     { vcpu: u32('vcpu_id'), flush: flag('need_flush_tlb') },
     'vcpu {vcpu} need_flush_tlb {flush?true:false}',
+    { since: '5.2' },
   ),
   kvm_pvclock_update: define(
     'kvm',
@@ -305,6 +373,7 @@ export const TRACEPOINTS = {
     'vcpu_id {vcpu}, pvclock {{ version {version}, tsc_timestamp 0x{tscTimestamp:x}, ' +
       'system_time 0x{systemTime:x}, tsc_to_system_mul 0x{multiplier:x}, tsc_shift {shift}, ' +
       'flags 0x{flags:x} }',
+    { since: '3.19' },
   ),
   kvm_write_tsc_offset: define(
     'kvm',
@@ -315,42 +384,68 @@ export const TRACEPOINTS = {
       next: u64('next_tsc_offset'),
     },
     'vcpu={vcpu} prev={previous} next={next}',
+    { since: '3.11' },
   ),
   kvm_wait_lapic_expire: define(
     'kvm',
     ATOMIC,
     { vcpu: u32('vcpu_id'), delta: s64('delta') },
     'vcpu {vcpu}: delta {delta} ({delta<0?early:late})',
+    { since: '4.0' },
   ),
   kvm_ple_window_update: define(
     'kvm',
     NORMAL,
-    { vcpu: u32('vcpu_id'), new: u32('new'), old: u32('old') },
+    WINDOW,
     'vcpu {vcpu} old {old} new {new} ({new>old?growed:shrinked})',
+    {
+      since: '3.18',
+      earlier: [
+        {
+          until: '5.0',
+          name: 'kvm_ple_window',
+          properties: WINDOW,
+          text: 'vcpu {vcpu}: ple_window {new} ({new>old?grow:shrink} {old})',
+        },
+      ],
+    },
   ),
   kvm_vcpu_wakeup: define(
     'kvm',
     NORMAL,
     { ns: u53('ns'), waited: flag('waited'), valid: flag('valid') },
     '{waited?wait:poll} time {ns} ns, polling {valid?valid:invalid}',
+    {
+      since: '4.0',
+      earlier: [
+        {
+          until: '4.7',
+          properties: { ns: u53('ns'), waited: flag('waited') },
+          text: '{waited?wait:poll} time {ns} ns',
+        },
+      ],
+    },
   ),
   kvm_halt_poll_ns: define(
     'kvm',
     NORMAL,
     { grow: flag('grow'), vcpu: u32('vcpu_id'), new: u32('new'), old: u32('old') },
     'vcpu {vcpu}: halt_poll_ns {new} ({grow?grow:shrink} {old})',
+    { since: '4.3' },
   ),
   kvm_hv_timer_state: define(
     'kvm',
     NORMAL,
     { vcpu: u32('vcpu_id'), inUse: flag('hv_timer_in_use', 0) },
     'vcpu_id {vcpu:x} hv_timer {inUse?1:0}',
+    { since: '4.8' },
   ),
   kvm_userspace_exit: define(
     'kvm',
     NORMAL,
     { reason: symbol(u32('reason'), KVM_EXIT_REASONS), number: u32('reason') },
     'reason KVM_EXIT_{reason} ({number})',
+    { since: '2.6.38' },
   ),
   sched_switch: define(
     'sched',
@@ -360,11 +455,21 @@ export const TRACEPOINTS = {
       prevState: symbol(u53('prev_state', 'long'), TASK_STATES),
       next: thread('next_'),
     },
-    'prev_comm={prev.comm} prev_pid={prev.pid} prev_prio={prev.prio} prev_state={prevState} ==> ' +
-      'next_comm={next.comm} next_pid={next.pid} next_prio={next.prio}',
+    switched,
+    {
+      earlier: [
+        switchedBefore('3.2', 0),
+        switchedBefore('3.9', 0x200),
+        switchedBefore('4.8', 0x400),
+        switchedBefore('4.14', 0x1000),
+      ],
+    },
   ),
-  sched_wakeup: define('sched', SCHEDULER, { ...thread(), targetCpu: s32('target_cpu') }, woken),
-  sched_waking: define('sched', SCHEDULER, { ...thread(), targetCpu: s32('target_cpu') }, woken),
+  sched_wakeup: define('sched', SCHEDULER, WOKEN, woken, { earlier: WOKEN_BEFORE }),
+  sched_waking: define('sched', SCHEDULER, WOKEN, woken, {
+    since: '4.3',
+    earlier: WOKEN_BEFORE.slice(1),
+  }),
   sched_migrate_task: define(
     'sched',
     SCHEDULER,

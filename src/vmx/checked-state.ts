@@ -7,7 +7,7 @@ import { isVirtual8086Guest } from './check.ts';
 import { FIELDS, type FieldName, fieldIndex } from './fields.ts';
 import { VIRTUAL_8086_CHECKS } from './guest-segment-checks.ts';
 import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
-import type { Vmcs } from './vmcs.ts';
+import { halfOf, type Vmcs } from './vmcs.ts';
 
 /** Bits of the low half of a field that no check reads, although it reads others. */
 const UNREAD: Partial<Readonly<Record<FieldName, number>>> = {
@@ -24,32 +24,28 @@ const READ: readonly FieldName[] = [
   ),
 ];
 
-const LOW_FIELDS = READ.filter((name) => UNREAD[name] !== -1);
-const LOW = Int32Array.from(LOW_FIELDS, fieldIndex);
-const LOW_MASKS = Int32Array.from(LOW_FIELDS, (name) => ~(UNREAD[name] ?? 0));
-const HIGH = Int32Array.from(READ.map(fieldIndex).filter((index) => FIELDS[index].width === 64));
+/** Their halves, and which bits of each are read. */
+const HALVES = READ.flatMap((name) => {
+  const index = fieldIndex(name);
+  const low = { half: halfOf(index, 'low'), mask: ~(UNREAD[name] ?? 0) };
+  const high = { half: halfOf(index, 'high'), mask: -1 };
+  return FIELDS[index].width === 64 ? [low, high] : [low];
+}).filter(({ mask }) => mask !== 0);
+const PLACES = Int32Array.from(HALVES, ({ half }) => half);
+const MASKS = Int32Array.from(HALVES, ({ mask }) => mask);
 
 export class CheckedState {
   private isKnown = false;
-  private readonly low = new Int32Array(LOW.length);
-  private readonly high = new Int32Array(HIGH.length);
+  private readonly noted = new Int32Array(PLACES.length);
 
   /** Whether all that the checks read is as it was when {@link remember} was called last. */
   isAsRemembered(vmcs: Vmcs): boolean {
-    if (!this.isKnown) return false;
-    for (let i = 0; i < LOW.length; i++) {
-      if ((vmcs.get32(LOW[i]) & LOW_MASKS[i]) !== this.low[i]) return false;
-    }
-    for (let i = 0; i < HIGH.length; i++) {
-      if (vmcs.getHigh(HIGH[i]) !== this.high[i]) return false;
-    }
-    return true;
+    return this.isKnown && vmcs.isAsNoted(PLACES, MASKS, this.noted);
   }
 
   /** The checks hold. In virtual-8086 mode they read the segment registers too: nothing is kept. */
   remember(vmcs: Vmcs): void {
     this.isKnown = !isVirtual8086Guest(vmcs);
-    for (let i = 0; i < LOW.length; i++) this.low[i] = vmcs.get32(LOW[i]) & LOW_MASKS[i];
-    for (let i = 0; i < HIGH.length; i++) this.high[i] = vmcs.getHigh(HIGH[i]);
+    vmcs.note(PLACES, this.noted);
   }
 }

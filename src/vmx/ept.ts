@@ -17,6 +17,9 @@ const RESERVED_HIGH = 0xfffff & ~ADDRESS_HIGH;
 const MEMORY_TYPE_SHIFT = 3;
 export const WRITE_BACK = 6;
 
+/** Bytes that an entry of each level stands for; in a table, for powers are slow. */
+const SPANS = [0, 2 ** 12, 2 ** 21, 2 ** 30, 2 ** 39];
+
 /** EPTP for a table at `hpa`: write-back, four levels. */
 export function eptPointer(hpa: number): number {
   return hpa + WRITE_BACK + (3 << 3);
@@ -40,7 +43,7 @@ export function walkEpt(
   let table = root;
   let rights = EPT_RIGHTS;
   for (let level = 4; ; level--) {
-    const at = table + (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
+    const at = table + (Math.floor(gpa / SPANS[level]) % 512) * 8;
     const low = memory.view.getInt32(at, true);
     const high = memory.view.getInt32(at + 4, true);
     const own = low & EPT_RIGHTS;
@@ -54,7 +57,7 @@ export function walkEpt(
       continue;
     }
     if ((rights & needed) !== needed) return { kind: 'violation', rights };
-    return { kind: 'mapped', hpa: address + (gpa % 2 ** (9 * level + 3)) };
+    return { kind: 'mapped', hpa: address + (gpa % SPANS[level]) };
   }
 }
 
@@ -65,7 +68,7 @@ function isMisconfigured(low: number, high: number, level: number, isLeaf: boole
   if (!isLeaf) return (low & 0xf8) !== 0;
   const type = (low >> MEMORY_TYPE_SHIFT) & 7;
   if (type === 2 || type === 3 || type === 7) return true;
-  return level > 1 && (low & (2 ** (9 * level + 3) - 1) & ~0xfff) !== 0;
+  return level > 1 && (low & (SPANS[level] - 1) & ~0xfff) !== 0;
 }
 
 /** As KVM marks pages of devices. */
@@ -117,7 +120,7 @@ export class EptBuilder {
   misconfigure(gpa: number, table: () => number | null): boolean {
     let at = this.root;
     for (let level = 4; level > 1; level--) {
-      at += (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
+      at += (Math.floor(gpa / SPANS[level]) % 512) * 8;
       let low = this.memory.view.getInt32(at, true);
       if ((low & EPT_RIGHTS) === 0) {
         const page = table();
@@ -143,7 +146,7 @@ export class EptBuilder {
   private leafOf(gpa: number): number | null {
     let table = this.root;
     for (let level = 4; ; level--) {
-      const at = table + (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
+      const at = table + (Math.floor(gpa / SPANS[level]) % 512) * 8;
       const low = this.memory.view.getInt32(at, true);
       if ((low & EPT_RIGHTS) === 0) return null;
       if (level === 1 || (level === 2 && (low & EptBit.LARGE) !== 0)) return at;
@@ -154,7 +157,7 @@ export class EptBuilder {
   private setEntry(gpa: number, leafLevel: number, entry: number): void {
     let table = this.root;
     for (let level = 4; level > leafLevel; level--) {
-      const at = table + (Math.floor(gpa / 2 ** (9 * level + 3)) % 512) * 8;
+      const at = table + (Math.floor(gpa / SPANS[level]) % 512) * 8;
       let low = this.memory.view.getInt32(at, true);
       if (low === 0 || (level === 2 && (low & EptBit.LARGE) !== 0)) {
         low = this.memory.allocatePages(1) | EPT_RIGHTS;
@@ -162,7 +165,7 @@ export class EptBuilder {
       }
       table = (low & ~0xfff) >>> 0;
     }
-    const at = table + (Math.floor(gpa / 2 ** (9 * leafLevel + 3)) % 512) * 8;
+    const at = table + (Math.floor(gpa / SPANS[leafLevel]) % 512) * 8;
     this.memory.write64(at, entry | 0, Math.floor(entry / 2 ** 32));
   }
 }

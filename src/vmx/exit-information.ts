@@ -52,14 +52,14 @@ export function recordExit(
 ): void {
   const { vmcs } = owner;
   recordLongMode(owner);
-  vmcs.set32(F.REASON, reason);
-  vmcs.setHalves(F.QUALIFICATION, qualification, 0);
-  vmcs.set32(F.INTR_INFO, 0);
-  vmcs.set32(F.ERROR_CODE, 0);
-  vmcs.set32(F.INSTRUCTION_LENGTH, lengthBytes);
-  vmcs.set32(F.INSTRUCTION_INFO, 0);
-  vmcs.setHalves(F.GUEST_PHYSICAL, 0, 0);
-  vmcs.setHalves(F.GUEST_LINEAR, 0, 0);
+  vmcs.record(F.REASON, reason);
+  vmcs.recordHalves(F.QUALIFICATION, qualification, 0);
+  vmcs.record(F.INTR_INFO, 0);
+  vmcs.record(F.ERROR_CODE, 0);
+  vmcs.record(F.INSTRUCTION_LENGTH, lengthBytes);
+  vmcs.record(F.INSTRUCTION_INFO, 0);
+  vmcs.recordHalves(F.GUEST_PHYSICAL, 0, 0);
+  vmcs.recordHalves(F.GUEST_LINEAR, 0, 0);
   recordDelivery(owner);
   vmcs.set32(F.ENTRY_INTR_INFO, vmcs.get32(F.ENTRY_INTR_INFO) & ~VALID);
 }
@@ -94,11 +94,11 @@ function recordLongMode({ vmcs, processor }: VirtualProcessor): void {
 /** The event whose delivery the exit ends, if there is one. */
 function recordDelivery({ vmcs, processor }: VirtualProcessor): void {
   const { delivering } = processor;
-  vmcs.set32(F.IDT_INFO, delivering === null ? 0 : informationOf(delivering) | VALID);
-  vmcs.set32(F.IDT_ERROR_CODE, delivering === null ? 0 : (delivering.errorCode ?? 0));
+  vmcs.record(F.IDT_INFO, delivering === null ? 0 : informationOf(delivering) | VALID);
+  vmcs.record(F.IDT_ERROR_CODE, delivering === null ? 0 : (delivering.errorCode ?? 0));
   if (delivering === null) return;
   if (returnsBehind(delivering.type)) {
-    vmcs.set32(F.INSTRUCTION_LENGTH, delivering.instructionLengthBytes);
+    vmcs.record(F.INSTRUCTION_LENGTH, delivering.instructionLengthBytes);
   }
   processor.delivering = null;
 }

@@ -62,4 +62,4 @@ export {
   type VirtualProcessorState,
   type VmxCosts,
 } from './virtual-processor.ts';
-export { Stale, VMCS_REVISION, Vmcs, VmxError } from './vmcs.ts';
+export { Stale, VIRTUAL_PROCESSOR_BYTES, VMCS_REVISION, Vmcs, VmxError } from './vmcs.ts';

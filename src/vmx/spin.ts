@@ -44,6 +44,9 @@ const MOST_PATIENCE = 2 ** 20;
 /** Instructions of an iteration. */
 const MOST_INSTRUCTIONS = 64;
 
+/** Reads of different lines by an iteration. */
+const MOST_READS = 64;
+
 const STATE_WORDS = STATE_BYTES / 4;
 
 /** A loop that only counts down, standing where an iteration begins. */
@@ -82,8 +85,9 @@ export class SpinDetector implements Observer {
   private readonly pauseLoop: PauseLoopDetector;
   private readonly ends: SpinEnds;
   private readonly plans = new WeakMap<Instruction, readonly MemoryOperand[] | 'unsuitable'>();
-  /** Numbers of the lines that the iteration has read. */
-  private readonly lines: number[] = [];
+  /** Numbers of the lines that the iteration has read, and how many; an operand may be in two. */
+  private readonly lines = new Int32Array(2 * MOST_READS);
+  private lineCount = 0;
   /** The processor's state, and what it was where the iteration began. */
   private readonly words: Int32Array;
   private readonly anchor = new Int32Array(STATE_WORDS);
@@ -121,7 +125,7 @@ export class SpinDetector implements Observer {
     if (this.isObserving || this.processor.clock < this.nextLook) return;
     this.isObserving = true;
     this.anchorClock = -1;
-    this.lines.length = 0;
+    this.lineCount = 0;
     this.processor.observe(this);
   }
 
@@ -134,7 +138,7 @@ export class SpinDetector implements Observer {
   /** Whether a line at an hpa, watched for some reasons, matters to what is known. */
   dependsOn(hpa: number, watched: number): boolean {
     if (this.spin === null && !this.isObserving) return false;
-    return (watched & ~Watch.SPIN) !== 0 || this.lines.includes(hpa / LINE_SIZE);
+    return (watched & ~Watch.SPIN) !== 0 || this.hasRead(hpa / LINE_SIZE);
   }
 
   /**
@@ -146,7 +150,7 @@ export class SpinDetector implements Observer {
     const passable = Math.min(iterations, this.iterationsUntilTimer(delay.cycles));
     const until = this.processor.clock + passable * delay.cycles;
     if (until < limit) return false;
-    this.lines.length = 0;
+    this.lineCount = 0;
     this.spin = { delay, until };
     return true;
   }
@@ -168,7 +172,7 @@ export class SpinDetector implements Observer {
       advances.failed(clock);
       return false;
     }
-    this.lines.length = 0;
+    this.lineCount = 0;
     const until = clock + passed;
     this.spin = { delay: null, isAhead: true, cycles: processor.runAhead.blockCycles, until };
     return true;
@@ -254,7 +258,7 @@ export class SpinDetector implements Observer {
   /** Watch what an instruction reads; false if that cannot be done. */
   private note(prepared: Prepared, operand: MemoryOperand): boolean {
     const hpa = this.processor.locateRead(prepared, operand);
-    if (hpa < 0) {
+    if (hpa < 0 || this.lineCount > 2 * MOST_READS - 2) {
       this.giveUp();
       return false;
     }
@@ -262,9 +266,14 @@ export class SpinDetector implements Observer {
     this.memory.watch(Watch.SPIN, hpa, bytes);
     for (const at of [hpa, hpa + bytes - 1]) {
       const line = Math.floor(at / LINE_SIZE);
-      if (!this.lines.includes(line)) this.lines.push(line);
+      if (!this.hasRead(line)) this.lines[this.lineCount++] = line;
     }
     return true;
+  }
+
+  private hasRead(line: number): boolean {
+    for (let i = 0; i < this.lineCount; i++) if (this.lines[i] === line) return true;
+    return false;
   }
 
   /** The iteration is over. True if it was one of a wait. */

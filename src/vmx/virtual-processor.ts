@@ -95,10 +95,8 @@ export interface VirtualProcessorState {
 
 export interface VirtualProcessorParts {
   readonly memory: PhysicalMemory;
-  /** Where the processor's state lies; `PROCESSOR_BYTES` long. */
-  readonly stateHpa: number;
-  /** Where the VMCS lies; one page. */
-  readonly vmcsHpa: number;
+  /** Where the processor's state lies, and the VMCS: `VIRTUAL_PROCESSOR_BYTES`, whole pages. */
+  readonly hpa: number;
   readonly codeCache: CodeCache;
   readonly compiler?: Compiler | undefined;
   readonly instructionCosts: InstructionCosts;
@@ -167,14 +165,14 @@ export class VirtualProcessor implements Virtualization {
     this.timerRateShift = parts.timerRateShift ?? STANDARD_TIMER_RATE_SHIFT;
     this.processor = new Processor({
       memory: parts.memory,
-      stateHpa: parts.stateHpa,
+      stateHpa: parts.hpa,
       codeCache: parts.codeCache,
       compiler: parts.compiler,
       costs: parts.instructionCosts,
       virtualization: this,
       platform: behindVirtualApic(this, parts.platform ?? EMPTY_PLATFORM),
     });
-    this.vmcs = new Vmcs(parts.memory, parts.vmcsHpa, this.processor.state);
+    this.vmcs = new Vmcs(parts.memory, this.processor.state);
     this.entryChecker = new EntryChecker(this.vmcs, this.processor);
     this.spin = new SpinDetector(this.processor, parts.memory, this.pauseLoop, this);
   }

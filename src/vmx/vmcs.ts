@@ -4,7 +4,7 @@
 // See docs/decisions/vmcs-is-the-state.md.
 
 import Long from 'long';
-import { type ProcessorState, wordOf } from '../cpu/index.ts';
+import { PROCESSOR_BYTES, type ProcessorState, wordOf } from '../cpu/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import { type CheckGroup, FIELDS, type FieldName, fieldIndex, indexOfEncoding } from './fields.ts';
 
@@ -17,10 +17,19 @@ const LaunchState = { CLEAR: 0, LAUNCHED: 1, NOT_CURRENT: 2 } as const;
 /** Bytes of a VMCS region. */
 export const VMCS_BYTES = 4096;
 
-/** Word of the region at which fields begin, after revision, abort indicator and launch state. */
-const FIRST_FIELD_WORD = 4;
-const ABORT_WORD = 1;
-const LAUNCH_STATE_WORD = 2;
+/** The region follows the state of its processor, on the next page: so that fields have places. */
+const REGION_BYTES = Math.ceil(PROCESSOR_BYTES / VMCS_BYTES) * VMCS_BYTES;
+
+/** Bytes to set aside for a processor and its VMCS. */
+export const VIRTUAL_PROCESSOR_BYTES = REGION_BYTES + VMCS_BYTES;
+
+/** Of these, the first word of the region. */
+const REGION = REGION_BYTES / 4;
+
+/** Where fields begin, after revision, abort indicator and launch state. */
+const FIRST_FIELD_WORD = REGION + 4;
+const ABORT_WORD = REGION + 1;
+const LAUNCH_STATE_WORD = REGION + 2;
 
 /** VM-instruction error numbers. SDM 3, "VM-Instruction Error Numbers". */
 export const VmxError = {
@@ -47,58 +56,59 @@ const GROUP_BITS: Readonly<Record<CheckGroup, number>> = {
 const IS_WIDE = Uint8Array.from(FIELDS, ({ width }) => (width === 64 ? 1 : 0));
 const CHECKS = Uint8Array.from(FIELDS, ({ checks }) => GROUP_BITS[checks]);
 
+/** The first word of each field. */
+const PLACES = Int32Array.from(FIELDS, ({ state }, index) =>
+  state === null ? FIRST_FIELD_WORD + 2 * index : wordOf(state),
+);
+
+/** One half of a field, for {@link Vmcs.isAsNoted}. */
+export function halfOf(index: number, half: 'low' | 'high'): number {
+  return half === 'low' ? PLACES[index] : PLACES[index] + 1;
+}
+
 export class Vmcs {
   /** Bits of {@link Stale}: checks to make because something that they read was written. */
   private stale: number = Stale.ALL;
-  /** The memory in which both the region and the processor's state lie. */
+  /** The processor's state and the region. */
   private readonly words: Int32Array;
-  /** The first word of each field in it. */
-  private readonly places = new Int32Array(FIELDS.length);
-  private readonly launchState: number;
-  /** First word of the region. */
-  private readonly region: number;
+  /** Where the region lies. */
+  readonly hpa: number;
   /** The processor whose state the guest-state fields are. */
   readonly state: ProcessorState;
 
-  /** @param hpa where the region lies, a multiple of 4096 */
-  constructor(memory: PhysicalMemory, hpa: number, state: ProcessorState) {
-    const { buffer, byteOffset, byteLength } = memory.bytes;
+  /** @param state on a page boundary, and {@link VIRTUAL_PROCESSOR_BYTES} long with what follows it */
+  constructor(memory: PhysicalMemory, state: ProcessorState) {
+    const { buffer, byteOffset } = state.words;
     this.state = state;
-    this.words = new Int32Array(buffer, byteOffset, byteLength / 4);
-    const region = hpa / 4;
-    this.region = region;
-    const stateAt = (state.words.byteOffset - byteOffset) / 4;
-    FIELDS.forEach(({ state: item }, index) => {
-      this.places[index] =
-        item === null ? region + FIRST_FIELD_WORD + 2 * index : stateAt + wordOf(item);
-    });
-    this.launchState = region + LAUNCH_STATE_WORD;
-    this.words[region] = VMCS_REVISION;
-    memory.noteWrite(hpa, VMCS_BYTES);
+    this.words = new Int32Array(buffer, byteOffset, VIRTUAL_PROCESSOR_BYTES / 4);
+    this.hpa = byteOffset - memory.bytes.byteOffset + REGION_BYTES;
+    if (this.hpa % VMCS_BYTES !== 0) throw new RangeError('a VMCS lies on a page boundary');
+    this.words[REGION] = VMCS_REVISION;
+    memory.noteWrite(this.hpa, VMCS_BYTES);
   }
 
   /** True between a successful VMLAUNCH and VMCLEAR. */
   get launched(): boolean {
-    return this.words[this.launchState] === LaunchState.LAUNCHED;
+    return this.words[LAUNCH_STATE_WORD] === LaunchState.LAUNCHED;
   }
 
   set launched(value: boolean) {
-    this.words[this.launchState] = value ? LaunchState.LAUNCHED : LaunchState.CLEAR;
+    this.words[LAUNCH_STATE_WORD] = value ? LaunchState.LAUNCHED : LaunchState.CLEAR;
   }
 
   /** False between {@link clear} and {@link makeCurrent}. */
   get isCurrent(): boolean {
-    return this.words[this.launchState] !== LaunchState.NOT_CURRENT;
+    return this.words[LAUNCH_STATE_WORD] !== LaunchState.NOT_CURRENT;
   }
 
   /** VMCLEAR: the VMCS is not current any more, and clear. */
   clear(): void {
-    this.words[this.launchState] = LaunchState.NOT_CURRENT;
+    this.words[LAUNCH_STATE_WORD] = LaunchState.NOT_CURRENT;
   }
 
   /** VMPTRLD: the VMCS is current; one that was not is clear. */
   makeCurrent(): void {
-    if (!this.isCurrent) this.words[this.launchState] = LaunchState.CLEAR;
+    if (!this.isCurrent) this.words[LAUNCH_STATE_WORD] = LaunchState.CLEAR;
     this.stale = Stale.ALL;
   }
 
@@ -117,14 +127,28 @@ export class Vmcs {
     this.stale = 0;
   }
 
+  /** Whether halves of fields, by {@link halfOf}, are as noted where a mask has ones. */
+  isAsNoted(halves: Int32Array, masks: Int32Array, noted: Int32Array): boolean {
+    const { words } = this;
+    for (let i = 0; i < halves.length; i++) {
+      if (((words[halves[i]] ^ noted[i]) & masks[i]) !== 0) return false;
+    }
+    return true;
+  }
+
+  note(halves: Int32Array, noted: Int32Array): void {
+    const { words } = this;
+    for (let i = 0; i < halves.length; i++) noted[i] = words[halves[i]];
+  }
+
   /** The low 32 bits of a field, by its index; for fields of at most 32 bits all of it. */
   get32(index: number): number {
-    return this.words[this.places[index]];
+    return this.words[PLACES[index]];
   }
 
   /** The high 32 bits of a 64-bit field. */
   getHigh(index: number): number {
-    return this.words[this.places[index] + 1];
+    return this.words[PLACES[index] + 1];
   }
 
   get64(index: number): Long {
@@ -138,8 +162,20 @@ export class Vmcs {
 
   /** Write a field of at most 32 bits. */
   set32(index: number, value: number): void {
-    this.words[this.places[index]] = value;
+    this.words[PLACES[index]] = value;
     this.stale |= CHECKS[index];
+  }
+
+  /** Write a field of exit information of at most 32 bits: nobody checks them. */
+  record(index: number, value: number): void {
+    this.words[PLACES[index]] = value;
+  }
+
+  /** The same of one of 64 bits. */
+  recordHalves(index: number, low: number, high: number): void {
+    const place = PLACES[index];
+    this.words[place] = low;
+    this.words[place + 1] = high;
   }
 
   set64(index: number, value: Long): void {
@@ -148,7 +184,7 @@ export class Vmcs {
 
   /** Write a 64-bit field. */
   setHalves(index: number, low: number, high: number): void {
-    const place = this.places[index];
+    const place = PLACES[index];
     this.words[place] = low;
     this.words[place + 1] = high;
     this.stale |= CHECKS[index];
@@ -157,8 +193,8 @@ export class Vmcs {
   /** The region has room for fields of the processor's state too: remember what one holds now. */
   keep(index: number): void {
     const { words } = this;
-    const place = this.places[index];
-    const room = this.region + FIRST_FIELD_WORD + 2 * index;
+    const place = PLACES[index];
+    const room = FIRST_FIELD_WORD + 2 * index;
     words[room] = words[place];
     words[room + 1] = IS_WIDE[index] === 1 ? words[place + 1] : 0;
   }
@@ -166,8 +202,8 @@ export class Vmcs {
   /** Such a field holds again what it held at {@link keep}. */
   giveBack(index: number): void {
     const { words } = this;
-    const place = this.places[index];
-    const room = this.region + FIRST_FIELD_WORD + 2 * index;
+    const place = PLACES[index];
+    const room = FIRST_FIELD_WORD + 2 * index;
     const isWide = IS_WIDE[index] === 1;
     if (words[room] === words[place] && (!isWide || words[room + 1] === words[place + 1])) return;
     if (isWide) this.setHalves(index, words[room], words[room + 1]);
@@ -176,11 +212,11 @@ export class Vmcs {
 
   /** VMX-abort indicator. SDM 3, "VMX Aborts". */
   get abortIndicator(): number {
-    return this.words[this.region + ABORT_WORD];
+    return this.words[ABORT_WORD];
   }
 
   set abortIndicator(indicator: number) {
-    this.words[this.region + ABORT_WORD] = indicator;
+    this.words[ABORT_WORD] = indicator;
   }
 
   /** By name, for code that is not in a hurry. */

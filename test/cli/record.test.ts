@@ -2,7 +2,7 @@
 
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { deflateSync, inflateSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Hash, Prng } from '../../src/sim/index.ts';
 import { buildCommand, folderWith, vmxlab, vmxlabMany } from '../support/command-line.ts';
@@ -36,10 +36,12 @@ interface Body {
 /** A copy with other contents, and a digest that is right. */
 function changed(name: string, change: (body: Body) => void): string {
   const file = readFileSync(join(folder, 'lock.rec'));
-  const body: Body = JSON.parse(inflateSync(file.subarray(file.indexOf(10) + 1)).toString());
+  const body: Body = JSON.parse(
+    brotliDecompressSync(file.subarray(file.indexOf(10) + 1)).toString(),
+  );
   change(body);
-  const packed = deflateSync(JSON.stringify(body));
-  const header = `vmxlab recording 2 ${new Hash().bytes(packed).digest()}\n`;
+  const packed = brotliCompressSync(JSON.stringify(body));
+  const header = `vmxlab recording 3 ${new Hash().bytes(packed).digest()}\n`;
   writeFileSync(join(folder, name), Buffer.concat([Buffer.from(header), packed]));
   return name;
 }
@@ -118,10 +120,13 @@ describe('a replay that diverges', () => {
     ]);
     expect([text.status, json.status]).toEqual([18, 18]);
     expect(text.stdout).toMatch(
-      /\nTrace record \d+ is the first that differs; now:\n.*sched_\w+: /,
+      /\nTrace record \d+ is the first that differs, at event \d+; recorded \(-\) and now \(\+\):\n/,
     );
+    const sides = text.stdout.split('now (+):\n')[1].replaceAll(/^(.).*$/gm, '$1');
+    expect(sides).toMatch(/^(?: \n)*(?:-\n){1,3}(?:\+\n){1,3}$/);
     const { divergence } = JSON.parse(json.stdout);
     expect(divergence.recorded.hash).not.toBe(divergence.now.hash);
+    expect(divergence.trace.recorded[0]).not.toBe(divergence.trace.now[0]);
   });
 });
 

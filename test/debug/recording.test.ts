@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   compareRun,
+  createSession,
   type Divergence,
   decodeRecording,
   encodeRecording,
@@ -53,8 +54,8 @@ function machineOf(rounds: number, sink: TraceSink, document = {}): Machine {
   return new Machine(scenarioOf(document), { programs: [assembleText(source(rounds))], sink });
 }
 
-function recorded(rounds: number): RecordedRun {
-  const marker = new TraceMarker();
+function recorded(rounds: number, kept?: number): RecordedRun {
+  const marker = new TraceMarker(kept);
   return exhaust(recordRun(machineOf(rounds, marker), marker));
 }
 
@@ -75,29 +76,36 @@ describe('a run', () => {
   });
 
   test('has few samples, evenly apart, however long it is', () => {
-    const { samples, end, trace } = recorded(4000);
+    const { samples, end, trace } = recorded(4000, 100);
     expect(samples.length).toBeLessThan(MOST_SAMPLES);
     expect(samples.length).toBeGreaterThanOrEqual(MOST_SAMPLES / 2);
     const [{ time: interval }] = samples;
     expect(samples.map(({ time }) => time)).toEqual(samples.map((_, i) => (i + 1) * interval));
     expect(end.sample.time - samples.length * interval).toBeLessThanOrEqual(interval);
-    expect(trace.marks).toHaveLength(Math.floor(trace.count / trace.stride));
-    expect(trace.marks.length).toBeLessThan(16_384);
+    expect(trace.kept).toHaveLength(100);
+    expect(trace.marks).toHaveLength(Math.floor((trace.count - 100) / trace.stride));
+    expect(trace.marks.length).toBeLessThan(8192);
     expect(trace.count).toBeGreaterThan(16_384);
     expect(compared({ samples, end, trace }, 4000)).toBeNull();
   });
 
-  test('diverges at an early record of a long run, and is told to the record', () => {
-    const long = recorded(2000);
+  test('diverges behind the records that are kept, and is told between which', () => {
+    const long = recorded(700, 50);
     const { marks, stride, count } = long.trace;
-    expect([stride, count > 4000]).toEqual([1, true]);
-    for (const at of [7, 2500]) {
-      const changed = marks.map((mark, i) => (i < at - 1 ? mark : `${mark.slice(1)}x`));
+    expect([stride, count > 3000]).toEqual([1, true]);
+    for (const at of [51, 2500]) {
+      const changed = marks.map((mark, i) => (i < at - 51 ? mark : `${mark.slice(1)}x`));
       const samples = long.samples.map((sample) => ({ ...sample, hash: '0'.repeat(32) }));
       const tampered = { ...long, trace: { ...long.trace, marks: changed } };
-      expect(compared(tampered, 2000)?.trace).toMatchObject({ first: at, last: at });
-      expect(compared({ ...tampered, samples }, 2000)?.interval).toBe(1);
+      expect(compared(tampered, 700)?.trace).toMatchObject({ first: at, last: at });
+      expect(compared(tampered, 700)?.trace?.recorded).toBeNull();
+      expect(compared({ ...tampered, samples }, 700)?.interval).toBe(1);
     }
+    const fourth = marks.filter((_, i) => i % 4 === 3).map((mark, i) => (i < 9 ? mark : '0'));
+    const coarse = { ...long, trace: { ...long.trace, stride: 4, marks: fourth } };
+    const difference = compared(coarse, 700)?.trace;
+    expect(difference).toMatchObject({ first: 87, last: 90, before: [], recorded: null });
+    expect(difference?.now).toHaveLength(4);
   });
 
   test('diverges where a hash is another one', () => {
@@ -115,14 +123,46 @@ describe('a run', () => {
     });
   });
 
-  test('diverges at the trace record that is another one', () => {
-    expect(run.trace.stride).toBe(1);
-    const marks = run.trace.marks.map((mark, i) => (i >= 30 ? '00000000' : mark));
-    const samples = run.samples.map((sample) => ({ ...sample, hash: '0'.repeat(32) }));
-    const late = { ...run, trace: { ...run.trace, marks } };
-    expect(compared(late, 40)?.trace).toMatchObject({ first: 31, last: 31 });
-    expect(compared(late, 40)?.trace?.lines).toHaveLength(1);
-    expect(compared({ ...late, samples }, 40)?.interval).toBe(1);
+  test('diverges at the trace record that is another one, and shows both', () => {
+    const { kept } = run.trace;
+    const changed = kept.map((one, i) => (i === 30 ? ([one[0], 'something else'] as const) : one));
+    const difference = compared({ ...run, trace: { ...run.trace, kept: changed } }, 40)?.trace;
+    expect(difference).toMatchObject({ first: 31, last: 31 });
+    const texts = (lines: readonly string[] = []) => lines.map((line) => line.split(/ (.*)/)[1]);
+    const were = kept.map(([, text]) => text);
+    expect(texts(difference?.before)).toEqual(were.slice(28, 30));
+    expect(texts(difference?.recorded ?? [])).toEqual(['something else', ...were.slice(31, 33)]);
+    expect(texts(difference?.now)).toEqual(were.slice(30, 33));
+    expect(difference?.recorded?.slice(1)).toEqual(difference?.now.slice(1));
+  });
+
+  test('diverges where a host of other costs needs longer, to the nanosecond and the event', () => {
+    const other = { host: { costs: { vmx: { exit: 2000 } } } };
+    const trace = compared(run, 40, other)?.trace;
+    expect(trace?.recorded).toHaveLength(3);
+    expect(trace?.now).toHaveLength(3);
+    expect(trace?.before.length).toBeGreaterThan(0);
+    const [was] = trace?.recorded ?? [];
+    const [is] = trace?.now ?? [];
+    expect(is).not.toBe(was);
+    expect(is.split(' ').slice(1, 3)).toEqual(was.split(' ').slice(1, 3));
+    const programs = [assembleText(source(40))];
+    const session = createSession(scenarioOf(other), { programs });
+    const at = exhaust(session.travelToEvent(trace?.event ?? 0)).position;
+    const [seconds] = is.split(' ');
+    expect(session.machine.host.frequency.toNs(at.time)).toBeCloseTo(Number(seconds) * 1e9, -3);
+  });
+
+  test('diverges where the trace ends, whichever is shorter', () => {
+    const { trace } = run;
+    const more = { ...trace, count: trace.count + 1, kept: [...trace.kept, trace.kept[0]] };
+    const longer = compared({ ...run, trace: more }, 40)?.trace;
+    expect(longer).toMatchObject({ first: trace.count + 1, last: trace.count + 1, now: [] });
+    expect(longer?.recorded).toHaveLength(1);
+    const less = { ...trace, count: trace.count - 2, kept: trace.kept.slice(0, -2) };
+    const shorter = compared({ ...run, trace: less }, 40)?.trace;
+    expect(shorter).toMatchObject({ first: trace.count - 1, recorded: [] });
+    expect(shorter?.now).toHaveLength(2);
   });
 
   test('diverges if it goes on, or ends before', () => {
@@ -170,7 +210,7 @@ describe('a file', () => {
   /** With a digest that is right, so that what is inside is looked at. */
   function withBody(body: string): Uint8Array {
     const digest = new Hash().bytes(encodeUtf8(body)).digest();
-    return encodeUtf8(`vmxlab recording 2 ${digest}\n${body}`);
+    return encodeUtf8(`vmxlab recording 3 ${digest}\n${body}`);
   }
 
   test('holds what was put into it', () => {
@@ -182,7 +222,7 @@ describe('a file', () => {
     ['another format', '\x7fELF', /^is no recording/],
     ['only the beginning', 'vmxlab recording ', /^is a damaged recording: its first line/],
     ['a long first line', `vmxlab recording ${'1'.repeat(500)}`, /^is a damaged recording/],
-    ['a newer version', `vmxlab recording 3 ${'0'.repeat(32)}\n`, /version 3 .* reads 2$/],
+    ['a newer version', `vmxlab recording 4 ${'0'.repeat(32)}\n`, /version 4 .* reads 3$/],
   ])('of %s is refused', (_, text, problem) => {
     expect(decodeRecording(encodeUtf8(text), PLAIN)).toEqual({
       problem: expect.stringMatching(problem),
@@ -221,6 +261,7 @@ describe('a file', () => {
         expect(rips.join('')).toMatch(/^[\da-f]*$/);
       }
       expect(trace.stride).toBeGreaterThan(0);
+      for (const [, text] of trace.kept) expect(text).toMatch(/^[ -~]+$/);
     }
     expect(refused).toBeGreaterThan(300);
   });

@@ -202,7 +202,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, start, append, modules, module_images, defines, input, parameters, policies, kvm';
+  'name, program, image, vcpus, memory, pin, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, delay, start, append, modules, module_images, defines, input, parameters, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
@@ -510,6 +510,7 @@ describe('settings', () => {
           cgroup: '',
           cpu_weight: 0,
           pin: '',
+          delay: { leastNs: 0, mostNs: 0 },
           burst: 0,
           block: 0,
         },

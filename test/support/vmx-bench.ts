@@ -4,7 +4,7 @@
 
 import Long from 'long';
 import { assemble } from '../../src/asm/index.ts';
-import { CodeCache, type InstructionCosts, PROCESSOR_BYTES } from '../../src/cpu/index.ts';
+import { CodeCache, type InstructionCosts } from '../../src/cpu/index.ts';
 import type { CostClass } from '../../src/isa/index.ts';
 import { PAGE_SIZE, PhysicalMemory } from '../../src/memory/index.ts';
 import {
@@ -12,6 +12,7 @@ import {
   exitReasonName,
   type FieldName,
   type RunOutcome,
+  VIRTUAL_PROCESSOR_BYTES,
   VirtualProcessor,
   type VmxCosts,
 } from '../../src/vmx/index.ts';
@@ -129,7 +130,6 @@ export class VmxBench {
   readonly memory = new PhysicalMemory(3 * 2 ** 20);
   readonly virtual: VirtualProcessor;
   /** hpa of the VMCS region. */
-  readonly vmcsHpa: number;
   /** hpa of guest-physical address 0. */
   readonly ramHpa: number;
   /** hpa of the EPT tables, by level. */
@@ -143,11 +143,9 @@ export class VmxBench {
       ...UNIT_COSTS,
       classes: { ...UNIT_COSTS.classes, ...options.cycles },
     };
-    this.vmcsHpa = memory.allocatePages(1);
     this.virtual = new VirtualProcessor({
       memory,
-      stateHpa: memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE)),
-      vmcsHpa: this.vmcsHpa,
+      hpa: memory.allocatePages(VIRTUAL_PROCESSOR_BYTES / PAGE_SIZE),
       codeCache: new CodeCache(memory, instructionCosts),
       instructionCosts,
       costs: options.costs ?? NO_COSTS,

@@ -6,18 +6,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import {
-  openDat,
-  reportHeader,
-  reportLine,
-  TimeOrder,
-  TraceError,
-  type TraceRecord,
-} from '../../src/trace/index.ts';
-import { KVM_LINES, SCHED_LINES } from '../support/event-lines.ts';
+import { openDat, TraceError, type TraceRecord } from '../../src/trace/index.ts';
 import { guestProgram, runToEnd, scenarioOf, tracedMachine } from '../support/guest-run.ts';
 import { missing } from '../support/outside-tools.ts';
-import { datFile, sourceOf } from '../support/trace-files.ts';
+import { datFile, EVERY_EVENT, report, sourceOf } from '../support/trace-files.ts';
 
 const noTraceCmd = missing('trace-cmd');
 if (noTraceCmd !== null) console.log(`trace-cmd is not asked: ${noTraceCmd}`);
@@ -34,28 +26,6 @@ function traceCmd(file: Uint8Array, ...options: readonly string[]): string {
   const words = ['report', ...options, path];
   return execFileSync('trace-cmd', words, { encoding: 'utf8', maxBuffer: 2 ** 28 });
 }
-
-/** The events in order of time, as our report shows them. */
-function report(records: readonly TraceRecord[], pcpuCount: number, unit: 'us' | 'ns'): string {
-  const lines: string[] = [];
-  const order = new TimeOrder({ record: (record) => void lines.push(reportLine(record, unit)) });
-  for (const record of records) order.record(record);
-  order.flush();
-  return reportHeader(pcpuCount) + lines.map((line) => `${line}\n`).join('');
-}
-
-/** Every tracepoint with every text that it can have, some far apart in time. */
-const EVERY_EVENT = [...KVM_LINES, ...SCHED_LINES].map(
-  ([name, , fields], i) =>
-    ({
-      timeNs: i ** 6,
-      pcpu: i % 3,
-      comm: `vcpu${i % 5}`,
-      pid: 1000 + (i % 5),
-      name,
-      fields,
-    }) as unknown as TraceRecord,
-);
 
 function recordsOf(program: string, pcpus: number, defines: Record<string, string>) {
   const scenario = scenarioOf({ vcpus: 8, pcpus, hogs: 1, hz: 1000 });

@@ -103,7 +103,7 @@ test.each<[TracepointName, string]>([
       'next_comm:40:16 next_pid:56:4 next_prio:60:4',
   ],
   ['sched_waking', 'comm:8:16 pid:24:4 prio:28:4 target_cpu:32:4'],
-  ['kvm_apic_ipi', 'icr_low:8:4 icr_high:12:4'],
+  ['kvm_apic_ipi', 'icr_low:8:4 dest_id:12:4'],
 ])('%s has the columns %s', (name, expected) => {
   const columns = TRACEPOINTS[name].columns.map(
     ({ name: column, offset, sizeBytes }) => `${column}:${offset}:${sizeBytes}`,

@@ -121,7 +121,7 @@ describe('VM-exit MSR-store list', () => {
     bench.enter();
     expect(bench.virtual.run(1000)).toEqual({ kind: 'abort', indicator: 1 });
     expect(bench.virtual.vmcs.abortIndicator).toBe(1);
-    expect(bench.memory.view.getInt32(bench.vmcsHpa + 4, true)).toBe(1);
+    expect(bench.memory.view.getInt32(bench.virtual.vmcs.hpa + 4, true)).toBe(1);
   });
 });
 

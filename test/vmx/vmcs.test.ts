@@ -157,7 +157,7 @@ describe('reading and writing', () => {
 });
 
 test('the region begins with the revision identifier of IA32_VMX_BASIC, shadow bit clear', () => {
-  const { memory, vmcsHpa } = new VmxBench();
+  const { memory, virtual } = new VmxBench();
   const revision = vmxCapabilityMsrs().get(0x480)?.low;
-  expect(memory.view.getUint32(vmcsHpa, true)).toBe(revision);
+  expect(memory.view.getUint32(virtual.vmcs.hpa, true)).toBe(revision);
 });

@@ -39,7 +39,7 @@ export interface Region extends LoggedCode {
   /** Cycles of the last of them, 0 if its block was left before; -1 if the stretch is empty. */
   readonly lastCycles: Int32Array;
   /** By stretch, the one before it if none was noted there, or -1. */
-  readonly quietBefore: readonly number[];
+  readonly quietBefore: Int32Array;
   valid: boolean;
 }
 
@@ -182,14 +182,22 @@ export class Compiler {
       this.statistics.made(discovered, inRegisters);
     }
     const blocks = [...discovered.blocks.values()];
-    const hasPauses = blocks.some(({ effects }) => effects.some(({ kind }) => kind === 'clock'));
-    const blockCycles = Math.max(0, ...blocks.map(({ cycles }) => cycles));
-    const place = { low, high, codeSize, footing };
-    const lengths = Int32Array.from(stretches, lengthOf);
-    const lastCycles = Int32Array.from(stretches, (stretch) => stretch.at(-1)?.lastCycles ?? -1);
+    // One literal, for V8 gives objects that are put together of others layouts of their own.
     const region: Region = {
-      ...{ ...place, hasPauses, inRegisters, blockCycles, run, stretches, quietBefore, lengths },
-      ...{ lastCycles, loopsInRegisters: loopsInRegisters(discovered), valid: true },
+      low,
+      high,
+      codeSize,
+      footing,
+      hasPauses: blocks.some(({ effects }) => effects.some(({ kind }) => kind === 'clock')),
+      inRegisters,
+      loopsInRegisters: loopsInRegisters(discovered),
+      blockCycles: Math.max(0, ...blocks.map(({ cycles }) => cycles)),
+      run,
+      stretches,
+      lengths: Int32Array.from(stretches, lengthOf),
+      lastCycles: Int32Array.from(stretches, (stretch) => stretch.at(-1)?.lastCycles ?? -1),
+      quietBefore: Int32Array.from(quietBefore),
+      valid: true,
     };
     for (const { dependents } of [block, ...discovered.sources]) {
       const gone = dependents.findIndex(({ valid }) => !valid);

@@ -21,8 +21,7 @@ export const ioInstruction: ExitHandler = (vcpu, pcpu) => {
   const sizeBytes = (qualification & 7) + 1;
   const isIn = (qualification & (1 << 3)) !== 0;
   const port = qualification >>> 16;
-  const rax = vcpu.virtual.processor.state.get64(2 * Gpr.RAX).low;
-  const data = isIn ? 0 : sizeBytes === 4 ? rax >>> 0 : rax & (2 ** (8 * sizeBytes) - 1);
+  const data = isIn ? 0 : accumulator(vcpu, sizeBytes);
   vcpu.counters.io_exits++;
   if (!isIn) tracePort(pcpu, true, port, sizeBytes, data);
   if (vcpu.vm.irqchip?.ownsPort(port)) {
@@ -38,6 +37,12 @@ export const ioInstruction: ExitHandler = (vcpu, pcpu) => {
   vcpu.state.completion = isIn ? 'in' : 'out';
   return { reason: 'IO', direction: isIn ? 'in' : 'out', port, sizeBytes, data };
 };
+
+/** AL, AX or EAX. */
+function accumulator(vcpu: Vcpu, sizeBytes: number): number {
+  const eax = vcpu.virtual.processor.state.words[2 * Gpr.RAX];
+  return sizeBytes === 1 ? eax & 0xff : sizeBytes === 2 ? eax & 0xffff : eax >>> 0;
+}
 
 interface PortAccess {
   readonly isIn: boolean;
