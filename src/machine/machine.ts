@@ -234,7 +234,10 @@ export class Machine {
   private userSpace(id: number): UserSpace {
     return {
       handleExit: (vcpu, exit) => this.handleExit(id, vcpu, exit),
-      allBlocked: (vm) => this.end(id, endingOfHalt(vm)),
+      allBlocked: (vm) => {
+        // Who has a delay may wake the others yet.
+        if (vm.vcpus.every(({ thread }) => thread.hasBegun)) this.end(id, endingOfHalt(vm));
+      },
     };
   }
 

@@ -68,6 +68,16 @@ describe('delay', () => {
     expect([...startsOf(2)]).not.toEqual([...startsOf(1)]);
   });
 
+  test('ends no machine whose first vCPUs halt before others begin', () => {
+    const [vm] = INPUT.scenario.vms;
+    const vms = [{ ...vm, delay: WITHIN, parameters: { loops: 1 } }];
+    for (let seed = 1; seed <= 4; seed++) {
+      const machine = machineWith({ count: 1 }, { seed, vms });
+      expect([seed, machine.run()?.status]).toEqual([seed, 'limit']);
+      expect(machine.vcpus[0].thread.state.times.guest).toBeGreaterThan(0);
+    }
+  });
+
   test('is the same wherever threads are placed', () => {
     const pinned = { count: 2, pin: '1', delay: WITHIN };
     const [first, bySeed] = (['first', 'seed'] as const).map((placement) =>
