@@ -90,7 +90,7 @@ function dispatch(vcpu: Vcpu, pcpu: Pcpu): Outcome {
       return lockWait(vcpu, pcpu, { lock, apicId, table }) ?? UNKNOWN;
     }
     case Hypercall.PREEMPT_GRANT:
-      return preemptGrant(vcpu, pcpu, call.a0) ?? UNKNOWN;
+      return preemptGrant(vcpu, pcpu, argumentsOf(vcpu).a0) ?? UNKNOWN;
     default:
       return UNKNOWN;
   }
