@@ -1,5 +1,5 @@
-// PREEMPT_GRANT: the host lets a vCPU that holds a lock finish before it preempts it. A hypercall of
-// this laboratory, none of Linux's: the second of the three ways that were proposed in 2010 for
+// PREEMPT_GRANT: the host lets a vCPU that holds a lock finish before it preempts it. A hypercall
+// of this laboratory, none of Linux's: the second of the three ways that were proposed in 2010 for
 // paravirtual locks on KVM. A guest registers a record for each vCPU, in which it says that it
 // holds something; the host, about to take the pCPU away, grants so much time, once, and says that
 // it wants the pCPU back. The guest's side: guest-programs/locks/defer.inc.

@@ -50,13 +50,13 @@ test('a dry run shows what sbatch would get', async () => {
 }, 30_000);
 
 test('scripts name the command by words that hold on other nodes', () => {
-  expect(commandFor('/home/me/lab/dist/cli/launch.js', '/home/me/lab')).toEqual([
+  expect(commandFor('/srv/lab/dist/cli/launch.js', '/srv/lab')).toEqual([
     'node',
     'dist/cli/launch.js',
   ]);
-  const cached = commandFor('/home/me/.npm/_npx/1f/node_modules/vmxlab/launch.js', '/lab');
+  const cached = commandFor('/srv/.npm/_npx/1f/node_modules/vmxlab/launch.js', '/lab');
   expect(cached).toEqual(['npx', '--yes', expect.stringMatching(/^vmxlab@\d/)]);
-  expect(commandFor('/opt/vmxlab/launch.js', '/home/me')).toEqual([
+  expect(commandFor('/opt/vmxlab/launch.js', '/srv/lab')).toEqual([
     'node',
     '/opt/vmxlab/launch.js',
   ]);
