@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { chart } from './chart.ts';
+import { countText } from './counts.ts';
 import { measureDebugging } from './debugging-runs.ts';
 import { updateDocuments } from './documents.ts';
 import { EMULATORS } from './emulators.ts';
@@ -52,6 +53,7 @@ function main(): void {
   if (options.help) console.log(USAGE);
   else if (options.list) list();
   else if (options.compare !== null) compare(options, options.compare);
+  else if (options.counts) console.log(countText(options, [OURS[0]]).join('\n'));
   else publish(options, withEarlier(options, resultsOf(options, peersOf(options))));
 }
 
@@ -90,7 +92,9 @@ function compare(options: Options, revision: string): void {
   withRevision(revision, (root) => {
     const here = ours({ name: 'compiled', title: 'this version', engine: 'compiled' });
     const there = ours({ name: 'other', title: revision, engine: 'compiled', root });
-    console.log(resultText(resultsOf(options, [here, there])).join('\n'));
+    const peers = [here, there];
+    const text = options.counts ? countText(options, peers) : resultText(resultsOf(options, peers));
+    console.log(text.join('\n'));
   });
 }
 

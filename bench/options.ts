@@ -15,6 +15,7 @@ export const USAGE = `npm run bench -- [NAME...] [OPTIONS]
   --with FILE     add workloads from what --json wrote, unless this run measures them
   --update        write tables and chart into docs/
   --compare REV   this version beside another one of the repository
+  --counts        instead of time, instructions of this machine (perf stat or valgrind)
   --list          the workloads and the peers`;
 
 export interface Options {
@@ -29,6 +30,8 @@ export interface Options {
   readonly with: string | null;
   readonly update: boolean;
   readonly compare: string | null;
+  /** Count instructions, on a machine that others disturb. */
+  readonly counts: boolean;
   readonly list: boolean;
   readonly help: boolean;
 }
@@ -65,6 +68,7 @@ export function optionsOf(words: readonly string[], peers: readonly string[]): O
     with: values.with ?? null,
     update: values.update,
     compare: values.compare ?? null,
+    counts: values.counts,
     list: values.list,
     help: values.help,
   };
@@ -78,7 +82,7 @@ function parsed(words: readonly string[]) {
       options: {
         ...{ bits: TEXT, peers: TEXT, runs: TEXT, seconds: TEXT },
         ...{ json: TEXT, html: TEXT, with: TEXT, compare: TEXT },
-        ...{ update: FLAG, list: FLAG, help: { ...FLAG, short: 'h' } },
+        ...{ update: FLAG, list: FLAG, counts: FLAG, help: { ...FLAG, short: 'h' } },
       },
     });
   } catch (thrown) {

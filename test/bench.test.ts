@@ -3,6 +3,7 @@
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { chart } from '../bench/chart.ts';
+import { COUNTERS, instructionsIn } from '../bench/counts.ts';
 import { runMilliseconds, wayBack } from '../bench/debugging.ts';
 import { imageOf } from '../bench/images.ts';
 import type { Measurement } from '../bench/measure.ts';
@@ -86,6 +87,26 @@ describe('the command line of the benchmarks', () => {
   ])('refuses %s that there is not', (_what, words, message) => {
     expect(() => optionsOf(words, peers)).toThrow(UsageError);
     expect(() => optionsOf(words, peers)).toThrow(message);
+  });
+});
+
+describe('counting instructions of this machine', () => {
+  const [perf, valgrind] = COUNTERS;
+
+  test.each([
+    ['perf stat', perf, '1234567;;instructions:u;8012345;100.00;;\n', 1_234_567],
+    ['perf stat, English', perf, 'x\n98;;instructions:u;1;100.00;1.2;insn per cycle\n', 98],
+    ['perf stat in a guest', perf, '<not supported>;;instructions:u;0;100.00;;\n', null],
+    ['valgrind', valgrind, '==7== \n==7== I   refs:      5,742,270,605\n', 5_742_270_605],
+    ['valgrind, another locale', valgrind, '==7== I refs: 5.742.270\n', 5_742_270],
+    ['neither', valgrind, 'valgrind: command not found\n', null],
+  ])('reads what %s prints', (_what, counter, output, expected) => {
+    expect(instructionsIn(counter, output)).toBe(expected);
+  });
+
+  test('is asked for by a flag', () => {
+    expect(optionsOf(['alu', '--counts'], [])).toMatchObject({ counts: true });
+    expect(optionsOf(['alu'], [])).toMatchObject({ counts: false });
   });
 });
 

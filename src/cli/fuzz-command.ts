@@ -5,6 +5,7 @@ import { basename, extname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import {
   BATCH,
+  type Channel,
   type Domain,
   Executor,
   type FoundCase,
@@ -12,8 +13,11 @@ import {
   type FuzzCase,
   Fuzzer,
   fewest,
+  givenBytes,
   minimiseCase,
   type Outcome,
+  type Places,
+  parseChannels,
   parseDomain,
   type Strategy,
 } from '../fuzz/index.ts';
@@ -38,7 +42,7 @@ export const FUZZ_FLAGS: Flags = {
     type: 'string',
     array: true,
     nargs: 1,
-    describe: 'scenario value that varies: KEY, KEY=LEAST..MOST or KEY=VALUE,VALUE',
+    describe: 'what of the scenario varies: KEY, KEY=LEAST..MOST or KEY=VALUE,VALUE',
   },
   strategy: {
     type: 'string',
@@ -145,7 +149,7 @@ class Fuzzing {
   private readonly folder: FuzzFolder;
   private readonly fuzzer: Fuzzer;
   private readonly loaded: LoadedTarget;
-  private readonly roomBytes: number | null;
+  private readonly channels: readonly Channel[];
   private readonly firstCases: readonly FuzzCase[];
   /** How many of these were in the folder. */
   private readonly givenCount: number;
@@ -160,17 +164,19 @@ class Fuzzing {
   constructor(options: FuzzCommandOptions, loaded: LoadedTarget) {
     const { target, input } = loaded;
     this.options = options;
-    this.roomBytes = Executor.inputRoom(target)?.lengthBytes ?? null;
+    const places = Executor.placesOf(target);
+    this.channels = this.channelsFor(places, loaded);
     this.fuzzer = new Fuzzer({
       seed: input.scenario.seed,
-      roomBytes: this.roomBytes,
-      domains: this.domains(loaded),
+      channels: this.channels,
+      given: givenBytes(this.channels, places),
+      domains: this.keys(places).map((text) => domainOf(text, loaded)),
       strategy: options.strategy,
       isGuided: !options.isBlind,
     });
     this.folder = new FuzzFolder(options.corpus ?? folderOf(options.file));
     const own = this.fuzzer.firstCases();
-    const given = this.folder.read(this.roomBytes, own[0]);
+    const given = this.folder.read(this.channels, own[0]);
     this.firstCases = [...own, ...given];
     this.givenCount = given.length;
     const limit = this.limitFor(loaded);
@@ -187,16 +193,34 @@ class Fuzzing {
     return executorFor({ ...target, scenario, limit });
   }
 
-  /** What may vary; if the program has no input and nobody says anything, the seed. */
-  private domains({ input }: LoadedTarget): Domain[] {
-    const { vary, strategy } = this.options;
-    const isAlone = this.roomBytes === null && strategy === 'time';
-    const texts = vary.length === 0 && isAlone ? ['seed'] : vary;
-    return texts.map((text) => {
-      const parsed = parseDomain(text, input.scenario);
-      if ('domain' in parsed) return parsed.domain;
-      throw new Failure(`--vary: ${parsed.problem}`);
+  /**
+   * By which ways bytes come to the program: at its label, and as `--vary` says; by the serial port
+   * if it reads that and nobody says anything.
+   */
+  private channelsFor(places: Places, { target }: LoadedTarget): readonly Channel[] {
+    const { vary } = this.options;
+    const hasLabel = places.labelBytes !== null;
+    const isSaid = vary.length > 0 || hasLabel;
+    const readsSerial = !isSaid && executorFor(target).readsSerial();
+    const given = vary.flatMap((text) => {
+      const parsed = parseChannels(text, places);
+      if (parsed !== null && 'problem' in parsed) throw new Failure(`--vary: ${parsed.problem}`);
+      return parsed?.channels ?? [];
     });
+    const isLimited = given.some(({ kind }) => kind === 'input');
+    const more = [
+      ...(hasLabel && !isLimited ? ['vms[].input'] : []),
+      ...(readsSerial ? ['vms[].serial_input'] : []),
+    ];
+    return [...more.flatMap((key) => waysOf(key, places)), ...given];
+  }
+
+  /** Values that may vary; if the program has no input and nobody says anything, the seed. */
+  private keys(places: Places): readonly string[] {
+    const { vary, strategy } = this.options;
+    const isAlone = this.channels.length === 0 && strategy === 'time';
+    if (vary.length === 0) return isAlone ? ['seed'] : [];
+    return vary.filter((text) => parseChannels(text, places) === null);
   }
 
   /** Long enough for whatever ends at all. */
@@ -219,7 +243,8 @@ class Fuzzing {
     process.once('SIGINT', interrupt);
     const begun = process.hrtime.bigint();
     const pool = new FuzzPool(this.setup, options.jobs);
-    this.say(headLine(options.file, this.loaded, this.roomBytes, options));
+    const keys = this.keys(Executor.placesOf(this.loaded.target));
+    this.say(headLine(options.file, this.loaded, this.channels, keys, options));
     try {
       await this.batches(pool, begun);
     } finally {
@@ -292,9 +317,8 @@ class Fuzzing {
   /** Run one case, and say what it does. */
   replay(path: string): number {
     const one = readCase(path);
-    if (one.input !== null && this.roomBytes === null) {
-      throw new Failure(`${path}: has an input, but the program has no label fuzz_input`);
-    }
+    const problem = caseProblem(one, Executor.placesOf(this.loaded.target));
+    if (problem !== null) throw new Failure(`${path}: ${problem}`);
     const outcome = this.executor.run(one);
     const { finding, length, features, isUnfinished } = outcome;
     if (finding === null && isUnfinished) {
@@ -336,6 +360,27 @@ class Fuzzing {
   private say(line: string): void {
     if (!this.options.json) process.stdout.write(`${line}\n`);
   }
+}
+
+function domainOf(text: string, { input }: LoadedTarget): Domain {
+  const parsed = parseDomain(text, input.scenario);
+  if ('domain' in parsed) return parsed.domain;
+  throw new Failure(`--vary: ${parsed.problem}`);
+}
+
+function waysOf(key: string, places: Places): readonly Channel[] {
+  const parsed = parseChannels(key, places);
+  return parsed !== null && 'channels' in parsed ? parsed.channels : [];
+}
+
+/** Why a program cannot be given what a case has. */
+function caseProblem({ input, modules }: FuzzCase, places: Places): string | null {
+  if (input !== null && places.labelBytes === null) {
+    return 'has an input, but the program has no label fuzz_input';
+  }
+  const count = places.modules.length;
+  if (modules === undefined || modules.length === count) return null;
+  return `has ${modules.length} modules, but the program is given ${count}`;
 }
 
 function folderOf(file: string): string {

@@ -4,7 +4,13 @@
 import { join } from 'node:path';
 import { recordRun, TraceMarker } from '../debug/index.ts';
 import { parseSchedule } from '../explore/index.ts';
-import { caseText, type Executor, type FoundCase, findingName } from '../fuzz/index.ts';
+import {
+  caseText,
+  type Executor,
+  type FoundCase,
+  type FuzzCase,
+  findingName,
+} from '../fuzz/index.ts';
 import { Machine, namedPolicies } from '../machine/index.ts';
 import { writeOutput } from './files.ts';
 import type { FuzzCommandOptions } from './fuzz-command.ts';
@@ -87,8 +93,12 @@ function saveOrder(
   if (scenario === null || isTimed || schedule.length === 0) return false;
   const { storeBuffers } = target;
   const found = { storeBuffers, violation: finding, schedule, shared: outcome.shared };
-  saveSchedule(path, found, { ...input, scenario });
+  saveSchedule(path, found, { ...input, scenario, modules: modulesOf(executor, one) });
   return true;
+}
+
+function modulesOf(executor: Executor, one: FuzzCase) {
+  return executor.optionsOf(one).modules ?? [];
 }
 
 /** False if the run cannot be recorded: it needs code of the user's, or fails in ours. */
@@ -104,7 +114,8 @@ function record(
   if (given === null || isOurs || !isTimed || namedPolicies(given).length > 0) return false;
   const limits = { ...given.limits, instructions: target.limit };
   const scenario = { ...given, limits, engine: input.scenario.engine };
-  const { programs, modules, symbols } = input;
+  const { programs, symbols } = input;
+  const modules = modulesOf(executor, one);
   const marker = new TraceMarker();
   const machine = new Machine(scenario, { programs, modules, symbols, sink: marker });
   const work = recordRun(machine, marker);

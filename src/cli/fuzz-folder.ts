@@ -3,7 +3,17 @@
 
 import { mkdirSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CorpusEntry, caseHash, caseText, type FuzzCase, parseCase } from '../fuzz/index.ts';
+import {
+  bytesOf,
+  type Channel,
+  type CorpusEntry,
+  caseHash,
+  caseText,
+  channelsIn,
+  type FuzzCase,
+  parseCase,
+  withBytes,
+} from '../fuzz/index.ts';
 import { Failure } from './failure.ts';
 import { asFailure, asWriteFailure, readBytes, readText, writeOutput } from './files.ts';
 
@@ -29,13 +39,15 @@ export class FuzzFolder {
   /**
    * The cases that are there, in order of name: ours (.json), and other files as inputs. None if
    * there is no such folder.
-   * @param roomBytes how long inputs may be; null if the program expects none
+   * @param channels by which bytes come to the program; by the first of them comes what is no case
    */
-  read(roomBytes: number | null, first: FuzzCase): FuzzCase[] {
+  read(channels: readonly Channel[], first: FuzzCase): FuzzCase[] {
+    const [way = NO_WAY] = channels;
     return this.names().map((name) => {
       const path = join(this.path, name);
-      if (name.endsWith(EXTENSION)) return checked(path, readCase(path), roomBytes);
-      return checked(path, { ...first, input: readBytes(path, MOST_SEED_BYTES) }, roomBytes);
+      if (name.endsWith(EXTENSION)) return checked(path, readCase(path), channels);
+      const input = withBytes(first, way, readBytes(path, MOST_SEED_BYTES));
+      return checked(path, input, channels);
     });
   }
 
@@ -87,11 +99,24 @@ export function readCase(path: string): FuzzCase {
   throw new Failure(`${path}: ${read.problem}`);
 }
 
-function checked(path: string, one: FuzzCase, roomBytes: number | null): FuzzCase {
-  if (roomBytes === null && one.input !== null) {
-    throw new Failure(`${path}: is an input, but the program has no label fuzz_input`);
+const NO_WAY = { kind: 'input', index: 0 } as const;
+
+/** Why bytes of a case cannot come to the program. */
+const NO_WAY_FOR: Readonly<Record<Channel['kind'], string>> = {
+  input:
+    'is an input, but the program has no label fuzz_input; --vary vms[].serial_input sends it to COM1',
+  serial: 'has serial input; --vary vms[].serial_input sends it to COM1',
+  module: 'has modules; --vary vms[].modules gives them to the program',
+};
+
+function checked(path: string, one: FuzzCase, channels: readonly Channel[]): FuzzCase {
+  for (const { kind, index } of channelsIn(one)) {
+    const way = channels.find((channel) => channel.kind === kind && channel.index === index);
+    if (way === undefined) throw new Failure(`${path}: ${NO_WAY_FOR[kind]}`);
+    const { length } = bytesOf(one, way);
+    if (length <= way.roomBytes) continue;
+    const room = `the program has room for ${way.roomBytes}`;
+    throw new Failure(`${path}: has ${length} bytes of input, and ${room}`);
   }
-  if (one.input === null || roomBytes === null || one.input.length <= roomBytes) return one;
-  const room = `the program has room for ${roomBytes}`;
-  throw new Failure(`${path}: has ${one.input.length} bytes of input, and ${room}`);
+  return one;
 }

@@ -1,7 +1,13 @@
 // What `vmxlab fuzz` prints.
 
-import type { FuzzCase, FuzzStatistics } from '../fuzz/index.ts';
-import { inputText, NO_PAINT } from '../machine/index.ts';
+import {
+  bytesOf,
+  type Channel,
+  channelsIn,
+  type FuzzCase,
+  type FuzzStatistics,
+} from '../fuzz/index.ts';
+import { inputText, NO_PAINT, serialText } from '../machine/index.ts';
 import type { FuzzCommandOptions } from './fuzz-command.ts';
 import type { KeptFinding } from './fuzz-finding.ts';
 import type { LoadedTarget } from './fuzz-job.ts';
@@ -13,17 +19,28 @@ const number = (value: number) => value.toLocaleString('en-US');
 export function headLine(
   file: string,
   { input }: LoadedTarget,
-  roomBytes: number | null,
-  { vary, strategy, isBlind }: FuzzCommandOptions,
+  channels: readonly Channel[],
+  keys: readonly string[],
+  { strategy, isBlind }: FuzzCommandOptions,
 ): string {
   const parts = [
-    roomBytes === null ? 'no input' : `input of up to ${number(roomBytes)} bytes`,
-    ...vary,
+    ...(channels.length === 0 ? ['no input'] : channels.map(wayOf)),
+    ...keys,
     ...(strategy === 'time' ? [] : [`order of steps by ${strategy}`]),
     `seed ${input.scenario.seed}`,
     ...(isBlind ? ['by chance alone'] : []),
   ];
   return `${file}: ${parts.join(', ')}`;
+}
+
+const NAMES = { input: 'input', serial: 'serial input', module: 'module' } as const;
+
+function nameOf({ kind, index }: Channel): string {
+  return kind === 'module' ? `${NAMES[kind]} ${index}` : NAMES[kind];
+}
+
+function wayOf(channel: Channel): string {
+  return `${nameOf(channel)} of up to ${number(channel.roomBytes)} bytes`;
 }
 
 export function statisticsLine(statistics: FuzzStatistics, seconds: number): string {
@@ -70,15 +87,20 @@ export function findingLines({ finding, case: one, run, path, replay, debug }: K
 /** Bytes of an input that are shown. */
 const SHOWN_BYTES = 32;
 
-function describe({ input, parameters, schedule }: FuzzCase): string {
-  const parts = Object.entries(parameters).map(([key, value]) => `${key} ${value}`);
-  if (input !== null) {
-    const shown = input.subarray(0, SHOWN_BYTES);
-    const printed = Array.from(shown, (byte) => (isPrintable(byte) ? byte : 0x2e));
-    const dots = input.length > SHOWN_BYTES ? '...' : '';
-    const text = String.fromCharCode(...printed);
-    parts.unshift(`input ${inputText(shown)}${dots} "${text}"`);
-  }
+function describe(one: FuzzCase): string {
+  const { parameters, schedule, serial } = one;
+  const parts = [
+    ...channelsIn(one).map((channel) => {
+      const bytes = bytesOf(one, channel);
+      const shown = bytes.subarray(0, SHOWN_BYTES);
+      const printed = Array.from(shown, (byte) => (isPrintable(byte) ? byte : 0x2e));
+      const dots = bytes.length > SHOWN_BYTES ? '...' : '';
+      const isTimed = channel.kind === 'serial' && serial !== undefined && dots === '';
+      const digits = isTimed ? serialText(serial) : inputText(shown);
+      return `${nameOf(channel)} ${digits}${dots} "${String.fromCharCode(...printed)}"`;
+    }),
+    ...Object.entries(parameters).map(([key, value]) => `${key} ${value}`),
+  ];
   if (schedule !== null) parts.push(`order of seed ${schedule.seed}`);
   return parts.length === 0 ? 'everything as it is' : parts.join(', ');
 }
@@ -93,6 +115,8 @@ export function fuzzJson(statistics: FuzzStatistics, kept: readonly KeptFinding[
     ...finding,
     run,
     input: one.input === null ? null : inputText(one.input),
+    ...(one.serial === undefined ? {} : { serial: serialText(one.serial) }),
+    ...(one.modules === undefined ? {} : { modules: one.modules.map(inputText) }),
     parameters: one.parameters,
     schedule: one.schedule,
     ...{ path, replay, debug },

@@ -1,7 +1,13 @@
 // What one run is made of: the program's input, values of the scenario, and the order of steps.
 // Plain data, kept in files that are named by their contents.
 
-import { inputBytes, inputText } from '../machine/index.ts';
+import {
+  inputBytes,
+  inputText,
+  type SerialInput,
+  serialInputOf,
+  serialText,
+} from '../machine/index.ts';
 import { Hash } from '../sim/index.ts';
 
 /** A value as a scenario document has it. */
@@ -18,6 +24,10 @@ export interface CaseSchedule {
 export interface FuzzCase {
   /** What the program finds at `fuzz_input`; null if it expects no input. */
   readonly input: Uint8Array | null;
+  /** What comes to its serial port; left out if that is what the scenario says. */
+  readonly serial?: SerialInput;
+  /** Contents of its modules, of all of them; left out if they are as the scenario says. */
+  readonly modules?: readonly Uint8Array[];
   /** By key of the scenario, such as `vms[].kvm.ple_window`; in a list, of every entry. */
   readonly parameters: Readonly<Record<string, ParameterValue>>;
   /** Null where virtual time decides. */
@@ -28,12 +38,14 @@ const FORMAT = 'vmxlab fuzz case';
 const VERSION = 1;
 
 /** The contents of a case's file. */
-export function caseText({ input, parameters, schedule }: FuzzCase): string {
+export function caseText({ input, serial, modules, parameters, schedule }: FuzzCase): string {
   const names = Object.keys(parameters).sort();
   const document = {
     format: FORMAT,
     version: VERSION,
     input: input === null ? null : inputText(input),
+    ...(serial === undefined ? {} : { serial: serialText(serial) }),
+    ...(modules === undefined ? {} : { modules: modules.map(inputText) }),
     parameters: Object.fromEntries(names.map((name) => [name, parameters[name]])),
     schedule,
   };
@@ -60,6 +72,8 @@ export function parseCase(
   const { input, parameters, schedule } = data;
   const bytes = typeof input === 'string' ? inputBytes(input) : null;
   if (input !== null && bytes === null) return { problem: 'input: expected hexadecimal digits' };
+  const other = otherBytes(data);
+  if ('problem' in other) return other;
   if (!isRecord(parameters) || !Object.values(parameters).every(isValue)) {
     return { problem: 'parameters: expected keys of a scenario, and their values' };
   }
@@ -67,7 +81,29 @@ export function parseCase(
     return { problem: 'schedule: expected null, or a prefix and a seed' };
   }
   return {
-    case: { input: bytes, parameters: parameters as FuzzCase['parameters'], schedule },
+    case: { input: bytes, ...other, parameters: parameters as FuzzCase['parameters'], schedule },
+  };
+}
+
+/** What comes to the program otherwise than at its label. */
+function otherBytes({
+  serial: text,
+  modules: digits,
+}: Readonly<Record<string, unknown>>):
+  | Pick<FuzzCase, 'serial' | 'modules'>
+  | { readonly problem: string } {
+  const serial = typeof text === 'string' ? serialInputOf(text) : null;
+  if (text !== undefined && serial === null) {
+    return { problem: 'serial: expected hexadecimal digits and pauses' };
+  }
+  const texts: readonly unknown[] | null = Array.isArray(digits) ? digits : null;
+  const modules = texts?.map((one) => (typeof one === 'string' ? inputBytes(one) : null));
+  if (digits !== undefined && (modules === undefined || modules.includes(null))) {
+    return { problem: 'modules: expected hexadecimal digits for each' };
+  }
+  return {
+    ...(serial === null ? {} : { serial }),
+    ...(modules === undefined ? {} : { modules: modules as Uint8Array[] }),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import type { Prng } from '../sim/index.ts';
 import { caseHash, type FuzzCase } from './case.ts';
+import { bytesOf, channelsIn } from './channel.ts';
 import type { Outcome } from './executor.ts';
 
 export interface CorpusEntry {
@@ -47,9 +48,11 @@ export class Corpus {
 }
 
 /** Bytes that a case has: the fewer the better. */
-function sizeOf({ input, schedule, parameters }: FuzzCase): number {
+function sizeOf(one: FuzzCase): number {
+  const { serial, schedule, parameters } = one;
+  const bytes = channelsIn(one).reduce((sum, way) => sum + bytesOf(one, way).length, 0);
   const prefix = schedule?.prefix.length ?? 0;
-  return (input?.length ?? 0) + prefix + Object.keys(parameters).length;
+  return bytes + (serial?.pauses.length ?? 0) + prefix + Object.keys(parameters).length;
 }
 
 /**

@@ -48,8 +48,8 @@ function detailOf(record: TraceRecord): number | string {
 }
 
 interface ThreadTrail {
-  /** The last two exit reasons, mixed. */
-  exits: number;
+  /** The last two exit reasons, the later one second; 0 for none. */
+  exits: readonly [number, number];
   /** What has happened since the last exit, mixed; -1 if the guest runs. */
   branch: number;
   records: number;
@@ -115,12 +115,13 @@ export class Coverage implements TraceSink {
     const { pid, name } = record;
     const known = this.threads.get(pid);
     if (name === 'kvm_exit') {
-      const trail = known ?? { exits: 0, branch: -1, records: 0 };
+      const trail = known ?? { exits: [0, 0], branch: -1, records: 0 };
       this.threads.set(pid, trail);
       this.endBranch(trail);
       const reason = hashText(record.fields.reason);
-      this.count(SEQUENCES, mix(trail.exits, reason));
-      trail.exits = mix(trail.exits << 16, reason) >>> 8;
+      const [first, second] = trail.exits;
+      this.count(SEQUENCES, mix(mix(first, second), reason));
+      trail.exits = [second, reason];
       trail.branch = reason;
       trail.records = 0;
     } else if (known !== undefined && known.branch !== -1) {

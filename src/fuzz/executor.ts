@@ -16,9 +16,11 @@ import {
   type MachineSnapshot,
   type Scenario,
   type ScenarioDocument,
+  serialText,
   writeInput,
 } from '../machine/index.ts';
 import type { FuzzCase } from './case.ts';
+import type { Places } from './channel.ts';
 import { Coverage } from './coverage.ts';
 import {
   type Finding,
@@ -28,6 +30,7 @@ import {
   internalFinding,
 } from './finding.ts';
 import { goesInCircles, Questions } from './hang.ts';
+import { InputEnd } from './input-end.ts';
 import { ScheduleRunner, type Strategy } from './schedule-runner.ts';
 
 /** What is fuzzed. Plain data but for the policies, so that workers can be told. */
@@ -69,6 +72,10 @@ const NOT_RUN: Outcome = {
   tokens: [],
 };
 
+/** What is sent to see whether anybody reads it: more than a receiver holds, for it may be cleared. */
+const PROBE = 0x5a;
+const PROBE_BYTES = 40;
+
 /** Machines that are kept for the next case with the same values. */
 const MOST_MACHINES = 6;
 
@@ -92,6 +99,7 @@ export class Executor {
   private readonly coverage = new Coverage();
   private readonly questions = new Questions();
   private readonly machines = new Map<string, Prepared | null>();
+  private readonly inputEnd = new InputEnd();
   private readonly schedules: ScheduleRunner;
   private tokensTold = 0;
 
@@ -105,14 +113,29 @@ export class Executor {
     this.schedules = new ScheduleRunner(target, this.coverage);
   }
 
-  /** Where the program expects its input, or null. */
-  static inputRoom({ scenario, options }: Pick<FuzzTarget, 'scenario' | 'options'>) {
+  /** By which ways bytes can come to the program. */
+  static placesOf({ scenario, options }: Pick<FuzzTarget, 'scenario' | 'options'>): Places {
     const machine = new Machine({ ...scenario, engine: 'interpreter' }, options);
-    return inputRoomOf(machine.programData[0]);
+    const labelBytes = inputRoomOf(machine.programData[0])?.lengthBytes ?? null;
+    return { scenario, labelBytes, modules: options.modules?.[0] ?? [] };
+  }
+
+  /** Whether the program reads what comes to its serial port. */
+  readsSerial(): boolean {
+    const { scenario, options, limit } = this.target;
+    const limits = { ...scenario.limits, instructions: limit };
+    const machine = new Machine({ ...scenario, limits, engine: 'compiled' }, options);
+    const { com1 } = machine.devices[0].state;
+    const end = new InputEnd();
+    end.begin(machine, true);
+    machine.host.sink = end;
+    machine.sendSerial(0, { bytes: new Uint8Array(PROBE_BYTES).fill(PROBE), pauses: [] });
+    this.runMachine(machine);
+    return com1.lastRead === PROBE;
   }
 
   /** The scenario of a case; null if its values do not go together. */
-  scenarioOf({ parameters, input }: FuzzCase): Scenario | null {
+  scenarioOf({ parameters, input, serial }: FuzzCase): Scenario | null {
     let document = this.document;
     for (const [key, value] of Object.entries(parameters)) {
       document = applySetting(document, { key }, value);
@@ -120,9 +143,19 @@ export class Executor {
     const checked = checkScenario(document);
     if ('issues' in checked) return null;
     const { scenario } = checked;
-    if (input === null) return scenario;
-    const vms = scenario.vms.map((vm, i) => (i === 0 ? { ...vm, input: inputText(input) } : vm));
-    return { ...scenario, vms };
+    const [first, ...others] = scenario.vms;
+    const given = {
+      ...(input === null ? {} : { input: inputText(input) }),
+      ...(serial === undefined ? {} : { serial_input: serialText(serial) }),
+    };
+    return { ...scenario, vms: [{ ...first, ...given }, ...others] };
+  }
+
+  /** The programs of a case, and what they are given. */
+  optionsOf({ modules }: FuzzCase): MachineOptions {
+    const { options } = this.target;
+    if (modules === undefined) return options;
+    return { ...options, modules: [modules, ...(options.modules ?? []).slice(1)] };
   }
 
   run(one: FuzzCase): Outcome {
@@ -139,7 +172,7 @@ export class Executor {
   private onSchedule(one: FuzzCase): Omit<Outcome, 'tokens'> | null {
     const scenario = this.scenarioOf(one);
     if (scenario === null) return null;
-    const outcome = this.schedules.run(scenario, one.schedule);
+    const outcome = this.schedules.run(scenario, this.optionsOf(one), one);
     return { ...outcome, features: this.coverage.features() };
   }
 
@@ -167,26 +200,29 @@ export class Executor {
   }
 
   /** Everything as at the beginning of a case's run. */
-  private begin({ machine, start, room }: Prepared, { input }: FuzzCase): void {
+  private begin({ machine, start, room }: Prepared, { input, serial }: FuzzCase): void {
     machine.restore(start);
     if (room !== null && input !== null) writeInput(machine.vms[0], room, input);
+    if (serial !== undefined) machine.sendSerial(0, serial);
+    const isSent = serial !== undefined || machine.scenario.vms[0].serial_input !== '';
+    this.inputEnd.begin(machine, isSent);
   }
 
   private judge({ machine, observer }: Prepared): Pick<Outcome, 'finding' | 'isUnfinished'> {
     const { expectations } = this.target;
-    const checked = new CheckedRun(expectations, [this.coverage]);
+    const checked = new CheckedRun(expectations, [this.coverage, this.inputEnd]);
     machine.host.sink = checked.sink;
     checked.follow(observer);
     const ending = this.runMachine(machine);
     if (ending === null) throw new Error('a machine without a limit on its time has not ended');
     if (ending.status === 'policyFailed') this.machines.clear();
+    if (this.inputEnd.isOver(ending)) return { finding: soFar(checked), isUnfinished: false };
     if (ending.status !== 'limit' || expectations.ending?.status === 'limit') {
       const finding = findingOf(machine, checked.judge(machine, ending));
       return { finding, isUnfinished: false };
     }
-    const [failure] = checked.violatedSoFar();
-    if (failure === undefined) return { finding: null, isUnfinished: true };
-    return { finding: failureFinding(failure), isUnfinished: false };
+    const finding = soFar(checked);
+    return { finding, isUnfinished: finding === null };
   }
 
   /** A run that was cut off: whether it would have gone on like that for ever. */
@@ -203,11 +239,14 @@ export class Executor {
   /** A machine with the values of a case, at its beginning; null if they do not go together. */
   private prepare(one: FuzzCase): Prepared | null {
     const names = Object.keys(one.parameters).sort();
-    const key = JSON.stringify(names.map((name) => [name, one.parameters[name]]));
+    const values = names.map((name) => [name, one.parameters[name]]);
+    const key = JSON.stringify([values, one.modules?.map(inputText), one.serial !== undefined]);
     const known = this.machines.get(key);
     if (known !== undefined) return known;
-    const scenario = this.scenarioOf({ ...one, input: null });
-    const prepared = scenario === null ? null : this.newMachine(scenario);
+    // What comes to its serial port is said at the beginning of each run.
+    const serial = one.serial === undefined ? {} : { serial: { bytes: NO_BYTES, pauses: [] } };
+    const scenario = this.scenarioOf({ ...one, input: null, ...serial });
+    const prepared = scenario === null ? null : this.newMachine(scenario, this.optionsOf(one));
     for (const oldest of this.machines.keys()) {
       if (this.machines.size < MOST_MACHINES) break;
       this.machines.delete(oldest);
@@ -216,13 +255,22 @@ export class Executor {
     return prepared;
   }
 
-  private newMachine(scenario: Scenario): Prepared {
-    const { options, limit, expectations } = this.target;
+  private newMachine(scenario: Scenario, options: MachineOptions): Prepared {
+    const { limit, expectations } = this.target;
     const limits = { ...scenario.limits, instructions: limit };
-    const machine = new Machine({ ...scenario, limits }, options);
+    // Which waits are left out depends on what ran before, and with them blocks are not entered.
+    const machine = new Machine({ ...scenario, limits, skip: 'off' }, options);
     this.coverage.watch(machine, (block) => this.questions.entered(block));
     const observer = observerFor(machine, expectations);
     const room = inputRoomOf(machine.programData[0]);
     return { machine, room, observer, start: machine.snapshot() };
   }
+}
+
+const NO_BYTES = new Uint8Array();
+
+/** What is violated by now, whatever may come. */
+function soFar(checked: CheckedRun): Finding | null {
+  const [failure] = checked.violatedSoFar();
+  return failure === undefined ? null : failureFinding(failure);
 }

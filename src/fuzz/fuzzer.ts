@@ -3,6 +3,7 @@
 
 import { Prng } from '../sim/index.ts';
 import { caseHash, type FuzzCase } from './case.ts';
+import { bytesOf, type Channel, withBytes } from './channel.ts';
 import { Corpus } from './corpus.ts';
 import { FEATURE_KINDS, kindOfFeature } from './coverage.ts';
 import type { Domain } from './domain.ts';
@@ -13,8 +14,10 @@ import type { Strategy } from './schedule-runner.ts';
 
 export interface FuzzerOptions {
   readonly seed: number;
-  /** Bytes that the program has room for, or null if it expects no input. */
-  readonly roomBytes: number | null;
+  /** By which bytes come to the program. */
+  readonly channels: readonly Channel[];
+  /** What the scenario gives by them. */
+  readonly given: FuzzCase;
   readonly domains: readonly Domain[];
   readonly strategy: Strategy;
   /** Cases are made of those that came by something new; without, of the first ones only. */
@@ -63,22 +66,31 @@ export class Fuzzer {
     this.prng = new Prng(options.seed);
   }
 
-  /** What to begin with if nobody gives anything: no input, and zeros; every value as it is. */
+  /**
+   * What to begin with: no input, and zeros, and what the scenario gives; modules, and every value,
+   * as they are.
+   */
   firstCases(): FuzzCase[] {
-    const { roomBytes, strategy, seed } = this.options;
+    const { channels, given, strategy, seed } = this.options;
     const schedule = strategy === 'time' ? null : { prefix: '', seed };
-    const rest = { parameters: {}, schedule };
-    if (roomBytes === null) return [{ input: null, ...rest }];
-    return FIRST_LENGTHS.map((length) => {
-      return { input: new Uint8Array(Math.min(length, roomBytes)), ...rest };
-    });
+    const base = { ...given, schedule };
+    const streams = channels.filter(({ kind }) => kind !== 'module');
+    if (streams.length === 0) return [base];
+    const cases = FIRST_LENGTHS.map((length) =>
+      streams.reduce((one, channel) => {
+        const bytes = new Uint8Array(Math.min(length, channel.roomBytes));
+        return withBytes(one, channel, bytes);
+      }, base),
+    );
+    const isGiven = streams.some((channel) => bytesOf(given, channel).length > 0);
+    return isGiven ? [...cases, base] : cases;
   }
 
   /** The cases to be run next. The corpus must not be empty. */
   nextBatch(count = BATCH): FuzzCase[] {
-    const { roomBytes, domains, strategy } = this.options;
+    const { channels, domains, strategy } = this.options;
     const options = {
-      roomBytes: roomBytes ?? 0,
+      channels,
       domains,
       hasSchedule: strategy !== 'time',
       tokens: [...this.tokens.values()],

@@ -86,13 +86,14 @@ class Circle {
 }
 
 /** Something will come to a guest by itself: a timer, a device, a fault. */
-function isAwaited({ vcpus, vms, host, faults }: Machine): boolean {
+function isAwaited({ vcpus, vms, host, faults, devices }: Machine): boolean {
   const armed = vcpus.some(({ timer: { state: timer } }) => {
     const { deadlineLow, deadlineHigh, targetNs, pending, hostTimer, hvDeadline } = timer;
     const isArmed = deadlineLow !== 0 || deadlineHigh !== 0 || targetNs !== 0 || hostTimer !== 0;
     return isArmed || pending || hvDeadline !== null;
   });
   if (armed || vms.some(({ irqchip }) => irqchip?.timerWillInterrupt)) return true;
+  if (devices.some(({ nextSerialNs }) => nextSerialNs !== null)) return true;
   if (faults !== null && faults.state.pending.length > 0) return true;
   return host.pendingEvents.some(({ kind }) => kind === 'moment' || kind === 'fault');
 }

@@ -17,6 +17,15 @@ export {
   type ParameterValue,
   parseCase,
 } from './case.ts';
+export {
+  bytesOf,
+  type Channel,
+  channelsIn,
+  givenBytes,
+  type Places,
+  parseChannels,
+  withBytes,
+} from './channel.ts';
 export { type CorpusEntry, fewest } from './corpus.ts';
 export { FEATURE_KINDS } from './coverage.ts';
 export { type Domain, parseDomain } from './domain.ts';

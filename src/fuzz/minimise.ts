@@ -2,6 +2,7 @@
 // steps decided beforehand. In the manner of afl-tmin: ever smaller pieces are left out.
 
 import type { FuzzCase, ParameterValue } from './case.ts';
+import { bytesOf, channelsIn, withBytes } from './channel.ts';
 
 /** Runs a case; true if what matters is still so. */
 export type StillHolds = (one: FuzzCase) => boolean;
@@ -21,17 +22,26 @@ export function minimiseCase(one: FuzzCase, holds: StillHolds, mostRuns: number)
     tries({ ...best, parameters: without(best.parameters, name) });
   }
   if (best.schedule !== null) shortenSchedule(() => best, tries);
-  if (best.input !== null) {
-    leaveOut(
-      () => best.input ?? new Uint8Array(),
-      (input) => tries({ ...best, input }),
-    );
-    simplify(
-      () => best.input ?? new Uint8Array(),
-      (input) => tries({ ...best, input }),
-    );
+  leaveOutPauses(() => best, tries);
+  for (const channel of channelsIn(best)) {
+    const bytes = () => bytesOf(best, channel);
+    const triesBytes = (shorter: Uint8Array) => tries(withBytes(best, channel, shorter));
+    leaveOut(bytes, triesBytes);
+    simplify(bytes, triesBytes);
   }
   return best;
+}
+
+/** All of them, or each. */
+function leaveOutPauses(best: () => FuzzCase, tries: (one: FuzzCase) => boolean): void {
+  const pauses = best().serial?.pauses ?? [];
+  for (const left of [pauses, ...pauses.map((pause) => [pause])]) {
+    const { serial } = best();
+    if (serial === undefined || left.length === 0) return;
+    const rest = serial.pauses.filter((pause) => !left.includes(pause));
+    if (rest.length < serial.pauses.length)
+      tries({ ...best(), serial: { ...serial, pauses: rest } });
+  }
 }
 
 function without(

@@ -1,12 +1,14 @@
 // Changes to a case: bytes of the input, values of the scenario, the order of steps.
 
+import type { SerialInput, SerialPause } from '../machine/index.ts';
 import type { Prng } from '../sim/index.ts';
 import type { CaseSchedule, FuzzCase } from './case.ts';
+import { bytesOf, type Channel, withBytes } from './channel.ts';
 import { type Domain, mutateValue } from './domain.ts';
 
 export interface MutationOptions {
-  /** Bytes that the program has room for; 0 if it expects none. */
-  readonly roomBytes: number;
+  /** By which bytes come to the program. */
+  readonly channels: readonly Channel[];
   readonly domains: readonly Domain[];
   /** The order of steps may vary. */
   readonly hasSchedule: boolean;
@@ -41,17 +43,49 @@ export function mutateCase(
     const value = mutateValue(domain, prng, one.parameters[domain.key]);
     return { ...one, parameters: { ...one.parameters, [domain.key]: value } };
   }
-  const input = mutateBytes(one.input ?? NO_BYTES, other.input ?? NO_BYTES, options, prng);
-  return { ...one, input };
+  return mutateInput(one, other, options, prng);
 }
 
-const NO_BYTES = new Uint8Array();
+/** Of so many changes to what comes by the serial port, one is to when it comes. */
+const OTHER_THAN_PAUSE = 6;
 
-function chooseKind({ roomBytes, domains, hasSchedule }: MutationOptions, prng: Prng): Kind {
+function mutateInput(
+  one: FuzzCase,
+  other: FuzzCase,
+  { channels, tokens }: MutationOptions,
+  prng: Prng,
+): FuzzCase {
+  const channel = channels.length === 1 ? channels[0] : channels[prng.below(channels.length)];
+  const { serial } = one;
+  const isTimed = channel.kind === 'serial' && serial !== undefined && serial.bytes.length > 0;
+  if (isTimed && prng.below(OTHER_THAN_PAUSE) === 0) {
+    return { ...one, serial: mutatePauses(serial, prng) };
+  }
+  const { roomBytes } = channel;
+  const [old, second] = [bytesOf(one, channel), bytesOf(other, channel)];
+  return withBytes(one, channel, mutateBytes(old, second, { roomBytes, tokens }, prng));
+}
+
+/** Pauses are powers of two, up to about 1 ms: a guest that polls is busy meanwhile. */
+const LEAST_PAUSE_LOG = 9;
+const MOST_PAUSE_LOG = 20;
+
+/** One pause more or less, or another one. */
+function mutatePauses({ bytes, pauses }: SerialInput, prng: Prng): SerialInput {
+  const at = prng.below(bytes.length);
+  const rest = pauses.filter((pause) => pause.at !== at);
+  if (rest.length < pauses.length && prng.below(2) === 0) return { bytes, pauses: rest };
+  const ns = 2 ** (LEAST_PAUSE_LOG + prng.below(MOST_PAUSE_LOG - LEAST_PAUSE_LOG + 1));
+  const byPlace = (a: SerialPause, b: SerialPause) => a.at - b.at;
+  return { bytes, pauses: [...rest, { at, ns }].sort(byPlace) };
+}
+
+function chooseKind({ channels, domains, hasSchedule }: MutationOptions, prng: Prng): Kind {
   const kinds: Kind[] = [];
   if (domains.length > 0) kinds.push('parameters');
   if (hasSchedule) kinds.push('schedule');
-  const isInput = roomBytes > 0 && (kinds.length === 0 || prng.below(OTHER_THAN_INPUT) !== 0);
+  const hasRoom = channels.some(({ roomBytes }) => roomBytes > 0);
+  const isInput = hasRoom && (kinds.length === 0 || prng.below(OTHER_THAN_INPUT) !== 0);
   return isInput ? 'input' : kinds[prng.below(kinds.length)];
 }
 
@@ -73,7 +107,7 @@ const MOST_CHANGES_LOG = 4;
 export function mutateBytes(
   bytes: Uint8Array,
   other: Uint8Array,
-  { roomBytes, tokens }: Pick<MutationOptions, 'roomBytes' | 'tokens'>,
+  { roomBytes, tokens }: Pick<Channel, 'roomBytes'> & Pick<MutationOptions, 'tokens'>,
   prng: Prng,
 ): Uint8Array {
   let changed: number[] = [...bytes];

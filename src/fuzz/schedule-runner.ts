@@ -14,13 +14,14 @@ import {
   violationOnTheWay,
   World,
 } from '../explore/index.ts';
-import type { Scenario } from '../machine/index.ts';
+import type { MachineOptions, Scenario } from '../machine/index.ts';
 import { Prng } from '../sim/index.ts';
-import type { CaseSchedule } from './case.ts';
+import type { CaseSchedule, FuzzCase } from './case.ts';
 import type { Coverage } from './coverage.ts';
 import type { FuzzTarget, Outcome } from './executor.ts';
 import { FairCircle } from './fair-circle.ts';
 import { type Finding, hangFinding, internalFinding, scheduleFinding } from './finding.ts';
+import { InputEnd } from './input-end.ts';
 import { WatchedProperties } from './watched-properties.ts';
 
 /** Who decides the order of steps: virtual time, or chance. */
@@ -45,6 +46,7 @@ const MOST_TRIES = 64;
 export class ScheduleRunner {
   private readonly target: FuzzTarget;
   private readonly coverage: Coverage;
+  private readonly inputEnd = new InputEnd();
   private readonly expectations: Expectations = { exclusive: [], output: null };
 
   constructor(target: FuzzTarget, coverage: Coverage) {
@@ -52,18 +54,21 @@ export class ScheduleRunner {
     this.coverage = coverage;
   }
 
-  run(scenario: Scenario, schedule: CaseSchedule | null): Result {
+  run(scenario: Scenario, options: MachineOptions, { schedule, serial }: FuzzCase): Result {
     const steps: Action[] = [];
     // Of this run only: what others found out must make no difference.
     let shared: readonly number[] = [];
     try {
       for (let i = 0; i < MOST_TRIES; i++) {
-        const { options, storeBuffers, expectations } = this.target;
+        const { storeBuffers, expectations } = this.target;
         const world = new World(scenario, options, { storeBuffers, shared });
         steps.length = 0;
         this.coverage.reset();
         this.coverage.watch(world.machine);
-        const properties = new WatchedProperties(world.machine, expectations, this.coverage);
+        const isSent = serial !== undefined || scenario.vms[0].serial_input !== '';
+        this.inputEnd.begin(world.machine, isSent);
+        const sinks = [this.coverage, this.inputEnd];
+        const properties = new WatchedProperties(world.machine, expectations, sinks);
         const { generation } = world.sharing;
         const judged = this.walk(world, schedule, steps, properties);
         // Stores to what was not known to be shared went past the buffer: once more.
@@ -118,6 +123,7 @@ export class ScheduleRunner {
   /** What `EXPECT` says counts, and properties; if it says nothing, what counts in explorations. */
   private atTheEnd(world: World, properties: WatchedProperties): Finding | null {
     const { machine } = world;
+    if (this.inputEnd.isOver(machine.ending)) return properties.soFar();
     const { expectations } = this.target;
     const violation = violationAtTheEnd(world, this.expectations);
     const isStated = machine.ending !== null && expectations.ending !== null;

@@ -20,16 +20,16 @@ export class WatchedProperties {
 
   /**
    * Look at a machine, which has not run yet, for good.
-   * @param coverage is told of all events, too
+   * @param sinks are told of all events, too
    */
-  constructor(machine: Machine, expectations: Expectations, coverage: TraceSink) {
+  constructor(machine: Machine, expectations: Expectations, sinks: readonly TraceSink[]) {
     this.machine = machine;
     this.expectations = expectations;
     const properties = expectations.properties.map(({ property }) => property);
-    machine.host.sink = coverage;
+    machine.host.sink = new All(sinks);
     this.checker = properties.length === 0 ? null : new PropertyChecker(properties);
     if (this.checker === null) return;
-    machine.host.sink = new Both(coverage, this.checker);
+    machine.host.sink = new All([...sinks, this.checker]);
     observerFor(machine, expectations).begin(this.checker);
   }
 
@@ -60,17 +60,14 @@ export class WatchedProperties {
   }
 }
 
-class Both implements TraceSink {
-  private readonly one: TraceSink;
-  private readonly other: TraceSink;
+class All implements TraceSink {
+  private readonly sinks: readonly TraceSink[];
 
-  constructor(one: TraceSink, other: TraceSink) {
-    this.one = one;
-    this.other = other;
+  constructor(sinks: readonly TraceSink[]) {
+    this.sinks = sinks;
   }
 
   record(record: TraceRecord): void {
-    this.one.record(record);
-    this.other.record(record);
+    for (const sink of this.sinks) sink.record(record);
   }
 }

@@ -91,8 +91,8 @@ export const Ending = {
     const hint = `--until ${Math.max(1, ns - 1)}ns stops the same run just before`;
     return ending('policyFailed', `${problem}, at ${ns} ns; ${hint}`, null);
   },
-  /** Who decided the order of everything has nothing more to say. */
-  orderOver(message: string): MachineEnding {
+  /** Who runs the machine, or decides its order, has seen enough. */
+  stopped(message: string): MachineEnding {
     return ending('limit', message, null);
   },
   limit(which: 'time' | 'instructions', value: number): MachineEnding {

@@ -138,6 +138,12 @@ export {
   validate,
 } from './schema.ts';
 export {
+  type SerialInput,
+  type SerialPause,
+  serialInputOf,
+  serialText,
+} from './serial-input.ts';
+export {
   applySetting,
   applySettings,
   type GivenSetting,

@@ -14,7 +14,6 @@ import {
 import {
   type Decisions,
   InternalError,
-  IrqSource,
   type KvmExit,
   type KvmParameters,
   type UserSpace,
@@ -27,7 +26,7 @@ import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
 import type { TraceSink } from '../trace/index.ts';
 import { Cgroups } from './cgroups.ts';
 import { costsOf } from './cost-keys.ts';
-import { COM1_LINE, Devices } from './devices/devices.ts';
+import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
 import { FaultInjector, type FaultsState } from './faults/injector.ts';
@@ -41,6 +40,8 @@ import { Probes } from './probes.ts';
 import { ProgramData, programSymbols } from './program-data.ts';
 import { giveInput } from './program-input.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
+import { type SerialInput, serialInputOf } from './serial-input.ts';
+import { SerialLine } from './serial-line.ts';
 import { Starts } from './starts.ts';
 import type { SymbolMap } from './symbol-map.ts';
 
@@ -123,6 +124,7 @@ export class Machine {
   /** Who makes the scenario's faults happen, or null. */
   readonly faults: FaultInjector | null;
   private readonly cgroups: Cgroups;
+  private readonly serialLines: readonly SerialLine[];
   /** Set when a limit ended the run, or a policy failed. */
   private limit: MachineEnding | null = null;
   /** Virtual time up to which the host was told to run, in cycles. */
@@ -180,6 +182,11 @@ export class Machine {
     this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
     for (const { vm, thread } of this.vcpus) starts.start(thread, scenario.vms[vm.id].delay);
     this.host.createStoppers();
+    this.serialLines = this.vms.map((vm, i) => new SerialLine(vm, this.devices[i]));
+    for (const [i, { serial_input: text }] of scenario.vms.entries()) {
+      const input = text === '' ? null : serialInputOf(text);
+      if (input !== null) this.sendSerial(i, input);
+    }
     this.host.order = options.order?.(this) ?? null;
   }
 
@@ -230,15 +237,32 @@ export class Machine {
     return data;
   }
 
+  /** Before the start: what comes to a serial port of which nothing was said before. */
+  sendSerial(id: number, input: SerialInput): void {
+    this.serialLines[id].connect(input);
+  }
+
   /** The process that runs a virtual machine. */
   private userSpace(id: number): UserSpace {
     return {
       handleExit: (vcpu, exit) => this.handleExit(id, vcpu, exit),
-      allBlocked: (vm) => {
-        // Who has a delay may wake the others yet.
-        if (vm.vcpus.every(({ thread }) => thread.hasBegun)) this.end(id, endingOfHalt(vm));
-      },
+      allBlocked: (vm) => this.allBlocked(vm),
     };
+  }
+
+  /** End the run here; with a sentence, without a full stop, that says why. */
+  stop(message: string): void {
+    this.limit = Ending.stopped(message);
+    this.host.requestStop();
+  }
+
+  private allBlocked(vm: Vm): void {
+    // Who has a delay may wake the others yet.
+    if (!vm.vcpus.every(({ thread }) => thread.hasBegun)) return;
+    const ending = endingOfHalt(vm);
+    const { nextSerialNs, serialInterruptsForData } = this.devices[vm.id];
+    const isAwaited = nextSerialNs !== null && serialInterruptsForData;
+    if (ending.status !== 'deadlock' || !isAwaited) this.end(vm.id, ending);
   }
 
   private handleExit(id: number, vcpu: Vcpu, exit: KvmExit): 'run' | 'stop' {
@@ -278,11 +302,7 @@ export class Machine {
     const devices = this.devices[id];
     const before = devices.serialInterrupts;
     const result = this.accessPort(id, vcpu, exit);
-    const high = devices.serialInterrupts;
-    if (high !== before) {
-      const pcpu = this.host.pcpus[vcpu.thread.state.pcpu];
-      vcpu.vm.irqchip?.setIrq(COM1_LINE, high, IrqSource.USER_SPACE, pcpu);
-    }
+    this.serialLines[id].accessed(before, this.host.pcpus[vcpu.thread.state.pcpu]);
     return result;
   }
 
@@ -400,7 +420,7 @@ export class Machine {
       isPaused = stop === 'paused';
       if (isPaused) continue;
       this.reached = goal;
-      if (goal === next) this.limit = this.limitReached();
+      if (goal === next) this.limit ??= this.limitReached();
       if (this.ending === null && goal === this.faults?.nextPause) this.faults.pausedAt(goal);
     }
     this.host.assertConserved();
@@ -411,7 +431,7 @@ export class Machine {
   private orderIsOver(): void {
     const { order } = this.host;
     if (order === null) throw new Error('the host has nothing to do, but no machine has ended');
-    this.limit = Ending.orderOver(order.end);
+    this.limit = Ending.stopped(order.end);
   }
 
   /**

@@ -33,18 +33,19 @@ import {
   choice,
   duration,
   durationRange,
-  hexBytes,
   type Infer,
   type Issue,
   integer,
   list,
   map,
+  matching,
   object,
   size,
   text,
   validate,
   write,
 } from './schema.ts';
+import { SERIAL_PATTERN } from './serial-input.ts';
 import { PLACEMENTS } from './starts.ts';
 
 export const MAX_VCPUS = 64;
@@ -84,10 +85,21 @@ const defaultsOn = (machine: CostPreset) => ({
   ...(hasFeature(machine, 'preemption_timer') ? {} : { preemption_timer: false }),
 });
 
-const PROGRAM_INPUT = hexBytes({
-  summary: `bytes that the program finds at its label ${INPUT_LABEL}`,
-  fallback: '',
-});
+const PROGRAM_INPUT = matching(
+  '^([0-9a-fA-F]{2})*$',
+  'hexadecimal digits in quotes, two for each byte',
+  { summary: `bytes that the program finds at its label ${INPUT_LABEL}`, fallback: '' },
+);
+
+const SERIAL_INPUT = matching(
+  SERIAL_PATTERN,
+  'hexadecimal digits, two for each byte, and pauses, such as 564d,100us,21',
+  {
+    summary: 'bytes that come to COM1, and pauses before them',
+    fallback: '',
+    flag: 'serial-input',
+  },
+);
 
 /** What a multiboot program is given. */
 const MULTIBOOT_KEYS = {
@@ -158,6 +170,7 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       'macros for the assembler',
     ),
     input: PROGRAM_INPUT,
+    serial_input: SERIAL_INPUT,
     parameters: map(
       integer(0, Number.MAX_SAFE_INTEGER, {
         summary: 'number that the program finds at its label param_NAME; as a flag NAME=NUMBER',

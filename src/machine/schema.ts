@@ -240,11 +240,15 @@ export function text(options: ScalarOptions<string>): Scalar<string> {
   );
 }
 
-/** Bytes as hexadecimal digits, two for each. Only text: YAML would read some digits as a number. */
-export function hexBytes(options: ScalarOptions<string>): Scalar<string> {
-  const json = { type: 'string', pattern: '^([0-9a-fA-F]{2})*$' };
-  return scalar(options, 'hexadecimal digits in quotes, two for each byte', json, (value) =>
-    typeof value === 'string' && /^(?:[\da-f]{2})*$/i.test(value) ? value : undefined,
+/** Text of some form. Only text: YAML would read some digits as a number. */
+export function matching(
+  pattern: string,
+  expected: string,
+  options: ScalarOptions<string>,
+): Scalar<string> {
+  const form = new RegExp(pattern);
+  return scalar(options, expected, { type: 'string', pattern }, (value) =>
+    typeof value === 'string' && form.test(value) ? value : undefined,
   );
 }
 

@@ -35,22 +35,23 @@ export function writeTaskPriority(owner: VirtualProcessor, value: number): boole
 }
 
 export function isBelowThreshold(owner: VirtualProcessor): boolean {
-  return virtualTaskPriority(owner) >> 4 < (owner.vmcs.get32(THRESHOLD) & 15);
+  const threshold = owner.vmcs.get32(THRESHOLD) & 15;
+  return threshold > 0 && virtualTaskPriority(owner) >> 4 < threshold;
 }
 
 const hasApicPage = (owner: VirtualProcessor) =>
   (owner.secondary & Secondary.VIRTUALIZE_APIC_ACCESSES) !== 0;
 
 /**
- * A VM entry that finds the priority below the threshold is followed by an exit, if APIC accesses
- * are virtualized; else it fails.
+ * With a TPR shadow, a VM entry that finds the priority below the threshold is followed by an exit,
+ * if APIC accesses are virtualized; else it fails.
  */
 export function exitsAtEntry(owner: VirtualProcessor): boolean {
-  return hasTprShadow(owner) && hasApicPage(owner) && isBelowThreshold(owner);
+  return isBelowThreshold(owner) && hasApicPage(owner);
 }
 
 export function isThresholdIllegal(owner: VirtualProcessor): boolean {
-  return !hasApicPage(owner) && isBelowThreshold(owner);
+  return isBelowThreshold(owner) && !hasApicPage(owner);
 }
 
 /** It reads memory, so that every entry makes it anew. */

@@ -143,7 +143,8 @@ export class VirtualProcessor implements Virtualization {
   interruptPending = false;
   private nonRoot = false;
   private readonly entryChecker: EntryChecker;
-  private deadline: number | null = null;
+  /** When the VMX-preemption timer expires, in cycles; infinite while it does not run. */
+  private deadline = Number.POSITIVE_INFINITY;
   private readonly costs: VmxCosts;
   /** Where {@link run} ends, in cycles. */
   private limit = 0;
@@ -184,7 +185,7 @@ export class VirtualProcessor implements Virtualization {
 
   /** When the VMX-preemption timer expires, in cycles; null while it does not run. */
   get timerDeadline(): number | null {
-    return this.deadline;
+    return this.deadline === Number.POSITIVE_INFINITY ? null : this.deadline;
   }
 
   get state(): VirtualProcessorState {
@@ -193,7 +194,7 @@ export class VirtualProcessor implements Virtualization {
       clock: this.processor.clock,
       instructions: this.processor.instructions,
       nonRoot: this.nonRoot,
-      timerDeadline: this.deadline,
+      timerDeadline: this.timerDeadline,
       pauseLoop: { ...this.pauseLoop.state },
       injectionStop: this.injectionStop,
       due: this.due,
@@ -208,7 +209,7 @@ export class VirtualProcessor implements Virtualization {
     this.processor.begun = 0;
     this.processor.instructions = saved.instructions;
     this.nonRoot = saved.nonRoot;
-    this.deadline = saved.timerDeadline;
+    this.deadline = saved.timerDeadline ?? Number.POSITIVE_INFINITY;
     Object.assign(this.pauseLoop.state, saved.pauseLoop);
     this.injectionStop = saved.injectionStop;
     this.due = saved.due;
@@ -245,7 +246,8 @@ export class VirtualProcessor implements Virtualization {
       const error = launch ? VmxError.VMLAUNCH_NOT_CLEAR : VmxError.VMRESUME_NOT_LAUNCHED;
       return this.entryChecker.failValid(error, null);
     }
-    if (hasTprShadow(this) && isThresholdIllegal(this)) {
+    const hasThreshold = hasTprShadow(this);
+    if (hasThreshold && isThresholdIllegal(this)) {
       return this.entryChecker.failValid(VmxError.ENTRY_INVALID_CONTROL, THRESHOLD_CHECK);
     }
     const failure = this.entryChecker.failure((this.secondary & Secondary.ENABLE_EPT) !== 0);
@@ -266,9 +268,11 @@ export class VirtualProcessor implements Virtualization {
     this.pauseLoop.enter();
     const hasTimer = (vmcs.get32(F.PIN) & Pin.VMX_PREEMPTION_TIMER) !== 0;
     const value = vmcs.get32(F.TIMER_VALUE) >>> 0;
-    this.deadline = hasTimer ? timerDeadline(processor.clock, value, this.timerRateShift) : null;
+    this.deadline = hasTimer
+      ? timerDeadline(processor.clock, value, this.timerRateShift)
+      : Number.POSITIVE_INFINITY;
     this.setExpiry();
-    if (exitsAtEntry(this)) this.due |= Due.TPR;
+    if (hasThreshold && exitsAtEntry(this)) this.due |= Due.TPR;
     this.inject();
     return ENTERED;
   }
@@ -360,14 +364,14 @@ export class VirtualProcessor implements Virtualization {
   private leave(): RunOutcome {
     const { processor, vmcs } = this;
     if ((vmcs.get32(F.EXIT_CONTROLS) & ExitControl.SAVE_VMX_PREEMPTION_TIMER) !== 0) {
-      const left = timerRemaining(this.deadline ?? 0, processor.clock, this.timerRateShift);
+      const left = timerRemaining(this.timerDeadline ?? 0, processor.clock, this.timerRateShift);
       vmcs.set32(F.TIMER_VALUE, left);
     }
     this.spin.abandon();
     const abort = this.rare === null ? 0 : leaveRarely(this, this.rare);
     if (this.due !== 0) this.due = dueAfter(this.due, vmcs.get32(F.EXIT_REASON));
     this.nonRoot = false;
-    this.deadline = null;
+    this.deadline = Number.POSITIVE_INFINITY;
     this.expiry = Number.POSITIVE_INFINITY;
     processor.clock += this.costs.exit;
     if (abort === 0) return EXIT;
@@ -425,7 +429,7 @@ export class VirtualProcessor implements Virtualization {
 
   private setExpiry(): void {
     const waits = this.processor.state.words[Word.ACTIVITY] === Activity.WAIT_FOR_SIPI;
-    this.expiry = waits || this.deadline === null ? Number.POSITIVE_INFINITY : this.deadline;
+    this.expiry = waits ? Number.POSITIVE_INFINITY : this.deadline;
   }
 
   /** Of the exit that is due now, or null. */

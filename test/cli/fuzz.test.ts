@@ -67,6 +67,28 @@ describe('a fault that is found', () => {
   });
 });
 
+test('what comes by the serial port is found, kept, repeated, replayed and opened', async () => {
+  const SERIAL = 'guest-programs/serial-command.asm';
+  const found = await fuzz(SERIAL);
+  expect([found.status, found.stderr]).toEqual([18, '']);
+  expect(found.stdout).toContain('serial input of up to 64 bytes, seed 1');
+  expect(found.stdout).toContain('made smaller: serial input 564d5821 "VMX!"');
+  const line = (name: string) =>
+    new RegExp(`^ +${name}: +(.*)$`, 'm').exec(found.stdout)?.[1] ?? '';
+  const again = await bash(folder, line('again'));
+  expect(again.stdout).toMatch('triple fault');
+  const debug = await bash(
+    folder,
+    `${line('debug')} --batch --ex reverse-stepi --ex 'info registers rip'`,
+  );
+  expect([debug.status, debug.stdout]).toEqual([0, expect.stringMatching('letter.fourth')]);
+  const path = /kept in (.*\.json)/.exec(found.stdout)?.[1] ?? '';
+  const replay = await fuzz(SERIAL, '--replay', path);
+  expect([replay.status, replay.stdout]).toEqual([18, expect.stringMatching(/^FAIL tripleFault/)]);
+  const fewer = await fuzz(SERIAL, '--minimise');
+  expect([fewer.status, fewer.stdout]).toEqual([0, expect.stringMatching(/: \d+ cases, now \d+,/)]);
+}, 120_000);
+
 test('how many run at once makes no difference', async () => {
   const words = [PROGRAM, '--json', '--seed', '3', '--runs', '700', '--corpus', 'same'];
   const outputs: string[] = [];
@@ -127,7 +149,8 @@ describe('what is wrong is said', () => {
     const none = await fuzz('guest-programs/hello.asm', '--corpus', 'seeds');
     expect([none.status, none.stderr]).toEqual([
       2,
-      'vmxlab: seeds/long: is an input, but the program has no label fuzz_input\n',
+      'vmxlab: seeds/long: is an input, but the program has no label fuzz_input; --vary ' +
+        'vms[].serial_input sends it to COM1\n',
     ]);
   });
 });

@@ -87,6 +87,7 @@ describe('fallbacks', () => {
           module_images: [],
           defines: {},
           input: '',
+          serial_input: '',
           parameters: {},
           policies: { spin: '', yield_candidate: '', halt_poll: '', exits: {} },
           kvm: {
@@ -200,7 +201,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, delay, start, append, modules, module_images, defines, input, parameters, policies, kvm';
+  'name, program, image, vcpus, memory, pin, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, delay, start, append, modules, module_images, defines, input, serial_input, parameters, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
@@ -527,7 +528,7 @@ describe('settings', () => {
   });
 
   test('there are no others', () => {
-    expect(SETTINGS).toHaveLength(18);
+    expect(SETTINGS).toHaveLength(19);
     expect(SETTINGS.map(({ key }) => key)).toEqual(
       reference(SCENARIO).flatMap(({ key, flag }) => (flag === null ? [] : [key])),
     );

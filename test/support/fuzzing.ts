@@ -6,14 +6,17 @@ import {
   Executor,
   Fuzzer,
   type FuzzTarget,
+  givenBytes,
   type Outcome,
+  type Places,
+  parseChannels,
   parseDomain,
 } from '../../src/fuzz/index.ts';
 import { smallProgram } from './exploration.ts';
 
 export interface SmallFuzz {
   readonly target: FuzzTarget;
-  readonly roomBytes: number | null;
+  readonly places: Places;
 }
 
 /** A program with the expectations of its comments. */
@@ -30,12 +33,13 @@ export function smallFuzz(text: string, more: Partial<FuzzTarget> = {}, vcpus = 
     limit: 100_000,
     ...more,
   };
-  return { target, roomBytes: Executor.inputRoom(target)?.lengthBytes ?? null };
+  return { target, places: Executor.placesOf(target) };
 }
 
 export interface FuzzRun {
   readonly seed?: number;
   readonly runs: number;
+  /** As with `--vary`: values of the scenario, and ways for bytes. */
   readonly vary?: readonly string[];
   readonly isGuided?: boolean;
   /** What becomes of an outcome before it is noted. */
@@ -44,12 +48,23 @@ export interface FuzzRun {
 
 /** Up to the first finding, or so many runs. */
 export function fuzzProgram(
-  { target, roomBytes }: SmallFuzz,
+  { target, places }: SmallFuzz,
   { seed = 1, runs, vary = [], isGuided = true, seenAs = (outcome) => outcome }: FuzzRun,
 ): Fuzzer {
   const { strategy } = target;
-  const domains = vary.map((text) => domainOf(text, target));
-  const fuzzer = new Fuzzer({ seed, roomBytes, domains, strategy, isGuided });
+  const isInput = places.labelBytes !== null;
+  const ways = [...(isInput ? ['vms[].input'] : []), ...vary].map((text) => ({
+    text,
+    parsed: parseChannels(text, places),
+  }));
+  const channels = ways.flatMap(({ parsed }) => {
+    if (parsed !== null && 'problem' in parsed) throw new Error(parsed.problem);
+    return parsed?.channels ?? [];
+  });
+  const values = ways.filter(({ parsed }) => parsed === null);
+  const domains = values.map(({ text }) => domainOf(text, target));
+  const given = givenBytes(channels, places);
+  const fuzzer = new Fuzzer({ seed, channels, given, domains, strategy, isGuided });
   const executor = new Executor(target);
   for (const one of fuzzer.firstCases()) fuzzer.note(one, seenAs(executor.run(one)), true);
   while (fuzzer.found.length === 0 && executor.runs < runs) {

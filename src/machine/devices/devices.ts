@@ -1,5 +1,6 @@
 // The devices around a guest, in user space: dispatches accesses of ports to the table in ports.ts.
 
+import type { SerialBurst } from '../serial-input.ts';
 import type { DeviceRequest, PortDevice, Surroundings } from './device.ts';
 import {
   DEVICES,
@@ -8,7 +9,7 @@ import {
   PORT_RANGES,
   type PortRange,
 } from './ports.ts';
-import { uartInterrupts } from './uart.ts';
+import { interruptsForData, receiveWaiting, uartInterrupts } from './uart.ts';
 
 /** Devices of different kinds as one: each is only ever given its own state. */
 const BY_NAME = DEVICES as unknown as Readonly<Record<DeviceName, PortDevice<unknown>>>;
@@ -33,6 +34,39 @@ export class Devices {
   /** COM1 holds its interrupt line high. */
   get serialInterrupts(): boolean {
     return uartInterrupts(this.state.com1);
+  }
+
+  /** Something will come to COM1, in order of time. */
+  com1Expects(bursts: readonly SerialBurst[]): void {
+    this.state.com1.incoming = { later: [...bursts], waiting: [] };
+  }
+
+  /** When the other end of COM1 sends next, in virtual ns; null if never. */
+  get nextSerialNs(): number | null {
+    return this.state.com1.incoming?.later[0]?.timeNs ?? null;
+  }
+
+  /** The other end of COM1 sends what is next. */
+  sendSerial(): void {
+    const { incoming } = this.state.com1;
+    incoming?.waiting.push(...(incoming.later.shift()?.bytes ?? []));
+  }
+
+  /** COM1 takes what waits for it, if there is room; true if there was something. */
+  receiveSerial(): boolean {
+    return receiveWaiting(this.state.com1);
+  }
+
+  /** The guest is interrupted for whatever comes to COM1. */
+  get serialInterruptsForData(): boolean {
+    return interruptsForData(this.state.com1);
+  }
+
+  /** The guest has read all that the other end of COM1 had to send. */
+  get isSerialRead(): boolean {
+    const { incoming, received } = this.state.com1;
+    if (received.length > 0) return false;
+    return incoming === undefined || incoming.later.length + incoming.waiting.length === 0;
   }
 
   /** What a read of a port gives; nobody answers with all ones. */

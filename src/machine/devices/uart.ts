@@ -1,12 +1,22 @@
-// A 16550A serial port whose other end takes every byte at once and never sends one, with FIFO
-// bits, loopback, and an interrupt line. After the PC16550D data sheet, "Registers".
+// A 16550A serial port whose other end takes every byte at once, and sends what the scenario says
+// as soon as there is room for it, with FIFO bits, loopback, and an interrupt line. After the
+// PC16550D data sheet, "Registers".
 
+import type { SerialBurst } from '../serial-input.ts';
 import type { PortDevice } from './device.ts';
+
+/** What the other end has to send: it watches the modem lines, so that no byte is lost. */
+export interface Incoming {
+  /** Not sent yet, in order of time. */
+  readonly later: SerialBurst[];
+  /** Sent as soon as the receiver is empty. */
+  readonly waiting: number[];
+}
 
 export interface UartState {
   /** Bytes sent. */
   readonly sent: number[];
-  /** Bytes received, oldest first: only those sent in loopback mode. */
+  /** Bytes received, oldest first: from the other end, or sent in loopback mode. */
   readonly received: number[];
   /** The byte that was read last, which the register keeps showing. */
   lastRead: number;
@@ -22,6 +32,8 @@ export interface UartState {
   emptied: boolean;
   /** Bits 3:0 of the modem status: what changed since it was read last. */
   modemChanges: number;
+  /** Only where the other end sends something. */
+  incoming?: Incoming;
 }
 
 const Register = { DATA: 0, IER: 1, IIR_FCR: 2, LCR: 3, MCR: 4, LSR: 5, MSR: 6 } as const;
@@ -154,6 +166,21 @@ function writeFifoControl(state: UartState, value: number): void {
   if (isToggled || (value & Fcr.CLEAR_RECEIVER) !== 0) state.received.length = 0;
   // Bits 7:6, the trigger level, count only for interrupts.
   state.fifoControl = value & 0xc9;
+}
+
+/** An empty receiver takes what the other end has ready; true if there was something. */
+export function receiveWaiting(state: UartState): boolean {
+  const { incoming, received, fifoControl } = state;
+  if (incoming === undefined || received.length > 0 || isLooped(state)) return false;
+  const isFifo = (fifoControl & Fcr.ENABLE) !== 0;
+  received.push(...incoming.waiting.splice(0, isFifo ? FIFO_BYTES : 1));
+  return received.length > 0;
+}
+
+/** True if the guest is interrupted for a byte that is received. */
+export function interruptsForData({ interruptEnable, modemControl }: UartState): boolean {
+  const isConnected = (modemControl & (Mcr.OUT2 | Mcr.LOOPBACK)) === Mcr.OUT2;
+  return isConnected && (interruptEnable & Ier.RECEIVED) !== 0;
 }
 
 /** The interrupt line, which OUT2 connects, as on a PC. */
