@@ -87,7 +87,8 @@ class OutputFile {
   private readonly waiting = Buffer.alloc(BYTES_PER_WRITE);
   private waitingLength = 0;
   /** Lines that follow what waits. To encode a thousand at once takes a third of the time. */
-  private lines = '';
+  private lines: string[] = [];
+  private letters = 0;
 
   constructor(path: string) {
     this.path = path;
@@ -107,15 +108,17 @@ class OutputFile {
   }
 
   writeLine(text: string): void {
-    this.lines += `${text}\n`;
-    if (this.lines.length > LETTERS_AT_ONCE) this.encodeLines();
+    this.lines.push(text);
+    this.letters += text.length;
+    if (this.letters > LETTERS_AT_ONCE) this.encodeLines();
   }
 
   private encodeLines(): void {
     const { lines } = this;
     if (lines.length === 0) return;
-    this.lines = '';
-    const bytes = Buffer.from(lines);
+    this.lines = [];
+    this.letters = 0;
+    const bytes = Buffer.from(`${lines.join('\n')}\n`);
     this.makeRoom(bytes.length);
     if (bytes.length > BYTES_PER_WRITE) this.writeAll(bytes);
     else this.waitingLength += bytes.copy(this.waiting, this.waitingLength);

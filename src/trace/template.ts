@@ -47,11 +47,8 @@ export function templateOf(text: string, properties: NamedProperties): Template 
   const readers = pieces.flatMap(({ read }) => read);
   const format = pieces.map((piece) => piece.format).join('');
   return {
-    print: (fields) => {
-      let line = '';
-      for (const piece of pieces) line += piece.print(fields);
-      return line;
-    },
+    // Joined, not added: what is kept is to be in one piece.
+    print: (fields) => pieces.map((piece) => piece.print(fields)).join(''),
     printFormat: [`"${format}"`, ...pieces.flatMap(({ values }) => values)].join(', '),
     parse: (line) => {
       const match = pattern.exec(line);

@@ -2,6 +2,7 @@
 // (Linux kernel/trace/trace_output.c, trace_print_context, and print_func_help_header_irq), and the
 // lines of `trace-cmd report`.
 
+import { TextMemo } from './text-memo.ts';
 import { type EventLayout, NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
 import type { TracepointName, TraceRecord } from './tracepoints.ts';
 
@@ -44,14 +45,13 @@ export function textHeader(entries: number, pcpuCount: number, format = NEWEST_F
   return ['# tracer: nop', '#', ...head, ...LEGENDS[latencyColumns], ''].join('\n');
 }
 
-/** Lines one after the other: what a line begins with is mostly the same as before. */
+/** Whole microseconds below a thousand, in three digits. */
+const THREE_DIGITS = Array.from({ length: 1000 }, (_, i) => String(i).padStart(3, '0'));
+
+/** Lines one after the other: what a line begins and ends with is mostly the same as before. */
 export class TextLines {
-  /** By pCPU, who ran there last and what his lines begin with. */
-  private readonly tasks: { comm: string; pid: number; text: string }[] = [];
-  private second = -1;
-  private secondText = '';
   private readonly format: TraceFormat;
-  /** What latency columns and event are, by the name of the tracepoint; null: not in this kernel. */
+  /** What an event is in text, by the name of the tracepoint; null: not in this kernel. */
   private readonly known = new Map<TracepointName, EventText | null>();
 
   constructor(format = NEWEST_FORMAT) {
@@ -64,13 +64,11 @@ export class TextLines {
     if (event === null) return null;
     const microseconds = Math.floor(record.timeNs / 1000);
     const second = Math.floor(microseconds / 1_000_000);
-    if (second !== this.second) {
-      this.second = second;
-      this.secondText = String(second).padStart(5);
-    }
-    const fraction = String(microseconds - second * 1_000_000).padStart(6, '0');
-    const when = `${event.flags}${this.secondText}.${fraction}`;
-    return `${this.task(record)} ${when}: ${event.name}: ${event.print(record.fields)}`;
+    const fraction = microseconds - second * 1_000_000;
+    const thousands = Math.floor(fraction / 1000);
+    const head = this.headOf(record, event, second);
+    const time = THREE_DIGITS[thousands] + THREE_DIGITS[fraction - 1000 * thousands];
+    return head + time + event.tails.textOf(record.fields);
   }
 
   private eventText(name: TracepointName): EventText | null {
@@ -85,30 +83,45 @@ export class TextLines {
   private textOf({ event, tracepoint }: EventLayout): EventText {
     const { latencyColumns } = this.format.style;
     const flags = tracepoint.flags.slice(0, latencyColumns);
+    const tail = (fields: unknown) => `: ${event}: ${tracepoint.print(fields)}`;
     return {
-      name: event,
       flags: latencyColumns === 0 ? '' : `${flags} `,
-      print: (fields) => tracepoint.print(fields),
+      heads: [],
+      tails: new TextMemo(tracepoint.getters, tail),
     };
   }
 
-  private task({ comm, pid, pcpu }: TraceRecord): string {
-    const known = this.tasks[pcpu];
-    if (known !== undefined && known.comm === comm && known.pid === pid) return known.text;
+  /** Up to the point in the time. */
+  private headOf({ comm, pid, pcpu }: TraceRecord, event: EventText, second: number): string {
+    const { heads, flags } = event;
+    const head = heads[pcpu];
+    const isSame = head !== undefined && head.second === second && head.pid === pid;
+    if (isSame && head.comm === comm) return head.text;
     const { pidWidth } = this.format.style;
     const task = `${comm.slice(0, 15).padStart(16)}-${String(pid).padEnd(pidWidth)}`;
-    const text = `${task} [${String(pcpu).padStart(3, '0')}]`;
-    this.tasks[pcpu] = { comm, pid, text };
+    const cpu = String(pcpu).padStart(3, '0');
+    const text = `${task} [${cpu}] ${flags}${String(second).padStart(5)}.`;
+    heads[pcpu] = { comm, pid, second, text };
     return text;
   }
 }
 
-/** What of a line is the same for each event of a kind. */
+/** What the beginning of a line depends on, and the text. */
+interface Head {
+  readonly comm: string;
+  readonly pid: number;
+  readonly second: number;
+  readonly text: string;
+}
+
+/** What of a line depends on its event alone. */
 interface EventText {
-  readonly name: string;
   /** A space behind them. */
   readonly flags: string;
-  print(fields: unknown): string;
+  /** By pCPU, what its last line of this kind began with. */
+  readonly heads: (Head | undefined)[];
+  /** What follows the time. */
+  readonly tails: TextMemo;
 }
 
 /** One event as a line of the newest kernel, which has them all, without newline. */

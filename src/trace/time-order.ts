@@ -10,6 +10,9 @@ const HORIZON_NS = 1_000_000;
 /** More are not kept, however close together they are. */
 const MOST_WAITING = 20_000;
 
+/** So many that were passed on are held: the more there are, the longer the collector copies them. */
+const MOST_PASSED = 1000;
+
 export class TimeOrder implements TraceSink {
   private readonly next: TraceSink;
   /** In order, from `first` on. */
@@ -31,7 +34,7 @@ export class TimeOrder implements TraceSink {
     while (waiting[this.first].timeNs < due || waiting.length - this.first > MOST_WAITING) {
       this.next.record(waiting[this.first++]);
     }
-    if (this.first > MOST_WAITING) this.forget();
+    if (this.first >= MOST_PASSED) this.forget();
   }
 
   /** Pass on what still waits. */
@@ -42,7 +45,7 @@ export class TimeOrder implements TraceSink {
   }
 
   private forget(): void {
-    this.waiting = this.waiting.slice(this.first);
+    this.waiting.splice(0, this.first);
     this.first = 0;
   }
 }

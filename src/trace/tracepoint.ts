@@ -5,6 +5,7 @@ import Long from 'long';
 import type { Column, Property, Raw } from './property.ts';
 import { COMM_BYTES } from './property.ts';
 import { type Access, hexDigits, type Template, templateOf } from './template.ts';
+import type { Getter } from './text-memo.ts';
 
 /** The properties of an event, some of them in groups. */
 export type Properties = { readonly [name: string]: Property<unknown> | Properties };
@@ -99,6 +100,11 @@ export class Tracepoint<F = unknown> {
   /** The text of an event. */
   print(fields: F): string {
     return this.template.print(fields);
+  }
+
+  /** How to get at the values of its properties, in order. */
+  get getters(): readonly Getter[] {
+    return this.leaves.map(({ get }) => get);
   }
 
   /** The kernel's print format for it. */
@@ -207,10 +213,11 @@ function leavesOf(properties: Properties, path: readonly string[]): Leaf[] {
 }
 
 function getterOf(path: readonly string[]): (fields: unknown) => unknown {
-  return path.reduce<(fields: unknown) => unknown>(
-    (outer, name) => (fields) => (outer(fields) as Record<string, unknown>)[name],
-    (fields) => fields,
-  );
+  const [first, ...rest] = path;
+  const own = (fields: unknown) => (fields as Record<string, unknown>)[first];
+  if (rest.length === 0) return own;
+  const inner = getterOf(rest);
+  return (fields) => inner(own(fields));
 }
 
 /** Columns one after the other, each once and aligned as in C. */

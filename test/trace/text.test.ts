@@ -3,7 +3,15 @@
 
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
-import { TRACEPOINTS, type TracepointName, textHeader, textLine } from '../../src/trace/index.ts';
+import { Prng } from '../../src/sim/index.ts';
+import {
+  TextLines,
+  TRACEPOINTS,
+  type TracepointName,
+  type TraceRecord,
+  textHeader,
+  textLine,
+} from '../../src/trace/index.ts';
 
 const EOI = { name: 'kvm_eoi', fields: { apicId: 0, vector: 32 } } as const;
 
@@ -104,4 +112,39 @@ describe('the header', () => {
     const lengths = [0, 47, 123_456_789].map((entries) => textHeader(entries, 256).length);
     expect(new Set(lengths).size).toBe(1);
   });
+});
+
+test('a line says the same whatever lines were written before it', () => {
+  const prng = new Prng(1);
+  const lines = new TextLines();
+  const some = () => Long.fromBits(prng.below(3), prng.below(3), true);
+  const seen = new Set<string | null>();
+  for (let n = 0; n < 20_000; n++) {
+    const where = {
+      timeNs: n * 50_000_001,
+      pcpu: prng.below(2),
+      comm: ['vcpu0', 'vcpu1'][prng.below(2)],
+      pid: 1000 + prng.below(2),
+    };
+    const record: TraceRecord =
+      prng.below(2) === 0
+        ? {
+            ...where,
+            name: 'kvm_entry',
+            fields: { vcpu: prng.below(3), rip: some(), immediateExit: prng.below(2) === 0 },
+          }
+        : {
+            ...where,
+            name: 'kvm_exit',
+            fields: {
+              ...{ vcpu: prng.below(3), rip: some(), info1: some(), info2: some() },
+              ...{ reason: ['HLT', 'MSR_WRITE', 'MSR_READ'][prng.below(3)], entryFailed: false },
+              ...{ intrInfo: prng.below(2), errorCode: prng.below(2) },
+            },
+          };
+    const line = lines.line(record);
+    expect(line).toBe(new TextLines().line(record));
+    seen.add(line?.slice(60) ?? null);
+  }
+  expect(seen.size).toBeGreaterThan(1000);
 });
