@@ -1,5 +1,5 @@
-// Scenarios: YAML and JSON, every kind of mistake with its place and its exact message, and settings
-// as flags.
+// Scenarios: YAML and JSON, every kind of mistake with its place and its exact message, and
+// settings as flags.
 
 import { describe, expect, test } from 'vitest';
 import {
