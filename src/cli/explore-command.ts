@@ -212,11 +212,11 @@ function countsOf(report: ExploreReport, { strategy }: ExploreOptions, seconds: 
   const time = `${seconds.toFixed(1)} s`;
   if (strategy !== 'all')
     return `${number(report.runs)} runs, ${number(report.steps)} steps, ${time}`;
-  const rate = number(Math.round(report.states / Math.max(seconds, 1e-9)));
+  const rate = (count: number) => number(Math.round(count / Math.max(seconds, 1e-9)));
   return (
     `${number(report.states)} states, ${number(report.transitions)} transitions, ` +
     `${number(report.schedules)} schedules, ${number(report.steps)} steps, ${time} ` +
-    `(${rate} states a second)`
+    `(${rate(report.states)} states, ${rate(report.schedules)} schedules a second)`
   );
 }
 

@@ -5,7 +5,9 @@
 //   expression = operand { binary operand }
 //   binary     = || && | ^ & == != < <= > >= << >> + - * / %
 //   operand    = { - | ! | ~ } ( number | name | 'text' | memory | "(" expression ")" )
+//              | & name | * [ "(" type "*" ")" ] operand | "{" type "}" operand
 //   memory     = ( "u8" | "u16" | "u32" | "u64" ) "[" expression "]"
+//   type       = those of C, and "u8" to "u64": only their lengths matter
 //   name       = [ "$" ] letter { letter | digit | "_" | "." } | "$" [ "$" ] { digit }
 
 import { DebugError } from './debug-error.ts';
@@ -67,9 +69,25 @@ const ARITHMETIC: Readonly<Record<string, (x: bigint, y: bigint) => bigint>> = {
 
 const MEMORY_BYTES: Readonly<Record<string, number>> = { u8: 1, u16: 2, u32: 4, u64: 8 };
 
+/** Bytes of C's types on x86-64, without `unsigned` and `signed`. */
+const TYPE_BYTES: Readonly<Record<string, number>> = {
+  ...MEMORY_BYTES,
+  ...{ char: 1, short: 2, int: 4, long: 8, 'long long': 8, 'short int': 2, 'long int': 8 },
+  ...{ int8_t: 1, int16_t: 2, int32_t: 4, int64_t: 8, size_t: 8 },
+  ...{ uint8_t: 1, uint16_t: 2, uint32_t: 4, uint64_t: 8 },
+};
+
+/** Of a type in words; undefined if it is none. */
+export function typeBytes(words: string): number | undefined {
+  const plain = words.trim().replaceAll(/\s+/g, ' ');
+  if (plain === '') return undefined;
+  const bare = plain.replace(/^(unsigned|signed)\b ?/, '');
+  return bare === '' ? TYPE_BYTES.int : TYPE_BYTES[bare];
+}
+
 const NUMBER = /(0x[\da-f]+|\d+)/;
 const NAME = /(\$\$?\d*(?![\w.])|\$?[a-z_.][\w.]*)/;
-const SIGN = /(\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%|^&<>!~()[\]])/;
+const SIGN = /(\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%|^&<>!~()[\]{}])/;
 
 /** A number, a name, a text or a sign, in this order of groups. */
 const TOKEN = new RegExp(`\\s*(?:${NUMBER.source}|${NAME.source}|'([^']*)'|${SIGN.source})`, 'iy');
@@ -127,8 +145,11 @@ class Parser {
 
   whole(): Node {
     const node = this.level(0);
-    if (this.next.kind !== 'end') throw this.expected('an operator');
-    return node;
+    if (this.next.kind === 'end') return node;
+    if (this.next.text === '(' && this.tokens[this.at - 1].kind === 'name') {
+      throw new DebugError(`column ${this.next.column}: functions of the guest cannot be called`);
+    }
+    throw this.expected('an operator');
   }
 
   private get next(): Token {
@@ -155,6 +176,8 @@ class Parser {
 
   private unary(): Node {
     const { kind, text } = this.next;
+    if (kind === 'sign' && text === '&') return this.addressOf();
+    if (kind === 'sign' && (text === '*' || text === '{')) return this.pointed();
     if (kind !== 'sign' || !['-', '!', '~'].includes(text)) return this.primary();
     this.at++;
     const operand = this.nested(() => this.unary());
@@ -164,6 +187,50 @@ class Parser {
       if (text === '-') return () => -numberOf(value()) & MASK;
       return () => ~numberOf(value()) & MASK;
     };
+  }
+
+  /** A symbol stands for its address anyhow. */
+  private addressOf(): Node {
+    this.at++;
+    if (this.next.kind !== 'name') throw this.expected('the name of a symbol');
+    return this.primary();
+  }
+
+  /** `*ADDRESS` has 64 bits, `*(int *)ADDRESS` and `{int}ADDRESS` those of their type. */
+  private pointed(): Node {
+    const isBraced = this.next.text === '{';
+    this.at++;
+    const lengthBytes = isBraced ? this.type(['}']) : (this.castTo() ?? 8);
+    const address = this.nested(() => this.unary());
+    return (values) => {
+      const at = address(values);
+      return () => memoryAt(values, numberOf(at()), lengthBytes);
+    };
+  }
+
+  /** `(int *)`, if that is what comes; its bytes. */
+  private castTo(): number | null {
+    const name = this.tokens[this.at + 1];
+    if (this.next.text !== '(' || name?.kind !== 'name') return null;
+    const isType = typeBytes(name.text) !== undefined || /^(un)?signed$/.test(name.text);
+    if (!isType || this.tokens[this.at + 2].text === '[') return null;
+    this.at++;
+    return this.type(['*', ')']);
+  }
+
+  private type(behind: readonly string[]): number {
+    const words: string[] = [];
+    while (this.next.kind === 'name') {
+      words.push(this.next.text);
+      this.at++;
+    }
+    const lengthBytes = typeBytes(words.join(' '));
+    if (lengthBytes === undefined) throw this.expected('a type such as int');
+    for (const sign of behind) {
+      if (this.next.kind !== 'sign' || this.next.text !== sign) throw this.expected(`'${sign}'`);
+      this.at++;
+    }
+    return lengthBytes;
   }
 
   private nested(parse: () => Node): Node {

@@ -289,11 +289,10 @@ class Exploration {
       this.notes.push(`${result.unfinished} runs had not ended after ${options.steps} steps`);
     }
     if (strategy === 'pct' && result.schedule === null) {
-      const bound = world.vcpus.length * 3 * result.longest ** (options.depth - 1);
-      const chance = 1 - (1 - 1 / bound) ** result.runs;
+      const chance = 100 * (1 - result.missed);
       this.notes.push(
         `a bug of depth ${options.depth} would have been found with a probability of at least ` +
-          `${(100 * chance).toPrecision(2)} %`,
+          `${chance === 0 ? 0 : chance.toPrecision(2)} %`,
       );
     }
     return this.report(result.schedule, true, { runs: result.runs, unfinished: result.unfinished });

@@ -3,7 +3,8 @@
 // Probabilistic Guarantees of Finding Bugs", ASPLOS 2010).
 
 import { Prng } from '../sim/index.ts';
-import { type Action, vcpuOf, type World } from './world.ts';
+import { Waiting } from './waiting.ts';
+import type { Action, World } from './world.ts';
 
 export interface WalkOptions {
   readonly strategy: 'random' | 'pct';
@@ -28,8 +29,8 @@ export interface WalkResult {
   readonly runs: number;
   /** Runs that had not ended after the steps that they may take. */
   readonly unfinished: number;
-  /** Steps of the longest run. */
-  readonly longest: number;
+  /** For `pct`: the probability of having missed a bug of the depth that was asked for, at most. */
+  readonly missed: number;
 }
 
 /** Chooses among enabled actions. */
@@ -37,17 +38,17 @@ export type Choice = (enabled: readonly Action[], step: number) => Action;
 
 /**
  * Who chooses the actions of one run.
- * @param longest actions of the longest run so far, or 0
+ * @param length steps that the run may have, for `pct`
  */
 export function chooser(
   world: World,
   { strategy, depth }: Pick<WalkOptions, 'strategy' | 'depth'>,
   prng: Prng,
-  longest: number,
+  length: number,
 ): Choice {
   return strategy === 'random'
     ? (enabled: readonly Action[]) => enabled[prng.below(enabled.length)]
-    : priorities(world, prng, depth, Math.max(longest, FIRST_GUESS));
+    : priorities(world, prng, depth, length);
 }
 
 export function walk(world: World, options: WalkOptions, observer: WalkObserver): WalkResult {
@@ -56,23 +57,32 @@ export function walk(world: World, options: WalkOptions, observer: WalkObserver)
   const schedule: Action[] = [];
   let longest = 0;
   let unfinished = 0;
+  let missed = 1;
   world.onAction = (action) => schedule.push(action);
   try {
     for (let run = 1; run <= options.runs; run++) {
       world.restore(start);
       schedule.length = 0;
-      const choose = chooser(world, options, prng, longest);
+      const guess = Math.max(longest, FIRST_GUESS);
+      const choose = chooser(world, options, prng, guess);
       const outcome = oneRun(world, choose, options.steps, observer);
       longest = Math.max(longest, schedule.length);
-      if (outcome === 'found')
-        return { schedule: schedule.slice(), runs: run, unfinished, longest };
+      // Of a run that is longer than was known, nothing is promised.
+      const isKnown = outcome !== 'surprised' && schedule.length <= guess;
+      if (isKnown) missed *= 1 - hitChance(world, options.depth, guess);
+      if (outcome === 'found') return { schedule: schedule.slice(), runs: run, unfinished, missed };
       if (outcome === 'unfinished') unfinished++;
       if (outcome === 'surprised') run--;
     }
-    return { schedule: null, runs: options.runs, unfinished, longest };
+    return { schedule: null, runs: options.runs, unfinished, missed };
   } finally {
     world.onAction = null;
   }
+}
+
+/** How probable it is that one run finds a bug of a depth: the theorem of the paper. */
+function hitChance({ vcpus }: World, depth: number, length: number): number {
+  return 1 / (vcpus.length * KINDS * length ** (depth - 1));
 }
 
 /** Steps of a run, before one has been seen. */
@@ -96,38 +106,33 @@ function oneRun(
   return 'unfinished';
 }
 
+/** Ways to go on that a vCPU may have, each with a priority. */
+const KINDS = 3;
+
 /**
- * Each vCPU has a priority, the highest that can goes on, and at depth - 1 steps, chosen beforehand
- * from all that a run has, the one that runs becomes the least. What waits to happen by itself has
- * priorities too.
+ * What may happen next has a priority, by chance, and the highest that can happen does. At each of
+ * depth - 1 steps, chosen beforehand from all that a run has, whoever would go on gets a priority
+ * below all these: the numbers of the steps, not their order, say who of those is lower. Who only
+ * waits is passed over until something changes for him.
  */
 function priorities(world: World, prng: Prng, depth: number, length: number): Choice {
-  const kinds = 3;
-  const order = Array.from({ length: world.vcpus.length * kinds }, (_, action) => action);
-  for (let i = order.length - 1; i > 0; i--) {
+  const values = Array.from({ length: world.vcpus.length * KINDS }, (_, i) => depth + i);
+  for (let i = values.length - 1; i > 0; i--) {
     const j = prng.below(i + 1);
-    [order[i], order[j]] = [order[j], order[i]];
+    [values[i], values[j]] = [values[j], values[i]];
   }
-  const changes = new Set(Array.from({ length: depth - 1 }, () => prng.below(length)));
-  const spins = new Map<Action, number>();
-  const demote = (action: Action) => {
-    order.splice(order.indexOf(action), 1);
-    order.push(action);
-    spins.set(action, 0);
-  };
+  const changes = new Map<number, number>();
+  for (let value = 1; value < depth; value++) changes.set(prng.below(length), value);
+  const waiting = new Waiting(world);
   return (enabled, step) => {
-    const first = () => order.find((action) => enabled.includes(action)) as Action;
-    if (changes.has(step)) demote(first());
-    const chosen = first();
-    const spun = (spins.get(chosen) ?? 0) + 1;
-    spins.set(chosen, spun);
-    // Who waits for somebody of lower priority would wait for ever.
-    if (spun > PATIENCE && enabled.some((action) => vcpuOf(action) !== vcpuOf(chosen))) {
-      demote(chosen);
-    }
+    waiting.goesRound();
+    const awake = enabled.filter((action) => !waiting.isVain(action));
+    const able = awake.length === 0 ? enabled : awake;
+    const highest = () => able.reduce((a, b) => (values[b] > values[a] ? b : a));
+    const change = changes.get(step);
+    if (change !== undefined) values[highest()] = change;
+    const chosen = highest();
+    waiting.takes(chosen);
     return chosen;
   };
 }
-
-/** Steps in a row after which a vCPU is taken to wait for another. */
-const PATIENCE = 500;

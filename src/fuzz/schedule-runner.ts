@@ -95,7 +95,7 @@ export class ScheduleRunner {
     const prng = new Prng(schedule?.seed ?? 0);
     const { strategy, limit } = this.target;
     const options = { strategy: strategy === 'pct' ? 'pct' : 'random', depth: DEPTH } as const;
-    const choose = chooser(world, options, prng, limit / 20);
+    const choose = chooser(world, options, prng, Math.ceil(limit / 20));
     const circle = new FairCircle();
     let before = 0;
     while (steps.length < limit) {

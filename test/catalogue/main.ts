@@ -39,10 +39,11 @@ function expectStatus(what: string, { status, seconds }: Finished, wanted: numbe
   if (seconds > MOST_SECONDS) mistakes.push(`${what}: ${seconds.toFixed(1)} s`);
 }
 
-/** Schedules and states, as they are printed. */
+/** Schedules, states, and schedules a second of the search alone, as they are printed. */
 function countsIn({ stdout }: Finished): readonly string[] {
   const [, states, schedules] = /^([\d,]+) states, .* ([\d,]+) schedules, /m.exec(stdout) ?? [];
-  return [schedules ?? '?', states ?? '?'];
+  const [, rate] = / ([\d,]+) schedules a second\)/.exec(stdout) ?? [];
+  return [schedules ?? '?', states ?? '?', rate ?? '?'];
 }
 
 function exploreRows(bugs: readonly ScheduleBug[]): string[] {
@@ -58,8 +59,9 @@ function exploreRows(bugs: readonly ScheduleBug[]): string[] {
     return `| \`${name}\` | ${cells.join(' | ')} |`;
   });
   return [
-    '| program | found in (s) | schedules | states | twin passes in (s) | schedules | states |',
-    '| --- | --- | --- | --- | --- | --- | --- |',
+    '| program | found in (s) | schedules | states | schedules/s ' +
+      '| twin passes in (s) | schedules | states | schedules/s |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
   ];
 }

@@ -32,7 +32,7 @@ test('shows, saves and replays the schedule that goes wrong', async () => {
   const found = await vmxlab(folder, words);
   expect(found.status).toBe(18);
   expect(found.stdout).toMatch(
-    /^[\d,]+ states, [\d,]+ transitions, [\d,]+ schedules, [\d,]+ steps, \d+\.\d s \([\d,]+ states a second\)$/m,
+    /^[\d,]+ states, [\d,]+ transitions, [\d,]+ schedules, [\d,]+ steps, \d+\.\d s \([\d,]+ states, [\d,]+ schedules a second\)$/m,
   );
   expect(found.stdout).toMatch(/^FAIL ending: vCPU 0 wrote 1 to the exit port$/m);
   expect(found.stdout).toMatch(/^After 2 switches between vCPUs:$/m);

@@ -64,6 +64,13 @@ function say(line: string): string {
   return lines.join('\n');
 }
 
+/** The same as lines. */
+function said(line: string): readonly string[] {
+  return say(line)
+    .split('\n')
+    .filter((text) => text !== '');
+}
+
 function problem(line: string): string {
   const { lines, isError } = answer(line);
   expect(isError, line).toBe(true);
@@ -276,7 +283,7 @@ describe('values that are kept', () => {
 describe('frames', () => {
   test('up and down choose whom list and disassemble are about', () => {
     say('break leaf if $ecx == 0');
-    say('break calls.asm:18');
+    say('break calls.asm:19');
     say('tbreak leaf');
     say('c');
     expect(say('up')).toMatch(
@@ -317,5 +324,78 @@ describe('fewer breakpoints, and more', () => {
     expect(say('info breakpoints')).toMatch(/^1 .*\(disabled, hit once\)$/);
     expect(problem('enable once 7')).toBe('no breakpoint 7');
     expect(say('c')).toContain('The machine has ended');
+  });
+});
+
+describe('what gdb has under these names', () => {
+  test('memory by C types, symbols by &', () => {
+    said('break leaf');
+    said('continue');
+    said('set var *(int *)&count = 0x11223344');
+    expect(said('p *(int*)&count')).toEqual(['$1 = 0x11223344']);
+    expect(said('p *(unsigned char *) &count + 1')).toEqual(['$2 = 0x45']);
+    expect(said('output {short}count')).toEqual(['0x3344']);
+    expect(said('output *count == u64[count]')).toEqual(['0x1']);
+    expect(said('output 3 * (count - &count) + 2*2')).toEqual(['0x4']);
+    expect(said('set {char}&count = 1')[0]).toMatch(/^branch/);
+    expect(said('call u32[count]')).toEqual(['$3 = 0x11223301']);
+    expect(problem('call leaf()')).toMatch(/functions of the guest cannot be called/);
+    expect(problem('p *(int*')).toMatch(/'\)' expected/);
+    expect(problem('p {float}count')).toMatch(/a type such as int expected/);
+    expect(problem('p &5')).toMatch(/the name of a symbol expected/);
+  });
+
+  test('watch -l and typed places, info watchpoints and info display', () => {
+    expect(said('info watchpoints')).toEqual(['No memory is watched.']);
+    said('break leaf');
+    expect(said('watch -l count')[0]).toMatch(/^Breakpoint 2 +change of 8 bytes at 0x/);
+    expect(said('watch *(int*)&count')[0]).toMatch(/change of 4 bytes/);
+    expect(said('info watchpoints')).toHaveLength(2);
+    expect(said('info display')).toEqual(['Nothing is shown at stops.']);
+    said('display/x $rax');
+    expect(said('info display')).toEqual(['1: /x $rax']);
+    said('delete display 1');
+    expect(said('info display')).toEqual(['Nothing is shown at stops.']);
+  });
+
+  test('jump goes on from elsewhere, starti to the beginning', () => {
+    said('break leaf');
+    said('tbreak 19');
+    expect(said('jump 18').join()).toContain(':19');
+    expect(said('info branches')).toHaveLength(2);
+    expect(said('j again').join()).toContain('<leaf>');
+    said('branch 0');
+    expect(said('starti').join()).toContain('<start>');
+    expect(problem('jump')).toMatch(/a place in the code expected/);
+    expect(problem('jump exit')).toMatch(/a place in the code expected/);
+  });
+
+  test('disassemble takes a range, and shows bytes', () => {
+    const [first, last] = said('disassemble leaf,+4');
+    expect(first).toMatch(/<leaf>: {2}add eax, 5$/);
+    expect(last).toMatch(/inc dword/);
+    expect(said('disassemble leaf,leaf+1')).toHaveLength(1);
+    expect(said('disassemble /r leaf,+1')[0]).toMatch(/: {2}83 c0 05 {2}add eax, 5$/);
+    expect(said('disassemble /3 leaf')).toHaveLength(3);
+  });
+
+  test('settings that are so anyhow, shorter names, and what is not there', () => {
+    for (const line of ['set pagination off', 'set confirm off', 'set height 0']) {
+      expect(said(line)).toEqual([]);
+    }
+    expect(problem('set logging on')).toMatch(/^'set \$NAME = VALUE'/);
+    said('break leaf');
+    said('dis 1');
+    expect(said('info b')[0]).toMatch(/disabled/);
+    expect(said('adv leaf').join()).toContain('<leaf>');
+    expect(said('bt full')).toEqual(said('bt'));
+    expect(said('info functions leaf')[0]).toMatch(/ leaf$/);
+    expect(said('info source')[0]).toMatch(/calls\.asm:22$/);
+    expect(said('info all-registers').length).toBeGreaterThan(said('info registers').length);
+    expect(problem('info locals')).toMatch(/^nothing is known of 'locals'; 'info' and/);
+    expect(problem('python print(1)')).toMatch(/^there is no 'python': scripts are/);
+    expect(problem('catch syscall')).toMatch(/break exit/);
+    expect(problem('layout src')).toBe('the full-screen view needs a terminal');
+    expect(problem('layout foo')).toMatch(/^'layout' and one of: src/);
   });
 });

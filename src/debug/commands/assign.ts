@@ -4,11 +4,12 @@
 import { DebugError } from '../debug-error.ts';
 import { registerNamed } from '../registers.ts';
 import type { Session } from '../session.ts';
-import { addressOf } from './parse.ts';
+import { addressOf, typedPlace } from './parse.ts';
 import { hex } from './print.ts';
 
 /**
- * @param target `$rax` or `rax`, `u32[0x1000]`, `vmcs TSC_OFFSET` or `TSC_OFFSET`
+ * @param target `$rax` or `rax`, `u32[0x1000]`, `*(int *)0x1000` or `{int}0x1000`,
+ *   `vmcs TSC_OFFSET` or `TSC_OFFSET`
  * @param value an expression
  * @returns false for a variable, which is not the machine's
  * Throws {@link DebugError} with what is wrong.
@@ -20,10 +21,14 @@ export function assignValue(
   value: string,
 ): boolean {
   const number = addressOf(session, vcpu, value);
-  const [, size, address] = /^u(8|16|32|64)\[(.*)\]$/s.exec(target) ?? [];
+  const [, size, inBrackets] = /^u(8|16|32|64)\[(.*)\]$/s.exec(target) ?? [];
+  const typed = typedPlace(target);
+  const address = typed?.address ?? inBrackets;
   const [, field] = /^(?:vmcs\s+|\$?(?=[A-Z][A-Z\d_]+$))(.+)$/.exec(target) ?? [];
   if (address !== undefined) {
-    const bytes = Uint8Array.from(number.toBytesLE().slice(0, Number(size) / 8));
+    const bytes = Uint8Array.from(
+      number.toBytesLE().slice(0, typed?.lengthBytes ?? Number(size) / 8),
+    );
     const where = addressOf(session, vcpu, address);
     if (!session.writeMemory(vcpu, 'linear', where, bytes)) {
       throw new DebugError(`no memory at ${hex(where)}`);

@@ -45,13 +45,21 @@ function display(context: Context, text: string, format: string): readonly strin
   return displayLines({ ...context, displays: [one] });
 }
 
-function undisplay(context: Context, text: string): readonly string[] {
+export function undisplay(context: Context, text: string): readonly string[] {
   const ids = text === '' ? null : text.split(/[\s,]+/).map(numberOf);
   for (const id of ids ?? []) {
     if (!context.displays.some((one) => one.id === id)) throw new DebugError(`no display ${id}`);
   }
   context.displays = context.displays.filter(({ id }) => ids !== null && !ids.includes(id));
   return [];
+}
+
+/** What is shown at each stop, as it was asked for. */
+export function displayList({ displays }: Context): string[] {
+  if (displays.length === 0) return ['Nothing is shown at stops.'];
+  return displays.map(
+    ({ id, format, text }) => `${id}: ${format === '' ? '' : `/${format} `}${text}`,
+  );
 }
 
 export const DISPLAYS: readonly Command[] = [

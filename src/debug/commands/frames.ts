@@ -19,8 +19,11 @@ function frameText(session: Session, vcpu: number, { address }: Frame, index: nu
   return `${hex(address)}${called}${where}`;
 }
 
-function backtrace({ session, vcpu }: Context, text: string): string[] {
+function backtrace(context: Context, text: string): string[] {
+  const { session, vcpu } = context;
   const all = framesOf(session, vcpu);
+  // There is no more to a frame than what is shown.
+  if (/^-?full$/.test(text)) return backtrace(context, '');
   return all
     .slice(0, text === '' ? all.length : countOf(text))
     .map((one, i) => `#${i}  ${frameText(session, vcpu, one, i)}`);

@@ -17,11 +17,19 @@ import { codeNames, targetNames, valueNames } from './words.ts';
 /** Lines that `disassemble` shows if it is not told. */
 const CODE_LINES = 10;
 
+/** Lines of a range. */
+const MOST_CODE_LINES = 4096;
+
 /** Records that `timeline` shows if it is not told. */
 const TIMELINE_LINES = 20;
 
+/** What gdb's scripts ask for and is so anyhow. */
+const SETTINGS =
+  /^(pagination off|confirm off|height (0|unlimited)|width (0|unlimited)|verbose off|disassembly-flavor intel)$/;
+
 /** `set $rax = 1`, `set u32[0x1000] = 1`, `set vmcs FIELD = 1`; `set var` as gdb's people say. */
 function set({ session, vcpu }: Context, text: string): string[] {
+  if (SETTINGS.test(text.trim().replaceAll(/\s+/g, ' '))) return [];
   const [, target, value] = /^(?:var(?:iable)?\s+)?(.*?)\s*=\s*([^=].*)$/s.exec(text) ?? [];
   if (target === undefined || value === undefined) {
     throw new DebugError(
@@ -47,8 +55,22 @@ function disassemble(context: Context, text: string, format: string): string[] {
   const { session, vcpu, frame } = context;
   // Of a caller, what comes behind the call.
   const here = frame === 0 ? frameAddress(context) : frameAddress(context).add(1);
-  const from = text === '' ? here : addressOf(session, vcpu, text);
-  return disassembly(session, vcpu, from, format === '' ? CODE_LINES : countOf(format));
+  const [, first = '', end] = /^([^,]*)(?:,(.*))?$/s.exec(text) ?? [];
+  const from = first === '' ? here : addressOf(session, vcpu, first);
+  const [, letters, count = ''] = /^([rms]*)(\d*)$/.exec(format) ?? [];
+  if (letters === undefined) throw new DebugError(`'/${format}': a count, or r for the bytes`);
+  const hasBytes = letters.includes('r');
+  if (end === undefined) {
+    return disassembly(session, vcpu, from, count === '' ? CODE_LINES : countOf(count), hasBytes);
+  }
+  const [, length] = /^\s*\+(.*)$/s.exec(end) ?? [];
+  const to =
+    length === undefined
+      ? addressOf(session, vcpu, end)
+      : from.add(addressOf(session, vcpu, length));
+  const all = instructionsAt(session, vcpu, from, MOST_CODE_LINES);
+  const inside = all.filter(({ address }) => address.toUnsigned().lt(to.toUnsigned()));
+  return disassembly(session, vcpu, from, inside.length, hasBytes);
 }
 
 function examine(context: Context, text: string, format: string): string[] {
@@ -83,8 +105,8 @@ export const LOOKS: readonly Command[] = [
   }),
   command(
     'disassemble code',
-    '[/COUNT] [ADDRESS]',
-    'instructions, from the next one on',
+    '[/COUNT|/r] [ADDRESS[,END|,+LENGTH]]',
+    'instructions, from the next one on; with their bytes',
     disassemble,
     { scope: 'anywhere', words: valueNames },
   ),

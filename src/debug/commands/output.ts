@@ -24,6 +24,7 @@ function output({ session, vcpu }: Context, text: string, format: string): strin
 
 function show({ session: { variables } }: Context, text: string): string[] {
   if (text === 'values') return variables.printed.map((value, i) => `$${i + 1} = ${hex(value)}`);
+  if (text === 'version') return ["'vmxlab --version' says it."];
   if (text !== 'convenience') throw new DebugError("'show values' or 'show convenience'");
   return [...variables.named].map(([name, value]) => `$${name} = ${hex(value)}`);
 }
@@ -124,7 +125,7 @@ function partsOf(text: string): readonly string[] {
 
 export const OUTPUT: readonly Command[] = [
   command(
-    'print p inspect',
+    'print p inspect call',
     '[/FORMAT] [EXPR]',
     'the value of an expression, kept as $1, $2, ...; $ is the last, $$ the one before',
     print,

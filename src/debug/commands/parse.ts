@@ -3,6 +3,7 @@
 import Long from 'long';
 import { isTracepoint } from '../../trace/index.ts';
 import type { BreakpointSpec } from '../breakpoints.ts';
+import { typeBytes } from '../condition.ts';
 import { DebugError } from '../debug-error.ts';
 import { sourceLineOf } from '../places.ts';
 import type { Session } from '../session.ts';
@@ -87,7 +88,14 @@ export function timeOf(session: Session, text: string): number | null {
   return session.machine.host.frequency.toCycles(Number(number) * NS_PER_UNIT[unit]);
 }
 
-/** `EXPRESSION [LENGTH]`: what to watch, 8 bytes unless told. */
+/** `*(int *)ADDRESS` and `{int}ADDRESS`: what is in memory, and how long it is; null for others. */
+export function typedPlace(text: string): { address: string; lengthBytes: number } | null {
+  const cast = /^\*\s*\(([\w\s]+)\*\s*\)(.+)$/s.exec(text) ?? /^\{([\w\s]+)\}(.+)$/s.exec(text);
+  const lengthBytes = cast === null ? undefined : typeBytes(cast[1]);
+  return cast === null || lengthBytes === undefined ? null : { address: cast[2], lengthBytes };
+}
+
+/** `EXPRESSION[,LENGTH]`: what to watch, 8 bytes unless told; also behind gdb's `-l`. */
 export function watchOf(
   session: Session,
   vcpu: number,
@@ -95,14 +103,16 @@ export function watchOf(
   access: 'read' | 'change' | 'access',
 ): BreakpointSpec {
   const [, head = '', condition] = /^(.*?)(?:\s+if\s+(.+))?$/s.exec(text.trim()) ?? [];
-  const [, place = '', length] = /^(.*?)(?:\s*,\s*(\d+))?$/.exec(head) ?? [];
+  const told = head.replace(/^-l(?:ocation)?\s+/, '');
+  const [, all = '', length] = /^(.*?)(?:\s*,\s*(\d+))?$/.exec(told) ?? [];
+  const { address: place, lengthBytes } = typedPlace(all) ?? { address: all, lengthBytes: 8 };
   if (place === '') throw new DebugError('an address expected');
   return {
     kind: 'memory',
     space: 'linear',
     access,
     address: addressOf(session, vcpu, place),
-    lengthBytes: length === undefined ? 8 : Number(length),
+    lengthBytes: length === undefined ? lengthBytes : Number(length),
     vm: session.vcpu(vcpu).vm.id,
     ...(condition === undefined ? {} : { condition }),
   };

@@ -40,13 +40,21 @@ export function instructionsAt(
 }
 
 /** The same as text; the one that comes next is marked. */
-export function disassembly(session: Session, vcpu: number, from: Long, count: number): string[] {
+export function disassembly(
+  session: Session,
+  vcpu: number,
+  from: Long,
+  count: number,
+  hasBytes = false,
+): string[] {
   const next = session.vcpu(vcpu).linearRip.toUnsigned();
   const symbols = session.symbolsOf(vcpu);
-  return instructionsAt(session, vcpu, from, count).map(({ address, text }) => {
+  return instructionsAt(session, vcpu, from, count).map(({ address, text, bytes }) => {
     const name = symbols.symbolAt(address);
     const label = name === null ? '' : ` <${name}>`;
-    return `${address.eq(next) ? '=>' : '  '} ${hex(address)}${label}:  ${text}`;
+    const raw = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const code = hasBytes ? `${raw}  ${text}` : text;
+    return `${address.eq(next) ? '=>' : '  '} ${hex(address)}${label}:  ${code}`;
   });
 }
 

@@ -1,5 +1,6 @@
 // Commands that step as gdb's do: by lines, over calls, out of functions, up to a place.
 
+import type Long from 'long';
 import { DebugError } from '../debug-error.ts';
 import { addressesOf } from '../places.ts';
 import type { Direction, StopReport } from '../session.ts';
@@ -33,12 +34,30 @@ function* until(context: Context, text: string): Lines {
   const { session, vcpu } = context;
   const stepper = new Stepper(session, vcpu);
   if (text === '') return arrived(context, yield* stepper.step('past'));
+  return arrived(context, yield* stepper.until(codeAddress(context, text)));
+}
+
+function codeAddress({ session, vcpu }: Context, text: string): Long {
   const spec = breakpointOf(session, vcpu, text);
   if (spec.kind !== 'address' && spec.kind !== 'symbol' && spec.kind !== 'line') {
     throw new DebugError(`a place in the code expected, not '${text}'`);
   }
-  const [address] = addressesOf(spec, session.symbolsOf(vcpu));
-  return arrived(context, yield* stepper.until(address));
+  return addressesOf(spec, session.symbolsOf(vcpu))[0];
+}
+
+/** `jump PLACE`: RIP is there, and the machine goes on, on a branch of history of its own. */
+function* jump(context: Context, text: string): Lines {
+  const { session, vcpu } = context;
+  if (text === '') throw new DebugError('a place in the code expected');
+  const { linearRip, rip } = session.vcpu(vcpu);
+  const base = linearRip.sub(rip);
+  session.writeRegister(vcpu, 'rip', codeAddress(context, text).sub(base));
+  return arrived(context, yield* session.move({ kind: 'continue' }));
+}
+
+/** `starti`: to the beginning. */
+function* starti(context: Context): Lines {
+  return arrived(context, yield* context.session.travelToEvent(0));
 }
 
 /** `run`: from the beginning to the next breakpoint. */
@@ -64,5 +83,9 @@ export const STEPS: readonly Command[] = [
     until,
     { words: codeNames },
   ),
+  command('jump j', 'PLACE', 'go on from another place: a branch of history', jump, {
+    words: codeNames,
+  }),
+  command('starti start', '', 'to the beginning', starti),
   command('run r', '', 'from the beginning to the next breakpoint', run),
 ];

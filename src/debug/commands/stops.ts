@@ -4,6 +4,7 @@ import type { BreakpointSpec } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
 import { addressesOf } from '../places.ts';
 import { type Command, type Context, command } from './command.ts';
+import { undisplay } from './displays.ts';
 import { breakpointOf, numberOf, watchOf } from './parse.ts';
 import { breakpointText } from './print.ts';
 import { placeNames, valueNames } from './words.ts';
@@ -37,8 +38,10 @@ function setEnabled(isEnabled: boolean) {
 }
 
 /** `delete 1 2`, `delete breakpoints`, `delete checkpoint 1` */
-function remove(context: Context, text: string): string[] {
+function remove(context: Context, text: string): readonly string[] {
   const { session } = context;
+  const [, shown] = /^display\b\s*(.*)$/s.exec(text) ?? [];
+  if (shown !== undefined) return undisplay(context, shown);
   const [, kind, rest = text] = /^(breakpoints?|checkpoints?)(?:\s+(.*))?$/s.exec(text) ?? [];
   if (kind?.startsWith('checkpoint')) {
     if (rest === '') throw new DebugError('the number or the name of a checkpoint expected');
@@ -177,7 +180,7 @@ export const STOPS: readonly Command[] = [
   command('enable', '[once|delete] [ID...]', 'let breakpoints stop again, or once more', enable, {
     words: (_, before) => (before.trim() === '' ? ['once', 'delete'] : []),
   }),
-  command('disable', '[ID...]', 'keep breakpoints from stopping', setEnabled(false)),
+  command('disable dis', '[ID...]', 'keep breakpoints from stopping', setEnabled(false)),
   command('ignore', 'ID COUNT', 'pass over the next hits of a breakpoint', ignore),
   command(
     'condition',

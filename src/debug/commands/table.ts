@@ -5,6 +5,7 @@ import { nearest } from '../../sim/index.ts';
 import { DebugError } from '../debug-error.ts';
 import { type Command, type Context, command, type Lines } from './command.ts';
 import { DISPLAYS } from './displays.ts';
+import { instead } from './elsewhere.ts';
 import { LOOKS } from './looks.ts';
 import { MOTIONS, thread } from './motions.ts';
 import { linesOfText } from './output.ts';
@@ -25,7 +26,8 @@ function* info(context: Context, text: string): Lines {
   const exact = TOPICS.find(({ names }) => names.includes(name));
   const found = exact ?? TOPICS.find(({ names }) => names[0].startsWith(name));
   if (name !== '' && found !== undefined) return yield* found.execute(context, argument, '');
-  throw new DebugError(`'info' and one of: ${TOPIC_NAMES.join(', ')}`);
+  const problem = name === '' ? '' : `nothing is known of '${shortened(name)}'; `;
+  throw new DebugError(`${problem}'info' and one of: ${TOPIC_NAMES.join(', ')}`);
 }
 
 const helpFor = (place: Place) => (_: Context, text: string) => {
@@ -56,6 +58,20 @@ function tui(context: Context, text: string): readonly string[] {
   if (text !== 'enable' && text !== 'disable') {
     throw new DebugError("'tui enable' or 'tui disable'");
   }
+  return show(context, text);
+}
+
+/** What gdb has a view of its own for is in one here. */
+function layout(context: Context, text: string): readonly string[] {
+  if (text === '' || !LAYOUTS.some((name) => name.startsWith(text))) {
+    throw new DebugError(`'layout' and one of: ${LAYOUTS.join(', ')}`);
+  }
+  return show(context, 'enable');
+}
+
+const LAYOUTS = ['src', 'asm', 'split', 'regs', 'next', 'prev'];
+
+function show(context: Context, text: 'enable' | 'disable'): readonly string[] {
   if (text === 'enable' && !context.hasScreen) {
     throw new DebugError('the full-screen view needs a terminal');
   }
@@ -122,6 +138,9 @@ const REST: readonly Command[] = [
   command('tui', 'enable|disable', 'the full-screen view, or the prompt alone', tui, {
     words: () => ['enable', 'disable'],
   }),
+  command('layout', 'src|asm|split|regs', 'the full-screen view, which has all of them', layout, {
+    words: () => LAYOUTS,
+  }),
   command('quit q', '', 'leave', (context) => {
     context.isOver = true;
     return [];
@@ -184,12 +203,14 @@ export function isCommandName(name: string, place: Place): boolean {
   return taken(place).some(({ names }) => names.includes(name));
 }
 
-/** By a name, or the beginning of a first name that no other has. */
+/** By a name, or the beginning of one that no other has; first names go before. */
 function commandNamed(name: string, place: Place): Command {
   const all = taken(place);
   const exact = all.find(({ names }) => names.includes(name));
   if (exact !== undefined) return exact;
-  const fitting = name === '' ? [] : all.filter(({ names }) => names[0].startsWith(name));
+  const first = name === '' ? [] : all.filter(({ names }) => names[0].startsWith(name));
+  const other = name === '' ? [] : all.filter(({ names }) => names.some((n) => n.startsWith(name)));
+  const fitting = first.length > 0 ? first : other;
   if (fitting.length === 1) return fitting[0];
   if (fitting.length > 1) {
     throw new DebugError(`'${name}' may be ${fitting.map(({ names }) => names[0]).join(', ')}`);
@@ -203,8 +224,14 @@ function commandNamed(name: string, place: Place): Command {
 /** Characters of a name that an error repeats. */
 const MOST_SHOWN = 40;
 
+function shortened(name: string): string {
+  return name.slice(0, MOST_SHOWN).replace(/[^ -~]/g, '?');
+}
+
 function unknown(name: string, candidates: readonly string[]): DebugError {
-  const shown = name.slice(0, MOST_SHOWN).replace(/[^ -~]/g, '?');
+  const shown = shortened(name);
+  const told = instead(name);
+  if (told !== null) return new DebugError(`there is no '${shown}': ${told}`);
   const meant = nearest(name.slice(0, MOST_SHOWN), candidates);
   const said = meant !== null && TOPIC_NAMES.includes(meant) ? `info ${meant}` : meant;
   const hint = meant === null ? "'help' lists them" : `did you mean '${said}'?`;

@@ -6,6 +6,7 @@ import { registerNamed } from '../registers.ts';
 import type { Session } from '../session.ts';
 import { activityOf, exitLines, hostValues, lapicValues, type NamedValue } from '../views.ts';
 import { type Command, type Context, command } from './command.ts';
+import { displayList } from './displays.ts';
 import { frameLines } from './frames.ts';
 import { branchLines } from './motions.ts';
 import { addressOf, breakpointOf } from './parse.ts';
@@ -113,6 +114,11 @@ function lineOf({ session, vcpu }: Context, text: string): string[] {
   });
 }
 
+function sourceHere({ session, vcpu }: Context): string[] {
+  const place = sourceLineOf(session.symbolsOf(vcpu), session.vcpu(vcpu).linearRip.toUnsigned());
+  return [place === null ? 'No source is known for this place.' : `${place.file}:${place.line}`];
+}
+
 function sources({ session, vcpu }: Context): string[] {
   return [...new Set(session.symbolsOf(vcpu).lines.map(({ file }) => file))];
 }
@@ -136,9 +142,15 @@ const topic = (
 
 export const TOPICS: readonly Command[] = [
   topic('registers', '[NAME...|all]', 'registers of this vCPU', registers, valueNames),
+  topic('all-registers', '', 'every register of this vCPU', (context) => registers(context, 'all')),
   topic('breakpoints', '', 'what the machine stops at', ({ session }) =>
     session.breakpoints.list().map(breakpointText),
   ),
+  topic('watchpoints', '', 'those of them that are about memory', ({ session }) => {
+    const watched = session.breakpoints.list().filter(({ spec }) => spec.kind === 'memory');
+    return watched.length === 0 ? ['No memory is watched.'] : watched.map(breakpointText);
+  }),
+  topic('display', '', 'what is shown at each stop', displayList),
   topic('threads', '', 'where every vCPU is, and what it is doing', threads),
   topic('waits', '', 'what every vCPU waits for', waits),
   topic('frame', '', 'the frame that commands are about, and who called', frameLines),
@@ -155,6 +167,12 @@ export const TOPICS: readonly Command[] = [
   topic('snapshots', '', 'saved states of each branch', snapshots),
   topic('symbol', 'ADDRESS', 'the name of an address, and its line', symbolOf, valueNames),
   topic('line', '[PLACE]', 'the addresses of a line of the source', lineOf, codeNames),
+  topic('source', '', 'the source of the next instruction', sourceHere),
   topic('sources', '', 'the sources that the program was made from', sources),
-  topic('symbols', '[TEXT]', 'names of addresses, or those with a text in them', symbols),
+  topic(
+    'symbols functions variables',
+    '[TEXT]',
+    'names of addresses, or those with a text in them',
+    symbols,
+  ),
 ];
