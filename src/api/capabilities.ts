@@ -61,6 +61,9 @@ const LINES = [
   ['COALESCED_PIO', 162, 1],
   ['MANUAL_DIRTY_LOG_PROTECT2', 168, 3],
   ['HALT_POLL', 182, 1],
+  ['X86_USER_SPACE_MSR', 188, 1],
+  ['X86_MSR_FILTER', 189, 1],
+  ['ENFORCE_PV_FEATURE_CPUID', 190, 1],
   ['EXIT_HYPERCALL', 201, 1 << 12],
 ] as const satisfies readonly Line[];
 

@@ -3,13 +3,22 @@
 // kvm_vm_ioctl_enable_cap.
 
 import Long from 'long';
-import { DISABLE_EXITS, type DisabledExit, FORWARDABLE_HYPERCALLS, type Vm } from '../kvm/index.ts';
+import {
+  DISABLE_EXITS,
+  type DisabledExit,
+  FORWARDABLE_HYPERCALLS,
+  MsrExitReason,
+  type Vm,
+} from '../kvm/index.ts';
 import { type CapabilityName, extensionValue, KVM_CAP } from './capabilities.ts';
 import { require } from './errors.ts';
 import type { U64 } from './structures.ts';
 
 /** KVM_DIRTY_LOG_*, of MANUAL_DIRTY_LOG_PROTECT2. */
 export const KVM_DIRTY_LOG = { MANUAL_PROTECT_ENABLE: 1 << 0, INITIALLY_SET: 1 << 1 } as const;
+
+/** KVM_MSR_EXIT_REASON_*. */
+export const KVM_MSR_EXIT_REASON = MsrExitReason;
 
 /** KVM_X86_DISABLE_EXITS_*: two of them are accepted without effect, as guests have neither. */
 export const KVM_X86_DISABLE_EXITS = { MWAIT: 1 << 0, ...DISABLE_EXITS, CSTATE: 1 << 3 } as const;
@@ -48,6 +57,12 @@ const ENABLE: Partial<Readonly<Record<CapabilityName, Enable>>> = {
     const names = Object.keys(DISABLE_EXITS) as DisabledExit[];
     const disabledExits = names.filter((name) => (argument.low & DISABLE_EXITS[name]) !== 0);
     vm.parameters = { ...vm.parameters, disabledExits };
+  },
+  X86_USER_SPACE_MSR: ({ vm }, argument) => {
+    const all = Object.values(KVM_MSR_EXIT_REASON).reduce((mask, bit) => mask | bit, 0);
+    const isKnown = argument.high === 0 && (argument.low & ~all) === 0;
+    check(isKnown, `only accesses of the bits 0x${all.toString(16)} can exit`);
+    vm.msrExitReasons = argument.low;
   },
   MANUAL_DIRTY_LOG_PROTECT2: (owner, argument) => {
     const { MANUAL_PROTECT_ENABLE, INITIALLY_SET } = KVM_DIRTY_LOG;

@@ -20,10 +20,11 @@
 
 export { type CapabilityName, KVM_CAP, MEMORY_SLOTS } from './capabilities.ts';
 export { COALESCED_MMIO_MAX, CoalescedRing, type KvmCoalescedMmio } from './coalesced-ring.ts';
-export { KVM_DIRTY_LOG, KVM_X86_DISABLE_EXITS } from './enable-cap.ts';
+export { KVM_DIRTY_LOG, KVM_MSR_EXIT_REASON, KVM_X86_DISABLE_EXITS } from './enable-cap.ts';
 export { Errno, type ErrnoName, KvmError } from './errors.ts';
 export { KVM_IOEVENTFD_FLAG, KVM_IRQFD_FLAG } from './event-calls.ts';
 export { Eventfd } from './eventfd.ts';
+export { KVM_MSR_FILTER, type KvmMsrFilter, type KvmMsrFilterRange } from './msr-filter.ts';
 export { KVM_PIT_FLAG, KVM_PIT_SPEAKER_DUMMY } from './pit-state.ts';
 export {
   KVM_EXIT,

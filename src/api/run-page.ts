@@ -180,6 +180,32 @@ export class KvmRun {
     this.set64(Offset.UNION + 56, Long.fromValue(value));
   }
 
+  /** Of X86_RDMSR and X86_WRMSR; `reason` is a bit of KVM_MSR_EXIT_REASON. */
+  get msr(): {
+    readonly error: number;
+    readonly reason: number;
+    readonly index: number;
+    readonly data: Long;
+  } {
+    const { view } = this;
+    return {
+      error: view.getUint8(Offset.UNION),
+      reason: view.getUint32(Offset.UNION + 8, true),
+      index: view.getUint32(Offset.UNION + 12, true),
+      data: this.get64(Offset.UNION + 16),
+    };
+  }
+
+  /** The value that the guest is to read. */
+  set msrData(value: Long | number) {
+    this.set64(Offset.UNION + 16, Long.fromValue(value));
+  }
+
+  /** Not 0: the guest is to have #GP. */
+  set msrError(value: number) {
+    this.bytes[Offset.UNION] = value;
+  }
+
   get debug(): {
     readonly arch: {
       readonly exception: number;
@@ -267,6 +293,12 @@ export class KvmRun {
         });
         view.setUint32(Offset.UNION + 64, exit.isLongMode ? 1 : 0, true);
         return;
+      case 'X86_RDMSR':
+      case 'X86_WRMSR':
+        view.setUint32(Offset.UNION + 8, exit.why, true);
+        view.setUint32(Offset.UNION + 12, exit.index, true);
+        this.set64(Offset.UNION + 16, exit.data);
+        return;
       case 'DEBUG':
         view.setUint32(Offset.UNION, exit.exception, true);
         this.set64(Offset.UNION + 8, exit.pc);
@@ -309,7 +341,10 @@ export class KvmRun {
       const unused = 64 - 8 * exit.lengthBytes;
       exit.data = kept.shl(unused).shru(unused);
     } else if (exit.reason === 'HYPERCALL') exit.ret = this.get64(Offset.UNION + 56);
-    else if (exit.reason === 'IO' && exit.direction === 'in') {
+    else if (exit.reason === 'X86_RDMSR' || exit.reason === 'X86_WRMSR') {
+      exit.error = this.msr.error;
+      exit.data = this.msr.data;
+    } else if (exit.reason === 'IO' && exit.direction === 'in') {
       const { sizeBytes, aheadCount = 0 } = exit;
       exit.data = this.element(0, sizeBytes);
       exit.ahead = Array.from({ length: aheadCount }, (_, i) => this.element(i + 1, sizeBytes));

@@ -18,6 +18,7 @@ import {
   writeGuestMsr,
 } from '../kvm/index.ts';
 import { Secondary, Stale } from '../vmx/index.ts';
+import { KVM_CAP } from './capabilities.ts';
 import { KvmError, require } from './errors.ts';
 import { lapicPage, restoreLapic } from './lapic-page.ts';
 import {
@@ -236,6 +237,19 @@ export class KvmVcpu {
     this.vcpu.cpuidEntries = entries.map((entry) =>
       entry.function === KVM_FEATURES ? { ...entry, eax: entry.eax & ~lost } : { ...entry },
     );
+  }
+
+  /**
+   * KVM_ENABLE_CAP of a vCPU, by number or name: ENFORCE_PV_FEATURE_CPUID has MSRs and hypercalls
+   * of features that its CPUID does not offer fail.
+   */
+  enableCap(capability: number | string, args: readonly U64[] = [], flags = 0): void {
+    const call = 'KVM_ENABLE_CAP';
+    const name = 'ENFORCE_PV_FEATURE_CPUID';
+    const isIt = capability === KVM_CAP[name] || `${capability}`.replace(/^KVM_CAP_/, '') === name;
+    require(isIt, call, 'EINVAL', `capability ${capability} cannot be enabled on a vCPU`);
+    require(flags === 0, call, 'EINVAL', `flags ${flags} are not known`);
+    this.vcpu.enforcesPvFeatures = !Long.fromValue(args[0] ?? 0).isZero();
   }
 
   /** KVM_GET_CPUID2. */

@@ -23,6 +23,7 @@ import { enableCapability, KVM_DIRTY_LOG } from './enable-cap.ts';
 import { KvmError, require } from './errors.ts';
 import { EventCalls } from './event-calls.ts';
 import { readIrqchip, writeIrqchip } from './irqchip-state.ts';
+import { checkedFilter, type KvmMsrFilter } from './msr-filter.ts';
 import { KVM_PIT_SPEAKER_DUMMY, readPitState, writePitState } from './pit-state.ts';
 import type { KvmRun } from './run-page.ts';
 import {
@@ -390,11 +391,16 @@ export class KvmVm {
 
   /**
    * KVM_ENABLE_CAP, by number or name: EXIT_HYPERCALL (bits of hypercalls that are to exit),
-   * HALT_POLL (ceiling in ns), X86_DISABLE_EXITS (before the first vCPU), and
-   * MANUAL_DIRTY_LOG_PROTECT2.
+   * HALT_POLL (ceiling in ns), X86_DISABLE_EXITS (before the first vCPU), X86_USER_SPACE_MSR (bits
+   * of {@link KVM_MSR_EXIT_REASON}), and MANUAL_DIRTY_LOG_PROTECT2.
    */
   enableCap(capability: number | string, args: readonly U64[] = [], flags = 0): void {
     enableCapability(this, capability, args[0] ?? 0, flags);
+  }
+
+  /** KVM_X86_SET_MSR_FILTER: which MSRs the guest may read and write; EINVAL for one that denies all. */
+  setMsrFilter(filter: KvmMsrFilter): void {
+    this.vm.msrFilter = checkedFilter(filter);
   }
 
   /** KVM_CREATE_VCPU: in the state after reset; with irqchip, all but the first wait for INIT. */

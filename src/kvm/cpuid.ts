@@ -2,7 +2,13 @@
 // leaves. SDM 2, "CPUID"; Linux Documentation/virt/kvm/x86/cpuid.rst.
 
 import { PHYSICAL_ADDRESS_BITS } from '../cpu/index.ts';
-import { featureBits } from './pv-features.ts';
+import {
+  featureBits,
+  featureOfHypercall,
+  featureOfMsr,
+  PV_FEATURES,
+  type PvFeatureName,
+} from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
 import type { Vm } from './vm.ts';
 
@@ -26,10 +32,10 @@ const FEATURES_EDX = bits(0, 1, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19, 24, 25
 /** EDX: an APIC that is not switched off in IA32_APIC_BASE. */
 const APIC_FEATURE = bits(9);
 /**
- * EBX: FSGSBASE 0, BMI1 3, SMEP 7, BMI2 8, INVPCID 10, no FCS and FDS 13, RDSEED 18, ADX 19, SMAP
- * 20, CLFLUSHOPT 23, CLWB 24.
+ * EBX: FSGSBASE 0, TSC_ADJUST 1, BMI1 3, SMEP 7, BMI2 8, INVPCID 10, no FCS and FDS 13, RDSEED 18,
+ * ADX 19, SMAP 20, CLFLUSHOPT 23, CLWB 24.
  */
-const STRUCTURED_EBX = bits(0, 3, 7, 8, 10, 13, 18, 19, 20, 23, 24);
+const STRUCTURED_EBX = bits(0, 1, 3, 7, 8, 10, 13, 18, 19, 20, 23, 24);
 /** ECX: UMIP 2, RDPID 22. EDX: SERIALIZE 14. */
 const STRUCTURED_ECX = bits(2, 22);
 const STRUCTURED_EDX = bits(14);
@@ -138,6 +144,34 @@ export class CpuidTable {
     if (subleaf === 1) return [shift, count, (2 << 8) | 1, vcpu.lapic.id];
     return [0, 0, subleaf & 0xff, vcpu.lapic.id];
   }
+}
+
+/**
+ * Linux guest_pv_has: whether a feature works. Each one does, unless features are enforced: then
+ * those that the vCPU's own CPUID offers.
+ */
+export function guestPvHas(vcpu: Vcpu, name: PvFeatureName): boolean {
+  return !enforcesFeatures(vcpu) || isOffered(vcpu, name);
+}
+
+/** The same for an MSR, by the feature that it belongs to. */
+export function guestHasMsr(vcpu: Vcpu, msr: number): boolean {
+  return !enforcesFeatures(vcpu) || isOffered(vcpu, featureOfMsr(msr));
+}
+
+/** The same for a hypercall. */
+export function guestHasHypercall(vcpu: Vcpu, number: number): boolean {
+  return !enforcesFeatures(vcpu) || isOffered(vcpu, featureOfHypercall(number));
+}
+
+function enforcesFeatures({ enforcesPvFeatures, vm }: Vcpu): boolean {
+  return enforcesPvFeatures ?? vm.parameters.enforcePvFeatures;
+}
+
+function isOffered(vcpu: Vcpu, name: PvFeatureName | undefined): boolean {
+  if (name === undefined) return true;
+  const [eax] = vcpu.vm.cpuid.query(vcpu, KVM_SIGNATURE_LEAF + 1, 0).result;
+  return ((eax >>> PV_FEATURES[name].bit) & 1) !== 0;
 }
 
 const SIGNIFICANT_INDEX = 1 << 0;

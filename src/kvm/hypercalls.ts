@@ -4,11 +4,12 @@ import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
 import { interruptCommand, send } from './apic-ipi.ts';
+import { guestHasHypercall } from './cpuid.ts';
 import { schedYield } from './directed-yield.ts';
 import { type LockWaitOutcome, lockWait } from './lock-wait.ts';
 import { preemptGrant } from './preempt-grant.ts';
 import { BOOT_TIME_SECONDS } from './pv-clock.ts';
-import { Hypercall, hasHypercall } from './pv-features.ts';
+import { Hypercall } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** Errors, as the guest sees them: KVM_ENOSYS and so on, negative. */
@@ -70,7 +71,7 @@ function dispatch(vcpu: Vcpu, pcpu: Pcpu): Outcome {
   const { words } = vcpu.virtual.processor.state;
   const number = words[RAX];
   const isHuge = vcpu.in64BitMode && words[RAX + 1] !== 0;
-  if (isHuge || !hasHypercall(parameters, number)) return UNKNOWN;
+  if (isHuge || !guestHasHypercall(vcpu, number)) return UNKNOWN;
   switch (number) {
     case Hypercall.VAPIC_POLL_IRQ:
       return DONE;

@@ -24,6 +24,13 @@ export { IRQCHIP_PORTS, Irqchip, type IrqchipState, IrqSource } from './irqchip.
 export { InternalError, KVM_EXIT_NUMBERS, type KvmExit, type KvmExitReason } from './kvm-exit.ts';
 export { LOCK_WAIT_ACTIONS, type LockWaitAction } from './lock-wait.ts';
 export { type MemorySlot, MemorySlots, type MemorySlotsState, SlotFlag } from './memory-slots.ts';
+export {
+  isMsrAllowed,
+  MsrExitReason,
+  type MsrFilter,
+  MsrFilterFlag,
+  type MsrFilterRange,
+} from './msr-exits.ts';
 export { moveTsc, readGuestMsr, writeGuestMsr } from './msrs.ts';
 export {
   DEFAULT_PARAMETERS,

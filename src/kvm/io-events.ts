@@ -44,6 +44,15 @@ export class EventBus {
     if (at >= 0) this.events.splice(at, 1);
   }
 
+  /** KVM_FAST_MMIO_BUS: true if an access of any length is a signal, whatever it writes. */
+  signalAny(address: number, pcpu: Pcpu): boolean {
+    const event = this.events.find(
+      (each) => each.space === 'mmio' && each.lengthBytes === 0 && each.address === address,
+    );
+    event?.signal(pcpu);
+    return event !== undefined;
+  }
+
   /** A write: true if it was a signal, or may wait, so that nobody else need hear of it now. */
   write(space: IoSpace, address: number, lengthBytes: number, value: Long, pcpu: Pcpu): boolean {
     const event = this.events.find(

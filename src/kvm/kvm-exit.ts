@@ -43,6 +43,17 @@ export type KvmExit =
       readonly dr6: Long;
       readonly dr7: Long;
     }
+  /**
+   * An access to an MSR that the kernel leaves to user space, which fills `data` of a read, and
+   * `error` if the guest is to have #GP. `why` is a bit of {@link MsrExitReason}.
+   */
+  | {
+      readonly reason: 'X86_RDMSR' | 'X86_WRMSR';
+      readonly why: number;
+      readonly index: number;
+      data: Long;
+      error: number;
+    }
   /** The guest could take an interrupt now, which user space wanted to know. */
   | { readonly reason: 'IRQ_WINDOW_OPEN' }
   /** CR8 was lowered, where the interrupt controllers are user space's. */

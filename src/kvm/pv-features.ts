@@ -113,25 +113,14 @@ export function featureBits(features: PvFeatures, register: 'eax' | 'edx'): numb
   }, 0);
 }
 
-/** False if features are enforced and those that an MSR belongs to are not offered. */
-export function hasMsr(parameters: PvParameters, msr: number): boolean {
-  return isOffered(parameters, ({ msrs }) => msrs.includes(msr));
+/** The feature that an MSR belongs to, or undefined. */
+export function featureOfMsr(msr: number): PvFeatureName | undefined {
+  return PV_FEATURE_LIST.find(([, { msrs }]) => msrs.includes(msr))?.[0];
 }
 
 /** The same for a hypercall. */
-export function hasHypercall(parameters: PvParameters, number: number): boolean {
-  return isOffered(parameters, ({ hypercalls }) => hypercalls.includes(number));
-}
-
-/** Linux guest_pv_has: whether a feature works; each one does unless features are enforced. */
-export function hasFeature(parameters: PvParameters, name: PvFeatureName): boolean {
-  return !parameters.enforcePvFeatures || parameters.features[name];
-}
-
-function isOffered(parameters: PvParameters, owns: (feature: PvFeature) => boolean): boolean {
-  if (!parameters.enforcePvFeatures) return true;
-  const owner = PV_FEATURE_LIST.find(([, declared]) => owns(declared));
-  return owner === undefined || hasFeature(parameters, owner[0]);
+export function featureOfHypercall(number: number): PvFeatureName | undefined {
+  return PV_FEATURE_LIST.find(([, { hypercalls }]) => hypercalls.includes(number))?.[0];
 }
 
 /** When a guest finds its vCPU marked as preempted in its steal-time record. */

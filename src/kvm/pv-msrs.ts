@@ -3,10 +3,11 @@
 
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
+import { guestHasMsr } from './cpuid.ts';
 import { type GrantState, noGrant } from './preempt-grant.ts';
 import { writeSystemTime, writeWallClock } from './pv-clock.ts';
 import { writePvEoi } from './pv-eoi.ts';
-import { hasMsr, KvmMsr, PV_FEATURE_LIST } from './pv-features.ts';
+import { KvmMsr, PV_FEATURE_LIST } from './pv-features.ts';
 import { writeStealTime } from './steal-time.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -58,7 +59,7 @@ export function isPvMsr(index: number): boolean {
 /** RDMSR; null for #GP. */
 export function readPvMsr(vcpu: Vcpu, index: number): Long | null {
   const { vm, state } = vcpu;
-  if (!hasMsr(vm.parameters, index)) return null;
+  if (!guestHasMsr(vcpu, index)) return null;
   switch (index) {
     case KvmMsr.WALL_CLOCK:
     case KvmMsr.WALL_CLOCK_NEW:
@@ -83,7 +84,7 @@ function whole({ low, high }: Halves): Long {
 
 /** WRMSR; false for #GP. */
 export function writePvMsr(vcpu: Vcpu, index: number, value: Long, pcpu: Pcpu): boolean {
-  if (!hasMsr(vcpu.vm.parameters, index)) return false;
+  if (!guestHasMsr(vcpu, index)) return false;
   switch (index) {
     case KvmMsr.WALL_CLOCK:
     case KvmMsr.WALL_CLOCK_NEW:

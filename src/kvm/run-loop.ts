@@ -26,6 +26,7 @@ import { finishHypercall } from './hypercall-exit.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
 import { emulationFailure, unexpectedExit } from './internal-error.ts';
 import { KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
+import { finishMsr } from './msr-exits.ts';
 import { shrunkWindow } from './ple-window.ts';
 import { defersPreemption, endGrant } from './preempt-grant.ts';
 import { updateClock } from './pv-clock.ts';
@@ -405,6 +406,7 @@ export class VcpuThread implements ThreadBody {
       const next = emulateRepeatedly(vcpu, pcpu);
       if (next !== null) this.leaveTo(next);
     } else if (exit.reason === 'HYPERCALL') finishHypercall(vcpu, exit.ret);
+    else if (exit.reason === 'X86_RDMSR' || exit.reason === 'X86_WRMSR') finishMsr(vcpu, exit);
   }
 
   look(pcpu: Pcpu): void {

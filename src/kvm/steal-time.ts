@@ -4,7 +4,7 @@
 
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
-import { hasFeature } from './pv-features.ts';
+import { guestPvHas } from './cpuid.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** Offsets in the record, `struct kvm_steal_time`. */
@@ -44,7 +44,7 @@ export function recordStealTime(vcpu: Vcpu, pcpu: Pcpu): void {
   const gpa = addressOf(vcpu);
   const record = gpa === null ? null : vm.guestRam(gpa, Record.BYTES);
   if (gpa === null || record === null) return;
-  if (hasFeature(vm.parameters, 'pv_tlb_flush')) {
+  if (guestPvHas(vcpu, 'pv_tlb_flush')) {
     // The TLB follows the page tables by itself, so that there is nothing to flush.
     const flush = (record.getUint8(Record.PREEMPTED) & Preempted.FLUSH_TLB) !== 0;
     if (pcpu.traced) pcpu.trace('kvm_pv_tlb_flush', { vcpu: vcpu.index, flush });

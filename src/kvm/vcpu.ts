@@ -157,6 +157,8 @@ export class Vcpu {
   user: UserControl | null = null;
   /** CPUID as KVM_SET_CPUID2 has set it, or null for the virtual machine's own. */
   cpuidEntries: readonly CpuidEntry[] | null = null;
+  /** KVM_CAP_ENFORCE_PV_FEATURE_CPUID of this vCPU, or null: as the virtual machine says. */
+  enforcesPvFeatures: boolean | null = null;
   private ownThread: Thread | null = null;
 
   constructor(vm: Vm, index: number, virtual: VirtualProcessor) {

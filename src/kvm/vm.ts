@@ -32,6 +32,7 @@ import type { KvmExit } from './kvm-exit.ts';
 import { lapicTimerHandler } from './lapic-timer.ts';
 import { MemorySlots, type MemorySlotsState } from './memory-slots.ts';
 import { MmioPages } from './mmio-pages.ts';
+import { isMsrAllowed, type MsrFilter } from './msr-exits.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 import { type Decisions, decisionsOf } from './policies.ts';
 import { grantTimerHandler } from './preempt-grant.ts';
@@ -122,6 +123,9 @@ export class Vm {
   lastBoostedVcpu = 0;
   /** Bits of the hypercalls that go to user space: KVM_CAP_EXIT_HYPERCALL. */
   forwardedHypercalls = 0;
+  /** Bits of MsrExitReason: failing accesses to MSRs that go to user space. */
+  msrExitReasons = 0;
+  private deniedMsrs: MsrFilter | null = null;
   /** Which guest-physical addresses are RAM. */
   readonly slots: MemorySlots;
   /** What guests have at the place of the xAPIC under FlexPriority, or null. */
@@ -171,7 +175,7 @@ export class Vm {
     this.msrBitmap = this.memory.allocatePages(1);
     // Every MSR exits that is not passed through.
     this.memory.write(this.msrBitmap, new Uint8Array(PAGE_SIZE).fill(0xff));
-    passThroughMsrs(this.memory, this.msrBitmap);
+    passThroughMsrs(this.memory, this.msrBitmap, () => true);
     this.ept = new EptBuilder(this.memory);
     this.ramHpa = this.memory.allocatePages(this.ramBytes / PAGE_SIZE, RAM_ALIGNMENT);
     this.slots = new MemorySlots(this.memory, this.ept, () => {
@@ -223,6 +227,17 @@ export class Vm {
     const apic = flexpriority ? ApicAccessPage.PAGES : 0;
     const tables = 8 + Math.ceil(ramBytes / 2 ** 30) + 2 + apic + MmioPages.PAGES;
     return (vcpuCount * perVcpu + tables) * PAGE_SIZE + RAM_ALIGNMENT;
+  }
+
+  /** MSRs that the guest may not access, or null. */
+  get msrFilter(): MsrFilter | null {
+    return this.deniedMsrs;
+  }
+  set msrFilter(filter: MsrFilter | null) {
+    this.deniedMsrs = filter;
+    passThroughMsrs(this.memory, this.msrBitmap, (index, write) =>
+      isMsrAllowed(filter, index, write),
+    );
   }
 
   /** Create the next vCPU with its thread, which does not run yet. */

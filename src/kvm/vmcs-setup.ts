@@ -38,13 +38,17 @@ const PASSED_THROUGH = [
   Msr.SYSENTER_EIP,
 ];
 
-/** Clear the bits of passed-through MSRs in a bitmap; the TSC may be read. */
-export function passThroughMsrs(memory: PhysicalMemory, bitmap: number): void {
+/** Clear the bits of passed-through MSRs in a bitmap, if they are allowed; the TSC may be read. */
+export function passThroughMsrs(
+  memory: PhysicalMemory,
+  bitmap: number,
+  isAllowed: (index: number, write: boolean) => boolean,
+): void {
   for (const index of PASSED_THROUGH) {
-    setMsrExit(memory, bitmap, index, false, false);
-    setMsrExit(memory, bitmap, index, true, false);
+    setMsrExit(memory, bitmap, index, false, !isAllowed(index, false));
+    setMsrExit(memory, bitmap, index, true, !isAllowed(index, true));
   }
-  setMsrExit(memory, bitmap, Msr.TSC, false, false);
+  setMsrExit(memory, bitmap, Msr.TSC, false, !isAllowed(Msr.TSC, false));
 }
 
 /** CR0 and CR4 bits that the guest owns. Linux kvm_cache_regs.h, KVM_POSSIBLE_CR*_GUEST_BITS. */

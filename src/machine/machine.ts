@@ -288,6 +288,8 @@ export class Machine {
       }
       case 'HLT':
       case 'HYPERCALL':
+      case 'X86_RDMSR':
+      case 'X86_WRMSR':
       case 'DEBUG':
       case 'IRQ_WINDOW_OPEN':
       case 'SET_TPR':

@@ -164,6 +164,9 @@ export const TRACEPOINTS = {
     },
     'mmio {kind} len {len} gpa 0x{gpa:x} val 0x{value:x}',
   ),
+  kvm_fast_mmio: define('kvm', NORMAL, { gpa: u53('gpa') }, 'fast mmio at gpa 0x{gpa:x}', {
+    since: '4.4',
+  }),
   kvm_msr: define(
     'kvm',
     NORMAL,

@@ -86,6 +86,7 @@ describe('CPUID', () => {
   });
 
   test.each([
+    ['TSC_ADJUST', 1, 1, 1],
     ['FSGSBASE', 1, 0, 1],
     ['BMI1', 1, 3, 1],
     ['no AVX2', 1, 5, 0],

@@ -420,6 +420,19 @@ describe.skipIf(absent !== null)('QEMU', () => {
     expect(comparable(serial).split('\n')).toHaveLength(9);
   });
 
+  // What TCG has, it does as we do; what it has not is not asked of it.
+  test('passes the same checks of the platform', () => {
+    const image = guestProgram('platform-check.asm');
+    // By counting instructions, its time is virtual, too.
+    const options = ['-m', '32', '-icount', 'shift=4'];
+    const { output, status } = runUnderQemu('image', { image }, 'serial', options);
+    const { serial } = runGuest(image, { vm: { memory: '32M' } }).report;
+    const theirs = output.split('\n').filter((line) => !line.startsWith('SKIP'));
+    expect(theirs.length).toBeGreaterThan(6);
+    expect(serial.split('\n')).toEqual(expect.arrayContaining(theirs));
+    expect(status).toBe(1);
+  });
+
   test('starts as many processors', () => {
     const image = guestProgram('multiboot-processors.asm');
     const { output, status } = runUnderQemu('image', { image }, 'console', ['-smp', '3']);

@@ -98,6 +98,7 @@ export const KVM_LINES: readonly EventLine[] = [
     count: 1,
     value: -1,
   }),
+  line('kvm_fast_mmio', 'fast mmio at gpa 0xd0000000', { gpa: 0xd0000000 }),
   line('kvm_mmio', 'mmio write len 4 gpa 0xfee000b0 val 0x0', {
     kind: 'write',
     len: 4,

@@ -3,6 +3,7 @@
 import Long from 'long';
 import { Vector } from '../../cpu/index.ts';
 import { Gpr } from '../../isa/index.ts';
+import { isMsrAllowed, msrExit } from '../msr-exits.ts';
 import { readGuestMsr } from '../msrs.ts';
 import type { ExitHandler } from './handler.ts';
 
@@ -10,7 +11,10 @@ export const msrRead: ExitHandler = (vcpu, pcpu) => {
   pcpu.spend(vcpu.vm.costs.kvm.handler);
   const { state } = vcpu.virtual.processor;
   const index = state.get64(2 * Gpr.RCX).low >>> 0;
-  const value = readGuestMsr(vcpu, index, pcpu);
+  const isAllowed = isMsrAllowed(vcpu.vm.msrFilter, index, false);
+  const value = isAllowed ? readGuestMsr(vcpu, index, pcpu) : null;
+  const exit = value === null ? msrExit(vcpu, pcpu, index, null) : null;
+  if (exit !== null) return exit;
   if (pcpu.traced) {
     pcpu.trace('kvm_msr', {
       write: false,
