@@ -2,12 +2,13 @@
 // makes the report. docs/decisions/slurm-arrays.md says why.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, realpathSync } from 'node:fs';
+import { isAbsolute, join, relative, sep } from 'node:path';
 import type { ExperimentOptions } from './experiment-command.ts';
 import { Failure } from './failure.ts';
 import { asWriteFailure } from './files.ts';
 import { shellLine } from './shell-words.ts';
+import { VERSION } from './version.ts';
 
 /** A script for sbatch, and options that are no part of it. */
 interface BatchJob {
@@ -99,9 +100,25 @@ function seedText(seeds: readonly number[]): string {
   return seeds.length === 1 ? `${seeds[0]}..${seeds[0]}` : seeds.join(',');
 }
 
-/** As this process was started. */
+/** As this process was started, in words that hold on other nodes too. */
 function vmxlab(words: readonly string[]): string {
-  return shellLine([process.execPath, process.argv[1], 'experiment', ...words]);
+  const own = commandFor(realpathSync(process.argv[1]), process.cwd());
+  return shellLine([...own, 'experiment', ...words]);
+}
+
+/** What npx installs packages in that are in no project; it may be cleared, and is of one node. */
+const NPX_CACHE = '_npx';
+
+/**
+ * How a script runs whatever has started the command itself: jobs begin in the folder that they
+ * were submitted in.
+ * @param script where the command really lies: npx starts it by a link in its cache
+ */
+export function commandFor(script: string, folder: string): readonly string[] {
+  const inside = relative(folder, script);
+  if (!isAbsolute(inside) && inside.split(sep)[0] !== '..') return ['node', inside];
+  if (script.split(sep).includes(NPX_CACHE)) return ['npx', '--yes', `vmxlab@${VERSION}`];
+  return ['node', script];
 }
 
 function scriptOf(command: string): string {

@@ -100,6 +100,10 @@ export function exploreCommand(options: ExploreCommandOptions): number {
   if (input.policies.size > 0) {
     throw new Failure(`${file}: policies are not explored: what they touch cannot be told`);
   }
+  const { vms, hogs } = input.scenario;
+  if ([...vms, ...hogs].some(({ delay }) => delay.mostNs > 0)) {
+    throw new Failure(`${file}: delays are not explored: everything begins at any time`);
+  }
   for (const warning of input.warnings) process.stderr.write(`${warning}\n`);
   const saved = options.replay === undefined ? null : readSchedule(options.replay);
   const storeBuffers = options.storeBuffers || saved?.storeBuffers === true;

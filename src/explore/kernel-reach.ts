@@ -13,6 +13,7 @@ export function reachOfHypercall(vcpu: Vcpu): number | null {
   if (parameters.hypercallOpcode !== 'vmcall' || vcpu.cpl !== 0 || number.high !== 0) return null;
   switch (number.low) {
     case Hypercall.VAPIC_POLL_IRQ:
+    case Hypercall.PREEMPT_GRANT:
       return own;
     case Hypercall.KICK_CPU: {
       const target = vcpu.vm.vcpuByApicId(vcpu.register(Gpr.RCX).low >>> 0);

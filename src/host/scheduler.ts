@@ -48,15 +48,26 @@ export class Scheduler {
   }
 
   /**
-   * Make a new thread runnable at a time in cycles, on the allowed pCPU with the fewest threads.
+   * Make a new thread runnable, on the allowed pCPU with the fewest threads; of several the first
+   * in `order`. Before the run begins it is switched in at once where nothing runs; later `actor`
+   * creates it, in host context. core.c, wake_up_new_task.
    */
-  start(thread: Thread): void {
-    const pcpu = this.leastLoaded(thread);
+  start(
+    thread: Thread,
+    order: readonly number[] = thread.affinity,
+    actor: Pcpu | null = null,
+  ): void {
+    const pcpu = this.leastLoaded(order);
     thread.state.pcpu = pcpu.index;
-    this.charge(pcpu, pcpu);
+    this.charge(pcpu, actor ?? pcpu);
     pcpu.queue.enqueue(thread, 'new');
-    this.becomeRunnable(thread, pcpu.now);
-    if (pcpu.isIdle) this.schedule(pcpu, 'resched');
+    this.becomeRunnable(thread, (actor ?? pcpu).now);
+    if (actor === null) {
+      if (pcpu.isIdle) this.schedule(pcpu, 'resched');
+      return;
+    }
+    const preempts = !pcpu.needResched && pcpu.queue.wakeupPreempts(thread);
+    if (pcpu.isIdle || preempts) this.reschedule(pcpu, actor);
   }
 
   /**
@@ -171,8 +182,8 @@ export class Scheduler {
     return here < (100 + ((imbalancePct - 100) >> 1)) * previous.queue.load;
   }
 
-  private leastLoaded(thread: Thread): Pcpu {
-    const allowed = thread.affinity.map((index) => this.host.pcpus[index]);
+  private leastLoaded(order: readonly number[]): Pcpu {
+    const allowed = order.map((index) => this.host.pcpus[index]);
     return allowed.reduce((best, pcpu) =>
       pcpu.queue.runningCount < best.queue.runningCount ? pcpu : best,
     );

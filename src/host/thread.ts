@@ -122,6 +122,11 @@ export class Thread implements Entity {
     };
   }
 
+  /** It has been started: from then on its state has a beginning. */
+  get hasBegun(): boolean {
+    return this.state.status !== 'blocked' || this.state.sinceCycles > 0;
+  }
+
   toVirtual(ns: number): number {
     return this.isIdle ? virtualRuntimeOf(ns, this.weight) : virtualRuntime(ns, this.nice);
   }

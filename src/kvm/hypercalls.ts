@@ -7,6 +7,7 @@ import { interruptCommand, send } from './apic-ipi.ts';
 import { guestHasHypercall } from './cpuid.ts';
 import { schedYield } from './directed-yield.ts';
 import { type LockWaitOutcome, lockWait } from './lock-wait.ts';
+import { preemptGrant } from './preempt-grant.ts';
 import { BOOT_TIME_SECONDS } from './pv-clock.ts';
 import { Hypercall } from './pv-features.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -89,6 +90,8 @@ function dispatch(vcpu: Vcpu, pcpu: Pcpu): Outcome {
       const { a0: lock, a1: apicId, a2: table } = argumentsOf(vcpu);
       return lockWait(vcpu, pcpu, { lock, apicId, table }) ?? UNKNOWN;
     }
+    case Hypercall.PREEMPT_GRANT:
+      return preemptGrant(vcpu, pcpu, argumentsOf(vcpu).a0) ?? UNKNOWN;
     default:
       return UNKNOWN;
   }

@@ -39,6 +39,8 @@ export const Hypercall = {
   SCHED_YIELD: 11,
   /** Of this laboratory: lock-wait.ts. */
   LOCK_WAIT: 0x100,
+  /** The same: preempt-grant.ts. */
+  PREEMPT_GRANT: 0x101,
 } as const;
 
 interface Belongings {
@@ -143,6 +145,8 @@ export interface PvParameters {
   readonly fixHypercallOpcode: boolean;
   /** What the hypercall LOCK_WAIT does. */
   readonly lockWait: LockWaitAction;
+  /** How long, in ns, a vCPU that says that it holds a lock is not preempted; 0: it is at once. */
+  readonly preemptGrantNs: number;
 }
 
 export const DEFAULT_PV_PARAMETERS: PvParameters = {
@@ -152,4 +156,5 @@ export const DEFAULT_PV_PARAMETERS: PvParameters = {
   hypercallOpcode: 'vmcall',
   fixHypercallOpcode: true,
   lockWait: 'none',
+  preemptGrantNs: 0,
 };

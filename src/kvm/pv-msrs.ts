@@ -4,6 +4,7 @@
 import Long from 'long';
 import type { Pcpu } from '../host/index.ts';
 import { guestHasMsr } from './cpuid.ts';
+import { type GrantState, noGrant } from './preempt-grant.ts';
 import { writeSystemTime, writeWallClock } from './pv-clock.ts';
 import { writePvEoi } from './pv-eoi.ts';
 import { KvmMsr, PV_FEATURE_LIST } from './pv-features.ts';
@@ -31,6 +32,7 @@ export interface PvState {
   isMarkedPreempted: boolean;
   /** The guest may end the interrupt in service by clearing a bit. */
   eoiOffered: boolean;
+  grant: GrantState;
 }
 
 export function initialPvState(): PvState {
@@ -43,6 +45,7 @@ export function initialPvState(): PvState {
     lastRunDelayNs: 0,
     isMarkedPreempted: false,
     eoiOffered: false,
+    grant: noGrant(),
   };
 }
 

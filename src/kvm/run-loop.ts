@@ -28,6 +28,7 @@ import { emulationFailure, unexpectedExit } from './internal-error.ts';
 import { KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { finishMsr } from './msr-exits.ts';
 import { shrunkWindow } from './ple-window.ts';
+import { defersPreemption, endGrant } from './preempt-grant.ts';
 import { updateClock } from './pv-clock.ts';
 import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
 import { markPreempted, recordStealTime, requestStealUpdate } from './steal-time.ts';
@@ -134,7 +135,8 @@ export class VcpuThread implements ThreadBody {
       state.pvUnhalted = false;
       state.mpState = 'runnable';
     }
-    if (pcpu.needResched) {
+    if (!pcpu.needResched) endGrant(vcpu);
+    else if (!defersPreemption(vcpu, pcpu)) {
       const { entryResched } = pcpu.host.parameters;
       return entryResched === 'cond_resched' || isPreempted(pcpu) ? 'preempt' : 'resched';
     }
@@ -236,7 +238,7 @@ export class VcpuThread implements ThreadBody {
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     virtual.interruptPending = false;
     takeDebugRegisters(vcpu);
-    if (isPreempted(pcpu)) {
+    if (isPreempted(pcpu) && !defersPreemption(vcpu, pcpu)) {
       vcpu.state.phase = 'preempted';
       return 'preempt';
     }
@@ -438,6 +440,7 @@ export class VcpuThread implements ThreadBody {
 
   schedOut(_pcpu: Pcpu, runnable: boolean): void {
     const { vcpu } = this;
+    endGrant(vcpu);
     if (runnable) {
       vcpu.state.preempted = true;
       vcpu.state.ready = true;

@@ -35,6 +35,9 @@ export interface VcpuCounters {
   /** Directed yields out of PAUSE-loop exits, which the kernel does not count. */
   ple_yield_attempted: number;
   ple_yield_successful: number;
+  /** Preemptions that were put off (PREEMPT_GRANT), and those of them that came in the end. */
+  preempt_grants: number;
+  preempt_grants_exceeded: number;
 }
 
 export function newCounters(): VcpuCounters {
@@ -65,6 +68,8 @@ export function newCounters(): VcpuCounters {
     preemption_other: 0,
     ple_yield_attempted: 0,
     ple_yield_successful: 0,
+    preempt_grants: 0,
+    preempt_grants_exceeded: 0,
   };
 }
 

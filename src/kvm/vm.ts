@@ -35,6 +35,7 @@ import { MmioPages } from './mmio-pages.ts';
 import { isMsrAllowed, type MsrFilter } from './msr-exits.ts';
 import { DEFAULT_PARAMETERS, type KvmParameters } from './parameters.ts';
 import { type Decisions, decisionsOf } from './policies.ts';
+import { grantTimerHandler } from './preempt-grant.ts';
 import type { Halves } from './pv-msrs.ts';
 import { dozeTimerHandler, VcpuThread } from './run-loop.ts';
 import { Vcpu, type VcpuSnapshot } from './vcpu.ts';
@@ -275,6 +276,7 @@ export class Vm {
     this.host.timers.register(dozeTimerHandler(vcpu), (pcpu) =>
       this.host.scheduler.wake(vcpu.thread, pcpu),
     );
+    this.host.timers.register(grantTimerHandler(vcpu), () => {});
     this.vcpus.push(vcpu);
     return vcpu;
   }

@@ -58,6 +58,12 @@ export const guestInterfaceKeys = (tscDeadline: boolean, timerRate: number) => (
     summary: 'what the hypercall LOCK_WAIT of spinning vCPUs does; none: there is no such call',
     fallback: DEFAULT_PARAMETERS.lockWait,
   }),
+  preempt_grant_ns: integer(0, 1_000_000_000, {
+    summary:
+      'so long, in ns, preemption waits for a vCPU that holds a lock, by the hypercall ' +
+      'PREEMPT_GRANT; 0: there is no such call',
+    fallback: DEFAULT_PARAMETERS.preemptGrantNs,
+  }),
   tsc_khz: integer(0, MAX_TSC_KHZ, {
     summary: "rate of the guest's TSC in kHz, by TSC scaling; 0 for the host's",
     fallback: DEFAULT_PARAMETERS.tscKhz,
@@ -105,6 +111,7 @@ export function guestInterfaceOf(kvm: Infer<Keys>, signature: number) {
     hypercallOpcode: kvm.hypercall,
     fixHypercallOpcode: kvm.fix_hypercall,
     lockWait: kvm.lock_wait,
+    preemptGrantNs: kvm.preempt_grant_ns,
     tscKhz: kvm.tsc_khz,
     cpuSignature: kvm.cpu_signature === 0 ? signature : kvm.cpu_signature,
     tscDeadline: kvm.tsc_deadline,

@@ -14,6 +14,7 @@ import {
   type ThreadGroup,
 } from '../host/index.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
+import type { Starts } from './starts.ts';
 import { VARIATE_COUNT, VARIATE_ONE, variateTable } from './variates.ts';
 
 /** Tables of virtual machines have lower numbers. */
@@ -54,7 +55,12 @@ export class Hogs {
   private readonly tasks: number[][] = [];
 
   /** Create the threads, and start them. */
-  constructor(host: Host, scenario: Scenario, groups: readonly (ThreadGroup | undefined)[]) {
+  constructor(
+    host: Host,
+    scenario: Scenario,
+    groups: readonly (ThreadGroup | undefined)[],
+    starts: Starts,
+  ) {
     this.host = host;
     this.seed = scenario.seed;
     let number = 0;
@@ -70,7 +76,7 @@ export class Hogs {
             ? this.createTask(own, hog, entry, i)
             : host.createThread({ ...own, body: HOG_BODY });
         this.threads[entry].push(thread);
-        host.scheduler.start(thread);
+        starts.start(thread, hog.delay);
       }
     }
   }

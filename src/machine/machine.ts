@@ -42,6 +42,7 @@ import { giveInput } from './program-input.ts';
 import { affinityOf, type Scenario } from './scenario.ts';
 import { type SerialInput, serialInputOf } from './serial-input.ts';
 import { SerialLine } from './serial-line.ts';
+import { Starts } from './starts.ts';
 import type { SymbolMap } from './symbol-map.ts';
 
 export interface MachineOptions {
@@ -175,12 +176,11 @@ export class Machine {
     const groups = scenario.hogs.map(({ cgroup, cpu_weight: weight }, i) =>
       this.cgroups.forThreads(cgroup, `hogs${i}`, weight),
     );
-    this.hogs = new Hogs(this.host, scenario, groups);
+    const starts = new Starts(this.host, scenario.host.placement, scenario.seed);
+    this.hogs = new Hogs(this.host, scenario, groups, starts);
     this.probes = new Probes(this);
     this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
-    for (const vm of this.vms) {
-      for (const vcpu of vm.vcpus) this.host.scheduler.start(vcpu.thread);
-    }
+    for (const { vm, thread } of this.vcpus) starts.start(thread, scenario.vms[vm.id].delay);
     this.host.createStoppers();
     this.serialLines = this.vms.map((vm, i) => new SerialLine(vm, this.devices[i]));
     for (const [i, { serial_input: text }] of scenario.vms.entries()) {
@@ -257,6 +257,8 @@ export class Machine {
   }
 
   private allBlocked(vm: Vm): void {
+    // Who has a delay may wake the others yet.
+    if (!vm.vcpus.every(({ thread }) => thread.hasBegun)) return;
     const ending = endingOfHalt(vm);
     const { nextSerialNs, serialInterruptsForData } = this.devices[vm.id];
     const isAwaited = nextSerialNs !== null && serialInterruptsForData;

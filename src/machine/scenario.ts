@@ -32,6 +32,7 @@ import {
   boolean,
   choice,
   duration,
+  durationRange,
   type Infer,
   type Issue,
   integer,
@@ -45,6 +46,7 @@ import {
   write,
 } from './schema.ts';
 import { SERIAL_PATTERN } from './serial-input.ts';
+import { PLACEMENTS } from './starts.ts';
 
 export const MAX_VCPUS = 64;
 export const MAX_PCPUS = 256;
@@ -57,6 +59,9 @@ const START_MODES = ['auto', '64-bit', 'protected'] as const;
 
 /** Whether waits are executed or left out. */
 const SKIP = ['on', 'off'] as const;
+
+/** The fallback of a delay: none. */
+const AT_ONCE = { leastNs: 0, mostNs: 0 };
 
 /** How the scheduler's fair class sees the threads of a machine, or hogs. */
 const CLASS_KEYS = {
@@ -151,6 +156,10 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       summary: 'each vCPU is in a control group of its own, as libvirt makes them',
       fallback: false,
     }),
+    delay: durationRange({
+      summary: 'when its vCPUs begin; between two durations, the seed says for each of them',
+      fallback: AT_ONCE,
+    }),
     start: choice(START_MODES, {
       summary: 'mode in which a flat program starts; auto: that of its source, else 64-bit',
       fallback: 'auto',
@@ -185,6 +194,10 @@ const HOG = object('Threads of the host that compute', {
   nice: integer(-20, 19, { summary: 'their nice level', fallback: 0 }),
   ...CLASS_KEYS,
   pin: text({ summary: 'pCPUs that they may run on, as 0-3,6; empty for all', fallback: '' }),
+  delay: durationRange({
+    summary: 'when they begin; between two durations, the seed says for each of them',
+    fallback: AT_ONCE,
+  }),
   burst: duration({
     summary:
       'how long one computes before it sleeps: exponential, with this mean; else it never does',
@@ -237,6 +250,10 @@ const scenarioFor = (kernel: Kernel, machine: CostPreset) =>
         summary: 'cycles of a turn: so late at most a pCPU sees what another one wrote',
         fallback: 500,
         flag: 'lookahead',
+      }),
+      placement: choice(PLACEMENTS, {
+        summary: 'a new thread gets, of pCPUs with equally few threads, the first or one by seed',
+        fallback: 'first',
       }),
       scheduler: object(
         "The scheduler of the host's kernel",

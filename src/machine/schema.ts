@@ -512,6 +512,8 @@ export function jsonSchema(schema: Schema): Record<string, unknown> {
       if (schema.fallback === undefined) return { description, ...schema.json };
       const { fallback, fallbackText } = schema;
       const isPlain = String(fallback) === fallbackText;
+      // What is printed as nothing stands for a key that is not given.
+      if (!isPlain && fallbackText === '') return { description, ...schema.json };
       return { description, ...schema.json, default: isPlain ? fallback : fallbackText };
     }
     case 'list':

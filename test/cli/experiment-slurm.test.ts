@@ -1,10 +1,12 @@
 // `vmxlab experiment submit`, on a real Slurm of one node.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildCommand, folderWith, vmxlab } from '../support/command-line.ts';
+import { commandFor } from '../../src/cli/experiment-slurm.ts';
+import { buildCommand, folderWith, MAIN, vmxlab } from '../support/command-line.ts';
 import { type Cluster, missingSlurm, startSlurm } from '../support/slurm.ts';
 
 const FILES = {
@@ -45,6 +47,26 @@ test('a dry run shows what sbatch would get', async () => {
   const run = "experiment rounds.yaml --store 'my store' --quick --seeds 7,8,9";
   expect(stdout).toContain(`${run} --shard "$SLURM_ARRAY_TASK_ID"/4`);
   expect(stdout).toContain("experiment merge rounds.yaml --store 'my store' --quick --seeds 7,8,9");
+}, 30_000);
+
+test('scripts name the command by words that hold on other nodes', () => {
+  expect(commandFor('/srv/lab/dist/cli/launch.js', '/srv/lab')).toEqual([
+    'node',
+    'dist/cli/launch.js',
+  ]);
+  const cached = commandFor('/srv/.npm/_npx/1f/node_modules/vmxlab/launch.js', '/lab');
+  expect(cached).toEqual(['npx', '--yes', expect.stringMatching(/^vmxlab@\d/)]);
+  expect(commandFor('/opt/vmxlab/launch.js', '/srv/lab')).toEqual([
+    'node',
+    '/opt/vmxlab/launch.js',
+  ]);
+  // By a link, as npx does it inside a clone: where it leads counts.
+  const linked = join(folder, 'linked.js');
+  symlinkSync(MAIN, linked);
+  const words = [linked, 'experiment', 'submit', 'rounds.yaml', '--shards', '2', '--dry-run'];
+  const stdout = execFileSync(process.execPath, words, { cwd: folder, encoding: 'utf8' });
+  expect(stdout).toContain(`exec node ${realpathSync(MAIN)} experiment rounds.yaml`);
+  expect(stdout).not.toContain('linked.js');
 }, 30_000);
 
 test('what is wrong is said before anything is submitted', async () => {

@@ -17,6 +17,7 @@ beforeAll(() => {
     'mended.asm': PROGRAM.replace('mov [counter], eax', 'lock inc dword [counter]'),
     'two.yaml': 'vms: [{program: lost.asm}, {program: lost.asm}]\n',
     'many.yaml': 'vms: [{program: lost.asm, vcpus: 11}]\n',
+    'later.yaml': 'vms: [{program: lost.asm, delay: 5ms}]\n',
     'notes.txt': 'none\n',
     'future.json': '{"format": "vmxlab schedule", "version": 3, "schedule": "0"}\n',
     'broken.json':
@@ -86,6 +87,7 @@ test('wrong usage is told', async () => {
     ['explore', 'two.yaml'],
     ['explore', 'many.yaml'],
     ['explore', 'guest-programs/bugs/double-injection.yaml', '--strategy', 'pct'],
+    ['explore', 'later.yaml'],
     ['explore', 'lost.asm', '--strategy', 'pctt'],
     ['explore', 'lost.asm', '--depth', '0'],
     ['explore', 'lost.asm', '--states', 'many'],
@@ -106,6 +108,7 @@ test('wrong usage is told', async () => {
     'vmxlab: explore: at most 10 vCPUs can be explored',
     'vmxlab: guest-programs/bugs/double-injection.yaml: policies are not explored: what they touch \
 cannot be told',
+    'vmxlab: later.yaml: delays are not explored: everything begins at any time',
     "vmxlab: --strategy: expected one of all, random, pct, not 'pctt'",
     'vmxlab: --depth: expected a whole number from 1 on',
     "vmxlab: --states: expected a whole number such as 64 or 0x40, not 'many'",

@@ -32,6 +32,15 @@ const TO = 'outside';
 /** The action of the host for locks that ask: a kick that is missing is waited for. */
 const LOCK_WAIT: LockWaitAction = 'block+kick';
 
+/** What the host grants locks that want it to, in ns. */
+const GRANT_NS = 50_000;
+
+/** Keys of `vms[].kvm` that give a lock what it needs. */
+function hostFor({ needs }: LockEntry) {
+  if (needs === 'lock-wait') return { lock_wait: LOCK_WAIT };
+  return needs === 'grants' ? { preempt_grant_ns: GRANT_NS } : {};
+}
+
 /** Explore a lock; `states` ends the search. More macros make another program of it. */
 export function exploreLock(
   lock: LockEntry,
@@ -47,9 +56,7 @@ export function exploreLock(
     settings: { vcpus },
   });
   const { scenario, programs, modules, symbols } = input;
-  const vms = scenario.vms.map((vm) => {
-    return lock.needs === 'lock-wait' ? { ...vm, kvm: { ...vm.kvm, lock_wait: LOCK_WAIT } } : vm;
-  });
+  const vms = scenario.vms.map((vm) => ({ ...vm, kvm: { ...vm.kvm, ...hostFor(lock) } }));
   const [start, end] = [FROM, TO].map((name) => labelIn(symbols[0], name));
   return explore(
     { ...scenario, vms },

@@ -1,7 +1,10 @@
 // The locks of guest-programs/locks, and what tests give them.
 
-/** What a lock wants of the host: nothing, kicks for who halts, or the hypercall LOCK_WAIT. */
-export type LockNeeds = 'nothing' | 'kicks' | 'lock-wait';
+/**
+ * What a lock wants of the host: nothing, kicks for who halts, the hypercall LOCK_WAIT, or that
+ * its holders are not preempted for a while (PREEMPT_GRANT).
+ */
+export type LockNeeds = 'nothing' | 'kicks' | 'lock-wait' | 'grants';
 
 export interface LockEntry {
   /** For `-D LOCK=NAME`. */
@@ -29,6 +32,7 @@ export const LOCKS: readonly LockEntry[] = [
   { name: 'mcs-predecessor', needs: 'lock-wait', bounds: ['LOCK_SPINS'] },
   { name: 'qspinlock-holder', needs: 'lock-wait', bounds: ['LOCK_SPINS'] },
   { name: 'owner-preempted', needs: 'lock-wait', bounds: [] },
+  { name: 'defer', needs: 'grants', bounds: [] },
 ];
 
 /** Names of the locks that want this. */

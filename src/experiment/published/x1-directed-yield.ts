@@ -29,19 +29,30 @@ const BURST_NS = { '8': 1_800_000, '16': Math.round((1_800_000 * 223801) / 22242
 
 const LOOPS = ['0', '2', '4'];
 
+/**
+ * The endless loops begin at any moment of the time before the broker: longer than a round of all
+ * threads of a pCPU (18 ms).
+ */
+const BEFORE_BROKER_MS = 100;
+
+/** Of a run, for so much of the broker. */
+const limitFor = (brokerMs: number) => `${BEFORE_BROKER_MS + brokerMs}ms`;
+
 export const DIRECTED_YIELD: Experiment = {
   definition: {
     name: 'x1',
     title: 'X1: directed yield after PAUSE-loop exits, beside a guest with endless loops',
     note:
       'Bursts that a message broker with ticket locks completes in a second. Compared are ratios ' +
-      'to the cell without loops and with PAUSE-loop exiting off.',
+      'to the cell without loops and with PAUSE-loop exiting off. The seed says when the loops ' +
+      'begin, where threads do, and when ticks are.',
     scenario: {
       host: {
         machine: 'westmere4',
         kernel: 'linux-2.6.38',
         hz: 1000,
         lookahead: 3000,
+        placement: 'seed',
         scheduler: { fair_class: 'cfs' },
       },
       vms: [
@@ -49,12 +60,18 @@ export const DIRECTED_YIELD: Experiment = {
           name: 'broker',
           program: 'guest-programs/workloads/amqp.asm',
           vcpus: 4,
+          delay: `${BEFORE_BROKER_MS}ms`,
           parameters: { time_ns: 4_000_000_000 },
           kvm: { spin_handler: 'two-pass' },
         },
-        { name: 'loops', program: 'guest-programs/workloads/hog.asm', vcpus: 4 },
+        {
+          name: 'loops',
+          program: 'guest-programs/workloads/hog.asm',
+          vcpus: 4,
+          delay: `1ns..${BEFORE_BROKER_MS}ms`,
+        },
       ],
-      limits: { time: '4100ms', instructions: '9000000G' },
+      limits: { time: limitFor(4100), instructions: '9000000G' },
     },
     factors: {
       payload: {
@@ -83,7 +100,7 @@ export const DIRECTED_YIELD: Experiment = {
     compare: [{ factor: 'ple', from: 'off', to: 'on', output: 'throughput', as: 'ratio' }],
     quick: {
       seeds: 2,
-      set: { 'vms[0].parameters.time_ns': 700_000_000, 'limits.time': '720ms' },
+      set: { 'vms[0].parameters.time_ns': 700_000_000, 'limits.time': limitFor(720) },
       factors: { payload: ['8'] },
     },
   },

@@ -73,7 +73,13 @@ export const PARAVIRTUAL_LOCK: Experiment = {
       'host and for a guest, is calibrated on the two that were alone (the guest with ' +
       'test-and-set). Both parties compile again and again; the seed says how they begin.',
     scenario: {
-      host: { machine: 'e5-2660v4x2', kernel: 'linux-4.12', hz: 250, lookahead: 2000 },
+      host: {
+        machine: 'e5-2660v4x2',
+        kernel: 'linux-4.12',
+        hz: 250,
+        lookahead: 2000,
+        placement: 'seed',
+      },
       vms: [
         { ...WORKLOAD, name: 'first' },
         { ...WORKLOAD, name: 'second' },
@@ -96,6 +102,8 @@ export const PARAVIRTUAL_LOCK: Experiment = {
     },
     exclude: [{ parties: BARE, lock: PV }],
     seeds: 20,
+    // Alone, seeds hardly differ.
+    seeds_of: [BARE, GUEST_J80, GUEST].map((parties) => ({ cell: { parties }, seeds: 5 })),
     endings: ['limit'],
     outputs: {
       host_rate: {
