@@ -52,6 +52,8 @@ export class Mmu {
   private readonly breakpoints: Breakpoints;
   virtualization: Virtualization;
   platform: Platform;
+  /** Cleared while somebody else translates for a while: what he says does not hold later. */
+  remembers = true;
 
   constructor(
     memory: PhysicalMemory,
@@ -173,6 +175,7 @@ export class Mmu {
       return DEVICE;
     }
     if (access === Access.WRITE) this.memory.touched[hpa >>> 12] = 1;
+    if (!this.remembers) return hpa;
     const addend = (hpa - low) | 0;
     const isSamePage =
       entries[at + ADDEND] === addend &&

@@ -291,18 +291,18 @@ export class Processor {
 
   /** As {@link step}, in other surroundings for just this instruction; its cycles do not count. */
   stepIn(virtualization: Virtualization, platform: Platform): ProcessorStop | null {
-    const { clock } = this;
-    const own = { virtualization: this.virtualization, platform: this.platform };
-    this.surround(virtualization, platform);
+    const { clock, virtualization: own, platform: ownPlatform } = this;
+    this.surround(virtualization, platform, false);
     try {
       return this.step();
     } finally {
-      this.surround(own.virtualization, own.platform);
+      this.surround(own, ownPlatform, true);
       this.clock = clock;
     }
   }
 
-  private surround(virtualization: Virtualization, platform: Platform): void {
+  private surround(virtualization: Virtualization, platform: Platform, isOwn: boolean): void {
+    this.mmu.remembers = isOwn;
     this.virtualization = this.mmu.virtualization = virtualization;
     this.platform = this.mmu.platform = platform;
   }

@@ -15,7 +15,8 @@ import {
 } from '../vmx/index.ts';
 import { acceptApicEvents } from './apic-events.ts';
 import { endSpin } from './directed-yield.ts';
-import { emulateRepeatedly, tracePort } from './emulate.ts';
+import { emulateRepeatedly } from './emulate.ts';
+import { tracePort } from './emulation-surroundings.ts';
 import { takeDebugRegisters } from './exits/dr-access.ts';
 import type { HandlerResult } from './exits/handler.ts';
 import { setPleWindow } from './exits/pause-instruction.ts';

@@ -18,6 +18,7 @@ import { Gpr } from '../isa/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
 import type { CpuidEntry } from './cpuid.ts';
+import { EmulationSurroundings } from './emulation-surroundings.ts';
 import type { KvmExit } from './kvm-exit.ts';
 import { Lapic, type LapicState } from './lapic.ts';
 import { LapicTimer, type LapicTimerState } from './lapic-timer.ts';
@@ -159,6 +160,8 @@ export class Vcpu {
   cpuidEntries: readonly CpuidEntry[] | null = null;
   /** KVM_CAP_ENFORCE_PV_FEATURE_CPUID of this vCPU, or null: as the virtual machine says. */
   enforcesPvFeatures: boolean | null = null;
+  /** Of an instruction that is emulated. */
+  readonly emulation = new EmulationSurroundings(this);
   private ownThread: Thread | null = null;
 
   constructor(vm: Vm, index: number, virtual: VirtualProcessor) {
