@@ -23,6 +23,8 @@ export interface KvmOptions {
   /** Scheduler ticks per second. */
   readonly hz?: number;
   readonly engine?: Engine;
+  /** Module parameter mmio_caching of kvm: pages of devices are marked in EPT; true by default. */
+  readonly mmioCaching?: boolean;
   /** Who listens to trace events. */
   readonly sink?: TraceSink;
   /**
@@ -57,6 +59,7 @@ export class Kvm {
   readonly engine: Engine;
   readonly machine: CostPresetName;
   readonly runLimitNs: number;
+  readonly mmioCaching: boolean;
   private readonly vms: KvmVm[] = [];
   /** vCPUs that have left KVM_RUN, in order, until they are asked for. */
   private readonly returned: Returned[] = [];
@@ -82,6 +85,7 @@ export class Kvm {
     this.engine = engine;
     this.machine = machine;
     this.runLimitNs = runLimitNs;
+    this.mmioCaching = options.mmioCaching ?? true;
     this.host = new Host({
       pcpuCount: pcpus,
       khz: preset.khz,

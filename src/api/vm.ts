@@ -89,6 +89,7 @@ export class KvmVm {
       ramBytes: 0,
       costs: COST_PRESETS[kvm.machine].vm,
       irqchip: false,
+      parameters: { mmioCaching: kvm.mmioCaching },
       userSpace: {
         handleExit: (vcpu, exit) => {
           kvm.leaves(vcpu, exit);

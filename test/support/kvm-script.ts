@@ -190,7 +190,8 @@ class Script {
   }
 
   private create(withIrqchip: boolean): void {
-    const vm = openKvm().createVm(0, { memoryBytes: RAM_BYTES });
+    // The kernel that was recorded does not know pages of devices before it has looked.
+    const vm = openKvm({ mmioCaching: false }).createVm(0, { memoryBytes: RAM_BYTES });
     if (withIrqchip) vm.createIrqchip();
     this.ram = vm.mmap(RAM_BYTES);
     const memorySize = RAM_BYTES;
