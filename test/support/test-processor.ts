@@ -4,7 +4,6 @@ import Long from 'long';
 import {
   CodeCache,
   Compiler,
-  DEVICE,
   EMPTY_PLATFORM,
   enterLongMode,
   type InstructionCosts,
@@ -47,18 +46,13 @@ export class TestMachine {
     if (this.compiler !== undefined) this.compiler.threshold = 16;
     const stateHpa = this.memory.allocatePages(Math.ceil(PROCESSOR_BYTES / PAGE_SIZE));
     this.cr3 = this.memory.allocatePages(1);
-    const own = unvirtualized(this.memory);
     this.processor = new Processor({
       memory: this.memory,
       stateHpa,
       codeCache,
       compiler: this.compiler,
       costs,
-      virtualization: {
-        ...own,
-        // What lies behind its own state, such as its log, differs by engine.
-        translate: (gpa, ...how) => (gpa < this.cr3 ? DEVICE : own.translate(gpa, ...how)),
-      },
+      virtualization: unvirtualized(this.memory),
       platform,
     });
   }
