@@ -8,6 +8,7 @@ import {
   type BoundaryOutcome,
   DEVICE,
   type DeliveredEvent,
+  EMPTY_PLATFORM,
   OWNER_STOP,
   type Platform,
   type Virtualization,
@@ -28,6 +29,9 @@ export class EmulationSurroundings implements Virtualization, Platform {
   private reads: readonly { low: number; high: number }[] = [];
   private readCount = 0;
   private readonly vcpu: Vcpu;
+  readonly readMsr = EMPTY_PLATFORM.readMsr;
+  readonly writeMsr = EMPTY_PLATFORM.writeMsr;
+  readonly cpuid = EMPTY_PLATFORM.cpuid;
 
   constructor(vcpu: Vcpu) {
     this.vcpu = vcpu;
@@ -91,18 +95,6 @@ export class EmulationSurroundings implements Virtualization, Platform {
 
   boundary(): BoundaryOutcome {
     return 'proceed';
-  }
-
-  readMsr(): null {
-    return null;
-  }
-
-  writeMsr(): boolean {
-    return false;
-  }
-
-  cpuid(): readonly [number, number, number, number] {
-    return [0, 0, 0, 0];
   }
 
   private takeAnswer(): { low: number; high: number } | undefined {

@@ -162,7 +162,7 @@ export class Vmcs {
 
   /** Write a field of at most 32 bits. */
   set32(index: number, value: number): void {
-    this.words[PLACES[index]] = value;
+    this.record(index, value);
     this.stale |= CHECKS[index];
   }
 
@@ -184,9 +184,7 @@ export class Vmcs {
 
   /** Write a 64-bit field. */
   setHalves(index: number, low: number, high: number): void {
-    const place = PLACES[index];
-    this.words[place] = low;
-    this.words[place + 1] = high;
+    this.recordHalves(index, low, high);
     this.stale |= CHECKS[index];
   }
 
