@@ -24,6 +24,7 @@ import {
   Processor,
   type ProcessorStop,
   Rflags,
+  type TaskSourceNumber,
   type TranslationPurpose,
   Vector,
   type Virtualization,
@@ -45,7 +46,7 @@ import {
 } from './exit-information.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
-import { decide, decideEarly, pauseWatch } from './intercepts.ts';
+import { decide, decideEarly, exitForTask, pauseWatch } from './intercepts.ts';
 import { behindVirtualApic, translateOrExit } from './memory-exits.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { STANDARD_TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
@@ -492,9 +493,9 @@ export class VirtualProcessor implements Virtualization {
     this.spin.abandon();
     if (event.type === EventTypes.SOFTWARE_INTERRUPT) return;
     const selected = (vmcs.get32(F.EXCEPTION_BITMAP) & (1 << event.vector)) !== 0;
-    const inverted = event.vector === PAGE_FAULT && !this.pageFaultMatches(event.errorCode ?? 0);
+    const inverted = event.vector === Vector.PF && !this.pageFaultMatches(event.errorCode ?? 0);
     if (selected === inverted) return;
-    const hasAddress = event.vector === PAGE_FAULT || event.vector === DEBUG;
+    const hasAddress = event.vector === Vector.PF || event.vector === Vector.DB;
     // Undefined for a double fault, here 0.
     const unblocking = event.vector === Vector.DF ? 0 : this.nmiUnblocking;
     this.exit(Exit.EXCEPTION_NMI, {
@@ -523,6 +524,10 @@ export class VirtualProcessor implements Virtualization {
 
   tripleFault(): void {
     this.exit(Exit.TRIPLE_FAULT, {});
+  }
+
+  taskSwitch(selector: number, source: TaskSourceNumber): never {
+    return exitForTask(this, selector, source);
   }
 
   translate(
@@ -579,7 +584,8 @@ export class VirtualProcessor implements Virtualization {
     if ((this.primary & Primary.INTR_WINDOW_EXITING) !== 0 && interruptible) {
       return this.stopFor(Exit.INTERRUPT_WINDOW);
     }
-    if (this.interruptPending && !shadow && this.exitsOnInterrupt) {
+    const interruptsExit = (this.vmcs.get32(F.PIN) & Pin.EXT_INTR_MASK) !== 0;
+    if (this.interruptPending && !shadow && interruptsExit) {
       return this.stopFor(Exit.EXTERNAL_INTERRUPT);
     }
     return 'proceed';
@@ -589,11 +595,4 @@ export class VirtualProcessor implements Virtualization {
     recordExit(this, reason);
     return 'stop';
   }
-
-  private get exitsOnInterrupt(): boolean {
-    return (this.vmcs.get32(F.PIN) & Pin.EXT_INTR_MASK) !== 0;
-  }
 }
-
-const PAGE_FAULT = 14;
-const DEBUG = 1;
