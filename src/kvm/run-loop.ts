@@ -25,7 +25,7 @@ import { readGuestBytes } from './guest-memory.ts';
 import { halt, poll, wokenUp } from './halt.ts';
 import { finishHypercall } from './hypercall-exit.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
-import { emulationFailure, unexpectedExit } from './internal-error.ts';
+import { deliveryLoss, emulationFailure, unexpectedExit } from './internal-error.ts';
 import { KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { finishMsr } from './msr-exits.ts';
 import { shrunkWindow } from './ple-window.ts';
@@ -255,6 +255,11 @@ export class VcpuThread implements ThreadBody {
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
+    const loss = deliveryLoss(vcpu, reason);
+    if (loss !== null) {
+      this.leaveTo(loss);
+      return null;
+    }
     const handler = vcpu.vm.handlers[reason];
     if (handler === undefined) {
       const message = `no handler for VM exit ${exitReasonName(reason)} (${reason})`;

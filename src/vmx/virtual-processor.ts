@@ -57,7 +57,7 @@ import {
   rareTransitions,
 } from './rare-transitions.ts';
 import { type Quiet, SpinDetector } from './spin.ts';
-import { scaleTimeStamp } from './time-stamp.ts';
+import { guestTimeStamp } from './time-stamp.ts';
 import { exitsAtEntry, hasTprShadow, isThresholdIllegal, THRESHOLD_CHECK } from './virtual-apic.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
 
@@ -92,6 +92,8 @@ export interface VirtualProcessorState {
   readonly due: number;
   /** Of the start-up IPI among them. */
   readonly sipiVector: number;
+  /** {@link VirtualProcessor.tscAhead}, its two halves; left out for null. */
+  readonly tscAhead?: readonly [low: number, high: number];
 }
 
 export interface VirtualProcessorParts {
@@ -126,8 +128,6 @@ const F = {
   PF_MATCH: fieldIndex('PAGE_FAULT_ERROR_CODE_MATCH'),
   EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
   PLE_WINDOW: fieldIndex('PLE_WINDOW'),
-  TSC_OFFSET: fieldIndex('TSC_OFFSET'),
-  TSC_MULTIPLIER: fieldIndex('TSC_MULTIPLIER'),
   TIMER_VALUE: fieldIndex('VMX_PREEMPTION_TIMER_VALUE'),
   ENTRY_INTR_INFO: fieldIndex('VM_ENTRY_INTR_INFO_FIELD'),
   ENTRY_ERROR_CODE: fieldIndex('VM_ENTRY_EXCEPTION_ERROR_CODE'),
@@ -158,6 +158,8 @@ export class VirtualProcessor implements Virtualization {
   /** What control fields ask for that few hosts want; null for nothing. */
   private rare: RareTransitions | null = null;
   readonly timerRateShift: number;
+  /** What the TSC is ahead of the clock since an MSR list has loaded it; null for nothing. */
+  tscAhead: Long | null = null;
   /** The last access found to be to a register of the virtual-APIC page; no state. */
   virtualizedGpa = -1;
 
@@ -200,6 +202,7 @@ export class VirtualProcessor implements Virtualization {
       injectionStop: this.injectionStop,
       due: this.due,
       sipiVector: this.sipiVector,
+      ...(this.tscAhead === null ? {} : { tscAhead: [this.tscAhead.low, this.tscAhead.high] }),
     };
   }
 
@@ -215,6 +218,7 @@ export class VirtualProcessor implements Virtualization {
     this.injectionStop = saved.injectionStop;
     this.due = saved.due;
     this.sipiVector = saved.sipiVector;
+    this.tscAhead = saved.tscAhead === undefined ? null : Long.fromBits(...saved.tscAhead);
     this.setExpiry();
     this.rare = rareTransitions(this.vmcs);
     this.stateChanged();
@@ -255,6 +259,7 @@ export class VirtualProcessor implements Virtualization {
     if (failure !== null) return failure;
     if (vmcs.isStale(Stale.CONTROLS)) this.rare = rareTransitions(vmcs);
     if (this.rare !== null) {
+      processor.clock = clock;
       const failed = enterRarely(this, this.rare);
       if (failed !== null) return failed;
     }
@@ -554,12 +559,7 @@ export class VirtualProcessor implements Virtualization {
   }
 
   timeStamp(clock: number): Long {
-    if ((this.primary & Primary.USE_TSC_OFFSETTING) === 0) return Long.fromNumber(clock);
-    const scaled =
-      (this.secondary & Secondary.TSC_SCALING) === 0
-        ? Long.fromNumber(clock)
-        : scaleTimeStamp(Long.fromNumber(clock), this.vmcs.get64(F.TSC_MULTIPLIER));
-    return scaled.add(this.vmcs.get64(F.TSC_OFFSET));
+    return guestTimeStamp(this, clock);
   }
 
   /**
