@@ -31,7 +31,7 @@ const OTHER = 0x28;
 interface Other {
   readonly tss?: number;
   /** Items of the TSS by offset, beside those of a task that finishes. */
-  readonly items?: Readonly<Record<number, number>>;
+  readonly items?: Readonly<Record<number, number>> | undefined;
 }
 
 /** A guest that calls another task from protected mode without paging; its IDT catches #TS and #NP. */
