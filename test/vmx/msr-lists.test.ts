@@ -130,7 +130,9 @@ describe('VM-exit MSR-store list', () => {
     expect(virtual.timeStamp(later).toNumber()).toBe(later + 100);
     virtual.state = state;
     expect(virtual.timeStamp(later).toString()).toBe(
-      Long.fromBits(107, 5).add(later - 5000).toString(),
+      Long.fromBits(107, 5)
+        .add(later - 5000)
+        .toString(),
     );
   });
 
