@@ -28,7 +28,6 @@ import { completeInterruptedEvent, injectEvents } from './inject.ts';
 import { deliveryLoss, emulationFailure, unexpectedExit } from './internal-error.ts';
 import { KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { finishMsr } from './msr-exits.ts';
-import { shrunkWindow } from './ple-window.ts';
 import { defersPreemption, endGrant } from './preempt-grant.ts';
 import { updateClock } from './pv-clock.ts';
 import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
@@ -435,7 +434,7 @@ export class VcpuThread implements ThreadBody {
     const { state } = vcpu;
     state.preempted = false;
     state.ready = false;
-    setPleWindow(vcpu, shrunkWindow(state.pleWindow, vcpu.vm.parameters), pcpu);
+    setPleWindow(vcpu, false, pcpu);
     requestStealUpdate(vcpu);
     if (state.cpu !== pcpu.index) {
       if (state.cpu >= 0) vcpu.timer.migrate(pcpu);
