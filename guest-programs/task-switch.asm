@@ -5,7 +5,7 @@
 ; 32-bit code goes from task to task in all ways there are and prints what it finds; it prints the
 ; same under QEMU:
 ;
-;   vmxlab run guest-programs/task-switch.asm --trace -
+;   vmxlab run guest-programs/task-switch.asm --trace trace.txt
 ;   qemu-system-x86_64 -kernel FILE -debugcon stdio -display none
 ;     -device isa-debug-exit,iobase=0xf4,iosize=4
 

@@ -117,8 +117,8 @@ export class KvmVcpu {
   }
 
   /**
-   * sched_setaffinity on the thread that runs the vCPU: pCPUs that the host has, of which there must
-   * be one (EINVAL). It moves at once, also in the middle of KVM_RUN ({@link Kvm.callAfter}).
+   * sched_setaffinity on the thread that runs the vCPU: pCPUs that the host has, of which there
+   * must be one (EINVAL). It moves at once, also in the middle of KVM_RUN ({@link Kvm.callAfter}).
    */
   setAffinity(pcpus: readonly number[]): void {
     const { host } = this.owner.kvm;

@@ -1,6 +1,6 @@
 // Far JMP and far CALL: to code segments, through call gates with their switch of stacks, and in
-// real mode. Where they lead to a task, see task-switch.ts. SDM 2, "JMP - Jump" and "CALL - Call Procedure";
-// SDM 3, "Direct Calls or Jumps to Code Segments", "Call Gates", "Stack Switching".
+// real mode. Where they lead to a task, see task-switch.ts. SDM 2, "JMP - Jump" and "CALL - Call
+// Procedure"; SDM 3, "Direct Calls or Jumps to Code Segments", "Call Gates", "Stack Switching".
 
 import Long from 'long';
 import { Segment } from '../isa/index.ts';

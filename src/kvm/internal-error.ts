@@ -58,8 +58,8 @@ export function unexpectedExit(vcpu: Vcpu, message: string): InternalErrorExit {
 }
 
 /**
- * An exit in the middle of a delivery, of which KVM knows no way on: a stack or a table of the guest
- * is in device memory, say. Vectoring information, exit reason, qualification, for an EPT
+ * An exit in the middle of a delivery, of which KVM knows no way on: a stack or a table of the
+ * guest is in device memory, say. Vectoring information, exit reason, qualification, for an EPT
  * misconfiguration the address, and the pCPU. Null for all others.
  */
 export function deliveryLoss(vcpu: Vcpu, reason: number): InternalErrorExit | null {

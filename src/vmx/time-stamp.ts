@@ -1,5 +1,5 @@
-// The time stamp that the guest sees: offset, and scaled. SDM 3, "Use TSC Scaling": bits 111:48 of the product of the TSC and the multiplier,
-// an unsigned fixed-point number with 48 fraction bits.
+// The time stamp that the guest sees: offset, and scaled. SDM 3, "Use TSC Scaling": bits 111:48 of
+// the product of the TSC and the multiplier, an unsigned fixed-point number with 48 fraction bits.
 
 import Long from 'long';
 import { Primary, Secondary } from './controls.ts';

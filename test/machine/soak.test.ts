@@ -1,8 +1,8 @@
 // 64 vCPUs over 8 pCPUs under a mixed load of locks, interrupts, timers and halts, on a kernel with
 // each fair class: no wake-up is lost, nobody starves, no event is in the past, time is conserved.
 // SOAK_ROUNDS in the environment makes it longer, and says how long it was: `npm run soak` is more
-// than ten virtual seconds on each kernel. Waits are read from the trace, each in full: samples of who
-// waits would miss those between two of them, which are all of them where spinners sleep.
+// than ten virtual seconds on each kernel. Waits are read from the trace, each in full: samples of
+// who waits would miss those between two of them, which are all of them where spinners sleep.
 
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';

@@ -1,5 +1,5 @@
-// A task switch, done for the guest: an event that came through a task gate counts as delivered, and
-// a task that an instruction leaves goes on behind it. Linux arch/x86/kvm/vmx/vmx.c,
+// A task switch, done for the guest: an event that came through a task gate counts as delivered,
+// and a task that an instruction leaves goes on behind it. Linux arch/x86/kvm/vmx/vmx.c,
 // handle_task_switch, and x86.c, kvm_task_switch.
 
 import Long from 'long';
