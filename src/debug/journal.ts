@@ -1,7 +1,7 @@
 // What has happened up to now: trace records, newest last, with what was known when they came. It
 // goes back and forth with the machine, so that it always tells the past of the place where the
-// machine is. What lies ahead is kept, as it will happen again. Where nobody was told what happened,
-// what is known begins anew.
+// machine is. What lies ahead is kept, as it will happen again. Where nobody was told what has
+// happened, what is known begins anew.
 
 import type { TraceRecord } from '../trace/index.ts';
 import type { Moment } from './moment.ts';

@@ -498,6 +498,19 @@ export class Session {
     return parseCondition(text).bind(this.watcher.valuesFor(this.vcpu(vcpu)))();
   }
 
+  /** A name in an expression that has no value and is no variable's; null if there is none. */
+  unknownName(vcpu: number, text: string): string | null {
+    const { name, memory } = this.watcher.valuesFor(this.vcpu(vcpu));
+    let unknown: string | null = null;
+    const look = (word: string) => {
+      const value = name(word);
+      if (value() === undefined && !text.includes(`$${word}`)) unknown ??= word;
+      return value;
+    };
+    parseCondition(text).bind({ name: look, memory });
+    return unknown;
+  }
+
   /** Identifies the state of the machine. */
   stateHash(): string {
     return this.machine.stateHash();
