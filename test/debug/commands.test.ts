@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadInput } from '../../src/cli/program.ts';
 import { createSession, Prompt } from '../../src/debug/index.ts';
+import { monitorCommand } from '../../src/debug/monitor.ts';
 
 /** Lines are counted from 1: that of `start` is 2. */
 const PROGRAM = `bits 64
@@ -396,6 +397,9 @@ describe('what gdb has under these names', () => {
     expect(said('info all-registers').length).toBeGreaterThan(said('info registers').length);
     expect(problem('info nonsense')).toMatch(/^nothing is known of 'nonsense'; 'info' and/);
     expect(problem('info locals')).toMatch(/^there is no 'info locals': programs have no types/);
+    const remote = (text: string) => monitorCommand(prompt.context.session, 0, text);
+    expect(remote('si')).toMatch(/^'si' is not taken here: gdb or the editor has steps/);
+    expect(remote('find text, +8, "two"')).toMatch(/<text>\n1 pattern found\.\n$/);
     expect(problem('!ls')).toBe("there is no '!ls': commands are about the machine only");
     expect(problem('$rax')).toBe("unknown command '$rax'; 'print $rax' shows a value");
     expect(problem('si/3')).toBe("'stepi' takes nothing behind a slash");

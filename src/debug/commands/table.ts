@@ -223,6 +223,10 @@ function commandNamed(name: string, place: Place): Command {
   if (fitting.length > 1) {
     throw new DebugError(`'${name}' may be ${fitting.map(({ names }) => names[0]).join(', ')}`);
   }
+  if (place === 'monitor' && isCommandName(name, 'prompt')) {
+    const whose = 'gdb or the editor has steps, breakpoints and values of its own';
+    throw new DebugError(`'${name}' is not taken here: ${whose}`);
+  }
   throw unknown(name, [
     ...all.flatMap(({ names }) => names),
     ...(place === 'prompt' ? TOPIC_NAMES : []),
