@@ -191,6 +191,16 @@ export const KVM_PARAMETERS = {
       }),
     ['linux-2.6.35', true, 'module parameter since 2.6.24 [rec], [6.1]'],
   ),
+  apic_off_exits: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary:
+          'under flexpriority the page of a local APIC that is switched off exits, else it is RAM',
+        fallback,
+      }),
+    ['linux-2.6.35', true, 'up to 4.17 [log]: the mode of x2APIC alone was followed'],
+    ['linux-6.1', false, '4.18 [log], [6.1]: vmx_set_virtual_apic_mode'],
+  ),
   mmio_caching: parameter<boolean>(
     (fallback) =>
       boolean({
@@ -245,7 +255,12 @@ export const SCHEDULER_PARAMETERS = {
         summary: 'how a vCPU makes way before it enters the guest: R+ in traces, or R',
         fallback,
       }),
-    ['linux-2.6.35', 'cond_resched', '[2.6.35], [4.8]'],
+    [
+      'linux-2.6.35',
+      'schedule',
+      'cond_resched, of which preemptible kernels alone told up to 4.3 [log]',
+    ],
+    ['linux-4.8', 'cond_resched', '[4.8]'],
     ['linux-6.1', 'schedule', '5.9 [rec], [6.1]: xfer_to_guest_mode_handle_work'],
   ),
   latency: parameter<number>(

@@ -90,8 +90,9 @@ export class TraceFormat {
 
 function layoutIn(name: TracepointName, at: number): EventLayout[] {
   const tracepoint = tracepointOf(name);
-  const { since, earlier } = tracepoint;
+  const { since, until, earlier } = tracepoint;
   if (since !== null && at < ordinal(since)) return [];
+  if (until !== null && at >= ordinal(until)) return [];
   const old = earlier.find(({ until }) => at < ordinal(until));
   if (old === undefined) return [{ name, event: name, tracepoint }];
   return [{ name, event: old.name ?? name, tracepoint: old.tracepoint }];
@@ -103,8 +104,9 @@ export const NEWEST_FORMAT = TraceFormat.of(NEWEST_KERNEL);
 /** A format for each kernel that changed anything, the newest first. */
 export const TRACE_FORMATS: readonly TraceFormat[] = [
   ...new Set([
-    ...NAMES.map(tracepointOf).flatMap(({ since, earlier }) => [
+    ...NAMES.map(tracepointOf).flatMap(({ since, until, earlier }) => [
       ...(since === null ? [] : [since]),
+      ...(until === null ? [] : [until]),
       ...earlier.map(({ until }) => until),
     ]),
     ...LINE_STYLES.map(([since]) => since),
