@@ -312,8 +312,20 @@ export const SCHEDULER_PARAMETERS = {
         summary: 'a busy pCPU balances so many times more seldom than an idle one',
         fallback,
       }),
-    ['linux-2.6.35', 32, 'until 5.9 [rec]; 64 within a package before 4.x [rec]'],
+    ['linux-2.6.35', 64, 'SD_MC_INIT, SD_CPU_INIT, until 3.15'],
+    ['linux-4.8', 32, 'sd_init, 3.16 [rec] to 5.9'],
     ['linux-6.1', 16, '5.10 [log], [6.1]'],
+  ),
+  balance_interval_ms: parameter<number>(
+    (fallback) =>
+      integer(0, 1000, {
+        summary:
+          'a pCPU that is idle balances so often, in ms, and a quarter as often after nothing ' +
+          'was to be done; 0: as many ms as the domain has pCPUs, and half as often',
+        fallback,
+      }),
+    ['linux-2.6.35', 1, 'SD_MC_INIT, SD_CPU_INIT, until 3.15'],
+    ['linux-4.8', 0, 'sd_init, 3.16 [rec], [6.1]'],
   ),
   imbalance_pct: parameter<number>(
     (fallback) =>

@@ -548,6 +548,7 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
     balanceBy: scheduler.balance_by,
     migrationCostNs: scheduler.migration_cost,
     busyFactor: scheduler.busy_factor,
+    balanceIntervalMs: scheduler.balance_interval_ms,
     imbalancePct: scheduler.imbalance_pct,
     newIdleMinNs: scheduler.newidle_min,
     activeBalance: scheduler.active_balance,

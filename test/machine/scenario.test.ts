@@ -54,6 +54,7 @@ describe('fallbacks', () => {
           balance_by: 'type',
           migration_cost: 500_000,
           busy_factor: 16,
+          balance_interval_ms: 0,
           imbalance_pct: 117,
           newidle_min: 0,
           active_balance: false,
