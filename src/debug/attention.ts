@@ -13,7 +13,7 @@ const INSTRUCTIONS_PER_RECORD = 20;
 const MOST_SHARE = 0.03;
 
 /** Chunks of a run that are left out before the next one that is told. */
-const LEFT_OUT = 64;
+const LEFT_OUT = 128;
 
 export class Attention {
   /** Records since the motion began. */
