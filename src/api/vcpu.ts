@@ -116,6 +116,17 @@ export class KvmVcpu {
     return this.page;
   }
 
+  /**
+   * sched_setaffinity on the thread that runs the vCPU: pCPUs that the host has, of which there
+   * must be one (EINVAL). It moves at once, also in the middle of KVM_RUN ({@link Kvm.callAfter}).
+   */
+  setAffinity(pcpus: readonly number[]): void {
+    const { host } = this.owner.kvm;
+    const allowed = host.pcpus.map(({ index }) => index).filter((index) => pcpus.includes(index));
+    require(allowed.length > 0, 'sched_setaffinity', 'EINVAL', 'none of these pCPUs exists');
+    host.scheduler.setAffinity(this.vcpu.thread, allowed, this.pcpu);
+  }
+
   /** KVM_RUN begins; the vCPU's thread goes on when time passes. */
   enter(): void {
     const { vcpu, user, owner, page } = this;

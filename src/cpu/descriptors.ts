@@ -133,6 +133,11 @@ export function setBusy(processor: Processor, descriptor: Descriptor): Descripto
   return retyped(processor, descriptor, descriptor.rights | BUSY);
 }
 
+/** Mark a TSS as available. */
+export function setIdle(processor: Processor, descriptor: Descriptor): Descriptor {
+  return retyped(processor, descriptor, descriptor.rights & ~BUSY);
+}
+
 const BUSY = 2;
 
 function retyped(processor: Processor, descriptor: Descriptor, rights: number): Descriptor {

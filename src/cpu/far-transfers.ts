@@ -1,6 +1,6 @@
 // Far JMP and far CALL: to code segments, through call gates with their switch of stacks, and in
-// real mode. Task switches are not implemented. SDM 2, "JMP - Jump" and "CALL - Call Procedure";
-// SDM 3, "Direct Calls or Jumps to Code Segments", "Call Gates", "Stack Switching".
+// real mode. Where they lead to a task, see task-switch.ts. SDM 2, "JMP - Jump" and "CALL - Call
+// Procedure"; SDM 3, "Direct Calls or Jumps to Code Segments", "Call Gates", "Stack Switching".
 
 import Long from 'long';
 import { Segment } from '../isa/index.ts';
@@ -19,7 +19,7 @@ import {
   upperHalf,
   WIDE_TYPE,
 } from './descriptors.ts';
-import { GuestFault, NotImplemented, Vector } from './exceptions.ts';
+import { GuestFault, Vector } from './exceptions.ts';
 import { currentStack, FrameStack, setStackPointer } from './frame-stack.ts';
 import { gateTarget } from './gates.ts';
 import { openInnerStack } from './inner-stack.ts';
@@ -29,6 +29,7 @@ import { requireTarget } from './returns.ts';
 import { loadParagraph, setCodeSegment, setStackSegment } from './segments.ts';
 import { Rights, Word } from './state.ts';
 import { wideInnerStack } from './task-state.ts';
+import { leaveForTask, TaskSource, type TaskSourceNumber } from './task-switch.ts';
 
 export function farJump(processor: Processor, selector: number, offset: Long): void {
   if (hasParagraphs(processor.mode)) {
@@ -37,7 +38,7 @@ export function farJump(processor: Processor, selector: number, offset: Long): v
   }
   const named = namedBy(processor, selector);
   if (isSystem(named.rights)) {
-    const gate = readCallGate(processor, named);
+    const gate = readCallGate(processor, named, TaskSource.JUMP);
     const target = gateTarget(processor, gate.selector, 0);
     const isAllowed = isConforming(target.rights) || dplOf(target.rights) === processor.state.cpl;
     if (!isAllowed) throw new GuestFault(Vector.GP, gate.selector & 0xfffc);
@@ -65,8 +66,9 @@ export function farCall(
     return;
   }
   const named = namedBy(processor, selector);
-  if (isSystem(named.rights)) callThroughGate(processor, readCallGate(processor, named));
-  else {
+  if (isSystem(named.rights)) {
+    callThroughGate(processor, readCallGate(processor, named, TaskSource.CALL));
+  } else {
     requireReachable(processor, named);
     call(processor, named, offset, lengthBytes);
   }
@@ -146,8 +148,12 @@ const TASKS: readonly number[] = [
   SystemType.AVAILABLE_TSS_16,
 ];
 
-/** The call gate, if the descriptor is one that the program may use. */
-function readCallGate(processor: Processor, descriptor: Descriptor): CallGate {
+/** The call gate, if the descriptor is one that the program may use; it may lead to a task. */
+function readCallGate(
+  processor: Processor,
+  descriptor: Descriptor,
+  source: TaskSourceNumber,
+): CallGate {
   const { rights, raw, selector } = descriptor;
   const isWide = isIa32e(processor.mode);
   const type = rights & Rights.TYPE;
@@ -157,7 +163,10 @@ function readCallGate(processor: Processor, descriptor: Descriptor): CallGate {
   if (!(isGate || isTask) || !isAllowed) throw new GuestFault(Vector.GP, selector & 0xfffc);
   const upper = isWide ? upperHalf(processor, descriptor) : Long.ZERO;
   if (!isPresent(rights)) throw new GuestFault(Vector.NP, selector & 0xfffc);
-  if (isTask) throw new NotImplemented('task switch');
+  if (isTask) {
+    const isTaskGate = type === SystemType.TASK_GATE;
+    leaveForTask(processor, isTaskGate ? raw.low >>> 16 : selector, source);
+  }
   const isNarrow = (type & WIDE_TYPE) === 0;
   const low = (raw.low & 0xffff) | (isNarrow ? 0 : raw.high & 0xffff0000);
   return {

@@ -12,16 +12,11 @@ import {
   SystemType,
   WIDE_TYPE,
 } from './descriptors.ts';
-import {
-  type DeliveredEvent,
-  GuestFault,
-  isSoftware,
-  NotImplemented,
-  Vector,
-} from './exceptions.ts';
+import { type DeliveredEvent, GuestFault, isSoftware, Vector } from './exceptions.ts';
 import { isIa32e } from './mode.ts';
 import type { Processor } from './processor.ts';
 import { Rights, Word } from './state.ts';
+import { leaveForTask, TaskSource } from './task-switch.ts';
 
 export interface Gate {
   readonly offset: Long;
@@ -60,7 +55,9 @@ export function readGate(processor: Processor, event: DeliveredEvent): Gate {
   if (!(isWide ? WIDE_GATES : GATES).has(type)) throw new GuestFault(Vector.GP, code + external);
   if (isSoftware(event.type) && state.cpl > dplOf(rights)) throw new GuestFault(Vector.GP, code);
   if (!isPresent(rights)) throw new GuestFault(Vector.NP, code + external);
-  if (type === SystemType.TASK_GATE) throw new NotImplemented('task gate');
+  if (type === SystemType.TASK_GATE) {
+    leaveForTask(processor, low.low >>> 16, TaskSource.GATE, external);
+  }
   const isNarrow = (type & WIDE_TYPE) === 0;
   const upperHalf = isNarrow ? 0 : low.high & 0xffff0000;
   return {

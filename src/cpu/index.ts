@@ -90,6 +90,12 @@ export {
   Word,
   wordOf,
 } from './state.ts';
+export {
+  switchTask,
+  TaskSource,
+  type TaskSourceNumber,
+  type TaskSwitch,
+} from './task-switch.ts';
 export { EMPTY_PLATFORM, unvirtualized } from './unvirtualized.ts';
 export {
   Access,

@@ -26,7 +26,6 @@ import { deliver, eventOf } from './delivery.ts';
 import { Evaluator } from './evaluator.ts';
 import {
   type DeliveredEvent,
-  EventTypes,
   GuestFault,
   NotImplemented,
   OwnerStop,
@@ -301,7 +300,8 @@ export class Processor {
     }
   }
 
-  private surround(virtualization: Virtualization, platform: Platform, isOwn: boolean): void {
+  /** Until this is called again with what there was. */
+  surround(virtualization: Virtualization, platform: Platform, isOwn: boolean): void {
     this.mmu.remembers = isOwn;
     this.virtualization = this.mmu.virtualization = virtualization;
     this.platform = this.mmu.platform = platform;
@@ -526,12 +526,7 @@ export class Processor {
     const pending = words[Word.PENDING_DEBUG];
     words[Word.PENDING_DEBUG] = 0;
     if ((pending & (PendingDebug.BS | PendingDebug.ENABLED_BREAKPOINT)) === 0) return;
-    const event = {
-      vector: Vector.DB,
-      type: EventTypes.HARDWARE_EXCEPTION,
-      errorCode: null,
-      instructionLengthBytes: 0,
-    };
+    const event = eventOf(this, new GuestFault(Vector.DB));
     const conditions = pending & (PendingDebug.BS | PendingDebug.BREAKPOINTS);
     this.virtualization.exception(event, Long.fromInt(conditions));
     recordDebugException(this.state, conditions);

@@ -15,7 +15,7 @@ import {
   readDescriptor,
   setAccessed,
 } from './descriptors.ts';
-import { GuestFault, NotImplemented, Vector } from './exceptions.ts';
+import { GuestFault, Vector } from './exceptions.ts';
 import { currentStack, type FrameStack, setStackPointer } from './frame-stack.ts';
 import { popVirtualFlags, writeFlags } from './interrupt-flag.ts';
 import { isCanonical } from './mmu.ts';
@@ -28,7 +28,8 @@ import {
   setCodeSegment,
   setStackSegment,
 } from './segments.ts';
-import { Blocking, Cr4, Rflags, Word } from './state.ts';
+import { Blocking, Cr4, DEFINED_FLAGS, Rflags, Word } from './state.ts';
+import { leaveForPreviousTask } from './task-switch.ts';
 
 /** IRET, IRETD and IRETQ. `lengthBytes` of each item on the stack: 2, 4 or 8. */
 export function interruptReturn(processor: Processor, lengthBytes: number): void {
@@ -43,7 +44,7 @@ export function interruptReturn(processor: Processor, lengthBytes: number): void
   else {
     if ((words[Word.RFLAGS] & Rflags.NT) !== 0) {
       if (isIa32e(mode)) throw new GuestFault(Vector.GP, 0);
-      throw new NotImplemented('return from a nested task');
+      leaveForPreviousTask(processor);
     }
     returnByDescriptor(processor, lengthBytes);
   }
@@ -214,8 +215,6 @@ function returnToVirtual(processor: Processor, stack: FrameStack, frame: ReturnF
 
 const POPPED_SEGMENTS = [Segment.SS, Segment.ES, Segment.DS, Segment.FS, Segment.GS];
 const VIRTUAL_LIMIT = 0xffff;
-/** All bits of EFLAGS that are not reserved. */
-const DEFINED_FLAGS = 0x3f7fd5;
 
 /** The code segment to return to, checked: as privileged as its selector asks, or less than here. */
 function returnTarget(processor: Processor, selector: number): Descriptor {

@@ -24,7 +24,7 @@ import { GuestFault, Vector } from './exceptions.ts';
 import { hasParagraphs, isIa32e } from './mode.ts';
 import type { Processor } from './processor.ts';
 import { SegmentType } from './segmentation.ts';
-import { Rights, SEGMENT_WORDS } from './state.ts';
+import { Rights, SEGMENT_WORDS, Word } from './state.ts';
 
 /** What becomes of a segment register. */
 interface Contents {
@@ -73,12 +73,16 @@ export function loadSegment(processor: Processor, number: number, selector: numb
   }
   const descriptor = readDescriptor(processor, selector, Vector.GP);
   const { rights } = descriptor;
-  const isReadable =
-    !isSystem(rights) && (!isCode(rights) || (rights & SegmentType.READABLE) !== 0);
-  const isAllowed = isConforming(rights) || Math.max(selector & 3, cpl) <= dplOf(rights);
-  if (!isReadable || !isAllowed) throw new GuestFault(Vector.GP, selector & 0xfffc);
+  if (!mayRead(rights, selector, cpl)) throw new GuestFault(Vector.GP, selector & 0xfffc);
   if (!isPresent(rights)) throw new GuestFault(Vector.NP, selector & 0xfffc);
   fill(processor, number, setAccessed(processor, descriptor));
+}
+
+/** A data segment, or one of code that is readable, which a program may load. */
+function mayRead(rights: number, selector: number, cpl: number): boolean {
+  const isReadable =
+    !isSystem(rights) && (!isCode(rights) || (rights & SegmentType.READABLE) !== 0);
+  return isReadable && (isConforming(rights) || Math.max(selector & 3, cpl) <= dplOf(rights));
 }
 
 /** Access rights in virtual-8086 mode: writable data at privilege level 3. */
@@ -196,21 +200,84 @@ export function loadLocalTable(processor: Processor, selector: number): void {
   processor.state.set64(SEGMENT_WORDS[LDTR].base, base);
 }
 
-/** A present descriptor of a type in the GDT, or the fault that LTR and LLDT raise. */
+/**
+ * A present descriptor of a type in the GDT, or the fault that LTR and LLDT raise.
+ * @param vector of faults, and of that of a segment that is not present
+ */
 function systemDescriptor(
   processor: Processor,
   selector: number,
   types: readonly number[],
+  vector: number = Vector.GP,
+  absent: number = Vector.NP,
 ): Descriptor {
   const code = selector & 0xfffc;
-  if ((selector & 4) !== 0) throw new GuestFault(Vector.GP, code);
-  const descriptor = readDescriptor(processor, selector, Vector.GP);
+  if ((selector & 4) !== 0) throw new GuestFault(vector, code);
+  const descriptor = readDescriptor(processor, selector, vector);
   const { rights } = descriptor;
   if (!isSystem(rights) || !types.includes(rights & Rights.TYPE)) {
-    throw new GuestFault(Vector.GP, code);
+    throw new GuestFault(vector, code);
   }
-  if (!isPresent(rights)) throw new GuestFault(Vector.NP, code);
+  if (!isPresent(rights)) throw new GuestFault(absent, code);
   return descriptor;
+}
+
+/** TR of a task that is switched to; its TSS is marked as busy. */
+export function setTaskRegister(processor: Processor, descriptor: Descriptor): void {
+  fill(processor, TR, descriptor);
+}
+
+/**
+ * The segments of a task that is switched to, whose flags are loaded: all selectors first, then
+ * what they name, so that a fault happens in the new task. SDM 3, "Task Switching".
+ */
+export function loadTaskSegments(
+  processor: Processor,
+  segments: readonly (readonly [number: number, selector: number])[],
+  localTable: number,
+): void {
+  const { words } = processor.state;
+  for (const [number, selector] of [...segments, [LDTR, localTable] as const]) {
+    words[SEGMENT_WORDS[number].selector] = selector;
+  }
+  processor.updateMode();
+  if ((localTable & 0xfffc) === 0) setNull(processor, LDTR, localTable);
+  else {
+    const types = [SystemType.LDT];
+    fill(processor, LDTR, systemDescriptor(processor, localTable, types, Vector.TS, Vector.TS));
+  }
+  const isVirtual = processor.mode === 'virtual8086';
+  const cpl = words[Word.CS_SELECTOR] & 3;
+  for (const [number, selector] of segments) {
+    if (isVirtual) loadParagraph(processor, number, selector);
+    else loadTaskSegment(processor, number, selector, cpl);
+  }
+}
+
+function loadTaskSegment(processor: Processor, number: number, selector: number, cpl: number) {
+  if (number === Segment.SS) {
+    const rules = { vector: Vector.TS, isNullable: false };
+    const stack = checkStackSegment(processor, selector, cpl, rules);
+    setStackSegment(processor, stack && setAccessed(processor, stack), { selector, cpl });
+    return;
+  }
+  const code = selector & 0xfffc;
+  if (code === 0 && number !== Segment.CS) {
+    setNull(processor, number, selector);
+    return;
+  }
+  if (code === 0) throw new GuestFault(Vector.TS, 0);
+  const descriptor = readDescriptor(processor, selector, Vector.TS);
+  const { rights } = descriptor;
+  const isRight = number === Segment.CS ? mayRun(rights, cpl) : mayRead(rights, selector, cpl);
+  if (!isRight) throw new GuestFault(Vector.TS, code);
+  if (!isPresent(rights)) throw new GuestFault(Vector.NP, code);
+  fill(processor, number, setAccessed(processor, descriptor));
+}
+
+/** A code segment for a task of that privilege level. */
+function mayRun(rights: number, cpl: number): boolean {
+  return isCode(rights) && (isConforming(rights) ? dplOf(rights) <= cpl : dplOf(rights) === cpl);
 }
 
 /** True if TR holds a 16-bit TSS, which is laid out in another way. */

@@ -196,6 +196,9 @@ export const Rflags = {
   ID: 1 << 21,
 } as const;
 
+/** All bits of RFLAGS that exist. */
+export const DEFINED_FLAGS = Object.values(Rflags).reduce((bits, bit) => bits | bit, 0);
+
 export const Cr0 = {
   PE: 1 << 0,
   MP: 1 << 1,

@@ -20,7 +20,11 @@ const IO_BASE = 0x66;
 const REDIRECTION_BYTES = 32;
 
 /** Bytes of the TSS, or null if they lie beyond its limit. */
-function readTaskState(processor: Processor, offset: number, lengthBytes: number): Long | null {
+export function readTaskState(
+  processor: Processor,
+  offset: number,
+  lengthBytes: number,
+): Long | null {
   const { state, mmu } = processor;
   if (offset + lengthBytes - 1 > state.words[Word.TR_LIMIT] >>> 0) return null;
   const at = inTable(processor, state.get64(Word.TR_BASE), offset);

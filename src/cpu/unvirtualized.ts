@@ -3,6 +3,7 @@
 
 import Long from 'long';
 import type { PhysicalMemory } from '../memory/index.ts';
+import { NotImplemented } from './exceptions.ts';
 import { DEVICE, type Platform, type Virtualization } from './virtualization.ts';
 
 /** Guest-physical is host-physical up to the end of memory; everything beyond is a device. */
@@ -14,6 +15,9 @@ export function unvirtualized(memory: PhysicalMemory): Virtualization {
     delays: () => false,
     exception: () => {},
     tripleFault: () => {},
+    taskSwitch: () => {
+      throw new NotImplemented('task switch');
+    },
     translate: (gpa) => (gpa < memory.sizeBytes ? gpa : DEVICE),
     iretUnblocksNmis: () => true,
     readControl: (_number, real) => real,

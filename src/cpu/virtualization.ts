@@ -5,6 +5,7 @@ import type Long from 'long';
 import type { Instruction } from '../isa/index.ts';
 import type { Delay } from './delay.ts';
 import type { DeliveredEvent } from './exceptions.ts';
+import type { TaskSourceNumber } from './task-switch.ts';
 
 /** Kinds of memory access; also the order of tags in the TLB. */
 export const Access = { READ: 0, WRITE: 1, EXECUTE: 2 } as const;
@@ -60,6 +61,8 @@ export interface Virtualization {
   exception(event: DeliveredEvent, linear: Long): void;
   /** Instead of shutting down. */
   tripleFault(): void;
+  /** Instead of a switch to the task of a TSS, whose selector and descriptor have been checked. */
+  taskSwitch(selector: number, source: TaskSourceNumber): never;
   /**
    * From guest-physical to host-physical, or {@link DEVICE}.
    * @param purpose whether it is the address accessed, a paging structure on the way to it, or the

@@ -4,13 +4,15 @@
 //
 //   expression = operand { binary operand }
 //   binary     = || && | ^ & == != < <= > >= << >> + - * / %
-//   operand    = { - | ! | ~ } ( number | name | 'text' | memory | "(" expression ")" )
+//   operand    = { - | ! | ~ } ( number | name | text | memory | "(" expression ")" )
 //              | & name | * [ "(" type "*" ")" ] operand | "{" type "}" operand
 //   memory     = ( "u8" | "u16" | "u32" | "u64" ) "[" expression "]"
 //   type       = those of C, and "u8" to "u64": only their lengths matter
+//   text       = in single or double quotes
 //   name       = [ "$" ] letter { letter | digit | "_" | "." } | "$" [ "$" ] { digit }
 
 import { DebugError } from './debug-error.ts';
+import { wordOf } from './registers.ts';
 
 /** Where names and memory get their values. */
 export interface Values {
@@ -90,7 +92,9 @@ const NAME = /(\$\$?\d*(?![\w.])|\$?[a-z_.][\w.]*)/;
 const SIGN = /(\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%|^&<>!~()[\]{}])/;
 
 /** A number, a name, a text or a sign, in this order of groups. */
-const TOKEN = new RegExp(`\\s*(?:${NUMBER.source}|${NAME.source}|'([^']*)'|${SIGN.source})`, 'iy');
+const TEXT = /(?:'([^']*)'|"([^"]*)")/;
+const WORD = new RegExp(`${NUMBER.source}|${NAME.source}|${TEXT.source}|${SIGN.source}`);
+const TOKEN = new RegExp(`\\s*(?:${WORD.source})`, 'iy');
 
 interface Token {
   readonly kind: 'number' | 'name' | 'text' | 'sign' | 'end';
@@ -124,7 +128,7 @@ function tokensOf(text: string): Token[] {
       const column = at + 1 + (text.slice(at).length - text.slice(at).trimStart().length);
       throw new DebugError(`column ${column}: '${text[column - 1]}' means nothing here`);
     }
-    const kinds = ['number', 'name', 'text', 'sign'] as const;
+    const kinds = ['number', 'name', 'text', 'text', 'sign'] as const;
     const which = kinds.findIndex((_, i) => match[i + 1] !== undefined);
     const column = TOKEN.lastIndex - match[0].trimStart().length + 1;
     tokens.push({ kind: kinds[which], text: match[which + 1], column });
@@ -259,7 +263,7 @@ class Parser {
         return () => memoryAt(values, numberOf(at()), lengthBytes);
       };
     }
-    const name = text.replace(/^\$/, '');
+    const name = wordOf(text);
     return (values) => {
       const look = values.name(name);
       return () => {

@@ -3,6 +3,7 @@
 
 import { NEXT_STEP, type PausePoint } from '../host/index.ts';
 import type { Machine, MachineStop } from '../machine/index.ts';
+import { Attention } from './attention.ts';
 import type { Journal, Past } from './journal.ts';
 import { eventOf, type Position, pausePointAt } from './position.ts';
 import { plainBytes, type SavedState, Snapshots } from './snapshots.ts';
@@ -56,6 +57,9 @@ const CHUNK_INSTRUCTIONS = 300_000;
 /** On the way to a place a state is saved where so much of the way that was left is left. */
 const LEFT_SHARE = 1 / 8;
 
+/** Saved states from which the way to here is run again for what has happened on it, at most. */
+const MOST_RECALLED = 4;
+
 /** Saving a state takes about as long as interpreting so many instructions. */
 const INSTRUCTIONS_PER_SAVE = 10_000;
 
@@ -77,6 +81,9 @@ export class History {
   private base: SavedState;
   /** Instructions since then that do not count, for they are soon repeated. */
   private spared = 0;
+  private readonly attention = new Attention();
+  /** Whether somebody waits for what happens, so that all of it has to be told. */
+  isHeard: () => boolean = () => true;
 
   constructor(machine: Machine, journal: Journal, settings: HistorySettings) {
     this.machine = machine;
@@ -107,7 +114,7 @@ export class History {
   set branch(next: Branch) {
     if (next === this.current) return;
     for (const { past } of [this.current, next]) {
-      if (past !== null) this.journal.forgetBehind(past.first + past.entries.length);
+      if (past !== null) this.journal.forgetBehind(past.mark);
     }
     this.current = next;
   }
@@ -135,13 +142,61 @@ export class History {
     const { machine } = this;
     this.reached = Math.min(this.nextLook, until);
     const [spared, instructions] = [this.sparedInAll(), machine.instructions];
-    const stop = machine.advance(this.reached, at);
-    const more = Math.max(0, this.sparedInAll() - spared);
+    const { mark } = this.journal;
+    const isLeftOut = this.attention.mayLeaveOut && !this.isHeard();
+    const stop = isLeftOut ? this.unheard(at) : machine.advance(this.reached, at);
+    const more = this.sparedInAll() - spared;
     this.spared += more;
-    this.chunkTook(machine.instructions - instructions - more);
+    const counted = machine.instructions - instructions - more;
+    this.chunkTook(counted);
     this.arrive(stop);
+    if (isLeftOut) {
+      this.attention.leftOut();
+      this.journal.leaveOut(this.here.event);
+    } else this.attention.told(counted, this.journal.mark.count - mark.count);
     if (this.instructionsToSnapshot() <= this.settings.snapshotInterval / 2) this.save();
     return stop;
+  }
+
+  /** What happens in the next milliseconds is kept, as somebody may look at it soon. */
+  beginMotion(): void {
+    this.attention.begin();
+  }
+
+  /** Nobody makes records of what happens, which takes time. */
+  private unheard(at: PausePoint | null): MachineStop {
+    const { host } = this.machine;
+    const { sink } = host;
+    host.sink = null;
+    try {
+      return this.machine.advance(this.reached, at);
+    } finally {
+      host.sink = sink;
+    }
+  }
+
+  /**
+   * Have the journal know enough of what happened before here, if some of it was left out: by
+   * running here again from further back. It may stay less, if that is too far.
+   */
+  recall(isEnough: () => boolean): void {
+    const { here, journal, isHeard } = this;
+    // In the middle of a motion there is no place to come back to.
+    const isPlace = Number.isInteger(here.event) && here.isUnmoved !== true;
+    if (!isPlace) return;
+    this.isHeard = () => true;
+    for (let back = 1; back <= MOST_RECALLED; back *= 2) {
+      if (!journal.canKnowMore || isEnough()) break;
+      const { branch } = this;
+      const known = branch.snapshots.list.findIndex(({ event }) => event >= journal.since);
+      const end = known < 0 ? branch.snapshots.count : known;
+      if (end === 0) break;
+      const saved = branch.snapshots.list[Math.max(0, end - back)];
+      if (saved.event === branch.from.event && branch.past !== null) journal.past = branch.past;
+      this.restore(saved);
+      for (const _piece of this.runTo(here));
+    }
+    this.isHeard = isHeard;
   }
 
   /** Cycles at which the next chunk ends. */
@@ -243,7 +298,7 @@ export class History {
       time: Math.max(...machine.host.pcpus.map(({ state }) => state.now)),
       machine: snapshot,
       otherBytes: plainBytes(rest),
-      recordCount: journal.count,
+      mark: journal.mark,
       instructions: machine.instructions,
       isPinned,
     };
@@ -259,10 +314,12 @@ export class History {
       return;
     }
     const isAhead = this.here.event <= target.event;
-    const saved = this.stateBefore(target.event);
-    // What has happened must be known, also where it is skipped.
-    const isQuicker = saved.event > this.here.event && this.journal.reaches(saved.recordCount);
+    const isQuicker = this.stateBefore(target.event).event > this.here.event;
     if (!isAhead || isQuicker) this.restoreBefore(target.event);
+    yield* this.runTo(target);
+  }
+
+  private *runTo(target: Position): Generator<void, void> {
     const at = pausePointAt(target);
     while (this.here.event < target.event && this.machine.ending === null) {
       const stop = this.advance(at);
@@ -327,7 +384,8 @@ export class History {
 
   private restore(saved: SavedState): void {
     this.machine.restore(saved.machine);
-    this.journal.rewind(saved.recordCount);
+    this.journal.rewind(saved.mark, saved.event);
+    this.attention.begin();
     this.base = saved;
     this.spared = 0;
     this.reached = 0;

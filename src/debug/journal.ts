@@ -1,6 +1,7 @@
 // What has happened up to now: trace records, newest last, with what was known when they came. It
 // goes back and forth with the machine, so that it always tells the past of the place where the
-// machine is. What lies ahead is kept, as it will happen again.
+// machine is. What lies ahead is kept, as it will happen again. Where nobody was told what has
+// happened, what is known begins anew.
 
 import type { TraceRecord } from '../trace/index.ts';
 import type { Moment } from './moment.ts';
@@ -14,86 +15,133 @@ export interface JournalEntry {
   readonly moment: Moment | null;
 }
 
+/** A place in what has happened. Two of one stretch are so many records apart. */
+export interface JournalMark {
+  /** A new one begins where something was left out: how many records is not known. */
+  readonly stretch: number;
+  /** Records since the beginning of the stretch, forgotten ones included. */
+  readonly count: number;
+}
+
 /** A copy of the past, to return to. */
 export interface Past {
-  readonly first: number;
-  readonly entries: readonly JournalEntry[];
+  readonly mark: JournalMark;
+  readonly records: readonly TraceRecord[];
+  /** Beside the records: an object for each pair of them would take longer than the pair. */
+  readonly moments: readonly (Moment | null)[];
+  readonly since: number;
 }
 
 export class Journal {
-  /** Records since the beginning of the run, forgotten ones included. */
-  count = 0;
+  /** The event number from which on what happened is known. */
+  since = 0;
+  /** Records of this stretch up to here. */
+  private count = 0;
+  private stretch = 0;
+  private stretches = 1;
   /** The number of the first entry that is kept. */
   private first = 0;
-  private kept: JournalEntry[] = [];
+  private records: TraceRecord[] = [];
+  private moments: (Moment | null)[] = [];
 
   add(record: TraceRecord, moment: Moment | null = null): void {
-    this.kept[this.count - this.first] = { record, moment };
+    const at = this.count - this.first;
+    this.records[at] = record;
+    this.moments[at] = moment;
     this.count++;
-    const surplus = this.count - this.first - 2 * CAPACITY;
-    if (surplus > 0) this.drop(CAPACITY);
+    if (at >= 2 * CAPACITY) this.drop(CAPACITY);
   }
 
   private drop(count: number): void {
-    this.kept = this.kept.slice(count);
+    this.records = this.records.slice(count);
+    this.moments = this.moments.slice(count);
     this.first += count;
   }
 
-  /** Go to when there were `count` records. What is not known between is forgotten. */
-  rewind(count: number): void {
-    if (count < this.first || !this.reaches(count)) {
-      this.first = count;
-      this.kept = [];
-    }
+  /** What happened up to here was not told: what is known begins at this event. */
+  leaveOut(event: number): void {
+    this.stretch = this.stretches++;
+    this.beginAt(0, event);
+  }
+
+  private beginAt(count: number, event: number): void {
+    this.first = count;
     this.count = count;
+    this.records = [];
+    this.moments = [];
+    this.since = event;
   }
 
-  /** Whether all is known up to a number of records, forgotten ones apart. */
-  reaches(count: number): boolean {
-    return count <= this.first + this.kept.length;
+  get mark(): JournalMark {
+    return { stretch: this.stretch, count: this.count };
   }
 
-  /** What comes behind `count` records may be something else now. */
-  forgetBehind(count: number): void {
-    this.kept.length = Math.min(this.kept.length, Math.max(0, count - this.first));
+  /** How many entries are known. */
+  get known(): number {
+    return this.count - this.first;
+  }
+
+  /** There is more to be known of what has happened before, and room for it. */
+  get canKnowMore(): boolean {
+    const isAll = this.stretch === 0 && this.first === 0;
+    return !isAll && this.known < CAPACITY;
+  }
+
+  /** Go to a place with an event number. What is not known between is forgotten. */
+  rewind({ stretch, count }: JournalMark, event: number): void {
+    const isKnown =
+      stretch === this.stretch && count >= this.first && count <= this.first + this.records.length;
+    if (isKnown) this.count = count;
+    else {
+      this.stretch = stretch;
+      this.beginAt(count, event);
+    }
+  }
+
+  /** What comes behind a place may be something else now. */
+  forgetBehind({ stretch, count }: JournalMark): void {
+    const left = stretch === this.stretch ? Math.max(0, count - this.first) : this.known;
+    if (this.records.length <= left) return;
+    this.records.length = left;
+    this.moments.length = left;
   }
 
   get past(): Past {
-    return { first: this.first, entries: this.kept.slice(0, this.count - this.first) };
+    const { mark, known, since } = this;
+    const [records, moments] = [this.records.slice(0, known), this.moments.slice(0, known)];
+    return { mark, records, moments, since };
   }
 
-  set past({ first, entries }: Past) {
-    this.first = first;
-    this.kept = [...entries];
-    this.count = first + entries.length;
-  }
-
-  /** The newest entries that are known, oldest first. */
-  entries(most: number): readonly JournalEntry[] {
-    const end = this.count - this.first;
-    return most <= 0 ? [] : this.kept.slice(Math.max(0, end - most), end);
+  set past({ mark, records, moments, since }: Past) {
+    this.stretch = mark.stretch;
+    this.count = mark.count;
+    this.first = mark.count - records.length;
+    this.records = [...records];
+    this.moments = [...moments];
+    this.since = since;
   }
 
   /** The newest records that are known, oldest first. */
   recent(most: number): readonly TraceRecord[] {
-    return this.entries(most).map(({ record }) => record);
+    return most <= 0 ? [] : this.records.slice(Math.max(0, this.known - most), this.known);
   }
 
-  /** Known records behind the first `count` ones. */
-  since(count: number): readonly TraceRecord[] {
-    return this.recent(this.count - count);
+  /** Known records behind a place that is not ahead. */
+  after({ stretch, count }: JournalMark): readonly TraceRecord[] {
+    return this.recent(stretch === this.stretch ? this.count - count : this.known);
   }
 
-  /** The newest entry, at or before an index counted from the beginning, that is one. */
-  findLast(isOne: (entry: JournalEntry) => boolean, from = this.count - 1): number {
-    for (let i = Math.min(from, this.count - 1); i >= this.first; i--) {
-      if (isOne(this.kept[i - this.first])) return i;
+  /** The newest record, at or before an index among those that are known, that is one; or -1. */
+  findLast(isOne: (record: TraceRecord) => boolean, from = this.known - 1): number {
+    for (let i = Math.min(from, this.known - 1); i >= 0; i--) {
+      if (isOne(this.records[i])) return i;
     }
     return -1;
   }
 
-  /** By its number, counted from the beginning; undefined if it is not known. */
+  /** By its index among those that are known; undefined if there is none. */
   entry(index: number): JournalEntry | undefined {
-    return index < this.count ? this.kept[index - this.first] : undefined;
+    const record = index < this.known ? this.records[index] : undefined;
+    return record === undefined ? undefined : { record, moment: this.moments[index] };
   }
 }

@@ -34,7 +34,10 @@ export interface StopReport {
   /** Index of the vCPU that it is about. */
   readonly vcpu: number;
   readonly hits: readonly Hit[];
-  /** What the host has done since the last stop, if the motion was forward; newest last. */
+  /**
+   * What the host has done since the last stop, if the motion was forward; newest last. Of long
+   * motions that did not wait for any of it, what was kept.
+   */
   readonly records: readonly TraceRecord[];
   readonly ending: MachineEnding | null;
 }

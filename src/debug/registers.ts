@@ -52,7 +52,7 @@ const BY_NAME: ReadonlyMap<string, RegisterName> = new Map(
   [
     ...REGISTERS,
     ...STATE_ITEMS.slice(0, 16).flatMap(({ name }) => partsOf(name)),
-    // As gdb has them; its $sp and $flags are names of narrower registers here.
+    // As gdb has them; see wordOf for its $sp.
     { name: 'pc', item: 'rip', shift: 0, width: 64 },
     { name: 'fp', item: 'rbp', shift: 0, width: 64 },
     { name: 'eip', item: 'rip', shift: 0, width: 32 },
@@ -63,6 +63,11 @@ const BY_NAME: ReadonlyMap<string, RegisterName> = new Map(
 
 /** Names that {@link readRegister} knows, for completion. */
 export const REGISTER_NAMES: readonly string[] = [...BY_NAME.values()].map(({ name }) => name);
+
+/** What a word of an expression or command names: `$rax` and `rax` are one; `$sp` is gdb's RSP. */
+export function wordOf(text: string): string {
+  return text === '$sp' ? 'rsp' : text.replace(/^\$/, '');
+}
 
 /** The register with a name, in capitals or not; undefined if there is none. */
 export function registerNamed(name: string): RegisterName | undefined {

@@ -30,7 +30,7 @@ import { type Stores, storesBefore } from './stores.ts';
 import { Variables } from './variables.ts';
 import { waitOf } from './waits.ts';
 import { Watcher } from './watcher.ts';
-import { whyLines } from './why.ts';
+import { knowsLastExit, whyLines } from './why.ts';
 
 export type { Bookmark, Direction, Motion, StopReason, StopReport } from './motion.ts';
 
@@ -88,6 +88,7 @@ export class Session {
       this.variables,
       sink,
     );
+    this.history.isHeard = () => this.watcher.needsRecords;
     this.mover = new Mover(this.machine, this.history, this.watcher, this.breakpoints);
     this.stop = this.report('beginning', 0);
   }
@@ -103,7 +104,9 @@ export class Session {
 
   /** The newest trace records up to here, oldest first. */
   recentRecords(most: number): readonly TraceRecord[] {
-    return this.history.journal.recent(most);
+    const { journal } = this.history;
+    this.history.recall(() => journal.known >= most);
+    return journal.recent(most);
   }
 
   // Moving
@@ -150,6 +153,7 @@ export class Session {
   *move(motion: Motion, direction: Direction = 'forward'): Generator<void, StopReport> {
     if ('vcpu' in motion && motion.vcpu !== null) this.vcpu(motion.vcpu);
     this.mover.isInterrupted = false;
+    this.history.beginMotion();
     const start = this.when;
     this.stop =
       direction === 'forward' ? yield* this.forward(motion) : yield* this.backward(motion);
@@ -160,7 +164,7 @@ export class Session {
 
   private *forward(motion: Motion): Generator<void, StopReport> {
     const { journal } = this.history;
-    const before = journal.count;
+    const before = journal.mark;
     if (this.machine.ending !== null) return this.report('ended', this.stop.vcpu);
     const reason = yield* this.mover.toNext(motion, { isCounting: true, isArmed: true });
     this.watcher.end();
@@ -168,7 +172,7 @@ export class Session {
     const report = this.report(
       reason,
       this.focusOf(motion),
-      journal.since(before).slice(-MOST_RECORDS),
+      journal.after(before).slice(-MOST_RECORDS),
     );
     for (const { id } of report.hits) this.breakpoints.wasHit(id);
     return report;
@@ -321,7 +325,9 @@ export class Session {
 
   /** Why the last VM exit of a vCPU happened, what came of it, and what it waits for, in lines. */
   why(vcpu: number): readonly string[] {
-    return whyLines(this.machine, this.history.journal, this.vcpu(vcpu));
+    const { journal } = this.history;
+    this.history.recall(() => knowsLastExit(journal, this.vcpu(vcpu)));
+    return whyLines(this.machine, journal, this.vcpu(vcpu));
   }
 
   /** What a vCPU waits for, to be read behind "it"; null if it goes on. */
@@ -490,6 +496,19 @@ export class Session {
   /** The value of an expression on a vCPU. Throws {@link DebugError} if it has none. */
   evaluate(vcpu: number, text: string): bigint {
     return parseCondition(text).bind(this.watcher.valuesFor(this.vcpu(vcpu)))();
+  }
+
+  /** A name in an expression that has no value and is no variable's; null if there is none. */
+  unknownName(vcpu: number, text: string): string | null {
+    const { name, memory } = this.watcher.valuesFor(this.vcpu(vcpu));
+    let unknown: string | null = null;
+    const look = (word: string) => {
+      const value = name(word);
+      if (value() === undefined && !text.includes(`$${word}`)) unknown ??= word;
+      return value;
+    };
+    parseCondition(text).bind({ name: look, memory });
+    return unknown;
   }
 
   /** Identifies the state of the machine. */

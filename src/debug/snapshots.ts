@@ -3,14 +3,15 @@
 // older the sooner.
 
 import type { MachineSnapshot } from '../machine/index.ts';
+import type { JournalMark } from './journal.ts';
 
 export interface SavedState {
   readonly event: number;
   /** Cycles that no pCPU is past. */
   readonly time: number;
   readonly machine: MachineSnapshot;
-  /** Trace records before it. */
-  readonly recordCount: number;
+  /** What had happened before it. */
+  readonly mark: JournalMark;
   /** Guest instructions before it. */
   readonly instructions: number;
   /** Never thinned out: where a branch begins. */

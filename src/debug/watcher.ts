@@ -245,6 +245,12 @@ export class Watcher implements TraceSink {
     this.isArmed = false;
   }
 
+  /** Somebody waits for trace records. */
+  get needsRecords(): boolean {
+    if (this.listener !== null || this.wanted !== null) return true;
+    return this.isArmed && this.byRecord.length > 0;
+  }
+
   /** A trace record. */
   record(record: TraceRecord): void {
     const vcpu = this.vcpuByPid.get(record.pid) ?? null;

@@ -48,15 +48,20 @@ export function whyLines(machine: Machine, journal: Journal, vcpu: Vcpu): string
   ];
 }
 
+/** Whether the journal tells of the last exit of a vCPU, if there was one, all that there is. */
+export function knowsLastExit(journal: Journal, vcpu: Vcpu): boolean {
+  return vcpu.exits.recent.length === 0 || passageOf(journal, vcpu)?.entered != null;
+}
+
 function passageOf(journal: Journal, vcpu: Vcpu): Passage | null {
   const { pid } = vcpu.thread;
   const find = (name: string, from?: number) =>
-    journal.findLast(({ record }) => record.name === name && record.pid === pid, from);
+    journal.findLast((record) => record.name === name && record.pid === pid, from);
   const exit = find('kvm_exit');
   const exited = journal.entry(exit)?.moment;
   if (exited === undefined || exited === null) return null;
   const last = find('kvm_entry');
-  const end = last > exit ? last : journal.count;
+  const end = last > exit ? last : journal.known;
   const between = Array.from({ length: end - exit - 1 }, (_, i) => journal.entry(exit + 1 + i));
   const own = between.flatMap((entry) => (entry?.record.pid === pid ? [entry] : []));
   return {

@@ -73,7 +73,9 @@ export class Balancer {
     this.mover = mover;
     this.domains = host.pcpus.map(({ index }) => domainsOf(index, packages));
     this.states = this.domains.map((domains) => ({
-      domains: domains.map(({ size }) => ({ lastTick: 0, intervalMs: size, failed: 0 })),
+      domains: domains.map((domain) => {
+        return { lastTick: 0, intervalMs: this.leastMs(domain), failed: 0 };
+      }),
       tickLoad: 0,
       averageIdleNs: 2 * host.parameters.migrationCostNs,
       idleSinceNs: -1,
@@ -139,6 +141,17 @@ export class Balancer {
     });
   }
 
+  /** Until 3.15 topology.h, SD_MC_INIT and SD_CPU_INIT: 1 to 4 ms; then core.c, sd_init. */
+  private leastMs({ size }: Domain): number {
+    const { balanceIntervalMs } = this.host.parameters;
+    return balanceIntervalMs === 0 ? size : balanceIntervalMs;
+  }
+
+  private mostMs({ size }: Domain): number {
+    const { balanceIntervalMs } = this.host.parameters;
+    return balanceIntervalMs === 0 ? 2 * size : 4 * balanceIntervalMs;
+  }
+
   /** fair.c, get_sd_balance_interval. */
   private intervalTicks({ intervalMs }: DomainState, idle: Idleness): number {
     const { hz } = this.host.config;
@@ -165,7 +178,7 @@ export class Balancer {
       const { moved, allPinned } = this.pull(from, pcpu, busiest.imbalance, state, domain, idle);
       if (moved > 0) {
         state.failed = 0;
-        state.intervalMs = domain.size;
+        state.intervalMs = this.leastMs(domain);
         return moved;
       }
       if (!allPinned) {
@@ -174,7 +187,7 @@ export class Balancer {
           // One at a time: until it is done, balancing has to fail again.
           state.failed = domain.cacheNiceTries + 1;
         }
-        state.intervalMs = domain.size;
+        state.intervalMs = this.leastMs(domain);
         return 0;
       }
       pinned.add(from.index);
@@ -233,10 +246,10 @@ export class Balancer {
   }
 
   /** Nothing is to be done, or can be: the next time is later. */
-  private balanced(state: DomainState, { size }: Domain, idle: Idleness, pinned: boolean): void {
+  private balanced(state: DomainState, domain: Domain, idle: Idleness, pinned: boolean): void {
     state.failed = 0;
     if (idle === 'new-idle') return;
-    const most = pinned ? PINNED_INTERVAL_MS : 2 * size;
+    const most = pinned ? PINNED_INTERVAL_MS : this.mostMs(domain);
     if (state.intervalMs < most) state.intervalMs *= 2;
   }
 

@@ -4,8 +4,7 @@
 // cfs_bandwidth and the functions around it; Documentation/scheduler/sched-bwc.rst.
 //
 // Deviations: run time that a pCPU has taken does not expire at the end of a period (nor does it
-// from 5.4 on), there is no burst, and who unthrottles another pCPU's group does so at once (as
-// before 6.3).
+// from 5.4 on), and who unthrottles another pCPU's group does so at once (as before 6.3).
 
 import type { Host } from './host.ts';
 import type { Pcpu } from './pcpu.ts';
@@ -24,6 +23,8 @@ export interface BandwidthConfig {
   /** Of each period, in ns; more than a period for more than one pCPU. */
   readonly quotaNs: number;
   readonly periodNs: number;
+  /** What is not used of periods may be kept, up to so much, in ns; cpu.max.burst, 5.14. */
+  readonly burstNs?: number;
 }
 
 /** Plain data, saved and hashed as it is. Times in ns. */
@@ -43,6 +44,10 @@ export interface BandwidthState {
   nrPeriods: number;
   nrThrottled: number;
   throttledTimeNs: number;
+  /** With a burst: what there was when the period began; periods that used more than the quota. */
+  snapNs?: number;
+  nrBursts?: number;
+  burstTimeNs?: number;
 }
 
 export class Bandwidth implements RuntimeLimit {
@@ -127,7 +132,7 @@ export class Bandwidth implements RuntimeLimit {
     const overrun = Math.floor((pcpu.nowNs - state.periodEndsNs) / config.periodNs) + 1;
     state.periodTimer = 0;
     state.nrPeriods += overrun;
-    state.runtimeNs = config.quotaNs;
+    this.refill();
     const isThrottled = state.throttled.length > 0;
     if (state.isIdle && !isThrottled) return;
     if (isThrottled) {
@@ -138,6 +143,21 @@ export class Bandwidth implements RuntimeLimit {
     state.periodEndsNs += overrun * config.periodNs;
     const expires = host.frequency.toCycles(state.periodEndsNs);
     state.periodTimer = host.timers.start(this.periodHandler, expires, pcpu);
+  }
+
+  /** fair.c, __refill_cfs_bandwidth_runtime. */
+  private refill(): void {
+    const { state, config } = this;
+    const { quotaNs, burstNs = 0 } = config;
+    if (burstNs > 0) {
+      const overQuotaNs = (state.snapNs ?? quotaNs) - state.runtimeNs - quotaNs;
+      if (overQuotaNs > 0) {
+        state.nrBursts = (state.nrBursts ?? 0) + 1;
+        state.burstTimeNs = (state.burstTimeNs ?? 0) + overQuotaNs;
+      }
+    }
+    state.runtimeNs = Math.min(state.runtimeNs + quotaNs, quotaNs + burstNs);
+    if (burstNs > 0) state.snapNs = state.runtimeNs;
   }
 
   /** Who is throttled gets what it owes and a little more. fair.c, distribute_cfs_runtime. */

@@ -9,7 +9,7 @@ export interface Domain {
   readonly local: number;
   /** All of them share a cache. */
   readonly sharesCache: boolean;
-  /** Number of pCPUs: the least interval of balancing in ms; the longest is twice that. */
+  /** Number of pCPUs. */
   readonly size: number;
   /** Failures to balance after which threads with warm caches are moved too. */
   readonly cacheNiceTries: number;

@@ -234,11 +234,11 @@ export class Host {
   }
 
   /**
-   * Create the threads that move others that run, if the scheduler does so: one on each pCPU,
-   * behind all threads that there are.
+   * Create the threads that move others that run, if there are none yet: one on each pCPU, behind
+   * all threads that there are.
    */
   createStoppers(): void {
-    if (!this.parameters.activeBalance) return;
+    if (this.stoppers.length > 0) return;
     for (const { index } of this.pcpus) {
       const config = { name: `migration/${index}`, nice: 0, affinity: [index], isRealTime: true };
       this.stoppers.push(this.createThread({ ...config, body: STOPPER_BODY }));

@@ -53,6 +53,8 @@ export interface SchedulerParameters {
   readonly migrationCostNs: number;
   /** A busy pCPU balances so many times more seldom than an idle one. */
   readonly busyFactor: number;
+  /** An idle pCPU balances every so many ms, at most four times that; 0: by the domain's size. */
+  readonly balanceIntervalMs: number;
   /** A pCPU may have so many per cent of another one's load. */
   readonly imbalancePct: number;
   /** Who is idle for less than so many ns on average does not look for work first. */
@@ -80,6 +82,7 @@ export const DEFAULT_SCHEDULER: SchedulerParameters = {
   balanceBy: 'type',
   migrationCostNs: 500_000,
   busyFactor: 16,
+  balanceIntervalMs: 0,
   imbalancePct: 117,
   newIdleMinNs: 0,
   activeBalance: false,

@@ -57,7 +57,8 @@ export class Scheduler {
     order: readonly number[] = thread.affinity,
     actor: Pcpu | null = null,
   ): void {
-    const pcpu = this.leastLoaded(order);
+    const allowed = order.filter((index) => thread.affinity.includes(index));
+    const pcpu = this.leastLoaded(allowed.length > 0 ? allowed : thread.affinity);
     thread.state.pcpu = pcpu.index;
     this.charge(pcpu, actor ?? pcpu);
     pcpu.queue.enqueue(thread, 'new');
@@ -147,7 +148,11 @@ export class Scheduler {
 
   private placeWoken(thread: Thread, waker: Pcpu): Pcpu {
     const { placeWoken } = this.host.config;
-    if (placeWoken === undefined) return this.place(thread, waker);
+    if (placeWoken === undefined) {
+      const place = this.place(thread, waker);
+      // core.c, select_fallback_rq: its affinity has changed while it slept.
+      return thread.affinity.includes(place.index) ? place : this.host.pcpus[thread.affinity[0]];
+    }
     return placeWoken(thread, this.host.pcpus, waker);
   }
 
@@ -249,6 +254,30 @@ export class Scheduler {
     const preempts = !target.needResched && target.queue.wakeupPreempts(thread);
     if (target.isIdle || preempts) this.reschedule(target, actor);
     return true;
+  }
+
+  /**
+   * Say where a thread may run from now on: who is elsewhere goes to the first of these at once.
+   * `actor` is where the call happens. core.c, __set_cpus_allowed_ptr and affine_move_task; kernels
+   * from 5.6 on take turns among the allowed pCPUs.
+   */
+  setAffinity(thread: Thread, affinity: readonly number[], actor: Pcpu): void {
+    const { state } = thread;
+    state.affinity = affinity;
+    if (affinity.includes(state.pcpu)) return;
+    // Who sleeps is placed anew when it is woken.
+    if (state.status === 'blocked' || state.status === 'exited') return;
+    if (this.move(thread, this.host.pcpus[affinity[0]], actor)) return;
+    this.host.createStoppers();
+    this.wake(this.host.stoppers[state.pcpu], actor);
+  }
+
+  /** Who ran here and may not any more goes. core.c, migration_cpu_stop. */
+  expel(from: Pcpu): void {
+    for (const thread of [...from.queue.waiting]) {
+      const { affinity } = thread;
+      if (!affinity.includes(from.index)) this.move(thread, this.host.pcpus[affinity[0]], from);
+    }
   }
 
   private movable(from: Pcpu, to: Pcpu): Thread | undefined {

@@ -8,6 +8,7 @@ export const STOPPER_BODY: ThreadBody = {
   run(pcpu: Pcpu) {
     if (pcpu.interruptPending) pcpu.handleInterrupts();
     pcpu.host.scheduler.balancer.pushed(pcpu);
+    pcpu.host.scheduler.expel(pcpu);
     return 'block';
   },
   interrupted: () => true,

@@ -69,6 +69,8 @@ export interface ThreadState extends EntityState {
   /** Cumulative ns of being runnable without running; steal time is derived from it. */
   runDelayNs: number;
   readonly times: ThreadTimes;
+  /** pCPUs it may run on, ascending, if they have been changed since it was created. */
+  affinity?: readonly number[];
 }
 
 export interface ThreadConfig {
@@ -94,7 +96,7 @@ export class Thread implements Entity {
   readonly policy: Policy;
   readonly isIdle: boolean;
   readonly weight: number;
-  readonly affinity: readonly number[];
+  private readonly ownAffinity: readonly number[];
   readonly body: ThreadBody;
   readonly group: ThreadGroup | null;
   readonly isRealTime: boolean;
@@ -108,7 +110,7 @@ export class Thread implements Entity {
     this.policy = config.policy ?? 'normal';
     this.isIdle = this.policy === 'idle';
     this.weight = weight;
-    this.affinity = config.affinity;
+    this.ownAffinity = config.affinity;
     this.body = config.body;
     this.group = config.group ?? null;
     this.isRealTime = config.isRealTime === true;
@@ -120,6 +122,11 @@ export class Thread implements Entity {
       runDelayNs: 0,
       times: { guest: 0, host: 0, waiting: 0, blocked: 0 },
     };
+  }
+
+  /** pCPUs it may run on, ascending. */
+  get affinity(): readonly number[] {
+    return this.state.affinity ?? this.ownAffinity;
   }
 
   /** It has been started: from then on its state has a beginning. */

@@ -9,6 +9,7 @@ import {
   DEVICE,
   type DeliveredEvent,
   EMPTY_PLATFORM,
+  NotImplemented,
   OWNER_STOP,
   type Platform,
   type Virtualization,
@@ -71,6 +72,10 @@ export class EmulationSurroundings implements Virtualization, Platform {
 
   tripleFault(): void {
     this.vcpu.virtual.tripleFault();
+  }
+
+  taskSwitch(): never {
+    throw new NotImplemented('task switch');
   }
 
   translate(gpa: number, access: AccessKind): number {

@@ -32,9 +32,10 @@ export class ApicAccessPage {
   }
 }
 
-/** The vCPU's APIC is used by way of its page, and that is the APIC-access page. */
+/** The vCPU's APIC is used by way of its page, or off, and that is the APIC-access page. */
 function usesAccessPage({ lapic, vm }: Vcpu): boolean {
-  return vm.apicAccess !== null && lapic.isPresent && !lapic.isX2apic;
+  if (vm.apicAccess === null || lapic.isX2apic) return false;
+  return lapic.isPresent || vm.parameters.apicOffExits;
 }
 
 /** "Virtualize APIC accesses" follows the mode of the APIC. */

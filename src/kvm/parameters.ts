@@ -73,8 +73,15 @@ export interface KvmParameters extends PvParameters, TimerParameters {
    * own.
    */
   readonly flexpriority: boolean;
+  /**
+   * With flexpriority: accesses to the page of a local APIC that is switched off exit, and go to
+   * user space (up to Linux 4.17); else they find RAM there.
+   */
+  readonly apicOffExits: boolean;
   /** Pages of devices are marked in EPT, by entries that are misconfigured (Linux 3.1 and later). */
   readonly mmioCaching: boolean;
+  /** Windows are traced when they stay as they are, too: event kvm_ple_window, up to Linux 5.3. */
+  readonly tracesSteadyWindows: boolean;
   /** IA32_VMX_MISC[4:0]: the preemption timer counts once in 2 to the power of this TSC cycles. */
   readonly preemptionTimerRate: number;
   /** Controls that make more exits happen than KVM asks for. */
@@ -101,7 +108,9 @@ export const DEFAULT_PARAMETERS: KvmParameters = {
   haltPollNsGrowStart: 10_000,
   haltPollNsShrink: 0,
   flexpriority: true,
+  apicOffExits: false,
   mmioCaching: true,
+  tracesSteadyWindows: false,
   preemptionTimerRate: STANDARD_TIMER_RATE_SHIFT,
   extraExits: [],
   disabledExits: [],

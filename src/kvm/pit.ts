@@ -221,8 +221,10 @@ function output(counter: CounterState, nowNs: number): boolean {
   const ticks = ticksIn(elapsed(counter, nowNs), PIT_HZ);
   switch (mode) {
     case 0:
-    case 1:
       return ticks >= reload;
+    case 1:
+      // Low from the trigger on.
+      return counter.sinceNs === null || ticks >= reload;
     case 2:
       return !gate || ticks % reload !== reload - 1;
     case 3:

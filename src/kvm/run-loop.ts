@@ -25,10 +25,9 @@ import { readGuestBytes } from './guest-memory.ts';
 import { halt, poll, wokenUp } from './halt.ts';
 import { finishHypercall } from './hypercall-exit.ts';
 import { completeInterruptedEvent, injectEvents } from './inject.ts';
-import { emulationFailure, unexpectedExit } from './internal-error.ts';
+import { deliveryLoss, emulationFailure, unexpectedExit } from './internal-error.ts';
 import { KVM_EXIT_NUMBERS, type KvmExit } from './kvm-exit.ts';
 import { finishMsr } from './msr-exits.ts';
-import { shrunkWindow } from './ple-window.ts';
 import { defersPreemption, endGrant } from './preempt-grant.ts';
 import { updateClock } from './pv-clock.ts';
 import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
@@ -255,6 +254,11 @@ export class VcpuThread implements ThreadBody {
     completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
+    const loss = deliveryLoss(vcpu, reason);
+    if (loss !== null) {
+      this.leaveTo(loss);
+      return null;
+    }
     const handler = vcpu.vm.handlers[reason];
     if (handler === undefined) {
       const message = `no handler for VM exit ${exitReasonName(reason)} (${reason})`;
@@ -430,7 +434,7 @@ export class VcpuThread implements ThreadBody {
     const { state } = vcpu;
     state.preempted = false;
     state.ready = false;
-    setPleWindow(vcpu, shrunkWindow(state.pleWindow, vcpu.vm.parameters), pcpu);
+    setPleWindow(vcpu, false, pcpu);
     requestStealUpdate(vcpu);
     if (state.cpu !== pcpu.index) {
       if (state.cpu >= 0) vcpu.timer.migrate(pcpu);

@@ -28,6 +28,7 @@ const DEFAULT_SHARES = 1024;
 const SINCE = {
   cpu_max: 'linux-3.15',
   cfs_quota_us: 'linux-3.15',
+  cpu_max_burst: 'linux-6.1',
   cpu_idle: 'linux-6.1',
 } as const satisfies Partial<Record<keyof Cgroup, Kernel>>;
 
@@ -52,6 +53,10 @@ export const CGROUP = object('A control group of the host', {
     summary: 'cpu.cfs_period_us of cgroup v1',
     fallback: DEFAULT_PERIOD_US,
   }),
+  cpu_max_burst: integer(0, MAX_QUOTA_US, {
+    summary: 'cpu.max.burst of cgroup v2, in us: what may be kept of quotas that were not used',
+    fallback: 0,
+  }),
   cpu_idle: boolean({
     summary: 'cpu.idle of cgroup v2: as SCHED_IDLE beside its siblings',
     fallback: false,
@@ -69,11 +74,22 @@ export const CGROUP_KEY = text({
 });
 
 /** Quota and period of a group; null for none, an issue's message for a mistake. */
-function bandwidthOf({
+function bandwidthOf(group: Cgroup): BandwidthConfig | null | string {
+  const limit = limitOf(group);
+  const { cpu_max_burst } = group;
+  if (typeof limit === 'string') return limit;
+  if (limit === null) return cpu_max_burst > 0 ? 'expected a burst only beside a quota' : null;
+  const quotaUs = limit.quotaNs / 1000;
+  if (cpu_max_burst <= quotaUs)
+    return { ...limit, ...(cpu_max_burst > 0 ? { burstNs: cpu_max_burst * 1000 } : {}) };
+  return `expected a burst of no more than the quota of ${quotaUs} us, not ${cpu_max_burst}`;
+}
+
+function limitOf({
   cpu_max,
   cfs_quota_us,
   cfs_period_us,
-}: Cgroup): BandwidthConfig | null | string {
+}: Cgroup): Omit<BandwidthConfig, 'burstNs'> | null | string {
   if (cfs_quota_us > 0) return { quotaNs: cfs_quota_us * 1000, periodNs: cfs_period_us * 1000 };
   if (cpu_max === '') return null;
   const match = /^(max|\d{1,10})(?: (\d{1,10}))?$/.exec(cpu_max);
@@ -111,7 +127,10 @@ export function* cgroupIssues({ host, vms, hogs }: Scenario): Iterable<Issue> {
       yield { path: [...path, key], message: `${kernel} does not have it, but ${since} does` };
     }
     const bandwidth = bandwidthOf(group);
-    if (typeof bandwidth === 'string') yield { path: [...path, 'cpu_max'], message: bandwidth };
+    if (typeof bandwidth === 'string') {
+      const key = bandwidth.includes(' burst ') ? 'cpu_max_burst' : 'cpu_max';
+      yield { path: [...path, key], message: bandwidth };
+    }
     yield* quotaIssues(cgroups, name, path);
   }
   const known = new Set(Object.keys(cgroups).flatMap(pathsTo));
@@ -217,6 +236,9 @@ export interface CgroupReport {
   readonly nrPeriods: number;
   readonly nrThrottled: number;
   readonly throttledNs: number;
+  /** Periods in which more than the quota was used, and the time beyond it; cpu.max.burst only. */
+  readonly nrBursts?: number;
+  readonly burstNs?: number;
 }
 
 /** All groups of a host, in order of creation. */
@@ -231,6 +253,9 @@ export function cgroupReports({ groups, threads, bandwidths, frequency }: Host):
       nrPeriods: limit?.nrPeriods ?? 0,
       nrThrottled: limit?.nrThrottled ?? 0,
       throttledNs: limit?.throttledTimeNs ?? 0,
+      ...(limit?.snapNs === undefined
+        ? {}
+        : { nrBursts: limit.nrBursts ?? 0, burstNs: limit.burstTimeNs ?? 0 }),
     };
   });
 }

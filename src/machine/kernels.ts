@@ -191,6 +191,16 @@ export const KVM_PARAMETERS = {
       }),
     ['linux-2.6.35', true, 'module parameter since 2.6.24 [rec], [6.1]'],
   ),
+  apic_off_exits: parameter<boolean>(
+    (fallback) =>
+      boolean({
+        summary:
+          'under flexpriority the page of a local APIC that is switched off exits, else it is RAM',
+        fallback,
+      }),
+    ['linux-2.6.35', true, 'up to 4.17 [log]: the mode of x2APIC alone was followed'],
+    ['linux-6.1', false, '4.18 [log], [6.1]: vmx_set_virtual_apic_mode'],
+  ),
   mmio_caching: parameter<boolean>(
     (fallback) =>
       boolean({
@@ -245,7 +255,12 @@ export const SCHEDULER_PARAMETERS = {
         summary: 'how a vCPU makes way before it enters the guest: R+ in traces, or R',
         fallback,
       }),
-    ['linux-2.6.35', 'cond_resched', '[2.6.35], [4.8]'],
+    [
+      'linux-2.6.35',
+      'schedule',
+      'cond_resched, of which preemptible kernels alone told up to 4.3 [log]',
+    ],
+    ['linux-4.8', 'cond_resched', '[4.8]'],
     ['linux-6.1', 'schedule', '5.9 [rec], [6.1]: xfer_to_guest_mode_handle_work'],
   ),
   latency: parameter<number>(
@@ -297,8 +312,20 @@ export const SCHEDULER_PARAMETERS = {
         summary: 'a busy pCPU balances so many times more seldom than an idle one',
         fallback,
       }),
-    ['linux-2.6.35', 32, 'until 5.9 [rec]; 64 within a package before 4.x [rec]'],
+    ['linux-2.6.35', 64, 'SD_MC_INIT, SD_CPU_INIT, until 3.15'],
+    ['linux-4.8', 32, 'sd_init, 3.16 [rec] to 5.9'],
     ['linux-6.1', 16, '5.10 [log], [6.1]'],
+  ),
+  balance_interval_ms: parameter<number>(
+    (fallback) =>
+      integer(0, 1000, {
+        summary:
+          'a pCPU that is idle balances so often, in ms, and a quarter as often after nothing ' +
+          'was to be done; 0: as many ms as the domain has pCPUs, and half as often',
+        fallback,
+      }),
+    ['linux-2.6.35', 1, 'SD_MC_INIT, SD_CPU_INIT, until 3.15'],
+    ['linux-4.8', 0, 'sd_init, 3.16 [rec], [6.1]'],
   ),
   imbalance_pct: parameter<number>(
     (fallback) =>

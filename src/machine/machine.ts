@@ -23,7 +23,8 @@ import {
 } from '../kvm/index.ts';
 import { PAGE_SIZE, PhysicalMemory, type SavedPages } from '../memory/index.ts';
 import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
-import type { TraceSink } from '../trace/index.ts';
+import { TraceFormat, type TraceSink } from '../trace/index.ts';
+import { armAffinityChanges } from './affinity-changes.ts';
 import { Cgroups } from './cgroups.ts';
 import { costsOf } from './cost-keys.ts';
 import { Devices } from './devices/devices.ts';
@@ -181,7 +182,9 @@ export class Machine {
     this.probes = new Probes(this);
     this.faults = scenario.faults.length > 0 ? new FaultInjector(this) : null;
     for (const { vm, thread } of this.vcpus) starts.start(thread, scenario.vms[vm.id].delay);
-    this.host.createStoppers();
+    const isRepinned = scenario.vms.some(({ affinity_changes: changes }) => changes.length > 0);
+    if (this.host.parameters.activeBalance || isRepinned) this.host.createStoppers();
+    armAffinityChanges(this.host, this.vms, scenario);
     this.serialLines = this.vms.map((vm, i) => new SerialLine(vm, this.devices[i]));
     for (const [i, { serial_input: text }] of scenario.vms.entries()) {
       const input = text === '' ? null : serialInputOf(text);
@@ -204,7 +207,7 @@ export class Machine {
       ...(storage === undefined ? {} : { storage }),
       ramBytes,
       costs: this.costs.vm,
-      parameters: parametersOf(config.kvm, this.preset.signature),
+      parameters: parametersOf(config.kvm, this.preset.signature, this.scenario.host.kernel),
       userSpace: this.userSpace(id),
       decisions,
     });
@@ -502,7 +505,11 @@ export class Machine {
   }
 }
 
-function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): KvmParameters {
+function parametersOf(
+  kvm: Scenario['vms'][number]['kvm'],
+  signature: number,
+  kernel: string,
+): KvmParameters {
   return {
     pleGap: kvm.ple_gap,
     pleWindow: kvm.ple_window,
@@ -523,6 +530,8 @@ function parametersOf(kvm: Scenario['vms'][number]['kvm'], signature: number): K
     minTimerPeriodUs: kvm.min_timer_period_us,
     flexpriority: kvm.flexpriority,
     mmioCaching: kvm.mmio_caching,
+    apicOffExits: kvm.apic_off_exits,
+    tracesSteadyWindows: TraceFormat.of(kernel).layoutOf('kvm_ple_window') !== null,
     ...guestInterfaceOf(kvm, signature),
   };
 }
@@ -539,6 +548,7 @@ function schedulerOf({ scheduler }: Scenario['host']): SchedulerParameters {
     balanceBy: scheduler.balance_by,
     migrationCostNs: scheduler.migration_cost,
     busyFactor: scheduler.busy_factor,
+    balanceIntervalMs: scheduler.balance_interval_ms,
     imbalancePct: scheduler.imbalance_pct,
     newIdleMinNs: scheduler.newidle_min,
     activeBalance: scheduler.active_balance,

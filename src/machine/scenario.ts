@@ -125,6 +125,13 @@ const MULTIBOOT_KEYS = {
   ),
 };
 
+/** sched_setaffinity on the thread of a vCPU. */
+const AFFINITY_CHANGE = object('A change of the pCPUs that a vCPU may run on', {
+  at: duration({ summary: 'when, from the beginning', fallback: 0 }),
+  vcpu: integer(0, MAX_VCPUS - 1, { summary: 'number of the vCPU', fallback: 0 }),
+  pin: text({ summary: 'pCPUs that it may run on from then on, as 0-3,6; empty for all' }),
+});
+
 const vmFor = (kernel: Kernel, machine: CostPreset) =>
   object('A virtual machine', {
     name: text({
@@ -150,6 +157,7 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       MAX_VCPUS,
       'pCPUs that the vCPUs may run on',
     ),
+    affinity_changes: list(AFFINITY_CHANGE, 0, 64, 'when vCPUs may run elsewhere'),
     nice: integer(-20, 19, { summary: 'nice level of the vCPU threads', fallback: 0 }),
     ...CLASS_KEYS,
     vcpu_cgroups: boolean({
@@ -369,6 +377,16 @@ function* pinIssues(scenario: Scenario): Iterable<Issue> {
     for (const [j, pin] of vm.pin.entries()) {
       const message = pinProblem(pin, pcpus);
       if (message !== null) yield { path: ['vms', i, 'pin', j], message };
+    }
+  }
+  for (const [i, { vcpus, affinity_changes: changes }] of scenario.vms.entries()) {
+    for (const [j, { vcpu, pin }] of changes.entries()) {
+      const path = ['vms', i, 'affinity_changes', j];
+      const last = vcpus - 1;
+      if (vcpu > last)
+        yield { path: [...path, 'vcpu'], message: `expected 0 to ${last}, not ${vcpu}` };
+      const message = pin === '' ? null : pinProblem(pin, pcpus);
+      if (message !== null) yield { path: [...path, 'pin'], message };
     }
   }
   for (const [i, hog] of scenario.hogs.entries()) {

@@ -33,9 +33,14 @@ export function thread(prefix = ''): {
 
 export const unsignedLong = (name: string) => u64(name, 'unsigned long');
 const exitReason = symbol(u32('exit_reason', 0, 16), EXIT_REASON_NUMBERS);
-/** Before 5.6. */
+/**
+ * Before 5.6. Up to 5.10 the number had no name if its bit 31 was set: these two are only ever met
+ * as entries that fail.
+ */
 export const oldExitReason = symbol(u32('exit_reason', 0, 16), EXIT_REASON_NUMBERS, {
   INTERRUPT_WINDOW: 'PENDING_INTERRUPT',
+  INVALID_STATE: '0x80000021',
+  MSR_LOAD_FAIL: '0x80000022',
 });
 export const mode = (name: string) => symbol(u32(name, 8, 3), counted(DELIVERY_MODES));
 export const mode64 = (name: string) => symbol(bits64(name, 8, 3), counted(DELIVERY_MODES));
@@ -60,7 +65,9 @@ export const switched =
   'prev_comm={prev.comm} prev_pid={prev.pid} prev_prio={prev.prio} prev_state={prevState} ==> ' +
   'next_comm={next.comm} next_pid={next.pid} next_prio={next.prio}';
 
-/** A kernel in which who was preempted had this bit in its state; 0: was told like all others. */
+/**
+ * A kernel in which who was preempted had this bit in its state; 0: was told like all others.
+ */
 export function switchedBefore(until: string, preempted: number): Earlier {
   const shown: Record<string, string> = preempted === 0 ? { 'R+': 'R' } : {};
   const state = symbol(u53('prev_state', 'long'), { 'R+': preempted, ...OLD_TASK_STATES }, shown);
@@ -85,8 +92,6 @@ export const ACCESS_TO_PORT = {
 
 export const CPUID_RESULT = { 0: u32('rax'), 1: u32('rbx'), 2: u32('rcx'), 3: u32('rdx') };
 export const foundIt = 'rdx {result.3:x}, cpuid entry {found?found:not found}';
-
-export const WINDOW = { vcpu: u32('vcpu_id'), new: u32('new'), old: u32('old') };
 
 export const DELAY = { comm: comm('comm'), pid: s32('pid'), delay: u53('delay') };
 export const delayed = 'comm={comm} pid={pid} delay={delay} [ns]';

@@ -106,8 +106,9 @@ function layoutsOf(kernel: string): Layouts {
 
 function layoutIn(name: TracepointName, at: number): EventLayout[] {
   const tracepoint = tracepointOf(name);
-  const { since, earlier } = tracepoint;
+  const { since, until, earlier } = tracepoint;
   if (since !== null && at < ordinal(since)) return [];
+  if (until !== null && at >= ordinal(until)) return [];
   const old = earlier.find(({ until }) => at < ordinal(until));
   if (old === undefined) return [{ name, event: name, tracepoint }];
   return [{ name, event: old.name ?? name, tracepoint: old.tracepoint }];
@@ -119,8 +120,9 @@ export const NEWEST_FORMAT = TraceFormat.of(NEWEST_KERNEL);
 /** A format for each kernel that changed anything, the newest first. */
 export const TRACE_FORMATS: readonly TraceFormat[] = [
   ...new Set([
-    ...NAMES.map(tracepointOf).flatMap(({ since, earlier }) => [
+    ...NAMES.map(tracepointOf).flatMap(({ since, until, earlier }) => [
       ...(since === null ? [] : [since]),
+      ...(until === null ? [] : [until]),
       ...earlier.map(({ until }) => until),
     ]),
     ...LINE_STYLES.map(([since]) => since),

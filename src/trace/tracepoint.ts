@@ -53,6 +53,8 @@ export interface Earlier {
 export interface History {
   /** The first kernel that has it; left out if all have. */
   readonly since?: string;
+  /** The first kernel that has it no more; left out if the newest has it. */
+  readonly until?: string;
   /** The oldest first. */
   readonly earlier?: readonly Earlier[];
 }
@@ -70,6 +72,8 @@ export class Tracepoint<F = unknown> {
   readonly flags: string;
   /** The first kernel that has it, or null. */
   readonly since: string | null;
+  /** The first one that has it no more, or null. */
+  readonly until: string | null;
   /** As it was, the oldest first. */
   readonly earlier: readonly EarlierLayout[];
   private readonly leaves: readonly Leaf[];
@@ -83,11 +87,12 @@ export class Tracepoint<F = unknown> {
     flags: string,
     properties: Properties,
     text: string,
-    { since = null, earlier = [] }: { since?: string | null; earlier?: readonly Earlier[] } = {},
+    { since, until, earlier = [] }: History = {},
   ) {
     this.system = system;
     this.flags = flags;
-    this.since = since;
+    this.since = since ?? null;
+    this.until = until ?? null;
     this.earlier = earlier.map(({ until, name = null, ...old }) => ({
       until,
       name,

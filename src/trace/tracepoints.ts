@@ -19,7 +19,6 @@ import {
   switchedBefore,
   thread,
   unsignedLong,
-  WINDOW,
   WOKEN,
   WOKEN_BEFORE,
   woken,
@@ -396,22 +395,20 @@ export const TRACEPOINTS = {
     'vcpu {vcpu}: delta {delta} ({delta<0?early:late})',
     { since: '4.0' },
   ),
+  // Also where the window stayed as it was.
+  kvm_ple_window: define(
+    'kvm',
+    NORMAL,
+    { grow: flag('grow'), vcpu: u32('vcpu_id'), new: s32('new'), old: s32('old') },
+    'vcpu {vcpu}: ple_window {new} ({grow?grow:shrink} {old})',
+    { since: '3.18', until: '5.4' },
+  ),
   kvm_ple_window_update: define(
     'kvm',
     NORMAL,
-    WINDOW,
+    { vcpu: u32('vcpu_id'), new: u32('new'), old: u32('old') },
     'vcpu {vcpu} old {old} new {new} ({new>old?growed:shrinked})',
-    {
-      since: '3.18',
-      earlier: [
-        {
-          until: '5.0',
-          name: 'kvm_ple_window',
-          properties: WINDOW,
-          text: 'vcpu {vcpu}: ple_window {new} ({new>old?grow:shrink} {old})',
-        },
-      ],
-    },
+    { since: '5.4' },
   ),
   kvm_vcpu_wakeup: define(
     'kvm',

@@ -19,7 +19,7 @@ const LINES = [
   [4, 'SIPI_SIGNAL', 'a start-up IPI arrived in the wait-for-SIPI state', 'handled'],
   [7, 'INTERRUPT_WINDOW', 'the guest became able to take an interrupt', 'handled'],
   [8, 'NMI_WINDOW', 'the guest became able to take an NMI', 'handled'],
-  [9, 'TASK_SWITCH', 'the guest attempted a task switch'],
+  [9, 'TASK_SWITCH', 'the guest attempted a task switch', 'handled'],
   [10, 'CPUID', 'the guest executed CPUID', 'handled'],
   [12, 'HLT', 'the guest executed HLT', 'handled'],
   [13, 'INVD', 'the guest executed INVD', 'handled'],

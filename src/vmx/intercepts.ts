@@ -9,6 +9,7 @@ import {
   type PauseWatch,
   portAccess,
   SEGMENT_WORDS,
+  type TaskSourceNumber,
   Vector,
 } from '../cpu/index.ts';
 import {
@@ -387,4 +388,17 @@ export function decide(
   instruction: Instruction,
 ): boolean {
   return DECISIONS[intercept](owner, instruction);
+}
+
+/** A task switch, by an instruction or by the delivery of an event through a task gate. */
+export function exitForTask(
+  owner: VirtualProcessor,
+  selector: number,
+  source: TaskSourceNumber,
+): never {
+  const { delivering, evaluator } = owner.processor;
+  owner.exit(Exit.TASK_SWITCH, {
+    qualification: Long.fromBits(selector | (source << 30), 0),
+    instructionLengthBytes: delivering === null ? evaluator.instruction.lengthBytes : 0,
+  });
 }

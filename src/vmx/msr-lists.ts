@@ -4,6 +4,7 @@
 import Long from 'long';
 import { Msr, readMsr, writeMsr } from '../cpu/index.ts';
 import { check, type EntryCheck } from './check.ts';
+import { physicalTimeStamp } from './time-stamp.ts';
 import type { VirtualProcessor } from './virtual-processor.ts';
 
 const ENTRY_BYTES = 16;
@@ -47,13 +48,18 @@ function entryAt(owner: VirtualProcessor, { address }: MsrList, i: number) {
 
 /**
  * Load MSRs from a list, in its order; the position of the first that cannot be loaded, from
- * 1 on, or 0. Those before it are loaded all the same. Deviation: the time-stamp counter cannot.
+ * 1 on, or 0. Those before it are loaded all the same. The time-stamp counter is loaded without the
+ * guest's offset, and IA32_TSC_ADJUST, which is the guest's here, stays.
  * @param isExit by a VM exit, which loads the host's values
  */
 export function loadMsrs(owner: VirtualProcessor, list: MsrList, isExit: boolean): number {
   for (let i = 0; i < list.count; i++) {
     const entry = i < MAX_MSR_COUNT ? entryAt(owner, list, i) : null;
     if (entry === null || isForbidden(entry.index)) return i + 1;
+    if (entry.index === Msr.TSC) {
+      owner.tscAhead = entry.value.sub(Long.fromNumber(owner.processor.clock));
+      continue;
+    }
     if (isExit && IN_GUEST_STATE.includes(entry.index)) continue;
     if (!writeMsr(owner.processor, entry.index, entry.value)) return i + 1;
   }
@@ -72,7 +78,9 @@ export function storeMsrs(owner: VirtualProcessor, list: MsrList): number {
       return i + 1;
     }
     const isTsc = entry.index === Msr.TSC;
-    const value = isTsc ? Long.fromNumber(processor.clock) : readMsr(processor, entry.index);
+    const value = isTsc
+      ? physicalTimeStamp(owner, processor.clock)
+      : readMsr(processor, entry.index);
     if (value === null) return i + 1;
     memory.write64(entry.at + 8, value.low, value.high);
   }

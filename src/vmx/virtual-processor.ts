@@ -24,6 +24,7 @@ import {
   Processor,
   type ProcessorStop,
   Rflags,
+  type TaskSourceNumber,
   type TranslationPurpose,
   Vector,
   type Virtualization,
@@ -45,7 +46,7 @@ import {
 } from './exit-information.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
-import { decide, decideEarly, pauseWatch } from './intercepts.ts';
+import { decide, decideEarly, exitForTask, pauseWatch } from './intercepts.ts';
 import { behindVirtualApic, translateOrExit } from './memory-exits.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { STANDARD_TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
@@ -56,7 +57,7 @@ import {
   rareTransitions,
 } from './rare-transitions.ts';
 import { type Quiet, SpinDetector } from './spin.ts';
-import { scaleTimeStamp } from './time-stamp.ts';
+import { guestTimeStamp } from './time-stamp.ts';
 import { exitsAtEntry, hasTprShadow, isThresholdIllegal, THRESHOLD_CHECK } from './virtual-apic.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
 
@@ -91,6 +92,8 @@ export interface VirtualProcessorState {
   readonly due: number;
   /** Of the start-up IPI among them. */
   readonly sipiVector: number;
+  /** {@link VirtualProcessor.tscAhead}, its two halves; left out for null. */
+  readonly tscAhead?: readonly [low: number, high: number];
 }
 
 export interface VirtualProcessorParts {
@@ -125,8 +128,6 @@ const F = {
   PF_MATCH: fieldIndex('PAGE_FAULT_ERROR_CODE_MATCH'),
   EXIT_REASON: fieldIndex('VM_EXIT_REASON'),
   PLE_WINDOW: fieldIndex('PLE_WINDOW'),
-  TSC_OFFSET: fieldIndex('TSC_OFFSET'),
-  TSC_MULTIPLIER: fieldIndex('TSC_MULTIPLIER'),
   TIMER_VALUE: fieldIndex('VMX_PREEMPTION_TIMER_VALUE'),
   ENTRY_INTR_INFO: fieldIndex('VM_ENTRY_INTR_INFO_FIELD'),
   ENTRY_ERROR_CODE: fieldIndex('VM_ENTRY_EXCEPTION_ERROR_CODE'),
@@ -157,6 +158,8 @@ export class VirtualProcessor implements Virtualization {
   /** What control fields ask for that few hosts want; null for nothing. */
   private rare: RareTransitions | null = null;
   readonly timerRateShift: number;
+  /** What the TSC is ahead of the clock since an MSR list has loaded it; null for nothing. */
+  tscAhead: Long | null = null;
   /** The last access found to be to a register of the virtual-APIC page; no state. */
   virtualizedGpa = -1;
 
@@ -199,6 +202,7 @@ export class VirtualProcessor implements Virtualization {
       injectionStop: this.injectionStop,
       due: this.due,
       sipiVector: this.sipiVector,
+      ...(this.tscAhead === null ? {} : { tscAhead: [this.tscAhead.low, this.tscAhead.high] }),
     };
   }
 
@@ -214,6 +218,7 @@ export class VirtualProcessor implements Virtualization {
     this.injectionStop = saved.injectionStop;
     this.due = saved.due;
     this.sipiVector = saved.sipiVector;
+    this.tscAhead = saved.tscAhead === undefined ? null : Long.fromBits(...saved.tscAhead);
     this.setExpiry();
     this.rare = rareTransitions(this.vmcs);
     this.stateChanged();
@@ -254,6 +259,7 @@ export class VirtualProcessor implements Virtualization {
     if (failure !== null) return failure;
     if (vmcs.isStale(Stale.CONTROLS)) this.rare = rareTransitions(vmcs);
     if (this.rare !== null) {
+      processor.clock = clock;
       const failed = enterRarely(this, this.rare);
       if (failed !== null) return failed;
     }
@@ -492,9 +498,9 @@ export class VirtualProcessor implements Virtualization {
     this.spin.abandon();
     if (event.type === EventTypes.SOFTWARE_INTERRUPT) return;
     const selected = (vmcs.get32(F.EXCEPTION_BITMAP) & (1 << event.vector)) !== 0;
-    const inverted = event.vector === PAGE_FAULT && !this.pageFaultMatches(event.errorCode ?? 0);
+    const inverted = event.vector === Vector.PF && !this.pageFaultMatches(event.errorCode ?? 0);
     if (selected === inverted) return;
-    const hasAddress = event.vector === PAGE_FAULT || event.vector === DEBUG;
+    const hasAddress = event.vector === Vector.PF || event.vector === Vector.DB;
     // Undefined for a double fault, here 0.
     const unblocking = event.vector === Vector.DF ? 0 : this.nmiUnblocking;
     this.exit(Exit.EXCEPTION_NMI, {
@@ -525,6 +531,10 @@ export class VirtualProcessor implements Virtualization {
     this.exit(Exit.TRIPLE_FAULT, {});
   }
 
+  taskSwitch(selector: number, source: TaskSourceNumber): never {
+    return exitForTask(this, selector, source);
+  }
+
   translate(
     gpa: number,
     access: AccessKind,
@@ -549,12 +559,7 @@ export class VirtualProcessor implements Virtualization {
   }
 
   timeStamp(clock: number): Long {
-    if ((this.primary & Primary.USE_TSC_OFFSETTING) === 0) return Long.fromNumber(clock);
-    const scaled =
-      (this.secondary & Secondary.TSC_SCALING) === 0
-        ? Long.fromNumber(clock)
-        : scaleTimeStamp(Long.fromNumber(clock), this.vmcs.get64(F.TSC_MULTIPLIER));
-    return scaled.add(this.vmcs.get64(F.TSC_OFFSET));
+    return guestTimeStamp(this, clock);
   }
 
   /**
@@ -579,7 +584,8 @@ export class VirtualProcessor implements Virtualization {
     if ((this.primary & Primary.INTR_WINDOW_EXITING) !== 0 && interruptible) {
       return this.stopFor(Exit.INTERRUPT_WINDOW);
     }
-    if (this.interruptPending && !shadow && this.exitsOnInterrupt) {
+    const interruptsExit = (this.vmcs.get32(F.PIN) & Pin.EXT_INTR_MASK) !== 0;
+    if (this.interruptPending && !shadow && interruptsExit) {
       return this.stopFor(Exit.EXTERNAL_INTERRUPT);
     }
     return 'proceed';
@@ -589,11 +595,4 @@ export class VirtualProcessor implements Virtualization {
     recordExit(this, reason);
     return 'stop';
   }
-
-  private get exitsOnInterrupt(): boolean {
-    return (this.vmcs.get32(F.PIN) & Pin.EXT_INTR_MASK) !== 0;
-  }
 }
-
-const PAGE_FAULT = 14;
-const DEBUG = 1;

@@ -181,3 +181,27 @@ describe('NMIs that come together', () => {
     expect([names[1], vcpu.getRegs().rbx.toNumber()]).toEqual(['HLT', 2]);
   });
 });
+
+describe('sched_setaffinity on the thread of a vCPU', () => {
+  const spinning = () => {
+    const { vm, vcpu } = guest('spin: jmp spin', { pcpus: 3 });
+    const ranOn = () => [errnoOf(() => vcpu.run(1e6)), vcpu.vcpu.thread.state.pcpu];
+    return { kvm: vm.kvm, vcpu, ranOn };
+  };
+
+  test('holds from the next KVM_RUN on', () => {
+    const { vcpu, ranOn } = spinning();
+    vcpu.setAffinity([2, 7]);
+    expect(ranOn()).toEqual(['EINTR', 2]);
+  });
+
+  test('takes the vCPU out of the guest, in the middle of KVM_RUN', () => {
+    const { kvm, vcpu, ranOn } = spinning();
+    kvm.callAfter(5e5, () => vcpu.setAffinity([1]));
+    expect(ranOn()).toEqual(['EINTR', 1]);
+  });
+
+  test('is refused if none of the pCPUs exists', () => {
+    expect(errnoOf(() => spinning().vcpu.setAffinity([3]))).toBe('EINVAL');
+  });
+});

@@ -208,6 +208,8 @@ describe('exits', () => {
     ['DR_ACCESS', ['bit 23, "MOV-DR exiting"', 'bits 2:0 ', 'bit 4 ', 'bits 11:8 ', '2 RDX']],
     ['PAUSE_INSTRUCTION', ['SECONDARY_VM_EXEC_CONTROL bit 10, "PAUSE-loop exiting"', 'PLE_GAP']],
     ['PML_FULL', ['handler        none']],
+    ['TASK_SWITCH', [' yes ', 'bits 31:30', 'handler        taskSwitch']],
+    ['INVALID_STATE', ['handler        none: the entry has failed']],
   ])('%s says what asks for it, its qualification, and who handles it', async (reason, parts) => {
     const { stdout } = await vmxlab(folder, ['exits', reason]);
     for (const part of parts) expect(stdout).toContain(part);

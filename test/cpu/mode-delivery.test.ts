@@ -142,7 +142,7 @@ describe('protected mode, without a change of privilege', () => {
     ['less privileged code', { selector: Sel.USER_CODE_32 }, {}, '#GP(18)'],
     ['code not present', { selector: Sel.OWN }, { present: false }, '#NP(60)'],
     ['offset beyond the limit', { selector: Sel.OWN }, { granular: false, limit: 99 }, '#GP(0)'],
-    ['a task gate', { type: 5 }, {}, 'not implemented: task gate'],
+    ['a task gate', { type: 5 }, {}, '#GP(8)'],
   ])('%s', (_what, change, descriptor, fault) => {
     const bench = withGate(PROTECTED, change);
     bench.describe(Sel.OWN, { long: false, ...descriptor });

@@ -161,7 +161,7 @@ describe.each(BOTH)('outward, $mode mode', (start) => {
 
 describe('NT', () => {
   test.each<[ModeStart, string]>([
-    [PROTECTED, 'not implemented: return from a nested task'],
+    [PROTECTED, '#TS(0)'],
     [COMPATIBILITY, '#GP(0)'],
     [{ mode: '64-bit' }, '#GP(0)'],
     [{ mode: 'real' }, ''],

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadInput } from '../../src/cli/program.ts';
 import { createSession, Prompt } from '../../src/debug/index.ts';
+import { monitorCommand } from '../../src/debug/monitor.ts';
 
 /** Lines are counted from 1: that of `start` is 2. */
 const PROGRAM = `bits 64
@@ -274,7 +275,7 @@ describe('values that are kept', () => {
     expect(say('echo one\\ntwo\\n')).toBe('one\ntwo');
     expect(problem('printf "%d"')).toBe("no value for '%d'");
     expect(problem('printf "%d", 1, 2')).toBe('1 values expected, not 2');
-    expect(problem('printf "%y", 1')).toBe("'%' is no conversion");
+    expect(problem('printf "%y", 1')).toBe("'%y' is no conversion");
     expect(problem('printf %d')).toContain('"FORMAT" expected');
     expect(problem('printf "%999d", 1')).toContain('at most 200');
   });
@@ -383,7 +384,9 @@ describe('what gdb has under these names', () => {
     for (const line of ['set pagination off', 'set confirm off', 'set height 0']) {
       expect(said(line)).toEqual([]);
     }
-    expect(problem('set logging on')).toMatch(/^'set \$NAME = VALUE'/);
+    expect(problem('set logging on')).toMatch(/^there is no setting 'logging': 'set \$NAME = /);
+    expect(problem('set rax 1')).toMatch(/^'set \$NAME = VALUE'/);
+    expect(problem('set count = 1')).toMatch(/^'count' is an address: 'set u64\[count\] = /);
     said('break leaf');
     said('dis 1');
     expect(said('info b')[0]).toMatch(/disabled/);
@@ -392,10 +395,73 @@ describe('what gdb has under these names', () => {
     expect(said('info functions leaf')[0]).toMatch(/ leaf$/);
     expect(said('info source')[0]).toMatch(/calls\.asm:22$/);
     expect(said('info all-registers').length).toBeGreaterThan(said('info registers').length);
-    expect(problem('info locals')).toMatch(/^nothing is known of 'locals'; 'info' and/);
+    expect(problem('info nonsense')).toMatch(/^nothing is known of 'nonsense'; 'info' and/);
+    expect(problem('info locals')).toMatch(/^there is no 'info locals': programs have no types/);
+    const remote = (text: string) => monitorCommand(prompt.context.session, 0, text);
+    expect(remote('si')).toMatch(/^'si' is not taken here: gdb or the editor has steps/);
+    expect(remote('find text, +8, "two"')).toMatch(/<text>\n1 pattern found\.\n$/);
+    expect(problem('!ls')).toBe("there is no '!ls': commands are about the machine only");
+    expect(problem('$rax')).toBe("unknown command '$rax'; 'print $rax' shows a value");
+    expect(problem('si/3')).toBe("'stepi' takes nothing behind a slash");
+    expect(problem('watch -l')).toBe('an address expected');
     expect(problem('python print(1)')).toMatch(/^there is no 'python': scripts are/);
     expect(problem('catch syscall')).toMatch(/break exit/);
-    expect(problem('layout src')).toBe('the full-screen view needs a terminal');
+    expect(problem('layout src')).toMatch(/^the full-screen view needs a terminal; 'list', /);
     expect(problem('layout foo')).toMatch(/^'layout' and one of: src/);
+  });
+
+  test('find looks for numbers and texts', () => {
+    const [place, count] = said('find text, +16, "lines"');
+    expect(place).toMatch(/<text\+0x4>$/);
+    expect(count).toBe('1 pattern found.');
+    expect(say('p $_ == text + 4 && $numfound == 1')).toMatch(/= 0x1$/);
+    expect(said('find /b leaf, +8, 0x83, 0xc0, 5')[0]).toMatch(/<leaf>$/);
+    expect(said('find /w text, text + 15, 0x6e696c0a')[0]).toMatch(/<text\+0x3>$/);
+    expect(said('find /1b start, text, 0xc3')).toHaveLength(2);
+    expect(said('find /b /2 start, text, 0xc3')).toHaveLength(3);
+    // The end is looked at too, and nothing behind it.
+    expect(said('find /b text, text, 0x74')).toHaveLength(2);
+    expect(said('find text, +7, "lines"')).toEqual(['Pattern not found.']);
+    expect(said('find text, +16, 0x1')).toEqual(['Pattern not found.']);
+    expect(problem('find text')).toMatch(/^START, \+LENGTH or END/);
+    expect(problem('find /q text, +1, 1')).toMatch(/a size \(b h w g\) and a count expected/);
+    expect(problem('find text, text-1, 1')).toMatch(/is before the start/);
+    expect(problem('find text, +0, 1')).toMatch(/the length is 0/);
+    expect(problem('find text, +8, ""')).toBe('an empty text is everywhere');
+    expect(problem('find 0x7fffffff0000, +8, 1')).toMatch(
+      /^no memory at 0x7fffffff0000; not found/,
+    );
+    expect(problem('find 0, -1, 1')).toMatch(/^at most 0x100000000 bytes/);
+  });
+
+  test('what x has shown last is $_ and $__', () => {
+    said('x/3xb leaf');
+    expect(say('output $_ - leaf')).toBe('0x2');
+    expect(say('output $__')).toBe('0x5');
+    const lines = said('x/2i leaf');
+    expect(lines[1]).toContain(say('output $_'));
+    expect(problem('p $__')).toMatch(/no value named '__'/);
+  });
+
+  test('disassemble /s shows the lines of the source before their code', () => {
+    const lines = said('disassemble /rs leaf,+9');
+    expect(lines.slice(0, 3).map((line) => line.replace(/^.*calls/, 'calls'))).toEqual([
+      'calls.asm:',
+      '22\t    add eax, 5',
+      expect.stringMatching(/83 c0 05 {2}add eax, 5$/),
+    ]);
+    expect(lines[3]).toBe('23\t    inc dword [rel count]');
+    expect(problem('disassemble /q')).toMatch(/r for the bytes, s for the source expected/);
+  });
+
+  test('$sp is RSP, and breakpoints are for a thread', () => {
+    expect(say('output $sp == $rsp && sp == (rsp & 0xffff) && $sp != sp')).toBe('0x1');
+    said('set $sp = $sp - 8');
+    expect(said('info registers $sp')).toEqual([`rsp      ${say('output $rsp')}`]);
+    expect(said('break leaf thread 0 if "a" != \'b\'').join()).toMatch(/\(vCPU 0, if "a"/);
+    expect(problem('break leaf if')).toBe("an expression expected behind 'if'");
+    expect(problem('break leaf if nobody == 1')).toBe("no value named 'nobody'");
+    expect(problem('condition 1 nobody')).toBe("no value named 'nobody'");
+    expect(said('break exit if reason == "CPUID" && $mine != 1')).toHaveLength(1);
   });
 });

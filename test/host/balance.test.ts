@@ -164,8 +164,8 @@ describe.each(BALANCE_RULES)('by %s', (rule) => {
 
 test('a busy pCPU looks after its interval times the busy factor, less a tick', () => {
   /** Until when pCPU 1, with a hog, leaves pCPU 0 its five, in ms. */
-  function firstMove(busyFactor: number): number {
-    const host = pair('type', { scheduler: { balanceBy: 'type', busyFactor } });
+  function firstMove(busyFactor: number, balanceIntervalMs = 0): number {
+    const host = pair('type', { scheduler: { balanceBy: 'type', busyFactor, balanceIntervalMs } });
     startThread(host, HOG_BODY, { affinity: [1] });
     for (let i = 0; i < 4; i++) {
       new Script([{ kind: 'compute', cycles: MS }]).startOn(host, { affinity: [1] });
@@ -183,6 +183,8 @@ test('a busy pCPU looks after its interval times the busy factor, less a tick', 
   expect(firstMove(16)).toBe(2 * 16 - 1 + 1);
   expect(firstMove(64)).toBe(2 * 64 - 1 + 1);
   expect(firstMove(200)).toBe(200 + 1);
+  // Or every ms, whatever the number of pCPUs.
+  expect(firstMove(64, 1)).toBe(64 - 1 + 1);
 });
 
 describe('a woken thread', () => {

@@ -171,3 +171,37 @@ describe('a throttled thread', () => {
     expect(ran(thread) + ran(other)).toBeGreaterThan(before);
   });
 });
+
+describe('a burst', () => {
+  /** On one pCPU: idle for a while, then computing all the time. */
+  function bursting(burstMs: number) {
+    const host = hostWith();
+    const config = { quotaNs: 20 * MS, periodNs: 100 * MS, burstNs: burstMs * MS };
+    const group = host.createGroup({ name: 'g', shares: 1024, parent: undefined }, config);
+    new Script([compute(MS), sleep(349 * MS), compute(500 * MS)]).startOn(host, { group });
+    host.run(1001 * MS);
+    host.assertConserved();
+    return { state: statOf(host, group), host };
+  }
+
+  test('is what was not used of quotas before, as much as may be kept', () => {
+    // In the period from 300 ms on 35 ms are there: the quota, and the burst; less the 5 ms slice
+    // of the beginning, of which 1 ms stays on the pCPU.
+    const { state } = bursting(15);
+    expect([state.nrBursts, state.snapNs]).toEqual([1, 20 * MS]);
+    // Up to a tick late, and what is owed then comes from the quotas behind.
+    expect(state.burstTimeNs).toBe(15 * MS);
+  });
+
+  test('of nothing is none', () => {
+    expect(bursting(0).state).not.toHaveProperty('nrBursts');
+  });
+
+  test('lets a group run that much longer', () => {
+    const throttled = (burstMs: number) => bursting(burstMs).state.throttledTimeNs / MS;
+    // Once 15 ms, but for a tick of 4 ms.
+    const difference = throttled(0) - throttled(15);
+    expect(difference).toBeGreaterThan(11);
+    expect(difference).toBeLessThan(19);
+  });
+});

@@ -142,3 +142,20 @@ describe('a page that a device has', () => {
     expect(names.slice(-4)).toEqual(['EPT_VIOLATION', 'EPT_MISCONFIG', ...VIOLATIONS]);
   });
 });
+
+test('a stack in a device: the event whose frame goes there is lost, and KVM says so', () => {
+  const top = 0x80002000;
+  const source = `
+    mov ebx, ${top - 8}
+    mov rax, [rbx]
+    mov esp, ebx
+    ud2`;
+  const bench = new KvmBench(source, { parameters: { mmioCaching: true } }).run();
+  const exit = bench.userExits.at(-1)?.exit;
+  if (exit?.reason !== 'INTERNAL_ERROR') throw new Error(`ended with ${bench.ending}`);
+  const EPT_MISCONFIG = 49;
+  expect(exit.suberror).toBe(3);
+  // #UD was being delivered; the frame begins with SS, on a boundary of 16 bytes; pCPU 0.
+  const data = exit.data.map((value) => value.toUnsigned().toString(16));
+  expect(data).toEqual(['80000306', EPT_MISCONFIG.toString(16), '0', '80001fe8', '0']);
+});

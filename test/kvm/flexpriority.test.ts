@@ -2,6 +2,7 @@
 // handle_tpr_below_threshold, vmx_set_virtual_apic_mode; x86.c, update_cr8_intercept): what guests
 // see is the same as without it, and how they leave is not.
 
+import Long from 'long';
 import { describe, expect, test } from 'vitest';
 import { KvmBench, VMX_COSTS } from '../support/kvm-bench.ts';
 
@@ -171,4 +172,35 @@ test('the rate of the preemption timer is a matter of the machine', () => {
   // What is left and when it begins are both rounded down: it comes less than two counts early.
   expect(times[0] - times[2]).toBeGreaterThanOrEqual(0);
   expect(times[0] - times[2]).toBeLessThan(2 * 128);
+});
+
+describe('the page of an APIC that is switched off', () => {
+  const source = `${PROLOGUE}
+      read_msr 0x1b
+      and eax, ~(1 << 11)
+      mov rdx, rax
+      shr rdx, 32
+      wrmsr
+      mov dword [rbx + 0x300], 0x1234
+      mov eax, [rbx + 0x300]
+      mov result(0), rax
+      finish`;
+
+  test.each([
+    // [apicOffExits, exits behind the one that maps the page, user space's]
+    [false, ['APIC_ACCESS', 'MSR_READ', 'MSR_WRITE'], []],
+    [true, ['APIC_ACCESS', 'MSR_READ', 'MSR_WRITE', 'APIC_ACCESS', 'APIC_ACCESS'], [true, false]],
+  ])('with apicOffExits %s', (apicOffExits, exits, writes) => {
+    const made = new KvmBench(source, {
+      parameters: { flexpriority: true, apicOffExits },
+      answer: (exit) => {
+        if (exit.reason === 'MMIO' && !exit.isWrite) exit.data = Long.fromInt(0x5678);
+      },
+    }).finish();
+    const apart = (names: readonly string[]) => names.filter((name) => name !== 'EPT_VIOLATION');
+    expect(apart(made.exits()).slice(0, -1)).toEqual(exits);
+    const accesses = made.userExits.flatMap(({ exit }) => (exit.reason === 'MMIO' ? [exit] : []));
+    expect(accesses.map(({ isWrite }) => isWrite)).toEqual(writes);
+    expect(made.result(0)).toBe(apicOffExits ? 0x5678n : 0x1234n);
+  });
 });

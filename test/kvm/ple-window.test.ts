@@ -91,7 +91,18 @@ describe('in a run', () => {
   test('a window that does not grow stays, and nothing is traced', () => {
     const bench = new KvmBench(SPIN, { parameters: { pleWindowGrow: 0 } }).finish();
     expect(bench.exitCount('PAUSE_INSTRUCTION')).toBe(Math.floor(600_000 / 4101));
-    expect(bench.lines('kvm_ple_window_update')).toEqual([]);
+    expect(bench.lines('kvm_ple_window_update', 'kvm_ple_window')).toEqual([]);
+  });
+
+  test('a kernel before 5.4 traces it all the same, at exits and when it is scheduled in', () => {
+    const parameters = { pleWindowGrow: 0, tracesSteadyWindows: true };
+    const bench = new KvmBench(SPIN, { parameters }).finish();
+    const [first, second, ...more] = bench.lines('kvm_ple_window_update', 'kvm_ple_window');
+    expect([first, second]).toEqual([
+      'kvm_ple_window: vcpu 0: ple_window 4096 (shrink 4096)',
+      'kvm_ple_window: vcpu 0: ple_window 4096 (grow 4096)',
+    ]);
+    expect(1 + more.length).toBe(bench.exitCount('PAUSE_INSTRUCTION'));
   });
 
   test('being scheduled in resets it, being scheduled out does not', () => {

@@ -38,9 +38,19 @@ describe('a vCPU that is preempted by the tick', () => {
   );
 
   // Through cond_resched, a voluntary preemption point.
-  test.each(['linux-2.6.35', 'linux-4.12'])('shows R+ on %s all the same', (kernel) => {
+  test.each(['linux-4.8', 'linux-4.12'])('shows R+ on %s all the same', (kernel) => {
     const { found } = switches('none', kernel);
     expect(new Set(found.map(({ state }) => state))).toEqual(new Set(['R+']));
+  });
+
+  // Up to 4.3 sched_switch told of it on kernels with full preemption only.
+  test.each<[string, Model, string]>([
+    ['linux-3.15', 'voluntary', 'R'],
+    ['linux-3.15', 'full', 'R+'],
+    ['linux-2.6.35', 'none', 'R'],
+  ])('on %s with %s preemption shows %s', (kernel, model, state) => {
+    const { found } = switches(model, kernel);
+    expect(new Set(found.map((one) => one.state))).toEqual(new Set([state]));
   });
 
   test('is switched out before its exit is handled with full preemption', () => {

@@ -114,6 +114,15 @@ describe('mistakes', () => {
     expect(issuesOf({}, { hogs })).toEqual(["hogs[0].cgroup: no cgroup 'b'; there are none"]);
   });
 
+  test.each([
+    [{ ...QUOTA, cpu_max_burst: 1e6 }, 'linux-6.1', 'expected a burst of no more than the quota'],
+    [{ cpu_max_burst: 1000 }, 'linux-6.1', 'expected a burst only beside a quota'],
+    [{ ...QUOTA, cpu_max_burst: 1000 }, 'linux-4.12', 'linux-4.12 does not have it, but linux-6.1'],
+  ])('a burst that cannot be: %o on %s', (group, kernel, message) => {
+    const [issue] = issuesOf({ a: group }, {}, kernel);
+    expect(issue).toContain(`host.cgroups.a.cpu_max_burst: ${message}`);
+  });
+
   test('a kernel without quotas', () => {
     expect(issuesOf({ a: QUOTA }, {}, 'linux-2.6.39')).toEqual([
       'host.cgroups.a.cfs_quota_us: linux-2.6.39 does not have it, but linux-3.15 does',

@@ -54,6 +54,7 @@ describe('fallbacks', () => {
           balance_by: 'type',
           migration_cost: 500_000,
           busy_factor: 16,
+          balance_interval_ms: 0,
           imbalance_pct: 117,
           newidle_min: 0,
           active_balance: false,
@@ -75,6 +76,7 @@ describe('fallbacks', () => {
           vcpus: 1,
           memory: 16 * 2 ** 20,
           pin: [],
+          affinity_changes: [],
           delay: { leastNs: 0, mostNs: 0 },
           nice: 0,
           sched_policy: 'normal',
@@ -124,6 +126,7 @@ describe('fallbacks', () => {
             lapic_timer_advance_ns: -1,
             min_timer_period_us: 200,
             flexpriority: true,
+            apic_off_exits: false,
             mmio_caching: true,
             preempted_flag: 'interrupt',
             hypercall: 'vmcall',
@@ -201,7 +204,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, delay, start, append, modules, module_images, defines, input, serial_input, parameters, policies, kvm';
+  'name, program, image, vcpus, memory, pin, affinity_changes, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, delay, start, append, modules, module_images, defines, input, serial_input, parameters, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [

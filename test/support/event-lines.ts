@@ -277,6 +277,12 @@ export const KVM_LINES: readonly EventLine[] = [
     previous: Long.MAX_UNSIGNED_VALUE,
     next: Long.fromInt(4000, true),
   }),
+  line('kvm_ple_window', 'vcpu 1: ple_window 4096 (shrink 4096)', {
+    grow: false,
+    vcpu: 1,
+    old: 4096,
+    new: 4096,
+  }),
   line('kvm_ple_window_update', 'vcpu 1 old 4096 new 8192 (growed)', {
     vcpu: 1,
     old: 4096,

@@ -52,8 +52,11 @@ describe('the first event of a kind', () => {
     ['6.0', 'kvm_inj_virq', 'kvm_inj_virq: IRQ 0x40'],
     ['2.6.34', 'kvm_inj_exception', null],
     ['4.8', 'kvm_inj_exception', 'kvm_inj_exception: #UD (0x0)'],
-    ['3.15', 'kvm_ple_window_update', null],
-    ['4.8', 'kvm_ple_window_update', 'kvm_ple_window: vcpu 1: ple_window 8192 (grow 4096)'],
+    ['3.15', 'kvm_ple_window', null],
+    ['4.8', 'kvm_ple_window', 'kvm_ple_window: vcpu 1: ple_window 4096 (shrink 4096)'],
+    ['5.4', 'kvm_ple_window', null],
+    ['5.3', 'kvm_ple_window_update', null],
+    ['5.4', 'kvm_ple_window_update', 'kvm_ple_window_update: vcpu 1 old 4096 new 8192 (growed)'],
     ['3.15', 'kvm_vcpu_wakeup', null],
     ['4.6', 'kvm_vcpu_wakeup', 'kvm_vcpu_wakeup: wait time 22949 ns'],
     ['4.7', 'kvm_vcpu_wakeup', 'kvm_vcpu_wakeup: wait time 22949 ns, polling valid'],
@@ -73,6 +76,15 @@ function changed(name: TracepointName, fields: object): TraceRecord {
   const first = EVERY_EVENT.find((record) => record.name === name);
   return { ...first, fields: { ...first?.fields, ...fields } } as TraceRecord;
 }
+
+test.each([
+  ['5.9', 'INVALID_STATE', 'vcpu 0 reason 0x80000021 rip'],
+  ['4.8', 'MSR_LOAD_FAIL', 'reason 0x80000022 rip'],
+  ['5.10', 'INVALID_STATE', 'vcpu 0 reason INVALID_STATE FAILED_VMENTRY rip'],
+])('%s tells of an entry that fails: %s is %s', (kernel, reason, text) => {
+  const record = changed('kvm_exit', { reason, entryFailed: true });
+  expect(TraceFormat.of(kernel).text(record)).toContain(`kvm_exit: ${text}`);
+});
 
 test.each([
   ['4.8', 'PENDING_INTERRUPT'],

@@ -116,6 +116,26 @@ describe('VM-exit MSR-store list', () => {
     expect(stored(bench, 0)).toBe(5001);
   });
 
+  test('a time-stamp counter that an entry has loaded goes on from there, and is state', () => {
+    const bench = withList('VM_ENTRY_MSR_LOAD', [[TSC, Long.fromBits(7, 5)]]);
+    bench.add('CPU_BASED_VM_EXEC_CONTROL', 1 << 3);
+    bench.set({ TSC_OFFSET: 100 });
+    bench.now = 5000;
+    bench.exitOf('rdtsc\nvmcall');
+    expect([bench.register('rax'), bench.register('rdx')]).toEqual([107, 5]);
+    const { virtual } = bench;
+    const later = virtual.processor.clock + 10;
+    const { state } = virtual;
+    virtual.tscAhead = null;
+    expect(virtual.timeStamp(later).toNumber()).toBe(later + 100);
+    virtual.state = state;
+    expect(virtual.timeStamp(later).toString()).toBe(
+      Long.fromBits(107, 5)
+        .add(later - 5000)
+        .toString(),
+    );
+  });
+
   test.each([0x800, 0x12345])('MSR %i cannot be stored: VMX abort 1', (index) => {
     const bench = withList('VM_EXIT_MSR_STORE', [[index, 0]]);
     bench.enter();

@@ -2,7 +2,7 @@
 // the user keeps.
 
 import { DebugError } from '../debug-error.ts';
-import { registerNamed } from '../registers.ts';
+import { registerNamed, wordOf } from '../registers.ts';
 import type { Session } from '../session.ts';
 import { addressOf, typedPlace } from './parse.ts';
 import { hex } from './print.ts';
@@ -35,14 +35,24 @@ export function assignValue(
     }
     return true;
   }
-  const name = target.replace(/^\$/, '');
+  const name = wordOf(target);
   const isRegister = registerNamed(name) !== undefined;
   if (field !== undefined && !isRegister) session.writeVmcsField(vcpu, field, number);
   else if (!isRegister && target.startsWith('$')) {
     setVariable(session, vcpu, name, session.evaluate(vcpu, value));
     return false;
-  } else session.writeRegister(vcpu, name, number);
+  } else {
+    checkIsRegister(session, vcpu, name);
+    session.writeRegister(vcpu, name, number);
+  }
   return true;
+}
+
+/** A symbol is an address: what is there is memory. */
+function checkIsRegister(session: Session, vcpu: number, name: string): void {
+  if (registerNamed(name) !== undefined) return;
+  if (session.symbolsOf(vcpu).addressOf(name) === null) return;
+  throw new DebugError(`'${name}' is an address: 'set u64[${name}] = ...' changes what is there`);
 }
 
 function setVariable(session: Session, vcpu: number, name: string, value: bigint): void {

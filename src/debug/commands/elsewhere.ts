@@ -42,7 +42,6 @@ const INSTEAD: Readonly<Record<string, string>> = {
   winheight: VIEW,
   catch: "'break exit REASON' stops at VM exits, 'break TRACEPOINT' at what the host does",
   directory: 'sources are looked for where vmxlab was started; recordings have theirs',
-  find: "'x' shows memory, 'info symbols TEXT' finds names",
   search: "'list' shows the source, 'info symbols TEXT' finds names",
   'forward-search': "'list' shows the source, 'info symbols TEXT' finds names",
   handle: 'guests have no signals',
@@ -54,6 +53,30 @@ const INSTEAD: Readonly<Record<string, string>> = {
   return: "'finish' runs to the return, 'jump PLACE' and 'set $rip = ...' go elsewhere",
   skip: "'next' and 'finish' pass over calls",
 };
+
+const PLAIN = 'programs have no types: registers, symbols and memory is what there is';
+const MACHINE = "the machine is one: 'info threads' lists its vCPUs, 'info sched' its pCPUs";
+
+/** The same of what gdb has behind `info`. */
+const INSTEAD_OF_TOPICS: Readonly<Record<string, string>> = {
+  args: PLAIN,
+  locals: PLAIN,
+  scope: PLAIN,
+  types: PLAIN,
+  files: "'info sources' and 'info symbols' list what the program came with",
+  inferiors: MACHINE,
+  proc: MACHINE,
+  os: MACHINE,
+  program: "'when' says where the machine is, 'info waits' what it waits for",
+  record: "'when' and 'info snapshots' say what is known of the past",
+  sharedlibrary: "'info sources' and 'info symbols' list what the program came with",
+  signals: 'guests have no signals',
+  stack: "'backtrace' shows it",
+};
+
+export function insteadOfTopic(name: string): string | null {
+  return Object.hasOwn(INSTEAD_OF_TOPICS, name) ? INSTEAD_OF_TOPICS[name] : null;
+}
 
 /** What to say or do instead of a command of gdb's; null for other words. */
 export function instead(name: string): string | null {

@@ -5,13 +5,16 @@ import { textLine } from '../../trace/index.ts';
 import { explainExit } from '../../vmx/index.ts';
 import { DebugError } from '../debug-error.ts';
 import { fieldLines } from '../exit-fields.ts';
+import { registerNamed } from '../registers.ts';
+import { readMapped } from '../remote-memory.ts';
 import { assignValue } from './assign.ts';
 import { type Command, type Context, command } from './command.ts';
+import { FIND } from './find.ts';
 import { FRAMES, frameAddress } from './frames.ts';
 import { list } from './list.ts';
 import { OUTPUT } from './output.ts';
 import { addressOf, countOf, type Format, formatOf } from './parse.ts';
-import { disassembly, instructionsAt, memoryLines, whenText } from './print.ts';
+import { disassembly, hex, instructionsAt, memoryLines, whenText } from './print.ts';
 import { codeNames, targetNames, valueNames } from './words.ts';
 
 /** Lines that `disassemble` shows if it is not told. */
@@ -32,9 +35,10 @@ function set({ session, vcpu }: Context, text: string): string[] {
   if (SETTINGS.test(text.trim().replaceAll(/\s+/g, ' '))) return [];
   const [, target, value] = /^(?:var(?:iable)?\s+)?(.*?)\s*=\s*([^=].*)$/s.exec(text) ?? [];
   if (target === undefined || value === undefined) {
-    throw new DebugError(
-      "'set $NAME = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'",
-    );
+    const usage = "'set $NAME = VALUE', 'set u64[ADDRESS] = VALUE' or 'set vmcs FIELD = VALUE'";
+    const [setting = ''] = /^[a-z][\w-]*(?=\s)/.exec(text) ?? [];
+    const isSetting = setting !== '' && registerNamed(setting) === undefined;
+    throw new DebugError(isSetting ? `there is no setting '${setting}': ${usage}` : usage);
   }
   if (!assignValue(session, vcpu, target, value)) return [];
   return [`branch ${session.branch.id} of history begins at event ${session.when.event}`];
@@ -58,10 +62,15 @@ function disassemble(context: Context, text: string, format: string): string[] {
   const [, first = '', end] = /^([^,]*)(?:,(.*))?$/s.exec(text) ?? [];
   const from = first === '' ? here : addressOf(session, vcpu, first);
   const [, letters, count = ''] = /^([rms]*)(\d*)$/.exec(format) ?? [];
-  if (letters === undefined) throw new DebugError(`'/${format}': a count, or r for the bytes`);
-  const hasBytes = letters.includes('r');
+  if (letters === undefined) {
+    throw new DebugError(`'/${format}': a count, r for the bytes, s for the source expected`);
+  }
+  const how = {
+    hasBytes: letters.includes('r'),
+    source: /[ms]/.test(letters) ? context.source : null,
+  };
   if (end === undefined) {
-    return disassembly(session, vcpu, from, count === '' ? CODE_LINES : countOf(count), hasBytes);
+    return disassembly(session, vcpu, from, count === '' ? CODE_LINES : countOf(count), how);
   }
   const [, length] = /^\s*\+(.*)$/s.exec(end) ?? [];
   const to =
@@ -70,7 +79,7 @@ function disassemble(context: Context, text: string, format: string): string[] {
       : from.add(addressOf(session, vcpu, length));
   const all = instructionsAt(session, vcpu, from, MOST_CODE_LINES);
   const inside = all.filter(({ address }) => address.toUnsigned().lt(to.toUnsigned()));
-  return disassembly(session, vcpu, from, inside.length, hasBytes);
+  return disassembly(session, vcpu, from, inside.length, how);
 }
 
 function examine(context: Context, text: string, format: string): string[] {
@@ -82,7 +91,27 @@ function examine(context: Context, text: string, format: string): string[] {
   const lines = memoryLines(session, vcpu, from, how);
   const next = behind(context, from, how, lines.length);
   context.examined = next === null ? null : { next, how };
+  keepLast(context, from, how, lines);
   return lines;
+}
+
+/** The last address that was examined is `$_`, and what is there `$__`, as in gdb. */
+function keepLast(
+  { session, vcpu }: Context,
+  from: Long,
+  { letter, sizeBytes, count }: Format,
+  lines: readonly string[],
+): void {
+  const { named } = session.variables;
+  if (letter === 'i' || letter === 's') {
+    named.set('_', BigInt(/0x[\da-f]+/.exec(lines.at(-1) ?? '')?.[0] ?? 0));
+    named.delete('__');
+    return;
+  }
+  const known = Math.floor(readMapped(session, vcpu, from, count * sizeBytes).length / sizeBytes);
+  const last = hex(from.add((known - 1) * sizeBytes));
+  named.set('_', BigInt(last));
+  named.set('__', session.evaluate(vcpu, `u${8 * sizeBytes}[${last}]`));
 }
 
 /** Where what was examined ends. */
@@ -105,8 +134,8 @@ export const LOOKS: readonly Command[] = [
   }),
   command(
     'disassemble code',
-    '[/COUNT|/r] [ADDRESS[,END|,+LENGTH]]',
-    'instructions, from the next one on; with their bytes',
+    '[/COUNT|/rs] [ADDRESS[,END|,+LENGTH]]',
+    'instructions, from the next one on; /r with their bytes, /s with the source',
     disassemble,
     { scope: 'anywhere', words: valueNames },
   ),
@@ -120,6 +149,7 @@ export const LOOKS: readonly Command[] = [
       words: valueNames,
     },
   ),
+  FIND,
   ...FRAMES,
   ...OUTPUT,
   command(

@@ -4,7 +4,7 @@ import type Long from 'long';
 import { DebugError } from '../debug-error.ts';
 import { readMapped } from '../remote-memory.ts';
 import { type Command, type Context, command } from './command.ts';
-import { addressOf } from './parse.ts';
+import { addressOf, partsOf } from './parse.ts';
 import { hex, valueLine } from './print.ts';
 import { valueNames } from './words.ts';
 
@@ -38,7 +38,9 @@ export function linesOfText(text: string): string[] {
 }
 
 /** Flags, width, length and conversion of C's printf. */
-const CONVERSION = /%([-+ #0]*)(\d*)(hh|h|ll|l|z|j)?([diuxXocsp%])?/g;
+const CONVERSION = /%([-+ #0]*)(\d*)(hh|h|ll|l|z|j)?([a-zA-Z%])?/g;
+
+const CONVERSIONS = 'diuxXocsp';
 
 const BITS: Readonly<Record<string, number>> = { hh: 8, h: 16, l: 64, ll: 64, z: 64, j: 64 };
 
@@ -52,7 +54,8 @@ function printf(context: Context, text: string): string[] {
   let used = 0;
   const said = format.replace(CONVERSION, (all, flags, width, size = '', letter = '') => {
     if (all === '%%') return '%%';
-    if (letter === '' || letter === '%') throw new DebugError(`'${all}' is no conversion`);
+    if (letter === '' || !CONVERSIONS.includes(letter))
+      throw new DebugError(`'${all}' is no conversion`);
     const value = values[used++];
     if (value === undefined) throw new DebugError(`no value for '${all}'`);
     const address = addressOf(context.session, context.vcpu, value);
@@ -108,19 +111,6 @@ function padded(text: string, flags: string, width: number): string {
   if (!flags.includes('0')) return text.padStart(width);
   const [, head = '', digits = ''] = /^([-+ ]?(?:0[xX])?)(.*)$/s.exec(text) ?? [];
   return `${head}${digits.padStart(width - head.length, '0')}`;
-}
-
-/** What stands between commas that are in no brackets. */
-function partsOf(text: string): readonly string[] {
-  const parts = [''];
-  let depth = 0;
-  for (const letter of text) {
-    if ('(['.includes(letter)) depth++;
-    if (')]'.includes(letter)) depth--;
-    if (letter === ',' && depth === 0) parts.push('');
-    else parts[parts.length - 1] += letter;
-  }
-  return parts.map((part) => part.trim());
 }
 
 export const OUTPUT: readonly Command[] = [

@@ -23,8 +23,10 @@ export function addressOf(session: Session, vcpu: number, text: string): Long {
 
 /** `PLACE [vcpu N] [if CONDITION]`, in any of the forms that `help break` lists. */
 export function breakpointOf(session: Session, vcpu: number, text: string): BreakpointSpec {
-  const [, head = '', condition] = /^(.*?)(?:(?:^|\s+)if\s+(.+))?$/s.exec(text.trim()) ?? [];
-  const [, place = '', only] = /^(.*?)(?:\s+vcpu\s+(\d+))?$/.exec(head.trim()) ?? [];
+  const [, head = '', condition] = /^(.*?)(?:(?:^|\s+)if(?:\s+(.*))?)?$/s.exec(text.trim()) ?? [];
+  if (/(^|\s)if$/.test(text.trim())) throw new DebugError("an expression expected behind 'if'");
+  // gdb's people say thread.
+  const [, place = '', only] = /^(.*?)(?:\s+(?:vcpu|thread)\s+(\d+))?$/.exec(head.trim()) ?? [];
   const rest = {
     vm: session.vcpu(vcpu).vm.id,
     ...(only === undefined ? {} : { vcpu: Number(only) }),
@@ -103,7 +105,7 @@ export function watchOf(
   access: 'read' | 'change' | 'access',
 ): BreakpointSpec {
   const [, head = '', condition] = /^(.*?)(?:\s+if\s+(.+))?$/s.exec(text.trim()) ?? [];
-  const told = head.replace(/^-l(?:ocation)?\s+/, '');
+  const told = head.replace(/^-l(?:ocation)?(?:\s+|$)/, '');
   const [, all = '', length] = /^(.*?)(?:\s*,\s*(\d+))?$/.exec(told) ?? [];
   const { address: place, lengthBytes } = typedPlace(all) ?? { address: all, lengthBytes: 8 };
   if (place === '') throw new DebugError('an address expected');
@@ -116,6 +118,19 @@ export function watchOf(
     vm: session.vcpu(vcpu).vm.id,
     ...(condition === undefined ? {} : { condition }),
   };
+}
+
+/** What stands between commas that are in no brackets and no text. */
+export function partsOf(text: string): readonly string[] {
+  const parts = [''];
+  let depth = 0;
+  for (const piece of text.match(/"(?:[^"\\]|\\.)*"|./gs) ?? []) {
+    if ('(['.includes(piece)) depth++;
+    if (')]'.includes(piece)) depth--;
+    if (piece === ',' && depth === 0) parts.push('');
+    else parts[parts.length - 1] += piece;
+  }
+  return parts.map((part) => part.trim());
 }
 
 /** gdb's `/8gx`: how many, of which size in bytes, in which format. */

@@ -7,8 +7,10 @@ import { printPayload, type TraceRecord } from '../../trace/index.ts';
 import type { Breakpoint, BreakpointSpec } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
 import { type DisassembledLine, disassemble } from '../disassembly.ts';
+import { type SourcePlace, sourceLineOf } from '../places.ts';
 import { readMapped } from '../remote-memory.ts';
 import type { Session, StopReport } from '../session.ts';
+import type { ReadSource } from './command.ts';
 import { type Format, formatOf } from './parse.ts';
 
 export const hex = (value: Long | number | bigint): string =>
@@ -39,23 +41,47 @@ export function instructionsAt(
   return end < 0 ? lines : lines.slice(0, end);
 }
 
+/** What stands beside instructions. */
+export interface Beside {
+  readonly hasBytes?: boolean;
+  /** Where there is one, the lines of the source stand before the code that they made. */
+  readonly source?: ReadSource | null;
+}
+
 /** The same as text; the one that comes next is marked. */
 export function disassembly(
   session: Session,
   vcpu: number,
   from: Long,
   count: number,
-  hasBytes = false,
+  { hasBytes = false, source = null }: Beside = {},
 ): string[] {
   const next = session.vcpu(vcpu).linearRip.toUnsigned();
   const symbols = session.symbolsOf(vcpu);
-  return instructionsAt(session, vcpu, from, count).map(({ address, text, bytes }) => {
+  let last: SourcePlace | null = null;
+  return instructionsAt(session, vcpu, from, count).flatMap(({ address, text, bytes }) => {
     const name = symbols.symbolAt(address);
     const label = name === null ? '' : ` <${name}>`;
     const raw = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
     const code = hasBytes ? `${raw}  ${text}` : text;
-    return `${address.eq(next) ? '=>' : '  '} ${hex(address)}${label}:  ${code}`;
+    const line = `${address.eq(next) ? '=>' : '  '} ${hex(address)}${label}:  ${code}`;
+    const place = source === null ? null : sourceLineOf(symbols, address);
+    if (place === null || source === null) return [line];
+    const before = lineBefore(place, last, source);
+    last = place;
+    return [...before, line];
   });
+}
+
+/** A line of the source, if it is another than the last; its file, if that is another. */
+function lineBefore(
+  { file, line }: SourcePlace,
+  last: SourcePlace | null,
+  source: ReadSource,
+): readonly string[] {
+  if (last?.file === file && last.line === line) return [];
+  const text = source(file)?.[line - 1] ?? '';
+  return [...(last?.file === file ? [] : [`${file}:`]), `${line}\t${text}`.trimEnd()];
 }
 
 /** Memory in gdb's layout: some values a line, behind the address. */

@@ -3,6 +3,7 @@
 import type { BreakpointSpec } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
 import { addressesOf } from '../places.ts';
+import type { Session } from '../session.ts';
 import { type Command, type Context, command } from './command.ts';
 import { undisplay } from './displays.ts';
 import { breakpointOf, numberOf, watchOf } from './parse.ts';
@@ -10,7 +11,9 @@ import { breakpointText } from './print.ts';
 import { placeNames, valueNames } from './words.ts';
 
 function setBreakpoint({ session, vcpu }: Context, text: string, temporary: boolean): string[] {
-  const breakpoint = session.breakpoints.add({ ...breakpointOf(session, vcpu, text), temporary });
+  const spec = breakpointOf(session, vcpu, text);
+  if (spec.condition !== undefined) checkNames(session, vcpu, spec, spec.condition);
+  const breakpoint = session.breakpoints.add({ ...spec, temporary });
   return [`Breakpoint ${breakpointText(breakpoint)}`];
 }
 
@@ -72,6 +75,15 @@ function isOfCode(spec: BreakpointSpec): spec is BreakpointSpec & CodeSpec {
   return spec.kind === 'address' || spec.kind === 'symbol' || spec.kind === 'line';
 }
 
+/**
+ * A breakpoint on code knows no names but those that there are now, and variables; the others also
+ * know what has just happened.
+ */
+function checkNames(session: Session, vcpu: number, spec: BreakpointSpec, text: string): void {
+  const unknown = isOfCode(spec) ? session.unknownName(vcpu, text) : null;
+  if (unknown !== null) throw new DebugError(`no value named '${unknown}'`);
+}
+
 /** `clear`, `clear again`, `clear lock.asm:12`: whatever stops there. */
 function clear({ session, vcpu }: Context, text: string): string[] {
   const symbols = session.symbolsOf(vcpu);
@@ -122,11 +134,13 @@ function ignore({ session }: Context, text: string): string[] {
 }
 
 /** `condition 1 r12 == 2`, `condition 1` */
-function condition({ session }: Context, text: string): string[] {
+function condition({ session, vcpu }: Context, text: string): string[] {
   const [, id, expression = ''] = /^(\d+)(?:\s+(?:if\s+)?(.+))?$/s.exec(text) ?? [];
   if (id === undefined) {
     throw new DebugError("the number of a breakpoint and an expression: 'condition 1 rax == 2'");
   }
+  const spec = session.breakpoints.get(Number(id))?.spec;
+  if (spec !== undefined && expression !== '') checkNames(session, vcpu, spec, expression);
   if (!session.breakpoints.setCondition(Number(id), expression)) {
     throw new DebugError(`no breakpoint ${id}`);
   }

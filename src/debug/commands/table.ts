@@ -5,7 +5,7 @@ import { nearest } from '../../sim/index.ts';
 import { DebugError } from '../debug-error.ts';
 import { type Command, type Context, command, type Lines } from './command.ts';
 import { DISPLAYS } from './displays.ts';
-import { instead } from './elsewhere.ts';
+import { instead, insteadOfTopic } from './elsewhere.ts';
 import { LOOKS } from './looks.ts';
 import { MOTIONS, thread } from './motions.ts';
 import { linesOfText } from './output.ts';
@@ -26,6 +26,8 @@ function* info(context: Context, text: string): Lines {
   const exact = TOPICS.find(({ names }) => names.includes(name));
   const found = exact ?? TOPICS.find(({ names }) => names[0].startsWith(name));
   if (name !== '' && found !== undefined) return yield* found.execute(context, argument, '');
+  const told = insteadOfTopic(name);
+  if (told !== null) throw new DebugError(`there is no 'info ${name}': ${told}`);
   const problem = name === '' ? '' : `nothing is known of '${shortened(name)}'; `;
   throw new DebugError(`${problem}'info' and one of: ${TOPIC_NAMES.join(', ')}`);
 }
@@ -73,7 +75,10 @@ const LAYOUTS = ['src', 'asm', 'split', 'regs', 'next', 'prev'];
 
 function show(context: Context, text: 'enable' | 'disable'): readonly string[] {
   if (text === 'enable' && !context.hasScreen) {
-    throw new DebugError('the full-screen view needs a terminal');
+    throw new DebugError(
+      "the full-screen view needs a terminal; 'list', 'disassemble', 'info registers', " +
+        "'info exits' and 'info sched' show its parts",
+    );
   }
   context.face = text === 'enable' ? 'screen' : 'prompt';
   return [];
@@ -195,6 +200,9 @@ export function understand(text: string, place: Place): Said {
   if (argument !== '' && found.argument === '') {
     throw new DebugError(`'${found.names[0]}' takes no argument`);
   }
+  if (format !== '' && !found.argument.includes('/')) {
+    throw new DebugError(`'${found.names[0]}' takes nothing behind a slash`);
+  }
   return { command: found, argument: argument.trim(), format };
 }
 
@@ -215,6 +223,10 @@ function commandNamed(name: string, place: Place): Command {
   if (fitting.length > 1) {
     throw new DebugError(`'${name}' may be ${fitting.map(({ names }) => names[0]).join(', ')}`);
   }
+  if (place === 'monitor' && isCommandName(name, 'prompt')) {
+    const whose = 'gdb or the editor has steps, breakpoints and values of its own';
+    throw new DebugError(`'${name}' is not taken here: ${whose}`);
+  }
   throw unknown(name, [
     ...all.flatMap(({ names }) => names),
     ...(place === 'prompt' ? TOPIC_NAMES : []),
@@ -230,8 +242,11 @@ function shortened(name: string): string {
 
 function unknown(name: string, candidates: readonly string[]): DebugError {
   const shown = shortened(name);
-  const told = instead(name);
+  const told = instead(name.startsWith('!') ? 'shell' : name);
   if (told !== null) return new DebugError(`there is no '${shown}': ${told}`);
+  if (/^[$\d]/.test(name)) {
+    return new DebugError(`unknown command '${shown}'; 'print ${shown}' shows a value`);
+  }
   const meant = nearest(name.slice(0, MOST_SHOWN), candidates);
   const said = meant !== null && TOPIC_NAMES.includes(meant) ? `info ${meant}` : meant;
   const hint = meant === null ? "'help' lists them" : `did you mean '${said}'?`;

@@ -2,7 +2,7 @@
 
 import { DebugError } from '../debug-error.ts';
 import { addressesOf, sourceLineOf } from '../places.ts';
-import { registerNamed } from '../registers.ts';
+import { registerNamed, wordOf } from '../registers.ts';
 import type { Session } from '../session.ts';
 import { activityOf, exitLines, hostValues, lapicValues, type NamedValue } from '../views.ts';
 import { type Command, type Context, command } from './command.ts';
@@ -23,7 +23,7 @@ function registers({ session, vcpu }: Context, text: string): string[] {
     text === '' ? [...general, 'cs', 'ss', 'cr0', 'cr3', 'cr4', 'efer'] : text.split(/\s+/);
   const chosen = names[0] === 'all' ? all.map(({ name }) => name) : names;
   return chosen.map((given) => {
-    const name = given.replace(/^\$/, '');
+    const name = wordOf(given);
     const shown = registerNamed(name)?.name ?? name;
     return `${shown.padEnd(8)} ${hex(session.readRegister(vcpu, name))}`;
   });

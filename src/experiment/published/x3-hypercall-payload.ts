@@ -52,7 +52,7 @@ export const HYPERCALL_PAYLOAD: Experiment = {
           parameters: { time_ns: 0, jobs: 16 },
         },
       ],
-      limits: { time: '2s', instructions: '9000000G' },
+      limits: { time: '1s', instructions: '9000000G' },
     },
     factors: {
       size: Object.fromEntries(
@@ -73,6 +73,10 @@ export const HYPERCALL_PAYLOAD: Experiment = {
       ),
     },
     seeds: 20,
+    // A guest that has as many pCPUs as vCPUs is alone there.
+    seeds_of: SIZES.filter(({ overcommit }) => overcommit === 1).map(({ name }) => {
+      return { cell: { size: name }, seeds: 5 };
+    }),
     endings: ['limit'],
     outputs: {
       rate: {

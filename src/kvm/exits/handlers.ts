@@ -26,6 +26,7 @@ import { pauseInstruction } from './pause-instruction.ts';
 import { preemptionTimer } from './preemption-timer.ts';
 import { rdpmc } from './rdpmc.ts';
 import { rdtsc, rdtscp } from './rdtsc.ts';
+import { taskSwitch } from './task-switch.ts';
 import { tprBelowThreshold } from './tpr-below-threshold.ts';
 import { tripleFault } from './triple-fault.ts';
 import { vmcall } from './vmcall.ts';
@@ -40,6 +41,7 @@ export const EXIT_HANDLERS: ExitHandlers = {
   TRIPLE_FAULT: tripleFault,
   INTERRUPT_WINDOW: interruptWindow,
   NMI_WINDOW: nmiWindow,
+  TASK_SWITCH: taskSwitch,
   CPUID: cpuid,
   HLT: hlt,
   INVD: noOperation,
@@ -104,6 +106,7 @@ const NAMED: Readonly<Record<string, ExitHandler>> = {
   rdpmc,
   rdtsc,
   rdtscp,
+  taskSwitch,
   tprBelowThreshold,
   tripleFault,
   vmcall,
