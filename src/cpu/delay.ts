@@ -1,6 +1,7 @@
 // Delay loops: blocks that count a register down to zero, and nothing else. All their iterations
 // but the last ones can pass at once. See docs/decisions/exact-skipping.md.
 
+import Long from 'long';
 import type { Instruction, Operand } from '../isa/index.ts';
 import { Gpr } from '../isa/index.ts';
 
@@ -99,9 +100,8 @@ function iterationsUntilZero({ register, width, step }: Delay, words: Int32Array
 
 /** Count so many iterations down. */
 function countDown({ register, width, step }: Delay, words: Int32Array, count: number): void {
-  const amount = BigInt(count) * BigInt(step);
-  const high = width === 64 ? BigInt(words[2 * register + 1] >>> 0) : 0n;
-  const value = ((high << 32n) | BigInt(words[2 * register] >>> 0)) - amount;
-  words[2 * register] = Number(BigInt.asIntN(32, value));
-  words[2 * register + 1] = width === 64 ? Number(BigInt.asIntN(32, value >> 32n)) : 0;
+  const value = Long.fromBits(words[2 * register], words[2 * register + 1]);
+  const left = value.sub(Long.fromNumber(count).mul(step));
+  words[2 * register] = left.low;
+  words[2 * register + 1] = width === 64 ? left.high : 0;
 }

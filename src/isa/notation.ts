@@ -26,20 +26,6 @@ export interface FormAttributes extends Attributes {
   readonly encodeOnly?: true;
 }
 
-/** In front of every row, so that all have the same keys in the same order: V8 reads them faster. */
-const NOTHING_SPECIAL: Readonly<Record<Exclude<keyof Attributes, 'cost'>, undefined>> = {
-  lock: undefined,
-  alwaysLocked: undefined,
-  intercept: undefined,
-  privilege: undefined,
-  unit: undefined,
-  operandSize: undefined,
-  only64: undefined,
-  not64: undefined,
-  protectedOnly: undefined,
-  repeat: undefined,
-};
-
 /** Make the rows of one instruction. Throws on a notation that it does not know. */
 export function instruction(
   mnemonic: string,
@@ -48,89 +34,98 @@ export function instruction(
   meaning: Meaning,
   forms: readonly Form[],
 ): Row[] {
-  return forms.flatMap(([operands, opcode, special]) => {
-    const { encodeOnly, ...own } = special ?? {};
-    return expand(operands, opcode).map((form) => ({
-      ...NOTHING_SPECIAL,
-      mnemonic,
-      summary,
-      meaning,
-      cost: 'simple' as const,
-      ...attributes,
-      ...own,
-      encodeOnly: encodeOnly === true,
-      ...parseForm(form),
-      width: form.width,
-      addressWidth: addressSize(form.opcode),
-    }));
-  });
+  const rows: Row[] = [];
+  for (const [operands, opcode, special] of forms) {
+    const own = special === undefined ? attributes : { ...attributes, ...special };
+    for (const form of expand(operands, opcode)) {
+      const { pattern, width, addressWidth } = parsePattern(form.opcode);
+      // All keys of all rows in one order: V8 reads them faster, and is quick at making them.
+      rows.push({
+        lock: own.lock,
+        alwaysLocked: own.alwaysLocked,
+        intercept: own.intercept,
+        privilege: own.privilege,
+        unit: own.unit,
+        operandSize: own.operandSize,
+        only64: own.only64,
+        not64: own.not64,
+        protectedOnly: own.protectedOnly,
+        repeat: own.repeat,
+        mnemonic,
+        summary,
+        meaning,
+        cost: own.cost ?? 'simple',
+        encodeOnly: special?.encodeOnly === true,
+        pattern,
+        operands: operandsOf(form.operands, pattern),
+        width: form.width === 0 ? width : form.width,
+        addressWidth,
+      });
+    }
+  }
+  return rows;
 }
 
-/** Parse both columns, and settle which operand each field of the encoding names. */
-function parseForm(form: ExpandedForm): Pick<Row, 'operands' | 'pattern'> {
-  const pattern = parsePattern(form.opcode);
-  const operands = form.operands.map(operandOf);
+/** Of a form, and which field of the encoding each operand is named by. */
+function operandsOf(texts: readonly string[], pattern: OpcodePattern): OperandSpec[] {
   // ModRM.reg may hold a segment, control or debug register, or a part of the opcode.
-  const special = operands.some((spec) => spec.place === 'reg' && spec.registerClass !== 'general');
-  const takesReg = special || pattern.modrm === 'digit';
+  const takesReg = pattern.modrm === 'digit' || texts.some(takesModrmReg);
   const generalPlace = pattern.plusRegister ? 'opcode' : takesReg ? 'rm' : 'reg';
-  return {
-    pattern,
-    operands: operands.map((spec) =>
-      spec.place === 'reg' && spec.registerClass === 'general'
-        ? { ...spec, place: generalPlace }
-        : spec,
-    ),
-  };
+  return texts.map((text) => operandOf(text, generalPlace));
+}
+
+function takesModrmReg(text: string): boolean {
+  const { place, registerClass } = operandOf(text, 'reg');
+  return place === 'reg' && registerClass !== 'general';
 }
 
 interface ExpandedForm {
   readonly operands: readonly string[];
   readonly opcode: string;
+  /** The operand size that the first group says, or 0. */
   readonly width: Width | 0;
 }
 
-/** Write out the alternatives of `a|b|c` groups; all groups of a form advance together. */
+/** A group of alternatives, `a|b|c`. */
+const GROUP = /([\w/]+(?:\|[\w/]+)+)/;
+
+/** Write out the alternatives of groups; all groups of a form advance together. */
 function expand(operands: string, opcode: string): ExpandedForm[] {
-  if (!`${operands}${opcode}`.includes('|')) {
-    const list = operands === '' ? [] : operands.split(', ');
-    return [{ operands: list, opcode, width: operandSize('', opcode) }];
+  if (!operands.includes('|') && !opcode.includes('|')) {
+    return [{ operands: listOf(operands), opcode, width: 0 }];
   }
-  const text = `${operands} : ${opcode}`;
-  const group = /[\w/]+(?:\|[\w/]+)+/g;
-  const first = text.match(group)?.[0]?.split('|') ?? [''];
-  return first.map((selecting, choice) => {
-    const chosen = text.replace(group, (alternatives) => alternative(alternatives, choice));
-    const [chosenOperands, chosenOpcode] = chosen.split(' : ') as [string, string];
+  // Every second piece is a group.
+  const pieces = `${operands} : ${opcode}`.split(GROUP);
+  const groups = pieces.map((piece, i) => (i % 2 === 0 ? [] : piece.split('|')));
+  return groups[1].map((selecting, choice) => {
+    const chosen = pieces.map((piece, i) => (i % 2 === 0 ? piece : alternative(groups[i], choice)));
+    const [chosenOperands, chosenOpcode] = chosen.join('').split(' : ') as [string, string];
     return {
-      operands: chosenOperands === '' ? [] : chosenOperands.split(', '),
+      operands: listOf(chosenOperands),
       opcode: chosenOpcode,
-      width: operandSize(selecting, chosenOpcode),
+      width: operandSize(selecting),
     };
   });
 }
 
+function listOf(operands: string): string[] {
+  return operands === '' ? [] : operands.split(', ');
+}
+
 /** One of `r/m16|32|64`: a bare number takes the stem of the first alternative. */
-function alternative(alternatives: string, choice: number): string {
-  const options = alternatives.split('|');
+function alternative(options: readonly string[], choice: number): string {
   const option = options[choice];
-  const stem = options[0].replace(/\d+$/, '');
-  return /^\d/.test(option) ? stem + option : option;
+  return /^\d/.test(option) ? options[0].replace(/\d+$/, '') + option : option;
 }
 
 const ACCUMULATOR_WIDTHS: Readonly<Record<string, Width>> = { AX: 16, EAX: 32, RAX: 64 };
 
-/** The operand size that selects a form: from its first group, or `o16`, `o32`, `o64`. */
-function operandSize(selecting: string, opcode: string): Width | 0 {
+/** The operand size that an alternative of a form's first group stands for, or 0. */
+function operandSize(selecting: string): Width | 0 {
   const named = ACCUMULATOR_WIDTHS[selecting];
   if (named !== undefined) return named;
-  const digits = /(?:^|\D)(16|32|64)$/.exec(selecting) ?? /\bo(16|32|64)\b/.exec(opcode);
+  const digits = /(?:^|\D)(16|32|64)$/.exec(selecting);
   return digits === null ? 0 : (Number(digits[1]) as Width);
-}
-
-function addressSize(opcode: string): 16 | 32 | 64 | 0 {
-  const match = /\ba(16|32|64)\b/.exec(opcode);
-  return match === null ? 0 : (Number(match[1]) as 16 | 32 | 64);
 }
 
 const NO_OPERAND: Omit<OperandSpec, 'text' | 'place'> = {
@@ -145,15 +140,22 @@ const NO_OPERAND: Omit<OperandSpec, 'text' | 'place'> = {
   excluded: -1,
 };
 
-const OPERANDS = new Map<string, OperandSpec>();
+/** By the field that a general register stands in, where the syntax does not say. */
+const OPERANDS = {
+  reg: new Map<string, OperandSpec>(),
+  rm: new Map<string, OperandSpec>(),
+  opcode: new Map<string, OperandSpec>(),
+} as const;
 
 /** Most operands come up many times: each is parsed once, for the sake of a quick start. */
-function operandOf(text: string): OperandSpec {
-  const known = OPERANDS.get(text);
+function operandOf(text: string, generalPlace: keyof typeof OPERANDS): OperandSpec {
+  const known = OPERANDS[generalPlace].get(text);
   if (known !== undefined) return known;
   const parsed = parseOperand(text);
-  OPERANDS.set(text, parsed);
-  return parsed;
+  const isGeneral = parsed.place === 'reg' && parsed.registerClass === 'general';
+  const settled = isGeneral ? { ...parsed, place: generalPlace } : parsed;
+  OPERANDS[generalPlace].set(text, settled);
+  return settled;
 }
 
 function parseOperand(text: string): OperandSpec {
@@ -245,74 +247,150 @@ const IMMEDIATE_BYTES: Readonly<Record<string, number>> = {
   mo: 8,
 };
 
+/** What a word of the opcode column says. */
+type Token =
+  | { readonly kind: 'prefix'; readonly prefix: number }
+  | { readonly kind: 'vex'; readonly prefix: number; readonly escapes: readonly number[] }
+  | { readonly kind: 'operandSize' | 'addressSize'; readonly width: 16 | 32 | 64 }
+  | { readonly kind: 'noRexB' | 'register' }
+  | { readonly kind: 'digit'; readonly digit: number }
+  | { readonly kind: 'immediate'; readonly bytes: number }
+  | {
+      readonly kind: 'byte';
+      readonly byte: number;
+      readonly last: number;
+      readonly plusRegister: boolean;
+    };
+
+const TOKENS = new Map<string, Token>();
+
+/** As {@link operandOf}, of a word of the opcode column. */
+function tokenOf(text: string, pattern: string): Token {
+  const known = TOKENS.get(text);
+  if (known !== undefined) return known;
+  const parsed = parseToken(text);
+  if (parsed === null) throw new SyntaxError(`unknown opcode notation '${text}' in '${pattern}'`);
+  TOKENS.set(text, parsed);
+  return parsed;
+}
+
 /** `VEX.LZ.F2.0F38.W1`: length, mandatory prefix, map; W follows from the operand size. */
 const VEX = /^VEX\.LZ\.(?:(66|F2|F3)\.)?0F(38|3A)?\.W[01]$/;
 
-function parsePattern(text: string): OpcodePattern {
-  const [leading, ...rest] = text.split(' ');
-  const vex = VEX.exec(leading);
-  if (vex === null) return parseOpcode(text);
-  const [, prefix = '0', map = ''] = vex;
-  const escapes = ['0F', map].filter((byte) => byte !== '');
-  const pattern = parseOpcode([...escapes, ...rest].join(' '));
-  return { ...pattern, text, vex: true, mandatoryPrefix: Number.parseInt(prefix, 16) };
+function parseToken(text: string): Token | null {
+  if (text === 'NP') return { kind: 'prefix', prefix: -1 };
+  if (text === 'NFx') return { kind: 'prefix', prefix: -2 };
+  if (text === 'REX.B0') return { kind: 'noRexB' };
+  if (text === '/r') return { kind: 'register' };
+  if (/^\/[0-7]$/.test(text)) return { kind: 'digit', digit: Number(text[1]) };
+  const bytes = IMMEDIATE_BYTES[text];
+  if (bytes !== undefined) return { kind: 'immediate', bytes };
+  const size = /^[oa](16|32|64)$/.exec(text);
+  if (size !== null) {
+    const width = Number(size[1]) as 16 | 32 | 64;
+    return { kind: text.startsWith('o') ? 'operandSize' : 'addressSize', width };
+  }
+  const vex = VEX.exec(text);
+  if (vex !== null) {
+    const [, prefix = '0', map] = vex;
+    const escapes = map === undefined ? [0x0f] : [0x0f, Number.parseInt(map, 16)];
+    return { kind: 'vex', prefix: Number.parseInt(prefix, 16), escapes };
+  }
+  const hex = /^([0-9A-F]{2})(\+r|-([0-9A-F]{2}))?$/.exec(text);
+  if (hex === null) return null;
+  const byte = Number.parseInt(hex[1], 16);
+  const last = hex[3] === undefined ? byte : Number.parseInt(hex[3], 16);
+  return { kind: 'byte', byte, last, plusRegister: hex[2] === '+r' };
 }
 
-function parseOpcode(text: string): OpcodePattern {
-  let mandatoryPrefix = 0;
-  let noRexB = false;
-  let plusRegister = false;
-  let modrm: OpcodePattern['modrm'] = 'none';
-  let modrmValue = 0;
-  let modrmLast = 0;
-  let suffix = -1;
-  const bytes: number[] = [];
-  const immediateBytes: number[] = [];
-  for (const token of text.split(' ')) {
-    const hex = /^([0-9A-F]{2})(\+r|-([0-9A-F]{2}))?$/.exec(token);
-    const immediate = IMMEDIATE_BYTES[token];
-    if (token === 'NP') mandatoryPrefix = -1;
-    else if (token === 'NFx') mandatoryPrefix = -2;
-    else if (/^[oa](16|32|64)$/.test(token)) continue;
-    else if (token === 'REX.B0') noRexB = true;
-    else if (token === '/r') modrm = 'register';
-    else if (/^\/[0-7]$/.test(token)) {
-      modrm = 'digit';
-      modrmValue = modrmLast = Number(token[1]);
-    } else if (immediate !== undefined) immediateBytes.push(immediate);
-    else if (hex !== null) {
-      const byte = Number.parseInt(hex[1], 16);
-      if (modrm === 'register') {
-        suffix = byte;
-        continue;
+/** What the words of an opcode column have said so far. */
+interface Reading {
+  mandatoryPrefix: number;
+  vex: boolean;
+  noRexB: boolean;
+  plusRegister: boolean;
+  modrm: OpcodePattern['modrm'];
+  modrmValue: number;
+  modrmLast: number;
+  suffix: number;
+  readonly immediateBytes: number[];
+  /** Of the opcode, with those that lead to its map. */
+  readonly bytes: number[];
+  width: Width | 0;
+  addressWidth: 16 | 32 | 64 | 0;
+}
+
+function read(reading: Reading, token: Token): void {
+  switch (token.kind) {
+    case 'vex':
+      reading.vex = true;
+      reading.bytes.push(...token.escapes);
+      reading.mandatoryPrefix = token.prefix;
+      break;
+    case 'prefix':
+      reading.mandatoryPrefix = token.prefix;
+      break;
+    case 'operandSize':
+      reading.width = token.width;
+      break;
+    case 'addressSize':
+      reading.addressWidth = token.width;
+      break;
+    case 'noRexB':
+      reading.noRexB = true;
+      break;
+    case 'register':
+      reading.modrm = 'register';
+      break;
+    case 'digit':
+      reading.modrm = 'digit';
+      reading.modrmValue = reading.modrmLast = token.digit;
+      break;
+    case 'immediate':
+      reading.immediateBytes.push(token.bytes);
+      break;
+    case 'byte':
+      if (reading.modrm === 'register') reading.suffix = token.byte;
+      else {
+        if (reading.bytes.length > 0 || !isPrefix(token.byte)) reading.bytes.push(token.byte);
+        else reading.mandatoryPrefix = token.byte;
+        reading.plusRegister ||= token.plusRegister;
+        reading.modrmLast = token.last;
       }
-      if (bytes.length === 0 && (byte === 0xf2 || byte === 0xf3 || byte === 0x66)) {
-        mandatoryPrefix = byte;
-      } else bytes.push(byte);
-      plusRegister ||= hex[2] === '+r';
-      modrmLast = hex[3] === undefined ? byte : Number.parseInt(hex[3], 16);
-    } else throw new SyntaxError(`unknown opcode notation '${token}' in '${text}'`);
   }
+}
+
+/** The opcode column, and the sizes that it selects: 0 for any. */
+function parsePattern(text: string): Pick<Row, 'pattern' | 'width' | 'addressWidth'> {
+  const reading: Reading = {
+    mandatoryPrefix: 0,
+    vex: false,
+    noRexB: false,
+    plusRegister: false,
+    modrm: 'none',
+    modrmValue: 0,
+    modrmLast: 0,
+    suffix: -1,
+    immediateBytes: [],
+    bytes: [],
+    width: 0,
+    addressWidth: 0,
+  };
+  for (const word of text.split(' ')) read(reading, tokenOf(word, text));
+  const { bytes, width, addressWidth, ...said } = reading;
   const map = bytes[0] !== 0x0f ? 0 : bytes[1] === 0x38 ? 2 : bytes[1] === 0x3a ? 3 : 1;
   const opcodeAt = map === 0 ? 0 : map === 1 ? 1 : 2;
-  if (bytes.length > opcodeAt + 1) {
-    modrm = 'fixed';
-    modrmValue = bytes[opcodeAt + 1];
-  }
   const opcode = bytes[opcodeAt];
   if (opcode === undefined) throw new SyntaxError(`no opcode in '${text}'`);
-  return {
-    text,
-    mandatoryPrefix,
-    vex: false,
-    map,
-    opcode,
-    plusRegister,
-    modrm,
-    modrmValue,
-    modrmLast,
-    noRexB,
-    suffix,
-    immediateBytes,
-  };
+  const behind = bytes[opcodeAt + 1];
+  if (behind !== undefined) {
+    said.modrm = 'fixed';
+    said.modrmValue = behind;
+  }
+  return { pattern: { text, map, opcode, ...said }, width, addressWidth };
+}
+
+/** Bytes that are a part of the opcode where they stand first: operand size, REPNE, REP. */
+function isPrefix(byte: number): boolean {
+  return byte === 0x66 || byte === 0xf2 || byte === 0xf3;
 }

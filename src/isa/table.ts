@@ -54,7 +54,8 @@ export function rowsByOpcode(
   opcode: number,
   vex = false,
 ): readonly Row[] {
-  return BY_OPCODE[codeSize][opcodeKey(map, opcode, vex)] ?? [];
+  const index = BY_OPCODE.get(codeSize) ?? indexByOpcode(codeSize);
+  return index[opcodeKey(map, opcode, vex)] ?? [];
 }
 
 function opcodeKey(map: number, opcode: number, vex: boolean): number {
@@ -78,7 +79,8 @@ export function mnemonics(codeSize?: CodeSize): Iterable<string> {
   return [...BY_MNEMONIC.keys()].filter((name) => rowsByMnemonic(name, codeSize).length > 0);
 }
 
-const BY_OPCODE = { 16: indexByOpcode(16), 32: indexByOpcode(32), 64: indexByOpcode(64) };
+/** Of each code size that somebody decodes. */
+const BY_OPCODE = new Map<CodeSize, Row[][]>();
 const BY_MNEMONIC = indexByMnemonic();
 
 function indexByOpcode(codeSize: CodeSize): Row[][] {
@@ -92,7 +94,10 @@ function indexByOpcode(codeSize: CodeSize): Row[][] {
       index[key].push(row);
     }
   }
-  for (const rows of index) rows?.sort((a, b) => specificity(b) - specificity(a));
+  for (const rows of index) {
+    if (rows !== undefined && rows.length > 1) rows.sort((a, b) => specificity(b) - specificity(a));
+  }
+  BY_OPCODE.set(codeSize, index);
   return index;
 }
 

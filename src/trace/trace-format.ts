@@ -41,17 +41,19 @@ export class TraceFormat {
   /** Such as 4.8. */
   readonly kernel: string;
   readonly style: LineStyle;
-  private readonly layouts: ReadonlyMap<TracepointName, EventLayout>;
-  private readonly byEvent: ReadonlyMap<string, EventLayout>;
+  /** Worked out for the formats that somebody uses. */
+  private known: Layouts | null = null;
 
   private constructor(kernel: string) {
     this.kernel = kernel;
     const at = ordinal(kernel);
     const [, style] = LINE_STYLES.findLast(([since]) => ordinal(since) <= at) ?? LINE_STYLES[0];
     this.style = style;
-    const layouts = NAMES.flatMap((name) => layoutIn(name, at));
-    this.layouts = new Map(layouts.map((layout) => [layout.name, layout]));
-    this.byEvent = new Map(layouts.map((layout) => [layout.event, layout]));
+  }
+
+  private get layouts(): Layouts {
+    this.known ??= layoutsOf(this.kernel);
+    return this.known;
   }
 
   private static readonly made = new Map<string, TraceFormat>();
@@ -68,17 +70,17 @@ export class TraceFormat {
 
   /** The layout of a tracepoint; null if the kernel does not have it. */
   layoutOf(name: TracepointName): EventLayout | null {
-    return this.layouts.get(name) ?? null;
+    return this.layouts.byName.get(name) ?? null;
   }
 
   /** The layout of what the kernel calls so; null if there is no such event. */
   layoutOfEvent(event: string): EventLayout | null {
-    return this.byEvent.get(event) ?? null;
+    return this.layouts.byEvent.get(event) ?? null;
   }
 
   /** Those that the kernel has. */
   get events(): readonly EventLayout[] {
-    return [...this.layouts.values()];
+    return [...this.layouts.byName.values()];
   }
 
   /** `kvm_entry: vcpu 0`, or null if the kernel does not have it. */
@@ -86,6 +88,20 @@ export class TraceFormat {
     const layout = this.layoutOf(name);
     return layout === null ? null : `${layout.event}: ${layout.tracepoint.print(fields)}`;
   }
+}
+
+interface Layouts {
+  readonly byName: ReadonlyMap<TracepointName, EventLayout>;
+  readonly byEvent: ReadonlyMap<string, EventLayout>;
+}
+
+function layoutsOf(kernel: string): Layouts {
+  const at = ordinal(kernel);
+  const layouts = NAMES.flatMap((name) => layoutIn(name, at));
+  return {
+    byName: new Map(layouts.map((layout) => [layout.name, layout])),
+    byEvent: new Map(layouts.map((layout) => [layout.event, layout])),
+  };
 }
 
 function layoutIn(name: TracepointName, at: number): EventLayout[] {

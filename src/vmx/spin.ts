@@ -49,6 +49,20 @@ const MOST_READS = 64;
 
 const STATE_WORDS = STATE_BYTES / 4;
 
+/** What instructions that call no system function change: these, and XMM registers with MXCSR. */
+const PLAIN_WORDS = Word.RFLAGS + 2;
+
+/** What an instruction of a wait does besides. */
+interface Plan {
+  /** The memory operands that it reads. */
+  readonly reads: readonly MemoryOperand[];
+  /** It writes no register but general ones, and flags. */
+  readonly isPlain: boolean;
+}
+
+/** Plans at hand: of more instructions than a loop has. */
+const PLANS = 2 * 64;
+
 /** A loop that only counts down, standing where an iteration begins. */
 interface Countdown {
   readonly delay: Delay;
@@ -84,13 +98,18 @@ export class SpinDetector implements Observer {
   private readonly memory: PhysicalMemory;
   private readonly pauseLoop: PauseLoopDetector;
   private readonly ends: SpinEnds;
-  private readonly plans = new WeakMap<Instruction, readonly MemoryOperand[] | 'unsuitable'>();
+  /** Instructions seen lately, their plans (null if unsuitable), and which one came last. */
+  private readonly planned: Prepared[] = [];
+  private readonly plans: (Plan | null)[] = [];
+  private lastPlan = -1;
   /** Numbers of the lines that the iteration has read, and how many; an operand may be in two. */
   private readonly lines = new Int32Array(2 * MOST_READS);
   private lineCount = 0;
   /** The processor's state, and what it was where the iteration began. */
   private readonly words: Int32Array;
   private readonly anchor = new Int32Array(STATE_WORDS);
+  /** The iteration so far has changed nothing behind {@link PLAIN_WORDS}. */
+  private isPlain = true;
   private anchorClock = -1;
   private anchorInstructions = 0;
   private anchorFirst = 0;
@@ -224,9 +243,14 @@ export class SpinDetector implements Observer {
     if (this.anchorClock < 0) this.drop();
     else if (processor.state.words[Word.RIP] === this.anchor[Word.RIP]) return this.compare();
     const passed = processor.instructions - this.anchorInstructions;
-    const plan = passed < MOST_INSTRUCTIONS ? this.planOf(prepared.instruction) : 'unsuitable';
-    if (plan === 'unsuitable') this.giveUp();
-    else for (const operand of plan) if (!this.note(prepared, operand)) break;
+    const plan = passed < MOST_INSTRUCTIONS ? this.planOf(prepared) : null;
+    if (plan === null) {
+      this.giveUp();
+      return false;
+    }
+    this.isPlain &&= plan.isPlain;
+    const { reads } = plan;
+    for (let i = 0; i < reads.length; i++) if (!this.note(prepared, reads[i])) break;
     return false;
   }
 
@@ -249,6 +273,7 @@ export class SpinDetector implements Observer {
   private drop(): void {
     const { processor, pauseLoop } = this;
     this.anchor.set(this.words);
+    this.isPlain = true;
     this.anchorClock = processor.clock;
     this.anchorInstructions = processor.instructions;
     this.anchorFirst = pauseLoop.state.first;
@@ -279,7 +304,8 @@ export class SpinDetector implements Observer {
   /** The iteration is over. True if it was one of a wait. */
   private compare(): boolean {
     const { processor, words, anchor, pauseLoop } = this;
-    for (let i = 0; i < STATE_WORDS; i++) {
+    const count = this.isPlain ? PLAIN_WORDS : STATE_WORDS;
+    for (let i = 0; i < count; i++) {
       if (words[i] === anchor[i]) continue;
       this.giveUp();
       return false;
@@ -326,24 +352,35 @@ export class SpinDetector implements Observer {
     return Math.ceil((timerDeadline - this.processor.clock) / cycles) - 1;
   }
 
-  /** What an instruction reads from memory; or it does more than that. */
-  private planOf(instruction: Instruction): readonly MemoryOperand[] | 'unsuitable' {
-    let plan = this.plans.get(instruction);
-    if (plan === undefined) {
-      plan = planOf(instruction);
-      this.plans.set(instruction, plan);
+  /** What an instruction reads from memory; null if it does more than that. */
+  private planOf(prepared: Prepared): Plan | null {
+    const { planned, plans } = this;
+    // Loops come by their instructions in turn.
+    const next = this.lastPlan + 1;
+    let place = planned[next] === prepared ? next : planned.indexOf(prepared);
+    if (place < 0) {
+      if (planned.length >= PLANS) planned.length = plans.length = 0;
+      place = planned.push(prepared) - 1;
+      plans.push(planOf(prepared.instruction));
     }
-    return plan;
+    this.lastPlan = place;
+    return plans[place];
   }
 }
 
-function planOf(instruction: Instruction): readonly MemoryOperand[] | 'unsuitable' {
+function planOf(instruction: Instruction): Plan | null {
   const { row, operands } = instruction;
   const isAsked = row.intercept !== undefined && row.intercept !== 'PAUSE';
-  if (isAsked || row.privilege !== undefined) return 'unsuitable';
+  if (isAsked || row.privilege !== undefined) return null;
   const effects = effectsOf(instruction);
-  if (effects.calls.length > 0 || effects.repeats) return 'unsuitable';
-  if (effects.memory.some(({ kind, certain }) => kind !== 'read' || !certain)) return 'unsuitable';
-  const read = operands.filter((operand) => operand.kind === 'memory' && operand.width !== 0);
-  return read.length === effects.memory.length ? (read as MemoryOperand[]) : 'unsuitable';
+  if (effects.calls.length > 0 || effects.repeats) return null;
+  if (effects.memory.some(({ kind, certain }) => kind !== 'read' || !certain)) return null;
+  const reads = operands.filter(
+    (operand): operand is MemoryOperand => operand.kind === 'memory' && operand.width !== 0,
+  );
+  if (reads.length !== effects.memory.length) return null;
+  const { xmmWritten, xmmMaybeWritten, mxcsrWritten, mxcsrMaybeWritten } = effects;
+  const isPlain =
+    xmmWritten.length + xmmMaybeWritten.length === 0 && (mxcsrWritten | mxcsrMaybeWritten) === 0;
+  return { reads, isPlain };
 }

@@ -12,10 +12,13 @@ const SHOWN = 20;
 
 function main(): void {
   const text = { type: 'string' } as const;
-  const { values } = parseArgs({ options: { programs: text, seed: text }, strict: true });
+  const options = { programs: text, seed: text };
+  const { values, positionals, tokens } = parseArgs({ options, strict: false, tokens: true });
+  const unknown = tokens.find((token) => token.kind === 'option' && !(token.name in options));
   const programs = Number(values.programs ?? '100000');
   const first = Number(values.seed ?? '1');
-  if (!Number.isInteger(programs) || !Number.isInteger(first)) {
+  const numbers = Number.isInteger(programs) && Number.isInteger(first);
+  if (!numbers || unknown !== undefined || positionals.length > 0) {
     console.error(USAGE);
     process.exitCode = 2;
     return;
