@@ -23,6 +23,12 @@ export const EXPERIMENT_FLAGS: Flags = {
     type: 'boolean',
     describe: 'say where the time went in the cells, and what differs between two',
   },
+  compare: {
+    type: 'string',
+    array: true,
+    nargs: 2,
+    describe: 'the same of two cells, each as FACTOR=LEVEL, several separated by commas',
+  },
   shard: { type: 'string', describe: 'only a part of the runs: 2/8 is the second of eight' },
   output: { alias: 'o', type: 'string', describe: 'folder to write reports to' },
   shards: { type: 'string', describe: 'submit: tasks of the job array (default 16)' },
@@ -52,6 +58,7 @@ export function experimentOptions(args: Arguments): ExperimentOptions {
     list: args.list === true,
     quick: args.quick === true,
     explain: args.explain === true,
+    compare: pairOf(args.compare as readonly unknown[] | undefined),
     json: args.json === true,
     jobs,
     seeds: seedsOf(once(args, 'seeds')),
@@ -61,6 +68,12 @@ export function experimentOptions(args: Arguments): ExperimentOptions {
     shard: shardOf(once(args, 'shard')),
     commandLine: shellLine(['vmxlab', ...process.argv.slice(2)]),
   };
+}
+
+function pairOf(words: readonly unknown[] | undefined): readonly [string, string] | null {
+  if (words === undefined) return null;
+  if (words.length === 2) return [String(words[0]), String(words[1])];
+  throw new Failure(`--compare: expected two cells, not ${words.length}`);
 }
 
 function seedsOf(text: string | undefined): readonly number[] | null {

@@ -12,7 +12,7 @@ import {
   type Study,
 } from '../experiment/index.ts';
 import { nearest } from '../sim/index.ts';
-import { explainCells } from './experiment-explain.ts';
+import { comparedCells, explainCells, levelsOf } from './experiment-explain.ts';
 import { writeFailedRuns } from './experiment-failures.ts';
 import { documentText, writeReports } from './experiment-reports.ts';
 import { collectAll, type RunTotals, runAll } from './experiment-run.ts';
@@ -33,6 +33,8 @@ export interface ExperimentOptions {
   readonly quick: boolean;
   /** Say where the time went in the cells, instead of what came of them. */
   readonly explain: boolean;
+  /** The same of two cells, or null. */
+  readonly compare: readonly [string, string] | null;
   readonly json: boolean;
   /** Runs at a time, or null for as many as there are processors. */
   readonly jobs: number | null;
@@ -68,7 +70,9 @@ export async function experimentCommand(options: ExperimentOptions): Promise<num
   if (first === undefined) throw new Failure('experiment needs a name or a file, or --list');
   if (rest.length > 0) throw new Failure(`unexpected argument '${rest[0]}'`);
   const loaded = load(first, options);
-  if (options.explain) return explainCells(loaded, options.json);
+  const { compare, json } = options;
+  if (compare !== null) return explainCells(loaded, comparedCells(loaded, compare), json);
+  if (options.explain) return explainCells(loaded, loaded.study.cells, json);
   const store = new ResultStore(options.store);
   store.open();
   const most = options.jobs ?? defaultJobCount();
@@ -98,11 +102,7 @@ function listExperiments(): number {
 function load(what: string, options: ExperimentOptions): LoadedStudy {
   const only: Record<string, string[]> = {};
   for (const cell of options.cells) {
-    for (const word of cell.split(',')) {
-      const [, factor, level] = /^([^=]+)=(.*)$/.exec(word) ?? [];
-      if (factor === undefined || level === undefined) {
-        throw new Failure(`--cell: expected FACTOR=LEVEL, not '${word}'`);
-      }
+    for (const [factor, level] of levelsOf('--cell', cell)) {
       only[factor] = [...(only[factor] ?? []), level];
     }
   }

@@ -35,9 +35,33 @@ interface Explained {
   readonly account: Account;
 }
 
+/** What a flag says of cells: `FACTOR=LEVEL`, several separated by commas. */
+export function levelsOf(flag: string, words: string): (readonly [string, string])[] {
+  return words.split(',').map((word) => {
+    const [, factor, level] = /^([^=]+)=(.*)$/.exec(word) ?? [];
+    if (factor !== undefined && level !== undefined) return [factor, level] as const;
+    throw new Failure(`${flag}: expected FACTOR=LEVEL, not '${word}'`);
+  });
+}
+
+/** The two cells that `--compare` names. */
+export function comparedCells({ study }: LoadedStudy, names: readonly [string, string]): Cell[] {
+  return names.map((name) => {
+    const levels = levelsOf('--compare', name);
+    const found = study.cells.filter((cell) =>
+      levels.every(([factor, level]) => String(cell.levels[factor]) === level),
+    );
+    if (found.length === 1) return found[0];
+    const labels = (found.length === 0 ? study.cells : found).map((cell) => labelOf(cell.levels));
+    const some = labels.slice(0, MOST_CELLS).join('; ');
+    const more = labels.length > MOST_CELLS ? '; and more' : '';
+    const text = found.length === 0 ? `is no cell; there are ${some}` : `is each of ${some}`;
+    throw new Failure(`--compare: '${name}' ${text}${more}`);
+  });
+}
+
 /** Run the cells, print where their time went, and return the exit code. */
-export function explainCells(loaded: LoadedStudy, json: boolean): number {
-  const { cells } = loaded.study;
+export function explainCells(loaded: LoadedStudy, cells: readonly Cell[], json: boolean): number {
   if (cells.length > MOST_CELLS) {
     const text = `${cells.length} cells; choose at most ${MOST_CELLS} with --cell`;
     throw new Failure(`--explain: there are ${text}`);

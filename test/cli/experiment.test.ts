@@ -141,6 +141,21 @@ test('--explain says where the time went, and what differs between two cells', a
   }
 });
 
+test('--compare says what differs between two cells, whatever their factors', async () => {
+  const names = ['rounds=many,vcpus=1', 'rounds=few,vcpus=2'];
+  const { status, stdout } = await run('rounds.yaml', '--compare', ...names);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^ {2}use +rounds=many vcpus=1 +rounds=few vcpus=2 +difference$/m);
+  const vague = await run('rounds.yaml', '--compare', 'rounds=many', 'rounds=few,vcpus=2');
+  expect(vague.stderr).toBe(
+    "vmxlab: --compare: 'rounds=many' is each of rounds=many vcpus=1; rounds=many vcpus=2\n",
+  );
+  expect(vague.status).toBe(2);
+  const unknown = await run('rounds.yaml', '--compare', 'rounds=no', 'rounds=few,vcpus=2');
+  expect(unknown.stderr).toMatch(/^vmxlab: --compare: 'rounds=no' is no cell; there are /);
+  expect((await run('rounds.yaml', '--compare', 'rounds=many,vcpus=1')).status).toBe(2);
+});
+
 test('shards are merged, from one store or from several', async () => {
   const whole = await run('rounds.yaml', '--store', 'once');
   const lines = await bash(
