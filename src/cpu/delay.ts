@@ -4,6 +4,7 @@
 import Long from 'long';
 import type { Instruction, Operand } from '../isa/index.ts';
 import { Gpr } from '../isa/index.ts';
+import type { SkipRule } from './skipped-work.ts';
 
 /** A block that jumps back to its start until a register is 0. */
 export interface Delay {
@@ -67,7 +68,7 @@ export interface Delayed {
   readonly clock: number;
   readonly state: { readonly words: Int32Array };
   readonly virtualization: { delays(delay: Delay, iterations: number): boolean };
-  passIterations(count: number, cycles: number, instructions: number, blocks: number): void;
+  passIterations(count: number, cycles: number, instructions: number, rule: SkipRule): void;
 }
 
 /** A delay loop at RIP goes on past a limit, and the owner passes it. */
@@ -88,7 +89,7 @@ export function passDelay(processor: Delayed, delay: Delay, limit: number): void
   const count = Math.min(untilZero, fitting) - 1;
   if (count <= 0) return;
   countDown(delay, words, count);
-  processor.passIterations(count, delay.cycles, delay.instructions, 1);
+  processor.passIterations(count, delay.cycles, delay.instructions, 'delays');
 }
 
 /** How many iterations come before the one in which the register becomes 0; -1 if it is 0. */

@@ -73,6 +73,7 @@ export {
   resetState,
   startAtSipiVector,
 } from './reset.ts';
+export type { SkipRule, Work } from './skipped-work.ts';
 export {
   Activity,
   Blocking,

@@ -46,6 +46,7 @@ import {
   type ProcessorStop,
 } from './processor-parts.ts';
 import { RunAhead } from './run-ahead.ts';
+import { SkippedWork, type SkipRule } from './skipped-work.ts';
 import { Activity, Blocking, PendingDebug, ProcessorState, Rflags, Word } from './state.ts';
 import { callSystem } from './system-functions.ts';
 import { Access, type Platform, type Virtualization } from './virtualization.ts';
@@ -64,7 +65,7 @@ export class Processor {
   instructions = 0;
   /** Of these, what compiled code has completed, and what was skipped; not state. */
   compiledInstructions = 0;
-  skippedInstructions = 0;
+  readonly skipped = new SkippedWork();
   /** The event being delivered right now, or null. */
   delivering: DeliveredEvent | null = null;
   /** IRET, being executed right now, has ended the blocking of NMIs. */
@@ -272,14 +273,15 @@ export class Processor {
   }
 
   /**
-   * A loop of some instructions has been executed some more times, which took time.
-   * @param blocks that an iteration enters; one for each instruction while it is observed
+   * A loop of some instructions has been executed some more times, which took time. Waits are
+   * observed, so that each of their instructions is a block in the log.
    */
-  passIterations(count: number, cycles: number, instructions: number, blocks = instructions): void {
+  passIterations(count: number, cycles: number, instructions: number, rule: SkipRule): void {
+    const blocks = rule === 'waits' ? instructions : 1;
     this.blockLog.repeat(blocks, instructions, count, this.instructions);
     this.clock += count * cycles;
     this.instructions += count * instructions;
-    this.skippedInstructions += count * instructions;
+    this.skipped.add(rule, count * cycles, count * instructions);
   }
 
   /** Execute exactly one instruction, without looking for events first. */

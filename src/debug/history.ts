@@ -210,8 +210,8 @@ export class History {
   private sparedInAll(): number {
     let spared = 0;
     for (const { virtual, counters } of this.machine.vcpus) {
-      const { compiledInstructions, skippedInstructions } = virtual.processor;
-      spared += SPARED_SHARE * compiledInstructions + skippedInstructions;
+      const { compiledInstructions, skipped } = virtual.processor;
+      spared += SPARED_SHARE * compiledInstructions + skipped.instructions;
       spared -= INSTRUCTIONS_PER_EXIT * counters.exits;
     }
     return spared;

@@ -1,6 +1,7 @@
 // What the compiled engine did in a run, as one plain document and as text. Unlike the report on
 // the run it depends on the engine, and its time of compilation on the host.
 
+import type { SkipRule, Work } from '../cpu/index.ts';
 import type { Machine } from './machine.ts';
 
 export interface EngineReport {
@@ -8,6 +9,10 @@ export interface EngineReport {
   readonly compiledInstructions: number;
   readonly interpretedInstructions: number;
   readonly skippedInstructions: number;
+  /** What was left out, by rule. */
+  readonly skipped: Readonly<Record<SkipRule, Work>>;
+  /** Cycles in which pCPUs were idle, and clocks went on to the next event. */
+  readonly idleCycles: number;
   readonly regions: {
     readonly made: number;
     /** Because their code changed, or to make room. */
@@ -57,7 +62,14 @@ export function engineReport(machine: Machine): EngineReport {
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const processors = machine.vcpus.map(({ virtual }) => virtual.processor);
   const compiledInstructions = sum(processors.map((each) => each.compiledInstructions));
-  const skippedInstructions = sum(processors.map((each) => each.skippedInstructions));
+  const skippedInstructions = sum(processors.map(({ skipped }) => skipped.instructions));
+  const skippedBy = (rule: SkipRule): Work => {
+    const works = processors.map(({ skipped }) => skipped.by(rule));
+    return {
+      cycles: sum(works.map(({ cycles }) => cycles)),
+      instructions: sum(works.map(({ instructions }) => instructions)),
+    };
+  };
   const ways = {
     chain: sum(all.map((one) => one.ways.CHAIN)),
     budget: sum(all.map((one) => one.ways.BUDGET)),
@@ -68,6 +80,8 @@ export function engineReport(machine: Machine): EngineReport {
     compiledInstructions,
     interpretedInstructions: machine.instructions - compiledInstructions - skippedInstructions,
     skippedInstructions,
+    skipped: { delays: skippedBy('delays'), waits: skippedBy('waits') },
+    idleCycles: sum(machine.host.pcpus.map(({ state }) => state.times.idle)),
     regions: {
       made: sum(all.map(({ regions }) => regions)),
       dropped: sum(compilers.map(({ regionsDropped }) => regionsDropped)),
@@ -128,6 +142,14 @@ export function engineText(report: EngineReport): string[] {
       `dropped, ${regions.bytes} bytes of WebAssembly${time}.`,
     `Entries: ${entries}; left ${ways.chain} times for other code, ${ways.budget} times at the ` +
       `end of their time, ${ways.interpreter} times for the interpreter.`,
+    ...section(
+      ['Not executed one by one', 'cycles', 'instructions'],
+      [
+        ['countdown delays', report.skipped.delays.cycles, report.skipped.delays.instructions],
+        ['PAUSE waits', report.skipped.waits.cycles, report.skipped.waits.instructions],
+        ['idle pCPUs', report.idleCycles, 0],
+      ],
+    ),
     ...section(
       ['Declined', 'hot entries', 'within regions'],
       report.declined.map(({ reason, ...counts }) => [reason, counts.entries, counts.within]),

@@ -227,7 +227,7 @@ export class SpinDetector implements Observer {
     const end = Math.min(limit - 1, until);
     const count = Math.max(0, Math.floor((end - processor.clock) / cycles));
     this.spin = null;
-    if (count > 0) processor.passIterations(count, cycles, instructions);
+    if (count > 0) processor.passIterations(count, cycles, instructions, 'waits');
     this.learn(count * cycles);
     if (movesFirst) pauseLoop.state.first += count * cycles;
     if (movesLast) pauseLoop.state.last += count * cycles;

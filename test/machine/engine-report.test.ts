@@ -43,8 +43,36 @@ place:
     hlt
 `;
 
-function run(text: string, engine: string, clock: (() => number) | null = null) {
-  const scenario = checkedScenario({ engine, vms: [{ program: 'test.asm' }] });
+/** The first vCPU delays, and the other one waits for it. */
+const WAITING = `bits 64
+    test edi, edi
+    jz first
+spin:
+    pause
+    cmp dword [ready], 0
+    je spin
+    cli
+    hlt
+first:
+    mov ecx, 100000
+hold:
+    dec ecx
+    jnz hold
+    inc dword [ready]
+    cli
+    hlt
+    align 64
+ready: dd 0
+`;
+
+function run(
+  text: string,
+  engine: string,
+  clock: (() => number) | null = null,
+  skip: 'on' | 'off' = 'on',
+) {
+  const vms = [{ program: 'test.asm', vcpus: text === WAITING ? 2 : 1 }];
+  const scenario = checkedScenario({ engine, skip, host: { pcpus: 3 }, vms });
   const machine = compileEarly(new Machine(scenario, { programs: [assembleText(text)] }), 16);
   watchEngine(machine, clock);
   machine.run();
@@ -63,6 +91,17 @@ describe('the report on the compiled engine', () => {
     const { compiledInstructions, interpretedInstructions, skippedInstructions } = report;
     expect(compiledInstructions + interpretedInstructions + skippedInstructions).toBe(instructions);
     expect(skippedInstructions).toBeGreaterThan(0.9 * instructions);
+    const { delays, waits } = report.skipped;
+    expect(delays.instructions).toBe(skippedInstructions);
+    expect(delays.cycles).toBeGreaterThan(0.9 * instructions);
+    expect(waits).toEqual({ cycles: 0, instructions: 0 });
+    expect(run(DELAYING, 'compiled', null, 'off').report.skipped.delays.instructions).toBe(0);
+  });
+
+  test('tells waits from delays', () => {
+    const { report } = run(WAITING, 'compiled');
+    expect(report.skipped.waits.instructions).toBeGreaterThan(10_000);
+    expect(engineText(report).join('\n')).toMatch(/^ {2}PAUSE waits +\d{5,} +\d{5,}$/m);
   });
 
   test('names what is not compiled, and how often the interpreter did it', () => {

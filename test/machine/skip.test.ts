@@ -240,9 +240,9 @@ function executedInstructions(machine: Machine): number {
   for (const { virtual } of machine.vcpus) {
     const { processor } = virtual;
     const pass = processor.passIterations.bind(processor);
-    processor.passIterations = (count, cycles, instructions, blocks) => {
+    processor.passIterations = (count, cycles, instructions, rule) => {
       passed += count * instructions;
-      pass(count, cycles, instructions, blocks);
+      pass(count, cycles, instructions, rule);
     };
   }
   machine.run();
