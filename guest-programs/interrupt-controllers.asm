@@ -9,15 +9,7 @@
 ;   qemu-system-x86_64 -icount shift=4 -kernel FILE -debugcon stdio -display none
 ;     -device isa-debug-exit,iobase=0xf4,iosize=4
 
-bits 32
-org 0x100000
-
-MAGIC           equ 0x1badb002
-FLAGS           equ 1 << 16     ; the address fields are valid
-
-image:
-    dd MAGIC, FLAGS, -(MAGIC + FLAGS)
-    dd image, image, image_end, bss_end, start
+%include "lib/multiboot.inc"
 
 CODE            equ 0x08
 DATA            equ 0x10
@@ -45,14 +37,6 @@ ISR             equ 0x100
 %macro inb 1
     mov edx, %1
     in al, dx
-%endmacro
-
-%macro say 1
-    mov esi, %%text
-    call print_text
-    jmp %%after
-%%text: db %1, 0
-%%after:
 %endmacro
 
 %macro show_port 1
@@ -103,6 +87,8 @@ ISR             equ 0x100
     shr eax, 16
     mov [idt + 8 * (%1) + 6], ax
 %endmacro
+
+%include "lib/console-32.inc"
 
 start:
     mov esp, stack_end
@@ -457,42 +443,6 @@ apic_serial:
     inc dword [taken]
     popa
     iret
-
-; Print the text at ESI up to a zero byte.
-print_text:
-    lodsb
-    test al, al
-    jz .done
-    out 0xe9, al
-    jmp print_text
-.done:
-    ret
-
-new_line:
-    mov al, 10
-    out 0xe9, al
-    ret
-
-; Print EAX in hexadecimal digits, and a space.
-print_hex:
-    pusha
-    mov edx, eax
-    mov ecx, 8
-.next:
-    rol edx, 4
-    mov al, dl
-    and al, 15
-    cmp al, 10
-    jb .digit
-    add al, 'a' - '0' - 10
-.digit:
-    add al, '0'
-    out 0xe9, al
-    loop .next
-    mov al, ' '
-    out 0xe9, al
-    popa
-    ret
 
 align 16
 gdtr:

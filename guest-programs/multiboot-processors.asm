@@ -8,11 +8,7 @@
 ;
 ; Under QEMU: -kernel FILE -smp 4 -debugcon stdio -device isa-debug-exit,iobase=0xf4,iosize=4
 
-bits 32
-org 0x100000
-
-MAGIC           equ 0x1badb002
-FLAGS           equ 1 << 16     ; the address fields are valid
+%include "lib/multiboot.inc"
 
 APIC            equ 0xfee00000
 ICR_LOW         equ APIC + 0x300
@@ -27,10 +23,6 @@ CONSOLE         equ 0xe9
 EXIT            equ 0xf4
 FW_CFG          equ 0x510
 FW_CFG_CPUS     equ 5
-
-image:
-    dd MAGIC, FLAGS, -(MAGIC + FLAGS)
-    dd image, image, image_end, bss_end, start
 
 start:
     mov esp, stack_end

@@ -8,11 +8,7 @@
 ;   qemu-system-x86_64 -kernel FILE -serial stdio -display none
 ;     -device isa-debug-exit,iobase=0xf4,iosize=4
 
-bits 32
-org 0x100000
-
-MAGIC           equ 0x1badb002
-FLAGS           equ 1 << 16     ; the address fields are valid
+%include "lib/multiboot.inc"
 
 COM1            equ 0x3f8
 EXIT            equ 0xf4
@@ -24,10 +20,6 @@ IRQ             equ 0x30        ; the vector of every interrupt here
 PASS            equ 0
 FAIL            equ 1
 SKIP            equ 2
-
-image:
-    dd MAGIC, FLAGS, -(MAGIC + FLAGS)
-    dd image, image, image_end, bss_end, start
 
 ; Into 64-bit mode, with the first 4 GiB mapped one to one by pages of 2 MiB.
 start:

@@ -9,16 +9,8 @@
 ;   qemu-system-x86_64 -kernel FILE -debugcon stdio -display none
 ;     -device isa-debug-exit,iobase=0xf4,iosize=4
 
-bits 32
-org 0x100000
-
-MAGIC           equ 0x1badb002
-FLAGS           equ 1 << 16     ; the address fields are valid
+%include "lib/multiboot.inc"
 NT              equ 1 << 14
-
-image:
-    dd MAGIC, FLAGS, -(MAGIC + FLAGS)
-    dd image, image, image_end, bss_end, start
 
 ; Selectors
 CODE            equ 0x08
@@ -49,16 +41,6 @@ TSS_DS          equ 0x54
 TSS_BYTES       equ 0x68
 
 VIRTUAL_CODE    equ 0x8000      ; below 1 MiB
-
-%macro say 1+
-    push esi
-    mov esi, %%text
-    call print_text
-    pop esi
-    jmp %%after
-%%text: db %1, 0
-%%after:
-%endmacro
 
 %macro show 1                   ; a 32-bit value
     push eax
@@ -93,6 +75,20 @@ VIRTUAL_CODE    equ 0x8000      ; below 1 MiB
     shr eax, 16
     mov [idt + 8 * (%1) + 6], ax
 %endmacro
+
+; Return from a nested task to one that must not be.
+%macro try_return_to 1
+    mov word [main_tss + LINK], %1
+    pushf
+    or dword [esp], NT
+    popf
+    try iret
+    pushf
+    and dword [esp], ~NT
+    popf
+%endmacro
+
+%include "lib/console-32.inc"
 
 start:
     mov esp, stack_end
@@ -197,23 +193,9 @@ start:
     say "beyond "
     try call BEYOND:0
     say "link "
-    mov word [main_tss + LINK], DATA
-    pushf
-    or dword [esp], NT
-    popf
-    try iret
-    pushf
-    and dword [esp], ~NT
-    popf
+    try_return_to DATA
     say "available "
-    mov word [main_tss + LINK], OTHER
-    pushf
-    or dword [esp], NT
-    popf
-    try iret
-    pushf
-    and dword [esp], ~NT
-    popf
+    try_return_to OTHER
 
     mov al, 0
     out 0xf4, al
@@ -314,47 +296,6 @@ faulted:
     call new_line
     mov esp, [resume_stack]
     push dword [resume]
-    ret
-
-; Print the text at ESI up to a zero byte.
-print_text:
-    push eax
-.next:
-    lodsb
-    test al, al
-    jz .done
-    out 0xe9, al
-    jmp .next
-.done:
-    pop eax
-    ret
-
-new_line:
-    push eax
-    mov al, 10
-    out 0xe9, al
-    pop eax
-    ret
-
-; Print EAX as eight hexadecimal digits and a space.
-print_hex:
-    pusha
-    mov edx, eax
-    mov ecx, 8
-.next:
-    rol edx, 4
-    mov al, dl
-    and al, 15
-    cmp al, 10
-    jb .digit
-    add al, 'a' - '0' - 10
-.digit:
-    add al, '0'
-    out 0xe9, al
-    loop .next
-    mov al, ' '
-    out 0xe9, al
-    popa
     ret
 
 bits 16
