@@ -177,10 +177,14 @@ describe.skipIf(NO_BROWSER !== null)('in a browser', () => {
   afterAll(() => browser.close());
 
   test.each([
-    ['a report', 5, () => experimentHtml(REPORT, ['vmxlab experiment locks.yaml'])],
-    ['the chart of speeds', 1, () => readFileSync(CHART, 'utf8')],
-  ])('%s is legible at any width, light or dark', async (_, figures, page) => {
-    await browser.open(`data:text/html;base64,${Buffer.from(page()).toString('base64')}`);
+    ['a report', () => experimentHtml(REPORT, ['vmxlab experiment locks.yaml'])],
+    ['the chart of speeds', () => readFileSync(CHART, 'utf8')],
+  ])('%s is legible at any width, light or dark', async (_, read) => {
+    const page = read();
+    // How many there are depends on what was measured.
+    const figures = page.split('<svg ').length - 1;
+    expect(figures).toBeGreaterThan(0);
+    await browser.open(`data:text/html;base64,${Buffer.from(page).toString('base64')}`);
     for (const width of [1280, 390]) {
       for (const scheme of ['light', 'dark'] as const) {
         await browser.look({ width, scheme });
