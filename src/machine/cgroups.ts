@@ -73,23 +73,28 @@ export const CGROUP_KEY = text({
   fallback: '',
 });
 
-/** Quota and period of a group; null for none, an issue's message for a mistake. */
-function bandwidthOf(group: Cgroup): BandwidthConfig | null | string {
+/** Quota, period and burst of a group without mistakes; null for none. */
+function bandwidthOf(group: Cgroup): BandwidthConfig | null {
   const limit = limitOf(group);
-  const { cpu_max_burst } = group;
-  if (typeof limit === 'string') return limit;
+  if (typeof limit === 'string') throw new RangeError(limit);
+  const burstNs = group.cpu_max_burst * 1000;
+  return limit === null || burstNs === 0 ? limit : { ...limit, burstNs };
+}
+
+/** What is wrong with the burst of a group, or null. */
+function burstProblem({ cpu_max_burst }: Cgroup, limit: BandwidthConfig | null): string | null {
   if (limit === null) return cpu_max_burst > 0 ? 'expected a burst only beside a quota' : null;
   const quotaUs = limit.quotaNs / 1000;
-  if (cpu_max_burst <= quotaUs)
-    return { ...limit, ...(cpu_max_burst > 0 ? { burstNs: cpu_max_burst * 1000 } : {}) };
+  if (cpu_max_burst <= quotaUs) return null;
   return `expected a burst of no more than the quota of ${quotaUs} us, not ${cpu_max_burst}`;
 }
 
+/** Quota and period of a group; null for none, an issue's message for a mistake. */
 function limitOf({
   cpu_max,
   cfs_quota_us,
   cfs_period_us,
-}: Cgroup): Omit<BandwidthConfig, 'burstNs'> | null | string {
+}: Cgroup): BandwidthConfig | null | string {
   if (cfs_quota_us > 0) return { quotaNs: cfs_quota_us * 1000, periodNs: cfs_period_us * 1000 };
   if (cpu_max === '') return null;
   const match = /^(max|\d{1,10})(?: (\d{1,10}))?$/.exec(cpu_max);
@@ -126,10 +131,11 @@ export function* cgroupIssues({ host, vms, hogs }: Scenario): Iterable<Issue> {
       if (!isGiven || KERNELS.indexOf(kernel) >= KERNELS.indexOf(since)) continue;
       yield { path: [...path, key], message: `${kernel} does not have it, but ${since} does` };
     }
-    const bandwidth = bandwidthOf(group);
-    if (typeof bandwidth === 'string') {
-      const key = bandwidth.includes(' burst ') ? 'cpu_max_burst' : 'cpu_max';
-      yield { path: [...path, key], message: bandwidth };
+    const limit = limitOf(group);
+    if (typeof limit === 'string') yield { path: [...path, 'cpu_max'], message: limit };
+    else {
+      const message = burstProblem(group, limit);
+      if (message !== null) yield { path: [...path, 'cpu_max_burst'], message };
     }
     yield* quotaIssues(cgroups, name, path);
   }
@@ -197,7 +203,6 @@ export class Cgroups {
     const parent = this.at(path.split('/').slice(0, -1).join('/'));
     const config: Cgroup | undefined = this.scenario.host.cgroups[path];
     const bandwidth = config === undefined ? null : bandwidthOf(config);
-    if (typeof bandwidth === 'string') throw new RangeError(`${path}: ${bandwidth}`);
     const shares = sharesOf(config);
     const isIdle = config?.cpu_idle ?? false;
     const group = this.host.createGroup({ name: path, shares, parent, isIdle }, bandwidth);
