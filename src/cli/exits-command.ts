@@ -5,6 +5,7 @@ import { handlerName } from '../kvm/index.ts';
 import { nearest } from '../sim/index.ts';
 import {
   type BitRange,
+  ENTRY_FAILURES,
   EXIT_REASONS,
   type ExitReason,
   type ExitReasonName,
@@ -44,10 +45,10 @@ function jsonOf(reason: ExitReason): unknown {
 const NO_HANDLER = 'none: the exit is KVM_EXIT_INTERNAL_ERROR, suberror 4';
 /** Of entries that fail, there is no exit to handle. */
 const FAILED_ENTRY = 'none: the entry has failed, which is KVM_EXIT_FAIL_ENTRY';
-const ENTRY_FAILURES: readonly string[] = ['INVALID_STATE', 'MSR_LOAD_FAIL', 'MCE_DURING_VMENTRY'];
 
 function detailText(reason: ExitReason): string {
   const detail = exitReasonDetail(reason);
+  const failsEntry = ENTRY_FAILURES.some((name) => name === reason.name);
   const { controls, deciding, information, qualification } = detail;
   const handler = handlerName(reason.name as ExitReasonName);
   const lines: (readonly [label: string, lines: readonly string[]])[] = [
@@ -56,7 +57,7 @@ function detailText(reason: ExitReason): string {
     ['decided by', deciding],
     ['qualification', qualification.length === 0 ? ['0'] : qualification.map(rangeText)],
     ['also filled', information],
-    ['handler', [handler ?? (ENTRY_FAILURES.includes(reason.name) ? FAILED_ENTRY : NO_HANDLER)]],
+    ['handler', [handler ?? (failsEntry ? FAILED_ENTRY : NO_HANDLER)]],
     ['SDM 3', [`"${detail.section}"`]],
   ];
   return lines

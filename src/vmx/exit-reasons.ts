@@ -98,3 +98,10 @@ export function exitReasonName(reason: number): string {
 
 /** Bit 31 of the exit reason: the entry failed. */
 export const ENTRY_FAILURE = 1 << 31;
+
+/** The reasons that come with it. */
+export const ENTRY_FAILURES: readonly ExitReasonName[] = [
+  'INVALID_STATE',
+  'MSR_LOAD_FAIL',
+  'MCE_DURING_VMENTRY',
+];

@@ -33,6 +33,7 @@ export { EPT_RIGHTS, EptBit, EptBuilder, eptPointer, walkEpt } from './ept.ts';
 export type { BitRange } from './exit-layouts.ts';
 export {
   ENTRY_FAILURE,
+  ENTRY_FAILURES,
   EXIT_REASONS,
   Exit,
   type ExitReason,
