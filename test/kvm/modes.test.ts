@@ -4,6 +4,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { Guest, KvmBench, type KvmBenchOptions } from '../support/kvm-bench.ts';
+import { TO_PROTECTED, toCompatibility } from '../support/leaving-long-mode.ts';
 import { assembleAt } from '../support/vmx-bench.ts';
 
 /** Where code of 32 bits begins, and of 16 bits; both below 1 MiB. */
@@ -25,32 +26,12 @@ const DESCRIPTORS = [
 const IA32E = 0x200;
 const results = Guest.RESULTS;
 
-/** From 64-bit mode by a far jump into compatibility mode; the program goes on at CODE_32. */
-const TO_32 = `
-    lgdt [descriptor]
-    jmp far [target]
-    align 8
-target: dd ${CODE_32}
-    dw 0x18
-descriptor: dw ${8 * DESCRIPTORS.length - 1}
-    dq ${GDT}
-`;
-
-/** Out of IA-32e mode, with EFER.LME clear. */
-const TO_PROTECTED = `
-    mov eax, 0x10
-    mov ds, eax
-    mov es, eax
-    mov ss, eax
-    mov esp, 0x70000
-    mov eax, cr0
-    and eax, 0x7fffffff
-    mov cr0, eax
-    mov ecx, 0xc0000080
-    rdmsr
-    and eax, ~0x100
-    wrmsr
-`;
+/** The program goes on at CODE_32. */
+const TO_32 = toCompatibility({
+  code: CODE_32,
+  gdt: GDT,
+  gdtLimit: 8 * DESCRIPTORS.length - 1,
+});
 
 const FINISH = 'mov al, 0\nout 0xf4, al\nhlt\n';
 

@@ -6,6 +6,7 @@
 import { describe, expect, test } from 'vitest';
 import { guestProgram, runGuest } from '../support/guest-run.ts';
 import { Guest, KvmBench } from '../support/kvm-bench.ts';
+import { TO_PROTECTED, toCompatibility } from '../support/leaving-long-mode.ts';
 import { runUnderQemu } from '../support/multiboot-image.ts';
 import { missing } from '../support/outside-tools.ts';
 import { assembleAt } from '../support/vmx-bench.ts';
@@ -36,28 +37,10 @@ interface Other {
 
 /** A guest that calls another task from protected mode without paging; its IDT catches #TS and #NP. */
 function calling({ tss = OTHER_TSS, items = {} }: Other): KvmBench {
-  const bench = new KvmBench(`
-    lgdt [descriptor]
-    jmp far [target]
-    align 8
-target: dd ${CODE_32}
-    dw 0x18
-descriptor: dw ${OTHER + 7}
-    dq ${GDT}
-`);
+  const jump = toCompatibility({ code: CODE_32, gdt: GDT, gdtLimit: OTHER + 7 });
+  const bench = new KvmBench(jump);
   const source = `bits 32
-    mov eax, cr0
-    and eax, 0x7fffffff
-    mov cr0, eax
-    mov ecx, 0xc0000080
-    rdmsr
-    and eax, ~0x100
-    wrmsr
-    mov eax, 0x10
-    mov ds, eax
-    mov es, eax
-    mov ss, eax
-    mov esp, 0x70000
+${TO_PROTECTED}
     mov eax, 0x20
     ltr ax
     lidt [idtr]
