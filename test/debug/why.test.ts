@@ -91,17 +91,20 @@ describe('why', () => {
         'the check that failed: the VMCS link pointer is all ones (shadowing is not offered) ' +
         '(VMCS_LINK_POINTER 0x5; SDM 3, "Checks on Guest Non-Register State").',
     },
-  ] as const)('an entry that fails, told by $entry', ({ change: [field, value], name, failure }) => {
-    const programs = [assembleText('out 0xe9, al\ncli\nhlt')];
-    const session = createSession(scenarioOf({}), { programs });
-    exitOf(session, 'IO_INSTRUCTION');
-    session.writeVmcsField(0, field, Long.fromInt(value));
-    session.continue();
-    const why = session.why(0);
-    expect(why[0]).toMatch(new RegExp(`^${name}: `));
-    expect(why.slice(-2)).toEqual(['The guest has not been entered again.', failure]);
-    expect(why.join('\n')).not.toContain('From the guest to the guest');
-  });
+  ] as const)(
+    'an entry that fails, told by $entry',
+    ({ change: [field, value], name, failure }) => {
+      const programs = [assembleText('out 0xe9, al\ncli\nhlt')];
+      const session = createSession(scenarioOf({}), { programs });
+      exitOf(session, 'IO_INSTRUCTION');
+      session.writeVmcsField(0, field, Long.fromInt(value));
+      session.continue();
+      const why = session.why(0);
+      expect(why[0]).toMatch(new RegExp(`^${name}: `));
+      expect(why.slice(-2)).toEqual(['The guest has not been entered again.', failure]);
+      expect(why.join('\n')).not.toContain('From the guest to the guest');
+    },
+  );
 
   test('what the host did then, and what it cost, to the cycle', () => {
     const programs = [assembleText(SPIN)];
