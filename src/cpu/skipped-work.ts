@@ -1,6 +1,8 @@
 // What was left out because its outcome was known: how much of it, by the rule that found it out.
 // No state: a report on how fast a run was. See docs/decisions/exact-skipping.md.
 
+import { asDouble } from '../sim/index.ts';
+
 /** `delays` count a register down, `waits` spin with PAUSE on what others write. */
 export type SkipRule = 'delays' | 'waits';
 
@@ -11,8 +13,8 @@ export interface Work {
 }
 
 class Tally implements Work {
-  cycles = 0;
-  instructions = 0;
+  cycles = asDouble(0);
+  instructions = asDouble(0);
 }
 
 export class SkippedWork {
