@@ -106,10 +106,10 @@ export class EevdfQueue implements ClassQueue {
   }
 
   /** fair.c, pick_eevdf: once picked, an entity keeps the pCPU for its slice while it is eligible. */
-  pickNext(nowNs: number, previous: Entity | null): Entity | null {
+  pickNext(nowNs: number, previous: Entity | null, promised?: Entity | null): Entity | null {
     const { line } = this;
     const current = previous !== null && line.isWaiting(previous) ? previous : null;
-    const chosen = this.earliest(current);
+    const chosen = promised ?? this.earliest(current);
     if (chosen === null) return null;
     line.take(chosen, nowNs);
     if (chosen !== previous) {

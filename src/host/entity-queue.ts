@@ -34,8 +34,9 @@ export interface ClassQueue {
   /**
    * Choose and take the entity to run next, and make it current.
    * @param previous who ran until now; picked again it goes on with its slice
+   * @param promised who waits, and is chosen whatever the class says; null for nobody
    */
-  pickNext(nowNs: number, previous: Entity | null): Entity | null;
+  pickNext(nowNs: number, previous: Entity | null, promised?: Entity | null): Entity | null;
   /** At the tick: whether the running entity should make way. */
   tickPreempts(): boolean;
   /**

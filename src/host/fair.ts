@@ -72,7 +72,7 @@ export class FairQueue implements ClassQueue {
   }
 
   /** fair.c, pick_next_entity. Who is picked again keeps its buddies too. */
-  pickNext(nowNs: number, previous: Entity | null): Entity | null {
+  pickNext(nowNs: number, previous: Entity | null, promised?: Entity | null): Entity | null {
     const { line } = this;
     const { state } = line;
     const leftId = state.queued[0];
@@ -89,6 +89,7 @@ export class FairQueue implements ClassQueue {
       if (!state.queued.includes(buddy)) continue;
       if (this.isNear(line.entity(buddy), left)) chosen = line.entity(buddy);
     }
+    chosen = promised ?? chosen;
     line.take(chosen, nowNs);
     if (chosen !== previous) {
       line.clearBuddies(chosen);

@@ -1,5 +1,6 @@
 // A thread of the emulated host: what the scheduler knows of it. What it does is its body.
 
+import type { Coschedule } from './coschedule.ts';
 import { type Entity, type EntityState, newEntityState } from './entity.ts';
 import type { Policy } from './parameters.ts';
 import type { Pcpu } from './pcpu.ts';
@@ -100,6 +101,8 @@ export class Thread implements Entity {
   readonly body: ThreadBody;
   readonly group: ThreadGroup | null;
   readonly isRealTime: boolean;
+  /** The set that it is scheduled with, or null; part of how it is wired, not of its state. */
+  coschedule: Coschedule | null = null;
   state: ThreadState;
 
   constructor(id: number, pid: number, weight: number, config: ThreadConfig) {
@@ -136,6 +139,11 @@ export class Thread implements Entity {
 
   toVirtual(ns: number): number {
     return this.isIdle ? virtualRuntimeOf(ns, this.weight) : virtualRuntime(ns, this.nice);
+  }
+
+  /** It is runnable, and in no queue: co-scheduling has stopped it. */
+  get isCoStopped(): boolean {
+    return this.coschedule?.hasStopped(this) === true;
   }
 
   /** What traces say of it. */

@@ -18,6 +18,7 @@ export function reportText(report: RunReport, paint: Paint = NO_PAINT): string[]
     ...exitTable(report, paint),
     ...yieldLines(report),
     ...vcpuTable(report, paint),
+    ...costopTable(report, paint),
     ...resultTable(report, paint),
     ...histogramTables(report, paint),
     ...cgroupTable(report, paint),
@@ -87,17 +88,21 @@ function yieldLines(report: RunReport): string[] {
   ];
 }
 
+/** What vCPU tables begin their lines with. */
+function vcpuNameOf({ vcpus }: RunReport, { vm, index }: VcpuReport): string {
+  return vcpus.some((one) => one.vm > 0) ? `${vm}:${index}` : String(index);
+}
+
 function vcpuTable(report: RunReport, paint: Paint): string[] {
   const titles = ['vCPU', 'Instructions', 'Exits', 'Guest ms', 'Host ms', 'Steal ms', 'Blocked ms'];
   const widths = [6, 14, 9, 11, 11, 11, 11];
   const line = (cells: readonly string[]) =>
     cells.map((cell, i) => cell.padStart(widths[i])).join(' ');
-  const several = report.vcpus.some(({ vm }) => vm > 0);
   return [
     paint(line([...titles]), 'bold'),
     ...report.vcpus.map((vcpu) =>
       line([
-        several ? `${vcpu.vm}:${vcpu.index}` : String(vcpu.index),
+        vcpuNameOf(report, vcpu),
         grouped(vcpu.instructions),
         String(vcpu.statistics.exits),
         milliseconds(vcpu.times.guestNs),
@@ -108,6 +113,19 @@ function vcpuTable(report: RunReport, paint: Paint): string[] {
     ),
     '',
   ];
+}
+
+/** Of machines that are co-scheduled. */
+function costopTable(report: RunReport, paint: Paint): string[] {
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, i) => cell.padStart([6, 14, 12][i])).join(' ');
+  const rows = report.vcpus.flatMap((vcpu) => {
+    if (vcpu.costop === undefined) return [];
+    const { stops, stoppedNs } = vcpu.costop;
+    return [line([vcpuNameOf(report, vcpu), grouped(stops), milliseconds(stoppedNs)])];
+  });
+  if (rows.length === 0) return [];
+  return [paint(line(['vCPU', 'Co-stops', 'Co-stop ms']), 'bold'), ...rows, ''];
 }
 
 /** Values of a result that are listed; of more, the least and the greatest. */

@@ -9,6 +9,7 @@ import { decodeUtf8 } from '../sim/index.ts';
 import { meanErrorPercent, type StatRow } from '../trace/index.ts';
 import { exitReasonName } from '../vmx/index.ts';
 import { type CgroupReport, cgroupReports } from './cgroups.ts';
+import { type CostopReport, costopReport } from './coscheduling.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import type { FaultCount } from './faults/injector.ts';
 import { recentInstructions } from './history.ts';
@@ -38,6 +39,8 @@ export interface VcpuReport {
   readonly statistics: VcpuCounters;
   /** Where its time went, in ns: guest, host, waiting for a pCPU (steal), blocked. */
   readonly times: Readonly<Record<'guestNs' | 'hostNs' | 'stealNs' | 'blockedNs', number>>;
+  /** Of machines with `coscheduling`; left out where it is none. */
+  readonly costop?: CostopReport;
   /** The last exits, oldest first. */
   readonly recentExits: readonly RecentExitReport[];
   /** The last instructions, oldest first, if they are to be shown. */
@@ -187,6 +190,7 @@ function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuRe
   const rest = Math.max(0, machine.now - sinceCycles);
   const isConcerned = ending.vcpu?.vm === vcpu.vm.id && ending.vcpu.index === vcpu.index;
   const instructions = isConcerned ? recentInstructions(vcpu) : [];
+  const costop = costopReport(vcpu, machine.now);
   return {
     vm: vcpu.vm.id,
     index: vcpu.index,
@@ -201,6 +205,7 @@ function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuRe
       stealNs: frequency.toNs(times.waiting + (status === 'runnable' ? rest : 0)),
       blockedNs: frequency.toNs(times.blocked + (status === 'blocked' ? rest : 0)),
     },
+    ...(costop === null ? {} : { costop }),
     recentExits: vcpu.exits.recent.map(({ time, reason, rip, qualification }) => ({
       timeNs: frequency.toNs(time),
       name: exitReasonName(reason),
