@@ -177,11 +177,8 @@ export class Scheduler {
 
   /** A thread that was stopped competes again, on another pCPU maybe; `atOnce`, it runs next. */
   coStart(thread: Thread, target: Pcpu, actor: Pcpu, atOnce: boolean): void {
-    const { state } = thread;
-    if (target.index !== state.pcpu) this.migrated(thread, target, actor);
+    if (target.index !== thread.state.pcpu) this.migrated(thread, target, actor);
     this.charge(target, actor);
-    // Who runs at once has waited for as long as it had had too much.
-    if (atOnce) state.lag = Math.max(state.lag, 0);
     target.queue.enqueue(thread, 'woken');
     if (target.isIdle) this.balancer.wokenUp(target);
     if (atOnce) target.queue.promise(thread);
