@@ -153,6 +153,17 @@ export class EevdfQueue implements ClassQueue {
     return this.tickPreempts() || this.earliest(current) === woken;
   }
 
+  /** Without charging it: to ask makes no difference. A slice ends at the deadline. */
+  restOfSlice(nowNs: number): number {
+    const { current } = this.line;
+    if (current === null) return 0;
+    const { vruntime, deadline, execStartNs } = current.state;
+    const now = vruntime + current.toVirtual(Math.max(0, nowNs - execStartNs));
+    const { minGranularityNs } = this.tunables;
+    const rest = Math.max(0, deadline - now) / this.slice(current);
+    return Math.floor(rest * minGranularityNs);
+  }
+
   /** The deadline moves one slice further. */
   yieldCurrent(nowNs: number): void {
     const { line } = this;

@@ -44,6 +44,8 @@ export interface ClassQueue {
    * @param leafCount entities in the queue of the running thread
    */
   wakeupPreempts(woken: Entity, leafCount: number): boolean;
+  /** What is left at `nowNs` of the running entity's slice, in ns; 0 while nothing runs. */
+  restOfSlice(nowNs: number): number;
   /** The running thread gives way. */
   yieldCurrent(nowNs: number): void;
   /** The running entity is the group of a thread that gives way. */

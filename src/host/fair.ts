@@ -127,6 +127,15 @@ export class FairQueue implements ClassQueue {
     return this.sliceOf(entity, this.around.threadCount() + 1, load);
   }
 
+  /** Without charging it: to ask makes no difference. */
+  restOfSlice(nowNs: number): number {
+    const { current, load } = this.line;
+    if (current === null) return 0;
+    const { sumExecNs, prevSumExecNs, execStartNs } = current.state;
+    const ran = sumExecNs - prevSumExecNs + Math.max(0, nowNs - execStartNs);
+    return Math.max(0, this.sliceOf(current, this.around.threadCount(), load) - ran);
+  }
+
   /** fair.c, check_preempt_tick. */
   tickPreempts(): boolean {
     const { line } = this;

@@ -22,6 +22,7 @@ export {
   type CoschedulingMode,
 } from './coschedule.ts';
 export type { HostCosts } from './costs.ts';
+export { type Donation, donatedUpTo } from './donation.ts';
 export { HOG_BODY } from './hog.ts';
 export {
   type FaultSource,

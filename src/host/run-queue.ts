@@ -405,6 +405,11 @@ export class RunQueue {
     return false;
   }
 
+  /** What is left at `nowNs` of the running thread's slice, in ns. */
+  restOfSlice(nowNs: number): number {
+    return (this.currentGroup?.queue ?? this.root).restOfSlice(nowNs);
+  }
+
   /** The running thread gives way, and so do its groups. fair.c, yield_task_fair. */
   yieldCurrent(nowNs: number): void {
     if (this.runningCount === 1) return;

@@ -5,6 +5,7 @@
 import Long from 'long';
 import { Balancer } from './balancer.ts';
 import { packagesOf } from './domains.ts';
+import { beginDonation, endDonation } from './donation.ts';
 import type { Host } from './host.ts';
 import type { Pcpu } from './pcpu.ts';
 import type { BodyOutcome, Thread } from './thread.ts';
@@ -356,7 +357,10 @@ export class Scheduler {
     pcpu.queue.putPrevious(runnable && stopping === null);
     if (pcpu.queue.runningCount === 0) this.balancer.becomesIdle(pcpu);
     const next = pcpu.queue.pickNext(pcpu.nowNs, previous);
-    if (next === previous && next !== null) return;
+    if (next === previous && next !== null) {
+      endDonation(next, 0);
+      return;
+    }
     if (next !== null && this.host.parameters.schedstats) this.traceWait(next, pcpu);
     if (previous !== null) this.switchOut(pcpu, previous, next, why);
     stopping?.stoppedAt(previous as Thread, pcpu.now, lead);
@@ -397,6 +401,7 @@ export class Scheduler {
     pcpu.idleUntil(state.sinceCycles);
     const waited = pcpu.now - state.sinceCycles;
     state.times.waiting += waited;
+    endDonation(next, waited);
     state.runDelayNs += this.host.frequency.toNs(waited);
     state.sinceCycles = pcpu.now;
     state.status = 'running';
@@ -420,9 +425,23 @@ export class Scheduler {
     if (fairClass === 'cfs-no-skip') return 'refused';
     if (target.state.status !== 'runnable') return 'refused';
     if (!targetPcpu.queue.setNextBuddy(target)) return 'refused';
+    this.donate(pcpu);
     pcpu.queue.yieldCurrent(pcpu.nowNs);
     if (targetPcpu !== pcpu) this.reschedule(targetPcpu, pcpu);
     return 'yielded';
+  }
+
+  /** The caller goes behind all that wait; it must then hand back its pCPU with `yield`. */
+  yieldToLast(pcpu: Pcpu): void {
+    this.donate(pcpu);
+    pcpu.queue.yieldToLast(pcpu.nowNs);
+  }
+
+  /** Who runs gives its pCPU away. */
+  private donate(pcpu: Pcpu): void {
+    const { current, nowNs, queue } = pcpu;
+    if (current === null) return;
+    beginDonation(current, this.host.frequency.toCycles(queue.restOfSlice(nowNs)));
   }
 }
 

@@ -1,6 +1,7 @@
 // A thread of the emulated host: what the scheduler knows of it. What it does is its body.
 
 import type { Coschedule } from './coschedule.ts';
+import type { Donation } from './donation.ts';
 import { type Entity, type EntityState, newEntityState } from './entity.ts';
 import type { Policy } from './parameters.ts';
 import type { Pcpu } from './pcpu.ts';
@@ -72,6 +73,8 @@ export interface ThreadState extends EntityState {
   readonly times: ThreadTimes;
   /** pCPUs it may run on, ascending, if they have been changed since it was created. */
   affinity?: readonly number[];
+  /** What it has given away by yielding; left out until it yields. */
+  donation?: Donation;
 }
 
 export interface ThreadConfig {

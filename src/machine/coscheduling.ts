@@ -1,7 +1,7 @@
 // Co-scheduling in scenarios: the keys of a virtual machine, what is wrong with them, the sets of
 // the host made of them, and what reports say. What it is: host/coschedule.ts.
 
-import { assignPlaces, COSCHEDULING_MODES, type Coschedule, type Host } from '../host/index.ts';
+import { assignPlaces, COSCHEDULING_MODES, type Host } from '../host/index.ts';
 import type { Vcpu, Vm } from '../kvm/index.ts';
 import { parseCpuList } from './cpu-list.ts';
 import type { Scenario } from './scenario.ts';
@@ -63,19 +63,14 @@ export function coschedule(host: Host, vms: readonly Vm[], scenario: Scenario): 
   }
 }
 
-/** What became of a vCPU of a machine that is co-scheduled. */
-export interface CostopReport {
-  /** How often it was stopped although it was runnable. */
-  readonly stops: number;
-  /** How long; part of its steal time. As esxtop's %CSTP. */
-  readonly stoppedNs: number;
-}
-
-/** Null for a vCPU that is not co-scheduled. */
-export function costopReport({ thread, vm }: Vcpu, now: number): CostopReport | null {
-  const set: Coschedule | null = thread.coschedule;
-  if (set === null) return null;
+/** How often a vCPU was stopped although it was runnable, and for how long up to `now` (cycles). */
+export function costopsOf(
+  { thread, vm }: Vcpu,
+  now: number,
+): { readonly costops: number; readonly costopNs: number } {
+  const set = thread.coschedule;
+  if (set === null) return { costops: 0, costopNs: 0 };
   const i = set.threads.indexOf(thread);
-  const stoppedNs = vm.host.frequency.toNs(set.stoppedUpTo(now, i));
-  return { stops: set.state.stops[i], stoppedNs };
+  const costopNs = vm.host.frequency.toNs(set.stoppedUpTo(now, i));
+  return { costops: set.state.stops[i], costopNs };
 }

@@ -77,6 +77,7 @@ export function counterLines({ vcpus }: RunReport): string[] {
 function yieldLines(report: RunReport): string[] {
   const sum = (name: keyof VcpuReport['statistics']) =>
     report.vcpus.reduce((total, vcpu) => total + vcpu.statistics[name], 0);
+  const donated = report.vcpus.reduce((total, { donatedNs }) => total + donatedNs, 0);
   const spin = [sum('ple_yield_attempted'), sum('ple_yield_successful')];
   const call = [sum('directed_yield_attempted'), sum('directed_yield_successful')];
   if (spin[0] === 0 && call[0] === 0) return [];
@@ -84,6 +85,7 @@ function yieldLines(report: RunReport): string[] {
     'Directed yields: ' +
       `${spin[0]} tried and ${spin[1]} successful out of PAUSE loops, ` +
       `${call[0]} tried and ${call[1]} successful out of hypercalls.`,
+    `They donated ${milliseconds(donated)} ms.`,
     '',
   ];
 }
@@ -115,16 +117,14 @@ function vcpuTable(report: RunReport, paint: Paint): string[] {
   ];
 }
 
-/** Of machines that are co-scheduled. */
+/** Where co-scheduling has stopped somebody. */
 function costopTable(report: RunReport, paint: Paint): string[] {
   const line = (cells: readonly string[]) =>
     cells.map((cell, i) => cell.padStart([6, 14, 12][i])).join(' ');
-  const rows = report.vcpus.flatMap((vcpu) => {
-    if (vcpu.costop === undefined) return [];
-    const { stops, stoppedNs } = vcpu.costop;
-    return [line([vcpuNameOf(report, vcpu), grouped(stops), milliseconds(stoppedNs)])];
-  });
-  if (rows.length === 0) return [];
+  if (report.vcpus.every(({ costops }) => costops === 0)) return [];
+  const rows = report.vcpus.map((vcpu) =>
+    line([vcpuNameOf(report, vcpu), grouped(vcpu.costops), milliseconds(vcpu.costopNs)]),
+  );
   return [paint(line(['vCPU', 'Co-stops', 'Co-stop ms']), 'bold'), ...rows, ''];
 }
 
