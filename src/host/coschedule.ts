@@ -1,7 +1,8 @@
 // Co-scheduling: the threads of a set, the vCPUs of one virtual machine, are kept from falling
-// behind each other by more than a threshold. Not Linux's: it is what VMware's schedulers do, on top
-// of the fair class. Strict: one that is too far behind stops all of them, until there are pCPUs
-// for all that are runnable. Relaxed: those are stopped that are too far ahead, each for itself.
+// behind each other by more than a threshold. Not Linux's: it is what VMware's schedulers do, on
+// top of the fair class. Strict: one that is too far behind stops all of them, until there are
+// pCPUs for all that are runnable. Relaxed: those are stopped that are too far ahead, each for
+// itself.
 // Sources, and what they leave open: docs/decisions/co-scheduling.md.
 //
 // Who is stopped is runnable and waits, but in no queue: to its guest that is stolen time.

@@ -30,7 +30,8 @@ export function* coschedulingIssues({ host, vms }: Scenario): Iterable<Issue> {
       (_, vcpu) => vm.pin[vm.pin.length > 1 ? vcpu : 0],
     );
     if (!haveRoom(pins, host.pcpus)) {
-      const message = `strict takes a pCPU for each of ${vm.vcpus} vCPUs at once; there are not enough`;
+      const room = `a pCPU for each of ${vm.vcpus} vCPUs at once`;
+      const message = `strict takes ${room}; there are not enough`;
       yield { path: ['vms', i, 'coscheduling'], message };
       continue;
     }

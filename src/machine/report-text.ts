@@ -85,7 +85,7 @@ function yieldLines(report: RunReport): string[] {
     'Directed yields: ' +
       `${spin[0]} tried and ${spin[1]} successful out of PAUSE loops, ` +
       `${call[0]} tried and ${call[1]} successful out of hypercalls.`,
-    `They donated ${milliseconds(donated)} ms.`,
+    ...(donated === 0 ? [] : [`They donated ${milliseconds(donated)} ms.`]),
     '',
   ];
 }

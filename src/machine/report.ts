@@ -41,9 +41,9 @@ export interface VcpuReport {
   readonly times: Readonly<Record<'guestNs' | 'hostNs' | 'stealNs' | 'blockedNs', number>>;
   /** Part of the steal time: behind its yields, while its slice would have lasted. */
   readonly donatedNs: number;
-  /** Part of the steal time: stopped by co-scheduling; and how often that was. */
-  readonly costopNs: number;
+  /** How often co-scheduling stopped it, and how long that was: part of the steal time too. */
   readonly costops: number;
+  readonly costopNs: number;
   /** The last exits, oldest first. */
   readonly recentExits: readonly RecentExitReport[];
   /** The last instructions, oldest first, if they are to be shown. */
