@@ -3,7 +3,7 @@
 
 import { Msr } from '../cpu/index.ts';
 import { Host } from '../host/index.ts';
-import { type CpuidEntry, Vm } from '../kvm/index.ts';
+import { type CpuidEntry, KvmMsr, Vm } from '../kvm/index.ts';
 import { COST_PRESETS, type CostPresetName } from '../machine/index.ts';
 import { PhysicalMemory } from '../memory/index.ts';
 
@@ -16,10 +16,14 @@ const NOT_LISTED: readonly number[] = [
   Msr.GS_BASE,
 ];
 
-/** MSRs that KVM_GET_MSRS and KVM_SET_MSRS save and restore a guest's state with. */
-export const MSR_INDEX_LIST: readonly number[] = Object.values(Msr).filter(
-  (index) => !NOT_LISTED.includes(index),
-);
+/**
+ * MSRs that KVM_GET_MSRS and KVM_SET_MSRS save and restore a guest's state with. Linux
+ * arch/x86/kvm/x86.c, msrs_to_save and emulated_msrs: those of paravirtual guests are among them.
+ */
+export const MSR_INDEX_LIST: readonly number[] = [
+  ...Object.values(Msr).filter((index) => !NOT_LISTED.includes(index)),
+  ...Object.values(KvmMsr),
+];
 
 /** First leaves of the ranges; what each gives in EAX is the last one. */
 const RANGES = [0, 0x40000000, 0x80000000];
@@ -51,11 +55,12 @@ export function supportedCpuid(machine: CostPresetName): readonly CpuidEntry[] {
   });
   const vcpu = vm.createVcpu([0]);
   const entry = (leaf: number, index: number, flags: number): CpuidEntry => {
-    const [eax, ebx, ecx, edx] = vm.cpuid.query(vcpu, leaf, index).result;
+    const { result } = vm.cpuid.query(vcpu, leaf, index);
+    const [eax, ebx, ecx, edx] = result.map((register) => register >>> 0);
     return { function: leaf, index, flags, eax, ebx, ecx, edx };
   };
   return RANGES.flatMap((first) => {
-    const last = Math.max(entry(first, 0, 0).eax >>> 0, first);
+    const last = Math.max(entry(first, 0, 0).eax, first);
     const leaves = Array.from({ length: last - first + 1 }, (_, i) => first + i);
     return leaves.flatMap((leaf) => {
       if (!INDEXED.includes(leaf)) return [entry(leaf, 0, 0)];

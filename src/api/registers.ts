@@ -135,8 +135,28 @@ export function readSregs(vcpu: Vcpu): KvmSregs<Long> {
     cr8: Long.fromInt(vcpu.lapic.taskPriority >> 4, true),
     efer: state.get('efer').toUnsigned(),
     apicBase: apicBaseOf(vcpu),
-    interrupt: isInterrupt ? reinject.information & 0xff : null,
+    interruptBitmap: bitmapOf(isInterrupt ? reinject.information & 0xff : null),
   };
+}
+
+const WORD_BITS = 64;
+
+/** The words of `interrupt_bitmap`, of 64 bits each: all vectors. */
+export const BITMAP_WORDS = [0, 1, 2, 3];
+
+function bitmapOf(vector: number | null): readonly Long[] {
+  return BITMAP_WORDS.map((word) =>
+    vector !== null && Math.floor(vector / WORD_BITS) === word
+      ? Long.UONE.shl(vector % WORD_BITS)
+      : Long.UZERO,
+  );
+}
+
+/** The lowest vector in an `interrupt_bitmap`; null if there is none. */
+function vectorIn(bitmap: readonly U64[]): number | null {
+  const words = BITMAP_WORDS.map((word) => Long.fromValue(bitmap[word] ?? 0));
+  const word = words.findIndex((one) => !one.isZero());
+  return word < 0 ? null : word * WORD_BITS + words[word].countTrailingZeros();
 }
 
 export function apicBaseOf(vcpu: Vcpu): Long {
@@ -167,8 +187,6 @@ function checkSregs(sregs: KvmSregs): void {
   check(!has(cr0, Cr0.PG) || has(cr0, Cr0.PE), 'CR0.PG needs CR0.PE');
   const isCr4Known = cr4.high === 0 && (cr4.low & ~(CR4_ALLOWED & ~Cr4.VMXE)) === 0;
   check(isCr4Known, 'CR4 has bits that are not offered');
-  const interrupt = sregs.interrupt ?? 0;
-  check(interrupt >= 0 && interrupt < 256, 'the interrupt has a vector below 256');
 }
 
 export function writeSregs(vcpu: Vcpu, sregs: KvmSregs): void {
@@ -192,7 +210,8 @@ export function writeSregs(vcpu: Vcpu, sregs: KvmSregs): void {
     const isLegal = loadPdptes(virtual.processor, state.words[Word.CR3]);
     require(isLegal, CALL, 'EINVAL', 'PDPTEs that are present have reserved bits');
   }
-  if (sregs.interrupt !== null) queueInterrupt(vcpu, sregs.interrupt);
+  const interrupt = vectorIn(sregs.interruptBitmap);
+  if (interrupt !== null) queueInterrupt(vcpu, interrupt);
   const isReset = state.get('rip').eq(0xfff0) && sregs.cs.selector === 0xf000;
   if (vcpu.index === 0 && isReset && modeOf(state) === 'real') vcpu.state.mpState = 'runnable';
   vcpu.requestEvent();

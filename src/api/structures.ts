@@ -48,7 +48,7 @@ export const SEGMENTS = ['cs', 'ds', 'es', 'fs', 'gs', 'ss', 'tr', 'ldt'] as con
 
 export type SegmentName = (typeof SEGMENTS)[number];
 
-/** struct kvm_sregs. Of `interruptBitmap`, the vector of the interrupt being delivered, or null. */
+/** struct kvm_sregs. In `interruptBitmap`, four words, the bit of the vector being delivered. */
 export type KvmSregs<Value extends U64 = U64> = Readonly<Record<SegmentName, KvmSegment<Value>>> & {
   readonly gdt: KvmDtable<Value>;
   readonly idt: KvmDtable<Value>;
@@ -59,7 +59,7 @@ export type KvmSregs<Value extends U64 = U64> = Readonly<Record<SegmentName, Kvm
   readonly cr8: Value;
   readonly efer: Value;
   readonly apicBase: Value;
-  readonly interrupt: number | null;
+  readonly interruptBitmap: readonly Value[];
 };
 
 /** struct kvm_msr_entry. */

@@ -5,7 +5,7 @@
 import Long from 'long';
 import type { Vcpu } from '../kvm/index.ts';
 import { require } from './errors.ts';
-import { readRegs, readSregs, writeRegs, writeSregs } from './registers.ts';
+import { BITMAP_WORDS, readRegs, readSregs, writeRegs, writeSregs } from './registers.ts';
 import type { KvmRun } from './run-page.ts';
 import {
   type KvmDtable,
@@ -109,14 +109,12 @@ export class SyncRegs {
     const segments = SEGMENTS.map((name) => [name, getSegment(cursor)] as const);
     const [gdt, idt] = [getTable(cursor), getTable(cursor)];
     const controls = CONTROLS.map((name) => [name, cursor.u64()] as const);
-    const bitmap = [0, 64, 128, 192].map((first) => [first, cursor.u64()] as const);
-    const [found] = bitmap.filter(([, bits]) => !bits.isZero());
     return {
       ...(Object.fromEntries(segments) as Record<SegmentName, KvmSegment<Long>>),
       gdt,
       idt,
       ...(Object.fromEntries(controls) as Record<(typeof CONTROLS)[number], Long>),
-      interrupt: found === undefined ? null : found[0] + found[1].countTrailingZeros(),
+      interruptBitmap: BITMAP_WORDS.map(() => cursor.u64()),
     };
   }
 
@@ -125,11 +123,7 @@ export class SyncRegs {
     for (const name of SEGMENTS) putSegment(cursor, sregs[name]);
     for (const table of [sregs.gdt, sregs.idt]) putTable(cursor, table);
     for (const name of CONTROLS) cursor.put64(sregs[name]);
-    const { interrupt } = sregs;
-    for (const first of [0, 64, 128, 192]) {
-      const isHere = interrupt !== null && interrupt >= first && interrupt < first + 64;
-      cursor.put64(isHere ? Long.UONE.shl(interrupt - first) : 0);
-    }
+    for (const word of BITMAP_WORDS) cursor.put64(sregs.interruptBitmap[word] ?? 0);
   }
 
   get events(): KvmVcpuEvents {

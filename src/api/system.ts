@@ -34,6 +34,17 @@ export interface KvmOptions {
   readonly runLimitNs?: number;
 }
 
+const OPTIONS = [
+  'pcpus',
+  'machine',
+  'seed',
+  'hz',
+  'engine',
+  'mmioCaching',
+  'sink',
+  'runLimitNs',
+] as const satisfies readonly (keyof KvmOptions)[];
+
 /** Version of the API: KVM_GET_API_VERSION. */
 export const KVM_API_VERSION = 12;
 
@@ -71,6 +82,10 @@ export class Kvm {
   private thrown: { readonly thrown: unknown } | null = null;
 
   constructor(options: KvmOptions) {
+    const unknown = Object.keys(options).find((name) => !OPTIONS.some((known) => known === name));
+    if (unknown !== undefined) {
+      throw new RangeError(`there is no option '${unknown}'; there are ${OPTIONS.join(', ')}`);
+    }
     const { pcpus = 1, machine = 'e5-2660v4', seed = 1, hz = 250, engine = 'compiled' } = options;
     const { runLimitNs = DEFAULT_RUN_LIMIT_NS } = options;
     const preset = COST_PRESETS[machine];

@@ -246,7 +246,7 @@ export class KvmVcpu {
     const { disabledExits } = this.owner.vm.parameters;
     const lost = disabledExits.includes('HLT') ? 1 << PV_FEATURES.pv_unhalt.bit : 0;
     this.vcpu.cpuidEntries = entries.map((entry) =>
-      entry.function === KVM_FEATURES ? { ...entry, eax: entry.eax & ~lost } : { ...entry },
+      entry.function === KVM_FEATURES ? { ...entry, eax: (entry.eax & ~lost) >>> 0 } : { ...entry },
     );
   }
 

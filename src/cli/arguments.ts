@@ -171,13 +171,14 @@ export function listenOptions(args: Arguments, port: number): ListenOptions {
   return { port: given, address: once(args, 'listen') ?? LOOPBACK };
 }
 
+/** Of a flag that may be given several times, each time with one value. */
+export const REPEATABLE = { type: 'string', array: true, nargs: 1 } as const;
+
 /** What decides how sources are assembled. */
 export const ASSEMBLY_FLAGS: Flags = {
   define: {
     alias: 'D',
-    type: 'string',
-    array: true,
-    nargs: 1,
+    ...REPEATABLE,
     describe: 'define an assembler macro: NAME or NAME=VALUE',
   },
   syntax: {
@@ -186,9 +187,7 @@ export const ASSEMBLY_FLAGS: Flags = {
   },
   include: {
     alias: 'I',
-    type: 'string',
-    array: true,
-    nargs: 1,
+    ...REPEATABLE,
     describe: 'folder to look for included files in',
   },
 };

@@ -62,12 +62,15 @@ function flagProblem(word: string, flags: Flags): string | null {
 }
 
 /** What yargs has to say about wrong usage, in our words. */
-export function usageMessage(message: string): string {
+export function usageMessage(message: string, flags: Flags): string {
   const [, unknown] = /^Unknown arguments?: (.*)$/.exec(message) ?? [];
   if (unknown !== undefined) {
     const names = unknown.split(', ').map((name) => `'${name}'`);
     return `unexpected argument${names.length > 1 ? 's' : ''} ${names.join(', ')}`;
   }
   const [, flag] = /^Not enough arguments following: (.*)$/.exec(message) ?? [];
-  return flag === undefined ? message : `${flag.length > 1 ? '--' : '-'}${flag} needs a value`;
+  if (flag === undefined) return message;
+  const { nargs = 1 } = flags[flag] ?? {};
+  const values = nargs === 1 ? 'a value' : `${nargs} values`;
+  return `${flag.length > 1 ? '--' : '-'}${flag} needs ${values}`;
 }

@@ -65,8 +65,9 @@ export interface Shard {
 export async function experimentCommand(options: ExperimentOptions): Promise<number> {
   if (options.list) return listExperiments();
   const [first, ...rest] = options.words;
-  if (first === 'merge') return mergeCommand(rest, options);
   if (first === 'submit') return submitCommand(rest, options);
+  checkNotForSubmit(options);
+  if (first === 'merge') return mergeCommand(rest, options);
   if (first === undefined) throw new Failure('experiment needs a name or a file, or --list');
   if (rest.length > 0) throw new Failure(`unexpected argument '${rest[0]}'`);
   const loaded = load(first, options);
@@ -88,6 +89,14 @@ export async function experimentCommand(options: ExperimentOptions): Promise<num
   return shard === null
     ? finish(loaded, totals, options)
     : finishShard(loaded, totals, shard, options);
+}
+
+/** Without `submit`, the experiment would be run here and now. */
+function checkNotForSubmit({ dryRun, shards, sbatch }: ExperimentOptions): void {
+  const given = { 'dry-run': dryRun, shards: shards !== null, sbatch: sbatch.length > 0 };
+  for (const [flag, isGiven] of Object.entries(given)) {
+    if (isGiven) throw new Failure(`--${flag}: is for 'vmxlab experiment submit'`);
+  }
 }
 
 function listExperiments(): number {

@@ -19,6 +19,7 @@ import {
   machineOptions,
   once,
   oneOf,
+  REPEATABLE,
   SETTING_FLAGS,
 } from './arguments.ts';
 import { asmCommand } from './asm-command.ts';
@@ -366,8 +367,12 @@ const debug: Command = {
     ...SETTING_FLAGS,
     ...JSON_FLAGS,
     ...ASSEMBLY_FLAGS,
-    command: { alias: 'x', type: 'string', describe: 'execute the commands in this file first' },
-    ex: { alias: 'e', type: 'string', describe: 'execute this command; may be repeated' },
+    command: {
+      alias: 'x',
+      ...REPEATABLE,
+      describe: 'execute the commands in this file first',
+    },
+    ex: { alias: 'e', ...REPEATABLE, describe: 'execute this command; may be repeated' },
     batch: { type: 'boolean', describe: 'leave behind these commands' },
     'no-tui': { type: 'boolean', describe: 'lines only, no full-screen view' },
     'no-history': { type: 'boolean', describe: 'neither read nor keep the lines that are typed' },
@@ -547,7 +552,7 @@ async function main(): Promise<void> {
 
 function usageFailure(message: string, command: Command | undefined): Failure {
   if (!/^Not enough non-option/.test(message) || command?.missing === undefined) {
-    return new Failure(usageMessage(message));
+    return new Failure(usageMessage(message, command?.flags ?? {}));
   }
   const [first, ...rest] = command.missing;
   const help = `'vmxlab ${command.name} --help' says more.`;

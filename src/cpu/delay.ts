@@ -93,16 +93,28 @@ export function passDelay(processor: Delayed, delay: Delay, limit: number): void
 }
 
 /** How many iterations come before the one in which the register becomes 0; -1 if it is 0. */
-function iterationsUntilZero({ register, width, step }: Delay, words: Int32Array): number {
-  const high = width === 64 ? words[2 * register + 1] >>> 0 : 0;
-  const value = high * 2 ** 32 + (words[2 * register] >>> 0);
-  return Math.ceil(value / step) - 1;
+function iterationsUntilZero(delay: Delay, words: Int32Array): number {
+  return Math.ceil(counted(delay, words) / delay.step) - 1;
 }
 
-/** Count so many iterations down. */
-function countDown({ register, width, step }: Delay, words: Int32Array, count: number): void {
-  const value = Long.fromBits(words[2 * register], words[2 * register + 1]);
-  const left = value.sub(Long.fromNumber(count).mul(step));
+/** What the register holds, to 53 bits. */
+function counted({ register, width }: Delay, words: Int32Array): number {
+  const high = width === 64 ? words[2 * register + 1] >>> 0 : 0;
+  return high * 2 ** 32 + (words[2 * register] >>> 0);
+}
+
+/** Count so many iterations down, of which there are as many. */
+function countDown(delay: Delay, words: Int32Array, count: number): void {
+  const { register, step } = delay;
+  const value = counted(delay, words);
+  if (value <= Number.MAX_SAFE_INTEGER) {
+    const left = value - count * step;
+    words[2 * register] = left;
+    words[2 * register + 1] = left / 2 ** 32;
+    return;
+  }
+  const all = Long.fromBits(words[2 * register], words[2 * register + 1]);
+  const left = all.sub(Long.fromNumber(count).mul(step));
   words[2 * register] = left.low;
-  words[2 * register + 1] = width === 64 ? left.high : 0;
+  words[2 * register + 1] = left.high;
 }

@@ -7,6 +7,7 @@
 
 import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
+import { asDouble } from '../sim/index.ts';
 import { Breakpoints } from './debug-registers.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { modeOf } from './mode.ts';
@@ -35,7 +36,7 @@ const PF = { P: 1, W: 2, U: 4, RSVD: 8, ID: 16 } as const;
 /** The memory management unit of one processor. */
 export class Mmu {
   /** Guest-physical address of the last access that {@link locate} answered with DEVICE. */
-  deviceGpa = 0;
+  deviceGpa = asDouble(0);
   private readonly memory: PhysicalMemory;
   private readonly state: ProcessorState;
   /** Asked of a misaligned access under alignment checking; set by whoever executes. */

@@ -10,6 +10,7 @@ import {
   Segment,
 } from '../isa/index.ts';
 import { Watch } from '../memory/index.ts';
+import { asDouble } from '../sim/index.ts';
 import { BlockLog, type LoggedBlock } from './block-log.ts';
 import type { Block, InstructionCosts, Prepared } from './code-cache.ts';
 import { CodeFetch } from './code-fetch.ts';
@@ -58,13 +59,13 @@ export class Processor {
   virtualization: Virtualization;
   platform: Platform;
   /** Cycles of virtual time; the caller sets it before {@link run}. */
-  clock = 0;
+  clock = asDouble(0);
   /** The clock where the instruction began that is being executed, or was last. */
-  begun = 0;
+  begun = asDouble(0);
   /** Instructions completed; a repeated string instruction counts once. */
-  instructions = 0;
+  instructions = asDouble(0);
   /** Of these, what compiled code has completed, and what was skipped; not state. */
-  compiledInstructions = 0;
+  compiledInstructions = asDouble(0);
   readonly skipped = new SkippedWork();
   /** The event being delivered right now, or null. */
   delivering: DeliveredEvent | null = null;
@@ -85,7 +86,7 @@ export class Processor {
   private stopMet: StopMet | null = null;
   private readonly attendants = new Attendants();
   /** Where {@link run} ends, in cycles. */
-  private limit = 0;
+  private limit = asDouble(0);
   private newBlocking = 0;
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;

@@ -1,6 +1,8 @@
 // What was left out because its outcome was known: how much of it, by the rule that found it out.
 // No state: a report on how fast a run was. See docs/decisions/exact-skipping.md.
 
+import { asDouble } from '../sim/index.ts';
+
 /** `delays` count a register down, `waits` spin with PAUSE on what others write. */
 export type SkipRule = 'delays' | 'waits';
 
@@ -10,21 +12,33 @@ export interface Work {
   readonly instructions: number;
 }
 
+class Tally implements Work {
+  cycles = asDouble(0);
+  instructions = asDouble(0);
+}
+
 export class SkippedWork {
-  private readonly cycles = { delays: 0, waits: 0 };
-  private readonly counts = { delays: 0, waits: 0 };
+  private readonly delays = new Tally();
+  private readonly waits = new Tally();
 
   add(rule: SkipRule, cycles: number, instructions: number): void {
-    this.cycles[rule] += cycles;
-    this.counts[rule] += instructions;
+    const tally = this.tally(rule);
+    tally.cycles += cycles;
+    tally.instructions += instructions;
   }
 
   by(rule: SkipRule): Work {
-    return { cycles: this.cycles[rule], instructions: this.counts[rule] };
+    const { cycles, instructions } = this.tally(rule);
+    return { cycles, instructions };
   }
 
   /** All of them. */
   get instructions(): number {
-    return this.counts.delays + this.counts.waits;
+    return this.delays.instructions + this.waits.instructions;
+  }
+
+  /** Not by the name: looking a name up takes as long as a short turn has for it. */
+  private tally(rule: SkipRule): Tally {
+    return rule === 'delays' ? this.delays : this.waits;
   }
 }

@@ -19,6 +19,7 @@ import { Journal } from './journal.ts';
 import type { Bookmark, Direction, Motion, StopReason, StopReport } from './motion.ts';
 import { Mover } from './mover.ts';
 import type { Position } from './position.ts';
+import { namesGivenBy } from './record-values.ts';
 import {
   type RegisterValue,
   readRegister,
@@ -309,7 +310,7 @@ export class Session {
   /** Do something while one breakpoint is the only one. */
   private *withOnly<T>(spec: BreakpointSpec, work: () => Generator<void, T>): Generator<void, T> {
     const enabled = this.breakpoints.list().filter(({ isEnabled }) => isEnabled);
-    const { id } = this.breakpoints.add(spec);
+    const { id } = this.breakpoints.addInternal(spec);
     for (const other of enabled) this.breakpoints.setEnabled(other.id, false);
     try {
       return yield* work();
@@ -498,16 +499,21 @@ export class Session {
     return parseCondition(text).bind(this.watcher.valuesFor(this.vcpu(vcpu)))();
   }
 
-  /** A name in an expression that has no value and is no variable's; null if there is none. */
-  unknownName(vcpu: number, text: string): string | null {
+  /**
+   * A name in the condition of a breakpoint that has no value, is no variable's, and is not given
+   * by what it waits for; null if there is none. Throws {@link DebugError} if it cannot be read.
+   */
+  unknownName(vcpu: number, spec: BreakpointSpec, condition: string): string | null {
     const { name, memory } = this.watcher.valuesFor(this.vcpu(vcpu));
+    const given = namesGivenBy(spec);
     let unknown: string | null = null;
     const look = (word: string) => {
       const value = name(word);
-      if (value() === undefined && !text.includes(`$${word}`)) unknown ??= word;
+      const isVariable = condition.includes(`$${word}`);
+      if (!isVariable && !given.includes(word) && value() === undefined) unknown ??= word;
       return value;
     };
-    parseCondition(text).bind({ name: look, memory });
+    parseCondition(condition).bind({ name: look, memory });
     return unknown;
   }
 

@@ -6,7 +6,7 @@ import Long from 'long';
 import type { Vcpu, Vm } from '../kvm/index.ts';
 import { type Machine, SymbolMap } from '../machine/index.ts';
 import { Watch } from '../memory/index.ts';
-import { printPayload, type TraceRecord, type TraceSink, tracepointOf } from '../trace/index.ts';
+import { printPayload, type TraceRecord, type TraceSink } from '../trace/index.ts';
 import { EXIT_REASONS, FIELDS } from '../vmx/index.ts';
 import type { Breakpoint, BreakpointSpec, Hit } from './breakpoints.ts';
 import type { Condition, Values } from './condition.ts';
@@ -16,6 +16,13 @@ import { linearPieces, type Piece, physicalPieces, readPieces } from './guest-vi
 import type { Journal } from './journal.ts';
 import { momentOf } from './moment.ts';
 import { addressesOf } from './places.ts';
+import {
+  bigintOf,
+  NO_VALUES,
+  type RecordValues,
+  recordValues,
+  requestValues,
+} from './record-values.ts';
 import { registerNamed, registerReader } from './registers.ts';
 import type { Store } from './stores.ts';
 import type { Variables } from './variables.ts';
@@ -455,11 +462,6 @@ function checkReason(name: string): void {
   throw new DebugError(`no exit reason named '${name}'; 'vmxlab exits' lists them`);
 }
 
-/** Names that a record gives to conditions. */
-export type RecordValues = Readonly<Record<string, bigint | string | undefined>>;
-
-const NO_VALUES: RecordValues = {};
-
 const LOW_HALF = 0xffff_ffffn;
 
 const MOST_WATCHED_BYTES = 4096;
@@ -504,53 +506,8 @@ const RECORDS: Readonly<Partial<Record<BreakpointSpec['kind'], RecordTest>>> = {
     (spec.access === undefined || request.write === (spec.access === 'write')),
 };
 
-/** What the guest asked for, by the names of the tracepoint that tells of it later. */
-function requestValues(request: GuestRequest | null): RecordValues {
-  switch (request?.kind) {
-    case 'msr': {
-      const { index, write, value } = request;
-      return {
-        index: BigInt(index),
-        write: BigInt(write),
-        value: value === null ? undefined : bigintOf(value),
-      };
-    }
-    case 'port': {
-      const { port, size, write, value } = request;
-      const given = { port: BigInt(port), size: BigInt(size), write: BigInt(write) };
-      return { ...given, value: value === null ? undefined : bigintOf(value) };
-    }
-    case 'hypercall': {
-      const { nr, args } = request;
-      const named = args.map((value, i) => [`a${i}`, bigintOf(value)] as const);
-      return { nr: bigintOf(nr), ...Object.fromEntries(named) };
-    }
-    case undefined:
-      return NO_VALUES;
-  }
-}
-
-/** The properties of a record by their names; those of an exit also as the manual calls them. */
-function recordValues(record: TraceRecord): RecordValues {
-  const values: Record<string, bigint | string> = {};
-  for (const [name, text] of tracepointOf(record.name).describe(record.fields)) {
-    values[name] = /^(0x[\da-f]+|\d+)$/.test(text)
-      ? BigInt(text)
-      : text === 'true' || text === 'false'
-        ? BigInt(text === 'true')
-        : text;
-  }
-  if (record.name === 'kvm_exit') values.qualification = bigintOf(record.fields.info1);
-  return values;
-}
-
 function printRecord(record: TraceRecord): string {
   return `${record.name}: ${printPayload(record)}`;
-}
-
-export function bigintOf(value: Long): bigint {
-  const low = BigInt(value.low >>> 0);
-  return value.high === 0 ? low : (BigInt(value.high >>> 0) << 32n) | low;
 }
 
 /** Little-endian. */

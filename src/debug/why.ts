@@ -43,7 +43,7 @@ export function whyLines(machine: Machine, journal: Journal, vcpu: Vcpu): string
     `It exits ${condition} (SDM 3, "${section}").`,
     ...(passage === null ? [] : whenLines(machine, vcpu, passage)),
     ...(times?.lines ?? []),
-    ...(passage === null ? [] : afterLines(vcpu, passage)),
+    ...(passage === null ? [] : afterLines(machine, vcpu, passage)),
     ...now,
   ];
 }
@@ -164,18 +164,28 @@ function deadlineTimes({ exited }: Passage, vcpu: Vcpu): string[] {
 }
 
 /** What the handler did, and what it cost. */
-function afterLines(vcpu: Vcpu, passage: Passage): string[] {
+function afterLines(machine: Machine, vcpu: Vcpu, passage: Passage): string[] {
   if (vcpu.state.phase === 'exited') return ['It has not been handled yet.'];
   const { actions, reentered } = passage;
   const shown = actions.slice(0, MOST_ACTIONS).map((action) => `  ${action}`);
   const more = actions.length - shown.length;
+  const failure = failedEntryOf(machine, vcpu);
   return [
     ...(actions.length === 0 ? [] : ['The host then:', ...shown]),
     ...(more > 0 ? [`  and ${more} more`] : []),
-    reentered === null
-      ? 'The guest has not been entered again.'
-      : costLine(vcpu, passage, reentered),
+    ...(failure === null && reentered !== null
+      ? [costLine(vcpu, passage, reentered)]
+      : ['The guest has not been entered again.']),
+    ...(failure === null ? [] : [failure]),
   ];
+}
+
+/** The check that has kept a vCPU from being entered, as the end of the run tells of it. */
+function failedEntryOf({ endings }: Machine, { vm, index }: Vcpu): string | null {
+  const ending = endings[vm.id];
+  return ending?.status === 'entryFailed' && ending.vcpu?.index === index
+    ? `${ending.message}.`
+    : null;
 }
 
 function costLine(vcpu: Vcpu, { exited, polled }: Passage, reentered: Moment): string {

@@ -4,6 +4,7 @@
 //
 // Deviation: a thread that may not move does not mark its group as imbalanced for the domain above.
 
+import { asDouble } from '../sim/index.ts';
 import { type Domain, domainsOf } from './domains.ts';
 import type { Host } from './host.ts';
 import {
@@ -78,7 +79,7 @@ export class Balancer {
       }),
       tickLoad: 0,
       averageIdleNs: 2 * host.parameters.migrationCostNs,
-      idleSinceNs: -1,
+      idleSinceNs: asDouble(-1),
     }));
   }
 

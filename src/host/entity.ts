@@ -1,6 +1,8 @@
 // What the fair class orders: a thread, or a group of threads on one pCPU. Linux struct
 // sched_entity.
 
+import { asDouble } from '../sim/index.ts';
+
 /** Plain data, saved and hashed as it is. Times in ns. */
 export interface EntityState {
   vruntime: number;
@@ -16,7 +18,14 @@ export interface EntityState {
 }
 
 export function newEntityState(): EntityState {
-  return { vruntime: 0, sumExecNs: 0, prevSumExecNs: 0, execStartNs: 0, deadline: 0, lag: 0 };
+  return {
+    vruntime: asDouble(0),
+    sumExecNs: asDouble(0),
+    prevSumExecNs: asDouble(0),
+    execStartNs: asDouble(0),
+    deadline: asDouble(0),
+    lag: asDouble(0),
+  };
 }
 
 export interface Entity {

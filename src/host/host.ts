@@ -2,6 +2,7 @@
 // turn and lets events happen. Knows nothing of guests: threads have bodies, timers have handlers.
 
 import {
+  asDouble,
   copyPlain,
   EventQueue,
   type EventQueueState,
@@ -139,7 +140,7 @@ export class Host {
   private readonly tickCycles: number;
   private readonly turns: Turns;
   /** Where the run that is under way returns, in cycles. */
-  private until = 0;
+  private until = asDouble(0);
   private stopRequested = false;
   /** The pCPU in whose turn the run pauses, or none; and from where on, in cycles. */
   private pausePcpu = NOBODY;

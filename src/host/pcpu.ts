@@ -1,6 +1,7 @@
 // One physical CPU of the emulated host: a clock, a run queue, what interrupts it, and an account
 // of where its time went.
 
+import { asDouble } from '../sim/index.ts';
 import type { FieldsOf, TracepointName, TraceRecord } from '../trace/index.ts';
 import type { Host, HostEvent } from './host.ts';
 import type { RunQueue } from './run-queue.ts';
@@ -36,15 +37,15 @@ export class Pcpu {
   readonly host: Host;
   state: PcpuState;
   /** Cycles at which the running thread looked last whether its turn is over; not state. */
-  boundary = 0;
+  boundary = asDouble(0);
   /** Set by the running thread that says `quiet`: until when, in cycles, it does nothing else. */
-  quietUntil = 0;
+  quietUntil = asDouble(0);
   /** It is left out of the turns until then; its clock and thread are behind. Not state. */
   isQuiet = false;
   /** And takes part again from its next turn on. */
   isDue = false;
   /** Where the turns that it was left out of would have brought it, in cycles. */
-  owed = 0;
+  owed = asDouble(0);
   /** Turns that were left out are made up for: what has happened since is not to be seen. */
   isMakingUp = false;
 
@@ -53,13 +54,13 @@ export class Pcpu {
     this.index = index;
     this.queue = queue;
     this.state = {
-      now: 0,
+      now: asDouble(0),
       current: -1,
       needResched: false,
       isCalled: false,
       pending: [],
       tickSequence: -1,
-      times: { guest: 0, host: 0, idle: 0 },
+      times: { guest: asDouble(0), host: asDouble(0), idle: asDouble(0) },
     };
   }
 

@@ -1,5 +1,6 @@
 // A thread of the emulated host: what the scheduler knows of it. What it does is its body.
 
+import { asDouble } from '../sim/index.ts';
 import type { Coschedule } from './coschedule.ts';
 import type { Donation } from './donation.ts';
 import { type Entity, type EntityState, newEntityState } from './entity.ts';
@@ -59,6 +60,17 @@ export interface ThreadTimes {
   /** Runnable, waiting for a pCPU. */
   waiting: number;
   blocked: number;
+}
+
+/**
+ * A class, not a literal: literals of one shape share what V8 knows of their fields, and where one
+ * of them has texts, each number written to another becomes an object; that is several a VM exit.
+ */
+class NewTimes implements ThreadTimes {
+  guest = asDouble(0);
+  host = asDouble(0);
+  waiting = asDouble(0);
+  blocked = asDouble(0);
 }
 
 /** Plain data: saved, restored and hashed as it is. Times in ns, but where they say cycles. */
@@ -124,9 +136,9 @@ export class Thread implements Entity {
       status: 'blocked',
       pcpu: config.affinity[0],
       ...newEntityState(),
-      sinceCycles: 0,
-      runDelayNs: 0,
-      times: { guest: 0, host: 0, waiting: 0, blocked: 0 },
+      sinceCycles: asDouble(0),
+      runDelayNs: asDouble(0),
+      times: new NewTimes(),
     };
   }
 

@@ -3,6 +3,7 @@
 // the end of the piece. So where a pCPU stands when another writes does not depend on who else
 // there is, and who comes next is found without a search. See docs/decisions/slices.md.
 
+import { asDouble } from '../sim/index.ts';
 import { IndexSet } from './index-set.ts';
 import type { Pcpu } from './pcpu.ts';
 
@@ -17,9 +18,9 @@ export interface TurnsState {
 }
 
 export class Turns {
-  state: TurnsState = { time: 0, end: 0, rank: 0 };
+  state: TurnsState = { time: asDouble(0), end: asDouble(0), rank: 0 };
   /** Where the turn that is under way ends, in cycles. */
-  limit = 0;
+  limit = asDouble(0);
   private readonly pcpus: readonly Pcpu[];
   private readonly lookahead: number;
   /** Those that take turns: busy, and not left out. */

@@ -193,7 +193,7 @@ function queryEntries(
   const isBeyond = leaf < KVM_SIGNATURE_LEAF && leaf > last;
   const entry = own ?? (isBeyond ? entryOf(last) : undefined);
   const result: CpuidResult =
-    entry === undefined ? NONE : [entry.eax, entry.ebx, entry.ecx, entry.edx];
+    entry === undefined ? NONE : [entry.eax | 0, entry.ebx | 0, entry.ecx | 0, entry.edx | 0];
   return { result, found: own !== undefined };
 }
 

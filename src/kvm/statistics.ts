@@ -2,6 +2,7 @@
 // up: from the exit to the same vCPU's next entry, sleep included.
 
 import Long from 'long';
+import { asDouble } from '../sim/index.ts';
 
 /** Counters of one vCPU. Linux arch/x86/include/asm/kvm_host.h, struct kvm_vcpu_stat. */
 export interface VcpuCounters {
@@ -116,12 +117,34 @@ interface NotedExit {
   qualificationHigh: number;
 }
 
-type Sums = { -readonly [Key in keyof ExitTimes]: ExitTimes[Key] };
+class Sums implements ExitTimes {
+  count: number;
+  total: number;
+  min: number;
+  max: number;
+  squares: number;
+
+  constructor({ count, total, min, max, squares }: ExitTimes) {
+    this.count = count;
+    this.total = asDouble(total);
+    this.min = asDouble(min);
+    this.max = asDouble(max);
+    this.squares = asDouble(squares);
+  }
+
+  add(cycles: number): void {
+    this.count++;
+    this.total += cycles;
+    if (cycles < this.min) this.min = cycles;
+    if (cycles > this.max) this.max = cycles;
+    this.squares += cycles * cycles;
+  }
+}
 
 /** The exits of a vCPU. Noting one and its end allocates nothing: it happens at every exit. */
 export class ExitStatistics {
   /** Time of the exit that was noted last. */
-  openSince = 0;
+  openSince = asDouble(0);
   private openReason = -1;
   private sums: (Sums | undefined)[] = [];
   /** A ring, in which `next` is the oldest once it is full. */
@@ -159,8 +182,8 @@ export class ExitStatistics {
     if (openReason < 0) return;
     const cycles = now - this.openSince;
     const sums = this.sums[openReason];
-    if (sums === undefined) this.sums[openReason] = { ...firstOf(cycles) };
-    else add(sums, cycles);
+    if (sums === undefined) this.sums[openReason] = new Sums(firstOf(cycles));
+    else sums.add(cycles);
     this.openReason = -1;
   }
 
@@ -196,7 +219,7 @@ export class ExitStatistics {
     this.openSince = saved.openSince;
     this.sums = [];
     for (const [reason, times] of Object.entries(saved.byReason)) {
-      this.sums[Number(reason)] = { ...times };
+      this.sums[Number(reason)] = new Sums(times);
     }
     this.noted = saved.recent.map(({ time, reason, rip, qualification }) => {
       const at = Long.fromString(rip, true, 16);
@@ -234,14 +257,6 @@ function hexadecimal(low: number, high: number): string {
 /** Times of a single exit. */
 function firstOf(cycles: number): ExitTimes {
   return { count: 1, total: cycles, min: cycles, max: cycles, squares: cycles * cycles };
-}
-
-function add(sums: Sums, cycles: number): void {
-  sums.count++;
-  sums.total += cycles;
-  if (cycles < sums.min) sums.min = cycles;
-  if (cycles > sums.max) sums.max = cycles;
-  sums.squares += cycles * cycles;
 }
 
 /** The sum of two sets of times. */

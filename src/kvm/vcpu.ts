@@ -15,6 +15,7 @@ import {
 } from '../cpu/index.ts';
 import type { Pcpu, Thread } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
+import { asDouble } from '../sim/index.ts';
 import { fieldIndex, type VirtualProcessor, type VirtualProcessorState } from '../vmx/index.ts';
 import { adoptControlRegisters } from './control-registers.ts';
 import type { CpuidEntry } from './cpuid.ts';
@@ -189,8 +190,8 @@ export class Vcpu {
       dyEligible: false,
       pleWindow: vm.parameters.pleWindow,
       pollWindowNs: 0,
-      haltStart: 0,
-      pollEnd: 0,
+      haltStart: asDouble(0),
+      pollEnd: asDouble(0),
       isPolling: false,
       dozeTimer: 0,
       completion: 'none',

@@ -3,7 +3,7 @@
 
 import { Rflags } from '../cpu/index.ts';
 import type { KvmExit, Vcpu, Vm } from '../kvm/index.ts';
-import { fieldIndex } from '../vmx/index.ts';
+import { type EntryExplanation, exitReasonName, fieldIndex } from '../vmx/index.ts';
 import { printDuration } from './schema.ts';
 
 export type EndingStatus =
@@ -84,8 +84,9 @@ export const Ending = {
     const { rule, fields, section } = exit.why;
     const values = fields.map(({ name, value }) => `${name} 0x${value.toUnsigned().toString(16)}`);
     const read = values.length === 0 ? '' : `${values.join(', ')}; `;
-    const why = `; the check that failed: ${rule} (${read}SDM 3, "${section}")`;
-    return ending('entryFailed', `vCPU ${vcpu.index}: VM entry failed with ${code}${why}`, vcpu);
+    const why = `the check that failed: ${rule} (${read}SDM 3, "${section}")`;
+    const what = `VM entry failed with ${code} (${reportText(exit.why)}); ${why}`;
+    return ending('entryFailed', `vCPU ${vcpu.index}: ${what}`, vcpu);
   },
   policyFailed(problem: string, ns: number): MachineEnding {
     const hint = `--until ${Math.max(1, ns - 1)}ns stops the same run just before`;
@@ -102,6 +103,20 @@ export const Ending = {
     return ending('limit', `still running after ${text}, the limit; ${hint}`, null);
   },
 };
+
+/** How the processor has told of an entry that failed. */
+function reportText({ report }: EntryExplanation): string {
+  switch (report.kind) {
+    case 'VMfailInvalid':
+      return report.kind;
+    case 'VMfailValid':
+      return `${report.kind}: ${report.meaning}`;
+    case 'entryFailure': {
+      const { reason, qualification } = report;
+      return `${exitReasonName(reason)}, qualification ${qualification}`;
+    }
+  }
+}
 
 const RFLAGS = fieldIndex('GUEST_RFLAGS');
 

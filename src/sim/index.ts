@@ -5,6 +5,7 @@
 //   queue.post(200, 'tick', 0);
 //   queue.peek()?.time; // 200
 
+export { asDouble } from './as-double.ts';
 export { copyPlain } from './copy.ts';
 export { EventQueue, type EventQueueState, type SimEvent } from './event-queue.ts';
 export { Complaint, FormulaReader } from './formula-reader.ts';

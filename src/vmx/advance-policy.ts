@@ -1,6 +1,8 @@
 // When to run a guest ahead that does nothing but compute in registers, and how far. Nothing
 // depends on it but speed.
 
+import { asDouble } from '../sim/index.ts';
+
 /** So many turns have to be left out, or it is not worth the while. */
 export const LEAST_GAIN = 4;
 
@@ -17,7 +19,7 @@ export class AdvancePolicy {
   /** Of the next stretch, at most. */
   cycles = FIRST_STRETCH;
   /** Clock from which it is tried. */
-  lookAt = 0;
+  lookAt = asDouble(0);
   private patience = 0;
 
   /** There was nothing of that kind, at a time in cycles, or too little. */

@@ -3,6 +3,8 @@
 // Both comparisons are strict. Times are in ticks of the physical TSC's rate, no offset or
 // multiplier.
 
+import { asDouble } from '../sim/index.ts';
+
 export interface PauseLoopState {
   /** Time of the PAUSE that began the loop. */
   first: number;
@@ -11,7 +13,7 @@ export interface PauseLoopState {
 }
 
 export class PauseLoopDetector {
-  readonly state: PauseLoopState = { first: 0, last: -1 };
+  readonly state: PauseLoopState = { first: asDouble(0), last: asDouble(-1) };
 
   /** A VM entry: what was before does not count. */
   enter(): void {

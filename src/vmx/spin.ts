@@ -14,6 +14,7 @@ import {
 } from '../cpu/index.ts';
 import { effectsOf, type Instruction, type MemoryOperand } from '../isa/index.ts';
 import { LINE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
+import { asDouble } from '../sim/index.ts';
 import { AdvancePolicy, LEAST_GAIN } from './advance-policy.ts';
 import type { PauseLoopDetector } from './pause-loop.ts';
 
@@ -110,15 +111,15 @@ export class SpinDetector implements Observer {
   private readonly anchor = new Int32Array(STATE_WORDS);
   /** The iteration so far has changed nothing behind {@link PLAIN_WORDS}. */
   private isPlain = true;
-  private anchorClock = -1;
-  private anchorInstructions = 0;
-  private anchorFirst = 0;
-  private anchorLast = 0;
+  private anchorClock = asDouble(-1);
+  private anchorInstructions = asDouble(0);
+  private anchorFirst = asDouble(0);
+  private anchorLast = asDouble(0);
   private isObserving = false;
   private spin: Spin | Countdown | Advance | null = null;
   private readonly advances = new AdvancePolicy();
   /** Clock from which PAUSE is looked at; nothing depends on it but speed. */
-  private lookAt = 0;
+  private lookAt = asDouble(0);
   private patience = 0;
 
   constructor(

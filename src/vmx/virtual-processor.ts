@@ -32,6 +32,7 @@ import {
 } from '../cpu/index.ts';
 import type { Instruction } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
+import { asDouble } from '../sim/index.ts';
 import { readGuestControl, writeGuestControl } from './control-access.ts';
 import { EntryControl, ExitControl, Pin, Primary, Secondary } from './controls.ts';
 import { Due, dueAfter, dueExit } from './due-exits.ts';
@@ -148,7 +149,7 @@ export class VirtualProcessor implements Virtualization {
   private deadline = Number.POSITIVE_INFINITY;
   private readonly costs: VmxCosts;
   /** Where {@link run} ends, in cycles. */
-  private limit = 0;
+  private limit = asDouble(0);
   /** What the injection at the last entry led to, if it did not complete. */
   private injectionStop: ProcessorStop | null = null;
   private due = 0;

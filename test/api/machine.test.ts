@@ -444,7 +444,49 @@ describe('what is set is there', () => {
   test('what a guest is offered', () => {
     const kvm = openKvm();
     expect(kvm.getSupportedCpuid().find((entry) => entry.function === 0)?.ebx).toBe(0x756e6547);
-    expect(kvm.getMsrIndexList()).toContain(0xc0000080);
+    // Registers are unsigned, and a guest gets back what was offered.
+    const offered = kvm.getSupportedCpuid();
+    const words = offered.flatMap(({ eax, ebx, ecx, edx }) => [eax, ebx, ecx, edx]);
+    expect(words.filter((word) => word < 0 || word > 0xffff_ffff)).toEqual([]);
+    const { vcpu } = guest('mov eax, 1\ncpuid\nhlt');
+    vcpu.setCpuid2(offered);
+    vcpu.run();
+    const { ecx } = offered.find((entry) => entry.function === 1) ?? { ecx: 0 };
+    expect(ecx).toBeGreaterThan(0x8000_0000);
+    expect(vcpu.getRegs().rcx.low >>> 0).toBe(ecx);
+  });
+
+  test('every MSR of the list can be saved, those of paravirtual guests among them', () => {
+    const kvm = openKvm();
+    const list = kvm.getMsrIndexList();
+    expect(list).toEqual(expect.arrayContaining([0x10, 0xc0000080, 0x11, 0x12, 0x4b564d00]));
+    expect(list).toEqual(expect.arrayContaining([0x4b564d01, 0x4b564d03, 0x4b564d04, 0x4b564d05]));
+    const vm = kvm.createVm();
+    vm.createIrqchip();
+    const vcpu = vm.createVcpu(0);
+    const saved = vcpu.getMsrs(list);
+    expect(saved.map(({ index }) => index)).toEqual(list);
+    expect(vcpu.setMsrs(saved)).toBe(list.length);
+  });
+
+  test('options that do not exist are refused', () => {
+    expect(() => openKvm({ kernel: 'linux-6.1' } as object)).toThrow(
+      "there is no option 'kernel'; there are pcpus, machine, seed, hz, engine, mmioCaching",
+    );
+  });
+
+  test('an interrupt that is being delivered is a bit of interruptBitmap', () => {
+    const { vcpu } = guest('nop\nhlt');
+    const sregs = vcpu.getSregs();
+    const asText = (words: readonly { toString(radix: number): string }[]) =>
+      words.map((word) => word.toString(16));
+    expect(asText(sregs.interruptBitmap)).toEqual(['0', '0', '0', '0']);
+    vcpu.setSregs({ ...sregs, interruptBitmap: [0, 0, Long.UONE.shl(0x85 - 128), 0] });
+    expect(asText(vcpu.getSregs().interruptBitmap)).toEqual(['0', '0', '20', '0']);
+  });
+
+  test('capabilities, by number and name', () => {
+    const kvm = openKvm();
     expect([kvm.checkExtension(0), kvm.checkExtension('KVM_CAP_SET_GUEST_DEBUG')]).toEqual([1, 1]);
     expect([kvm.checkExtension(9999), kvm.checkExtension('nothing')]).toEqual([0, 0]);
     expect(kvm.getVcpuMmapSize()).toBe(3 * 4096);

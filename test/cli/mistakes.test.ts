@@ -175,6 +175,12 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
     ['run short.asm', "vmxlab: short.asm: the label 'param_speed' needs 8 bytes, and has 4"],
     ['run loop.asm --trace=', 'vmxlab: --trace needs a value'],
     ['asm loop.asm -D', 'vmxlab: -D needs a value'],
+    ['debug loop.asm --batch -ex', 'vmxlab: --ex needs a value'],
+    ['debug loop.asm --batch -e when -e', 'vmxlab: -e needs a value'],
+    ['experiment x0 --compare lock=ticket', 'vmxlab: --compare needs 2 values'],
+    ['experiment x0 --dry-run', "vmxlab: --dry-run: is for 'vmxlab experiment submit'"],
+    ['experiment merge x0 --shards 2', "vmxlab: --shards: is for 'vmxlab experiment submit'"],
+    ['experiment x0 --sbatch=-v', "vmxlab: --sbatch: is for 'vmxlab experiment submit'"],
     ['asm loop.asm -D5x=1', "vmxlab: --define: '5x' cannot be the name of a macro"],
     [
       'disasm loop.asm --length -1',

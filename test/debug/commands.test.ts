@@ -464,4 +464,51 @@ describe('what gdb has under these names', () => {
     expect(problem('condition 1 nobody')).toBe("no value named 'nobody'");
     expect(said('break exit if reason == "CPUID" && $mine != 1')).toHaveLength(1);
   });
+
+  test.each([
+    ['break exit if qualificatio == 1', "no value named 'qualificatio'"],
+    ['break sched_switch if reason == 1', "no value named 'reason'"],
+    ['break entry if vcpu == 0 && nobody', "no value named 'nobody'"],
+    ['break hypercall if nr == 5 && a4 == 1', "no value named 'a4'"],
+    ['watch count if olld == 1', "no value named 'olld'"],
+    ['awatch count if old == 1', "no value named 'old'"],
+    ['break exit HLT now', "'vcpu N', 'if EXPR' or nothing expected, not 'now'"],
+    ['break entry 3', "'vcpu N', 'if EXPR' or nothing expected, not '3'"],
+    ['break time 1us 2us', "'vcpu N', 'if EXPR' or nothing expected, not '2us'"],
+    ['break port 0xe9 write 4', "'vcpu N', 'if EXPR' or nothing expected, not '4'"],
+    ['break port 0x10000', "a number up to 0xffff expected, not '0x10000'"],
+    ['break msr 0x100000000', "a number up to 0xffffffff expected, not '0x100000000'"],
+    ['info exits HLT', "'exits' takes no argument"],
+    ['x/0gx count', "a number from 1 expected, not '0'"],
+    ['checkpoint 5', "a name expected, not '5': goto takes that for a place or a time"],
+    ['checkpoint 1.5us', "a name expected, not '1.5us': goto takes that for a place or a time"],
+    ['thread apply all', "'all' or numbers of vCPUs, and a command: 'thread apply all info exits'"],
+  ])('%s is refused, not set', (line, expected) => {
+    expect(problem(line)).toBe(expected);
+    expect(said('info breakpoints')).toEqual([]);
+  });
+
+  test.each([
+    'break exit if reason == "HLT" && qualification == 0 && info1 == 0',
+    'break kvm_exit if qualification == 0',
+    'break sched_switch if prev.comm == "vcpu0"',
+    'break msr 0x6e0 write if value == 0 && index && write',
+    'break port 0xe9 if size == 1 && port && write && value',
+    'break hypercall if nr == 5 && a0 && a1 && a2 && a3',
+    'watch count if new == old + 1 && hits && time && vcpu',
+  ])('%s has names that it is told', (line) => {
+    expect(said(line)).toHaveLength(1);
+  });
+
+  test('going to a time or to the last store uses up no number', () => {
+    expect(said('goto 1us')[0]).toBe('time reached');
+    said('starti');
+    said('advance leaf');
+    said('ni 3');
+    expect(said('last-write count,4')[0]).toBe('0x0 -> 0x1');
+    expect(said('last-write count,4')).toEqual([
+      'Nobody has written there before; this is the beginning.',
+    ]);
+    expect(said('break leaf')[0]).toMatch(/^Breakpoint 1 /);
+  });
 });

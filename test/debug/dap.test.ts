@@ -408,6 +408,38 @@ describe('what is wrong', () => {
     expect((await client.request('threads')).success).toBe(true);
   });
 
+  test('of one breakpoint is told of that one, and the others are set', async () => {
+    await launch({ program: 'calls.asm' });
+    await stopped();
+    const set = async (command: string, args: object) => {
+      const answer = await client.request<DebugProtocol.SetBreakpointsResponse>(command, args);
+      expect(answer.message ?? '').toBe('');
+      return answer.body.breakpoints.map(({ verified, message }) => message ?? verified);
+    };
+    const lines = [{ line: 3, hitCondition: 'often' }, { line: 4, condition: 'eaxx' }, { line: 5 }];
+    const source = where('calls.asm');
+    expect(await set('setBreakpoints', { source, breakpoints: lines })).toEqual([
+      "hit condition 'often': expected a number of hits, such as 3 or > 2",
+      "no value named 'eaxx'",
+      true,
+    ]);
+    const addresses = ['here', '0x100000'].map((instructionReference) => ({
+      instructionReference,
+    }));
+    expect(await set('setInstructionBreakpoints', { breakpoints: addresses })).toEqual([
+      "'instructionReference': expected an address such as 0x100000",
+      true,
+    ]);
+    const filterOptions = [
+      { filterId: 'CPUID', condition: 'reson == 1' },
+      { filterId: 'HLT', condition: "reason == 'HLT'" },
+    ];
+    expect(await set('setExceptionBreakpoints', { filters: [], filterOptions })).toEqual([
+      "no value named 'reson'",
+      true,
+    ]);
+  });
+
   test('in a message is told, and the next one is understood', async () => {
     client.sendRaw('Content-Length: 5\r\n\r\n{"a":Content-Length: x\r\n\r\n');
     client.sendRaw('Content-Length: 2\r\n\r\n[]Content-Length: 16\r\n\r\n{"type":"event"}');

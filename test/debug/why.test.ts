@@ -1,6 +1,7 @@
 // Questions about the past: why an exit happened and what it cost, what vCPUs wait for, who stored
 // to a lock, where time went. Each answer is compared with what one sees by going there.
 
+import Long from 'long';
 import { describe, expect, test } from 'vitest';
 import { createSession, type Session } from '../../src/debug/index.ts';
 import { USE_NAMES } from '../../src/machine/index.ts';
@@ -70,6 +71,40 @@ describe('why', () => {
     expect(session.readRegister(1, 'rip').toNumber()).toBeGreaterThan(pause);
     expect(session.vcpus[1].virtual.processor.clock).toBe(began);
   });
+
+  test.each([
+    {
+      entry: 'VMfailValid',
+      change: ['PIN_BASED_VM_EXEC_CONTROL', 0],
+      name: 'IO_INSTRUCTION',
+      failure:
+        'vCPU 0: VM entry failed with 0x7 (VMfailValid: VM entry with invalid control field(s)); ' +
+        'the check that failed: reserved bits have the values that the capability MSRs allow ' +
+        '(PIN_BASED_VM_EXEC_CONTROL 0x0; SDM 3, "VM-Execution Control Fields").',
+    },
+    {
+      entry: 'a VM exit',
+      change: ['VMCS_LINK_POINTER', 5],
+      name: 'INVALID_STATE',
+      failure:
+        'vCPU 0: VM entry failed with 0x80000021 (INVALID_STATE, qualification 4); ' +
+        'the check that failed: the VMCS link pointer is all ones (shadowing is not offered) ' +
+        '(VMCS_LINK_POINTER 0x5; SDM 3, "Checks on Guest Non-Register State").',
+    },
+  ] as const)(
+    'an entry that fails, told by $entry',
+    ({ change: [field, value], name, failure }) => {
+      const programs = [assembleText('out 0xe9, al\ncli\nhlt')];
+      const session = createSession(scenarioOf({}), { programs });
+      exitOf(session, 'IO_INSTRUCTION');
+      session.writeVmcsField(0, field, Long.fromInt(value));
+      session.continue();
+      const why = session.why(0);
+      expect(why[0]).toMatch(new RegExp(`^${name}: `));
+      expect(why.slice(-2)).toEqual(['The guest has not been entered again.', failure]);
+      expect(why.join('\n')).not.toContain('From the guest to the guest');
+    },
+  );
 
   test('what the host did then, and what it cost, to the cycle', () => {
     const programs = [assembleText(SPIN)];

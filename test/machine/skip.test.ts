@@ -234,6 +234,22 @@ describe.each([1, 2, 3, 4, 5])('delays (%i)', (seed) => {
   });
 });
 
+test.each([
+  ['of 62 bits', '0x3fedcba987654321', 7],
+  ['around 2^53', '0x20000000012345', 0x7fffffff],
+  ['of 54 bits, which a double has not', '0x3fffffffffffff', 3],
+])('a counter %s is counted down exactly', (_, value, step) => {
+  const text = `bits 64\nmov rdx, ${value}\n.count: sub rdx, ${step}\njnz .count\nhlt`;
+  const program = assembleText(text);
+  const [executed, skipped] = (['off', 'on'] as const).map((skip) => {
+    const vms = [{ program: 'test.asm', memory: '2M' }];
+    const document = { skip, vms, limits: { time: '50us' } };
+    const create = () => tracedMachine(checkedScenario(document), [program]);
+    return outcome({ create, stops: [20_000, 30_001, 70_007] }, skip);
+  });
+  expect(skipped).toEqual(executed);
+});
+
 /** The instructions that were executed one by one, to see that waits were left out at all. */
 function executedInstructions(machine: Machine): number {
   let passed = 0;

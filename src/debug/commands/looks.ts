@@ -13,7 +13,7 @@ import { FIND } from './find.ts';
 import { FRAMES, frameAddress } from './frames.ts';
 import { list } from './list.ts';
 import { OUTPUT } from './output.ts';
-import { addressOf, countOf, type Format, formatOf } from './parse.ts';
+import { addressOf, countOf, type Format, formatOf, timeOf } from './parse.ts';
 import { disassembly, hex, instructionsAt, memoryLines, whenText } from './print.ts';
 import { codeNames, targetNames, valueNames } from './words.ts';
 
@@ -123,6 +123,9 @@ function behind({ session, vcpu }: Context, from: Long, how: Format, lines: numb
 }
 
 function checkpoint({ session }: Context, name: string): string[] {
+  if (/^\d+$/.test(name) || timeOf(session, name) !== null) {
+    throw new DebugError(`a name expected, not '${name}': goto takes that for a place or a time`);
+  }
   const mark = session.addBookmark(name);
   return [`checkpoint ${mark.id}, ${mark.name}, at event ${mark.position.event}`];
 }

@@ -45,7 +45,8 @@ function* lastWrite(context: Context, text: string): Lines {
   const { session, vcpu } = context;
   const spec = { ...watchOf(session, vcpu, text, 'change'), access: 'write' } as const;
   const stop = yield* session.lastHit(spec);
-  if (stop.reason === 'beginning') return ['Nobody has written there; this is the beginning.'];
+  if (stop.reason === 'beginning')
+    return ['Nobody has written there before; this is the beginning.'];
   return arrived(context, stop);
 }
 

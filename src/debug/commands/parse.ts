@@ -21,6 +21,19 @@ export function addressOf(session: Session, vcpu: number, text: string): Long {
   return Long.fromString(value.toString(16), true, 16);
 }
 
+/** Words behind those that begin a place, at most. */
+const MOST_ARGUMENTS: Readonly<Record<string, number>> = {
+  exit: 1,
+  entry: 0,
+  hypercall: 1,
+  msr: 2,
+  port: 2,
+  time: 1,
+};
+
+const MOST_MSR = 0xffff_ffff;
+const MOST_PORT = 0xffff;
+
 /** `PLACE [vcpu N] [if CONDITION]`, in any of the forms that `help break` lists. */
 export function breakpointOf(session: Session, vcpu: number, text: string): BreakpointSpec {
   const [, head = '', condition] = /^(.*?)(?:(?:^|\s+)if(?:\s+(.*))?)?$/s.exec(text.trim()) ?? [];
@@ -33,6 +46,10 @@ export function breakpointOf(session: Session, vcpu: number, text: string): Brea
     ...(condition === undefined ? {} : { condition }),
   };
   const [kind, argument = '', access = ''] = place.split(/\s+/);
+  const surplus = place.split(/\s+/)[1 + (MOST_ARGUMENTS[kind] ?? Number.POSITIVE_INFINITY)];
+  if (surplus !== undefined) {
+    throw new DebugError(`'vcpu N', 'if EXPR' or nothing expected, not '${surplus}'`);
+  }
   switch (kind) {
     case 'exit':
       return { kind, ...(argument === '' ? {} : { reason: argument.toUpperCase() }), ...rest };
@@ -41,9 +58,9 @@ export function breakpointOf(session: Session, vcpu: number, text: string): Brea
     case 'hypercall':
       return { kind, ...(argument === '' ? {} : { number: numberOf(argument) }), ...rest };
     case 'msr':
-      return { kind, index: numberOf(argument), ...accessOf(access), ...rest };
+      return { kind, index: numberUpTo(MOST_MSR, argument), ...accessOf(access), ...rest };
     case 'port':
-      return { kind, port: numberOf(argument), ...accessOf(access), ...rest };
+      return { kind, port: numberUpTo(MOST_PORT, argument), ...accessOf(access), ...rest };
     case 'time':
       return { kind, time: timeOf(session, argument) ?? numberOf(argument), ...rest };
     default:
@@ -79,6 +96,12 @@ function accessOf(text: string): { access?: 'read' | 'write' } {
 export function numberOf(text: string): number {
   if (/^(0x[\da-f]+|\d+)$/i.test(text)) return Number(text);
   throw new DebugError(`a number expected${text === '' ? '' : `, not '${text}'`}`);
+}
+
+function numberUpTo(most: number, text: string): number {
+  const number = numberOf(text);
+  if (number <= most) return number;
+  throw new DebugError(`a number up to 0x${most.toString(16)} expected, not '${text}'`);
 }
 
 const NS_PER_UNIT: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
@@ -151,7 +174,7 @@ export function formatOf(text: string): Format {
   }
   const size = [...letters].find((letter) => SIZES[letter] !== undefined);
   const letter = [...letters].find((one) => SIZES[one] === undefined) ?? 'x';
-  const most = Math.min(count === '' ? 1 : Number(count), 4096);
+  const most = Math.min(count === '' ? 1 : countOf(count), 4096);
   return {
     count: most,
     sizeBytes: SIZES[size ?? (letter === 'c' || letter === 's' ? 'b' : 'g')],

@@ -4,7 +4,7 @@ import Long from 'long';
 import { codeSizeOf } from '../../cpu/index.ts';
 import type { SymbolMap } from '../../machine/index.ts';
 import { printPayload, type TraceRecord } from '../../trace/index.ts';
-import type { Breakpoint, BreakpointSpec } from '../breakpoints.ts';
+import type { Breakpoint, BreakpointSpec, Hit } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
 import { type DisassembledLine, disassemble } from '../disassembly.ts';
 import { type SourcePlace, sourceLineOf } from '../places.ts';
@@ -165,12 +165,15 @@ export function whenText({ when, machine }: Session): string {
   return `event ${when.event}, ${when.time} cycles (${(ns / 1000).toFixed(3)} us), ${where}`;
 }
 
+/** Of a breakpoint that nobody has asked for, only what has happened. */
+function hitText({ id, detail }: Hit): string {
+  return [...(id < 0 ? [] : [`Breakpoint ${id}`]), ...(detail === '' ? [] : [detail])].join(': ');
+}
+
 /** Why it stopped, and what comes next. */
 export function stopLines(session: Session, stop: StopReport): string[] {
   const { vcpu, reason, hits, ending, records } = stop;
-  const lines = hits.map(
-    ({ id, detail }) => `Breakpoint ${id}${detail === '' ? '' : `: ${detail}`}`,
-  );
+  const lines = hits.map(hitText).filter((line) => line !== '');
   if (reason === 'ended') return [`The machine has ended: ${ending?.message ?? ''}.`];
   if (reason === 'beginning') lines.push('No more history: this is the beginning.');
   if (reason === 'interrupted') lines.push('Interrupted.');

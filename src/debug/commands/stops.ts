@@ -12,14 +12,16 @@ import { placeNames, valueNames } from './words.ts';
 
 function setBreakpoint({ session, vcpu }: Context, text: string, temporary: boolean): string[] {
   const spec = breakpointOf(session, vcpu, text);
-  if (spec.condition !== undefined) checkNames(session, vcpu, spec, spec.condition);
+  checkNames(session, vcpu, spec, spec.condition);
   const breakpoint = session.breakpoints.add({ ...spec, temporary });
   return [`Breakpoint ${breakpointText(breakpoint)}`];
 }
 
 function watch(access: 'read' | 'change' | 'access') {
   return ({ session, vcpu }: Context, text: string): string[] => {
-    const breakpoint = session.breakpoints.add(watchOf(session, vcpu, text, access));
+    const spec = watchOf(session, vcpu, text, access);
+    checkNames(session, vcpu, spec, spec.condition);
+    const breakpoint = session.breakpoints.add(spec);
     return [`Breakpoint ${breakpointText(breakpoint)}`];
   };
 }
@@ -75,12 +77,8 @@ function isOfCode(spec: BreakpointSpec): spec is BreakpointSpec & CodeSpec {
   return spec.kind === 'address' || spec.kind === 'symbol' || spec.kind === 'line';
 }
 
-/**
- * A breakpoint on code knows no names but those that there are now, and variables; the others also
- * know what has just happened.
- */
-function checkNames(session: Session, vcpu: number, spec: BreakpointSpec, text: string): void {
-  const unknown = isOfCode(spec) ? session.unknownName(vcpu, text) : null;
+function checkNames(session: Session, vcpu: number, spec: BreakpointSpec, text = ''): void {
+  const unknown = text === '' ? null : session.unknownName(vcpu, spec, text);
   if (unknown !== null) throw new DebugError(`no value named '${unknown}'`);
 }
 
@@ -140,7 +138,7 @@ function condition({ session, vcpu }: Context, text: string): string[] {
     throw new DebugError("the number of a breakpoint and an expression: 'condition 1 rax == 2'");
   }
   const spec = session.breakpoints.get(Number(id))?.spec;
-  if (spec !== undefined && expression !== '') checkNames(session, vcpu, spec, expression);
+  if (spec !== undefined) checkNames(session, vcpu, spec, expression);
   if (!session.breakpoints.setCondition(Number(id), expression)) {
     throw new DebugError(`no breakpoint ${id}`);
   }

@@ -25,7 +25,10 @@ function* info(context: Context, text: string): Lines {
   const [, name = '', argument = ''] = /^(\S*)\s*(.*)$/s.exec(text) ?? [];
   const exact = TOPICS.find(({ names }) => names.includes(name));
   const found = exact ?? TOPICS.find(({ names }) => names[0].startsWith(name));
-  if (name !== '' && found !== undefined) return yield* found.execute(context, argument, '');
+  if (name !== '' && found !== undefined) {
+    checkArgument(found, argument);
+    return yield* found.execute(context, argument, '');
+  }
   const told = insteadOfTopic(name);
   if (told !== null) throw new DebugError(`there is no 'info ${name}': ${told}`);
   const problem = name === '' ? '' : `nothing is known of '${shortened(name)}'; `;
@@ -114,6 +117,9 @@ function* applied(context: Context, which: string, line: string): Lines {
 
 function* threadOrAll(context: Context, text: string): Lines {
   const [, which, line] = /^apply\s+(all|[\d\s,]*\d)\s+(.*)$/s.exec(text) ?? [];
+  if (which === undefined && /^apply\b/.test(text)) {
+    throw new DebugError("'all' or numbers of vCPUs, and a command: 'thread apply all info exits'");
+  }
   return which === undefined ? thread(context, text) : yield* applied(context, which, line);
 }
 
@@ -197,13 +203,15 @@ const WORDS = /^([a-z][a-z-]*)\s*(?:\/(\S+))?(?:\s+(.*))?$/s;
 export function understand(text: string, place: Place): Said {
   const [, name = text, format = '', argument = ''] = WORDS.exec(text) ?? [];
   const found = commandNamed(name, place);
-  if (argument !== '' && found.argument === '') {
-    throw new DebugError(`'${found.names[0]}' takes no argument`);
-  }
+  checkArgument(found, argument);
   if (format !== '' && !found.argument.includes('/')) {
     throw new DebugError(`'${found.names[0]}' takes nothing behind a slash`);
   }
   return { command: found, argument: argument.trim(), format };
+}
+
+function checkArgument({ names: [name], argument: expected }: Command, argument: string): void {
+  if (argument !== '' && expected === '') throw new DebugError(`'${name}' takes no argument`);
 }
 
 /** True for the whole name of a command. */

@@ -23,9 +23,14 @@ import { threadOf } from './threads.ts';
 
 type Where = DapBreakpoint['where'];
 
-/** What was asked for, or why it cannot be. */
-type Asked =
+/** Where it is, or why it cannot be. */
+type Located =
   | { readonly where: Where; readonly shown?: DebugProtocol.Breakpoint }
+  | { readonly problem: string };
+
+/** The same of all that was asked for. */
+type Asked =
+  | (DapBreakpoint & { readonly shown?: DebugProtocol.Breakpoint })
   | { readonly problem: string };
 
 /** Set a group, and say what became of each breakpoint. */
@@ -33,27 +38,34 @@ function setGroup(
   target: DapTarget,
   group: string,
   requests: readonly Arguments[],
-  locate: (request: Arguments) => Asked,
+  locate: (request: Arguments) => Located,
 ) {
-  const asked = requests.map((request) => {
-    const options = {
+  const asked = requests.map((request) => askedBy(request, locate));
+  const wanted = asked.flatMap((one) => ('where' in one ? [one] : []));
+  const verdicts = [...target.setBreakpoints(group, wanted)];
+  const breakpoints = asked.map((one): DebugProtocol.Breakpoint => {
+    if ('problem' in one) return { verified: false, message: one.problem };
+    const verdict = verdicts.shift();
+    if (verdict?.verified !== true) return { verified: false, message: verdict?.message ?? '' };
+    return { ...one.shown, verified: true, id: verdict.id };
+  });
+  return { breakpoints };
+}
+
+/** What is wrong with one is no reason to do without the others. */
+function askedBy(request: Arguments, locate: (request: Arguments) => Located): Asked {
+  try {
+    const located = locate(request);
+    return {
       condition: optionalText(request, 'condition'),
       ignoreCount: ignoreCountOf(optionalText(request, 'hitCondition')),
       logMessage: optionalText(request, 'logMessage'),
+      ...located,
     };
-    return { options, located: locate(request) };
-  });
-  const wanted = asked.flatMap(({ options, located }) =>
-    'where' in located ? [{ ...options, where: located.where }] : [],
-  );
-  const verdicts = [...target.setBreakpoints(group, wanted)];
-  const breakpoints = asked.map(({ located }): DebugProtocol.Breakpoint => {
-    if ('problem' in located) return { verified: false, message: located.problem };
-    const verdict = verdicts.shift();
-    if (verdict?.verified !== true) return { verified: false, message: verdict?.message ?? '' };
-    return { ...located.shown, verified: true, id: verdict.id };
-  });
-  return { breakpoints };
+  } catch (thrown) {
+    if (!(thrown instanceof BadRequest)) throw thrown;
+    return { problem: thrown.message };
+  }
 }
 
 /** `3` stops at the third hit, as `>= 3` and `> 2` do. */
