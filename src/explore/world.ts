@@ -432,6 +432,7 @@ export function timeless(scenario: Scenario): Scenario {
       {
         ...vm,
         pin: Array.from({ length: vm.vcpus }, (_, i) => String(i)),
+        coscheduling: 'none',
         kvm: { ...vm.kvm, ple_gap: 0, preemption_timer: false, halt_poll_ns: 0 },
       },
     ],

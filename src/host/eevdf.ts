@@ -106,10 +106,10 @@ export class EevdfQueue implements ClassQueue {
   }
 
   /** fair.c, pick_eevdf: once picked, an entity keeps the pCPU for its slice while it is eligible. */
-  pickNext(nowNs: number, previous: Entity | null): Entity | null {
+  pickNext(nowNs: number, previous: Entity | null, promised?: Entity | null): Entity | null {
     const { line } = this;
     const current = previous !== null && line.isWaiting(previous) ? previous : null;
-    const chosen = this.earliest(current);
+    const chosen = promised ?? this.earliest(current);
     if (chosen === null) return null;
     line.take(chosen, nowNs);
     if (chosen !== previous) {
@@ -151,6 +151,17 @@ export class EevdfQueue implements ClassQueue {
     const { current } = this.line;
     if (current === null) return false;
     return this.tickPreempts() || this.earliest(current) === woken;
+  }
+
+  /** Without charging it: to ask makes no difference. A slice ends at the deadline. */
+  restOfSlice(nowNs: number): number {
+    const { current } = this.line;
+    if (current === null) return 0;
+    const { vruntime, deadline, execStartNs } = current.state;
+    const now = vruntime + current.toVirtual(Math.max(0, nowNs - execStartNs));
+    const { minGranularityNs } = this.tunables;
+    const rest = Math.max(0, deadline - now) / this.slice(current);
+    return Math.floor(rest * minGranularityNs);
   }
 
   /** The deadline moves one slice further. */

@@ -34,8 +34,9 @@ export interface ClassQueue {
   /**
    * Choose and take the entity to run next, and make it current.
    * @param previous who ran until now; picked again it goes on with its slice
+   * @param promised who waits, and is chosen whatever the class says; null for nobody
    */
-  pickNext(nowNs: number, previous: Entity | null): Entity | null;
+  pickNext(nowNs: number, previous: Entity | null, promised?: Entity | null): Entity | null;
   /** At the tick: whether the running entity should make way. */
   tickPreempts(): boolean;
   /**
@@ -43,6 +44,8 @@ export interface ClassQueue {
    * @param leafCount entities in the queue of the running thread
    */
   wakeupPreempts(woken: Entity, leafCount: number): boolean;
+  /** What is left at `nowNs` of the running entity's slice, in ns; 0 while nothing runs. */
+  restOfSlice(nowNs: number): number;
   /** The running thread gives way. */
   yieldCurrent(nowNs: number): void;
   /** The running entity is the group of a thread that gives way. */

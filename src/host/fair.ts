@@ -72,7 +72,7 @@ export class FairQueue implements ClassQueue {
   }
 
   /** fair.c, pick_next_entity. Who is picked again keeps its buddies too. */
-  pickNext(nowNs: number, previous: Entity | null): Entity | null {
+  pickNext(nowNs: number, previous: Entity | null, promised?: Entity | null): Entity | null {
     const { line } = this;
     const { state } = line;
     const leftId = state.queued[0];
@@ -89,6 +89,7 @@ export class FairQueue implements ClassQueue {
       if (!state.queued.includes(buddy)) continue;
       if (this.isNear(line.entity(buddy), left)) chosen = line.entity(buddy);
     }
+    chosen = promised ?? chosen;
     line.take(chosen, nowNs);
     if (chosen !== previous) {
       line.clearBuddies(chosen);
@@ -124,6 +125,15 @@ export class FairQueue implements ClassQueue {
   private sliceWith(entity: Entity): number {
     const load = this.line.load + entity.weight;
     return this.sliceOf(entity, this.around.threadCount() + 1, load);
+  }
+
+  /** Without charging it: to ask makes no difference. */
+  restOfSlice(nowNs: number): number {
+    const { current, load } = this.line;
+    if (current === null) return 0;
+    const { sumExecNs, prevSumExecNs, execStartNs } = current.state;
+    const ran = sumExecNs - prevSumExecNs + Math.max(0, nowNs - execStartNs);
+    return Math.max(0, this.sliceOf(current, this.around.threadCount(), load) - ran);
   }
 
   /** fair.c, check_preempt_tick. */

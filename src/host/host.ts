@@ -14,6 +14,7 @@ import {
 import type { TraceSink } from '../trace/index.ts';
 import type { BalanceState } from './balancer.ts';
 import { Bandwidth, type BandwidthConfig, type BandwidthState } from './bandwidth.ts';
+import { Coschedule, type CoscheduleConfig, type CoscheduleState } from './coschedule.ts';
 import type { HostCosts } from './costs.ts';
 import type { Order } from './order.ts';
 import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
@@ -77,6 +78,8 @@ export interface HostState {
   readonly balance: readonly BalanceState[];
   /** Of the control groups that have a quota, in order; left out if there are none. */
   readonly bandwidths?: readonly BandwidthState[];
+  /** Of the sets of threads that are co-scheduled; left out if there are none. */
+  readonly coschedules?: readonly CoscheduleState[];
 }
 
 /** A place in the middle of a turn: the first boundary of a pCPU at or past a time in cycles. */
@@ -121,6 +124,7 @@ export class Host {
   hasIdlePolicy = false;
   /** Of groups that have a quota. */
   readonly bandwidths: Bandwidth[] = [];
+  readonly coschedules: Coschedule[] = [];
   readonly timers: Timers;
   readonly scheduler: Scheduler;
   /** Chance for whoever needs it: tick phases, placement. */
@@ -183,6 +187,9 @@ export class Host {
       ...(this.bandwidths.length === 0
         ? {}
         : { bandwidths: this.bandwidths.map(({ state }) => state) }),
+      ...(this.coschedules.length === 0
+        ? {}
+        : { coschedules: this.coschedules.map(({ state }) => state) }),
     });
   }
 
@@ -204,6 +211,9 @@ export class Host {
     this.scheduler.balancer.state = copy.balance;
     copy.bandwidths?.forEach((state, i) => {
       this.bandwidths[i].state = state;
+    });
+    copy.coschedules?.forEach((state, i) => {
+      this.coschedules[i].state = state;
     });
     this.stopRequested = false;
     this.asked = null;
@@ -232,6 +242,14 @@ export class Host {
       this.bandwidths.push(limit);
     }
     return group;
+  }
+
+  /** From now on keep threads from falling behind each other; before they start. */
+  coschedule(threads: readonly Thread[], config: CoscheduleConfig): Coschedule {
+    const set = new Coschedule(this, this.coschedules.length, threads, config);
+    this.coschedules.push(set);
+    for (const thread of threads) thread.coschedule = set;
+    return set;
   }
 
   /**

@@ -14,7 +14,15 @@
 
 export type { BalanceState } from './balancer.ts';
 export type { Bandwidth, BandwidthConfig, BandwidthState } from './bandwidth.ts';
+export {
+  COSCHEDULING_MODES,
+  type Coschedule,
+  type CoscheduleConfig,
+  type CoscheduleState,
+  type CoschedulingMode,
+} from './coschedule.ts';
 export type { HostCosts } from './costs.ts';
+export { type Donation, donatedUpTo } from './donation.ts';
 export { HOG_BODY } from './hog.ts';
 export {
   type FaultSource,
@@ -41,6 +49,7 @@ export {
 export { Pcpu, type PcpuState, type PcpuTimes } from './pcpu.ts';
 export { RunQueue } from './run-queue.ts';
 export type { PlaceWoken, Scheduler, YieldResult } from './scheduler.ts';
+export { assignPlaces } from './skew.ts';
 export {
   type BodyOutcome,
   Thread,

@@ -27,6 +27,8 @@ export interface RunQueueState {
     readonly queue: EntityQueueState;
   }[];
   readonly realTime: RealTimeQueueState;
+  /** Id of the thread that runs next, whoever waits; left out for none. */
+  readonly promised?: number;
 }
 
 export class RunQueue {
@@ -38,6 +40,7 @@ export class RunQueue {
   private readonly threads: readonly Thread[];
   /** A group is out of run time, and nobody has asked yet. */
   private hasRunOut = false;
+  private promised: number | null = null;
 
   /** @param threads all threads of the host by id */
   constructor(fairClass: FairClass, tunables: FairTunables, threads: readonly Thread[]) {
@@ -84,12 +87,14 @@ export class RunQueue {
       root: this.root.line.state,
       groups: this.groups.map(({ state, queue }) => ({ entity: state, queue: queue.line.state })),
       realTime: this.realTime.state,
+      ...(this.promised === null ? {} : { promised: this.promised }),
     };
   }
 
   set state(saved: RunQueueState) {
     this.root.line.state = saved.root;
     this.realTime.state = saved.realTime;
+    this.promised = saved.promised ?? null;
     saved.groups.forEach(({ entity, queue }, i) => {
       this.groups[i].state = entity;
       this.groups[i].queue.line.state = queue;
@@ -242,12 +247,17 @@ export class RunQueue {
 
   /** Take a waiting thread out to move it to another pCPU. */
   takeForMove(thread: Thread): void {
+    this.take(thread, true);
+  }
+
+  /** Take a waiting thread out; its virtual run time becomes relative if it moves. */
+  take(thread: Thread, moves: boolean): void {
     const group = this.groupOf(thread);
     if (group === null) {
-      this.root.dequeue(thread, true);
+      this.root.dequeue(thread, moves);
       return;
     }
-    group.queue.dequeue(thread, true);
+    group.queue.dequeue(thread, moves);
     for (let at: GroupEntity | null = group; at !== null; at = at.parent) {
       at.state.threadCount--;
       const isEmpty = at.queue.line.count === 0;
@@ -295,11 +305,41 @@ export class RunQueue {
   pickNext(nowNs: number, previous: Thread | null): Thread | null {
     const first = this.realTime.pickNext();
     if (first !== null) return this.threads[first];
-    let chosen = this.root.pickNext(nowNs, this.entityIn(null, previous));
-    while (chosen instanceof GroupEntity) {
-      chosen = chosen.queue.pickNext(nowNs, this.entityIn(chosen, previous));
-    }
+    const promised = this.takePromised();
+    const pick = (queue: ClassQueue, group: GroupEntity | null) =>
+      queue.pickNext(nowNs, this.entityIn(group, previous), this.entityIn(group, promised));
+    let chosen = pick(this.root, null);
+    while (chosen instanceof GroupEntity) chosen = pick(chosen.queue, chosen);
     return chosen as Thread | null;
+  }
+
+  /** At the next switch a waiting thread runs, whoever waits beside it. */
+  promise({ id }: Thread): void {
+    this.promised = id;
+  }
+
+  get isPromised(): boolean {
+    return this.promised !== null;
+  }
+
+  /** Who was promised to run next, if it waits here still. */
+  private takePromised(): Thread | null {
+    if (this.promised === null) return null;
+    const thread = this.threads[this.promised];
+    this.promised = null;
+    const isHere = this.queueOf(thread).line.isWaiting(thread) && !this.isThrottled(thread);
+    return isHere ? thread : null;
+  }
+
+  /** The virtual run time that all who compete here have had, in ns. Linux min_vruntime. */
+  get virtualNow(): number {
+    return this.root.line.state.minVruntime;
+  }
+
+  /** So much more than that a thread here has had, or its group; in ns. */
+  leadOf(thread: Thread): number {
+    const { state } = this.entityIn(null, thread) as Entity;
+    return Math.max(0, state.vruntime - this.virtualNow);
   }
 
   /** What stands for a thread in the queue of a group, or of the root; null if it is not below. */
@@ -363,6 +403,11 @@ export class RunQueue {
       if (at.state.isThrottled) return true;
     }
     return false;
+  }
+
+  /** What is left at `nowNs` of the running thread's slice, in ns. */
+  restOfSlice(nowNs: number): number {
+    return (this.currentGroup?.queue ?? this.root).restOfSlice(nowNs);
   }
 
   /** The running thread gives way, and so do its groups. fair.c, yield_task_fair. */

@@ -5,6 +5,7 @@
 import Long from 'long';
 import { Balancer } from './balancer.ts';
 import { packagesOf } from './domains.ts';
+import { beginDonation, endDonation } from './donation.ts';
 import type { Host } from './host.ts';
 import type { Pcpu } from './pcpu.ts';
 import type { BodyOutcome, Thread } from './thread.ts';
@@ -60,6 +61,7 @@ export class Scheduler {
     const allowed = order.filter((index) => thread.affinity.includes(index));
     const pcpu = this.leastLoaded(allowed.length > 0 ? allowed : thread.affinity);
     thread.state.pcpu = pcpu.index;
+    if (this.staysOut(thread, (actor ?? pcpu).now)) return;
     this.charge(pcpu, actor ?? pcpu);
     pcpu.queue.enqueue(thread, 'new');
     this.becomeRunnable(thread, (actor ?? pcpu).now);
@@ -78,8 +80,15 @@ export class Scheduler {
   wake(thread: Thread, waker: Pcpu): boolean {
     if (thread.state.status !== 'blocked') return false;
     waker.spend(this.host.costs.wakeUp);
-    const target = this.placeWoken(thread, waker);
+    const isHeld = thread.coschedule?.holds(thread) === true;
+    const target = isHeld ? this.host.pcpus[thread.state.pcpu] : this.placeWoken(thread, waker);
     if (waker.traced) waker.trace('sched_waking', { ...thread.traced, targetCpu: target.index });
+    if (isHeld) this.wakeOutside(thread, waker);
+    else this.wakeOn(target, thread, waker);
+    return true;
+  }
+
+  private wakeOn(target: Pcpu, thread: Thread, waker: Pcpu): void {
     if (target.index !== thread.state.pcpu) this.migrated(thread, target, waker);
     this.charge(target, waker);
     target.queue.enqueue(thread, 'woken');
@@ -90,7 +99,14 @@ export class Scheduler {
     // Who is about to be rescheduled anyway is not preempted, and his buddies stay as they are.
     const preempts = !target.needResched && target.queue.wakeupPreempts(thread);
     if (target.isIdle || preempts) this.reschedule(target, waker);
-    return true;
+  }
+
+  /** A woken thread that is co-stopped. */
+  private wakeOutside(thread: Thread, waker: Pcpu): void {
+    this.staysOut(thread, waker.now);
+    if (waker.traced) {
+      waker.trace('sched_wakeup', { ...thread.traced, targetCpu: thread.state.pcpu });
+    }
   }
 
   /**
@@ -139,6 +155,38 @@ export class Scheduler {
     if (pcpu.isIdle && pcpu.queue.runningCount > 0) this.reschedule(pcpu, actor);
   }
 
+  /** Who is to become runnable, but is co-stopped, does so in no queue. */
+  private staysOut(thread: Thread, now: number): boolean {
+    const { coschedule } = thread;
+    if (coschedule === null || !coschedule.holds(thread)) return false;
+    this.becomeRunnable(thread, now);
+    coschedule.stoppedAt(thread, thread.state.sinceCycles, 0);
+    return true;
+  }
+
+  /** A thread has to stop. Who runs does so where its pCPU switches next. */
+  coStop(thread: Thread, actor: Pcpu): void {
+    const { state } = thread;
+    const pcpu = this.host.pcpus[state.pcpu];
+    if (state.status === 'running') this.reschedule(pcpu, actor);
+    if (state.status !== 'runnable') return;
+    this.charge(pcpu, actor);
+    const lead = pcpu.queue.leadOf(thread);
+    pcpu.queue.take(thread, false);
+    thread.coschedule?.stoppedAt(thread, actor.now, lead);
+  }
+
+  /** A thread that was stopped competes again, on another pCPU maybe; `atOnce`, it runs next. */
+  coStart(thread: Thread, target: Pcpu, actor: Pcpu, atOnce: boolean): void {
+    if (target.index !== thread.state.pcpu) this.migrated(thread, target, actor);
+    this.charge(target, actor);
+    target.queue.enqueue(thread, 'woken');
+    if (target.isIdle) this.balancer.wokenUp(target);
+    if (atOnce) target.queue.promise(thread);
+    const preempts = !target.needResched && target.queue.wakeupPreempts(thread);
+    if (atOnce || target.isIdle || preempts) this.reschedule(target, actor);
+  }
+
   /** Ask a pCPU to run its scheduler; from elsewhere it takes an interrupt. */
   private reschedule(target: Pcpu, from: Pcpu): void {
     if (target.state.needResched) return;
@@ -146,7 +194,8 @@ export class Scheduler {
     if (target !== from) this.host.sendIpi(from, target);
   }
 
-  private placeWoken(thread: Thread, waker: Pcpu): Pcpu {
+  /** Where a thread goes that becomes runnable: as a policy says, or near its waker. */
+  placeWoken(thread: Thread, waker: Pcpu): Pcpu {
     const { placeWoken } = this.host.config;
     if (placeWoken === undefined) {
       const place = this.place(thread, waker);
@@ -204,8 +253,8 @@ export class Scheduler {
     }
     const origin = this.host.pcpus[thread.state.pcpu];
     const offset = target.queue.minVruntimeFor(thread) - origin.queue.minVruntimeFor(thread);
-    // A blocked thread keeps its absolute virtual run time; here it follows to the other queue.
-    if (thread.state.status === 'blocked') thread.state.vruntime += offset;
+    // In no queue, a thread keeps its absolute virtual run time; here it follows to the other one.
+    if (thread.state.status === 'blocked' || thread.isCoStopped) thread.state.vruntime += offset;
     thread.state.pcpu = target.index;
   }
 
@@ -216,6 +265,7 @@ export class Scheduler {
     this.host.setTick(pcpu, !pcpu.isIdle);
     this.balancer.tick(pcpu);
     this.callIdle(pcpu);
+    for (const set of this.host.coschedules) set.look(pcpu);
   }
 
   /**
@@ -246,9 +296,10 @@ export class Scheduler {
     const { status, pcpu: index } = thread.state;
     if (status === 'running') return false;
     if (index === target.index || status === 'exited') return true;
-    if (status === 'runnable') this.host.pcpus[index].queue.takeForMove(thread);
+    const isQueued = status === 'runnable' && !thread.isCoStopped;
+    if (isQueued) this.host.pcpus[index].queue.takeForMove(thread);
     this.migrated(thread, target, actor);
-    if (status === 'blocked') return true;
+    if (!isQueued) return true;
     this.charge(target, actor);
     target.queue.enqueue(thread, 'moved');
     const preempts = !target.needResched && target.queue.wakeupPreempts(thread);
@@ -301,12 +352,18 @@ export class Scheduler {
     const runnable = previous !== null && why !== 'block' && why !== 'exit';
     this.charge(pcpu, pcpu);
     pcpu.state.needResched = false;
-    pcpu.queue.putPrevious(runnable);
+    const stopping = runnable && previous.coschedule?.holds(previous) ? previous.coschedule : null;
+    const lead = stopping === null ? 0 : pcpu.queue.leadOf(previous as Thread);
+    pcpu.queue.putPrevious(runnable && stopping === null);
     if (pcpu.queue.runningCount === 0) this.balancer.becomesIdle(pcpu);
     const next = pcpu.queue.pickNext(pcpu.nowNs, previous);
-    if (next === previous && next !== null) return;
+    if (next === previous && next !== null) {
+      endDonation(next, 0);
+      return;
+    }
     if (next !== null && this.host.parameters.schedstats) this.traceWait(next, pcpu);
     if (previous !== null) this.switchOut(pcpu, previous, next, why);
+    stopping?.stoppedAt(previous as Thread, pcpu.now, lead);
     if (next === null) {
       pcpu.state.current = -1;
       this.host.setTick(pcpu, false);
@@ -344,6 +401,7 @@ export class Scheduler {
     pcpu.idleUntil(state.sinceCycles);
     const waited = pcpu.now - state.sinceCycles;
     state.times.waiting += waited;
+    endDonation(next, waited);
     state.runDelayNs += this.host.frequency.toNs(waited);
     state.sinceCycles = pcpu.now;
     state.status = 'running';
@@ -367,9 +425,23 @@ export class Scheduler {
     if (fairClass === 'cfs-no-skip') return 'refused';
     if (target.state.status !== 'runnable') return 'refused';
     if (!targetPcpu.queue.setNextBuddy(target)) return 'refused';
+    this.donate(pcpu);
     pcpu.queue.yieldCurrent(pcpu.nowNs);
     if (targetPcpu !== pcpu) this.reschedule(targetPcpu, pcpu);
     return 'yielded';
+  }
+
+  /** The caller goes behind all that wait; it must then hand back its pCPU with `yield`. */
+  yieldToLast(pcpu: Pcpu): void {
+    this.donate(pcpu);
+    pcpu.queue.yieldToLast(pcpu.nowNs);
+  }
+
+  /** Who runs gives its pCPU away. */
+  private donate(pcpu: Pcpu): void {
+    const { current, nowNs, queue } = pcpu;
+    if (current === null) return;
+    beginDonation(current, this.host.frequency.toCycles(queue.restOfSlice(nowNs)));
   }
 }
 

@@ -1,6 +1,8 @@
 // A thread of the emulated host: what the scheduler knows of it. What it does is its body.
 
 import { asDouble } from '../sim/index.ts';
+import type { Coschedule } from './coschedule.ts';
+import type { Donation } from './donation.ts';
 import { type Entity, type EntityState, newEntityState } from './entity.ts';
 import type { Policy } from './parameters.ts';
 import type { Pcpu } from './pcpu.ts';
@@ -83,6 +85,8 @@ export interface ThreadState extends EntityState {
   readonly times: ThreadTimes;
   /** pCPUs it may run on, ascending, if they have been changed since it was created. */
   affinity?: readonly number[];
+  /** What it has given away by yielding; left out until it yields. */
+  donation?: Donation;
 }
 
 export interface ThreadConfig {
@@ -112,6 +116,8 @@ export class Thread implements Entity {
   readonly body: ThreadBody;
   readonly group: ThreadGroup | null;
   readonly isRealTime: boolean;
+  /** The set that it is scheduled with, or null; part of how it is wired, not of its state. */
+  coschedule: Coschedule | null = null;
   state: ThreadState;
 
   constructor(id: number, pid: number, weight: number, config: ThreadConfig) {
@@ -148,6 +154,11 @@ export class Thread implements Entity {
 
   toVirtual(ns: number): number {
     return this.isIdle ? virtualRuntimeOf(ns, this.weight) : virtualRuntime(ns, this.nice);
+  }
+
+  /** It is runnable, and in no queue: co-scheduling has stopped it. */
+  get isCoStopped(): boolean {
+    return this.coschedule?.hasStopped(this) === true;
   }
 
   /** What traces say of it. */

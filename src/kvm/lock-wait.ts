@@ -54,7 +54,7 @@ export function lockWait(vcpu: Vcpu, pcpu: Pcpu, call: LockWaitCall): LockWaitOu
   switch (action) {
     case 'go-last':
       if (pcpu.queue.runningCount === 1) return DONE;
-      pcpu.queue.yieldToLast(pcpu.nowNs);
+      pcpu.host.scheduler.yieldToLast(pcpu);
       return { result: YIELDS, next: 'yield' };
     case 'directed':
       return { result: YIELDS, next: vcpuOnSpin(vcpu, pcpu, false) };

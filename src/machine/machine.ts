@@ -26,6 +26,7 @@ import { copyPlain, Hash, PolicyError, PolicyWatch } from '../sim/index.ts';
 import { TraceFormat, type TraceSink } from '../trace/index.ts';
 import { armAffinityChanges } from './affinity-changes.ts';
 import { Cgroups } from './cgroups.ts';
+import { coschedule } from './coscheduling.ts';
 import { costsOf } from './cost-keys.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
@@ -177,6 +178,7 @@ export class Machine {
     const groups = scenario.hogs.map(({ cgroup, cpu_weight: weight }, i) =>
       this.cgroups.forThreads(cgroup, `hogs${i}`, weight),
     );
+    coschedule(this.host, this.vms, scenario);
     const starts = new Starts(this.host, scenario.host.placement, scenario.seed);
     this.hogs = new Hogs(this.host, scenario, groups, starts);
     this.probes = new Probes(this);

@@ -18,6 +18,7 @@ export function reportText(report: RunReport, paint: Paint = NO_PAINT): string[]
     ...exitTable(report, paint),
     ...yieldLines(report),
     ...vcpuTable(report, paint),
+    ...costopTable(report, paint),
     ...resultTable(report, paint),
     ...histogramTables(report, paint),
     ...cgroupTable(report, paint),
@@ -76,6 +77,7 @@ export function counterLines({ vcpus }: RunReport): string[] {
 function yieldLines(report: RunReport): string[] {
   const sum = (name: keyof VcpuReport['statistics']) =>
     report.vcpus.reduce((total, vcpu) => total + vcpu.statistics[name], 0);
+  const donated = report.vcpus.reduce((total, { donatedNs }) => total + donatedNs, 0);
   const spin = [sum('ple_yield_attempted'), sum('ple_yield_successful')];
   const call = [sum('directed_yield_attempted'), sum('directed_yield_successful')];
   if (spin[0] === 0 && call[0] === 0) return [];
@@ -83,8 +85,14 @@ function yieldLines(report: RunReport): string[] {
     'Directed yields: ' +
       `${spin[0]} tried and ${spin[1]} successful out of PAUSE loops, ` +
       `${call[0]} tried and ${call[1]} successful out of hypercalls.`,
+    ...(donated === 0 ? [] : [`They donated ${milliseconds(donated)} ms.`]),
     '',
   ];
+}
+
+/** What vCPU tables begin their lines with. */
+function vcpuNameOf({ vcpus }: RunReport, { vm, index }: VcpuReport): string {
+  return vcpus.some((one) => one.vm > 0) ? `${vm}:${index}` : String(index);
 }
 
 function vcpuTable(report: RunReport, paint: Paint): string[] {
@@ -92,12 +100,11 @@ function vcpuTable(report: RunReport, paint: Paint): string[] {
   const widths = [6, 14, 9, 11, 11, 11, 11];
   const line = (cells: readonly string[]) =>
     cells.map((cell, i) => cell.padStart(widths[i])).join(' ');
-  const several = report.vcpus.some(({ vm }) => vm > 0);
   return [
     paint(line([...titles]), 'bold'),
     ...report.vcpus.map((vcpu) =>
       line([
-        several ? `${vcpu.vm}:${vcpu.index}` : String(vcpu.index),
+        vcpuNameOf(report, vcpu),
         grouped(vcpu.instructions),
         String(vcpu.statistics.exits),
         milliseconds(vcpu.times.guestNs),
@@ -108,6 +115,17 @@ function vcpuTable(report: RunReport, paint: Paint): string[] {
     ),
     '',
   ];
+}
+
+/** Where co-scheduling has stopped somebody. */
+function costopTable(report: RunReport, paint: Paint): string[] {
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, i) => cell.padStart([6, 14, 12][i])).join(' ');
+  if (report.vcpus.every(({ costops }) => costops === 0)) return [];
+  const rows = report.vcpus.map((vcpu) =>
+    line([vcpuNameOf(report, vcpu), grouped(vcpu.costops), milliseconds(vcpu.costopNs)]),
+  );
+  return [paint(line(['vCPU', 'Co-stops', 'Co-stop ms']), 'bold'), ...rows, ''];
 }
 
 /** Values of a result that are listed; of more, the least and the greatest. */

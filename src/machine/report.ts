@@ -3,12 +3,13 @@
 
 import Long from 'long';
 import { modeOf, STATE_ITEMS } from '../cpu/index.ts';
-import type { Pcpu } from '../host/index.ts';
+import { donatedUpTo, type Pcpu } from '../host/index.ts';
 import { addTimes, type ExitTimes, type Vcpu, type VcpuCounters } from '../kvm/index.ts';
 import { decodeUtf8 } from '../sim/index.ts';
 import { meanErrorPercent, type StatRow } from '../trace/index.ts';
 import { exitReasonName } from '../vmx/index.ts';
 import { type CgroupReport, cgroupReports } from './cgroups.ts';
+import { costopsOf } from './coscheduling.ts';
 import type { EndingStatus, MachineEnding } from './ending.ts';
 import type { FaultCount } from './faults/injector.ts';
 import { recentInstructions } from './history.ts';
@@ -38,6 +39,11 @@ export interface VcpuReport {
   readonly statistics: VcpuCounters;
   /** Where its time went, in ns: guest, host, waiting for a pCPU (steal), blocked. */
   readonly times: Readonly<Record<'guestNs' | 'hostNs' | 'stealNs' | 'blockedNs', number>>;
+  /** Part of the steal time: behind its yields, while its slice would have lasted. */
+  readonly donatedNs: number;
+  /** How often co-scheduling stopped it, and how long that was: part of the steal time too. */
+  readonly costops: number;
+  readonly costopNs: number;
   /** The last exits, oldest first. */
   readonly recentExits: readonly RecentExitReport[];
   /** The last instructions, oldest first, if they are to be shown. */
@@ -70,6 +76,9 @@ export interface VmReport {
   readonly status: EndingStatus | 'running';
   readonly exitCode: number | null;
   readonly message: string;
+  /** What its vCPUs donated by yielding, and how long they were co-stopped, together. */
+  readonly donatedNs: number;
+  readonly costopNs: number;
   /** What it wrote to the debug console (port E9H). */
   readonly output: string;
   /** What it sent by COM1. */
@@ -152,11 +161,16 @@ function pcpuReport(machine: Machine, { index, isIdle, state }: Pcpu): PcpuRepor
 function vmReport(machine: Machine, id: number): VmReport {
   const ending = machine.endings[id];
   const { state } = machine.devices[id];
+  const { vcpus } = machine.vms[id];
+  const toNs = (cycles: number) => machine.host.frequency.toNs(cycles);
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   return {
     name: machine.scenario.vms[id].name,
     status: ending?.status ?? 'running',
     exitCode: ending?.exitCode ?? null,
     message: ending?.message ?? 'still running',
+    donatedNs: sum(vcpus.map(({ thread }) => toNs(donatedUpTo(machine.now, thread)))),
+    costopNs: sum(vcpus.map((vcpu) => costopsOf(vcpu, machine.now).costopNs)),
     output: decodeUtf8(Uint8Array.from(state.console.output)),
     serial: decodeUtf8(Uint8Array.from(state.com1.sent)),
     results: machine.programData[id].results(machine.vms[id]),
@@ -201,6 +215,8 @@ function vcpuReport(machine: Machine, vcpu: Vcpu, ending: MachineEnding): VcpuRe
       stealNs: frequency.toNs(times.waiting + (status === 'runnable' ? rest : 0)),
       blockedNs: frequency.toNs(times.blocked + (status === 'blocked' ? rest : 0)),
     },
+    donatedNs: frequency.toNs(donatedUpTo(machine.now, vcpu.thread)),
+    ...costopsOf(vcpu, machine.now),
     recentExits: vcpu.exits.recent.map(({ time, reason, rip, qualification }) => ({
       timeNs: frequency.toNs(time),
       name: exitReasonName(reason),

@@ -5,6 +5,7 @@
 import { ENGINES } from '../cpu/index.ts';
 import { POLICIES } from '../host/index.ts';
 import { CGROUP_KEY, CGROUPS, cgroupIssues } from './cgroups.ts';
+import { COSCHEDULING_KEYS, coschedulingIssues } from './coscheduling.ts';
 import { costKeys } from './cost-keys.ts';
 import { parseCpuList } from './cpu-list.ts';
 import { FAULT } from './faults/catalogue.ts';
@@ -164,6 +165,7 @@ const vmFor = (kernel: Kernel, machine: CostPreset) =>
       summary: 'each vCPU is in a control group of its own, as libvirt makes them',
       fallback: false,
     }),
+    ...COSCHEDULING_KEYS,
     delay: durationRange({
       summary: 'when its vCPUs begin; between two durations, the seed says for each of them',
       fallback: AT_ONCE,
@@ -315,6 +317,7 @@ export function checkScenario(
     ...policyIssues(scenario),
     ...cgroupIssues(scenario),
     ...faultIssues(scenario),
+    ...coschedulingIssues(scenario),
     ...pcpuIssues(scenario, machine),
     ...featureIssues(scenario, machine),
   ];

@@ -83,6 +83,8 @@ describe('fallbacks', () => {
           cgroup: '',
           cpu_weight: 0,
           vcpu_cgroups: false,
+          coscheduling: 'none',
+          coscheduling_skew: 3_000_000,
           start: 'auto',
           append: '',
           modules: [],
@@ -204,7 +206,7 @@ describe('values', () => {
 
 const NO_PROGRAM = 'vms[0].program: missing; expected a program or an image';
 const VM_KEYS =
-  'name, program, image, vcpus, memory, pin, affinity_changes, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, delay, start, append, modules, module_images, defines, input, serial_input, parameters, policies, kvm';
+  'name, program, image, vcpus, memory, pin, affinity_changes, nice, sched_policy, cgroup, cpu_weight, vcpu_cgroups, coscheduling, coscheduling_skew, delay, start, append, modules, module_images, defines, input, serial_input, parameters, policies, kvm';
 
 /** A document, and every message about it. */
 const MISTAKES: readonly (readonly [string, unknown, ...string[]])[] = [
