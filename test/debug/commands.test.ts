@@ -400,6 +400,8 @@ describe('what gdb has under these names', () => {
     const remote = (text: string) => monitorCommand(prompt.context.session, 0, text);
     expect(remote('si')).toMatch(/^'si' is not taken here: gdb or the editor has steps/);
     expect(remote('find text, +8, "two"')).toMatch(/<text>\n1 pattern found\.\n$/);
+    expect(remote('holders count,4')).toMatch(/^Nobody has stored there up to here/);
+    expect(remote('delays 0 100')).toMatch(/^From event 0 to \d+, /);
     expect(problem('!ls')).toBe("there is no '!ls': commands are about the machine only");
     expect(problem('$rax')).toBe("unknown command '$rax'; 'print $rax' shows a value");
     expect(problem('si/3')).toBe("'stepi' takes nothing behind a slash");

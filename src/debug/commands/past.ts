@@ -74,12 +74,13 @@ export const PAST: readonly Command[] = [
     LOCK_ARGUMENT,
     'who stored to the word of a lock, when, and who has it now',
     holders,
-    { words: lockWords },
+    { words: lockWords, scope: 'anywhere' },
   ),
   command(
     'delays',
     '[FROM [TO]]',
     'where the time of vCPUs went since the last motion, or between events or times',
     delays,
+    { scope: 'anywhere' },
   ),
 ];

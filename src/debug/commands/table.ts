@@ -180,7 +180,7 @@ export const COMMANDS: readonly Command[] = [
 /** What `monitor` takes. */
 const REMOTE: readonly Command[] = [
   ...TOPICS,
-  ...[...MOTIONS, ...STOPS, ...INFO, ...LOOKS].filter(({ scope }) => scope === 'anywhere'),
+  ...[...MOTIONS, ...STOPS, ...INFO, ...LOOKS, ...PAST].filter(({ scope }) => scope === 'anywhere'),
   command('help', '[COMMAND]', 'this list', helpFor('monitor')),
 ];
 
