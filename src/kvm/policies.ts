@@ -64,7 +64,9 @@ export function decisionsOf(
   const handlers = Object.entries(exits).map(([name, policy]) => {
     const standard = EXIT_HANDLERS[name as keyof ExitHandlers] ?? (() => 'resume');
     const handler: ExitHandler = (vcpu, pcpu) => policy(vcpu, pcpu, standard);
-    return [name, watch.guard(`${prefix}.exits.${name}`, handler, resultProblem)] as const;
+    const problemOf = (result: HandlerResult, _: Vcpu, pcpu: Pcpu) =>
+      resultProblem(result) ?? clockProblem(pcpu);
+    return [name, watch.guard(`${prefix}.exits.${name}`, handler, problemOf)] as const;
   });
   return {
     spin:
@@ -73,7 +75,8 @@ export function decisionsOf(
         : watch.guard(
             `${prefix}.spin`,
             (vcpu: Vcpu, pcpu: Pcpu) => spin(vcpu, pcpu, standardSpin),
-            (result) => (SPIN_RESULTS.includes(result) ? null : expected(SPIN_RESULTS, result)),
+            (result, _, pcpu) =>
+              SPIN_RESULTS.includes(result) ? clockProblem(pcpu) : expected(SPIN_RESULTS, result),
           ),
     yieldCandidate:
       yieldCandidate === undefined
@@ -99,9 +102,17 @@ function expected(values: readonly unknown[], found: unknown): string {
   return `gives ${JSON.stringify(found)}; expected one of ${values.join(', ')}`;
 }
 
+/** Who spends what is no number of cycles would stop virtual time for good. */
+function clockProblem({ now }: Pcpu): string | null {
+  if (Number.isSafeInteger(now)) return null;
+  return `has spent what is no whole number of cycles: the clock of its pCPU is ${now}`;
+}
+
 function windowProblem(windowNs: number | null): string | null {
   if (windowNs === null || (Number.isSafeInteger(windowNs) && windowNs >= 0)) return null;
-  return `gives ${JSON.stringify(windowNs)}; expected a whole number of ns, or null`;
+  // JSON has no NaN: it would say null.
+  const given = typeof windowNs === 'number' ? String(windowNs) : JSON.stringify(windowNs);
+  return `gives ${given}; expected a whole number of ns, or null`;
 }
 
 function resultProblem(result: unknown): string | null {

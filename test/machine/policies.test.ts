@@ -115,15 +115,26 @@ describe('a policy decides', () => {
   });
 });
 
+function spending(cycles: number): Policies[string] {
+  return (_: never, pcpu: Pcpu) => {
+    pcpu.spend(cycles);
+    return 'resume';
+  };
+}
+
 describe('a policy that fails ends the run with its name', () => {
   test.each<[string, string, Policies[string], string]>([
     [LOCK, SPIN, () => 'later', 'gives "later"; expected one of resume, yield, doze'],
     [LOCK, CANDIDATE, (spinner: never) => spinner, 'gives something else than one of the vCPUs'],
     [PINGPONG, POLL, () => -1, 'gives -1; expected a whole number of ns, or null'],
-    [PINGPONG, POLL, () => Number.NaN, 'gives null; expected a whole number of ns, or null'],
+    [PINGPONG, POLL, () => Number.NaN, 'gives NaN; expected a whole number of ns, or null'],
+    [PINGPONG, POLL, () => '5', 'gives "5"; expected a whole number of ns, or null'],
     [PINGPONG, PLACE, () => undefined, 'gives no pCPU that vcpu'],
     [PINGPONG, HLT, () => undefined, 'gives undefined; expected one of'],
     [PINGPONG, HLT, (_: never, pcpu: Pcpu) => pcpu.spend(-1), 'throws pCPU '],
+    [PINGPONG, HLT, spending(Number.NaN), 'has spent what is no whole number of cycles: the clock'],
+    [PINGPONG, HLT, spending(0.5), 'has spent what is no whole number of cycles: the clock'],
+    [LOCK, SPIN, spending(Number.POSITIVE_INFINITY), 'has spent what is no whole number of cycles'],
   ])('of %s: %s (%#)', (program, key, policy, problem) => {
     const { ending } = run(program, { [key]: policy });
     expect(ending).toMatchObject({ status: 'policyFailed', exitCode: 20 });
