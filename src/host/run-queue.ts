@@ -306,11 +306,15 @@ export class RunQueue {
     const first = this.realTime.pickNext();
     if (first !== null) return this.threads[first];
     const promised = this.takePromised();
-    const pick = (queue: ClassQueue, group: GroupEntity | null) =>
-      queue.pickNext(nowNs, this.entityIn(group, previous), this.entityIn(group, promised));
-    let chosen = pick(this.root, null);
-    while (chosen instanceof GroupEntity) chosen = pick(chosen.queue, chosen);
-    return chosen as Thread | null;
+    let queue = this.root;
+    let group: GroupEntity | null = null;
+    for (;;) {
+      const wanted = this.entityIn(group, promised);
+      const chosen = queue.pickNext(nowNs, this.entityIn(group, previous), wanted);
+      if (!(chosen instanceof GroupEntity)) return chosen as Thread | null;
+      group = chosen;
+      queue = chosen.queue;
+    }
   }
 
   /** At the next switch a waiting thread runs, whoever waits beside it. */

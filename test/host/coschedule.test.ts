@@ -252,6 +252,21 @@ describe('strict', () => {
     expect(new Set(seen)).toEqual(new Set(['runnable']));
   });
 
+  test('to yield to who is stopped is refused, and changes nothing', () => {
+    const host = hostWith({ pcpuCount: 2, ...FAST_TICKS });
+    const { threads } = pinnedSet(host, 'strict', 2);
+    for (const pcpu of [1, 1]) startThread(host, HOG_BODY, { affinity: [pcpu] });
+    let asked = 0;
+    watch(host, 100 * MS, () => {
+      if (!threads[1].isCoStopped) return;
+      const before = JSON.stringify(host.state);
+      expect(host.scheduler.yieldTo(host.pcpus[1], threads[1])).toBe('refused');
+      expect(JSON.stringify(host.state)).toBe(before);
+      asked++;
+    });
+    expect(asked).toBeGreaterThan(10);
+  });
+
   test('who is stopped may be told to run elsewhere', () => {
     const host = hostWith({ pcpuCount: 3, ...FAST_TICKS });
     const { threads, set } = pinnedSet(host, 'strict', 2);

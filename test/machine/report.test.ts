@@ -271,6 +271,23 @@ function exitTimesOf(records: readonly TraceRecord[], endNs: number): Map<string
   return times;
 }
 
+test('donated time is a part of steal time, of those whose yields succeed', () => {
+  const setup = { vcpus: 4, pcpus: 2, hogs: 2 };
+  const { machine } = tracedMachine(scenarioOf(setup), [guestProgram('lock-ticket-pv.asm')]);
+  const { report } = runToEnd(machine);
+  const yieldsOf = ({ statistics }: (typeof report.vcpus)[number]) =>
+    statistics.ple_yield_successful + statistics.directed_yield_successful;
+  for (const vcpu of report.vcpus) {
+    expect(vcpu.donatedNs).toBeLessThanOrEqual(vcpu.times.stealNs);
+    expect(vcpu.donatedNs > 0).toBe(yieldsOf(vcpu) > 0);
+  }
+  const donatedNs = sum(report.vcpus.map((vcpu) => vcpu.donatedNs));
+  expect(donatedNs).toBeGreaterThan(1e6);
+  expect(report.vms[0].donatedNs).toBe(donatedNs);
+  const ms = (donatedNs / 1e6).toFixed(3);
+  expect(reportText(report).join('\n')).toContain(`They donated ${ms} ms.`);
+});
+
 describe('the exit table', () => {
   const exit: ExitReport = {
     name: 'HLT',
