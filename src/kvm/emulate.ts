@@ -14,8 +14,17 @@ import type { Vcpu } from './vcpu.ts';
 
 /** Emulate the instruction at RIP; what user space has to do about it, or null if it is done. */
 export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
+  count(vcpu);
+  return attempt(vcpu, pcpu);
+}
+
+/** An instruction counts once, however often it is tried with answers of user space. */
+function count({ counters, state }: Vcpu): void {
+  if (state.answers.length === 0) counters.insn_emulation++;
+}
+
+function attempt(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
   const { processor } = vcpu.virtual;
-  vcpu.counters.insn_emulation++;
   pcpu.spend(vcpu.vm.costs.kvm.emulate);
   const surroundings = vcpu.emulation;
   surroundings.begin(vcpu.state.answers);
@@ -46,8 +55,9 @@ export function emulateInstruction(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
 export function emulateRepeatedly(vcpu: Vcpu, pcpu: Pcpu): KvmExit | null {
   const { user } = vcpu;
   const rip = vcpu.rip;
+  count(vcpu);
   for (let iteration = 0; ; iteration++) {
-    const exit = emulateInstruction(vcpu, pcpu);
+    const exit = attempt(vcpu, pcpu);
     if (user === null) return exit;
     const isInTheMiddle = vcpu.rip.eq(rip) && (exit === null || iteration > 0);
     if (isInTheMiddle) stayAt(vcpu, rip);

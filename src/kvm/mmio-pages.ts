@@ -20,9 +20,12 @@ export class MmioPages {
     this.firstTable = memory.allocatePages(MmioPages.PAGES);
   }
 
-  /** A guest has touched a page without slot. Where there is no table left, it stays as it is. */
-  mark(gpa: number): void {
-    this.ept.misconfigure(gpa, () => {
+  /**
+   * A guest has touched a page without slot. Where there is no table left, it stays as it is, and
+   * false comes back.
+   */
+  mark(gpa: number): boolean {
+    return this.ept.misconfigure(gpa, () => {
       if (this.tablesUsed === MmioPages.PAGES) return null;
       return this.firstTable + PAGE_SIZE * this.tablesUsed++;
     });

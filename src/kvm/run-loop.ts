@@ -31,6 +31,7 @@ import { finishMsr } from './msr-exits.ts';
 import { defersPreemption, endGrant } from './preempt-grant.ts';
 import { updateClock } from './pv-clock.ts';
 import { offerPvEoi, takePvEoi } from './pv-eoi.ts';
+import { countReturn } from './statistics.ts';
 import { markPreempted, recordStealTime, requestStealUpdate } from './steal-time.ts';
 import { requestedExit } from './user-control.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -174,6 +175,7 @@ export class VcpuThread implements ThreadBody {
     if (outcome.kind === 'entered') {
       pcpu.advanceTo(virtual.processor.clock, 'host');
       state.phase = 'guest';
+      state.guestStateLoaded = true;
       return;
     }
     if (outcome.kind === 'entryFailure') this.account(pcpu, outcome.reason, true);
@@ -349,6 +351,8 @@ export class VcpuThread implements ThreadBody {
         number: KVM_EXIT_NUMBERS[exit.reason],
       });
     }
+    countReturn(vcpu.counters, exit);
+    this.unloadGuestState();
     pcpu.spend(vcpu.vm.costs.kvm.userSpace);
     switch (vcpu.vm.userSpace.handleExit(vcpu, exit)) {
       case 'stop':
@@ -437,6 +441,7 @@ export class VcpuThread implements ThreadBody {
     setPleWindow(vcpu, false, pcpu);
     requestStealUpdate(vcpu);
     if (state.cpu !== pcpu.index) {
+      vcpu.counters.tlb_flush++;
       if (state.cpu >= 0) vcpu.timer.migrate(pcpu);
       state.cpu = pcpu.index;
       if (vcpu.vm.runsOldClock) updateClock(vcpu, pcpu);
@@ -446,12 +451,20 @@ export class VcpuThread implements ThreadBody {
   schedOut(_pcpu: Pcpu, runnable: boolean): void {
     const { vcpu } = this;
     endGrant(vcpu);
+    this.unloadGuestState();
     if (runnable) {
       vcpu.state.preempted = true;
       vcpu.state.ready = true;
       vcpu.state.preemptedInKernel = vcpu.cpl === 0;
       markPreempted(vcpu);
     } else if (vcpu.vm.isStuck(vcpu)) vcpu.vm.userSpace.allBlocked(vcpu.vm);
+  }
+
+  /** Linux arch/x86/kvm/vmx/vmx.c, vmx_prepare_switch_to_host. */
+  private unloadGuestState(): void {
+    const { state, counters } = this.vcpu;
+    if (state.guestStateLoaded) counters.host_state_reload++;
+    state.guestStateLoaded = false;
   }
 }
 

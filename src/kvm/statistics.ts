@@ -3,6 +3,7 @@
 
 import Long from 'long';
 import { asDouble } from '../sim/index.ts';
+import { InternalError, type KvmExit } from './kvm-exit.ts';
 
 /** Counters of one vCPU. Linux arch/x86/include/asm/kvm_host.h, struct kvm_vcpu_stat. */
 export interface VcpuCounters {
@@ -25,9 +26,24 @@ export interface VcpuCounters {
   irq_injections: number;
   nmi_injections: number;
   insn_emulation: number;
+  insn_emulation_fail: number;
   invlpg: number;
+  /** EPT violations, and what came of them: a page mapped, or an access to a device. */
+  pf_taken: number;
+  pf_fixed: number;
+  pf_emulate: number;
+  /** Pages that exit as EPT misconfigurations from then on. */
+  pf_mmio_spte_created: number;
+  /** Of all translations, for the vCPU has come to another pCPU. */
+  tlb_flush: number;
   req_event: number;
   signal_exits: number;
+  /** Returns to user space because the guest can take an interrupt. */
+  request_irq_exits: number;
+  /** Times that the host's MSRs were loaded again: switched out, or back in user space. */
+  host_state_reload: number;
+  /** The same of the x87 and SSE registers: back in user space. */
+  fpu_reload: number;
   directed_yield_attempted: number;
   directed_yield_successful: number;
   /** Switched out while runnable, and marked so for the guest; or not, in the middle of an exit. */
@@ -60,9 +76,18 @@ export function newCounters(): VcpuCounters {
     irq_injections: 0,
     nmi_injections: 0,
     insn_emulation: 0,
+    insn_emulation_fail: 0,
     invlpg: 0,
+    pf_taken: 0,
+    pf_fixed: 0,
+    pf_emulate: 0,
+    pf_mmio_spte_created: 0,
+    tlb_flush: 0,
     req_event: 0,
     signal_exits: 0,
+    request_irq_exits: 0,
+    host_state_reload: 0,
+    fpu_reload: 0,
     directed_yield_attempted: 0,
     directed_yield_successful: 0,
     preemption_reported: 0,
@@ -72,6 +97,15 @@ export function newCounters(): VcpuCounters {
     preempt_grants: 0,
     preempt_grants_exceeded: 0,
   };
+}
+
+/** KVM_RUN returns. Linux arch/x86/kvm/x86.c, vcpu_run, kvm_put_guest_fpu. */
+export function countReturn(counters: VcpuCounters, exit: KvmExit): void {
+  counters.fpu_reload++;
+  if (exit.reason === 'INTR' && exit.cause === 'signal') counters.signal_exits++;
+  if (exit.reason === 'IRQ_WINDOW_OPEN') counters.request_irq_exits++;
+  const isInternal = exit.reason === 'INTERNAL_ERROR';
+  if (isInternal && exit.suberror === InternalError.EMULATION) counters.insn_emulation_fail++;
 }
 
 /** Times of the exits of one reason, in cycles. */

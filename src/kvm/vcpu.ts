@@ -119,6 +119,8 @@ export interface VcpuState {
   readonly pv: PvState;
   /** pCPU it was loaded on last, or -1. */
   cpu: number;
+  /** The guest has been entered since: what the host has in the same MSRs is put away. */
+  guestStateLoaded: boolean;
   /** Why it cannot go on, if the guest asked for something that does not exist here. */
   notImplemented: string | null;
 }
@@ -198,6 +200,7 @@ export class Vcpu {
       answers: [],
       pv: initialPvState(),
       cpu: -1,
+      guestStateLoaded: false,
       notImplemented: null,
     };
   }

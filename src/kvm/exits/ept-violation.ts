@@ -19,12 +19,19 @@ export const eptViolation: ExitHandler = (vcpu, pcpu) => {
     const errorCode = vmcs.read('EXIT_QUALIFICATION');
     pcpu.trace('kvm_page_fault', { vcpu: vcpu.index, rip: vcpu.rip, gpa, errorCode });
   }
+  const { counters } = vcpu;
+  counters.pf_taken++;
   const isWrite = (vmcs.get32(QUALIFICATION) & WRITE) !== 0;
-  if (vcpu.vm.slots.resolve(gpa, isWrite) || mapsAccessPage(vcpu, gpa)) return 'resume';
+  if (vcpu.vm.slots.resolve(gpa, isWrite) || mapsAccessPage(vcpu, gpa)) {
+    counters.pf_fixed++;
+    return 'resume';
+  }
   if (vcpu.vm.ramAt(gpa, isWrite) !== null) {
     const message = `EPT violation in RAM, at guest-physical 0x${gpa.toString(16)}`;
     return unexpectedExit(vcpu, message);
   }
-  if (vcpu.vm.slots.at(gpa) === undefined) vcpu.vm.mmioPages?.mark(gpa);
+  counters.pf_emulate++;
+  const isCached = vcpu.vm.slots.at(gpa) === undefined && vcpu.vm.mmioPages?.mark(gpa) === true;
+  if (isCached) counters.pf_mmio_spte_created++;
   return emulateInstruction(vcpu, pcpu) ?? 'resume';
 };
