@@ -303,6 +303,10 @@ function withPrograms(
   describe: (issue: Issue) => string,
   given: readonly (SymbolMap | null)[] = [],
 ): Input {
+  const isAnyAssembled = scenario.vms.some((vm) => isAssembled(vm, folder));
+  if (Object.keys(options.defines).length > 0 && !isAnyAssembled) {
+    throw new Failure('-D: expected a source to assemble; images run as they are');
+  }
   const places = new Map<string, string>();
   const programs = scenario.vms.map((vm, id) => {
     const modules = vm.modules.map((text, i) => {
@@ -360,6 +364,11 @@ function parameterIssues(
   ];
 }
 
+function isAssembled({ image, program }: VmScenario, folder: string): boolean {
+  const path = inFolder(folder, program);
+  return image === '' && isSource(path) && !isElfFile(path);
+}
+
 function programOf(
   vm: VmScenario,
   folder: string,
@@ -372,7 +381,7 @@ function programOf(
     return { bytes, symbols: null, warnings: [] };
   }
   const path = inFolder(folder, vm.program);
-  if (!isSource(path) || isElfFile(path)) {
+  if (!isAssembled(vm, folder)) {
     return { bytes: readImage(path, vm.memory), symbols: null, warnings: [] };
   }
   const defines = { ...vm.defines, ...options.defines };

@@ -33,6 +33,7 @@ const FILES = {
   'empty.bin': '',
   'nul.asm': 'hlt\0',
   'elf.bin': '\x7fELF and more',
+  'flat.bin': '\x90',
   'keys.yaml': [
     'host:',
     '  pcpu: 2',
@@ -127,6 +128,10 @@ const MISTAKES: Readonly<Record<string, readonly Mistake[]>> = {
       'vmxlab: cannot listen on 203.0.113.1:1234: this machine has no such address',
     ],
     ['dap nope.asm', 'vmxlab: nope.asm: no such file'],
+    [
+      'run flat.bin -D ROUNDS=5',
+      'vmxlab: -D: expected a source to assemble; images run as they are',
+    ],
     ['run loop.asm --json=yes', 'vmxlab: --json takes no value', flagsOf('run')],
     ['run loop.asm more.asm', 'vmxlab: more.asm: no such file'],
     ['disasm loop.asm more.asm', "vmxlab: unexpected argument 'more.asm'"],
