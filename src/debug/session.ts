@@ -500,21 +500,21 @@ export class Session {
   }
 
   /**
-   * A name in the condition of a breakpoint that has no value, is no variable's, and is not given
-   * by what it waits for; null if there is none. Throws {@link DebugError} if it cannot be read.
+   * Throws {@link DebugError} if the condition of a breakpoint cannot be read, or has a name
+   * without a value that is no variable's, and is not given by what it waits for. An empty one is
+   * none.
    */
-  unknownName(vcpu: number, spec: BreakpointSpec, condition: string): string | null {
+  checkCondition(vcpu: number, spec: BreakpointSpec, condition: string): void {
+    if (condition === '') return;
     const { name, memory } = this.watcher.valuesFor(this.vcpu(vcpu));
     const given = namesGivenBy(spec);
-    let unknown: string | null = null;
     const look = (word: string) => {
       const value = name(word);
-      const isVariable = condition.includes(`$${word}`);
-      if (!isVariable && !given.includes(word) && value() === undefined) unknown ??= word;
+      const isKnown = condition.includes(`$${word}`) || given.includes(word);
+      if (!isKnown && value() === undefined) throw new DebugError(`no value named '${word}'`);
       return value;
     };
     parseCondition(condition).bind({ name: look, memory });
-    return unknown;
   }
 
   /** Identifies the state of the machine. */

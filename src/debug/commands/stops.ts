@@ -3,7 +3,6 @@
 import type { BreakpointSpec } from '../breakpoints.ts';
 import { DebugError } from '../debug-error.ts';
 import { addressesOf } from '../places.ts';
-import type { Session } from '../session.ts';
 import { type Command, type Context, command } from './command.ts';
 import { undisplay } from './displays.ts';
 import { breakpointOf, numberOf, watchOf } from './parse.ts';
@@ -12,7 +11,7 @@ import { placeNames, valueNames } from './words.ts';
 
 function setBreakpoint({ session, vcpu }: Context, text: string, temporary: boolean): string[] {
   const spec = breakpointOf(session, vcpu, text);
-  checkNames(session, vcpu, spec, spec.condition);
+  session.checkCondition(vcpu, spec, spec.condition ?? '');
   const breakpoint = session.breakpoints.add({ ...spec, temporary });
   return [`Breakpoint ${breakpointText(breakpoint)}`];
 }
@@ -20,7 +19,7 @@ function setBreakpoint({ session, vcpu }: Context, text: string, temporary: bool
 function watch(access: 'read' | 'change' | 'access') {
   return ({ session, vcpu }: Context, text: string): string[] => {
     const spec = watchOf(session, vcpu, text, access);
-    checkNames(session, vcpu, spec, spec.condition);
+    session.checkCondition(vcpu, spec, spec.condition ?? '');
     const breakpoint = session.breakpoints.add(spec);
     return [`Breakpoint ${breakpointText(breakpoint)}`];
   };
@@ -75,11 +74,6 @@ type CodeSpec = Extract<BreakpointSpec, { kind: 'address' | 'symbol' | 'line' }>
 
 function isOfCode(spec: BreakpointSpec): spec is BreakpointSpec & CodeSpec {
   return spec.kind === 'address' || spec.kind === 'symbol' || spec.kind === 'line';
-}
-
-function checkNames(session: Session, vcpu: number, spec: BreakpointSpec, text = ''): void {
-  const unknown = text === '' ? null : session.unknownName(vcpu, spec, text);
-  if (unknown !== null) throw new DebugError(`no value named '${unknown}'`);
 }
 
 /** `clear`, `clear again`, `clear lock.asm:12`: whatever stops there. */
@@ -138,7 +132,7 @@ function condition({ session, vcpu }: Context, text: string): string[] {
     throw new DebugError("the number of a breakpoint and an expression: 'condition 1 rax == 2'");
   }
   const spec = session.breakpoints.get(Number(id))?.spec;
-  if (spec !== undefined) checkNames(session, vcpu, spec, expression);
+  if (spec !== undefined) session.checkCondition(vcpu, spec, expression);
   if (!session.breakpoints.setCondition(Number(id), expression)) {
     throw new DebugError(`no breakpoint ${id}`);
   }

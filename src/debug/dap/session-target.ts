@@ -94,7 +94,9 @@ export class SessionDapTarget implements DapTarget {
     const verdicts = wanted.map((breakpoint): DapVerdict => {
       try {
         const spec = this.specOf(breakpoint);
-        this.checkNames(breakpoint, spec);
+        const { where, condition } = breakpoint;
+        const vcpu = where.kind === 'exit' ? 0 : indexOf(where.thread);
+        this.session.checkCondition(vcpu, spec, condition ?? '');
         const { id } = this.session.breakpoints.add(spec);
         placed.push({ id, breakpoint });
         return { verified: true, id };
@@ -124,13 +126,6 @@ export class SessionDapTarget implements DapTarget {
         return { ...options, ...range, kind: 'memory', vm: this.vmOf(thread) };
       }
     }
-  }
-
-  private checkNames({ where, condition }: DapBreakpoint, spec: BreakpointSpec): void {
-    if (condition === null) return;
-    const vcpu = where.kind === 'exit' ? 0 : indexOf(where.thread);
-    const unknown = this.session.unknownName(vcpu, spec, condition);
-    if (unknown !== null) throw new DebugError(`no value named '${unknown}'`);
   }
 
   private vmOf(thread: DapThread): number {
