@@ -198,7 +198,7 @@ export const SETTING_FLAGS: Flags = Object.fromEntries(
     // The default of a list's entry is not what holds if the list is empty.
     const without = key.startsWith('hogs[]') ? '0' : fallback;
     const describe = `${summary}: ${expected}${without === '' ? '' : ` (default ${without})`}`;
-    const times = isRepeatable ? { array: true, nargs: 1 } : {};
-    return [flag, { type: 'string', group: 'Scenario:', describe, ...times }];
+    const kind = isRepeatable ? REPEATABLE : ({ type: 'string' } as const);
+    return [flag, { ...kind, group: 'Scenario:', describe }];
   }),
 );

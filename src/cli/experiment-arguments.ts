@@ -1,7 +1,7 @@
 // The flags of `vmxlab experiment`, and what they say.
 
 import { MAX_SEEDS } from '../experiment/index.ts';
-import { type Arguments, count, JSON_FLAGS, once } from './arguments.ts';
+import { type Arguments, count, JSON_FLAGS, once, REPEATABLE } from './arguments.ts';
 import type { Flags } from './command-line.ts';
 import { DEFAULT_STORE, type ExperimentOptions, type Shard } from './experiment-command.ts';
 import { Failure } from './failure.ts';
@@ -12,9 +12,7 @@ export const EXPERIMENT_FLAGS: Flags = {
   quick: { type: 'boolean', describe: 'the short form that the definition has' },
   seeds: { type: 'string', describe: 'how many seeds, or which: 20, 1..20 or 1,5,9' },
   cell: {
-    type: 'string',
-    array: true,
-    nargs: 1,
+    ...REPEATABLE,
     describe: 'only cells on this level: FACTOR=LEVEL, several separated by commas',
   },
   jobs: { alias: 'j', type: 'string', describe: 'runs at a time (default: one a processor)' },
@@ -24,8 +22,7 @@ export const EXPERIMENT_FLAGS: Flags = {
     describe: 'say where the time went in the cells, and what differs between two',
   },
   compare: {
-    type: 'string',
-    array: true,
+    ...REPEATABLE,
     nargs: 2,
     describe: 'the same of two cells, each as FACTOR=LEVEL, several separated by commas',
   },
@@ -33,9 +30,7 @@ export const EXPERIMENT_FLAGS: Flags = {
   output: { alias: 'o', type: 'string', describe: 'folder to write reports to' },
   shards: { type: 'string', describe: 'submit: tasks of the job array (default 16)' },
   sbatch: {
-    type: 'string',
-    array: true,
-    nargs: 1,
+    ...REPEATABLE,
     describe: 'submit: option for sbatch, such as --sbatch=--partition=long',
   },
   'dry-run': { type: 'boolean', describe: 'submit: only print what sbatch would get' },

@@ -14,7 +14,7 @@ import {
   World,
 } from '../explore/index.ts';
 import { EXIT_CODES, NO_PAINT, type Paint, SymbolMap } from '../machine/index.ts';
-import { type Arguments, count, once, oneOf } from './arguments.ts';
+import { type Arguments, count, once, oneOf, REPEATABLE } from './arguments.ts';
 import type { Flags } from './command-line.ts';
 import { EXIT_UNEXPECTED, Failure } from './failure.ts';
 import { isSameFile } from './files.ts';
@@ -26,9 +26,7 @@ export const EXPLORE_FLAGS: Flags = {
   strategy: { type: 'string', describe: `one of: ${STRATEGIES.join(', ')} (default all)` },
   'store-buffers': { type: 'boolean', describe: 'x86-TSO: others see stores later' },
   exclusive: {
-    type: 'string',
-    array: true,
-    nargs: 1,
+    ...REPEATABLE,
     describe: 'labels FROM..TO: at most one vCPU may be between them',
   },
   output: { type: 'string', describe: 'what the guest must have printed in the end' },

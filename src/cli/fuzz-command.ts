@@ -22,7 +22,7 @@ import {
   type Strategy,
 } from '../fuzz/index.ts';
 import { EXIT_CODES, type GivenSetting } from '../machine/index.ts';
-import { type Arguments, count, once, oneOf } from './arguments.ts';
+import { type Arguments, count, once, oneOf, REPEATABLE } from './arguments.ts';
 import type { Flags } from './command-line.ts';
 import { EXIT_UNEXPECTED, Failure } from './failure.ts';
 import { type KeptFinding, keepFinding } from './fuzz-finding.ts';
@@ -39,9 +39,7 @@ export const FUZZ_FLAGS: Flags = {
   for: { type: 'string', describe: 'real time at most, as 10s or 5m (default 60s without --runs)' },
   jobs: { alias: 'j', type: 'string', describe: 'runs at a time (default: one a processor)' },
   vary: {
-    type: 'string',
-    array: true,
-    nargs: 1,
+    ...REPEATABLE,
     describe: 'what of the scenario varies: KEY, KEY=LEAST..MOST or KEY=VALUE,VALUE',
   },
   strategy: {
