@@ -3,7 +3,7 @@
 
 import { assignPlaces, COSCHEDULING_MODES, type Host } from '../host/index.ts';
 import type { Vcpu, Vm } from '../kvm/index.ts';
-import { parseCpuList } from './cpu-list.ts';
+import { parseCpuList, pinOf } from './cpu-list.ts';
 import type { Scenario } from './scenario.ts';
 import { choice, duration, type Issue } from './schema.ts';
 
@@ -25,10 +25,7 @@ export const COSCHEDULING_KEYS = {
 export function* coschedulingIssues({ host, vms }: Scenario): Iterable<Issue> {
   for (const [i, vm] of vms.entries()) {
     if (vm.coscheduling !== 'strict') continue;
-    const pins = Array.from(
-      { length: vm.vcpus },
-      (_, vcpu) => vm.pin[vm.pin.length > 1 ? vcpu : 0],
-    );
+    const pins = Array.from({ length: vm.vcpus }, (_, vcpu) => pinOf(vm, vcpu));
     if (!haveRoom(pins, host.pcpus)) {
       const room = `a pCPU for each of ${vm.vcpus} vCPUs at once`;
       const message = `strict takes ${room}; there are not enough`;

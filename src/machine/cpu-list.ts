@@ -1,5 +1,10 @@
 // Lists of pCPUs in the form that taskset and the kernel use: 0-3,6.
 
+/** The list of a vCPU: there is one for each, or one for all, or none. */
+export function pinOf({ pin }: { readonly pin: readonly string[] }, vcpu: number) {
+  return pin[pin.length > 1 ? vcpu : 0];
+}
+
 /** The numbers in a list, ascending; undefined if it is not one. */
 export function parseCpuList(text: string): readonly number[] | undefined {
   const numbers = new Set<number>();

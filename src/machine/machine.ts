@@ -28,6 +28,7 @@ import { armAffinityChanges } from './affinity-changes.ts';
 import { Cgroups } from './cgroups.ts';
 import { coschedule } from './coscheduling.ts';
 import { costsOf } from './cost-keys.ts';
+import { pinOf } from './cpu-list.ts';
 import { Devices } from './devices/devices.ts';
 import type { DevicesState } from './devices/ports.ts';
 import { Ending, endingOfHalt, type MachineEnding } from './ending.ts';
@@ -216,8 +217,7 @@ export class Machine {
     if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
     const group = this.cgroups.forThreads(config.cgroup, config.name, config.cpu_weight);
     for (let i = 0; i < config.vcpus; i++) {
-      const pin = config.pin.length > 1 ? config.pin[i] : config.pin[0];
-      const affinity = affinityOf(pin, this.scenario.host.pcpus);
+      const affinity = affinityOf(pinOf(config, i), this.scenario.host.pcpus);
       const own = config.vcpu_cgroups ? this.cgroups.below(group, `vcpu${i}`) : group;
       const vcpu = vm.createVcpu(affinity, config.nice, own, config.sched_policy);
       vcpu.virtual.processor.engine = this.scenario.engine;
