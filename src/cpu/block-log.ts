@@ -18,6 +18,8 @@ import {
 /** Word index of the number of the entry to be written next. */
 const NEXT = LOG_WORD;
 const ENTRIES = LOG_WORD + 1;
+/** The log is a ring; of a power of two, for V8 divides doubles by an instruction of the 8087's. */
+const LAST_ENTRY = LOG_ENTRIES - 1;
 /** Words of an entry after the two of the address: instructions completed before, and the kind. */
 const COMPLETED = 2;
 /** The code size, which is even, and {@link CUT_SHORT}; or {@link COMPILED} and so on. */
@@ -96,7 +98,7 @@ export class BlockLog {
     words[at + 1] = high;
     words[at + COMPLETED] = completed | 0;
     words[at + KIND] = codeSize;
-    words[NEXT] = (words[NEXT] + 1) & (LOG_ENTRIES - 1);
+    words[NEXT] = (words[NEXT] + 1) & LAST_ENTRY;
   }
 
   /** The block that was entered last ends with an instruction that does not complete. */
@@ -145,18 +147,18 @@ export class BlockLog {
     for (let entry = 1; entry <= shown * entries; entry++) {
       const next = words[NEXT];
       const at = ENTRIES + LOG_STRIDE * next;
-      const same = ENTRIES + LOG_STRIDE * ((next + LOG_ENTRIES - entries) % LOG_ENTRIES);
+      const same = ENTRIES + LOG_STRIDE * ((next - entries) & LAST_ENTRY);
       words[at] = words[same];
       words[at + 1] = words[same + 1];
       words[at + COMPLETED] = (before + entry * each) | 0;
       words[at + KIND] = words[same + KIND];
-      words[NEXT] = (next + 1) % LOG_ENTRIES;
+      words[NEXT] = (next + 1) & LAST_ENTRY;
     }
   }
 
   /** Number of the entry that was written last, and where it lies. */
   private get lastEntry(): number {
-    return (this.words[NEXT] - 1) & (LOG_ENTRIES - 1);
+    return (this.words[NEXT] - 1) & LAST_ENTRY;
   }
 
   private get last(): number {
@@ -168,7 +170,7 @@ export class BlockLog {
     const { words } = this;
     const places = Array.from(
       { length: LOG_ENTRIES },
-      (_, i) => ENTRIES + LOG_STRIDE * ((words[NEXT] + i) % LOG_ENTRIES),
+      (_, i) => ENTRIES + LOG_STRIDE * ((words[NEXT] + i) & LAST_ENTRY),
     );
     return places
       .flatMap((at, i) => {

@@ -71,8 +71,20 @@ export function newBlock(
 ): Block {
   // Each iteration has to be looked at.
   const delay = mayStop ? null : delayOf(instructions, lengthBytes);
-  const made = { dependents: [], heat: 0, region: null, ahead: null, pieces: new Map() };
-  return { instructions, lengthBytes, mayStop, delay, valid: true, isPiece, ...made };
+  // One literal, for V8 gives objects that are put together of others layouts of their own.
+  return {
+    instructions,
+    lengthBytes,
+    mayStop,
+    delay,
+    valid: true,
+    dependents: [],
+    heat: 0,
+    region: null,
+    ahead: null,
+    isPiece,
+    pieces: new Map(),
+  };
 }
 
 /**

@@ -39,7 +39,9 @@ export function delayOf(block: readonly Timed[], lengthBytes: number): Delay | n
   const counted = isLoop ? loopCount(branch) : countOf(others[0].instruction);
   if (counted === null) return null;
   const cycles = block.reduce((sum, each) => sum + each.cycles, 0);
-  return { ...counted, cycles, instructions: block.length };
+  const { register, width, step } = counted;
+  // One literal: see newBlock.
+  return { register, width, step, cycles, instructions: block.length };
 }
 
 type Count = Pick<Delay, 'register' | 'width' | 'step'>;

@@ -19,6 +19,7 @@ import {
   type RegisterOperand,
   Segment,
 } from '../isa/index.ts';
+import { asDouble } from '../sim/index.ts';
 import { msrExits, portExits } from './bitmaps.ts';
 import { Primary, Secondary } from './controls.ts';
 import { type ExitDetails, recordExit, recordExitWith } from './exit-information.ts';
@@ -29,6 +30,7 @@ import {
   instructionInformation,
   tableInformation,
 } from './instruction-information.ts';
+import { PauseTimes } from './pause-loop.ts';
 import type { VirtualProcessor } from './virtual-processor.ts';
 
 /** True if the instruction exits, which is then recorded. */
@@ -89,19 +91,35 @@ const pause: Decision = (owner, instruction) => {
 };
 
 /** How PAUSE is watched while none exits by itself, and nobody wants to see each. */
-export function pauseWatch(owner: VirtualProcessor): PauseWatch | null {
+export function pauseWatch(owner: VirtualProcessor, watch: OwnPauseWatch): PauseWatch | null {
   const { processor, pauseLoop } = owner;
   const { clock } = processor;
   const look = owner.spin.nextLook;
   if ((owner.primary & Primary.PAUSE_EXITING) !== 0 || clock >= look) return null;
   const isDetected = (owner.secondary & Secondary.PAUSE_LOOP_EXITING) !== 0;
   if (!isDetected || processor.state.cpl !== 0) {
-    const state = { first: clock, last: clock };
-    return { state, gap: Number.POSITIVE_INFINITY, window: look - clock };
+    const { unseen } = watch;
+    unseen.first = clock;
+    unseen.last = clock;
+    watch.state = unseen;
+    watch.gap = Number.POSITIVE_INFINITY;
+    watch.window = look - clock;
+  } else {
+    const { state } = pauseLoop;
+    watch.state = state;
+    watch.gap = owner.vmcs.get32(PLE_GAP) >>> 0;
+    watch.window = Math.min(owner.pauseWindow, look - state.first);
   }
-  const gap = owner.vmcs.get32(PLE_GAP) >>> 0;
-  const { state } = pauseLoop;
-  return { state, gap, window: Math.min(owner.pauseWindow, look - state.first) };
+  return watch;
+}
+
+/** Used again at each entry of compiled code. */
+export class OwnPauseWatch implements PauseWatch {
+  /** In place of the detector's, where that does not look. */
+  readonly unseen = new PauseTimes();
+  state: PauseTimes = this.unseen;
+  gap = asDouble(0);
+  window = asDouble(0);
 }
 
 /** #UD unless a secondary control enables the instruction. */

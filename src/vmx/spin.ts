@@ -64,32 +64,37 @@ interface Plan {
 /** Plans at hand: of more instructions than a loop has. */
 const PLANS = 2 * 64;
 
-/** A loop that only counts down, standing where an iteration begins. */
-interface Countdown {
-  readonly delay: Delay;
-  readonly until: number;
-}
+/** What is known to repeat, and why. */
+type LoopKind =
+  /** Nothing is. */
+  | 'none'
+  /** A loop that only counts down, standing where an iteration begins. */
+  | 'delay'
+  /** Nothing but registers changes; it was run ahead, and taken back. */
+  | 'ahead'
+  /** A loop that waits, standing where an iteration begins. */
+  | 'wait';
 
-/** Nothing but registers changes; it was run ahead, and taken back. */
-interface Advance {
-  readonly delay: null;
-  readonly isAhead: true;
-  /** Of the longest block. */
-  readonly cycles: number;
-  readonly until: number;
-}
-
-/** A loop that waits, standing where an iteration begins. */
-interface Spin {
-  readonly delay: null;
-  readonly isAhead: false;
-  readonly cycles: number;
-  readonly instructions: number;
+/** One for all kinds, used again: it is found out anew in each turn that goes on past its end. */
+class KnownLoop implements Quiet {
+  readonly kind = 'quiet';
+  loop: LoopKind = 'none';
+  until = asDouble(0);
+  step = asDouble(0);
+  delay: Delay | null = null;
+  /** Of an iteration of a wait. */
+  instructions = 0;
   /** The first PAUSE of the PAUSE loop moves on with each iteration. */
-  readonly movesFirst: boolean;
-  readonly movesLast: boolean;
-  /** Clock up to which nothing else happens, where an iteration begins. */
-  readonly until: number;
+  movesFirst = false;
+  movesLast = false;
+
+  /** @param until clock up to which nothing else happens, where an iteration begins */
+  become(loop: LoopKind, step: number, until: number, delay: Delay | null): void {
+    this.loop = loop;
+    this.step = step;
+    this.until = until;
+    this.delay = delay;
+  }
 }
 
 export class SpinDetector implements Observer {
@@ -116,7 +121,7 @@ export class SpinDetector implements Observer {
   private anchorFirst = asDouble(0);
   private anchorLast = asDouble(0);
   private isObserving = false;
-  private spin: Spin | Countdown | Advance | null = null;
+  private readonly known = new KnownLoop();
   private readonly advances = new AdvancePolicy();
   /** Clock from which PAUSE is looked at; nothing depends on it but speed. */
   private lookAt = asDouble(0);
@@ -151,13 +156,13 @@ export class SpinDetector implements Observer {
 
   /** Stop watching, and forget what was found: something else happens now. */
   abandon(): void {
-    this.spin = null;
+    this.known.loop = 'none';
     if (this.isObserving) this.giveUp();
   }
 
   /** Whether a line at an hpa, watched for some reasons, matters to what is known. */
   dependsOn(hpa: number, watched: number): boolean {
-    if (this.spin === null && !this.isObserving) return false;
+    if (this.known.loop === 'none' && !this.isObserving) return false;
     return (watched & ~Watch.SPIN) !== 0 || this.hasRead(hpa / LINE_SIZE);
   }
 
@@ -171,7 +176,7 @@ export class SpinDetector implements Observer {
     const until = this.processor.clock + passable * delay.cycles;
     if (until < limit) return false;
     this.lineCount = 0;
-    this.spin = { delay, until };
+    this.known.become('delay', delay.cycles, until, delay);
     return true;
   }
 
@@ -193,45 +198,41 @@ export class SpinDetector implements Observer {
       return false;
     }
     this.lineCount = 0;
-    const until = clock + passed;
-    this.spin = { delay: null, isAhead: true, cycles: processor.runAhead.blockCycles, until };
+    this.known.become('ahead', processor.runAhead.blockCycles, clock + passed, null);
     return true;
   }
 
-  /** What happens next, if it is known to loop. */
+  /** What happens next, if it is known to loop; good until something else is. */
   get quiet(): Quiet | null {
-    const { spin } = this;
-    if (spin === null) return null;
-    const { cycles } = spin.delay ?? spin;
-    return { kind: 'quiet', until: spin.until, step: cycles };
+    return this.known.loop === 'none' ? null : this.known;
   }
 
   /** Let as many iterations pass as end before the clock has passed a limit. */
   pass(limit: number): void {
-    const { spin, processor, pauseLoop } = this;
-    if (spin === null) return;
-    if (spin.delay !== null) {
-      this.spin = null;
-      passDelay(processor, spin.delay, Math.min(limit, spin.until));
-      return;
-    }
-    if (spin.isAhead) {
-      this.spin = null;
-      const isKept = limit >= spin.until;
+    const { known, processor } = this;
+    const { loop } = known;
+    if (loop === 'none') return;
+    known.loop = 'none';
+    if (loop === 'delay') {
+      passDelay(processor, known.delay as Delay, Math.min(limit, known.until));
+    } else if (loop === 'ahead') {
+      const isKept = limit >= known.until;
       if (isKept) processor.runAhead.keep();
       if (isKept) this.advances.kept();
       else this.advances.dropped(limit);
-      return;
-    }
-    const { cycles, instructions, movesFirst, movesLast, until } = spin;
+    } else this.passWait(limit);
+  }
+
+  private passWait(limit: number): void {
+    const { known, processor, pauseLoop } = this;
+    const { step, instructions, movesFirst, movesLast, until } = known;
     // The last instruction before the limit is executed: where it begins is where a turn ends.
     const end = Math.min(limit - 1, until);
-    const count = Math.max(0, Math.floor((end - processor.clock) / cycles));
-    this.spin = null;
-    if (count > 0) processor.passIterations(count, cycles, instructions, 'waits');
-    this.learn(count * cycles);
-    if (movesFirst) pauseLoop.state.first += count * cycles;
-    if (movesLast) pauseLoop.state.last += count * cycles;
+    const count = Math.max(0, Math.floor((end - processor.clock) / step));
+    if (count > 0) processor.passIterations(count, step, instructions, 'waits');
+    this.learn(count * step);
+    if (movesFirst) pauseLoop.state.first += count * step;
+    if (movesLast) pauseLoop.state.last += count * step;
   }
 
   /** The processor is about to execute an instruction. True when an iteration is found to wait. */
@@ -321,15 +322,11 @@ export class SpinDetector implements Observer {
     }
     this.isObserving = false;
     processor.observe(null);
-    this.spin = {
-      delay: null,
-      isAhead: false,
-      cycles,
-      instructions: processor.instructions - this.anchorInstructions,
-      movesFirst: first !== 0,
-      movesLast: last !== 0,
-      until: this.endOf(cycles, last !== 0 && first === 0),
-    };
+    const { known } = this;
+    known.become('wait', cycles, this.endOf(cycles, last !== 0 && first === 0), null);
+    known.instructions = processor.instructions - this.anchorInstructions;
+    known.movesFirst = first !== 0;
+    known.movesLast = last !== 0;
     return true;
   }
 

@@ -47,7 +47,7 @@ import {
 } from './exit-information.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
-import { decide, decideEarly, exitForTask, pauseWatch } from './intercepts.ts';
+import { decide, decideEarly, exitForTask, OwnPauseWatch, pauseWatch } from './intercepts.ts';
 import { behindVirtualApic, translateOrExit } from './memory-exits.ts';
 import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { STANDARD_TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
@@ -140,6 +140,7 @@ export class VirtualProcessor implements Virtualization {
   readonly processor: Processor;
   readonly vmcs: Vmcs;
   readonly pauseLoop = new PauseLoopDetector();
+  private readonly pauseWatch = new OwnPauseWatch();
   readonly spin: SpinDetector;
   /** A physical interrupt waits at the processor this runs on; the host sets and clears it. */
   interruptPending = false;
@@ -486,7 +487,7 @@ export class VirtualProcessor implements Virtualization {
   }
 
   pauses(): PauseWatch | null {
-    return pauseWatch(this);
+    return pauseWatch(this, this.pauseWatch);
   }
 
   delays(delay: Delay, iterations: number): boolean {
