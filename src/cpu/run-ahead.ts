@@ -7,6 +7,7 @@ import type { BlockLog } from './block-log.ts';
 import type { CodeCache } from './code-cache.ts';
 import type { Ahead, CompiledEngine, Engine } from './compiled/engine.ts';
 import type { Mmu } from './mmu.ts';
+import type { SkippedWork } from './skipped-work.ts';
 import { type ProcessorState, Word } from './state.ts';
 
 /** General registers, RIP and RFLAGS: all that changes. */
@@ -23,6 +24,7 @@ export interface Forerunner {
   begun: number;
   instructions: number;
   compiledInstructions: number;
+  readonly skipped: SkippedWork;
 }
 
 export class RunAhead {
@@ -33,7 +35,14 @@ export class RunAhead {
   private readonly words: Int32Array;
   private readonly before = new Int32Array(CHANGING_WORDS);
   private readonly after = new Int32Array(CHANGING_WORDS);
-  private readonly ahead: Ahead = { region: null, cycles: 0, instructions: 0, lastCycles: 0 };
+  private readonly ahead: Ahead = {
+    region: null,
+    cycles: 0,
+    instructions: 0,
+    skippedCycles: 0,
+    skippedInstructions: 0,
+    lastCycles: 0,
+  };
 
   constructor(
     processor: Forerunner,
@@ -74,13 +83,14 @@ export class RunAhead {
   /** It has come to pass. To be called before anything else is run. */
   keep(): void {
     const { processor, ahead } = this;
-    const { cycles, instructions, lastCycles } = ahead;
+    const { cycles, instructions, lastCycles, skippedCycles, skippedInstructions } = ahead;
     this.log.enter(processor.instructions);
     this.words.set(this.after);
     processor.clock += cycles;
     processor.begun = processor.clock - lastCycles;
     processor.instructions += instructions;
-    processor.compiledInstructions += instructions;
+    processor.compiledInstructions += instructions - skippedInstructions;
+    processor.skipped.add('delays', skippedCycles, skippedInstructions);
     this.compiled?.keepAhead(ahead);
   }
 }

@@ -169,7 +169,7 @@ const LOG_WORDS = 1 + LOG_STRIDE * LOG_ENTRIES;
 
 /** And behind that what compiled code leaves: see compiled/left-behind.ts. */
 export const COMPILED_WORD = LOG_WORD + LOG_WORDS;
-const COMPILED_WORDS = 60;
+const COMPILED_WORDS = 62;
 
 /** Bytes to set aside for one processor: its state, its scratch room, its log and so on. */
 export const PROCESSOR_BYTES = STATE_BYTES + (SCRATCH_WORDS + LOG_WORDS + COMPILED_WORDS) * 4;

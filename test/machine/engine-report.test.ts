@@ -22,8 +22,8 @@ inner:
     hlt
 `;
 
-/** As long as {@link PROGRAM}, but its inner loop is a delay, which is skipped. */
-const DELAYING = PROGRAM.replace('    add eax, ecx\n', '');
+/** The inner loop is a delay, and is skipped but for its last ten iterations. */
+const DELAYING = PROGRAM.replace('    add eax, ecx\n', '').replace('ecx, 100', 'ecx, 1000');
 
 /** Stores over an instruction of a hot loop, over and over. */
 const CHANGING = `bits 64

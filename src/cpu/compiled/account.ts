@@ -119,6 +119,31 @@ export class Accountant {
     body.op(Op.i32WrapI64);
   }
 
+  /**
+   * Take many rounds of a loop into account, as often as an i64 local says, and note them as
+   * skipped. Nothing may be owed.
+   */
+  skip(rounds: number, cycles: number, instructions: number): void {
+    const { body, state } = this;
+    const done = BigInt(instructions) << BigInt(COUNT_SHIFT);
+    const taken = BigInt(cycles) << BigInt(CYCLES_SHIFT);
+    const pushRounds = (each: bigint) => {
+      body.get(rounds);
+      body.i64(each);
+      body.op(Op.i64Mul);
+    };
+    body.get(this.left);
+    pushRounds(done - taken);
+    body.op(Op.i64Add);
+    body.set(this.left);
+    body.get(state);
+    body.get(state);
+    body.memory(Op.i64Load, CompiledOffset.SKIPPED);
+    pushRounds(done + taken);
+    body.op(Op.i64Add);
+    body.memory(Op.i64Store, CompiledOffset.SKIPPED);
+  }
+
   /** Take off cycles that are on the stack, an i32. */
   spend(): void {
     const { body } = this;

@@ -26,6 +26,8 @@ export interface Region extends LoggedCode {
   readonly footing: number;
   /** It has PAUSE, and is told how that is watched. */
   readonly hasPauses: boolean;
+  /** Iterations of delay loops may be left out. */
+  readonly hasDelays: boolean;
   /** It was made of nothing else than what touches registers only; see `RunAhead`. */
   readonly inRegisters: boolean;
   /** A loop of it does so. */
@@ -189,6 +191,7 @@ export class Compiler {
       codeSize,
       footing,
       hasPauses: blocks.some(({ effects }) => effects.some(({ kind }) => kind === 'clock')),
+      hasDelays: blocks.some(({ delay }) => delay !== null),
       inRegisters,
       loopsInRegisters: loopsInRegisters(discovered),
       blockCycles: Math.max(0, ...blocks.map(({ cycles }) => cycles)),

@@ -4,6 +4,7 @@
 import { effectsOf, type Instruction } from '../../isa/index.ts';
 import { PAGE_SIZE } from '../../memory/index.ts';
 import type { Block, Prepared } from '../code-cache.ts';
+import type { Delay } from '../delay.ts';
 import { hasParagraphsOn, lastAddressOn } from '../footing.ts';
 import { BlockDomain } from './block-domain.ts';
 import { Declined } from './block-state.ts';
@@ -32,6 +33,8 @@ export interface RegionBlock {
   readonly instructions: number;
   /** One instruction, which counts when it is not repeated any more. */
   readonly repeats: boolean;
+  /** What it is if it only counts, and its iterations may pass at once; else null. */
+  readonly delay: Delay | null;
 }
 
 /** Where the code of a region comes from. */
@@ -127,8 +130,11 @@ class Discovery {
   private build(start: bigint): RegionBlock {
     const domain = new BlockDomain(start, this.source.footing);
     const locals = domain.registers;
-    const delay = this.source.blockAt(Number(start - this.page))?.delay;
-    if (this.source.leavesDelays && delay) domain.leaveLong(delay);
+    const { leavesDelays } = this.source;
+    const delay = leavesDelays
+      ? (this.source.blockAt(Number(start - this.page))?.delay ?? null)
+      : null;
+    if (delay !== null) domain.leaveLong(delay);
     let offset = 0;
     let cycles = 0;
     let lastCycles = 0;
@@ -157,9 +163,20 @@ class Discovery {
     }
     const { registers, flags, effects, continuation } = domain;
     if (domain.askedNext && declined === null) this.noteCall(start + BigInt(offset), continuation);
+    // One literal, for V8 gives objects that are put together of others layouts of their own.
     return {
-      ...{ start, locals, effects, registers, flags, continuation, declined },
-      ...{ cycles, lastCycles, instructions, repeats },
+      start,
+      locals,
+      effects,
+      registers,
+      flags,
+      continuation,
+      declined,
+      cycles,
+      lastCycles,
+      instructions,
+      repeats,
+      delay,
     };
   }
 

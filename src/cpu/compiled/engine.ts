@@ -7,6 +7,7 @@ import { type Block, pieceOf } from '../code-cache.ts';
 import { OWNER_STOP } from '../exceptions.ts';
 import { WIDE_FOOTING } from '../footing.ts';
 import type { Mmu } from '../mmu.ts';
+import type { SkippedWork } from '../skipped-work.ts';
 import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
 import type { PauseWatch, Virtualization } from '../virtualization.ts';
@@ -36,6 +37,7 @@ export interface Interpreter {
   begun: number;
   instructions: number;
   compiledInstructions: number;
+  readonly skipped: SkippedWork;
   /** Its owner has stopped it at RIP. */
   readonly isTakenOver: boolean;
   /** Where the code of the last block lies. */
@@ -55,6 +57,9 @@ export interface Ahead {
   region: Region | null;
   cycles: number;
   instructions: number;
+  /** Of these, those of delay loops that were not executed. */
+  skippedCycles: number;
+  skippedInstructions: number;
   /** Of the last of them. */
   lastCycles: number;
 }
@@ -75,6 +80,9 @@ export class CompiledEngine {
   /** Cycles and instructions of the last run. */
   private cycles = 0;
   private instructions = 0;
+  /** Of these, those of delay loops that were not executed. */
+  private skippedCycles = 0;
+  private skippedInstructions = 0;
   private readonly compiler: Compiler;
   private readonly memory: PhysicalMemory;
   private readonly state: ProcessorState;
@@ -128,6 +136,8 @@ export class CompiledEngine {
     const reason = this.run(block, interpreter, limit - interpreter.clock);
     if (reason < 0) return reason;
     this.compiler.statistics.left(reason);
+    const { skipped } = interpreter;
+    let skippedBefore = skipped.instructions;
     if (before !== null) this.repeat(interpreter, before);
     else {
       interpreter.clock += this.cycles;
@@ -135,8 +145,12 @@ export class CompiledEngine {
       // A turn is over, or pauses: it is told apart by where its last instruction began.
       if ((interpreter.clock >= limit || interpreter.mayStopHere) && this.cycles > 0)
         interpreter.begun = interpreter.clock - this.lastCycles(block.region as Region);
+      if (this.skippedInstructions > 0) {
+        skipped.add('delays', this.skippedCycles, this.skippedInstructions);
+      }
     }
-    interpreter.compiledInstructions += this.instructions;
+    skippedBefore -= skipped.instructions;
+    interpreter.compiledInstructions += this.instructions + skippedBefore;
     return reason;
   }
 
@@ -208,15 +222,16 @@ export class CompiledEngine {
     if (run === null || (footing !== WIDE_FOOTING && !this.isNarrow())) return -1;
     const most = Math.min(MOST_CYCLES, Math.ceil(cyclesLeft));
     const watch = region.hasPauses ? this.watchPauses(interpreter, most) : null;
-    const reason = this.call(run, most);
+    const reason = this.call(region, run, most);
     if (watch !== null) this.settlePauses(watch);
     this.logPath(region);
     return reason;
   }
 
   /** Returns a `Left`. */
-  private call(run: RegionFunction, most: number): number {
+  private call({ hasDelays }: Region, run: RegionFunction, most: number): number {
     const { words } = this;
+    if (hasDelays) words[SKIPPED] = words[SKIPPED + 1] = 0;
     words[COMPILED_WORD] = ALL_GIVEN;
     words[COMPILED_WORD + 1] = words[Word.RFLAGS];
     words[REPEATED] = -1;
@@ -224,8 +239,17 @@ export class CompiledEngine {
     const low = words[LEFT];
     this.cycles = most - ((words[LEFT + 1] << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT));
     this.instructions = (low & COUNT_MASK) >>> COUNT_SHIFT;
+    this.skippedInstructions = 0;
+    if (hasDelays) this.countSkipped();
     this.settleFlags();
     return reason;
+  }
+
+  private countSkipped(): void {
+    const { words } = this;
+    const low = words[SKIPPED];
+    this.skippedCycles = (words[SKIPPED + 1] << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT);
+    this.skippedInstructions = (low & COUNT_MASK) >>> COUNT_SHIFT;
   }
 
   /**
@@ -242,10 +266,13 @@ export class CompiledEngine {
     }
     const { run } = block.ahead;
     if (run === null) return false;
-    this.compiler.statistics.left(this.call(run, Math.min(MOST_CYCLES, Math.ceil(most))));
+    const limit = Math.min(MOST_CYCLES, Math.ceil(most));
+    this.compiler.statistics.left(this.call(block.ahead, run, limit));
     ahead.region = block.ahead;
     ahead.cycles = this.cycles;
     ahead.instructions = this.instructions;
+    ahead.skippedCycles = this.skippedCycles;
+    ahead.skippedInstructions = this.skippedInstructions;
     ahead.lastCycles = this.lastCycles(block.ahead);
     return true;
   }
@@ -359,6 +386,7 @@ const WINDOW = (CompiledOffset.WINDOW - CompiledOffset.END) / 8;
 
 const COUNT_MASK = (1 << CYCLES_SHIFT) - 1;
 const LEFT = CompiledOffset.LEFT / 4;
+const SKIPPED = CompiledOffset.SKIPPED / 4;
 const STRETCH = CompiledOffset.STRETCH / 4;
 const REPEATED = CompiledOffset.REPEATED / 4;
 const REPEATED_LEFT = CompiledOffset.REPEATED_LEFT / 4;

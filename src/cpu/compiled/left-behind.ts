@@ -49,6 +49,8 @@ export const CompiledOffset = {
   PATH: at(16),
   /** What the lower half of LEFT was there: a word without it is an old one. */
   PATH_LEFT: at(44),
+  /** Cycles and instructions of delay loops that were not executed, packed as in LEFT. */
+  SKIPPED: at(60),
   /** 1 if PAUSE is watched as follows, 0 if it is the interpreter's. */
   PAUSES: at(32),
   /** As f64, in cycles: the clock when none are left, and a `PauseWatch`. */

@@ -9,6 +9,7 @@ import { Word } from '../state.ts';
 import { type Account, Accountant, NOTHING_OWED, withBlock } from './account.ts';
 import { bulkOf } from './bulk.ts';
 import { type BulkParts, emitBulk } from './bulk-emitter.ts';
+import { emitDelay } from './delay-emitter.ts';
 import type { Discovered, RegionBlock } from './discovery.ts';
 import { directTargets } from './discovery.ts';
 import { type Effect, type Exit, exitsOf, forEachEffect, valuesOf } from './effects.ts';
@@ -343,6 +344,7 @@ class RegionEmitter {
     const tooLong = body.open(Op.block);
     expressions.begin((x) => this.flow.resolve(number, x));
     this.emitBulk(number, owed);
+    this.emitDelay(number, owed);
     const start = expressions.here;
     this.accountant.pushSpent(owed, block.cycles - block.lastCycles);
     body.branch(tooLong, Op.brIf);
@@ -393,6 +395,14 @@ class RegionEmitter {
       },
     };
     emitBulk(parts, bulk, block);
+  }
+
+  /** As many iterations of a delay loop as fit into the cycles left. */
+  private emitDelay(number: number, owed: Account): void {
+    const { body, accountant } = this;
+    const { delay } = this.blocks[number];
+    if (delay === null || owed.stretch.length > 0 || !this.written[delay.register]) return;
+    emitDelay({ body, accountant, counter: this.slots[delay.register] }, delay);
   }
 
   private emitExit(number: number, exit: Exit, owed: Account): void {
