@@ -80,6 +80,7 @@ export class BlockLog {
   /**
    * A block is entered at RIP. One that is tried again, because its first instruction faulted or
    * left to the owner, is entered once: `completed`, the count of instructions, has not grown.
+   * @param completed its lower 32 bits: V8 makes an object of a double that is passed on
    */
   enter(completed: number): void {
     const { words, codeSize } = this;
@@ -88,7 +89,7 @@ export class BlockLog {
     const high = isWide ? words[Word.RIP + 1] : 0;
     const last = this.last;
     const isSame = words[last] === low && words[last + 1] === high;
-    const isTried = isSame && words[last + COMPLETED] === (completed | 0);
+    const isTried = isSame && words[last + COMPLETED] === completed;
     if (isTried && (words[last + KIND] & COMPILED) === 0) {
       words[last + KIND] = codeSize;
       return;
@@ -96,7 +97,7 @@ export class BlockLog {
     const at = ENTRIES + LOG_STRIDE * words[NEXT];
     words[at] = low;
     words[at + 1] = high;
-    words[at + COMPLETED] = completed | 0;
+    words[at + COMPLETED] = completed;
     words[at + KIND] = codeSize;
     words[NEXT] = (words[NEXT] + 1) & LAST_ENTRY;
   }

@@ -431,7 +431,7 @@ export class Processor {
 
   private executeOne(): void {
     const { words } = this.state;
-    this.blockLog.enter(this.instructions);
+    this.blockLog.enter(this.instructions | 0);
     const prepared = this.fetch.block(this.codeSize).instructions[0];
     if (this.observer?.before(prepared) === true) {
       this.isTakenOver = true;
@@ -473,7 +473,7 @@ export class Processor {
   /** The block at RIP, which goes into the log. */
   enterBlock(): Block {
     this.begun = this.clock;
-    this.blockLog.enter(this.instructions);
+    this.blockLog.enter(this.instructions | 0);
     return this.fetch.block(this.codeSize);
   }
 

@@ -84,7 +84,7 @@ export class RunAhead {
   keep(): void {
     const { processor, ahead } = this;
     const { cycles, instructions, lastCycles, skippedCycles, skippedInstructions } = ahead;
-    this.log.enter(processor.instructions);
+    this.log.enter(processor.instructions | 0);
     this.words.set(this.after);
     processor.clock += cycles;
     processor.begun = processor.clock - lastCycles;

@@ -151,8 +151,13 @@ export class Tlb {
 
   /** Translate under a CR3 from here on. */
   select(cr3Low: number, cr3High: number): void {
-    const { spaces, current } = this;
-    if (current.cr3Low === cr3Low && current.cr3High === cr3High) return;
+    const { current } = this;
+    if (current.cr3Low !== cr3Low || current.cr3High !== cr3High) this.change(cr3Low, cr3High);
+  }
+
+  /** Apart, for a closure is made where a function begins, and this happens at each VM entry. */
+  private change(cr3Low: number, cr3High: number): void {
+    const { spaces } = this;
     const at = spaces.findIndex((space) => space.cr3Low === cr3Low && space.cr3High === cr3High);
     let space: AddressSpace;
     if (at >= 0) [space] = spaces.splice(at, 1);

@@ -292,15 +292,13 @@ export class Host {
     this.stopRequested = false;
     this.until = Math.ceil(until);
     const point = this.asked ?? at;
-    this.pausePcpu = point?.pcpu ?? NOBODY;
-    this.pauseTime = Math.ceil(point?.time ?? Number.POSITIVE_INFINITY);
+    this.pauseAt(point?.pcpu ?? NOBODY, Math.ceil(point?.time ?? Number.POSITIVE_INFINITY));
     const { order } = this;
     const stop = order === null ? this.takeTurns(this.until) : this.follow(order, this.until);
     if (order !== null) this.turns.give(0);
     if (stop !== 'until') this.asked = null;
     this.running = null;
-    this.pausePcpu = NOBODY;
-    this.pauseTime = Number.POSITIVE_INFINITY;
+    this.pauseAt(NOBODY, Number.POSITIVE_INFINITY);
     this.turns.settle();
     return stop;
   }
@@ -311,6 +309,7 @@ export class Host {
    */
   giveTurn(pcpu: Pcpu, limit: number): BodyOutcome {
     this.until = limit;
+    this.pauseAt(this.pausePcpu, this.pauseTime);
     this.turns.give(limit);
     pcpu.boundary = pcpu.state.now;
     const { running } = this;
@@ -343,8 +342,14 @@ export class Host {
       this.asked = { pcpu: running.index, time: at };
       running.current?.body.hurry?.(at);
     }
-    this.pausePcpu = this.asked.pcpu;
-    this.pauseTime = this.asked.time;
+    this.pauseAt(this.asked.pcpu, this.asked.time);
+  }
+
+  private pauseAt(pcpu: number, time: number): void {
+    this.pausePcpu = pcpu;
+    this.pauseTime = time;
+    // A turn that ends at the pause point pauses.
+    this.turns.until = Math.min(this.until, time - 1);
   }
 
   /** The pCPU whose turn is under way, or null. */
@@ -369,12 +374,12 @@ export class Host {
       if (pcpu === null) {
         const stop = this.nextPiece(until);
         if (stop !== null) return stop;
-      } else if (pcpu.now >= until) return 'until';
+      } else if (pcpu.state.now >= until) return 'until';
       else {
         this.running = pcpu;
         if (this.pausePcpu !== NOBODY) this.prepareToPause(pcpu);
         const outcome = scheduler.advance(pcpu);
-        if (outcome === 'quiet') turns.leaveOut(pcpu, this.nextPause);
+        if (outcome === 'quiet') turns.leaveOut(pcpu);
         if (this.stopRequested) return 'requested';
         if (pcpu.index === this.pausePcpu && this.mustPause(pcpu)) return this.paused(pcpu);
         this.running = null;
@@ -407,13 +412,8 @@ export class Host {
 
   /** A pause is where a clock has moved, so that no two of them are at the same times. */
   private prepareToPause({ index, state }: Pcpu): void {
-    if (this.pausePcpu === ANYBODY) this.pausePcpu = index;
-    if (this.pausePcpu === index) this.pauseTime = Math.max(this.pauseTime, state.now + 1);
-  }
-
-  /** Nobody may be left out past this, in cycles: a turn that ends at the pause point pauses. */
-  private get nextPause(): number {
-    return Math.min(this.until, this.pauseTime - 1);
+    if (this.pausePcpu !== ANYBODY && this.pausePcpu !== index) return;
+    this.pauseAt(index, Math.max(this.pauseTime, state.now + 1));
   }
 
   /** Let all events happen that are due, and begin the next piece of time; or why not. */
@@ -423,7 +423,7 @@ export class Host {
     for (;;) {
       const eventTime = events.nextTime;
       if (turns.hasBusy && eventTime > turns.state.time) {
-        turns.begin(eventTime, this.nextPause);
+        turns.begin(eventTime);
         return null;
       }
       if (eventTime === Number.POSITIVE_INFINITY) return 'idle';
@@ -465,7 +465,7 @@ export class Host {
 
   /** False where everything has to be executed: a run ends in this piece of time. */
   get maySkip(): boolean {
-    return this.config.skip && this.turns.state.end <= this.nextPause;
+    return this.config.skip && this.turns.state.end <= this.turns.until;
   }
 
   /** A pCPU has become busy or idle. */

@@ -139,11 +139,14 @@ export class Pcpu {
     const cycles = time - state.now;
     if (cycles < 0) throw new RangeError(`pCPU ${this.index}: clock would run backwards`);
     state.now = time;
-    charge(state.times, as, cycles);
-    if (current !== null) {
-      charge(current.state.times, as, cycles);
-      current.state.sinceCycles = time;
-    }
+    // One by one, and not by a name that varies: this happens several times a VM exit.
+    if (as === 'guest') state.times.guest += cycles;
+    else state.times.host += cycles;
+    if (current === null) return;
+    const { times } = current.state;
+    if (as === 'guest') times.guest += cycles;
+    else times.host += cycles;
+    current.state.sinceCycles = time;
   }
 
   /** Spend host cycles. */
@@ -183,14 +186,4 @@ export class Pcpu {
   get traced(): boolean {
     return this.host.sink !== null;
   }
-}
-
-/** Not indexed by a name that varies: this happens several times a VM exit. */
-function charge(
-  times: { guest: number; host: number },
-  as: 'guest' | 'host',
-  cycles: number,
-): void {
-  if (as === 'guest') times.guest += cycles;
-  else times.host += cycles;
 }

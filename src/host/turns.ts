@@ -31,8 +31,8 @@ export class Turns {
   private readonly quietTimes: Float64Array;
   /** None of those does anything before this, in cycles. */
   private quietUntil = Number.POSITIVE_INFINITY;
-  /** Where the host pauses, in cycles. */
-  private until = Number.POSITIVE_INFINITY;
+  /** Nobody may be left out past this, in cycles: where the host pauses. */
+  until = Number.POSITIVE_INFINITY;
   /** Who takes turns has changed. */
   private isStale = true;
   /** Who was paused where its turn cannot end goes on first; to be looked for after a pause. */
@@ -130,11 +130,9 @@ export class Turns {
    * The next piece, from where the last one ended up to the end of the window or an event. Who is
    * alone goes on to the event, or to the window in which others have to take part again: nobody
    * could tell.
-   * @param until where the host pauses, in cycles
    */
-  begin(eventTime: number, until: number): void {
-    const { state, lookahead } = this;
-    this.until = until;
+  begin(eventTime: number): void {
+    const { state, lookahead, until } = this;
     if (this.active.count > 1) state.time = this.firstWindow(eventTime);
     state.end = Math.min(windowOf(state.time, lookahead) + lookahead, eventTime);
     state.rank = 0;
@@ -230,12 +228,11 @@ export class Turns {
   /**
    * The rest of this turn and the next ones, up to `pcpu.quietUntil`, are left out unless somebody
    * wants to know. False if the pCPU has to take its turn all the same.
-   * @param until where the host pauses, in cycles
    */
-  leaveOut(pcpu: Pcpu, until: number): boolean {
+  leaveOut(pcpu: Pcpu): boolean {
     this.pause();
     this.limit = this.state.end;
-    if (Math.min(pcpu.quietUntil, until) < this.state.end) return false;
+    if (Math.min(pcpu.quietUntil, this.until) < this.state.end) return false;
     pcpu.isQuiet = true;
     pcpu.owed = this.state.end;
     this.quietTimes[this.quiet.push(pcpu) - 1] = pcpu.quietUntil;

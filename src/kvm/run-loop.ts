@@ -165,13 +165,13 @@ export class VcpuThread implements ThreadBody {
     }
     pcpu.spend(vcpu.vm.costs.kvm.entryPath);
     vmcs.set32(F.PLE_WINDOW, state.pleWindow);
-    vmcs.set32(F.TIMER_VALUE, vcpu.timer.timerFieldAt(pcpu.now));
+    vmcs.set32(F.TIMER_VALUE, vcpu.timer.timerFieldAt(pcpu.state.now));
     if (pcpu.traced) {
       pcpu.trace('kvm_entry', { vcpu: vcpu.index, rip: vcpu.rip, immediateExit: false });
     }
-    vcpu.exits.close(pcpu.now);
+    vcpu.exits.close(pcpu.state.now);
     vcpu.timer.waitForExpiry(pcpu);
-    const outcome = virtual.enter(pcpu.now, !vmcs.launched);
+    const outcome = virtual.enter(pcpu.state.now, !vmcs.launched);
     if (outcome.kind === 'entered') {
       pcpu.advanceTo(virtual.processor.clock, 'host');
       state.phase = 'guest';
@@ -279,7 +279,7 @@ export class VcpuThread implements ThreadBody {
     vcpu.counters.exits++;
     const { vmcs } = vcpu.virtual;
     vcpu.exits.open(
-      pcpu.now,
+      pcpu.state.now,
       reason,
       vmcs.get32(F.RIP),
       vmcs.getHigh(F.RIP),

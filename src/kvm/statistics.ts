@@ -142,13 +142,13 @@ export interface ExitStatisticsState {
 }
 
 /** What is noted at an exit; text is made of it when somebody asks. */
-interface NotedExit {
-  time: number;
-  reason: number;
-  ripLow: number;
-  ripHigh: number;
-  qualificationLow: number;
-  qualificationHigh: number;
+class NotedExit {
+  time = asDouble(0);
+  reason = 0;
+  ripLow = 0;
+  ripHigh = 0;
+  qualificationLow = 0;
+  qualificationHigh = 0;
 }
 
 class Sums implements ExitTimes {
@@ -196,17 +196,14 @@ export class ExitStatistics {
   ): void {
     this.openReason = reason;
     this.openSince = time;
+    if (this.next === this.noted.length) this.noted.push(new NotedExit());
     const exit = this.noted[this.next];
-    if (exit === undefined) {
-      this.noted.push({ time, reason, ripLow, ripHigh, qualificationLow, qualificationHigh });
-    } else {
-      exit.time = time;
-      exit.reason = reason;
-      exit.ripLow = ripLow;
-      exit.ripHigh = ripHigh;
-      exit.qualificationLow = qualificationLow;
-      exit.qualificationHigh = qualificationHigh;
-    }
+    exit.time = time;
+    exit.reason = reason;
+    exit.ripLow = ripLow;
+    exit.ripHigh = ripHigh;
+    exit.qualificationLow = qualificationLow;
+    exit.qualificationHigh = qualificationHigh;
     this.next = (this.next + 1) % RECENT_COUNT;
   }
 
@@ -258,14 +255,14 @@ export class ExitStatistics {
     this.noted = saved.recent.map(({ time, reason, rip, qualification }) => {
       const at = Long.fromString(rip, true, 16);
       const detail = Long.fromString(qualification, true, 16);
-      return {
+      return Object.assign(new NotedExit(), {
         time,
         reason,
         ripLow: at.low,
         ripHigh: at.high,
         qualificationLow: detail.low,
         qualificationHigh: detail.high,
-      };
+      });
     });
     this.next = this.noted.length % RECENT_COUNT;
   }
