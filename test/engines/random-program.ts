@@ -106,10 +106,11 @@ export interface RandomProgram {
   readonly mxcsr: number;
 }
 
-export function randomProgram(prng: Prng): RandomProgram {
+/** @param delays with loops that only count, too */
+export function randomProgram(prng: Prng, delays: boolean): RandomProgram {
   const bits = pick(prng, [64, 64, 64, 64, 32, 32, 32, 16] as const);
   const dialect = DIALECTS[bits];
-  const writer = new Writer(prng, dialect);
+  const writer = new Writer(prng, dialect, delays);
   const source = `bits ${bits}\n${writer.program()}`;
   const { bytes, labels } = assembleAt(Place.CODE - dialect.codeBase, source);
   const table = new Uint8Array(8 * TARGETS);
@@ -196,10 +197,12 @@ class Writer {
   private readonly dialect: Dialect;
   /** Offset of the data pages in their segment. */
   private readonly data: number;
+  private readonly delays: boolean;
 
-  constructor(prng: Prng, dialect: Dialect) {
+  constructor(prng: Prng, dialect: Dialect, delays: boolean) {
     this.prng = prng;
     this.dialect = dialect;
+    this.delays = delays;
     this.data = Place.DATA - dialect.dataBase;
   }
 
@@ -210,6 +213,7 @@ class Writer {
       lines.push(`b${block}:`);
       const count = 1 + prng.below(9);
       for (let i = 0; i < count; i++) lines.push(this.line(block));
+      if (this.delays && prng.below(3) === 0) lines.push(this.delay(block));
       if (prng.below(4) !== 0) lines.push(this.branch(block));
       if (prng.below(3) === 0) lines.push(`jmp b${prng.below(BLOCKS)}`, `d${block}: dd 5, 6`);
       else lines.push(`jmp near skip${block}`, `d${block}: dd 3, 4`, `skip${block}:`);
@@ -329,6 +333,21 @@ class Writer {
     if (prng.below(2) === 0) return `xor byte [${entry}], ${bit}`;
     const ax = this.r('ax');
     return `mov ${ax}, [${entry}]\nxchg [${entry}], ${ax}\nmov [${entry}], ${ax}`;
+  }
+
+  /** A loop that counts down, mostly with so many iterations that they pass at once. */
+  private delay(block: number): string {
+    const { prng } = this;
+    const count = 1 + prng.below(2 ** (1 + prng.below(9)));
+    const step = 1 + prng.below(5);
+    const label = `delay${block}`;
+    return pick(prng, [
+      `mov ecx, ${count}\n${label}: dec ecx\njnz ${label}`,
+      `mov edx, ${count * step}\n${label}: nop\nsub edx, ${step}\njnz ${label}`,
+      `mov ecx, ${count}\n${label}: loop ${label}, ecx`,
+      // Comes to 0 by chance, or is left where the slice ends.
+      `${label}: sub eax, ${step}\njnz ${label}`,
+    ]);
   }
 
   private branch(block: number): string {
