@@ -13,7 +13,9 @@ export interface Command {
 export interface Timed {
   /** User and system time of the process with all its threads and children. */
   readonly cpuSeconds: number;
+  /** All that it wrote, and what of it to its standard output. */
   readonly output: string;
+  readonly stdout: string;
 }
 
 /** Longer than anything that is measured. */
@@ -34,7 +36,7 @@ export function timed({ program, args, folder }: Command): Timed {
   if (error !== undefined) throw error;
   const [, user, system] = /(\d+\.\d{3}) (\d+\.\d{3})\n$/.exec(stderr) ?? [];
   if (user === undefined) throw new Error(`${program}: no times in ${stderr}`);
-  return { cpuSeconds: Number(user) + Number(system), output: `${stdout}${stderr}` };
+  return { cpuSeconds: Number(user) + Number(system), output: `${stdout}${stderr}`, stdout };
 }
 
 /** What a program says of itself, or null if it is not there. */

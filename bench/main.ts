@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { chart } from './chart.ts';
+import { measureContended } from './contended.ts';
 import { countText } from './counts.ts';
 import { measureDebugging } from './debugging-runs.ts';
 import { updateDocuments } from './documents.ts';
@@ -70,8 +71,13 @@ function resultsOf(options: Options, peers: readonly Peer[]): Results {
       peers.filter(({ presence }) => presence().kind === 'present'),
     ),
     startUp: isWhole ? measureStartUp() : [],
-    ...(isWhole && options.compare === null ? { debugging: measureDebugging(options.runs) } : {}),
+    ...(isWhole && options.compare === null ? ofOurs(options) : {}),
   };
+}
+
+/** What nobody else has. */
+function ofOurs({ runs }: Options): Pick<Results, 'debugging' | 'contended'> {
+  return { debugging: measureDebugging(runs), contended: measureContended(runs) };
 }
 
 function withEarlier({ with: file }: Options, results: Results): Results {

@@ -1,10 +1,8 @@
 // One workload in one size, by everybody who can run it: rounds that take about as long for each,
 // then runs in turn, so that what else happens on the machine happens to all.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { timed } from './child.ts';
+import { inFolder } from './folder.ts';
 import { imageOf } from './images.ts';
 import type { Peer } from './peer.ts';
 import { figures } from './statistics.ts';
@@ -39,8 +37,7 @@ const RESULT = /(?:^|[^0-9a-f])([0-9a-f]{8})\r?\n/;
 
 /** Seconds of CPU time, and the result that the program printed. */
 function run(peer: Peer, workload: Workload, size: Size, rounds: number) {
-  const folder = mkdtempSync(join(tmpdir(), 'vmxlab-bench-'));
-  try {
+  return inFolder((folder) => {
     const image = imageOf(workload, size, rounds);
     const { cpuSeconds, output } = timed(peer.command({ workload, size, image, folder }));
     const result = RESULT.exec(output)?.[1];
@@ -48,9 +45,7 @@ function run(peer: Peer, workload: Workload, size: Size, rounds: number) {
       throw new Error(`${workload.name} under ${peer.title} has no result: ${output.slice(-500)}`);
     }
     return { cpuSeconds, result };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** Rounds that take about as long as planned, twice in turn: a single look may be disturbed. */

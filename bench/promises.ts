@@ -147,6 +147,15 @@ const PROMISES: readonly Promised[] = [
     value: (results) => emptyGuest(results)?.mebibytes ?? null,
   },
   {
+    text: 'CPU seconds of a virtual second of two contending guests, 28 vCPUs on 28 pCPUs',
+    bound: 1,
+    isUpper: true,
+    value: ({ contended = [] }) => {
+      if (contended.length === 0) return null;
+      return Math.max(...contended.map(({ secondsPerSecond }) => secondsPerSecond.median));
+    },
+  },
+  {
     text: 'CPU time with a debugger attached and no breakpoint, to that without',
     bound: 1.05,
     isUpper: true,

@@ -1,5 +1,6 @@
 // Everything that a run of the benchmarks found, as one plain document, and questions to it.
 
+import type { ContendedCosts } from './contended.ts';
 import type { DebuggingCosts } from './debugging-runs.ts';
 import type { Measurement } from './measure.ts';
 import type { StartUp } from './start-up.ts';
@@ -25,6 +26,7 @@ export interface Results {
   readonly startUp: readonly StartUp[];
   /** Not there if only a part was measured. */
   readonly debugging?: DebuggingCosts;
+  readonly contended?: readonly ContendedCosts[];
 }
 
 export function find(
@@ -78,9 +80,11 @@ export function joined(results: Results, earlier: Results): Results {
     ({ name }) => !results.peers.some((peer) => peer.name === name),
   );
   const debugging = results.debugging ?? earlier.debugging;
+  const contended = results.contended ?? earlier.contended;
   return {
     ...results,
     ...(debugging === undefined ? {} : { debugging }),
+    ...(contended === undefined ? {} : { contended }),
     runs: Math.min(results.runs, earlier.runs),
     peers: [...results.peers, ...others],
     startUp: results.startUp.length > 0 ? results.startUp : earlier.startUp,

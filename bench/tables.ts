@@ -22,6 +22,7 @@ export function resultText(results: Results): string[] {
     ...results.peers.map(({ title, version }) => `- ${title}: ${version}`),
     ...SIZES.toReversed().flatMap((size) => sizeText(results, size)),
     ...startUpText(results),
+    ...contendedText(results),
     ...promiseTable(results),
   ];
 }
@@ -69,6 +70,25 @@ function startUpText({ startUp }: Results): string[] {
   });
   const titles = ['command', 'ms by the clock on the wall', 'MiB at most'];
   return ['', 'From start to end of the process:', '', ...table(titles, rows)];
+}
+
+function contendedText({ contended = [] }: Results): string[] {
+  if (contended.length === 0) return [];
+  const rows = contended.map((each) => {
+    const { lock, secondsPerSecond, lockOperations, executedInstructions, skippedCycles } = each;
+    const counts = [lockOperations, executedInstructions].map((count) => digits(count / 1e6));
+    const { delays, waits, idle } = skippedCycles;
+    const skipped = [delays, waits, idle].map((cycles) => digits(cycles / 1e9));
+    return [lock, ratioText(secondsPerSecond), ...counts, ...skipped];
+  });
+  const skipped = ['delays', 'waits', 'idle'].map((rule) => `skipped: ${rule}, 10^9 cycles`);
+  const counts = ['million lock operations', 'million instructions executed'];
+  return [
+    '',
+    'Two guests of 28 vCPUs that compile on the same 28 pCPUs (x2), for each second of virtual time:',
+    '',
+    ...table(['lock', 'CPU seconds', ...counts, ...skipped], rows),
+  ];
 }
 
 function rateText(rate: Figures | null): string {

@@ -50,8 +50,8 @@ export class Turns {
     this.pcpus = pcpus;
     this.active = new IndexSet(pcpus.length);
     this.quietTimes = new Float64Array(pcpus.length);
-    // Where there is but one, nobody can tell windows apart.
-    this.lookahead = pcpus.length === 1 ? Number.MAX_SAFE_INTEGER : lookahead;
+    // Where there is but one, nobody can tell windows apart. A double, for products with it are.
+    this.lookahead = asDouble(pcpus.length === 1 ? Number.MAX_SAFE_INTEGER : lookahead);
   }
 
   /** Go on from a saved state, which is taken over. */

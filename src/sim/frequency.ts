@@ -1,22 +1,26 @@
 // Conversion between cycles of virtual time and nanoseconds, exact to the last unit: products are
 // formed from a quotient and a remainder, so nothing leaves the range of exact doubles.
 
+import { asDouble } from './as-double.ts';
+
 const NS_PER_MS = 1_000_000;
 
 /** A clock rate, with which cycles and nanoseconds are converted. All results round down. */
 export class Frequency {
   /** Cycles per millisecond. */
   readonly khz: number;
+  /** So that V8 does not expect products that are small integers, as in the first two seconds. */
+  private readonly nsPerMs = asDouble(NS_PER_MS);
 
   constructor(khz: number) {
-    this.khz = khz;
+    this.khz = asDouble(khz);
   }
 
   /** Nanoseconds that `cycles` take. */
   toNs(cycles: number): number {
     const ms = Math.floor(cycles / this.khz);
     const rest = cycles - ms * this.khz;
-    return ms * NS_PER_MS + Math.floor((rest * NS_PER_MS) / this.khz);
+    return ms * this.nsPerMs + Math.floor((rest * this.nsPerMs) / this.khz);
   }
 
   /** Cycles that fit into `ns` nanoseconds. */
