@@ -49,7 +49,11 @@ export function measureContended(runs: number): ContendedCosts[] {
   const only = { parties: [PARTIES] };
   const { scenario } = checked.definition;
   const options = { quick: false, seeds: [1], only };
-  const expanded = studyOf(checked.definition, scenario as Readonly<Record<string, unknown>>, options);
+  const expanded = studyOf(
+    checked.definition,
+    scenario as Readonly<Record<string, unknown>>,
+    options,
+  );
   if ('issues' in expanded) throw new Error(expanded.issues[0].message);
   return expanded.study.cells.map(({ levels, document }) => {
     console.error(`${EXPERIMENT}, ${labelOf(levels)}`);

@@ -28,9 +28,9 @@ const MEASURED: readonly (readonly [
 const BURST_NS = { '8': 1_800_000, '16': Math.round((1_800_000 * 223801) / 222424) };
 
 /**
- * Of computing between two locks, on the mean; with the hold they are 500 us apart. Of 400, 500, 600
- * and 700 us, 20 seeds each, that for which the three measured ratios of payload 8 beside loops (PLE
- * off 2 and 4, on 4) are met best, in the sum of squares; one for all cells. See
+ * Of computing between two locks, on the mean; with the hold they are 500 us apart. Of 400, 500,
+ * 600 and 700 us, 20 seeds each, that for which the three measured ratios of payload 8 beside loops
+ * (PLE off 2 and 4, on 4) are met best, in the sum of squares; one for all cells. See
  * docs/experiments/README.md.
  */
 const GAP_NS = 498_700;
