@@ -3,7 +3,13 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkDefinition, labelOf, PUBLISHED, studyOf } from '../src/experiment/index.ts';
+import {
+  type Cell,
+  checkDefinition,
+  labelOf,
+  PUBLISHED,
+  studyOf,
+} from '../src/experiment/index.ts';
 import { timed } from './child.ts';
 import { inFolder } from './folder.ts';
 import { ROOT } from './images.ts';
@@ -41,21 +47,22 @@ interface RunReport {
   };
 }
 
-/** So many runs of each length, in turn, for both locks of the experiment. */
-export function measureContended(runs: number): ContendedCosts[] {
+/** The cells of the experiment with two guests, one for each lock. */
+export function contendedCells(): readonly Cell[] {
   const definition = PUBLISHED.find((each) => each.definition.name === EXPERIMENT)?.definition;
   const checked = checkDefinition(definition);
   if ('issues' in checked) throw new Error(checked.issues[0].message);
-  const only = { parties: [PARTIES] };
   const { scenario } = checked.definition;
-  const options = { quick: false, seeds: [1], only };
-  const expanded = studyOf(
-    checked.definition,
-    scenario as Readonly<Record<string, unknown>>,
-    options,
-  );
+  const expanded = studyOf(checked.definition, scenario as Readonly<Record<string, unknown>>, {
+    ...{ quick: false, seeds: [1], only: { parties: [PARTIES] } },
+  });
   if ('issues' in expanded) throw new Error(expanded.issues[0].message);
-  return expanded.study.cells.map(({ levels, document }) => {
+  return expanded.study.cells;
+}
+
+/** So many runs of each length, in turn, for each lock. */
+export function measureContended(runs: number): ContendedCosts[] {
+  return contendedCells().map(({ levels, document }) => {
     console.error(`${EXPERIMENT}, ${labelOf(levels)}`);
     return inFolder((folder) => costsOf(levels.lock, document, folder, runs));
   });

@@ -3,6 +3,7 @@
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { chart } from '../bench/chart.ts';
+import { contendedCells } from '../bench/contended.ts';
 import { COUNTERS, instructionsIn } from '../bench/counts.ts';
 import { runMilliseconds, wayBack } from '../bench/debugging.ts';
 import { imageOf } from '../bench/images.ts';
@@ -169,6 +170,32 @@ describe('results', () => {
     expect(text).toMatch(/debugger attached .* \| below 1\.05 \| 1\.20 \| missed by a factor/);
     expect(text).toMatch(/go back 10 million .* the first time \| below 1000 \| 40\.0 \| held/);
     expect(text).toMatch(/the same again \| below 1000 \| 2000 \| missed by a factor of 2\.00/);
+  });
+
+  test('of two contending guests are of the cells of x2', () => {
+    const cells = contendedCells().map(({ levels, document }) => {
+      const vms = document.vms as readonly { readonly vcpus: number }[];
+      return [levels.lock, ...vms.map(({ vcpus }) => vcpus)];
+    });
+    expect(cells).toEqual([
+      ['tas', 28, 28],
+      ['pv-qspinlock', 28, 28],
+    ]);
+  });
+
+  test('say what two contending guests cost, the dearest lock', () => {
+    const one = (lock: string, median: number) => ({
+      ...{ lock, secondsPerSecond: { median, least: median, most: median } },
+      ...{ lockOperations: 276_000, executedInstructions: 21_300_000 },
+      skippedCycles: { delays: 55.3e9, waits: 0.385e9, idle: 0 },
+    });
+    const contended = [one('tas', 0.75), one('pv-qspinlock', 1.5)];
+    const kept = joined(results([]), { ...results([]), contended });
+    const text = resultText(kept).join('\n');
+    expect(text).toContain('| tas | 0.750 (0.750 to 0.750) | 0.276 | 21.3 | 55.3 | 0.385 | 0.00 |');
+    expect(text).toMatch(
+      /two contending guests.* \| below 1 \| 1\.50 \| missed by a factor of 1\.50/,
+    );
   });
 
   test('are joined by whole workloads', () => {
