@@ -303,7 +303,7 @@ export class Turns {
   /** The order turns by one place with each window, so that nobody is always first. */
   private order(): void {
     const { length } = this.pcpus;
-    // Not by %, which V8 leaves to an instruction that takes as long as half a turn.
+    // Not by %, which V8 leaves to an instruction of the 8087's.
     const window = Math.floor(this.state.time / this.lookahead);
     this.firstIndex = window - Math.floor(window / length) * length;
   }

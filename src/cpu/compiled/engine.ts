@@ -137,7 +137,7 @@ export class CompiledEngine {
     if (reason < 0) return reason;
     this.compiler.statistics.left(reason);
     const { skipped } = interpreter;
-    let skippedBefore = skipped.instructions;
+    const skippedBefore = skipped.instructions;
     if (before !== null) this.repeat(interpreter, before);
     else {
       interpreter.clock += this.cycles;
@@ -149,8 +149,8 @@ export class CompiledEngine {
         skipped.add('delays', this.skippedCycles, this.skippedInstructions);
       }
     }
-    skippedBefore -= skipped.instructions;
-    interpreter.compiledInstructions += this.instructions + skippedBefore;
+    const skippedNow = skipped.instructions - skippedBefore;
+    interpreter.compiledInstructions += this.instructions - skippedNow;
     return reason;
   }
 
