@@ -143,15 +143,16 @@ export class BlockLog {
       return;
     }
     const shown = Math.min(times, Math.ceil(LOGGED_INSTRUCTIONS / instructions));
-    const before = completed + (times - shown) * instructions;
     const each = instructions / entries;
-    for (let entry = 1; entry <= shown * entries; entry++) {
+    let count = (completed + (times - shown) * instructions) | 0;
+    for (let left = shown * entries; left > 0; left--) {
+      count = (count + each) | 0;
       const next = words[NEXT];
       const at = ENTRIES + LOG_STRIDE * next;
       const same = ENTRIES + LOG_STRIDE * ((next - entries) & LAST_ENTRY);
       words[at] = words[same];
       words[at + 1] = words[same + 1];
-      words[at + COMPLETED] = (before + entry * each) | 0;
+      words[at + COMPLETED] = count;
       words[at + KIND] = words[same + KIND];
       words[NEXT] = (next + 1) & LAST_ENTRY;
     }
