@@ -2,10 +2,8 @@
 // processor lets it, else by valgrind: neighbours do not disturb that, as they do disturb time.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Command } from './child.ts';
+import { inFolder } from './folder.ts';
 import { imageOf } from './images.ts';
 import { type Options, UsageError } from './options.ts';
 import type { Peer } from './peer.ts';
@@ -64,8 +62,7 @@ export function instructionsIn({ count }: Counter, output: string): number | nul
 
 /** Instructions of a process that runs so many rounds. */
 function counted(counter: Counter, peer: Peer, workload: Workload, size: Size, rounds: number) {
-  const folder = mkdtempSync(join(tmpdir(), 'vmxlab-bench-'));
-  try {
+  return inFolder((folder) => {
     const image = imageOf(workload, size, rounds);
     const command: Command = peer.command({ workload, size, image, folder });
     const [program, ...words] = counter.words;
@@ -74,9 +71,7 @@ function counted(counter: Counter, peer: Peer, workload: Workload, size: Size, r
     const instructions = instructionsIn(counter, stderr);
     if (instructions !== null) return instructions;
     throw new Error(`${workload.name} under ${counter.title}: ${`${stdout}${stderr}`.slice(-500)}`);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** Instructions of this machine for a unit, the start and the warming up taken off. */

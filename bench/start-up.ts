@@ -2,9 +2,9 @@
 // start of Node itself, alternating, and how much memory. Needs `npm run build`.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inFolder } from './folder.ts';
 import { type Figures, figures } from './statistics.ts';
 
 const COMMAND = join(import.meta.dirname, '../../dist/cli/launch.js');
@@ -44,7 +44,10 @@ export interface StartUp {
 
 /** Node alone, the command, and the command with an empty guest, in this order. */
 export function measureStartUp(): StartUp[] {
-  const folder = mkdtempSync(join(tmpdir(), 'vmxlab-bench-'));
+  return inFolder(startUpIn);
+}
+
+function startUpIn(folder: string): StartUp[] {
   const guest = join(folder, 'empty.asm');
   writeFileSync(guest, EMPTY_GUEST);
   const cases = [
@@ -58,11 +61,9 @@ export function measureStartUp(): StartUp[] {
       taken[i].push(milliseconds(args, status));
     });
   }
-  const found = cases.map(({ name, args }, i) => ({
+  return cases.map(({ name, args }, i) => ({
     name,
     milliseconds: figures(taken[i]),
     mebibytes: peakMebibytes(args),
   }));
-  rmSync(folder, { recursive: true });
-  return found;
 }
