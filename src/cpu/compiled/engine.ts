@@ -171,14 +171,14 @@ export class CompiledEngine {
   private stretchBefore({ quietBefore }: Region, stretch: number, count: number): number {
     const { words } = this;
     const place = count & (PATH_WORDS - 1);
-    const isNoted = (words[PATH_LEFT + place] & COUNT_MASK) >>> COUNT_SHIFT === count;
+    const isNoted = countIn(words[PATH_LEFT + place]) === count;
     return isNoted ? words[PATH + place] : quietBefore[stretch];
   }
 
   /** The last iteration of an instruction that is not done began at a count of instructions. */
   private isRepeatedAt(count: number): boolean {
     const { words } = this;
-    return words[REPEATED] >= 0 && (words[REPEATED_LEFT] & COUNT_MASK) >>> COUNT_SHIFT === count;
+    return words[REPEATED] >= 0 && countIn(words[REPEATED_LEFT]) === count;
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */
@@ -236,20 +236,12 @@ export class CompiledEngine {
     words[COMPILED_WORD + 1] = words[Word.RFLAGS];
     words[REPEATED] = -1;
     const reason = run(this.stateOffset, this.mmu.tlbOffset, most);
-    const low = words[LEFT];
-    this.cycles = most - ((words[LEFT + 1] << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT));
-    this.instructions = (low & COUNT_MASK) >>> COUNT_SHIFT;
-    this.skippedInstructions = 0;
-    if (hasDelays) this.countSkipped();
+    this.cycles = most - cyclesIn(words[LEFT], words[LEFT + 1]);
+    this.instructions = countIn(words[LEFT]);
+    this.skippedCycles = hasDelays ? cyclesIn(words[SKIPPED], words[SKIPPED + 1]) : 0;
+    this.skippedInstructions = hasDelays ? countIn(words[SKIPPED]) : 0;
     this.settleFlags();
     return reason;
-  }
-
-  private countSkipped(): void {
-    const { words } = this;
-    const low = words[SKIPPED];
-    this.skippedCycles = (words[SKIPPED + 1] << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT);
-    this.skippedInstructions = (low & COUNT_MASK) >>> COUNT_SHIFT;
   }
 
   /**
@@ -384,6 +376,10 @@ const LAST = (CompiledOffset.LAST - CompiledOffset.END) / 8;
 const GAP = (CompiledOffset.GAP - CompiledOffset.END) / 8;
 const WINDOW = (CompiledOffset.WINDOW - CompiledOffset.END) / 8;
 
+/** What cycles and instructions are packed into, see {@link CYCLES_SHIFT}. */
+const cyclesIn = (low: number, high: number) =>
+  (high << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT);
+const countIn = (low: number) => (low & COUNT_MASK) >>> COUNT_SHIFT;
 const COUNT_MASK = (1 << CYCLES_SHIFT) - 1;
 const LEFT = CompiledOffset.LEFT / 4;
 const SKIPPED = CompiledOffset.SKIPPED / 4;
