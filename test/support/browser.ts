@@ -56,6 +56,8 @@ export class Browser {
   private constructor() {
     this.process = spawn('chromium', [...FLAGS, `--user-data-dir=${this.folder}`], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
+      // In a group of its own, so that its own children are ended with it: they write to the folder.
+      detached: true,
     });
     this.commands = this.process.stdio[COMMANDS] as Writable;
     const answers = this.process.stdio[ANSWERS] as Readable;
@@ -117,10 +119,11 @@ export class Browser {
 
   async close(): Promise<void> {
     const ended = new Promise((done) => this.process.once('exit', done));
-    this.process.kill('SIGKILL');
+    const { pid } = this.process;
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
     await ended;
-    // Its own children may take a moment longer to let go of their files.
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    // Its children are ended, but may take a moment longer to let go of their files.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   private send(method: string, params: Params = {}): Promise<Answer> {
