@@ -56,7 +56,7 @@ export class Browser {
   private constructor() {
     this.process = spawn('chromium', [...FLAGS, `--user-data-dir=${this.folder}`], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
-      // In a group of its own, so that its own children are ended with it: they write to the folder.
+      // A group of its own: its children, which write to the folder, are ended with it.
       detached: true,
     });
     this.commands = this.process.stdio[COMMANDS] as Writable;
