@@ -57,7 +57,7 @@ export const FUZZ_EXIT_CODE_TEXT = [
 
 /** Those of `vmxlab experiment`. */
 export const EXPERIMENT_EXIT_CODE_TEXT = [
-  'Exit codes: 0 every run went well, and every required claim holds',
+  'Exit codes: 0 every run went well, and every required claim that was judged holds',
   `${EXIT_UNEXPECTED} a run failed or is missing, or a claim does not hold`,
   `${EXIT_BAD_INPUT} wrong usage or input`,
   `${EXIT_INTERNAL} error in vmxlab`,

@@ -200,7 +200,7 @@ function finish(loaded: LoadedStudy, { runs }: RunTotals, options: ExperimentOpt
     : `${experimentText(report, paintFor(process.stdout)).join('\n')}\n`;
   process.stdout.write(text);
   sayFailures(loaded, results.failures, options);
-  const isMissed = report.verdicts.some(({ holds, isOptional }) => !holds && !isOptional);
+  const isMissed = report.verdicts.some(({ holds, isOptional }) => holds === false && !isOptional);
   return report.problems.length > 0 || isMissed ? EXIT_UNEXPECTED : 0;
 }
 

@@ -90,7 +90,7 @@ function verdictMarkup(verdicts: readonly Verdict[]): string[] {
   const rows = verdicts.map((verdict) => {
     const word = verdictWord(verdict);
     const cells = [
-      tag('td', word, { class: word }),
+      tag('td', word, verdict.holds === null ? {} : { class: word }),
       tag('td', verdict.claim),
       tag('td', verdict.found),
     ];

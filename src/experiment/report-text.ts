@@ -38,10 +38,17 @@ function isText(value: Value | undefined): boolean {
   return typeof value === 'string';
 }
 
-const VERDICT_PAINT = { PASS: 'good', pass: 'good', MISS: 'bad', miss: 'dim' } as const;
+const VERDICT_PAINT = {
+  PASS: 'good',
+  pass: 'good',
+  MISS: 'bad',
+  miss: 'dim',
+  '----': 'dim',
+} as const;
 
-/** In small letters what is wanted but not required. */
+/** In small letters what is wanted but not required; without any what was not judged. */
 export function verdictWord({ holds, isOptional }: Verdict): keyof typeof VERDICT_PAINT {
+  if (holds === null) return '----';
   if (holds) return isOptional ? 'pass' : 'PASS';
   return isOptional ? 'miss' : 'MISS';
 }

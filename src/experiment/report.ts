@@ -31,7 +31,8 @@ export interface Table {
 /** Something that was claimed beforehand, and whether it is so. */
 export interface Verdict {
   readonly claim: string;
-  readonly holds: boolean;
+  /** Null: not judged, for want of cells or of runs; `found` says why. */
+  readonly holds: boolean | null;
   /** A miss that is wanted but not required. */
   readonly isOptional: boolean;
   /** What was found, in numbers. */

@@ -156,6 +156,21 @@ test('--compare says what differs between two cells, whatever their factors', as
   expect((await run('rounds.yaml', '--compare', 'rounds=many,vcpus=1')).status).toBe(2);
 });
 
+test('a claim about cells that were not chosen is not judged', async () => {
+  const words = ['x4', '--quick', '--seeds', '1', '--cell', 'timer=host-timer', '--store', 'x4'];
+  const { status, stdout } = await run(...words);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^---- the median .*: not judged, for there is no cell timer=preempt/m);
+  expect(stdout).toMatch(/^pass every bin by the host timer /m);
+  const { verdicts } = JSON.parse((await run(...words, '--json')).stdout);
+  expect(verdicts.map(({ holds }: { holds: unknown }) => holds)).toEqual([null, null, true, true]);
+  // Runs that are missing leave nothing to judge, and are what is wrong.
+  const merged = await run('merge', 'x4', '--quick', '--seeds', '1', '--store', 'empty');
+  expect(merged.status).toBe(18);
+  const unjudged = /^---- .*: not judged, for timer=host-timer has no results$/gm;
+  expect(merged.stdout.match(unjudged)).toHaveLength(4);
+});
+
 test('shards are merged, from one store or from several', async () => {
   const whole = await run('rounds.yaml', '--store', 'once');
   const lines = await bash(

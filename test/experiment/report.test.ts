@@ -8,9 +8,9 @@ import { checkDefinition } from '../../src/experiment/definition.ts';
 import { cyclictestText } from '../../src/experiment/histogram.ts';
 import { estimateText, numberText } from '../../src/experiment/number-text.ts';
 import { standardReport, valueText } from '../../src/experiment/report.ts';
-import { experimentCsv } from '../../src/experiment/report-data.ts';
+import { experimentCsv, experimentDocument } from '../../src/experiment/report-data.ts';
 import { experimentHtml } from '../../src/experiment/report-html.ts';
-import { experimentMarkdown } from '../../src/experiment/report-text.ts';
+import { experimentMarkdown, experimentText } from '../../src/experiment/report-text.ts';
 import { Results, type RunOutcome, runOf } from '../../src/experiment/results.ts';
 import { studyOf } from '../../src/experiment/study.ts';
 import type { RunReport } from '../../src/machine/index.ts';
@@ -121,6 +121,31 @@ test('Markdown does not fall for what it is given', () => {
   const text = experimentMarkdown(REPORT, ['vmxlab experiment locks.yaml']);
   expect(text).toContain('# Locks \\<&\\> "loads"');
   expect(text).toContain('| ticket \\<1\\> | 2 | 3 | 244.0 ± 5.0 |');
+});
+
+test('a claim is held, missed or not judged, in every form', () => {
+  const verdicts = [true, false, null].flatMap((holds) =>
+    [false, true].map((isOptional) => {
+      return { claim: `claim ${holds}`, holds, isOptional, found: 'so it is' };
+    }),
+  );
+  const report = { ...REPORT, verdicts };
+  const words = ['PASS', 'pass', 'MISS', 'miss', '----', '----'];
+  const claims = verdicts.map(({ claim }, i) => `${words[i]} ${claim}: so it is`);
+  expect(experimentText(report).filter((line) => line.includes('so it is'))).toEqual(claims);
+  const markdown = experimentMarkdown(report, []).split('\n');
+  expect(markdown).toContain('| MISS | claim false | so it is |');
+  expect(markdown).toContain('| ---- | claim null | so it is |');
+  const page = experimentHtml(report, []);
+  expect(page).toContain('<td class="MISS">MISS</td><td>claim false</td>');
+  expect(page).toContain('<td>----</td><td>claim null</td>');
+  const document = JSON.parse(JSON.stringify(experimentDocument(RESULTS, report, {})));
+  expect(document.verdicts[4]).toEqual({
+    claim: 'claim null',
+    holds: null,
+    isOptional: false,
+    found: 'so it is',
+  });
 });
 
 test('CSV has a row for each run', () => {

@@ -6,10 +6,20 @@ import { Prng } from '../../sim/index.ts';
 import type { Experiment } from '../experiment.ts';
 import { estimateOf, type Report, standardReport, type Table, type Value } from '../report.ts';
 import type { Results, Run } from '../results.ts';
-import { compareRatios, meanOf, type Paired, summarize } from '../statistics.ts';
+import { compareRatios, meanOf } from '../statistics.ts';
 import type { Cell } from '../study.ts';
 import { compilesOfTwo, type Party } from './parties.ts';
-import { must, percent, should } from './verdicts.ts';
+import {
+  cellOn,
+  type Finding,
+  meanIn,
+  must,
+  percent,
+  type Shown,
+  should,
+  shown,
+  spreadIn,
+} from './verdicts.ts';
 
 const SOURCE = 'kernel compile, Linux 4.12, 2 Xeon E5-2660 v4, 2017';
 
@@ -225,10 +235,6 @@ function report(results: Results): Report {
   };
 }
 
-function cellOf(results: Results, parties: string, lock: string): Cell | null {
-  return results.cellsOn({ parties, lock })[0] ?? null;
-}
-
 function measuredOf({ levels }: Cell, output: string): number | null {
   if (output === HOST_TIME) {
     if (levels.parties === BARE) return ALONE.host;
@@ -263,84 +269,69 @@ function timesTable(results: Results, title: string, isMain: boolean): Table {
   };
 }
 
+/** Mean of an output with one lock. */
+function timeOf(results: Results, parties: string, lock: string, output: string): number {
+  return meanIn(results, cellOn(results, { parties, lock }), output);
+}
+
 /** Slowdown of a party beside another, with one lock. */
 function slowdown(results: Results, lock: string, output: string): number {
-  const isHost = output === HOST_TIME;
-  const shared = cellOf(results, BARE_AND_GUEST, lock);
-  const alone = cellOf(results, isHost ? BARE : GUEST_J80, isHost ? TAS : lock);
-  if (shared === null || alone === null) return Number.NaN;
-  return meanOf(results.values(shared, output)) / meanOf(results.values(alone, output));
+  const [alone, itsLock] = output === HOST_TIME ? [BARE, TAS] : [GUEST_J80, lock];
+  return timeOf(results, BARE_AND_GUEST, lock, output) / timeOf(results, alone, itsLock, output);
 }
 
 /** Slowdowns with the paravirtual lock to those with test-and-set, by seed. */
-function lockEffect(results: Results, output: string): Paired | null {
-  const [tas, pv] = [TAS, PV].map((lock) => cellOf(results, BARE_AND_GUEST, lock));
-  if (tas === null || pv === null) return null;
-  const aloneOf = (lock: string) => {
-    const cell = output === HOST_TIME ? null : cellOf(results, GUEST_J80, lock);
-    return cell === null ? 1 : meanOf(results.values(cell, output));
-  };
-  const [tasAlone, pvAlone] = [TAS, PV].map(aloneOf);
+function lockEffect(results: Results, output: string): Shown {
+  const [tas, pv] = [TAS, PV].map((lock) => cellOn(results, { parties: BARE_AND_GUEST, lock }));
+  const [tasAlone, pvAlone] = [TAS, PV].map((lock) => {
+    return output === HOST_TIME ? 1 : timeOf(results, GUEST_J80, lock, output);
+  });
   const pairs = results.pairs(tas, pv, output);
-  return compareRatios(pairs.map(([a, b]) => [a / tasAlone, b / pvAlone] as const));
+  return shown(compareRatios(pairs.map(([a, b]) => [a / tasAlone, b / pvAlone] as const)));
 }
 
-function effectText(paired: Paired | null): string {
-  if (paired?.effect == null) return 'not known';
-  const { effect, low, high } = paired;
-  const interval =
-    low === null || high === null ? '' : `, 95 % from ${low.toFixed(3)} to ${high.toFixed(3)}`;
-  return `PV / TAS ${effect.toFixed(3)}${interval}`;
+function effectText({ effect, low, high }: Shown): string {
+  const interval = `95 % from ${low.toFixed(3)} to ${high.toFixed(3)}`;
+  return `PV / TAS ${effect.toFixed(3)}, ${interval}`;
 }
 
 function verdicts(results: Results): Report['verdicts'] {
-  const [hostEffect, guestEffect] = [HOST_TIME, GUEST_TIME].map((o) => lockEffect(results, o));
-  const alone = [TAS, PV].map((lock) => {
-    const cell = cellOf(results, GUEST_J80, lock);
-    return cell === null ? Number.NaN : meanOf(results.values(cell, GUEST_TIME));
-  });
-  const soloDifference = alone[1] / alone[0] - 1;
   const slow = (lock: string) => [HOST_TIME, GUEST_TIME].map((o) => slowdown(results, lock, o));
-  const sums = [TAS, PV].map((lock) => slow(lock).reduce((sum, one) => sum + 1 / one, 0));
-  const [host, guest] = slow(TAS);
+  return [
+    must('the host suffers less beside a guest with the paravirtual lock', () => {
+      const effect = lockEffect(results, HOST_TIME);
+      return [effect.sign < 0, effectText(effect)];
+    }),
+    must('beside the host, a guest suffers more with the paravirtual lock', () => {
+      const effect = lockEffect(results, GUEST_TIME);
+      return [effect.sign > 0, effectText(effect)];
+    }),
+    must('alone, the lock makes less than 2 % of difference', () => {
+      const [tas, pv] = [TAS, PV].map((lock) => timeOf(results, GUEST_J80, lock, GUEST_TIME));
+      return [Math.abs(pv / tas - 1) < 0.02, percent(pv / tas - 1)];
+    }),
+    must('what both get adds up to 1.0 to 1.3 machines', () => {
+      const sums = [TAS, PV].map((lock) => slow(lock).reduce((sum, one) => sum + 1 / one, 0));
+      const [tas, pv] = sums.map((sum) => sum.toFixed(3));
+      const found = `${tas} with test-and-set, ${pv} with the paravirtual lock`;
+      return [sums.every((sum) => sum >= 1 && sum <= 1.3), found];
+    }),
+    should('slowdowns with test-and-set are met within 25 %', () => slowdownFinding(slow(TAS))),
+    should("a guest's times spread at least twice as much with the paravirtual lock", () => {
+      const [tas, pv] = [TAS, PV].map((lock) => {
+        return spreadIn(results, cellOn(results, { parties: BARE_AND_GUEST, lock }), GUEST_TIME);
+      });
+      return [pv >= 2 * tas, `sd ${pv.toFixed(1)} s and ${tas.toFixed(1)} s`];
+    }),
+  ];
+}
+
+/** Slowdowns with test-and-set beside those that were measured. */
+function slowdownFinding([host, guest]: readonly number[]): Finding {
   const wanted = [SHARED.host.seconds / ALONE.host, SHARED.guest.seconds / ALONE.guest];
   const off = Math.max(Math.abs(host / wanted[0] - 1), Math.abs(guest / wanted[1] - 1));
-  const sdOf = (lock: string) => {
-    const cell = cellOf(results, BARE_AND_GUEST, lock);
-    return cell === null ? null : summarize(results.values(cell, GUEST_TIME)).sd;
-  };
-  const [tasSd, pvSd] = [TAS, PV].map(sdOf);
-  return [
-    must(
-      'the host suffers less beside a guest with the paravirtual lock',
-      (hostEffect?.sign ?? 0) < 0,
-      effectText(hostEffect),
-    ),
-    must(
-      'beside the host, a guest suffers more with the paravirtual lock',
-      (guestEffect?.sign ?? 0) > 0,
-      effectText(guestEffect),
-    ),
-    must(
-      'alone, the lock makes less than 2 % of difference',
-      Math.abs(soloDifference) < 0.02,
-      percent(soloDifference),
-    ),
-    must(
-      'what both get adds up to 1.0 to 1.3 machines',
-      sums.every((sum) => sum >= 1 && sum <= 1.3),
-      `${sums[0].toFixed(3)} with test-and-set, ${sums[1].toFixed(3)} with the paravirtual lock`,
-    ),
-    should(
-      'slowdowns with test-and-set are met within 25 %',
-      off <= 0.25,
-      `host ${host.toFixed(2)} (${wanted[0].toFixed(2)}), ` +
-        `guest ${guest.toFixed(2)} (${wanted[1].toFixed(2)})`,
-    ),
-    should(
-      "a guest's times spread at least twice as much with the paravirtual lock",
-      (pvSd ?? 0) >= 2 * (tasSd ?? Number.POSITIVE_INFINITY),
-      `sd ${pvSd?.toFixed(1) ?? '?'} s and ${tasSd?.toFixed(1) ?? '?'} s`,
-    ),
-  ];
+  const found =
+    `host ${host.toFixed(2)} (${wanted[0].toFixed(2)}), ` +
+    `guest ${guest.toFixed(2)} (${wanted[1].toFixed(2)})`;
+  return [off <= 0.25, found];
 }

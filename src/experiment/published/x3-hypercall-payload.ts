@@ -5,8 +5,8 @@
 import type { Experiment } from '../experiment.ts';
 import { estimateOf, type Report, standardReport, type Table, type Value } from '../report.ts';
 import type { Results } from '../results.ts';
-import { compareRatios, type Paired } from '../statistics.ts';
-import { percent, should } from './verdicts.ts';
+import { compareRatios } from '../statistics.ts';
+import { cellsOn, percent, type Shown, should, shown, some } from './verdicts.ts';
 
 const UNFAIR = 'unfair';
 const BLIND = 'blind';
@@ -118,13 +118,19 @@ function report(results: Results): Report {
 }
 
 /** Of an output on one payload to the same on another, where pCPUs are overcommitted. */
-function effectOf(results: Results, output: string, from: string, to: string): Paired {
-  const pairs = results.cellsOn({ payload: from }).flatMap((cell) => {
-    const other = results.sibling(cell, { payload: to });
-    if (other === null || !isOvercommitted(cell.levels.size)) return [];
-    return results.pairs(cell, other, output);
+function effectOf(results: Results, output: string, from: string, to: string): Shown {
+  const [cells] = [from, to].map((payload) => {
+    const all = cellsOn(results, { payload });
+    return some(
+      all.filter(({ levels }) => isOvercommitted(levels.size)),
+      'no cell is overcommitted',
+    );
   });
-  return compareRatios(pairs);
+  const pairs = cells.flatMap((cell) => {
+    const other = results.sibling(cell, { payload: to });
+    return other === null ? [] : results.pairs(cell, other, output);
+  });
+  return shown(compareRatios(pairs));
 }
 
 function gainTable(results: Results): Table {
@@ -146,31 +152,31 @@ function gainTable(results: Results): Table {
   };
 }
 
-function found({ effect, low, high }: Paired): string {
-  if (effect === null) return 'not known';
-  const interval =
-    low === null || high === null ? '' : ` (${percent(low - 1)} to ${percent(high - 1)})`;
-  return `${percent(effect - 1)}${interval}`;
+function found({ effect, low, high }: Shown): string {
+  return `${percent(effect - 1)} (${percent(low - 1)} to ${percent(high - 1)})`;
 }
 
 /** What was expected in 2014; nothing of it was measured. */
 function verdicts(results: Results): Report['verdicts'] {
-  const holder = effectOf(results, 'rate', PREDECESSOR, HOLDER);
-  const predecessor = effectOf(results, 'rate', UNFAIR, PREDECESSOR);
-  const blind = effectOf(results, 'rate', BLIND, PREDECESSOR);
-  const calls = effectOf(results, 'hypercalls', BLIND, PREDECESSOR);
   return [
-    should(
-      'overcommitted, to name the holder is slower than to name the predecessor',
-      holder.sign < 0,
-      found(holder),
-    ),
+    should('overcommitted, to name the holder is slower than to name the predecessor', () => {
+      const holder = effectOf(results, 'rate', PREDECESSOR, HOLDER);
+      return [holder.sign < 0, found(holder)];
+    }),
     should(
       'a fair lock that names the predecessor is then as good as one that is not fair (5 %)',
-      predecessor.low !== null && predecessor.low >= 0.95,
-      found(predecessor),
+      () => {
+        const predecessor = effectOf(results, 'rate', UNFAIR, PREDECESSOR);
+        return [predecessor.low >= 0.95, found(predecessor)];
+      },
     ),
-    should('to name the predecessor is faster than to yield blindly', blind.sign > 0, found(blind)),
-    should('and takes fewer hypercalls for a lock', calls.sign < 0, found(calls)),
+    should('to name the predecessor is faster than to yield blindly', () => {
+      const blind = effectOf(results, 'rate', BLIND, PREDECESSOR);
+      return [blind.sign > 0, found(blind)];
+    }),
+    should('and takes fewer hypercalls for a lock', () => {
+      const calls = effectOf(results, 'hypercalls', BLIND, PREDECESSOR);
+      return [calls.sign < 0, found(calls)];
+    }),
   ];
 }
