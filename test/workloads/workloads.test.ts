@@ -74,6 +74,20 @@ describe('jobs', () => {
   });
 });
 
+test.each([
+  ['jobs', 256],
+  ['locks', 65],
+])('more %s than there is room for are refused', (name, count) => {
+  for (const program of ['kc35', 'kc412', 'amqp']) {
+    const run = (value: number) =>
+      runWorkload(`workloads/${program}.asm`, { parameters: { time_ns: MS, [name]: value } });
+    const refused = run(count);
+    expect([refused.ending.status, refused.ending.exitCode]).toEqual(['exited', 3]);
+    expect(refused.report.vms[0].output).toBe('jobs: at most 255; locks: at most 64\n');
+    expect(run(count - 1).ending.status).toBe('halted');
+  }
+});
+
 test('without jobs there is nothing to do', () => {
   const run = runWorkload('workloads/kc412.asm', {
     parameters: { jobs: 0 },
