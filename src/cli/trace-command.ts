@@ -105,10 +105,21 @@ function stat(options: TraceOptions): number {
   }
   const times = new KvmStat(chosen, options.vcpu);
   goThrough(file, times);
+  checkVcpu(options.vcpu, times.vcpus(), file);
   const rows = times.result();
   if (key === 'time') rows.sort((a, b) => b.meanNs - a.meanNs);
   process.stdout.write(`${statTable(rows, { event: chosen, vcpu: options.vcpu }).join('\n')}\n`);
   return 0;
+}
+
+/** Of a vCPU that is not there, a table without rows would say that it did nothing. */
+function checkVcpu(vcpu: number | null, known: readonly number[], file: string): void {
+  if (vcpu === null || known.includes(vcpu)) return;
+  const [first, last] = [known[0], known[known.length - 1]];
+  const isRange = known.length > 2 && last - first === known.length - 1;
+  const some = isRange ? `${first} to ${last}` : known.join(', ');
+  const there = known.length === 0 ? 'no vCPU enters its guest there' : `known: ${some}`;
+  throw new Failure(`--vcpu: there is no vCPU ${vcpu} in ${file}; ${there}`);
 }
 
 function countTracepoints(file: string): number {

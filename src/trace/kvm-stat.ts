@@ -78,6 +78,12 @@ export class KvmStat implements TraceSink {
     if (isRead(record)) this.ended(pid, timeNs);
   }
 
+  /** The vCPUs that have entered their guests, in order, whichever is looked at. */
+  vcpus(): number[] {
+    const all = new Set([...this.threads.values()].map(({ vcpu }) => vcpu));
+    return [...all].sort((a, b) => a - b);
+  }
+
   /** Everything that was counted and has ended, the most frequent first. */
   result(): StatRow[] {
     return [...this.times]

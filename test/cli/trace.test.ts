@@ -179,6 +179,10 @@ describe('trace', () => {
       ['stat', 'run.dat', '--event', 'x'],
     ],
     ["--key: expected sample or time, not 'x'", ['stat', 'run.dat', '--key', 'x']],
+    [
+      '--vcpu: there is no vCPU 99 in run.dat; known: 0 to 3\n',
+      ['stat', 'run.dat', '--vcpu', '99'],
+    ],
     ["--to: expected text, dat, perfetto, not 'x'", ['convert', 'run.dat', 'y', '--to', 'x']],
     ['trace needs to know what to do', []],
   ])('refuses: %s', async (message, words) => {
