@@ -2,10 +2,10 @@
 
 import { type Run, type RunOutcome, runOf } from '../experiment/index.ts';
 import type { ExperimentJob, ExperimentJobOutcome } from './experiment-job.ts';
+import { Progress } from './experiment-progress.ts';
 import type { LoadedStudy, PlannedRun } from './experiment-study.ts';
 import { createPool, type JobPool } from './job-pool.ts';
 import { ResultStore } from './result-store.ts';
-import { ProgressLine } from './terminal.ts';
 
 const WORKER = { module: new URL('experiment-job.js', import.meta.url), name: 'runExperimentJob' };
 
@@ -128,45 +128,4 @@ async function outcomeOf(
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return { kind: 'failed', lines: [`vmxlab failed: ${message}`] };
   }
-}
-
-/** How far it has come, on a terminal. */
-class Progress {
-  private readonly line = new ProgressLine();
-  private readonly total: number;
-  private readonly since = Date.now();
-  private done = 0;
-  private failed = 0;
-
-  constructor(total: number) {
-    this.total = total;
-    this.show();
-  }
-
-  finished(isFailure: boolean): void {
-    this.done++;
-    if (isFailure) this.failed++;
-    this.show();
-  }
-
-  clear(): void {
-    this.line.clear();
-  }
-
-  private show(): void {
-    const each = (Date.now() - this.since) / Math.max(1, this.done);
-    const left = (each * (this.total - this.done)) / 1000;
-    const time = this.done === 0 ? '' : `, ${durationText(left)} left`;
-    const failed = this.failed === 0 ? '' : `, ${this.failed} failed`;
-    this.line.show(`${this.done} of ${this.total} runs${failed}${time}`);
-  }
-}
-
-/** `2:05`, or `1:02:05`. */
-export function durationText(seconds: number): string {
-  const whole = Math.ceil(seconds);
-  const two = (value: number) => String(value).padStart(2, '0');
-  const hours = Math.floor(whole / 3600);
-  const rest = `${Math.floor((whole % 3600) / 60)}:${two(whole % 60)}`;
-  return hours === 0 ? rest : `${hours}:${rest.padStart(5, '0')}`;
 }
