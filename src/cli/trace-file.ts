@@ -16,7 +16,7 @@ import { extname, join } from 'node:path';
 import {
   DatWriter,
   PerfettoWriter,
-  TextLines,
+  TextWriter,
   TimeOrder,
   type TraceFormat,
   type TraceRecord,
@@ -60,16 +60,17 @@ export function createTraceFile(
 ): TraceFile {
   switch (format) {
     case 'text':
-      return ordered(new TextFile(path, pcpuCount, kernel));
+      return ordered(new TextFile(path, pcpuCount, kernel), pcpuCount);
     case 'dat':
       return new DatFile(path, pcpuCount, kernel);
     case 'perfetto':
-      return ordered(new PerfettoFile(path, pcpuCount, kernel));
+      return ordered(new PerfettoFile(path, pcpuCount, kernel), pcpuCount);
   }
 }
 
-/** The same with events in order of time. */
-function ordered(file: TraceFile): TraceFile {
+/** The same with events in order of time; a single pCPU has them in order. */
+function ordered(file: TraceFile, pcpuCount: number): TraceFile {
+  if (pcpuCount === 1) return file;
   const order = new TimeOrder(file);
   return {
     record: (record) => order.record(record),
@@ -86,9 +87,6 @@ class OutputFile {
   private readonly file: number;
   private readonly waiting = Buffer.alloc(BYTES_PER_WRITE);
   private waitingLength = 0;
-  /** Lines that follow what waits. To encode a thousand at once takes a third of the time. */
-  private lines: string[] = [];
-  private letters = 0;
 
   constructor(path: string) {
     this.path = path;
@@ -100,28 +98,10 @@ class OutputFile {
   }
 
   write(data: Uint8Array): void {
-    this.encodeLines();
     this.makeRoom(data.length);
     if (data.length > BYTES_PER_WRITE) this.writeAll(data);
     else this.waiting.set(data, this.waitingLength);
     this.waitingLength += data.length > BYTES_PER_WRITE ? 0 : data.length;
-  }
-
-  writeLine(text: string): void {
-    this.lines.push(text);
-    this.letters += text.length;
-    if (this.letters > LETTERS_AT_ONCE) this.encodeLines();
-  }
-
-  private encodeLines(): void {
-    const { lines } = this;
-    if (lines.length === 0) return;
-    this.lines = [];
-    this.letters = 0;
-    const bytes = Buffer.from(`${lines.join('\n')}\n`);
-    this.makeRoom(bytes.length);
-    if (bytes.length > BYTES_PER_WRITE) this.writeAll(bytes);
-    else this.waitingLength += bytes.copy(this.waiting, this.waitingLength);
   }
 
   /** Over what is there already. */
@@ -145,7 +125,6 @@ class OutputFile {
   }
 
   private flush(): void {
-    this.encodeLines();
     this.writeAll(this.waiting.subarray(0, this.waitingLength));
     this.waitingLength = 0;
   }
@@ -167,36 +146,32 @@ class OutputFile {
 }
 
 const BYTES_PER_WRITE = 2 ** 18;
-const LETTERS_AT_ONCE = 2 ** 15;
 
 class TextFile implements TraceFile {
   private readonly output: OutputFile;
   private readonly pcpuCount: number;
   private readonly headerLength: number;
   private readonly kernel: TraceFormat;
-  private readonly lines: TextLines;
-  private entries = 0;
+  private readonly writer: TextWriter;
 
   constructor(path: string, pcpuCount: number, kernel: TraceFormat) {
     this.output = new OutputFile(path);
     this.pcpuCount = pcpuCount;
     this.kernel = kernel;
-    this.lines = new TextLines(kernel);
+    this.writer = new TextWriter((bytes) => this.output.write(bytes), kernel);
     const header = textHeader(0, pcpuCount, kernel);
     this.headerLength = header.length;
     this.output.write(Buffer.from(header));
   }
 
   record(record: TraceRecord): void {
-    const line = this.lines.line(record);
-    if (line === null) return;
-    this.output.writeLine(line);
-    this.entries++;
+    this.writer.record(record);
   }
 
   /** Write the rest, and the counts into the header, unless this is a pipe. */
   close(): void {
-    const header = textHeader(this.entries, this.pcpuCount, this.kernel);
+    this.writer.flush();
+    const header = textHeader(this.writer.entries, this.pcpuCount, this.kernel);
     const canReplace = this.output.isOrdinary && header.length === this.headerLength;
     if (canReplace) this.output.overwrite(header, 0);
     this.output.close();

@@ -5,8 +5,9 @@
 
 import { encodeUtf8 } from '../sim/index.ts';
 import { EVENT_IDS, formatFile } from './event-format.ts';
+import { EventMemo } from './event-memo.ts';
 import { HEADER_EVENT, HEADER_PAGE, PAGE_BYTES, PageWriter } from './ring-buffer.ts';
-import { NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
+import { type EventLayout, NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
 import { flagsOf, type TracepointName, type TraceRecord, type TraceSink } from './tracepoints.ts';
 
 /** Bits of common_flags. Linux include/linux/trace_events.h, enum trace_flag_type. */
@@ -43,6 +44,8 @@ export class DatWriter implements TraceSink {
   private readonly pageCounts: number[] = [];
   private readonly tasks = new Map<number, string>();
   private readonly format: TraceFormat;
+  /** By the name of the tracepoint; null: not in this kernel. */
+  private readonly known = new Map<TracepointName, DatEvent | null>();
 
   constructor(
     pcpuCount: number,
@@ -55,17 +58,24 @@ export class DatWriter implements TraceSink {
   }
 
   record(record: TraceRecord): void {
-    const { name, pid } = record;
-    const layout = this.format.layoutOf(name);
-    if (layout === null) return;
-    const { tracepoint } = layout;
+    const event = this.eventOf(record.name);
+    if (event === null) return;
+    const { pid } = record;
     while (record.pcpu >= this.pages.length) this.addPcpu();
-    const { view, at } = this.pages[record.pcpu].append(record.timeNs, tracepoint.sizeBytes);
-    view.setUint16(at, EVENT_IDS.get(name) ?? 0, true);
-    view.setUint16(at + 2, COMMON_BITS.get(name) ?? 0, true);
-    view.setInt32(at + 4, pid, true);
-    tracepoint.encode(record.fields, view, at);
+    const page = this.pages[record.pcpu];
+    const at = page.append(record.timeNs, event.sizeBytes);
+    page.bytes.set(event.records.bytesOf(record.fields), at);
+    page.view.setInt32(at + 4, pid, true);
     if (!this.tasks.has(pid)) this.tasks.set(pid, record.comm);
+  }
+
+  private eventOf(name: TracepointName): DatEvent | null {
+    const known = this.known.get(name);
+    if (known !== undefined) return known;
+    const layout = this.format.layoutOf(name);
+    const event = layout === null ? null : datEvent(layout);
+    this.known.set(name, event);
+    return event;
   }
 
   /** Hand on the pages that are not full. */
@@ -135,14 +145,26 @@ export class DatWriter implements TraceSink {
   }
 }
 
-/** The second half of the first word: common_flags and common_preempt_count. */
-const COMMON_BITS: ReadonlyMap<TracepointName, number> = new Map(
-  [...EVENT_IDS.keys()].map((name) => {
-    const [irqs, , , depth] = flagsOf(name);
-    const preempt = depth === '.' ? 0 : Number.parseInt(depth, 16);
-    return [name, (irqs === 'd' ? CommonFlag.IRQS_OFF : 0) | (preempt << 8)];
-  }),
-);
+/** An event as it is in the file. */
+interface DatEvent {
+  readonly sizeBytes: number;
+  /** Records, of no task. */
+  readonly records: EventMemo;
+}
+
+function datEvent({ name, tracepoint }: EventLayout): DatEvent {
+  const { sizeBytes, paths } = tracepoint;
+  const [irqs, , , depth] = flagsOf(name);
+  const write = (fields: unknown) => {
+    const view = new DataView(new ArrayBuffer(sizeBytes));
+    view.setUint16(0, EVENT_IDS.get(name) ?? 0, true);
+    view.setUint8(2, irqs === 'd' ? CommonFlag.IRQS_OFF : 0);
+    view.setUint8(3, depth === '.' ? 0 : Number.parseInt(depth, 16));
+    tracepoint.encode(fields, view, 0);
+    return new Uint8Array(view.buffer);
+  };
+  return { sizeBytes, records: new EventMemo(paths, write) };
+}
 
 function eventFormats({ events }: TraceFormat): number[] {
   const systems = [...new Set(events.map(({ tracepoint }) => tracepoint.system))];

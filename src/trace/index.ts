@@ -21,7 +21,7 @@ export {
 export { PerfettoWriter } from './perfetto.ts';
 export { counterTable, type StatTableOptions, statTable } from './stat-table.ts';
 export { ApicRegister, DELIVERY_MODES, IRQCHIPS, KVM_EXIT_REASONS, SHORTHANDS } from './symbols.ts';
-export { reportHeader, reportLine, TextLines, textHeader, textLine } from './text.ts';
+export { lineOf, reportHeader, reportLine, TextWriter, textHeader, textLine } from './text.ts';
 export { openText } from './text-reader.ts';
 export { TimeOrder } from './time-order.ts';
 export { TraceError } from './trace-error.ts';

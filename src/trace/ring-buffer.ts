@@ -41,8 +41,9 @@ export const HEADER_EVENT = [
 
 /** Fills pages of one pCPU and hands each on when it is full; the bytes are only lent. */
 export class PageWriter {
-  private readonly bytes = new Uint8Array(PAGE_BYTES);
-  private readonly view = new DataView(this.bytes.buffer);
+  /** Of the page that is being filled. */
+  readonly bytes = new Uint8Array(PAGE_BYTES);
+  readonly view = new DataView(this.bytes.buffer);
   private readonly emit: (page: Uint8Array) => void;
   private end = HEADER_BYTES;
   private lastNs = 0;
@@ -52,10 +53,10 @@ export class PageWriter {
   }
 
   /**
-   * Make room for an entry's data at a time not before the last one's, and return where in `view`
-   * it goes; the room is filled with zeros.
+   * Make room for an entry's data at a time not before the last one's, and return where it
+   * goes; the room is filled with zeros.
    */
-  append(timeNs: number, lengthBytes: number): { readonly view: DataView; readonly at: number } {
+  append(timeNs: number, lengthBytes: number): number {
     const isFirst = this.end === HEADER_BYTES;
     const delta = isFirst ? 0 : timeNs - this.lastNs;
     const needed = (delta > MAX_DELTA ? 8 : 0) + 4 + lengthBytes;
@@ -69,7 +70,7 @@ export class PageWriter {
     this.lastNs = timeNs;
     const at = this.end;
     this.end += lengthBytes;
-    return { view: this.view, at };
+    return at;
   }
 
   /** Hand on what there is. */

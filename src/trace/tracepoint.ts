@@ -5,7 +5,6 @@ import Long from 'long';
 import type { Column, Property, Raw } from './property.ts';
 import { COMM_BYTES } from './property.ts';
 import { type Access, hexDigits, type Template, templateOf } from './template.ts';
-import type { Getter } from './text-memo.ts';
 
 /** The properties of an event, some of them in groups. */
 export type Properties = { readonly [name: string]: Property<unknown> | Properties };
@@ -107,9 +106,10 @@ export class Tracepoint<F = unknown> {
     return this.template.print(fields);
   }
 
-  /** How to get at the values of its properties, in order. */
-  get getters(): readonly Getter[] {
-    return this.leaves.map(({ get }) => get);
+  /** Ways to the values that an event's text and record depend on. */
+  get paths(): readonly (readonly string[])[] {
+    const varying = this.leaves.filter(({ property }) => property.constant === undefined);
+    return varying.map(({ path }) => path);
   }
 
   /** The kernel's print format for it. */

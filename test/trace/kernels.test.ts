@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { KERNELS } from '../../src/machine/kernels.ts';
 import {
+  lineOf,
   openDat,
   openText,
   PerfettoWriter,
-  TextLines,
+  TextWriter,
   TimeOrder,
   TRACE_FORMATS,
   TRACEPOINTS,
@@ -157,8 +158,7 @@ describe.each(KERNELS)('%s', (kernel) => {
     expect(trace.format.style).toEqual(format.style);
     const again = [...trace.records()];
     expect(again.length).toBe(lines.filter((line) => !line.startsWith('#')).length);
-    const writer = new TextLines(format);
-    expect(again.map((record) => writer.line(record))).toEqual(
+    expect(again.map((record) => lineOf(record, format))).toEqual(
       lines.filter((line) => !line.startsWith('#')),
     );
   });
@@ -188,16 +188,13 @@ function layoutsOf(format: TraceFormat) {
 
 /** A whole text. */
 function textOf(format: TraceFormat): string[] {
-  const lines: string[] = [];
-  const writer = new TextLines(format);
-  const order = new TimeOrder({
-    record: (record) => {
-      const line = writer.line(record);
-      if (line !== null) lines.push(line);
-    },
-  });
+  const pieces: Buffer[] = [];
+  const writer = new TextWriter((bytes) => pieces.push(Buffer.from(bytes)), format);
+  const order = new TimeOrder(writer);
   for (const record of EVERY_EVENT) order.record(record);
   order.flush();
+  writer.flush();
+  const lines = Buffer.concat(pieces).toString().split('\n').slice(0, -1);
   return [...textHeader(lines.length, 3, format).split('\n').slice(0, -1), ...lines];
 }
 
@@ -209,14 +206,14 @@ describe('a line of text', () => {
     ['4.8', '           vcpu0-1000  [000] d..1     0.000000: kvm_entry: vcpu 0'],
     ['6.1', '           vcpu0-1000    [000] d..1.     0.000000: kvm_entry: vcpu 0, rip 0x100000'],
   ])('of %s', (kernel, line) => {
-    expect(new TextLines(TraceFormat.of(kernel)).line(kvmEntry)).toBe(line);
+    expect(lineOf(kvmEntry, TraceFormat.of(kernel))).toBe(line);
   });
 
   test('has the columns that the legend points at', () => {
     for (const format of TRACE_FORMATS) {
       const { latencyColumns } = format.style;
       if (latencyColumns === 0) continue;
-      const line = new TextLines(format).line(kvmEntry) ?? '';
+      const line = lineOf(kvmEntry, format) ?? '';
       const legend =
         textHeader(1, 3, format)
           .split('\n')

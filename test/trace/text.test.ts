@@ -4,14 +4,18 @@
 import Long from 'long';
 import { describe, expect, test } from 'vitest';
 import { Prng } from '../../src/sim/index.ts';
+import { fieldReader, readerByNames } from '../../src/trace/field-reader.ts';
 import {
-  TextLines,
+  openDat,
+  TextWriter,
   TRACEPOINTS,
   type TracepointName,
   type TraceRecord,
   textHeader,
   textLine,
+  tracepointOf,
 } from '../../src/trace/index.ts';
+import { datFile, EVERY_EVENT, sourceOf } from '../support/trace-files.ts';
 
 const EOI = { name: 'kvm_eoi', fields: { apicId: 0, vector: 32 } } as const;
 
@@ -114,37 +118,63 @@ describe('the header', () => {
   });
 });
 
-test('a line says the same whatever lines were written before it', () => {
+/** Events that are often, but not always, as some other of their kind. */
+function* similarEvents(count: number): Generator<TraceRecord> {
   const prng = new Prng(1);
-  const lines = new TextLines();
   const some = () => Long.fromBits(prng.below(3), prng.below(3), true);
-  const seen = new Set<string | null>();
-  for (let n = 0; n < 20_000; n++) {
+  for (let n = 0; n < count; n++) {
     const where = {
       timeNs: n * 50_000_001,
       pcpu: prng.below(2),
       comm: ['vcpu0', 'vcpu1'][prng.below(2)],
       pid: 1000 + prng.below(2),
     };
-    const record: TraceRecord =
-      prng.below(2) === 0
-        ? {
-            ...where,
-            name: 'kvm_entry',
-            fields: { vcpu: prng.below(3), rip: some(), immediateExit: prng.below(2) === 0 },
-          }
-        : {
-            ...where,
-            name: 'kvm_exit',
-            fields: {
-              ...{ vcpu: prng.below(3), rip: some(), info1: some(), info2: some() },
-              ...{ reason: ['HLT', 'MSR_WRITE', 'MSR_READ'][prng.below(3)], entryFailed: false },
-              ...{ intrInfo: prng.below(2), errorCode: prng.below(2) },
-            },
-          };
-    const line = lines.line(record);
-    expect(line).toBe(new TextLines().line(record));
-    seen.add(line?.slice(60) ?? null);
+    if (prng.below(2) === 0) {
+      const fields = { vcpu: prng.below(3), rip: some(), immediateExit: prng.below(2) === 0 };
+      yield { ...where, name: 'kvm_entry', fields };
+      continue;
+    }
+    const fields = {
+      ...{ vcpu: prng.below(3), rip: some(), info1: some(), info2: some() },
+      ...{ reason: ['HLT', 'MSR_WRITE', 'MSR_READ'][prng.below(3)], entryFailed: false },
+      ...{ intrInfo: prng.below(2), errorCode: prng.below(2) },
+    };
+    yield { ...where, name: 'kvm_exit', fields };
   }
-  expect(seen.size).toBeGreaterThan(1000);
+}
+
+describe('events say the same whatever was written before them', () => {
+  const records = [...similarEvents(20_000)];
+
+  test('in text', () => {
+    const pieces: Buffer[] = [];
+    const writer = new TextWriter((bytes) => pieces.push(Buffer.from(bytes)));
+    for (const record of records) writer.record(record);
+    writer.flush();
+    expect(pieces.length).toBeGreaterThan(10);
+    expect(writer.entries).toBe(records.length);
+    const lines = Buffer.concat(pieces).toString().split('\n');
+    expect(lines.pop()).toBe('');
+    expect(lines).toEqual(records.map(textLine));
+    expect(new Set(lines.map((line) => line.slice(60))).size).toBeGreaterThan(1000);
+  });
+
+  test('in trace.dat', () => {
+    const again = [...openDat(sourceOf(datFile(records, 2))).records()];
+    // A file has one name for a task.
+    const lines = (some: readonly TraceRecord[]) =>
+      some.map((one) => textLine({ ...one, comm: '' }));
+    expect(lines(again)).toEqual(lines(records));
+  });
+});
+
+test('values are read by names alone where no code can be made of text', () => {
+  for (const { name, fields } of EVERY_EVENT) {
+    const { paths } = tracepointOf(name);
+    const [fast, slow]: [unknown[], unknown[]] = [[], []];
+    fieldReader(paths)(fields, fast);
+    readerByNames(paths)(fields, slow);
+    expect(fast).toEqual(slow);
+    expect(fast.length).toBe(paths.length);
+  }
 });
