@@ -1,6 +1,6 @@
 // Gets the values of an event, all at once. A loop over names or functions would be the same code
-// for every kind of event, in which V8 looks each name up in a table; so each kind has a function of
-// its own, made from the names when such an event is written first.
+// for every kind of event, in which V8 looks each name up in a table; so each kind has a function
+// of its own, made from the names when such an event is written first.
 
 /** Put the values of an event, in the order of its properties, into an array that is lent. */
 export type FieldReader = (fields: unknown, values: unknown[]) => void;
