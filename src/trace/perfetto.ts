@@ -4,9 +4,16 @@
 // (or a kick) to where the thread goes on. Fields of protos/perfetto/trace/trace_packet.proto,
 // TrackDescriptor and TrackEvent, which are Perfetto's stable interface.
 
+import { EventMemo } from './event-memo.ts';
 import { ProtobufWriter } from './protobuf.ts';
 import { NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
-import type { TraceRecord, TraceSink } from './tracepoints.ts';
+import type { Tracepoint } from './tracepoint.ts';
+import {
+  type TracepointName,
+  type TraceRecord,
+  type TraceSink,
+  tracepointOf,
+} from './tracepoints.ts';
 
 /** Field numbers, under the names of the .proto files. */
 const Trace = { packet: 1 } as const;
@@ -68,6 +75,8 @@ export class PerfettoWriter implements TraceSink {
   /** Threads that run, by pCPU: the names of the open slices there. */
   private readonly running = new Map<number, string>();
   private readonly format: TraceFormat;
+  /** What is shown with an event, by the name of the tracepoint. */
+  private readonly annotated = new Map<TracepointName, EventMemo>();
   /** The event that arrows start from; sched_waking came late. */
   private readonly wakes: 'sched_waking' | 'sched_wakeup';
   private flows = 0;
@@ -228,7 +237,7 @@ export class PerfettoWriter implements TraceSink {
         out.uint(TrackEvent.type, type);
         out.uint(TrackEvent.track_uuid, track);
         if (name !== undefined) out.text(TrackEvent.name, name);
-        if (about !== undefined) this.annotate(about);
+        if (about !== undefined) out.fields(this.annotations(about));
         if (flow !== undefined) out.fixed64(TrackEvent.flow_ids, flow);
         if (endsFlow !== undefined) out.fixed64(TrackEvent.terminating_flow_ids, endsFlow);
       });
@@ -236,14 +245,13 @@ export class PerfettoWriter implements TraceSink {
   }
 
   /** Each property of an event, as Perfetto shows arguments. */
-  private annotate({ name, fields }: TraceRecord): void {
-    const { out } = this;
-    for (const [key, value] of this.format.layoutOf(name)?.tracepoint.describe(fields) ?? []) {
-      out.message(TrackEvent.debug_annotations, () => {
-        out.text(DebugAnnotation.name, key);
-        out.text(DebugAnnotation.string_value, value);
-      });
+  private annotations({ name, fields }: TraceRecord): Uint8Array {
+    let known = this.annotated.get(name);
+    if (known === undefined) {
+      known = annotationsOf(this.format.layoutOf(name)?.tracepoint ?? tracepointOf(name));
+      this.annotated.set(name, known);
     }
+    return known.bytesOf(fields);
   }
 
   private packet(write: () => void): void {
@@ -253,4 +261,17 @@ export class PerfettoWriter implements TraceSink {
     });
     this.emit(this.out.take());
   }
+}
+
+function annotationsOf(tracepoint: Tracepoint): EventMemo {
+  const out = new ProtobufWriter();
+  return new EventMemo(tracepoint.paths, (fields) => {
+    for (const [key, value] of tracepoint.describe(fields)) {
+      out.message(TrackEvent.debug_annotations, () => {
+        out.text(DebugAnnotation.name, key);
+        out.text(DebugAnnotation.string_value, value);
+      });
+    }
+    return out.take();
+  });
 }

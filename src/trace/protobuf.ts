@@ -34,6 +34,13 @@ export class ProtobufWriter {
     });
   }
 
+  /** Fields that were written already. */
+  fields(bytes: Uint8Array): void {
+    this.reserve(this.length + bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
   /** What `write` writes becomes one field, with its length before it. */
   message(field: number, write: () => void): void {
     this.tag(field, WireType.LENGTH_DELIMITED);
