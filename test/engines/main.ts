@@ -17,9 +17,16 @@ function main(): void {
   const unknown = tokens.find((token) => token.kind === 'option' && !(token.name in options));
   const programs = Number(values.programs ?? '100000');
   const first = Number(values.seed ?? '1');
-  const numbers = Number.isInteger(programs) && Number.isInteger(first);
-  if (!numbers || unknown !== undefined || positionals.length > 0) {
-    console.error(USAGE);
+  const wrong =
+    unknown?.kind === 'option'
+      ? `unknown flag '${unknown.rawName}'`
+      : positionals.length > 0
+        ? `unexpected argument '${positionals[0]}'`
+        : !Number.isInteger(programs) || !Number.isInteger(first)
+          ? '--programs and --seed: expected whole numbers'
+          : null;
+  if (wrong !== null) {
+    console.error(`${wrong}\n\n${USAGE}`);
     process.exitCode = 2;
     return;
   }
