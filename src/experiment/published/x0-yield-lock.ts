@@ -96,9 +96,9 @@ const LOCKS = { locks: 8, gap_ns: 700_000, hold_ns: 80_000 };
 const IO_JOB = { io_burst_ns: 100_000, io_block_ns: 900_000 };
 
 /**
- * Of the host in July 2010. The patches are for 2.6.35-rc4, whose source has 6 and 2 ms; 2.6.34 had
- * these. Which of them the host had is not known, and decides how gains in C go with the load:
- * docs/experiments and slices-of-2010.yaml have both.
+ * Of the host in July 2010. The patches are for 2.6.35-rc4, whose source has 6 and 2 ms; releases
+ * before had these. Which of them the host had is not known, and decides how gains in C go with
+ * the load: docs/experiments and slices-of-2010.yaml have both.
  */
 const SLICES = { latency: '5ms', min_granularity: '1ms' };
 
