@@ -153,7 +153,7 @@ interface DatEvent {
 }
 
 function datEvent({ name, tracepoint }: EventLayout): DatEvent {
-  const { sizeBytes, paths } = tracepoint;
+  const { sizeBytes, ways } = tracepoint;
   const [irqs, , , depth] = flagsOf(name);
   const write = (fields: unknown) => {
     const view = new DataView(new ArrayBuffer(sizeBytes));
@@ -163,7 +163,7 @@ function datEvent({ name, tracepoint }: EventLayout): DatEvent {
     tracepoint.encode(fields, view, 0);
     return new Uint8Array(view.buffer);
   };
-  return { sizeBytes, records: new EventMemo(paths, write) };
+  return { sizeBytes, records: new EventMemo(ways, write) };
 }
 
 function eventFormats({ events }: TraceFormat): number[] {

@@ -265,7 +265,7 @@ export class PerfettoWriter implements TraceSink {
 
 function annotationsOf(tracepoint: Tracepoint): EventMemo {
   const out = new ProtobufWriter();
-  return new EventMemo(tracepoint.paths, (fields) => {
+  return new EventMemo(tracepoint.ways, (fields) => {
     for (const [key, value] of tracepoint.describe(fields)) {
       out.message(TrackEvent.debug_annotations, () => {
         out.text(DebugAnnotation.name, key);

@@ -169,7 +169,7 @@ export class TextWriter implements TraceSink {
 
 function textOf(layout: EventLayout): EventText {
   const tail = (fields: unknown) => encodeUtf8(`${tailText(layout, fields)}\n`);
-  return { layout, heads: [], tails: new EventMemo(layout.tracepoint.paths, tail) };
+  return { layout, heads: [], tails: new EventMemo(layout.tracepoint.ways, tail) };
 }
 
 /** What the beginning of a line depends on, and its bytes. */

@@ -2,6 +2,7 @@
 // text. All of it follows from one declaration in tracepoints.ts.
 
 import Long from 'long';
+import type { Way } from './field-reader.ts';
 import type { Column, Property, Raw } from './property.ts';
 import { COMM_BYTES } from './property.ts';
 import { type Access, hexDigits, type Template, templateOf } from './template.ts';
@@ -107,9 +108,12 @@ export class Tracepoint<F = unknown> {
   }
 
   /** Ways to the values that an event's text and record depend on. */
-  get paths(): readonly (readonly string[])[] {
+  get ways(): readonly Way[] {
     const varying = this.leaves.filter(({ property }) => property.constant === undefined);
-    return varying.map(({ path }) => path);
+    return varying.map(({ path, property }) => {
+      const nothing = property.fromRaw(property.parts.map(() => 0));
+      return { path, isLong: Long.isLong(nothing) };
+    });
   }
 
   /** The kernel's print format for it. */
