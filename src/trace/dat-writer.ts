@@ -7,8 +7,8 @@ import { encodeUtf8 } from '../sim/index.ts';
 import { EVENT_IDS, formatFile } from './event-format.ts';
 import { EventMemo } from './event-memo.ts';
 import { HEADER_EVENT, HEADER_PAGE, PAGE_BYTES, PageWriter } from './ring-buffer.ts';
-import { type EventLayout, NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
-import { flagsOf, type TracepointName, type TraceRecord, type TraceSink } from './tracepoints.ts';
+import { type EventLayout, NEWEST_FORMAT, PerEvent, type TraceFormat } from './trace-format.ts';
+import { flagsOf, type TraceRecord, type TraceSink } from './tracepoints.ts';
 
 /** Bits of common_flags. Linux include/linux/trace_events.h, enum trace_flag_type. */
 export const CommonFlag = {
@@ -44,8 +44,7 @@ export class DatWriter implements TraceSink {
   private readonly pageCounts: number[] = [];
   private readonly tasks = new Map<number, string>();
   private readonly format: TraceFormat;
-  /** By the name of the tracepoint; null: not in this kernel. */
-  private readonly known = new Map<TracepointName, DatEvent | null>();
+  private readonly events: PerEvent<DatEvent>;
 
   constructor(
     pcpuCount: number,
@@ -54,11 +53,12 @@ export class DatWriter implements TraceSink {
   ) {
     this.emit = emit;
     this.format = format;
+    this.events = new PerEvent(format, datEvent);
     for (let i = 0; i < pcpuCount; i++) this.addPcpu();
   }
 
   record(record: TraceRecord): void {
-    const event = this.eventOf(record.name);
+    const event = this.events.of(record.name);
     if (event === null) return;
     const { pid } = record;
     while (record.pcpu >= this.pages.length) this.addPcpu();
@@ -67,15 +67,6 @@ export class DatWriter implements TraceSink {
     page.bytes.set(event.records.bytesOf(record.fields), at);
     page.view.setInt32(at + 4, pid, true);
     if (!this.tasks.has(pid)) this.tasks.set(pid, record.comm);
-  }
-
-  private eventOf(name: TracepointName): DatEvent | null {
-    const known = this.known.get(name);
-    if (known !== undefined) return known;
-    const layout = this.format.layoutOf(name);
-    const event = layout === null ? null : datEvent(layout);
-    this.known.set(name, event);
-    return event;
   }
 
   /** Hand on the pages that are not full. */

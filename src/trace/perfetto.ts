@@ -6,14 +6,8 @@
 
 import { EventMemo } from './event-memo.ts';
 import { ProtobufWriter } from './protobuf.ts';
-import { NEWEST_FORMAT, type TraceFormat } from './trace-format.ts';
-import type { Tracepoint } from './tracepoint.ts';
-import {
-  type TracepointName,
-  type TraceRecord,
-  type TraceSink,
-  tracepointOf,
-} from './tracepoints.ts';
+import { type EventLayout, NEWEST_FORMAT, PerEvent, type TraceFormat } from './trace-format.ts';
+import type { TraceRecord, TraceSink } from './tracepoints.ts';
 
 /** Field numbers, under the names of the .proto files. */
 const Trace = { packet: 1 } as const;
@@ -75,8 +69,7 @@ export class PerfettoWriter implements TraceSink {
   /** Threads that run, by pCPU: the names of the open slices there. */
   private readonly running = new Map<number, string>();
   private readonly format: TraceFormat;
-  /** What is shown with an event, by the name of the tracepoint. */
-  private readonly annotated = new Map<TracepointName, EventMemo>();
+  private readonly annotations: PerEvent<EventMemo>;
   /** The event that arrows start from; sched_waking came late. */
   private readonly wakes: 'sched_waking' | 'sched_wakeup';
   private flows = 0;
@@ -85,6 +78,7 @@ export class PerfettoWriter implements TraceSink {
   constructor(pcpuCount: number, emit: (packet: Uint8Array) => void, format = NEWEST_FORMAT) {
     this.emit = emit;
     this.format = format;
+    this.annotations = new PerEvent(format, annotationsOf);
     this.wakes = format.layoutOf('sched_waking') === null ? 'sched_wakeup' : 'sched_waking';
     this.packet(() => this.out.uint(TracePacket.sequence_flags, STATE_CLEARED));
     this.track(PCPUS, 'pCPUs');
@@ -237,21 +231,16 @@ export class PerfettoWriter implements TraceSink {
         out.uint(TrackEvent.type, type);
         out.uint(TrackEvent.track_uuid, track);
         if (name !== undefined) out.text(TrackEvent.name, name);
-        if (about !== undefined) out.fields(this.annotations(about));
+        if (about !== undefined) this.annotate(about);
         if (flow !== undefined) out.fixed64(TrackEvent.flow_ids, flow);
         if (endsFlow !== undefined) out.fixed64(TrackEvent.terminating_flow_ids, endsFlow);
       });
     });
   }
 
-  /** Each property of an event, as Perfetto shows arguments. */
-  private annotations({ name, fields }: TraceRecord): Uint8Array {
-    let known = this.annotated.get(name);
-    if (known === undefined) {
-      known = annotationsOf(this.format.layoutOf(name)?.tracepoint ?? tracepointOf(name));
-      this.annotated.set(name, known);
-    }
-    return known.bytesOf(fields);
+  private annotate({ name, fields }: TraceRecord): void {
+    const known = this.annotations.of(name);
+    if (known !== null) this.out.fields(known.bytesOf(fields));
   }
 
   private packet(write: () => void): void {
@@ -263,7 +252,8 @@ export class PerfettoWriter implements TraceSink {
   }
 }
 
-function annotationsOf(tracepoint: Tracepoint): EventMemo {
+/** Each property of an event, as Perfetto shows arguments. */
+function annotationsOf({ tracepoint }: EventLayout): EventMemo {
   const out = new ProtobufWriter();
   return new EventMemo(tracepoint.ways, (fields) => {
     for (const [key, value] of tracepoint.describe(fields)) {

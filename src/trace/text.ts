@@ -8,9 +8,10 @@ import {
   type EventLayout,
   type LineStyle,
   NEWEST_FORMAT,
+  PerEvent,
   type TraceFormat,
 } from './trace-format.ts';
-import type { TracepointName, TraceRecord, TraceSink } from './tracepoints.ts';
+import type { TraceRecord, TraceSink } from './tracepoints.ts';
 
 /** Width of the line that holds the counts, which are only known at the end. */
 const COUNTS_WIDTH = 79;
@@ -97,18 +98,18 @@ export class TextWriter implements TraceSink {
   entries = 0;
   private readonly emit: (bytes: Uint8Array) => void;
   private readonly format: TraceFormat;
-  /** What an event is in text, by the name of the tracepoint; null: not in this kernel. */
-  private readonly known = new Map<TracepointName, EventText | null>();
+  private readonly texts: PerEvent<EventText>;
   private readonly waiting = new Uint8Array(PIECE_BYTES);
   private end = 0;
 
   constructor(emit: (bytes: Uint8Array) => void, format = NEWEST_FORMAT) {
     this.emit = emit;
     this.format = format;
+    this.texts = new PerEvent(format, textOf);
   }
 
   record(record: TraceRecord): void {
-    const event = this.eventText(record.name);
+    const event = this.texts.of(record.name);
     if (event === null) return;
     const microseconds = Math.floor(record.timeNs / 1000);
     const second = Math.floor(microseconds / 1_000_000);
@@ -145,15 +146,6 @@ export class TextWriter implements TraceSink {
       rest = tenth;
     }
     this.end += FRACTION_DIGITS;
-  }
-
-  private eventText(name: TracepointName): EventText | null {
-    const known = this.known.get(name);
-    if (known !== undefined) return known;
-    const layout = this.format.layoutOf(name);
-    const text = layout === null ? null : textOf(layout);
-    this.known.set(name, text);
-    return text;
   }
 
   private headOf(record: TraceRecord, { heads, layout }: EventText, second: number): Uint8Array {

@@ -90,6 +90,28 @@ export class TraceFormat {
   }
 }
 
+/** Something for each event of a kernel, made when it is asked for first. */
+export class PerEvent<T> {
+  private readonly format: TraceFormat;
+  private readonly make: (layout: EventLayout) => T;
+  private readonly made = new Map<TracepointName, T | null>();
+
+  constructor(format: TraceFormat, make: (layout: EventLayout) => T) {
+    this.format = format;
+    this.make = make;
+  }
+
+  /** Null if the kernel does not have the event. */
+  of(name: TracepointName): T | null {
+    const known = this.made.get(name);
+    if (known !== undefined) return known;
+    const layout = this.format.layoutOf(name);
+    const made = layout === null ? null : this.make(layout);
+    this.made.set(name, made);
+    return made;
+  }
+}
+
 interface Layouts {
   readonly byName: ReadonlyMap<TracepointName, EventLayout>;
   readonly byEvent: ReadonlyMap<string, EventLayout>;
