@@ -11,7 +11,7 @@ import type {
   Wide,
   Width,
 } from '../isa/index.ts';
-import { Segment } from '../isa/index.ts';
+import { effectsOf, Segment } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical, type Mmu } from './mmu.ts';
@@ -20,7 +20,7 @@ import { Segmentation } from './segmentation.ts';
 import { type ProcessorState, SCRATCH_WORD, SEGMENT_WORDS, Word } from './state.ts';
 import type { Slot } from './values.ts';
 import { VectorValues } from './vector-values.ts';
-import { Access, type AccessKind } from './virtualization.ts';
+import { Access, type AccessKind, STOPPED } from './virtualization.ts';
 
 /** What {@link Evaluator.call} reaches: the system functions of the processor. */
 export type SystemCall = (name: SystemFunction, args: readonly Long[]) => Long;
@@ -35,7 +35,11 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
   nextHigh = 0;
   /** Set when the meaning said `again`. */
   unfinished = false;
+  /** The owner has stopped the processor in an access of the instruction, which goes on for show. */
+  isStopped = false;
   private inFlight = false;
+  /** What it is to be undone to then. */
+  private readonly before = new Int32Array(BEFORE_WORDS);
   private rspLow = 0;
   private rspHigh = 0;
   /** Segments below have neither base nor limit: ES to DS in 64-bit mode, none elsewhere. */
@@ -93,10 +97,34 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
    */
   abandon(): boolean {
     if (!this.inFlight) return false;
+    if (this.isStopped) {
+      this.words.set(this.before);
+      this.isStopped = false;
+    }
     this.words[Word.RSP] = this.rspLow;
     this.words[Word.RSP + 1] = this.rspHigh;
     this.inFlight = false;
     return true;
+  }
+
+  /**
+   * True if the owner may stop the processor in an access of the instruction that is being executed
+   * by answering so: whatever it still does is undone by {@link abandon}.
+   */
+  get canBeStopped(): boolean {
+    if (!this.inFlight) return false;
+    const { instruction } = this;
+    const known = STOPPABLE.get(instruction);
+    if (known !== undefined) return known;
+    const is = isStoppable(instruction);
+    STOPPABLE.set(instruction, is);
+    return is;
+  }
+
+  private stop(): Slot {
+    this.before.set(this.words.subarray(0, BEFORE_WORDS));
+    this.isStopped = true;
+    return this.make(0, 0);
   }
 
   /** A system function has set RIP itself. */
@@ -235,6 +263,7 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
     const stack = segment === Segment.SS;
     const hpa = this.mmu.locate(low, high, width >> 3, access, stack);
     if (hpa < 0) {
+      if (hpa === STOPPED) return this.stop();
       if (access === Access.WRITE) this.mmu.probeWrite(low, high, width >> 3, stack);
       return this.fromLong(this.mmu.read(low, high, width >> 3, stack));
     }
@@ -257,7 +286,8 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
     const high = this.linearHigh;
     const hpa = this.mmu.locate(low, high, bytes, Access.WRITE, segment === Segment.SS);
     if (hpa < 0) {
-      this.mmu.write(low, high, bytes, this.toLong(value), segment === Segment.SS);
+      if (hpa === STOPPED) this.stop();
+      else this.mmu.write(low, high, bytes, this.toLong(value), segment === Segment.SS);
       return;
     }
     const watched = this.watchedLines;
@@ -380,5 +410,21 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
 
 /** Bytes of an XMM register. */
 const WIDE_BYTES = 16;
+
+/** General registers, RIP and flags. */
+const BEFORE_WORDS = Word.RFLAGS + 2;
+
+const STOPPABLE = new WeakMap<Instruction, boolean>();
+
+/** One access, and registers and flags: nothing that depends on it reaches further. */
+function isStoppable(instruction: Instruction): boolean {
+  const effects = effectsOf(instruction);
+  const { memory, xmmWritten, xmmMaybeWritten, mxcsrWritten, mxcsrMaybeWritten } = effects;
+  const isOne = memory.length === 1 && memory[0].kind !== 'modify' && memory[0].width > 0;
+  const hasVectors = xmmWritten.length + xmmMaybeWritten.length + mxcsrWritten + mxcsrMaybeWritten;
+  const isPlain = effects.calls.length + effects.raises.length === 0 && effects.jumps === 'never';
+  return isOne && isPlain && hasVectors === 0 && !effects.repeats;
+}
+
 const FS_BASE = SEGMENT_WORDS[Segment.FS].base;
 const GS_BASE = SEGMENT_WORDS[Segment.GS].base;

@@ -105,6 +105,7 @@ export {
   DEVICE,
   type PauseWatch,
   type Platform,
+  STOPPED,
   type TranslationPurpose,
   type Virtualization,
 } from './virtualization.ts';

@@ -9,7 +9,7 @@ import Long from 'long';
 import { type PhysicalMemory, Watch } from '../memory/index.ts';
 import { asDouble } from '../sim/index.ts';
 import { Breakpoints } from './debug-registers.ts';
-import { GuestFault, Vector } from './exceptions.ts';
+import { GuestFault, OWNER_STOP, Vector } from './exceptions.ts';
 import { modeOf } from './mode.ts';
 import {
   ENTRY_FORMATS,
@@ -27,6 +27,7 @@ import {
   type AccessKind,
   DEVICE,
   type Platform,
+  STOPPED,
   type Virtualization,
 } from './virtualization.ts';
 
@@ -123,7 +124,8 @@ export class Mmu {
 
   /**
    * Where `lengthBytes` bytes at a linear address lie: an hpa, or DEVICE (with {@link deviceGpa}),
-   * or {@link SPLIT} when they lie in two pages. Throws what the access faults with.
+   * or {@link SPLIT} when they lie in two pages, or STOPPED if the owner has stopped the processor.
+   * Throws what the access faults with.
    */
   locate(
     low: number,
@@ -151,7 +153,7 @@ export class Mmu {
       this.checkAlignment(low, lengthBytes);
     }
     if (offset + lengthBytes > 4096) return SPLIT;
-    return this.locateInPage(low, high, access, this.ownView);
+    return this.translate(low, high, access, this.ownView);
   }
 
   /** SDM 3, "Interrupt 17 - Alignment Check Exception (#AC)". It comes before page faults. */
@@ -160,8 +162,15 @@ export class Mmu {
     throw new GuestFault(Vector.AC, 0);
   }
 
+  /** As {@link locate}, for a part of an access, which cannot be stopped by an answer. */
+  private locateInPage(low: number, high: number, access: AccessKind): number {
+    const hpa = this.translate(low, high, access, this.ownView);
+    if (hpa === STOPPED) throw OWNER_STOP;
+    return hpa;
+  }
+
   /** As {@link locate}, for accesses within a page, at a given privilege. */
-  private locateInPage(low: number, high: number, access: AccessKind, view: View): number {
+  private translate(low: number, high: number, access: AccessKind, view: View): number {
     const { entries } = view;
     const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
     const page = low & PAGE_MASK;
@@ -169,11 +178,16 @@ export class Mmu {
     if (entries[tag] === page && entries[tag + 1] === high) {
       return (entries[at + ADDEND] + low) >>> 0;
     }
-    const gpa = this.walk(low, high, access, view) + (low & 0xfff);
+    let pageGpa = view.walked(page, high, access);
+    if (pageGpa < 0) {
+      pageGpa = this.walk(low, high, access, view);
+      if (this.remembers) view.noteWalk(page, high, access, pageGpa);
+    }
+    const gpa = pageGpa + (low & 0xfff);
     const hpa = this.virtualization.translate(gpa, access, 'final', low, high);
-    if (hpa === DEVICE) {
+    if (hpa < 0) {
       this.deviceGpa = gpa;
-      return DEVICE;
+      return hpa;
     }
     if (access === Access.WRITE) this.memory.touched[hpa >>> 12] = 1;
     if (!this.remembers) return hpa;
@@ -288,6 +302,7 @@ export class Mmu {
   /** Read up to 8 bytes anywhere, in pieces if they lie in two pages. */
   read(low: number, high: number, lengthBytes: number, stack = false): Long {
     const hpa = this.locate(low, high, lengthBytes, Access.READ, stack);
+    if (hpa === STOPPED) throw OWNER_STOP;
     if (hpa === DEVICE) return this.platform.deviceRead(this.deviceGpa, lengthBytes);
     if (hpa !== SPLIT) return this.readMemory(hpa, lengthBytes);
     const first = 4096 - (low & 0xfff);
@@ -298,7 +313,7 @@ export class Mmu {
   }
 
   private readPiece(low: number, high: number, lengthBytes: number): Long {
-    const hpa = this.locateInPage(low, high, Access.READ, this.ownView);
+    const hpa = this.locateInPage(low, high, Access.READ);
     if (hpa === DEVICE) return this.platform.deviceRead(this.deviceGpa, lengthBytes);
     return this.readMemory(hpa, lengthBytes);
   }
@@ -317,15 +332,16 @@ export class Mmu {
   /** Write up to 8 bytes anywhere; nothing is written if any part faults. */
   write(low: number, high: number, lengthBytes: number, value: Long, stack = false): void {
     const hpa = this.locate(low, high, lengthBytes, Access.WRITE, stack);
+    if (hpa === STOPPED) throw OWNER_STOP;
     if (hpa !== SPLIT) {
       this.writeMemory(hpa, this.deviceGpa, lengthBytes, value);
       return;
     }
     const first = 4096 - (low & 0xfff);
     const next = this.nextPage(low, high);
-    const headHpa = this.locateInPage(low, high, Access.WRITE, this.ownView);
+    const headHpa = this.locateInPage(low, high, Access.WRITE);
     const headGpa = this.deviceGpa;
-    const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE, this.ownView);
+    const tailHpa = this.locateInPage(next.low, next.high, Access.WRITE);
     this.writeMemory(headHpa, headGpa, first, value);
     this.writeMemory(tailHpa, this.deviceGpa, lengthBytes - first, value.shru(8 * first));
   }
@@ -350,10 +366,12 @@ export class Mmu {
 
   /** Check that bytes may be written, in both pages if they lie in two, without writing. */
   probeWrite(low: number, high: number, lengthBytes: number, stack: boolean): void {
-    if (this.locate(low, high, lengthBytes, Access.WRITE, stack) !== SPLIT) return;
+    const hpa = this.locate(low, high, lengthBytes, Access.WRITE, stack);
+    if (hpa === STOPPED) throw OWNER_STOP;
+    if (hpa !== SPLIT) return;
     const next = this.nextPage(low, high);
-    this.locateInPage(low, high, Access.WRITE, this.ownView);
-    this.locateInPage(next.low, next.high, Access.WRITE, this.ownView);
+    this.locateInPage(low, high, Access.WRITE);
+    this.locateInPage(next.low, next.high, Access.WRITE);
   }
 
   /** Run `work` with supervisor privilege: descriptor tables, task state, stacks of handlers. */

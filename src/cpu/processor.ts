@@ -499,14 +499,16 @@ export class Processor {
     const { evaluator } = this;
     this.begun = this.clock;
     evaluator.begin(prepared.instruction, prepared.lengthBytes);
-    if (prepared.guarded && this.guard(prepared.instruction)) {
-      this.takeOver();
-      return;
+    if (prepared.guarded && this.guard(prepared.instruction)) this.takeOver();
+    else {
+      prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
+      if (evaluator.isStopped) this.takeOver();
+      else {
+        evaluator.commit();
+        this.clock += prepared.cycles;
+        if (!evaluator.unfinished) this.instructions++;
+      }
     }
-    prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
-    evaluator.commit();
-    this.clock += prepared.cycles;
-    if (!evaluator.unfinished) this.instructions++;
   }
 
   /** The owner wants what the instruction asks for: nothing of it has happened. */

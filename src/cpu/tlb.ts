@@ -3,6 +3,7 @@
 // nothing has to be invalidated when CR3 is loaded; see docs/decisions/coherent-tlb.md.
 
 import type { PhysicalMemory } from '../memory/index.ts';
+import { asDouble } from '../sim/index.ts';
 
 const ENTRY_COUNT = 1024;
 
@@ -63,6 +64,11 @@ export class View {
   readonly isGuarded: boolean;
   /** Has to be set by whoever enters a translation. */
   isUsed = false;
+  /** The page that was walked to last, of all kinds: tag, access, and its gpa. */
+  private walkedLow = NO_TAG;
+  private walkedHigh = 0;
+  private walkedAccess = 0;
+  private walkedGpa = asDouble(0);
 
   constructor(memory: PhysicalMemory, { isUser, isGuarded }: Accessor) {
     this.entries = memory.beside(VIEW_BYTES).fill(NO_TAG);
@@ -74,7 +80,27 @@ export class View {
   flush(): void {
     if (!this.isUsed) return;
     this.entries.fill(NO_TAG);
+    this.walkedLow = NO_TAG;
     this.isUsed = false;
+  }
+
+  /**
+   * Where a walk led to. For pages that translations cannot be kept of, since every access to them
+   * leaves to somebody: devices, the APIC.
+   */
+  noteWalk(page: number, high: number, access: number, gpa: number): void {
+    this.walkedLow = page;
+    this.walkedHigh = high;
+    this.walkedAccess = access;
+    this.walkedGpa = gpa;
+    this.isUsed = true;
+  }
+
+  /** What the last walk led to, if it was this one; below 0 if not. */
+  walked(page: number, high: number, access: number): number {
+    const isIt =
+      this.walkedLow === page && this.walkedHigh === high && this.walkedAccess === access;
+    return isIt ? this.walkedGpa : -1;
   }
 
   /** Places that write have to look for watched lines again. */

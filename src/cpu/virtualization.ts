@@ -15,6 +15,9 @@ export type AccessKind = (typeof Access)[keyof typeof Access];
 /** Answer of {@link Virtualization.translate} for an address that belongs to a device. */
 export const DEVICE = -1;
 
+/** Answer of {@link Virtualization.translate}, while the processor takes it: stop there. */
+export const STOPPED = -3;
+
 export type TranslationPurpose = 'final' | 'walk' | 'pdptes';
 
 /** What {@link Virtualization.boundary} did: nothing, delivered an event, or the guest is left. */
@@ -64,7 +67,8 @@ export interface Virtualization {
   /** Instead of a switch to the task of a TSS, whose selector and descriptor have been checked. */
   taskSwitch(selector: number, source: TaskSourceNumber): never;
   /**
-   * From guest-physical to host-physical, or {@link DEVICE}.
+   * From guest-physical to host-physical, or {@link DEVICE}; or {@link STOPPED}, which is cheaper
+   * than throwing, if the instruction can be stopped by that.
    * @param purpose whether it is the address accessed, a paging structure on the way to it, or the
    * PDPTEs being loaded, for no linear address
    * @param linearLow the linear address being accessed, low half

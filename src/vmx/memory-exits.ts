@@ -7,13 +7,16 @@ import {
   Access,
   type AccessKind,
   DEVICE,
+  OWNER_STOP,
   type Platform,
   Rflags,
+  STOPPED,
   type TranslationPurpose,
   Word,
 } from '../cpu/index.ts';
 import { Secondary } from './controls.ts';
 import { EptBit, type EptWalk, walkEpt } from './ept.ts';
+import { recordExit, recordExitWith } from './exit-information.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import {
@@ -36,7 +39,10 @@ const NEEDED_RIGHTS: Readonly<Record<AccessKind, number>> = {
   [Access.EXECUTE]: EptBit.EXECUTE,
 };
 
-/** As `Virtualization.translate`. */
+/**
+ * As `Virtualization.translate`. What records returns: V8 never compiles a function that does not,
+ * and does not even remember how it looked up its fields.
+ */
 export function translateOrExit(
   owner: VirtualProcessor,
   gpa: number,
@@ -50,35 +56,53 @@ export function translateOrExit(
   let hpa = gpa;
   if ((controls & Secondary.ENABLE_EPT) !== 0) {
     const pointer = vmcs.address(EPT_POINTER);
-    const root = pointer - (pointer % PAGE_BYTES);
-    const walk = walkEpt(memory, root, gpa, NEEDED_RIGHTS[access]);
+    const walk = walkEpt(memory, pointer - offsetInPage(pointer), gpa, NEEDED_RIGHTS[access]);
     if (walk.kind !== 'mapped') {
-      return exitForEpt(owner, walk, gpa, access, purpose, Long.fromBits(linearLow, linearHigh));
+      recordEptExit(owner, walk, gpa, access, purpose, Long.fromBits(linearLow, linearHigh));
+      return stop(owner, purpose);
     }
     hpa = walk.hpa;
   } else if (gpa >= memory.sizeBytes) hpa = DEVICE;
-  const isApic = (controls & Secondary.VIRTUALIZE_APIC_ACCESSES) !== 0 && isApicAccess(owner, hpa);
-  return isApic ? accessApic(owner, gpa, access, purpose) : hpa;
+  if ((controls & Secondary.VIRTUALIZE_APIC_ACCESSES) === 0 || !isApicAccess(owner, hpa)) {
+    return hpa;
+  }
+  const isLinear = purpose === 'final';
+  if (isLinear && mayBeVirtualized(owner, offsetInPage(gpa), access)) {
+    // A device, which is the virtual-APIC page.
+    owner.virtualizedGpa = gpa;
+    return DEVICE;
+  }
+  recordApicAccess(owner, gpa, access, isLinear);
+  return stop(owner, purpose);
 }
 
-function exitForEpt(
+/** After an exit was recorded. */
+function stop({ processor }: VirtualProcessor, purpose: TranslationPurpose): number {
+  if (purpose === 'final' && processor.evaluator.canBeStopped) return STOPPED;
+  throw OWNER_STOP;
+}
+
+const offsetInPage = (address: number) => address & (PAGE_BYTES - 1);
+
+function recordEptExit(
   owner: VirtualProcessor,
   walk: Exclude<EptWalk, { kind: 'mapped' }>,
   gpa: number,
   access: AccessKind,
   purpose: TranslationPurpose,
   linear: Long,
-): never {
+): void {
   setResumeFlag(owner);
   if (walk.kind === 'misconfiguration') {
-    owner.exit(Exit.EPT_MISCONFIG, { guestPhysicalAddress: gpa });
+    recordExitWith(owner, Exit.EPT_MISCONFIG, { guestPhysicalAddress: gpa });
+    return;
   }
   const isFinal = purpose === 'final' ? 1 << 8 : 0;
   // PDPTEs are loaded for no linear address.
   const isLinear = purpose === 'pdptes' ? 0 : LINEAR_VALID;
   const qualification =
     (1 << access) | (walk.rights << 3) | isLinear | isFinal | owner.nmiUnblocking;
-  return owner.exit(Exit.EPT_VIOLATION, {
+  recordExitWith(owner, Exit.EPT_VIOLATION, {
     qualification: Long.fromInt(qualification),
     guestPhysicalAddress: gpa,
     guestLinearAddress: linear,
@@ -90,46 +114,33 @@ function setResumeFlag({ processor }: VirtualProcessor): void {
   if (processor.delivering === null) processor.state.words[Word.RFLAGS] |= Rflags.RF;
 }
 
-/** A device, which is the virtual-APIC page, or the exit. */
-function accessApic(
-  owner: VirtualProcessor,
-  gpa: number,
-  access: AccessKind,
-  purpose: TranslationPurpose,
-): number {
-  const isLinear = purpose === 'final';
-  if (!isLinear || !mayBeVirtualized(owner, gpa % PAGE_BYTES, access)) {
-    return exitForApicAccess(owner, gpa, access, isLinear);
-  }
-  owner.virtualizedGpa = gpa;
-  return DEVICE;
-}
-
 /** @param isLinear it is the access itself, not one to a paging structure on the way to it */
-export function exitForApicAccess(
+function recordApicAccess(
   owner: VirtualProcessor,
   gpa: number,
   access: AccessKind,
-  isLinear = true,
-): never {
+  isLinear: boolean,
+): void {
   const { delivering, evaluator } = owner.processor;
   const isDelivery = delivering !== null;
   setResumeFlag(owner);
-  const offset = gpa % PAGE_BYTES;
-  const qualification = apicAccessQualification(offset, access, isLinear, isDelivery);
+  const offset = offsetInPage(gpa);
   const isOfInstruction = isLinear && !isDelivery && access !== Access.EXECUTE;
-  return owner.exit(Exit.APIC_ACCESS, {
-    qualification: Long.fromInt(qualification),
-    instructionLengthBytes: isOfInstruction ? evaluator.instruction.lengthBytes : 0,
-  });
+  recordExit(
+    owner,
+    Exit.APIC_ACCESS,
+    isOfInstruction ? evaluator.instruction.lengthBytes : 0,
+    apicAccessQualification(offset, access, isLinear, isDelivery),
+  );
 }
 
 /** A board behind the virtual-APIC page. */
 export function behindVirtualApic(owner: VirtualProcessor, board: Platform): Platform {
   const isOwn = (gpa: number, lengthBytes: number, access: AccessKind) => {
     if (gpa !== owner.virtualizedGpa) return false;
-    if (lengthBytes > REGISTER_BYTES) exitForApicAccess(owner, gpa, access);
-    return true;
+    if (lengthBytes <= REGISTER_BYTES) return true;
+    recordApicAccess(owner, gpa, access, true);
+    throw OWNER_STOP;
   };
   return {
     ...board,

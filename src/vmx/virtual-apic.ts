@@ -65,7 +65,7 @@ export const THRESHOLD_CHECK: EntryCheck = check(
 
 /** Whether a host-physical address lies in the APIC-access page, where there is one. */
 export function isApicAccess(owner: VirtualProcessor, hpa: number): boolean {
-  return hpa - (hpa % 4096) === owner.vmcs.address(APIC_ACCESS);
+  return hpa - (hpa & 4095) === owner.vmcs.address(APIC_ACCESS);
 }
 
 /** Types of access in the qualification of an APIC-access exit. */

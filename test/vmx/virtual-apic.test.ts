@@ -3,6 +3,7 @@
 // "Exit Qualification for APIC-Access VM Exits from Linear Accesses and Guest-Physical Accesses".
 
 import { describe, expect, test } from 'vitest';
+import { Access, DEVICE, STATE_ITEMS } from '../../src/cpu/index.ts';
 import { outcomeText } from '../support/entry-outcome.ts';
 import { At, exitRecord, VmxBench } from '../support/vmx-bench.ts';
 
@@ -12,6 +13,8 @@ const TPR_SHADOW = 1 << 21;
 const CR8_LOAD = 1 << 19;
 const CR8_STORE = 1 << 20;
 const APIC_ACCESSES = 1 << 0;
+const RESUME_FLAG = 1 << 16;
+const OSFXSR = 1 << 9;
 
 /** The page of the guest that is the APIC-access page, and where the virtual-APIC page is. */
 const APIC = 0x50000;
@@ -151,6 +154,71 @@ describe('the APIC-access page', () => {
       lengthBytes,
     ]);
     expect(rip).toBeGreaterThan(At.CODE);
+  });
+
+  test.each([
+    ['mov eax, [rbx + 0x20]'],
+    ['movzx rcx, byte [rbx + 0x20]'],
+    ['add rdx, [rbx + 0x20]'],
+    ['adc [rbx + 0x20], ecx'],
+    ['cmp [rbx + 0x20], eax'],
+    ['test [rbx + 0x20], eax'],
+    ['xchg [rbx + 0x20], rax'],
+    ['lock xadd [rbx + 0x20], eax'],
+    ['cmpxchg [rbx + 0x20], ecx'],
+    ['push qword [rbx + 0x20]'],
+    ['pop qword [rbx + 0x20]'],
+    ['lodsd'],
+    ['stosd'],
+    ['rep stosb'],
+    ['movsd'],
+    ['movups xmm0, [rbx + 0x20]'],
+    ['movd xmm0, [rbx + 0x20]'],
+    ['mov fs, [rbx + 0x20]'],
+    ['jmp [rbx + 0x20]'],
+    ['ldmxcsr [rbx + 0x20]'],
+  ])('nothing of %s has happened, and it exits again', (instruction) => {
+    const registers = STATE_ITEMS.map(({ name }) => name).filter(
+      (name) => name !== 'rip' && name !== 'rflags' && !name.startsWith('cr2'),
+    );
+    const stateOf = (last: string) => {
+      const made = bench({ apic: true });
+      made.add('GUEST_CR4', OSFXSR);
+      made.exitOf(
+        `mov rbx, ${APIC}\nmov rsi, rbx\nmov rdi, rbx\nmov ecx, 5\nmov edx, -1\n` +
+          `mov eax, 0x80000001\nmovd xmm0, edx\nadd eax, eax\n${last}\nvmcall`,
+      );
+      const flags = made.field('GUEST_RFLAGS') & ~RESUME_FLAG;
+      const state = registers.map((name) => [name, made.register(name)]);
+      return { made, state: Object.fromEntries([...state, ['rflags', flags]]) };
+    };
+    const { made, state } = stateOf(instruction);
+    expect(made.exit.reason).toBe('APIC_ACCESS');
+    expect(made.field('GUEST_RFLAGS') & RESUME_FLAG).toBe(RESUME_FLAG);
+    expect(state).toEqual(stateOf('').state);
+    const { rip, reason, qualification } = made.exit;
+    expect(made.resume()).toMatchObject({ rip, reason, qualification });
+  });
+
+  test('the page is found anew once its entry has changed', () => {
+    const made = bench({ apic: true });
+    const entry = At.PAGE_TABLE + (APIC / 4096) * 8;
+    made.enter();
+    const { mmu } = made.virtual.processor;
+    const locate = () => mmu.locate(APIC + 0x80, 0, 4, Access.WRITE, false);
+    expect([locate(), locate(), made.read64(entry) & 0x60]).toEqual([DEVICE, DEVICE, 0x60]);
+    const remap = (gpa: number) => {
+      made.memory.aboutToWrite(made.ramHpa + entry, 8);
+      made.write64(entry, gpa | 7);
+      made.memory.noteWrite(made.ramHpa + entry, 8);
+    };
+    remap(0x41000);
+    expect(locate()).toBe(made.ramHpa + 0x41080);
+    remap(APIC);
+    expect([locate(), made.read64(entry) & 0x60]).toEqual([DEVICE, 0x60]);
+    // With nothing looked up in between.
+    remap(0x42000);
+    expect(locate()).toBe(made.ramHpa + 0x42080);
   });
 
   test('a fetch is type 2, an access in the delivery of an event 3', () => {
