@@ -98,7 +98,7 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
   abandon(): boolean {
     if (!this.inFlight) return false;
     if (this.isStopped) {
-      this.words.set(this.before);
+      for (let i = 0; i < BEFORE_WORDS; i++) this.words[i] = this.before[i];
       this.isStopped = false;
     }
     this.words[Word.RSP] = this.rspLow;
@@ -122,7 +122,7 @@ export class Evaluator extends VectorValues implements Domain<Slot, boolean> {
   }
 
   private stop(): Slot {
-    this.before.set(this.words.subarray(0, BEFORE_WORDS));
+    for (let i = 0; i < BEFORE_WORDS; i++) this.before[i] = this.words[i];
     this.isStopped = true;
     return this.make(0, 0);
   }

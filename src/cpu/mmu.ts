@@ -319,14 +319,16 @@ export class Mmu {
   }
 
   private readMemory(hpa: number, lengthBytes: number): Long {
+    const { view, bytes } = this.memory;
+    if (lengthBytes === 8) return new Long(view.getInt32(hpa, true), view.getInt32(hpa + 4, true));
+    if (lengthBytes === 4) return new Long(view.getInt32(hpa, true), 0);
     let low = 0;
     let high = 0;
     for (let i = 0; i < lengthBytes; i++) {
-      const byte = this.memory.bytes[hpa + i];
-      if (i < 4) low |= byte << (8 * i);
-      else high |= byte << (8 * i - 32);
+      if (i < 4) low |= bytes[hpa + i] << (8 * i);
+      else high |= bytes[hpa + i] << (8 * i - 32);
     }
-    return Long.fromBits(low, high);
+    return new Long(low, high);
   }
 
   /** Write up to 8 bytes anywhere; nothing is written if any part faults. */
@@ -351,11 +353,17 @@ export class Mmu {
       this.platform.deviceWrite(gpa, lengthBytes, value);
       return;
     }
-    this.memory.aboutToWrite(hpa, lengthBytes);
-    for (let i = 0; i < lengthBytes; i++) {
-      this.memory.bytes[hpa + i] = (i < 4 ? value.low : value.high) >>> (8 * (i & 3));
+    const { memory } = this;
+    const { view, bytes } = memory;
+    memory.aboutToWrite(hpa, lengthBytes);
+    if (lengthBytes >= 4) view.setInt32(hpa, value.low, true);
+    if (lengthBytes === 8) view.setInt32(hpa + 4, value.high, true);
+    else if (lengthBytes !== 4) {
+      for (let i = 0; i < lengthBytes; i++) {
+        bytes[hpa + i] = (i < 4 ? value.low : value.high) >>> (8 * (i & 3));
+      }
     }
-    this.memory.noteWrite(hpa, lengthBytes);
+    memory.noteWrite(hpa, lengthBytes);
   }
 
   /** Where the page behind an address begins; linear addresses of 32 bits wrap around. */
