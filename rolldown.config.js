@@ -48,6 +48,10 @@ export default {
   // Finds its own worker by where it lies.
   external: ['piscina'],
   plugins: [asciiWidth, seldomModules],
-  transform: { define: { 'import.meta': 'IMPORT_META' } },
+  transform: {
+    define: { 'import.meta': 'IMPORT_META' },
+    assumptions: { setPublicClassFields: true },
+    typescript: { removeClassFieldsWithoutInitializer: true },
+  },
   output: { file: 'dist/cli/vmxlab.cjs', format: 'cjs', minify: true },
 };

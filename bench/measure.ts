@@ -29,7 +29,7 @@ export interface Measurement {
   readonly rounds: number;
   /** Units of the workload a second of CPU time, one for each run; the start is taken off. */
   readonly rates: readonly number[];
-  /** CPU time of a single round, in seconds: mostly the start. */
+  /** CPU time of what is taken off, in seconds: of a single round it is mostly the start. */
   readonly startSeconds: number;
 }
 
@@ -72,6 +72,9 @@ const MOST_ROUNDS = 2 ** 32 - 1;
 /** Where much of our JavaScript is at work, V8 takes a while to compile it, which is no start. */
 const LONGER = { compute: 1, string: 1, exit: 4, multi: 2 } as const;
 
+/** So many times as long as the run that is taken off is the other one. */
+const STEADY = 4;
+
 /** Measure a workload by all peers, of which each can run it. */
 export function measure(
   workload: Workload,
@@ -84,17 +87,18 @@ export function measure(
   assertSameResult(workload, size, peers);
   const subjects = peers.map((peer) => {
     const rounds = calibrate(peer, workload, size, seconds * (peer.warmUp ?? 1));
-    return { peer, rounds, starts: [] as number[], totals: [] as number[] };
+    const first = workload.isSteady === true ? Math.ceil(rounds / STEADY) : 1;
+    return { peer, rounds, first, starts: [] as number[], totals: [] as number[] };
   });
   for (let i = 0; i < runs; i++) {
-    for (const { peer, rounds, starts, totals } of subjects) {
-      starts.push(run(peer, workload, size, 1).cpuSeconds);
+    for (const { peer, rounds, first, starts, totals } of subjects) {
+      starts.push(run(peer, workload, size, first).cpuSeconds);
       totals.push(run(peer, workload, size, rounds).cpuSeconds);
     }
   }
-  return subjects.map(({ peer, rounds, starts, totals }) => {
+  return subjects.map(({ peer, rounds, first, starts, totals }) => {
     const startSeconds = figures(starts).median;
-    const units = (rounds - 1) * workload.unitsPerRound;
+    const units = (rounds - first) * workload.unitsPerRound;
     const rates = totals.map((total) => units / (total - startSeconds));
     return { workload: workload.name, size, peer: peer.name, rounds, rates, startSeconds };
   });

@@ -93,7 +93,14 @@ const KEYS = ['sample', 'time'] as const;
 function stat(options: TraceOptions): number {
   const [file] = filesOf(options, 'FILE');
   const event = options.event ?? 'vmexit';
-  if (event === 'tracepoints') return countTracepoints(file);
+  if (event === 'tracepoints') {
+    for (const flag of ['vcpu', 'key'] as const) {
+      if ((options[flag] ?? null) === null) continue;
+      const events = STAT_EVENTS.join(', ');
+      throw new Failure(`--${flag}: tracepoints are counted of all; expected --event ${events}`);
+    }
+    return countTracepoints(file);
+  }
   const chosen = STAT_EVENTS.find((name) => name === event);
   if (chosen === undefined) {
     const names = [...STAT_EVENTS, 'tracepoints'].join(', ');

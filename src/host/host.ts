@@ -196,7 +196,7 @@ export class Host {
   set state(saved: HostState) {
     const copy = copyPlain(saved);
     copy.pcpus.forEach((state, i) => {
-      this.pcpus[i].state = state;
+      this.pcpus[i].restore(state);
     });
     copy.queues.forEach((state, i) => {
       this.pcpus[i].queue.state = state;

@@ -36,6 +36,8 @@ export class Pcpu {
   readonly queue: RunQueue;
   readonly host: Host;
   state: PcpuState;
+  /** The thread that `state.current` names: it is asked for several times a VM exit. */
+  current: Thread | null = null;
   /** Cycles at which the running thread looked last whether its turn is over; not state. */
   boundary = asDouble(0);
   /** Set by the running thread that says `quiet`: until when, in cycles, it does nothing else. */
@@ -116,12 +118,20 @@ export class Pcpu {
     return this.host.frequency.toNs(this.now);
   }
 
-  get current(): Thread | null {
-    return this.state.current < 0 ? null : this.host.threads[this.state.current];
+  get isIdle(): boolean {
+    return this.current === null;
   }
 
-  get isIdle(): boolean {
-    return this.state.current < 0;
+  /** From now on a thread runs here, or none. */
+  runs(thread: Thread | null): void {
+    this.current = thread;
+    this.state.current = thread === null ? -1 : thread.id;
+  }
+
+  /** Take over a saved state. */
+  restore(state: PcpuState): void {
+    this.state = state;
+    this.current = state.current < 0 ? null : this.host.threads[state.current];
   }
 
   get needResched(): boolean {

@@ -365,7 +365,7 @@ export class Scheduler {
     if (previous !== null) this.switchOut(pcpu, previous, next, why);
     stopping?.stoppedAt(previous as Thread, pcpu.now, lead);
     if (next === null) {
-      pcpu.state.current = -1;
+      pcpu.runs(null);
       this.host.setTick(pcpu, false);
     } else this.switchIn(pcpu, previous, next);
     if (previous === null || next === null) this.host.busyChanged(pcpu);
@@ -396,7 +396,7 @@ export class Scheduler {
         next: next.traced,
       });
     }
-    pcpu.state.current = -1;
+    pcpu.runs(null);
     // It may have become runnable on a pCPU whose clock is ahead of this one.
     pcpu.idleUntil(state.sinceCycles);
     const waited = pcpu.now - state.sinceCycles;
@@ -407,7 +407,7 @@ export class Scheduler {
     state.status = 'running';
     state.pcpu = pcpu.index;
     pcpu.queue.beginCharging(pcpu.nowNs);
-    pcpu.state.current = next.id;
+    pcpu.runs(next);
     this.host.setTick(pcpu, true);
     next.body.schedIn(pcpu);
   }

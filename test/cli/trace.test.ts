@@ -183,6 +183,14 @@ describe('trace', () => {
       '--vcpu: there is no vCPU 99 in run.dat; known: 0 to 3\n',
       ['stat', 'run.dat', '--vcpu', '99'],
     ],
+    [
+      '--vcpu: tracepoints are counted of all; expected --event vmexit, mmio, ioport, msr\n',
+      ['stat', 'run.dat', '--event', 'tracepoints', '--vcpu', '0'],
+    ],
+    [
+      '--key: tracepoints are counted of all; expected --event vmexit',
+      ['stat', 'run.dat', '--event', 'tracepoints', '--key', 'time'],
+    ],
     ["--to: expected text, dat, perfetto, not 'x'", ['convert', 'run.dat', 'y', '--to', 'x']],
     ['trace needs to know what to do', []],
   ])('refuses: %s', async (message, words) => {
