@@ -1,7 +1,7 @@
 // `vmxlab asm`, `disasm`, `exits`, `schema`, `completion` and `--help`: what they print and write.
 
 import { accessSync, constants, existsSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   bash,
@@ -35,6 +35,15 @@ const TINY = '8b050000000003000000';
 // npx links to it once, and later runs what it finds there: a build has to leave it executable.
 test('the command may be executed as it is built', () => {
   expect(() => accessSync(MAIN, constants.X_OK)).not.toThrow();
+});
+
+// V8 keeps a field that was undefined at first as anything, which slows down all that reads it.
+test('no class of the packed command declares a field without a value', () => {
+  const packed = readFileSync(join(dirname(MAIN), 'vmxlab.cjs'), 'utf8');
+  const classes = packed.match(/\bclass( [\w$]+)?( extends [\w$.]+)?\{/g) ?? [];
+  expect(classes.length).toBeGreaterThan(200);
+  const bare = /\bclass(?: [\w$]+)?(?: extends [\w$.]+)?\{(?:#?[\w$]+(?:=[\w$.]+)?;)*?#?[\w$]+;/g;
+  expect(packed.match(bare)).toBeNull();
 });
 
 /** In the order of the help. */
