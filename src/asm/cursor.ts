@@ -1,7 +1,7 @@
 // A position in the tokens of one line, for the parsers.
 
 import type { Reporter } from './diagnostics.ts';
-import type { Token } from './lexer.ts';
+import { NAME, type Token } from './lexer.ts';
 import type { Origin, Place } from './source.ts';
 
 /** A line as the parsers get it: macros are expanded. */
@@ -11,6 +11,8 @@ export interface TokenLine {
   /** Offset of the end of the line, where messages about missing things point. */
   readonly end: number;
 }
+
+const STARTS_WITH_NAME = new RegExp(`^${NAME}`);
 
 export class Cursor {
   readonly line: TokenLine;
@@ -71,8 +73,16 @@ export class Cursor {
   fail(expected: readonly string[], place = this.place): null {
     const token = this.peek();
     const found = token === undefined ? 'the line ends here' : `unexpected ${tokenName(token)}`;
-    this.reporter.error(place, found, expected);
+    this.reporter.error(place, `${found}${this.sourceOf(token)}`, expected);
     return null;
+  }
+
+  /** Tokens of a macro stand where its name does: of them nothing is to be seen in the line. */
+  private sourceOf(token: Token | undefined): string {
+    if (token === undefined) return '';
+    const text = this.line.origin.source.text.slice(token.at);
+    const [name = ''] = STARTS_WITH_NAME.exec(text) ?? [];
+    return name === '' || token.text.startsWith(name) ? '' : `, which '${name}' stands for`;
   }
 
   error(place: Place, message: string, expected: readonly string[] = []): null {

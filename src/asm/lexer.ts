@@ -40,7 +40,7 @@ export interface SourceLine {
   readonly continued: boolean;
 }
 
-const NAME = '[A-Za-z_.?@][\\w.?@$#~]*';
+export const NAME = '[A-Za-z_.?@][\\w.?@$#~]*';
 
 /** One group for each kind of token, in the order of GROUPS. */
 const TOKEN = new RegExp(

@@ -187,6 +187,16 @@ describe('one error each', () => {
     ['%define f(x) x\ndb f(1,2)', "2:4: 'f' does not take 2 parameters (1 parameter)"],
     ['%define f(x) x\ndb f(1', "2:4: the parameters of 'f' do not end (')')"],
     ['%define f 1\n%define f(x) 2', "2:9: 'f' is already defined without parameters"],
+    // As with -D of a name that the source has as a constant.
+    [
+      '%define ROUNDS 1\nROUNDS equ 200',
+      "2:1: unexpected '1', which 'ROUNDS' stands for (an instruction, a directive)",
+    ],
+    [
+      '%define here [rbx]\nadd rax here',
+      "2:9: unexpected '[', which 'here' stands for (',', the end of the line)",
+    ],
+    ['%define here rcx\nadd rax rcx', "2:9: unexpected 'rcx' (',', the end of the line)"],
     ['db 1 %+', "1:6: nothing stands after '%+'"],
     ['%macro m 2\n%endmacro\nm 1', "3:1: macro 'm' does not take 1 parameter (2 parameters)"],
     [
