@@ -147,7 +147,7 @@ export class Pcpu {
   advanceTo(time: number, as: 'guest' | 'host'): void {
     const { state, current } = this;
     const cycles = time - state.now;
-    if (cycles < 0) throw new RangeError(`pCPU ${this.index}: clock would run backwards`);
+    if (cycles < 0) this.refuse();
     state.now = time;
     // One by one, and not by a name that varies: this happens several times a VM exit.
     if (as === 'guest') state.times.guest += cycles;
@@ -157,6 +157,10 @@ export class Pcpu {
     if (as === 'guest') times.guest += cycles;
     else times.host += cycles;
     current.state.sinceCycles = time;
+  }
+
+  private refuse(): never {
+    throw new RangeError(`pCPU ${this.index}: clock would run backwards`);
   }
 
   /** Spend host cycles. */

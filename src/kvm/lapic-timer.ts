@@ -295,8 +295,11 @@ export class LapicTimer {
    * or late it is (kvm_wait_lapic_expire).
    */
   waitForExpiry(pcpu: Pcpu): void {
+    if ((this.state.expiredLow | this.state.expiredHigh) !== 0) this.waitForDeadline(pcpu);
+  }
+
+  private waitForDeadline(pcpu: Pcpu): void {
     const { state, vcpu } = this;
-    if ((state.expiredLow | state.expiredHigh) === 0) return;
     if (vcpu.vm.parameters.lapicTimerAdvanceNs === 0) return;
     const vector = vcpu.lapic.lvt(ApicRegister.LVTT) & 0xff;
     if (!vcpu.lapic.isPresent || !vcpu.lapic.isInService(vector)) return;
@@ -393,8 +396,11 @@ export class LapicTimer {
    * kvm_inject_apic_timer_irqs.
    */
   injectPending(pcpu: Pcpu): void {
+    if (this.state.pending) this.injectExpired(pcpu);
+  }
+
+  private injectExpired(pcpu: Pcpu): void {
     const { state, vcpu } = this;
-    if (!state.pending) return;
     if (this.hasPending) {
       const vector = vcpu.lapic.lvt(ApicRegister.LVTT) & 0xff;
       deliver(vcpu, { vector, mode: 'Fixed', levelTriggered: false, assert: true }, pcpu);

@@ -8,6 +8,7 @@ import { Gpr } from '../isa/index.ts';
 import {
   ENTRY_FAILURE,
   type EntryExplanation,
+  type EntryOutcome,
   Exit,
   exitReasonName,
   explainEntry,
@@ -150,36 +151,43 @@ export class VcpuThread implements ThreadBody {
     const { virtual, state } = vcpu;
     const { vmcs } = virtual;
     if (state.pv.stealRequested) recordStealTime(vcpu, pcpu);
-    if (state.eventRequested) {
-      const exit = requestedExit(vcpu);
-      if (exit !== null) {
-        this.leaveTo(exit);
-        return;
-      }
-      state.eventRequested = false;
-      vcpu.counters.req_event++;
-      injectEvents(vcpu, pcpu);
-      updateTprThreshold(vcpu);
-      offerPvEoi(vcpu);
-      vcpu.vm.disturbance?.beforeEntry(vcpu, pcpu);
-    }
+    if (state.eventRequested && !this.lookAtEvents(pcpu)) return;
     pcpu.spend(vcpu.vm.costs.kvm.entryPath);
     vmcs.set32(F.PLE_WINDOW, state.pleWindow);
     vmcs.set32(F.TIMER_VALUE, vcpu.timer.timerFieldAt(pcpu.state.now));
-    if (pcpu.traced) {
-      pcpu.trace('kvm_entry', { vcpu: vcpu.index, rip: vcpu.rip, immediateExit: false });
-    }
+    if (pcpu.traced) traceEntry(vcpu, pcpu);
     vcpu.exits.close(pcpu.state.now);
     vcpu.timer.waitForExpiry(pcpu);
     const outcome = virtual.enter(pcpu.state.now, !vmcs.launched);
-    if (outcome.kind === 'entered') {
-      pcpu.advanceTo(virtual.processor.clock, 'host');
-      state.phase = 'guest';
-      state.guestStateLoaded = true;
+    if (outcome.kind !== 'entered') {
+      this.notEntered(pcpu, outcome);
       return;
     }
+    pcpu.advanceTo(virtual.processor.clock, 'host');
+    state.phase = 'guest';
+    state.guestStateLoaded = true;
+  }
+
+  /** False if user space wants the vCPU instead of its next entry. */
+  private lookAtEvents(pcpu: Pcpu): boolean {
+    const { vcpu } = this;
+    const exit = requestedExit(vcpu);
+    if (exit !== null) {
+      this.leaveTo(exit);
+      return false;
+    }
+    vcpu.state.eventRequested = false;
+    vcpu.counters.req_event++;
+    injectEvents(vcpu, pcpu);
+    updateTprThreshold(vcpu);
+    offerPvEoi(vcpu);
+    vcpu.vm.disturbance?.beforeEntry(vcpu, pcpu);
+    return true;
+  }
+
+  private notEntered(pcpu: Pcpu, outcome: EntryOutcome): void {
     if (outcome.kind === 'entryFailure') this.account(pcpu, outcome.reason, true);
-    const why = explainEntry(vmcs, outcome) as EntryExplanation;
+    const why = explainEntry(this.vcpu.virtual.vmcs, outcome) as EntryExplanation;
     this.leaveTo({ reason: 'FAIL_ENTRY', hardwareReason: hardwareReasonOf(why), why });
   }
 
@@ -253,21 +261,25 @@ export class VcpuThread implements ThreadBody {
     const reason = vcpu.virtual.vmcs.get32(F.EXIT_REASON) & 0xffff;
     vcpu.state.phase = 'loop';
     if (vcpu.state.pv.eoiOffered) takePvEoi(vcpu, pcpu);
-    completeInterruptedEvent(vcpu);
+    const endsDelivery = vcpu.virtual.vmcs.get32(F.IDT_INFO) < 0;
+    if (endsDelivery) completeInterruptedEvent(vcpu);
     const { kvm } = vcpu.vm.costs;
     pcpu.spend(this.isFast(reason) ? kvm.fastPath : kvm.exitPath);
-    const loss = deliveryLoss(vcpu, reason);
-    if (loss !== null) {
-      this.leaveTo(loss);
-      return null;
-    }
+    if (endsDelivery && this.leaveForLoss(reason)) return null;
     const handler = vcpu.vm.handlers[reason];
     if (handler === undefined) {
-      const message = `no handler for VM exit ${exitReasonName(reason)} (${reason})`;
-      this.leaveTo(unexpectedExit(vcpu, message));
+      this.leaveTo(unhandledExit(vcpu, reason));
       return null;
     }
-    return this.continueAs(handler(vcpu, pcpu), pcpu);
+    const result = handler(vcpu, pcpu);
+    return result === 'resume' ? null : this.continueAs(result, pcpu);
+  }
+
+  /** True if the event whose delivery the exit has ended cannot be delivered again. */
+  private leaveForLoss(reason: number): boolean {
+    const loss = deliveryLoss(this.vcpu, reason);
+    if (loss !== null) this.leaveTo(loss);
+    return loss !== null;
   }
 
   /**
@@ -286,29 +298,21 @@ export class VcpuThread implements ThreadBody {
       vmcs.get32(F.QUALIFICATION),
       vmcs.getHigh(F.QUALIFICATION),
     );
-    if (!pcpu.traced) return;
-    pcpu.trace('kvm_exit', {
-      vcpu: vcpu.index,
-      reason: exitReasonName(reason),
-      rip: vcpu.rip,
-      info1: vmcs.get64(F.QUALIFICATION),
-      info2: entryFailed ? Long.UZERO : Long.fromInt(vmcs.get32(F.IDT_INFO), true),
-      intrInfo: entryFailed ? 0 : vmcs.get32(F.INTR_INFO),
-      errorCode: entryFailed ? 0 : vmcs.get32(F.ERROR_CODE),
-      entryFailed,
-    });
+    if (pcpu.traced) traceExit(vcpu, pcpu, reason, entryFailed);
   }
 
   private isFast(reason: number): boolean {
-    if (!this.vcpu.vm.parameters.fastpath) return false;
+    if (reason !== Exit.PREEMPTION_TIMER && reason !== Exit.MSR_WRITE) return false;
+    return this.vcpu.vm.parameters.fastpath && this.hasFastHandler(reason);
+  }
+
+  private hasFastHandler(reason: number): boolean {
     if (reason === Exit.PREEMPTION_TIMER) return true;
-    if (reason !== Exit.MSR_WRITE) return false;
     const index = this.vcpu.virtual.processor.state.get64(2 * Gpr.RCX).low;
     return FAST_PATH_MSRS.includes(index);
   }
 
-  private continueAs(result: HandlerResult, pcpu: Pcpu): BodyOutcome | null {
-    if (result === 'resume') return null;
+  private continueAs(result: Exclude<HandlerResult, 'resume'>, pcpu: Pcpu): BodyOutcome | null {
     if (result === 'yield') {
       this.vcpu.state.phase = 'yielded';
       return 'yield';
@@ -477,4 +481,29 @@ function hardwareReasonOf({ report }: EntryExplanation): number {
 /** A kernel with full preemption does not wait for a place at which it calls the scheduler. */
 function isPreempted({ needResched, host }: Pcpu): boolean {
   return needResched && host.parameters.preemption === 'full';
+}
+
+// Made rarely, and apart from what is executed at every exit: V8 puts small functions into others.
+
+function unhandledExit(vcpu: Vcpu, reason: number): KvmExit {
+  const message = `no handler for VM exit ${exitReasonName(reason)} (${reason})`;
+  return unexpectedExit(vcpu, message);
+}
+
+function traceEntry(vcpu: Vcpu, pcpu: Pcpu): void {
+  pcpu.trace('kvm_entry', { vcpu: vcpu.index, rip: vcpu.rip, immediateExit: false });
+}
+
+function traceExit(vcpu: Vcpu, pcpu: Pcpu, reason: number, entryFailed: boolean): void {
+  const { vmcs } = vcpu.virtual;
+  pcpu.trace('kvm_exit', {
+    vcpu: vcpu.index,
+    reason: exitReasonName(reason),
+    rip: vcpu.rip,
+    info1: vmcs.get64(F.QUALIFICATION),
+    info2: entryFailed ? Long.UZERO : Long.fromInt(vmcs.get32(F.IDT_INFO), true),
+    intrInfo: entryFailed ? 0 : vmcs.get32(F.INTR_INFO),
+    errorCode: entryFailed ? 0 : vmcs.get32(F.ERROR_CODE),
+    entryFailed,
+  });
 }

@@ -8,7 +8,7 @@ import { CheckedState } from './checked-state.ts';
 import { ENTRY_CHECKS, failingCheck } from './entry-checks.ts';
 import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
-import { PDPTES_IN_MEMORY, usesPaePaging } from './guest-register-checks.ts';
+import { loadsPdptes, PDPTES_IN_MEMORY } from './guest-register-checks.ts';
 import { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 import { failEntry } from './rare-transitions.ts';
 import { Stale, type Vmcs, VmxError } from './vmcs.ts';
@@ -42,7 +42,7 @@ export class EntryChecker {
   }
 
   /** What keeps the guest from being entered, or null. */
-  failure(hasEpt: boolean): EntryOutcome | null {
+  failure(): EntryOutcome | null {
     const { vmcs } = this;
     if (vmcs.isStale(Stale.CONTROLS)) {
       const failed = failingCheck(ENTRY_CHECKS.controls, vmcs);
@@ -56,7 +56,7 @@ export class EntryChecker {
       const failed = failingCheck(ENTRY_CHECKS.host, vmcs);
       if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_HOST, failed);
     }
-    const failed = this.failingGuestCheck() ?? this.loadPdptes(hasEpt);
+    const failed = this.failingGuestCheck() ?? this.loadPdptes();
     if (failed === null) return null;
     failEntry(vmcs, Exit.INVALID_STATE, failed.qualification);
     return { kind: 'entryFailure', reason: Exit.INVALID_STATE, check: failed };
@@ -79,8 +79,8 @@ export class EntryChecker {
   }
 
   /** Without EPT, entry loads the PDPTEs of PAE paging from memory; what fails then, or null. */
-  private loadPdptes(hasEpt: boolean): EntryCheck | null {
-    if (hasEpt || !usesPaePaging(this.vmcs)) return null;
+  private loadPdptes(): EntryCheck | null {
+    if (!loadsPdptes(this.vmcs)) return null;
     return loadPdptes(this.processor, this.vmcs.get32(F.CR3)) ? null : PDPTES_IN_MEMORY;
   }
 

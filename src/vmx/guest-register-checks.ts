@@ -143,8 +143,13 @@ export const GUEST_REGISTER_CHECKS: readonly EntryCheck[] = [
 ];
 
 /** The guest is to translate by PAE paging. */
-export function usesPaePaging(v: Vmcs): boolean {
-  return isPagingGuest(v) && (guestCr4(v).low & Cr4.PAE) !== 0 && !isLongModeGuest(v);
+function usesPaePaging(v: Vmcs): boolean {
+  return !isLongModeGuest(v) && isPagingGuest(v) && (guestCr4(v).low & Cr4.PAE) !== 0;
+}
+
+/** Without EPT, entry loads the PDPTEs of PAE paging from memory. */
+export function loadsPdptes(v: Vmcs): boolean {
+  return usesPaePaging(v) && (secondary(v) & Secondary.ENABLE_EPT) === 0;
 }
 
 /** What fails if the PDPTEs in memory, which entry loads without EPT, have reserved bits. */

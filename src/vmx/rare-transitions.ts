@@ -1,14 +1,15 @@
-// What VM entry and VM exit do besides for those who ask for it: lists of MSRs, and fields that an
-// exit does not save. SDM 3, "Loading MSRs", "Saving MSRs", "Saving Control Registers, Debug
+// What VM entry and VM exit do besides for those who ask for it: lists of MSRs, fields that an exit
+// does not save, and EFER that an entry does not load. SDM 3, "Loading MSRs", "Saving MSRs", "Saving Control Registers, Debug
 // Registers, and MSRs". Most hosts want nothing of it, and it costs them nothing.
 
-import { ENTRY_CONTROLS, type EntryControl, EXIT_CONTROLS, type ExitControl } from './controls.ts';
+import { Cr0, Efer, Word } from '../cpu/index.ts';
+import { ENTRY_CONTROLS, EntryControl, EXIT_CONTROLS, type ExitControl } from './controls.ts';
 import type { EntryOutcome } from './entry.ts';
 import { ENTRY_FAILURE, Exit } from './exit-reasons.ts';
 import { type FieldName, fieldIndex } from './fields.ts';
 import { loadMsrs, msrLoadFailure, storeMsrs, VmxAbort } from './msr-lists.ts';
 import type { VirtualProcessor } from './virtual-processor.ts';
-import type { Vmcs } from './vmcs.ts';
+import { Stale, type Vmcs } from './vmcs.ts';
 
 const ENTRY = fieldIndex('VM_ENTRY_CONTROLS');
 const EXIT = fieldIndex('VM_EXIT_CONTROLS');
@@ -89,6 +90,17 @@ export function enterRarely(owner: VirtualProcessor, rare: RareTransitions): Ent
   for (const field of rare.unsaved) vmcs.giveBack(field);
   failEntry(vmcs, Exit.MSR_LOAD_FAIL, position);
   return { kind: 'entryFailure', reason: Exit.MSR_LOAD_FAIL, check: msrLoadFailure(position) };
+}
+
+/** EFER without "load IA32_EFER": LMA follows the guest's mode, LME too if paging is on. */
+export function followLongMode({ vmcs, processor }: VirtualProcessor): void {
+  const { words } = processor.state;
+  const isPaging = (words[Word.CR0] & Cr0.PG) !== 0;
+  const followers = isPaging ? Efer.LMA | Efer.LME : Efer.LMA;
+  const old = words[Word.EFER];
+  const isLong = (vmcs.get32(ENTRY) & EntryControl.IA32E_MODE) !== 0;
+  words[Word.EFER] = isLong ? old | followers : old & ~followers;
+  if (words[Word.EFER] !== old) vmcs.makeStale(Stale.GUEST);
 }
 
 /** An entry that fails with guest state at hand: only these two fields are written. */

@@ -39,19 +39,12 @@ export function isBelowThreshold(owner: VirtualProcessor): boolean {
   return threshold > 0 && virtualTaskPriority(owner) >> 4 < threshold;
 }
 
-const hasApicPage = (owner: VirtualProcessor) =>
-  (owner.secondary & Secondary.VIRTUALIZE_APIC_ACCESSES) !== 0;
-
 /**
  * With a TPR shadow, a VM entry that finds the priority below the threshold is followed by an exit,
  * if APIC accesses are virtualized; else it fails.
  */
-export function exitsAtEntry(owner: VirtualProcessor): boolean {
-  return isBelowThreshold(owner) && hasApicPage(owner);
-}
-
-export function isThresholdIllegal(owner: VirtualProcessor): boolean {
-  return isBelowThreshold(owner) && !hasApicPage(owner);
+export function hasApicPage(owner: VirtualProcessor): boolean {
+  return (owner.secondary & Secondary.VIRTUALIZE_APIC_ACCESSES) !== 0;
 }
 
 /** It reads memory, so that every entry makes it anew. */

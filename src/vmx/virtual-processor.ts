@@ -10,10 +10,8 @@ import {
   type BoundaryOutcome,
   type CodeCache,
   type Compiler,
-  Cr0,
   type Delay,
   type DeliveredEvent,
-  Efer,
   EMPTY_PLATFORM,
   type EventType,
   EventTypes,
@@ -34,7 +32,7 @@ import type { Instruction } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import { asDouble } from '../sim/index.ts';
 import { readGuestControl, writeGuestControl } from './control-access.ts';
-import { EntryControl, ExitControl, Pin, Primary, Secondary } from './controls.ts';
+import { EntryControl, ExitControl, Pin, Primary } from './controls.ts';
 import { Due, dueAfter, dueExit } from './due-exits.ts';
 import { EntryChecker, type EntryOutcome } from './entry.ts';
 import {
@@ -53,13 +51,14 @@ import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
 import { STANDARD_TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 import {
   enterRarely,
+  followLongMode,
   leaveRarely,
   type RareTransitions,
   rareTransitions,
 } from './rare-transitions.ts';
 import { type Quiet, SpinDetector } from './spin.ts';
 import { guestTimeStamp } from './time-stamp.ts';
-import { exitsAtEntry, hasTprShadow, isThresholdIllegal, THRESHOLD_CHECK } from './virtual-apic.ts';
+import { hasApicPage, hasTprShadow, isBelowThreshold, THRESHOLD_CHECK } from './virtual-apic.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
 
 /** Cycles that the hardware spends between guest and host. */
@@ -117,6 +116,9 @@ const FAIL_INVALID: EntryOutcome = { kind: 'failInvalid' };
 const ENTERED: EntryOutcome = { kind: 'entered' };
 
 const NMI_UNBLOCKED = 1 << 12;
+
+/** Exits as soon as the guest could take an event. */
+const WINDOWS = Primary.NMI_WINDOW_EXITING | Primary.INTR_WINDOW_EXITING;
 
 const F = {
   PIN: fieldIndex('PIN_BASED_VM_EXEC_CONTROL'),
@@ -248,16 +250,12 @@ export class VirtualProcessor implements Virtualization {
    */
   enter(clock: number, launch: boolean): EntryOutcome {
     const { vmcs, processor } = this;
-    if (!vmcs.isCurrent) return FAIL_INVALID;
-    if (launch === vmcs.launched) {
-      const error = launch ? VmxError.VMLAUNCH_NOT_CLEAR : VmxError.VMRESUME_NOT_LAUNCHED;
-      return this.entryChecker.failValid(error, null);
-    }
-    const hasThreshold = hasTprShadow(this);
-    if (hasThreshold && isThresholdIllegal(this)) {
+    if (launch === vmcs.launched || !vmcs.isCurrent) return this.cannotEnter(launch);
+    const isBelow = hasTprShadow(this) && isBelowThreshold(this);
+    if (isBelow && !hasApicPage(this)) {
       return this.entryChecker.failValid(VmxError.ENTRY_INVALID_CONTROL, THRESHOLD_CHECK);
     }
-    const failure = this.entryChecker.failure((this.secondary & Secondary.ENABLE_EPT) !== 0);
+    const failure = this.entryChecker.failure();
     if (failure !== null) return failure;
     if (vmcs.isStale(Stale.CONTROLS)) this.rare = rareTransitions(vmcs);
     if (this.rare !== null) {
@@ -265,10 +263,10 @@ export class VirtualProcessor implements Virtualization {
       const failed = enterRarely(this, this.rare);
       if (failed !== null) return failed;
     }
-    vmcs.launched = true;
+    if (launch) vmcs.launched = true;
     this.nonRoot = true;
     processor.clock = clock + this.costs.entry;
-    this.followLongMode();
+    if ((vmcs.get32(F.ENTRY_CONTROLS) & EntryControl.LOAD_IA32_EFER) === 0) followLongMode(this);
     if (vmcs.isStale(Stale.GUEST)) processor.stateChanged();
     else processor.mmu.updatePrivilege();
     vmcs.becomeFresh();
@@ -280,9 +278,19 @@ export class VirtualProcessor implements Virtualization {
       ? timerDeadline(processor.clock, value, this.timerRateShift)
       : Number.POSITIVE_INFINITY;
     this.setExpiry();
-    if (hasThreshold && exitsAtEntry(this)) this.due |= Due.TPR;
-    this.inject();
+    if (isBelow) this.due |= Due.TPR;
+    this.injectionStop = null;
+    const information = vmcs.get32(F.ENTRY_INTR_INFO);
+    const isPending = processor.state.words[Word.PENDING_DEBUG] !== 0;
+    if (information < 0 || isPending) this.inject(information);
     return ENTERED;
+  }
+
+  /** VMLAUNCH of what is launched, VMRESUME of what is not, or neither for want of a VMCS. */
+  private cannotEnter(launch: boolean): EntryOutcome {
+    if (!this.vmcs.isCurrent) return FAIL_INVALID;
+    const error = launch ? VmxError.VMLAUNCH_NOT_CLEAR : VmxError.VMRESUME_NOT_LAUNCHED;
+    return this.entryChecker.failValid(error, null);
   }
 
   /** PLE_Window. */
@@ -387,24 +395,10 @@ export class VirtualProcessor implements Virtualization {
     return { kind: 'abort', indicator: abort };
   }
 
-  /** EFER without "load IA32_EFER": LMA follows the guest's mode, LME too if paging is on. */
-  private followLongMode(): void {
-    const { words } = this.processor.state;
-    const controls = this.vmcs.get32(F.ENTRY_CONTROLS);
-    if ((controls & EntryControl.LOAD_IA32_EFER) !== 0) return;
-    const isPaging = (words[Word.CR0] & Cr0.PG) !== 0;
-    const followers = isPaging ? Efer.LMA | Efer.LME : Efer.LMA;
-    const old = words[Word.EFER];
-    const isLong = (controls & EntryControl.IA32E_MODE) !== 0;
-    words[Word.EFER] = isLong ? old | followers : old & ~followers;
-    if (words[Word.EFER] !== old) this.vmcs.makeStale(Stale.GUEST);
-  }
-
   /** Deliver the event that the VM-entry interruption information names, then what is pending. */
-  private inject(): void {
-    const { vmcs, processor } = this;
-    const information = vmcs.get32(F.ENTRY_INTR_INFO);
-    this.injectionStop = information < 0 ? this.injectEvent(information) : null;
+  private inject(information: number): void {
+    const { processor } = this;
+    if (information < 0) this.injectionStop = this.injectEvent(information);
     const { words } = processor.state;
     // Nothing is pending in a state that it would not end.
     const isAsleep = words[Word.ACTIVITY] >= Activity.SHUTDOWN;
@@ -569,6 +563,11 @@ export class VirtualProcessor implements Virtualization {
    * preemption timer comes before all of these: {@link run} ends the processor's turn with it.
    */
   boundary(): BoundaryOutcome {
+    const isAsked = (this.primary & WINDOWS) !== 0 || this.interruptPending;
+    return isAsked || (this.due & Due.TPR) !== 0 ? this.lookAround() : 'proceed';
+  }
+
+  private lookAround(): BoundaryOutcome {
     const { words } = this.processor.state;
     const activity = words[Word.ACTIVITY];
     if (activity === Activity.WAIT_FOR_SIPI) return 'proceed';
