@@ -13,6 +13,7 @@ import {
   exitReasonName,
   explainEntry,
   fieldIndex,
+  type RunOutcome,
 } from '../vmx/index.ts';
 import { acceptApicEvents } from './apic-events.ts';
 import { endSpin } from './directed-yield.ts';
@@ -198,30 +199,30 @@ export class VcpuThread implements ThreadBody {
     const outcome = virtual.run(pcpu.limit, pcpu.maySkip);
     const { clock } = virtual.processor;
     this.look(pcpu);
-    switch (outcome.kind) {
-      case 'limit':
-        pcpu.advanceTo(clock, 'guest');
-        return null;
-      case 'quiet':
-        pcpu.advanceTo(clock, 'guest');
-        // The last instruction of a turn goes past its end; where the run pauses, it is executed.
-        pcpu.quietUntil = Math.min(outcome.until, pcpu.pauseTime - outcome.step);
-        return 'quiet';
-      case 'exit':
-        pcpu.advanceTo(clock - vcpu.vm.costs.vmx.exit, 'guest');
-        pcpu.advanceTo(clock, 'host');
-        this.exited(pcpu);
-        return null;
-      case 'notImplemented':
-        pcpu.advanceTo(clock, 'guest');
-        this.leaveTo(emulationFailure(vcpu, this.describe(outcome.what)));
-        return null;
-      case 'abort': {
-        pcpu.advanceTo(clock, 'host');
-        this.leaveTo(unexpectedExit(vcpu, `VMX abort, indicator ${outcome.indicator}`));
-        return null;
-      }
+    if (outcome.kind === 'exit') {
+      pcpu.advanceTo(clock - vcpu.vm.costs.vmx.exit, 'guest');
+      pcpu.advanceTo(clock, 'host');
+      this.exited(pcpu);
+      return null;
     }
+    pcpu.advanceTo(clock, outcome.kind === 'abort' ? 'host' : 'guest');
+    if (outcome.kind === 'limit') return null;
+    if (outcome.kind === 'quiet') {
+      // The last instruction of a turn goes past its end; where the run pauses, it is executed.
+      pcpu.quietUntil = Math.min(outcome.until, pcpu.pauseTime - outcome.step);
+      return 'quiet';
+    }
+    this.leaveTo(this.whyStopped(outcome));
+    return null;
+  }
+
+  /** The guest cannot go on. */
+  private whyStopped(outcome: Extract<RunOutcome, { kind: 'notImplemented' | 'abort' }>): KvmExit {
+    const { vcpu } = this;
+    if (outcome.kind === 'notImplemented') {
+      return emulationFailure(vcpu, this.describe(outcome.what));
+    }
+    return unexpectedExit(vcpu, `VMX abort, indicator ${outcome.indicator}`);
   }
 
   private describe(what: string): string {

@@ -10,11 +10,10 @@ export const cpuid: ExitHandler = (vcpu, pcpu) => {
   const subleaf = state.words[2 * Gpr.RCX] >>> 0;
   const { result, found } = vcpu.vm.cpuid.query(vcpu, leaf, subleaf);
   if (pcpu.traced) pcpu.trace('kvm_cpuid', { leaf, subleaf, result, found });
-  const [eax, ebx, ecx, edx] = result;
-  state.setLow(Gpr.RAX, eax);
-  state.setLow(Gpr.RBX, ebx);
-  state.setLow(Gpr.RCX, ecx);
-  state.setLow(Gpr.RDX, edx);
+  state.setLow(Gpr.RAX, result[0]);
+  state.setLow(Gpr.RBX, result[1]);
+  state.setLow(Gpr.RCX, result[2]);
+  state.setLow(Gpr.RDX, result[3]);
   vcpu.skipInstruction();
   return 'resume';
 };
