@@ -44,6 +44,23 @@ export class EntryChecker {
   /** What keeps the guest from being entered, or null. */
   failure(): EntryOutcome | null {
     const { vmcs } = this;
+    if (vmcs.isStale(Stale.HOST | Stale.CONTROLS) || vmcs.get32(F.ENTRY_INTR_INFO) < 0) {
+      const failure = this.controlFailure();
+      if (failure !== null) return failure;
+    }
+    const failed = this.failingGuestCheck() ?? this.loadPdptes();
+    return failed === null ? null : this.entryFailure(failed);
+  }
+
+  private entryFailure(failed: EntryCheck): EntryOutcome {
+    const { vmcs } = this;
+    failEntry(vmcs, Exit.INVALID_STATE, failed.qualification);
+    return { kind: 'entryFailure', reason: Exit.INVALID_STATE, check: failed };
+  }
+
+  /** Of checks before those of the guest's state. */
+  private controlFailure(): EntryOutcome | null {
+    const { vmcs } = this;
     if (vmcs.isStale(Stale.CONTROLS)) {
       const failed = failingCheck(ENTRY_CHECKS.controls, vmcs);
       if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_CONTROL, failed);
@@ -56,10 +73,7 @@ export class EntryChecker {
       const failed = failingCheck(ENTRY_CHECKS.host, vmcs);
       if (failed !== null) return this.failValid(VmxError.ENTRY_INVALID_HOST, failed);
     }
-    const failed = this.failingGuestCheck() ?? this.loadPdptes();
-    if (failed === null) return null;
-    failEntry(vmcs, Exit.INVALID_STATE, failed.qualification);
-    return { kind: 'entryFailure', reason: Exit.INVALID_STATE, check: failed };
+    return null;
   }
 
   private failingGuestCheck(): EntryCheck | null {
