@@ -20,7 +20,7 @@ export const WRITE_BACK = 6;
 /** Bytes that an entry of each level stands for; in a table, for powers are slow. */
 const SPANS = [0, 2 ** 12, 2 ** 21, 2 ** 30, 2 ** 39];
 
-/** Number of the entry for an address in a table of a level. No remainders: V8 divides doubles slowly. */
+/** Which entry of a table of a level an address has. V8 is slow at remainders of doubles. */
 const indexAt = (gpa: number, level: number) => Math.floor(gpa / SPANS[level]) & 511;
 
 /** Where an address lies in what a leaf of a level maps. */

@@ -1,6 +1,7 @@
 // What VM entry and VM exit do besides for those who ask for it: lists of MSRs, fields that an exit
-// does not save, and EFER that an entry does not load. SDM 3, "Loading MSRs", "Saving MSRs", "Saving Control Registers, Debug
-// Registers, and MSRs". Most hosts want nothing of it, and it costs them nothing.
+// does not save, and EFER that an entry does not load. SDM 3, "Loading MSRs", "Saving MSRs",
+// "Saving Control Registers, Debug Registers, and MSRs". Most hosts want nothing of it, and it
+// costs them nothing.
 
 import { Cr0, Efer, Word } from '../cpu/index.ts';
 import { ENTRY_CONTROLS, EntryControl, EXIT_CONTROLS, type ExitControl } from './controls.ts';
