@@ -11,7 +11,7 @@ import type {
   Wide,
   Width,
 } from '../isa/index.ts';
-import { effectsOf, Segment } from '../isa/index.ts';
+import { effectsOf, Segment, writesVectors } from '../isa/index.ts';
 import type { PhysicalMemory } from '../memory/index.ts';
 import { GuestFault, Vector } from './exceptions.ts';
 import { isCanonical, type Mmu } from './mmu.ts';
@@ -419,11 +419,10 @@ const STOPPABLE = new WeakMap<Instruction, boolean>();
 /** One access, and registers and flags: nothing that depends on it reaches further. */
 function isStoppable(instruction: Instruction): boolean {
   const effects = effectsOf(instruction);
-  const { memory, xmmWritten, xmmMaybeWritten, mxcsrWritten, mxcsrMaybeWritten } = effects;
+  const { memory } = effects;
   const isOne = memory.length === 1 && memory[0].kind !== 'modify' && memory[0].width > 0;
-  const hasVectors = xmmWritten.length + xmmMaybeWritten.length + mxcsrWritten + mxcsrMaybeWritten;
   const isPlain = effects.calls.length + effects.raises.length === 0 && effects.jumps === 'never';
-  return isOne && isPlain && hasVectors === 0 && !effects.repeats;
+  return isOne && isPlain && !writesVectors(effects) && !effects.repeats;
 }
 
 const FS_BASE = SEGMENT_WORDS[Segment.FS].base;

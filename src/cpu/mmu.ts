@@ -153,7 +153,7 @@ export class Mmu {
       this.checkAlignment(low, lengthBytes);
     }
     if (offset + lengthBytes > 4096) return SPLIT;
-    return this.translate(low, high, access, this.ownView);
+    return this.translate(low, high, access);
   }
 
   /** SDM 3, "Interrupt 17 - Alignment Check Exception (#AC)". It comes before page faults. */
@@ -162,15 +162,14 @@ export class Mmu {
     throw new GuestFault(Vector.AC, 0);
   }
 
-  /** As {@link locate}, for a part of an access, which cannot be stopped by an answer. */
+  /** As {@link locate}, for a part of an access. */
   private locateInPage(low: number, high: number, access: AccessKind): number {
-    const hpa = this.translate(low, high, access, this.ownView);
-    if (hpa === STOPPED) throw OWNER_STOP;
-    return hpa;
+    return goingOn(this.translate(low, high, access));
   }
 
-  /** As {@link locate}, for accesses within a page, at a given privilege. */
-  private translate(low: number, high: number, access: AccessKind, view: View): number {
+  /** As {@link locate}, for accesses within a page, of which the view in effect knows nothing. */
+  private translate(low: number, high: number, access: AccessKind): number {
+    const view = this.ownView;
     const { entries } = view;
     const at = ((low >>> 12) & INDEX_MASK) * STRIDE;
     const page = low & PAGE_MASK;
@@ -301,8 +300,7 @@ export class Mmu {
 
   /** Read up to 8 bytes anywhere, in pieces if they lie in two pages. */
   read(low: number, high: number, lengthBytes: number, stack = false): Long {
-    const hpa = this.locate(low, high, lengthBytes, Access.READ, stack);
-    if (hpa === STOPPED) throw OWNER_STOP;
+    const hpa = goingOn(this.locate(low, high, lengthBytes, Access.READ, stack));
     if (hpa === DEVICE) return this.platform.deviceRead(this.deviceGpa, lengthBytes);
     if (hpa !== SPLIT) return this.readMemory(hpa, lengthBytes);
     const first = 4096 - (low & 0xfff);
@@ -320,21 +318,22 @@ export class Mmu {
 
   private readMemory(hpa: number, lengthBytes: number): Long {
     const { view, bytes } = this.memory;
-    if (lengthBytes === 8) return new Long(view.getInt32(hpa, true), view.getInt32(hpa + 4, true));
-    if (lengthBytes === 4) return new Long(view.getInt32(hpa, true), 0);
+    if (lengthBytes === 4) return Long.fromBits(view.getInt32(hpa, true), 0);
+    if (lengthBytes === 8) {
+      return Long.fromBits(view.getInt32(hpa, true), view.getInt32(hpa + 4, true));
+    }
     let low = 0;
     let high = 0;
     for (let i = 0; i < lengthBytes; i++) {
       if (i < 4) low |= bytes[hpa + i] << (8 * i);
       else high |= bytes[hpa + i] << (8 * i - 32);
     }
-    return new Long(low, high);
+    return Long.fromBits(low, high);
   }
 
   /** Write up to 8 bytes anywhere; nothing is written if any part faults. */
   write(low: number, high: number, lengthBytes: number, value: Long, stack = false): void {
-    const hpa = this.locate(low, high, lengthBytes, Access.WRITE, stack);
-    if (hpa === STOPPED) throw OWNER_STOP;
+    const hpa = goingOn(this.locate(low, high, lengthBytes, Access.WRITE, stack));
     if (hpa !== SPLIT) {
       this.writeMemory(hpa, this.deviceGpa, lengthBytes, value);
       return;
@@ -356,9 +355,11 @@ export class Mmu {
     const { memory } = this;
     const { view, bytes } = memory;
     memory.aboutToWrite(hpa, lengthBytes);
-    if (lengthBytes >= 4) view.setInt32(hpa, value.low, true);
-    if (lengthBytes === 8) view.setInt32(hpa + 4, value.high, true);
-    else if (lengthBytes !== 4) {
+    if (lengthBytes === 4) view.setInt32(hpa, value.low, true);
+    else if (lengthBytes === 8) {
+      view.setInt32(hpa, value.low, true);
+      view.setInt32(hpa + 4, value.high, true);
+    } else {
       for (let i = 0; i < lengthBytes; i++) {
         bytes[hpa + i] = (i < 4 ? value.low : value.high) >>> (8 * (i & 3));
       }
@@ -374,8 +375,7 @@ export class Mmu {
 
   /** Check that bytes may be written, in both pages if they lie in two, without writing. */
   probeWrite(low: number, high: number, lengthBytes: number, stack: boolean): void {
-    const hpa = this.locate(low, high, lengthBytes, Access.WRITE, stack);
-    if (hpa === STOPPED) throw OWNER_STOP;
+    const hpa = goingOn(this.locate(low, high, lengthBytes, Access.WRITE, stack));
     if (hpa !== SPLIT) return;
     const next = this.nextPage(low, high);
     this.locateInPage(low, high, Access.WRITE);
@@ -408,6 +408,12 @@ export class Mmu {
 
 /** Answer of {@link Mmu.locate} for bytes that lie in two pages. */
 export const SPLIT = -2;
+
+/** Where something lies, for accesses that cannot be stopped by an answer. */
+function goingOn(hpa: number): number {
+  if (hpa === STOPPED) throw OWNER_STOP;
+  return hpa;
+}
 
 /** True if bits 63:47 are equal. */
 export function isCanonical(high: number): boolean {

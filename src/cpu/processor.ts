@@ -499,15 +499,13 @@ export class Processor {
     const { evaluator } = this;
     this.begun = this.clock;
     evaluator.begin(prepared.instruction, prepared.lengthBytes);
-    if (prepared.guarded && this.guard(prepared.instruction)) this.takeOver();
+    const isAsked = prepared.guarded && this.guard(prepared.instruction);
+    if (!isAsked) prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
+    if (isAsked || evaluator.isStopped) this.takeOver();
     else {
-      prepared.meaning(evaluator, prepared.first, prepared.second, prepared.third);
-      if (evaluator.isStopped) this.takeOver();
-      else {
-        evaluator.commit();
-        this.clock += prepared.cycles;
-        if (!evaluator.unfinished) this.instructions++;
-      }
+      evaluator.commit();
+      this.clock += prepared.cycles;
+      if (!evaluator.unfinished) this.instructions++;
     }
   }
 

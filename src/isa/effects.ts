@@ -82,4 +82,11 @@ export function effectsOf(
   return recorder.effects();
 }
 
+/** It writes, or may write, XMM registers or MXCSR. */
+export function writesVectors(effects: Effects): boolean {
+  const { xmmWritten, xmmMaybeWritten, mxcsrWritten, mxcsrMaybeWritten } = effects;
+  const flags = mxcsrWritten | mxcsrMaybeWritten;
+  return xmmWritten.length + xmmMaybeWritten.length > 0 || flags !== 0;
+}
+
 const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };

@@ -31,6 +31,7 @@ export {
   effectsOf,
   type MemoryEffect,
   type RegisterBytes,
+  writesVectors,
 } from './effects.ts';
 export {
   type AssemblyPrefixes,

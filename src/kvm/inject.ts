@@ -32,11 +32,10 @@ const F = {
   INTERRUPTIBILITY: fieldIndex('GUEST_INTERRUPTIBILITY_INFO'),
 } as const;
 
-/** After an exit: remember the event whose delivery it interrupted (vmx_complete_interrupts). */
+/** After an exit that interrupted the delivery of an event: remember it (vmx_complete_interrupts). */
 export function completeInterruptedEvent(vcpu: Vcpu): void {
   const { vmcs } = vcpu.virtual;
   const information = vmcs.get32(F.IDT_INFO);
-  if (information >= 0) return;
   const type = (information >> 8) & 7;
   if (type === EventTypes.NMI) {
     // Its delivery has not begun: it does not block NMIs yet.

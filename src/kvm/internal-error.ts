@@ -64,11 +64,10 @@ export function unexpectedExit(vcpu: Vcpu, message: string): InternalErrorExit {
  */
 export function deliveryLoss(vcpu: Vcpu, reason: number): InternalErrorExit | null {
   const { vmcs } = vcpu.virtual;
-  const information = vmcs.get32(IDT_INFO);
-  if (information >= 0 || DELIVERY_EXITS.includes(reason)) return null;
+  if (DELIVERY_EXITS.includes(reason)) return null;
   const at = reason === Exit.EPT_MISCONFIG ? [vmcs.get64(GUEST_PHYSICAL)] : [];
   const data = [
-    Long.fromInt(information, true),
+    Long.fromInt(vmcs.get32(IDT_INFO), true),
     Long.fromInt(vmcs.get32(EXIT_REASON), true),
     vmcs.get64(QUALIFICATION),
     ...at,

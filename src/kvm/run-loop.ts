@@ -303,12 +303,11 @@ export class VcpuThread implements ThreadBody {
   }
 
   private isFast(reason: number): boolean {
-    if (reason !== Exit.PREEMPTION_TIMER && reason !== Exit.MSR_WRITE) return false;
-    return this.vcpu.vm.parameters.fastpath && this.hasFastHandler(reason);
+    if (!this.vcpu.vm.parameters.fastpath) return false;
+    return reason === Exit.MSR_WRITE ? this.writesFastMsr() : reason === Exit.PREEMPTION_TIMER;
   }
 
-  private hasFastHandler(reason: number): boolean {
-    if (reason === Exit.PREEMPTION_TIMER) return true;
+  private writesFastMsr(): boolean {
     const index = this.vcpu.virtual.processor.state.get64(2 * Gpr.RCX).low;
     return FAST_PATH_MSRS.includes(index);
   }

@@ -12,7 +12,7 @@ import {
   STATE_BYTES,
   Word,
 } from '../cpu/index.ts';
-import { effectsOf, type Instruction, type MemoryOperand } from '../isa/index.ts';
+import { effectsOf, type Instruction, type MemoryOperand, writesVectors } from '../isa/index.ts';
 import { LINE_SIZE, type PhysicalMemory, Watch } from '../memory/index.ts';
 import { asDouble } from '../sim/index.ts';
 import { AdvancePolicy, LEAST_GAIN } from './advance-policy.ts';
@@ -377,8 +377,5 @@ function planOf(instruction: Instruction): Plan | null {
     (operand): operand is MemoryOperand => operand.kind === 'memory' && operand.width !== 0,
   );
   if (reads.length !== effects.memory.length) return null;
-  const { xmmWritten, xmmMaybeWritten, mxcsrWritten, mxcsrMaybeWritten } = effects;
-  const isPlain =
-    xmmWritten.length + xmmMaybeWritten.length === 0 && (mxcsrWritten | mxcsrMaybeWritten) === 0;
-  return { reads, isPlain };
+  return { reads, isPlain: !writesVectors(effects) };
 }

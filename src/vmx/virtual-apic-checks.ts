@@ -9,7 +9,14 @@ import type { Vmcs } from './vmcs.ts';
 const SECTION = 'VM-Execution Control Fields';
 
 const hasShadow = (v: Vmcs) => (primary(v) & Primary.TPR_SHADOW) !== 0;
-const hasApicPage = (v: Vmcs) => (secondary(v) & Secondary.VIRTUALIZE_APIC_ACCESSES) !== 0;
+
+/**
+ * "Virtualize APIC accesses". An entry that finds VTPR below its threshold is followed by an exit
+ * then; else it fails.
+ */
+export function hasApicPage(v: Vmcs): boolean {
+  return (secondary(v) & Secondary.VIRTUALIZE_APIC_ACCESSES) !== 0;
+}
 
 const PRIMARY: FieldName = 'CPU_BASED_VM_EXEC_CONTROL';
 const SECONDARY: FieldName = 'SECONDARY_VM_EXEC_CONTROL';

@@ -5,7 +5,7 @@
 
 import { Access, type AccessKind } from '../cpu/index.ts';
 import { check, type EntryCheck } from './check.ts';
-import { Primary, Secondary } from './controls.ts';
+import { Primary } from './controls.ts';
 import { fieldIndex } from './fields.ts';
 import type { VirtualProcessor } from './virtual-processor.ts';
 
@@ -37,14 +37,6 @@ export function writeTaskPriority(owner: VirtualProcessor, value: number): boole
 export function isBelowThreshold(owner: VirtualProcessor): boolean {
   const threshold = owner.vmcs.get32(THRESHOLD) & 15;
   return threshold > 0 && virtualTaskPriority(owner) >> 4 < threshold;
-}
-
-/**
- * With a TPR shadow, a VM entry that finds the priority below the threshold is followed by an exit,
- * if APIC accesses are virtualized; else it fails.
- */
-export function hasApicPage(owner: VirtualProcessor): boolean {
-  return (owner.secondary & Secondary.VIRTUALIZE_APIC_ACCESSES) !== 0;
 }
 
 /** It reads memory, so that every entry makes it anew. */

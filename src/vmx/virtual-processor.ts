@@ -58,7 +58,8 @@ import {
 } from './rare-transitions.ts';
 import { type Quiet, SpinDetector } from './spin.ts';
 import { guestTimeStamp } from './time-stamp.ts';
-import { hasApicPage, hasTprShadow, isBelowThreshold, THRESHOLD_CHECK } from './virtual-apic.ts';
+import { hasTprShadow, isBelowThreshold, THRESHOLD_CHECK } from './virtual-apic.ts';
+import { hasApicPage } from './virtual-apic-checks.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
 
 /** Cycles that the hardware spends between guest and host. */
@@ -252,7 +253,7 @@ export class VirtualProcessor implements Virtualization {
     const { vmcs, processor } = this;
     if (launch === vmcs.launched || !vmcs.isCurrent) return this.cannotEnter(launch);
     const isBelow = hasTprShadow(this) && isBelowThreshold(this);
-    if (isBelow && !hasApicPage(this)) {
+    if (isBelow && !hasApicPage(vmcs)) {
       return this.entryChecker.failValid(VmxError.ENTRY_INVALID_CONTROL, THRESHOLD_CHECK);
     }
     const failure = this.entryChecker.failure();
