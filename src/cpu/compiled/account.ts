@@ -4,7 +4,7 @@
 
 import type { LoggedStretch } from '../block-log.ts';
 import type { RegionBlock } from './discovery.ts';
-import { COUNT_SHIFT, CompiledOffset, CYCLES_SHIFT, PATH_WORDS } from './left-behind.ts';
+import { COUNT_SHIFT, CYCLES_SHIFT, PATH_WORDS, TrailOffset } from './left-behind.ts';
 import { type FunctionBody, Op, Type } from './module.ts';
 
 export interface Account {
@@ -45,13 +45,13 @@ export class Accountant {
   /** By the block that it leads to, the stretch that is not noted. */
   private readonly quiet = new Map<number, number>();
   private readonly body: FunctionBody;
-  /** The parameter that says where the state lies. */
-  private readonly state: number;
+  /** The parameter that says where the trail lies. */
+  private readonly trail: number;
   private readonly left: number;
 
-  constructor(body: FunctionBody, state: number) {
+  constructor(body: FunctionBody, trail: number) {
     this.body = body;
-    this.state = state;
+    this.trail = trail;
     this.left = body.local(Type.I64);
   }
 
@@ -65,9 +65,9 @@ export class Accountant {
     body.set(this.left);
     // Nothing is noted yet: no count is so high.
     for (let word = 0; word < PATH_WORDS; word += 2) {
-      body.get(this.state);
+      body.get(this.trail);
       body.i64(-1n);
-      body.memory(Op.i64Store, CompiledOffset.PATH_LEFT + 4 * word);
+      body.memory(Op.i64Store, TrailOffset.PATH_LEFT + 4 * word);
     }
   }
 
@@ -99,15 +99,15 @@ export class Accountant {
     this.pushLeft();
     body.i32((PATH_WORDS - 1) << COUNT_SHIFT);
     body.op(Op.i32And);
-    body.get(this.state);
+    body.get(this.trail);
     body.op(Op.i32Add);
     const place = body.scratch(Type.I32, 0);
     body.tee(place);
     body.i32(this.numberOf(owed));
-    body.memory(Op.i32Store, CompiledOffset.PATH);
+    body.memory(Op.i32Store, TrailOffset.PATH);
     body.get(place);
     this.pushLeft();
-    body.memory(Op.i32Store, CompiledOffset.PATH_LEFT);
+    body.memory(Op.i32Store, TrailOffset.PATH_LEFT);
   }
 
   /** Push the cycles left, an i32. */
@@ -124,7 +124,7 @@ export class Accountant {
    * skipped. Nothing may be owed.
    */
   skip(rounds: number, cycles: number, instructions: number): void {
-    const { body, state } = this;
+    const { body, trail } = this;
     const done = BigInt(instructions) << BigInt(COUNT_SHIFT);
     const taken = BigInt(cycles) << BigInt(CYCLES_SHIFT);
     const pushRounds = (each: bigint) => {
@@ -136,12 +136,12 @@ export class Accountant {
     pushRounds(done - taken);
     body.op(Op.i64Add);
     body.set(this.left);
-    body.get(state);
-    body.get(state);
-    body.memory(Op.i64Load, CompiledOffset.SKIPPED);
+    body.get(trail);
+    body.get(trail);
+    body.memory(Op.i64Load, TrailOffset.SKIPPED);
     pushRounds(done + taken);
     body.op(Op.i64Add);
-    body.memory(Op.i64Store, CompiledOffset.SKIPPED);
+    body.memory(Op.i64Store, TrailOffset.SKIPPED);
   }
 
   /** Take off cycles that are on the stack, an i32. */
@@ -162,12 +162,12 @@ export class Accountant {
   settleIteration(owed: Account): void {
     this.pay(owed);
     const { body } = this;
-    body.get(this.state);
+    body.get(this.trail);
     body.i32(this.numberOf(owed));
-    body.memory(Op.i32Store, CompiledOffset.REPEATED);
-    body.get(this.state);
+    body.memory(Op.i32Store, TrailOffset.REPEATED);
+    body.get(this.trail);
     this.pushLeft();
-    body.memory(Op.i32Store, CompiledOffset.REPEATED_LEFT);
+    body.memory(Op.i32Store, TrailOffset.REPEATED_LEFT);
   }
 
   /**
@@ -177,17 +177,17 @@ export class Accountant {
   settleAtExit(owed: Account, at: number): void {
     this.pay(owed);
     const { body } = this;
-    body.get(this.state);
+    body.get(this.trail);
     body.i32(this.numberOf(owed, at));
-    body.memory(Op.i32Store, CompiledOffset.STRETCH);
+    body.memory(Op.i32Store, TrailOffset.STRETCH);
   }
 
   /** Leave the account behind. */
   end(): void {
     const { body } = this;
-    body.get(this.state);
+    body.get(this.trail);
     body.get(this.left);
-    body.memory(Op.i64Store, CompiledOffset.LEFT);
+    body.memory(Op.i64Store, TrailOffset.LEFT);
   }
 
   private pay({ cycles, instructions }: Account): void {

@@ -2,7 +2,7 @@
 // host-physical address of its entry, and goes when any of its bytes changes.
 
 import { PAGE_SIZE, PhysicalMemory } from '../../memory/index.ts';
-import type { LoggedCode, LoggedStretch } from '../block-log.ts';
+import type { LoggedStretch } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
 import { codeSizeOn } from '../footing.ts';
 import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
@@ -15,11 +15,17 @@ import type { MemoryLayout } from './memory-access.ts';
 import { FunctionBody, moduleBytes, Op, type Signature, Type } from './module.ts';
 import { int, type Node, narrow } from './nodes.ts';
 import { emitRegion } from './region-emitter.ts';
+import type { StretchTables } from './trail.ts';
 
 /** Runs from the entry; returns why it was left, see `Left`. */
-export type RegionFunction = (stateOffset: number, tlbOffset: number, cyclesLeft: number) => number;
+export type RegionFunction = (
+  stateOffset: number,
+  tlbOffset: number,
+  cyclesLeft: number,
+  trailOffset: number,
+) => number;
 
-export interface Region extends LoggedCode {
+export interface Region extends StretchTables {
   /** The upper half of RIP at the entry. */
   readonly high: number;
   /** What it takes for granted. */
@@ -36,12 +42,6 @@ export interface Region extends LoggedCode {
   readonly blockCycles: number;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
-  /** Instructions of each stretch. */
-  readonly lengths: Int32Array;
-  /** Cycles of the last of them, 0 if its block was left before; -1 if the stretch is empty. */
-  readonly lastCycles: Int32Array;
-  /** By stretch, the one before it if none was noted there, or -1. */
-  readonly quietBefore: Int32Array;
   valid: boolean;
 }
 
@@ -56,7 +56,7 @@ export interface CodePlace {
 }
 
 const REGION_SIGNATURE: Signature = {
-  parameters: [Type.I32, Type.I32, Type.I32],
+  parameters: [Type.I32, Type.I32, Type.I32, Type.I32],
   results: [Type.I32],
 };
 

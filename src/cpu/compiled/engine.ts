@@ -14,15 +14,8 @@ import type { PauseWatch, Virtualization } from '../virtualization.ts';
 import { Checkpoint, EngineDifference } from './check.ts';
 import type { Compiler, Region, RegionFunction } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
-import {
-  COUNT_SHIFT,
-  CompiledOffset,
-  CYCLES_SHIFT,
-  Left,
-  LOGGED_INSTRUCTIONS,
-  MOST_CYCLES,
-  PATH_WORDS,
-} from './left-behind.ts';
+import { CompiledOffset, Left, MOST_CYCLES } from './left-behind.ts';
+import { Trail } from './trail.ts';
 
 /** How guest code runs; it makes no difference to what it does. */
 export const ENGINES = ['interpreter', 'compiled', 'check'] as const;
@@ -88,6 +81,7 @@ export class CompiledEngine {
   private readonly state: ProcessorState;
   private readonly words: Int32Array;
   private readonly stateOffset: number;
+  private readonly trail: Trail;
   /** How PAUSE is watched, from CompiledOffset.END on. */
   private readonly pauses: Float64Array;
   private readonly mmu: Mmu;
@@ -99,6 +93,7 @@ export class CompiledEngine {
     this.state = state;
     this.words = state.words;
     this.stateOffset = state.words.byteOffset;
+    this.trail = new Trail(state.words, CompiledOffset.TRAIL / 4);
     const { buffer } = state.words;
     this.pauses = new Float64Array(buffer, this.stateOffset + CompiledOffset.END, WINDOW + 1);
     this.mmu = mmu;
@@ -144,7 +139,7 @@ export class CompiledEngine {
       interpreter.instructions += this.instructions;
       // A turn is over, or pauses: it is told apart by where its last instruction began.
       if ((interpreter.clock >= limit || interpreter.mayStopHere) && this.cycles > 0)
-        interpreter.begun = interpreter.clock - this.lastCycles(block.region as Region);
+        interpreter.begun = interpreter.clock - this.trail.lastCycles(block.region as Region);
       if (this.skippedInstructions > 0) {
         skipped.add('delays', this.skippedCycles, this.skippedInstructions);
       }
@@ -152,33 +147,6 @@ export class CompiledEngine {
     const skippedNow = skipped.instructions - skippedBefore;
     interpreter.compiledInstructions += this.instructions - skippedNow;
     return reason;
-  }
-
-  /** Of the instruction that the last run ended with. */
-  private lastCycles(region: Region): number {
-    const { words, instructions } = this;
-    const { lastCycles } = region;
-    const last = lastCycles[words[STRETCH]];
-    if (last >= 0) return last;
-    // Left where a block begins that ways meet at: by one of them, or for another iteration.
-    const came = this.isRepeatedAt(instructions)
-      ? words[REPEATED]
-      : this.stretchBefore(region, words[STRETCH], instructions);
-    return came < 0 ? 0 : Math.max(0, lastCycles[came]);
-  }
-
-  /** The stretch that ended at a count of instructions, before another one; -1 if there is none. */
-  private stretchBefore({ quietBefore }: Region, stretch: number, count: number): number {
-    const { words } = this;
-    const place = count & (PATH_WORDS - 1);
-    const isNoted = countIn(words[PATH_LEFT + place]) === count;
-    return isNoted ? words[PATH + place] : quietBefore[stretch];
-  }
-
-  /** The last iteration of an instruction that is not done began at a count of instructions. */
-  private isRepeatedAt(count: number): boolean {
-    const { words } = this;
-    return words[REPEATED] >= 0 && countIn(words[REPEATED_LEFT]) === count;
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */
@@ -224,22 +192,20 @@ export class CompiledEngine {
     const watch = region.hasPauses ? this.watchPauses(interpreter, most) : null;
     const reason = this.call(region, run, most);
     if (watch !== null) this.settlePauses(watch);
-    this.logPath(region);
+    this.trail.tell(this.log, region);
     return reason;
   }
 
   /** Returns a `Left`. */
   private call({ hasDelays }: Region, run: RegionFunction, most: number): number {
-    const { words } = this;
-    if (hasDelays) words[SKIPPED] = words[SKIPPED + 1] = 0;
-    words[COMPILED_WORD] = ALL_GIVEN;
-    words[COMPILED_WORD + 1] = words[Word.RFLAGS];
-    words[REPEATED] = -1;
-    const reason = run(this.stateOffset, this.mmu.tlbOffset, most);
-    this.cycles = most - cyclesIn(words[LEFT], words[LEFT + 1]);
-    this.instructions = countIn(words[LEFT]);
-    this.skippedCycles = hasDelays ? cyclesIn(words[SKIPPED], words[SKIPPED + 1]) : 0;
-    this.skippedInstructions = hasDelays ? countIn(words[SKIPPED]) : 0;
+    const { stateOffset, trail } = this;
+    this.giveFlags();
+    trail.begin(hasDelays);
+    const reason = run(stateOffset, this.mmu.tlbOffset, most, stateOffset + CompiledOffset.TRAIL);
+    this.cycles = most - trail.cyclesLeft;
+    this.instructions = trail.instructions;
+    this.skippedCycles = hasDelays ? trail.skippedCycles : 0;
+    this.skippedInstructions = hasDelays ? trail.skippedInstructions : 0;
     this.settleFlags();
     return reason;
   }
@@ -265,14 +231,13 @@ export class CompiledEngine {
     ahead.instructions = this.instructions;
     ahead.skippedCycles = this.skippedCycles;
     ahead.skippedInstructions = this.skippedInstructions;
-    ahead.lastCycles = this.lastCycles(block.ahead);
+    ahead.lastCycles = this.trail.lastCycles(block.ahead);
     return true;
   }
 
   /** What was run ahead has come to pass; nothing else has been run since. */
-  keepAhead({ region, instructions }: Ahead): void {
-    this.instructions = instructions;
-    this.logPath(region as Region);
+  keepAhead({ region }: Ahead): void {
+    this.trail.tell(this.log, region as Region);
   }
 
   /** Lay out how PAUSE is watched. What is done twice, to be compared, asks for each. */
@@ -323,26 +288,11 @@ export class CompiledEngine {
     return ones === 0;
   }
 
-  /** Where the code came by: back from the end, by the count of instructions. */
-  private logPath(region: Region): void {
-    const { words, log } = this;
-    const { lengths, stretches } = region;
-    log.ranCompiled(region);
-    const last = words[STRETCH];
-    log.cameBy(last);
-    let next = last;
-    let before = this.instructions - lengths[last];
-    // Of an instruction that is repeated the last iterations count for none.
-    if (this.isRepeatedAt(before)) {
-      const repeated = words[REPEATED];
-      if (stretches[last][0]?.start !== stretches[repeated][0].start) log.cameBy(repeated);
-    }
-    const enough = Math.max(0, this.instructions - LOGGED_INSTRUCTIONS);
-    while (before > enough) {
-      next = this.stretchBefore(region, next, before);
-      log.cameBy(next);
-      before -= lengths[next];
-    }
+  /** Status flags one by one, for compiled code to begin with. */
+  private giveFlags(): void {
+    const { words } = this;
+    words[COMPILED_WORD] = ALL_GIVEN;
+    words[COMPILED_WORD + 1] = words[Word.RFLAGS];
   }
 
   /** Status flags from the record that was left. */
@@ -376,22 +326,9 @@ const LAST = (CompiledOffset.LAST - CompiledOffset.END) / 8;
 const GAP = (CompiledOffset.GAP - CompiledOffset.END) / 8;
 const WINDOW = (CompiledOffset.WINDOW - CompiledOffset.END) / 8;
 
-/** What cycles and instructions are packed into, see {@link CYCLES_SHIFT}. */
-const cyclesIn = (low: number, high: number) =>
-  (high << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT);
-const countIn = (low: number) => (low & COUNT_MASK) >>> COUNT_SHIFT;
-const COUNT_MASK = (1 << CYCLES_SHIFT) - 1;
-const LEFT = CompiledOffset.LEFT / 4;
-const SKIPPED = CompiledOffset.SKIPPED / 4;
-const STRETCH = CompiledOffset.STRETCH / 4;
-const REPEATED = CompiledOffset.REPEATED / 4;
-const REPEATED_LEFT = CompiledOffset.REPEATED_LEFT / 4;
-
 /** General registers outside 64-bit mode. */
 const NARROW_REGISTERS = 8;
 
-const PATH = CompiledOffset.PATH / 4;
-const PATH_LEFT = CompiledOffset.PATH_LEFT / 4;
 const X = CompiledOffset.X / 4;
 const Y = CompiledOffset.Y / 4;
 const RESULT = CompiledOffset.RESULT / 4;

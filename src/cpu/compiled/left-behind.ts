@@ -1,5 +1,5 @@
-// What compiled code leaves behind in the words at COMPILED_WORD, and says when it returns: the
-// interface between regions and the engine that runs them.
+// What compiled code leaves behind in the words at COMPILED_WORD and in its trail, and says when it
+// returns: the interface between regions and the engine that runs them.
 
 import { COMPILED_WORD } from '../state.ts';
 import { Slot } from './locals.ts';
@@ -13,6 +13,9 @@ export const Left = {
   /** The next instruction is one for the interpreter. */
   INTERPRET: 2,
 } as const;
+
+/** In place of these: the region is no more, and nothing was done. */
+export const GONE = 3;
 
 /**
  * Cycles left and instructions done, in one i64: these from bit 2, so that they index words, those
@@ -28,6 +31,40 @@ export const LOGGED_INSTRUCTIONS = 9;
 /** Words of a path, which is found back from its end: more than are logged. */
 export const PATH_WORDS = 16;
 
+/** What cycles and instructions are packed into: its cycles. */
+export function cyclesIn(low: number, high: number): number {
+  return (high << (32 - CYCLES_SHIFT)) | (low >>> CYCLES_SHIFT);
+}
+
+/** And its instructions. */
+export function countIn(low: number): number {
+  return (low & COUNT_MASK) >>> COUNT_SHIFT;
+}
+
+export const COUNT_MASK = (1 << CYCLES_SHIFT) - 1;
+
+/**
+ * What a run leaves behind of itself: offsets in bytes from where the region is told to put it,
+ * its trail. It is read as words.
+ */
+export const TrailOffset = {
+  /** Cycles left and instructions done, as i64. */
+  LEFT: 0,
+  /** Number of the stretch of code at the end of which the region was left. */
+  STRETCH: 8,
+  /** The last that began another iteration of an instruction, or -1; and what LEFT was then. */
+  REPEATED: 12,
+  REPEATED_LEFT: 16,
+  /** Cycles and instructions of delay loops that were not executed, packed as in LEFT. */
+  SKIPPED: 24,
+  /** Numbers of stretches by the count of instructions at their end. */
+  PATH: 32,
+  /** What the lower half of LEFT was there: a word without it is an old one. */
+  PATH_LEFT: 32 + 4 * PATH_WORDS,
+} as const;
+
+export const TRAIL_BYTES = TrailOffset.PATH_LEFT + 4 * PATH_WORDS;
+
 const at = (word: number) => 4 * (COMPILED_WORD + word);
 
 /** Offsets in bytes from the state. */
@@ -38,27 +75,16 @@ export const CompiledOffset = {
   X: at(2),
   Y: at(4),
   RESULT: at(6),
-  /** Cycles left and instructions done. */
-  LEFT: at(8),
-  /** Number of the stretch of code at the end of which the region was left. */
-  STRETCH: at(10),
-  /** The last that began another iteration of an instruction, and what LEFT was then. */
-  REPEATED: at(11),
-  REPEATED_LEFT: at(12),
-  /** Numbers of stretches by the count of instructions at their end. */
-  PATH: at(16),
-  /** What the lower half of LEFT was there: a word without it is an old one. */
-  PATH_LEFT: at(44),
-  /** Cycles and instructions of delay loops that were not executed, packed as in LEFT. */
-  SKIPPED: at(60),
+  /** The trail of a run by itself. */
+  TRAIL: at(8),
   /** 1 if PAUSE is watched as follows, 0 if it is the interpreter's. */
-  PAUSES: at(32),
+  PAUSES: at(48),
   /** As f64, in cycles: the clock when none are left, and a `PauseWatch`. */
-  END: at(34),
-  FIRST: at(36),
-  LAST: at(38),
-  GAP: at(40),
-  WINDOW: at(42),
+  END: at(50),
+  FIRST: at(52),
+  LAST: at(54),
+  GAP: at(56),
+  WINDOW: at(58),
 } as const;
 
 const SLOT_OFFSETS: ReadonlyMap<number, number> = new Map([

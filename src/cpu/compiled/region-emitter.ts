@@ -1,8 +1,8 @@
 // Emits a region as one function. Its parameters are where the processor's state and its TLB view
-// lie, and the cycles that are left; it returns why it was left, and leaves everything else in the
-// words at COMPILED_WORD. The budget is looked at when a block is entered: if all of it but its
-// last instruction fits, it runs as a whole, else the interpreter does the rest, to the same
-// boundary.
+// lie, the cycles that are left, and where its trail goes; it returns why it was left, and leaves
+// everything else in the words at COMPILED_WORD and in the trail. The budget is looked at when a
+// block is entered: if all of it but its last instruction fits, it runs as a whole, else the
+// interpreter does the rest, to the same boundary.
 
 import type { LoggedStretch } from '../block-log.ts';
 import { Word } from '../state.ts';
@@ -28,8 +28,8 @@ import { graphOf, type RegionGraph } from './unrolling.ts';
 
 /** Index of the imported function that computes the status flags of a record. */
 const STATUS_FUNCTION = 0;
-const Parameter = { STATE: 0, TLB: 1, CYCLES: 2 } as const;
-const PARAMETER_COUNT = 3;
+const Parameter = { STATE: 0, TLB: 1, CYCLES: 2, TRAIL: 3 } as const;
+const PARAMETER_COUNT = 4;
 
 const REGISTERS = Array.from({ length: Slot.OPERATION }, (_, number) => number);
 
@@ -100,7 +100,7 @@ class RegionEmitter {
     this.rip = body.local(Type.I64);
     this.reason = body.local(Type.I32);
     this.condition = body.local(Type.I32);
-    this.accountant = new Accountant(body, Parameter.STATE);
+    this.accountant = new Accountant(body, Parameter.TRAIL);
     this.expressions = new ExpressionEmitter(body, {
       local: (slot) => this.localOf(slot),
       state: Parameter.STATE,
