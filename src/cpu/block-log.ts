@@ -61,9 +61,18 @@ export interface LoggedBlock {
   readonly cutShort: boolean;
 }
 
+/** Whoever has run code that the log has not heard of yet. */
+export interface LogKeeper {
+  tell(log: BlockLog): void;
+  /** Something else is restored. */
+  forget(): void;
+}
+
 export class BlockLog {
   /** Of the code that is entered next. */
   codeSize: CodeSize = 64;
+  /** Is asked before anything else goes into the log, or is read from it. */
+  keeper: LogKeeper | null = null;
   private readonly words: Int32Array;
   /** By entry, for those of compiled code. */
   private readonly codes: LoggedCode[] = [];
@@ -86,8 +95,13 @@ export class BlockLog {
     const { words, codeSize } = this;
     const isWide = codeSize === 64;
     const low = isWide ? words[Word.RIP] : (words[CS_BASE] + words[Word.RIP]) | 0;
-    const high = isWide ? words[Word.RIP + 1] : 0;
-    const last = this.last;
+    if (this.keeper !== null) this.hear();
+    this.enterAt(low, isWide ? words[Word.RIP + 1] : 0, completed, codeSize);
+  }
+
+  /** The same at a linear address. */
+  enterAt(low: number, high: number, completed: number, codeSize: CodeSize): void {
+    const { words, last } = this;
     const isSame = words[last] === low && words[last + 1] === high;
     const isTried = isSame && words[last + COMPLETED] === completed;
     if (isTried && (words[last + KIND] & COMPILED) === 0) {
@@ -100,6 +114,23 @@ export class BlockLog {
     words[at + COMPLETED] = completed;
     words[at + KIND] = codeSize;
     words[NEXT] = (words[NEXT] + 1) & LAST_ENTRY;
+  }
+
+  private hear(): void {
+    const { keeper } = this;
+    this.keeper = null;
+    keeper?.tell(this);
+  }
+
+  /** Nothing is known of what came before. */
+  forget(): void {
+    this.words.fill(0, ENTRIES, ENTRIES + LOG_STRIDE * LOG_ENTRIES);
+  }
+
+  /** To be called when the memory that it lies in was restored. */
+  restored(): void {
+    this.keeper?.forget();
+    this.keeper = null;
   }
 
   /** The block that was entered last ends with an instruction that does not complete. */
@@ -135,6 +166,7 @@ export class BlockLog {
    */
   repeat(entries: number, instructions: number, times: number, completed: number): void {
     const { words } = this;
+    this.hear();
     if (entries >= LOG_ENTRIES) {
       // All that is in it belongs to the loop.
       for (let i = 0; i < LOG_ENTRIES; i++) {
@@ -170,6 +202,7 @@ export class BlockLog {
   /** Oldest first. @param completed instructions completed by now */
   blocks(completed: number): readonly LoggedBlock[] {
     const { words } = this;
+    this.hear();
     const places = Array.from(
       { length: LOG_ENTRIES },
       (_, i) => ENTRIES + LOG_STRIDE * ((words[NEXT] + i) & LAST_ENTRY),
@@ -216,7 +249,7 @@ export class BlockLog {
     const { words } = this;
     const blocks = this.blocks(completed).slice(-LOG_ENTRIES);
     let before = completed;
-    words.fill(0, ENTRIES, ENTRIES + LOG_STRIDE * LOG_ENTRIES);
+    this.forget();
     words[NEXT] = 0;
     for (let i = blocks.length - 1; i >= 0; i--) {
       const block = blocks[i];

@@ -106,18 +106,6 @@ export function pieceOf(block: Block, cycles: number): Block {
   return piece;
 }
 
-/** Returns how many regions went with it. */
-function invalidate(block: Block): number {
-  block.valid = false;
-  let gone = 0;
-  for (const dependent of block.dependents) {
-    if (dependent.valid && dependent.run !== null) gone++;
-    dependent.valid = false;
-  }
-  for (const piece of block.pieces.values()) gone += invalidate(piece);
-  return gone;
-}
-
 /** Stands in for operands that an instruction does not have. */
 const NO_OPERAND: Operand = { kind: 'relative', displacement: 0 };
 
@@ -136,6 +124,8 @@ interface CodePage {
 export class CodeCache {
   /** Regions whose code has changed, or that were dropped to make room. */
   regionsDropped = 0;
+  /** Who hears of each of them, or null. */
+  regionDropped: ((region: Region) => void) | null = null;
   /** Where blocks end; see {@link setStops}. */
   readonly stops = new CodeStops();
   private readonly memory: PhysicalMemory;
@@ -187,8 +177,7 @@ export class CodeCache {
   clear(): void {
     for (const pages of this.pages) {
       for (const page of pages) {
-        for (const block of page?.blocks ?? [])
-          if (block !== undefined) this.regionsDropped += invalidate(block);
+        for (const block of page?.blocks ?? []) if (block !== undefined) this.invalidate(block);
       }
       pages.length = 0;
     }
@@ -243,6 +232,17 @@ export class CodeCache {
     return this.pages[rank];
   }
 
+  private invalidate(block: Block): void {
+    block.valid = false;
+    for (const dependent of block.dependents) {
+      if (!dependent.valid) continue;
+      dependent.valid = false;
+      if (dependent.run !== null) this.regionsDropped++;
+      this.regionDropped?.(dependent);
+    }
+    for (const piece of block.pieces.values()) this.invalidate(piece);
+  }
+
   /** Drop the blocks that overlap a line. */
   private dropLine(hpa: number): void {
     for (const pages of this.pages) {
@@ -250,7 +250,7 @@ export class CodeCache {
       const dropped = page?.byLine[(hpa & (PAGE_SIZE - 1)) / LINE_BYTES];
       if (page === undefined || dropped === undefined) continue;
       for (const block of dropped) {
-        this.regionsDropped += invalidate(block);
+        this.invalidate(block);
         page.blocks[page.blocks.indexOf(block)] = undefined;
       }
       dropped.clear();

@@ -66,6 +66,7 @@ export {
 export { type PortAccess, portAccess } from './port-access.ts';
 export { Processor } from './processor.ts';
 export type { Observer, ProcessorParts, ProcessorStop } from './processor-parts.ts';
+export { joinRelay, leaveRelay } from './relay.ts';
 export {
   enterProtectedMode,
   initState,

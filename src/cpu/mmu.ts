@@ -81,6 +81,11 @@ export class Mmu {
     this.tlb.flush();
   }
 
+  /** Counts on when any translation was dropped; none ends otherwise. */
+  get epoch(): number {
+    return this.tlb.drops;
+  }
+
   /** Where the entries in effect lie in the buffer. */
   get tlbOffset(): number {
     return this.view.offset;

@@ -91,14 +91,14 @@ export class Processor {
   /** The instruction being executed ends in a single-step trap. */
   private stepping = false;
   private readonly breakpoints = new Breakpoints();
-  private readonly blockLog: BlockLog;
+  readonly blockLog: BlockLog;
   private readonly fetch: CodeFetch;
   private readonly costs: InstructionCosts;
   /** Let the iterations of delay loops pass at once. */
   skipsDelays = false;
   /** Without a compiler there is only the interpreter. */
   engine: Engine;
-  private readonly compiled: CompiledEngine | null;
+  readonly compiled: CompiledEngine | null;
   readonly runAhead: RunAhead;
 
   constructor(parts: ProcessorParts) {

@@ -153,6 +153,8 @@ export const TLB_BYTES = (3 * SPACE_COUNT + 1) * VIEW_BYTES;
 
 /** All translations of a processor. */
 export class Tlb {
+  /** How often translations were dropped. */
+  drops = 0;
   /** The least recently selected first. */
   private readonly spaces: AddressSpace[];
   private readonly memory: PhysicalMemory;
@@ -167,6 +169,7 @@ export class Tlb {
   }
 
   flush(): void {
+    this.drops++;
     for (const space of this.spaces) space.flush();
   }
 
@@ -190,6 +193,7 @@ export class Tlb {
     else {
       const isFull = spaces.length === SPACE_COUNT;
       space = isFull ? (spaces.shift() as AddressSpace) : new AddressSpace(this.memory);
+      this.drops++;
       space.flush();
       space.cr3Low = cr3Low;
       space.cr3High = cr3High;

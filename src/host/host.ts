@@ -375,7 +375,7 @@ export class Host {
         const stop = this.nextPiece(until);
         if (stop !== null) return stop;
       } else if (pcpu.state.now >= until) return 'until';
-      else {
+      else if (this.pausePcpu !== NOBODY || !turns.relay(pcpu, this.events.nextTime)) {
         this.running = pcpu;
         if (this.pausePcpu !== NOBODY) this.prepareToPause(pcpu);
         const outcome = scheduler.advance(pcpu);

@@ -1,6 +1,6 @@
 // A thread of the emulated host: what the scheduler knows of it. What it does is its body.
 
-import { asDouble } from '../sim/index.ts';
+import { asDouble, type Relay } from '../sim/index.ts';
 import type { Coschedule } from './coschedule.ts';
 import type { Donation } from './donation.ts';
 import { type Entity, type EntityState, newEntityState } from './entity.ts';
@@ -43,6 +43,15 @@ export interface ThreadBody {
   readonly isMidway?: boolean;
   /** The turn that is under way ends earlier: here, in cycles. */
   hurry?(limit: number): void;
+  /** Who lets this thread and others like it take their turns in relays, or null. */
+  readonly relay?: Relay | null;
+  /**
+   * Take part in one, at a place in its list; false if it cannot.
+   * @param base where the relay begins, in cycles
+   */
+  joinRelay?(pcpu: Pcpu, base: number, place: number): boolean;
+  /** Take over what was done in it; whether the thread has to go on with its turn by itself. */
+  leaveRelay?(pcpu: Pcpu, base: number, isStopped: boolean): void;
   /** While it runs its pCPU does nothing else at all: no thread that waits there is moved away. */
   readonly isStopping?: boolean;
   /** The thread was switched in. Linux preempt notifiers, sched_in. */

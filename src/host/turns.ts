@@ -3,7 +3,7 @@
 // the end of the piece. So where a pCPU stands when another writes does not depend on who else
 // there is, and who comes next is found without a search. See docs/decisions/slices.md.
 
-import { asDouble } from '../sim/index.ts';
+import { asDouble, type Relay, type RelayCourse, type RelayFinish } from '../sim/index.ts';
 import { IndexSet } from './index-set.ts';
 import type { Pcpu } from './pcpu.ts';
 
@@ -44,6 +44,9 @@ export class Turns {
   private firstIndex = 0;
   /** How many places of the order have been looked at. */
   private place = 0;
+  /** So many turns are not tried in relays; and so many were not, the last time. */
+  private withoutRelay = 0;
+  private patience = 0;
 
   /** @param lookahead cycles of a window */
   constructor(pcpus: readonly Pcpu[], lookahead: number) {
@@ -104,6 +107,103 @@ export class Turns {
     if (behind >= 0) return behind - firstIndex;
     const before = active.next(Math.max(0, from - length));
     return before < 0 || before >= firstIndex ? length : before + length - firstIndex;
+  }
+
+  /**
+   * Let all that are busy take their turns in a relay, from that of one which is about to begin on:
+   * false, and nothing has happened, if they cannot, or that did not pay lately.
+   * @param eventTime when the next event is due, in cycles
+   */
+  relay(pcpu: Pcpu, eventTime: number): boolean {
+    const { active, state, lookahead, until } = this;
+    if (active.count < 2 || state.end > until || lookahead > MOST_LOOKAHEAD) return false;
+    if (this.withoutRelay > 0) {
+      this.withoutRelay--;
+      return false;
+    }
+    const relay = pcpu.current?.body.relay ?? null;
+    if (relay === null || this.midway !== null) return this.gainedBy(0);
+    const base = Math.floor(state.time);
+    const next = this.join(pcpu, relay, base);
+    if (next < 0) return this.gainedBy(0);
+    const finish = relay.run(active.count, this.courseFrom(pcpu, next, base, eventTime));
+    this.leave(finish, base);
+    this.gainedBy(finish.turns);
+    return true;
+  }
+
+  /** Put all that are busy on the list of a relay; the place of one of them, or -1 if one cannot. */
+  private join(pcpu: Pcpu, relay: Relay, base: number): number {
+    const { active, pcpus } = this;
+    let next = -1;
+    let place = 0;
+    for (let index = active.next(0); index >= 0; index = active.next(index + 1)) {
+      const other = pcpus[index];
+      const body = other.current?.body;
+      if (body?.relay !== relay || other.isQuiet) return -1;
+      if (body.joinRelay?.(other, base, place) !== true) return -1;
+      if (other === pcpu) next = place;
+      place++;
+    }
+    return next;
+  }
+
+  private courseFrom(pcpu: Pcpu, next: number, base: number, eventTime: number): RelayCourse {
+    const { active, pcpus, state, lookahead, firstIndex } = this;
+    const windowEnd = windowOf(state.time, lookahead) + lookahead;
+    const most = Math.min(eventTime, this.until, this.quietUntil, base + MOST_COURSE);
+    // A piece that an event ends is the last one.
+    const whole = state.end < windowEnd ? 0 : Math.floor((most - windowEnd) / lookahead);
+    // Those behind the first in the order come before those in front of it.
+    let before = 0;
+    for (let index = active.next(0); index >= 0 && index < firstIndex; before++) {
+      index = active.next(index + 1);
+    }
+    const had = pcpu.index >= firstIndex ? next - before : active.count - before + next;
+    const end = Math.ceil(state.end - base);
+    return {
+      base,
+      next,
+      turns: active.count - had,
+      end,
+      lookahead,
+      lastEnd: end + Math.max(0, whole) * lookahead,
+      firstNumber: firstIndex,
+      numbers: pcpus.length,
+    };
+  }
+
+  /** Go on where a relay has ended. */
+  private leave({ isStopped, end, stopped, last }: RelayFinish, base: number): void {
+    const { active, pcpus, state, lookahead } = this;
+    if (base + end > Math.ceil(state.end)) {
+      state.end = base + end;
+      state.time = state.end - lookahead;
+    }
+    this.limit = state.end;
+    this.order();
+    let place = 0;
+    state.rank = 0;
+    this.place = pcpus.length;
+    for (let index = active.next(0); index >= 0; index = active.next(index + 1)) {
+      const pcpu = pcpus[index];
+      const goesOn = isStopped && place === stopped;
+      pcpu.current?.body.leaveRelay?.(pcpu, base, goesOn);
+      if (goesOn) this.place = this.rankOf(pcpu);
+      else if (place === last && !isStopped) state.rank = this.rankOf(pcpu);
+      place++;
+    }
+    this.current = null;
+    // Whoever was stopped goes on by itself.
+    if (isStopped) this.withoutRelay = 1;
+  }
+
+  /** After a relay of so many turns, or none. */
+  private gainedBy(turns: number): false {
+    const hasPaid = turns >= this.active.count;
+    this.patience = hasPaid ? 0 : Math.min(2 * this.patience + 1, MOST_PATIENCE);
+    this.withoutRelay += this.patience;
+    return false;
   }
 
   /** Whoever chooses the order himself gives somebody a turn, up to a time in cycles. */
@@ -313,6 +413,13 @@ export class Turns {
     return rank < 0 ? rank + this.pcpus.length : rank;
   }
 }
+
+/** Cycles of a turn in a relay, at most, and of all of it. */
+const MOST_LOOKAHEAD = 2 ** 18;
+const MOST_COURSE = 2 ** 27;
+
+/** Turns in which relays are not tried, at most, once they do not pay. */
+const MOST_PATIENCE = 64;
 
 function windowOf(time: number, lookahead: number): number {
   return Math.floor(time / lookahead) * lookahead;

@@ -5,6 +5,7 @@
 import Long from 'long';
 import type { BodyOutcome, Pcpu, ThreadBody } from '../host/index.ts';
 import { Gpr } from '../isa/index.ts';
+import type { Relay } from '../sim/index.ts';
 import {
   ENTRY_FAILURE,
   type EntryExplanation,
@@ -435,6 +436,22 @@ export class VcpuThread implements ThreadBody {
     if (!vcpu.isInGuest) return false;
     vcpu.virtual.interruptPending = pcpu.interruptPending;
     return true;
+  }
+
+  get relay(): Relay | null {
+    return this.vcpu.vm.compiler?.relay ?? null;
+  }
+
+  joinRelay(pcpu: Pcpu, base: number, place: number): boolean {
+    const { vm, virtual, state } = this.vcpu;
+    if (state.phase !== 'guest' || pcpu.interruptPending || vm.isShutDown) return false;
+    return virtual.joinRelay(base, pcpu.maySkip, place, pcpu.index);
+  }
+
+  leaveRelay(pcpu: Pcpu, base: number, isStopped: boolean): void {
+    const { virtual } = this.vcpu;
+    virtual.leaveRelay(base, isStopped);
+    pcpu.advanceTo(virtual.processor.clock, 'guest');
   }
 
   schedIn(pcpu: Pcpu): void {

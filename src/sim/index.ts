@@ -14,4 +14,5 @@ export { Hash } from './hash.ts';
 export { nearest } from './nearest.ts';
 export { PolicyError, PolicyWatch } from './policy.ts';
 export { Prng, type PrngState } from './prng.ts';
+export type { Relay, RelayCourse, RelayFinish } from './relay.ts';
 export { decodeUtf8, encodeUtf8 } from './text.ts';

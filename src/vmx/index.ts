@@ -56,11 +56,11 @@ export { EVERY_ENTRY_CHECKS } from './guest-state-checks.ts';
 export { PauseLoopDetector } from './pause-loop.ts';
 export { STANDARD_TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 export { scaleTimeStamp, TSC_MULTIPLIER_ONE, tscMultiplier, unscaleCycles } from './time-stamp.ts';
-export {
-  type RunOutcome,
-  VirtualProcessor,
-  type VirtualProcessorParts,
-  type VirtualProcessorState,
-  type VmxCosts,
-} from './virtual-processor.ts';
+export { VirtualProcessor } from './virtual-processor.ts';
+export type {
+  RunOutcome,
+  VirtualProcessorParts,
+  VirtualProcessorState,
+  VmxCosts,
+} from './virtual-processor-parts.ts';
 export { Stale, VIRTUAL_PROCESSOR_BYTES, VMCS_REVISION, Vmcs, VmxError } from './vmcs.ts';

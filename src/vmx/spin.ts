@@ -145,6 +145,16 @@ export class SpinDetector implements Observer {
     return this.isEnabled ? this.lookAt : Number.POSITIVE_INFINITY;
   }
 
+  /** Something is known, or looked for. */
+  get isBusy(): boolean {
+    return this.known.loop !== 'none' || this.isObserving;
+  }
+
+  /** Clock from which {@link advance} is of use. */
+  get nextAdvance(): number {
+    return this.isEnabled ? this.advances.lookAt : Number.POSITIVE_INFINITY;
+  }
+
   /** A PAUSE is executed that does not exit. */
   paused(): void {
     if (this.isObserving || this.processor.clock < this.nextLook) return;

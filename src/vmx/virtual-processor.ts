@@ -8,17 +8,15 @@ import {
   Activity,
   Blocking,
   type BoundaryOutcome,
-  type CodeCache,
-  type Compiler,
   type Delay,
   type DeliveredEvent,
   EMPTY_PLATFORM,
   type EventType,
   EventTypes,
-  type InstructionCosts,
+  joinRelay,
+  leaveRelay,
   OWNER_STOP,
   type PauseWatch,
-  type Platform,
   Processor,
   type ProcessorStop,
   Rflags,
@@ -47,7 +45,7 @@ import { Exit } from './exit-reasons.ts';
 import { fieldIndex } from './fields.ts';
 import { decide, decideEarly, exitForTask, OwnPauseWatch, pauseWatch } from './intercepts.ts';
 import { behindVirtualApic, translateOrExit } from './memory-exits.ts';
-import { PauseLoopDetector, type PauseLoopState } from './pause-loop.ts';
+import { PauseLoopDetector } from './pause-loop.ts';
 import { STANDARD_TIMER_RATE_SHIFT, timerDeadline, timerRemaining } from './preemption-timer.ts';
 import {
   enterRarely,
@@ -60,56 +58,13 @@ import { type Quiet, SpinDetector } from './spin.ts';
 import { guestTimeStamp } from './time-stamp.ts';
 import { hasTprShadow, isBelowThreshold, THRESHOLD_CHECK } from './virtual-apic.ts';
 import { hasApicPage } from './virtual-apic-checks.ts';
+import type {
+  RunOutcome,
+  VirtualProcessorParts,
+  VirtualProcessorState,
+  VmxCosts,
+} from './virtual-processor-parts.ts';
 import { Stale, Vmcs, VmxError } from './vmcs.ts';
-
-/** Cycles that the hardware spends between guest and host. */
-export interface VmxCosts {
-  readonly exit: number;
-  readonly entry: number;
-}
-
-export type RunOutcome =
-  /** The clock reached the limit; the guest is still in non-root operation. */
-  | { readonly kind: 'limit' }
-  /** A VM exit: the VMCS says which. */
-  | { readonly kind: 'exit' }
-  /** The guest waits in a loop; up to a clock nothing but that happens, and is not executed yet. */
-  | Quiet
-  /** The guest used something that is not implemented; non-root operation goes on from here. */
-  | { readonly kind: 'notImplemented'; readonly what: string }
-  /** A VM exit that cannot save or load MSRs: the VMX-abort indicator. */
-  | { readonly kind: 'abort'; readonly indicator: number };
-
-/** The saved form of a {@link VirtualProcessor}; registers and VMCS are in memory. */
-export interface VirtualProcessorState {
-  readonly clock: number;
-  readonly instructions: number;
-  readonly nonRoot: boolean;
-  readonly timerDeadline: number | null;
-  readonly pauseLoop: PauseLoopState;
-  /** An exit, say, in the injection at the last entry, which the next `run` returns. */
-  readonly injectionStop: ProcessorStop | null;
-  /** Exits that are due at the next boundary: bits of `Due`. */
-  readonly due: number;
-  /** Of the start-up IPI among them. */
-  readonly sipiVector: number;
-  /** {@link VirtualProcessor.tscAhead}, its two halves; left out for null. */
-  readonly tscAhead?: readonly [low: number, high: number];
-}
-
-export interface VirtualProcessorParts {
-  readonly memory: PhysicalMemory;
-  /** Where the processor's state lies, and the VMCS: `VIRTUAL_PROCESSOR_BYTES`, whole pages. */
-  readonly hpa: number;
-  readonly codeCache: CodeCache;
-  readonly compiler?: Compiler | undefined;
-  readonly instructionCosts: InstructionCosts;
-  readonly costs: VmxCosts;
-  /** IA32_VMX_MISC[4:0]: the preemption timer counts once in 2 to the power of this TSC cycles. */
-  readonly timerRateShift?: number;
-  /** What the guest reaches by accesses that do not exit. */
-  readonly platform?: Platform;
-}
 
 const LIMIT: RunOutcome = { kind: 'limit' };
 const EXIT: RunOutcome = { kind: 'exit' };
@@ -226,6 +181,7 @@ export class VirtualProcessor implements Virtualization {
     this.tscAhead = saved.tscAhead === undefined ? null : Long.fromBits(...saved.tscAhead);
     this.setExpiry();
     this.rare = rareTransitions(this.vmcs);
+    this.processor.blockLog.restored();
     this.stateChanged();
   }
 
@@ -331,10 +287,35 @@ export class VirtualProcessor implements Virtualization {
     }
   }
 
+  /**
+   * Take part in a relay, which begins at a time in cycles; false if anything is due but compiled
+   * code.
+   * @param maySkip as for {@link run}
+   * @param place in the list of the relay
+   * @param number what decides whose turn is first
+   */
+  joinRelay(base: number, maySkip: boolean, place: number, number: number): boolean {
+    const { spin } = this;
+    if (!this.nonRoot || this.due !== 0 || this.injectionStop !== null || spin.isBusy) return false;
+    if (this.vmcs.isStale(Stale.ALL) || this.isTrapping) return false;
+    spin.isEnabled = maySkip;
+    const horizon = Math.min(this.expiry, spin.nextAdvance);
+    return joinRelay(this.processor, base, horizon, place, number);
+  }
+
+  /** Take over what was done in it; whether it was stopped for want of something for this one. */
+  leaveRelay(base: number, isStopped: boolean): void {
+    leaveRelay(this.processor, base, isStopped);
+  }
+
+  private get isTrapping(): boolean {
+    return (this.primary & Primary.MONITOR_TRAP_FLAG) !== 0;
+  }
+
   /** Nothing changes but registers, past the end of this turn. */
   private advances(): boolean {
     if (this.due !== 0 || this.injectionStop !== null) return false;
-    if ((this.primary & Primary.MONITOR_TRAP_FLAG) !== 0) return false;
+    if (this.isTrapping) return false;
     return this.spin.advance(this.limit, this.expiry);
   }
 
@@ -344,7 +325,7 @@ export class VirtualProcessor implements Virtualization {
    */
   private execute(until: number): ProcessorStop {
     const { processor } = this;
-    if ((this.primary & Primary.MONITOR_TRAP_FLAG) === 0) return processor.run(until);
+    if (!this.isTrapping) return processor.run(until);
     const { clock } = processor;
     processor.holdsTraps = true;
     const stop = processor.run(Math.min(until, clock + 1));
@@ -406,9 +387,8 @@ export class VirtualProcessor implements Virtualization {
     if (isAsleep && information >= 0) words[Word.PENDING_DEBUG] = 0;
     const isDebug = words[Word.PENDING_DEBUG] !== 0;
     if (isDebug) this.injectionStop ??= processor.deliverPendingDebug();
-    const isTrapping = (this.primary & Primary.MONITOR_TRAP_FLAG) !== 0;
     const isDelivered = information < 0 || (isDebug && words[Word.PENDING_DEBUG] === 0);
-    if (isTrapping && isDelivered) this.due |= Due.MONITOR_TRAP;
+    if (this.isTrapping && isDelivered) this.due |= Due.MONITOR_TRAP;
   }
 
   private injectEvent(information: number): ProcessorStop | null {

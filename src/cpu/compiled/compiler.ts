@@ -15,6 +15,7 @@ import type { MemoryLayout } from './memory-access.ts';
 import { FunctionBody, moduleBytes, Op, type Signature, Type } from './module.ts';
 import { int, type Node, narrow } from './nodes.ts';
 import { emitRegion } from './region-emitter.ts';
+import { CompiledRelay } from './relay.ts';
 import type { StretchTables } from './trail.ts';
 
 /** Runs from the entry; returns why it was left, see `Left`. */
@@ -42,6 +43,8 @@ export interface Region extends StretchTables {
   readonly blockCycles: number;
   /** Null if the first instruction is one that cannot be compiled. */
   readonly run: RegionFunction | null;
+  /** Where relays find it, 0 if they do not. */
+  relayIndex: number;
   valid: boolean;
 }
 
@@ -74,7 +77,10 @@ export interface CompilableMemory {
 
 /** A memory that compiled code reaches, with room for so many processors. */
 export function compilableMemory(sizeBytes: number, processorCount: number): CompilableMemory {
-  const beside = PhysicalMemory.besideBytes(sizeBytes) + processorCount * TLB_BYTES;
+  const beside =
+    PhysicalMemory.besideBytes(sizeBytes) +
+    processorCount * TLB_BYTES +
+    CompiledRelay.besideBytes(processorCount);
   const pages = Math.ceil((sizeBytes + beside) / WASM_PAGE_BYTES);
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
 }
@@ -98,6 +104,7 @@ export class Compiler {
   private sites = 0;
   /** Of WebAssembly, since everything was dropped last. */
   private bytes = 0;
+  readonly relay: CompiledRelay;
   private readonly storage: CompilableMemory;
   private readonly codeCache: CodeCache;
   private readonly layout: MemoryLayout;
@@ -108,6 +115,8 @@ export class Compiler {
     this.storage = storage;
     this.codeCache = codeCache;
     if (memory.watchedLines.buffer !== storage.buffer) throw new RangeError('no room for lines');
+    this.relay = new CompiledRelay(storage, memory, REGION_SIGNATURE, this.statistics);
+    codeCache.regionDropped = (region) => this.relay.drop(region);
     this.layout = {
       watchedLines: memory.watchedLines.byteOffset,
       watchedPages: memory.watchedPages.byteOffset,
@@ -200,6 +209,7 @@ export class Compiler {
       lengths: Int32Array.from(stretches, lengthOf),
       lastCycles: Int32Array.from(stretches, (stretch) => stretch.at(-1)?.lastCycles ?? -1),
       quietBefore: Int32Array.from(quietBefore),
+      relayIndex: 0,
       valid: true,
     };
     for (const { dependents } of [block, ...discovered.sources]) {

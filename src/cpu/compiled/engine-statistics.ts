@@ -17,6 +17,8 @@ export class EngineStatistics {
   readonly declinedWithin = new Map<string, number>();
   /** How often a region was left, by {@link Left}. */
   readonly ways: Record<keyof typeof Left, number> = { CHAIN: 0, BUDGET: 0, INTERPRET: 0 };
+  /** Turns that were begun in relays: where their regions were left is not counted. */
+  relayTurns = 0;
   /** How often the interpreter was left an instruction, by mnemonic; counted only if asked for. */
   readonly interpreted = new Map<string, number>();
   countsInterpreted = false;

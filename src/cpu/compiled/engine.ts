@@ -1,6 +1,7 @@
 // One processor's way into compiled code: which blocks are hot, what a region is given, and what it
 // leaves behind.
 
+import { Segment } from '../../isa/index.ts';
 import type { PhysicalMemory } from '../../memory/index.ts';
 import type { BlockLog } from '../block-log.ts';
 import { type Block, pieceOf } from '../code-cache.ts';
@@ -8,13 +9,14 @@ import { OWNER_STOP } from '../exceptions.ts';
 import { WIDE_FOOTING } from '../footing.ts';
 import type { Mmu } from '../mmu.ts';
 import type { SkippedWork } from '../skipped-work.ts';
-import { COMPILED_WORD, type ProcessorState, Rflags, Word } from '../state.ts';
+import { COMPILED_WORD, type ProcessorState, Rflags, SEGMENT_WORDS, Word } from '../state.ts';
 import { carryOfAdd, carryOfSub, flagsOfResult, STATUS_FLAGS } from '../status-flags.ts';
 import type { PauseWatch, Virtualization } from '../virtualization.ts';
 import { Checkpoint, EngineDifference } from './check.ts';
 import type { Compiler, Region, RegionFunction } from './compiler.ts';
 import { ALL_GIVEN, RecordKind, recordKind, recordWidth } from './flag-record.ts';
 import { CompiledOffset, Left, MOST_CYCLES } from './left-behind.ts';
+import type { Runner } from './relay.ts';
 import { Trail } from './trail.ts';
 
 /** How guest code runs; it makes no difference to what it does. */
@@ -57,6 +59,14 @@ export interface Ahead {
   lastCycles: number;
 }
 
+/** Who takes part in a relay: see `joinRelay`. */
+export interface Entrant {
+  readonly base: number;
+  readonly horizon: number;
+  readonly place: number;
+  readonly number: number;
+}
+
 export interface EngineParts {
   readonly memory: PhysicalMemory;
   readonly state: ProcessorState;
@@ -86,6 +96,9 @@ export class CompiledEngine {
   private readonly pauses: Float64Array;
   private readonly mmu: Mmu;
   private readonly log: BlockLog;
+  readonly runner: Runner;
+  /** How PAUSE is watched in the relay that is under way. */
+  private relayWatch: PauseWatch | null = null;
 
   constructor(compiler: Compiler, { memory, state, mmu, log }: EngineParts) {
     this.compiler = compiler;
@@ -98,6 +111,7 @@ export class CompiledEngine {
     this.pauses = new Float64Array(buffer, this.stateOffset + CompiledOffset.END, WINDOW + 1);
     this.mmu = mmu;
     this.log = log;
+    this.runner = compiler.relay.runner(log);
   }
 
   /** By compiled code as far as it gets; the interpreter does what it leaves. */
@@ -119,6 +133,7 @@ export class CompiledEngine {
   /** The part of a block that still fits, so that turns end in compiled code; false if nothing. */
   private finish(interpreter: Interpreter, block: Block, limit: number): boolean {
     const piece = pieceOf(block, limit - interpreter.clock);
+    if (this.runner.isNoting && piece.region !== null) this.notePiece(piece, piece.region);
     return this.attempt(interpreter, piece, limit) >= 0 && this.cycles + this.instructions > 0;
   }
 
@@ -187,6 +202,7 @@ export class CompiledEngine {
       block.region = region;
     }
     const { run } = region;
+    if (this.runner.isNoting && !block.isPiece) this.note(block, region);
     if (run === null || (footing !== WIDE_FOOTING && !this.isNarrow())) return -1;
     const most = Math.min(MOST_CYCLES, Math.ceil(cyclesLeft));
     const watch = region.hasPauses ? this.watchPauses(interpreter, most) : null;
@@ -238,6 +254,56 @@ export class CompiledEngine {
   /** What was run ahead has come to pass; nothing else has been run since. */
   keepAhead({ region }: Ahead): void {
     this.trail.tell(this.log, region as Region);
+  }
+
+  /** In relays, the region that begins with a block is found at RIP. */
+  private note(block: Block, region: Region): void {
+    const { words } = this;
+    const [low, high] = [words[Word.RIP], words[Word.RIP + 1]];
+    this.runner.note(low, high, this.mmu.tlbOffset, region, block);
+  }
+
+  /** And what was made of its beginning. */
+  private notePiece({ instructions }: Block, region: Region): void {
+    const { words } = this;
+    const [low, high] = [words[Word.RIP], words[Word.RIP + 1]];
+    if (!region.valid || region.run === null) return;
+    this.runner.notePiece(low, high, this.mmu.tlbOffset, instructions.length, region);
+  }
+
+  /** Take part in a relay; false if compiled code cannot go on from here. */
+  joinRelay(interpreter: Interpreter, { base, horizon, place, number }: Entrant): boolean {
+    const { footing } = interpreter;
+    const now = interpreter.clock - base;
+    const isNear = now >= 0 && now < RELAY_REACH && Number.isInteger(now);
+    if (!isNear || (footing !== WIDE_FOOTING && !this.isNarrow())) return false;
+    const { mmu, words, runner } = this;
+    runner.settleTag(mmu.epoch, footing, footing === WIDE_FOOTING ? 0 : words[CS_BASE]);
+    this.giveFlags();
+    this.relayWatch = this.watchPauses(interpreter, 0);
+    const until = Math.floor(Math.min(horizon - base, RELAY_REACH));
+    const count = interpreter.instructions | 0;
+    runner.start(now, until, this.stateOffset, mmu.tlbOffset, count);
+    this.compiler.relay.enlist(place, runner, number);
+    return true;
+  }
+
+  /** What was done since, if anything. */
+  leaveRelay(interpreter: Interpreter, base: number, isStopped: boolean): void {
+    const { runner, relayWatch } = this;
+    runner.isNoting = isStopped;
+    const { instructions, skippedInstructions } = runner;
+    if (relayWatch !== null) this.settlePauses(relayWatch);
+    if (instructions === 0 && base + runner.now === interpreter.clock) return;
+    this.settleFlags();
+    interpreter.clock = base + runner.now;
+    interpreter.begun = interpreter.clock - runner.lastCycles;
+    interpreter.instructions += instructions;
+    interpreter.compiledInstructions += instructions - skippedInstructions;
+    if (skippedInstructions > 0) {
+      interpreter.skipped.add('delays', runner.skippedCycles, skippedInstructions);
+    }
+    runner.finish();
   }
 
   /** Lay out how PAUSE is watched. What is done twice, to be compared, asks for each. */
@@ -325,6 +391,11 @@ const FIRST = (CompiledOffset.FIRST - CompiledOffset.END) / 8;
 const LAST = (CompiledOffset.LAST - CompiledOffset.END) / 8;
 const GAP = (CompiledOffset.GAP - CompiledOffset.END) / 8;
 const WINDOW = (CompiledOffset.WINDOW - CompiledOffset.END) / 8;
+
+/** Cycles of a relay, at most: fewer than there are of an i32. */
+export const RELAY_REACH = 2 ** 28;
+
+const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
 
 /** General registers outside 64-bit mode. */
 const NARROW_REGISTERS = 8;

@@ -16,6 +16,7 @@ export const Op = {
   brIf: 0x0d,
   return: 0x0f,
   call: 0x10,
+  callIndirect: 0x11,
   drop: 0x1a,
   select: 0x1b,
   localGet: 0x20,
@@ -133,6 +134,7 @@ export const Type = { I32: 0x7f, I64: 0x7e, F32: 0x7d, F64: 0x7c, V128: 0x7b } a
 export type ValueType = (typeof Type)[keyof typeof Type];
 
 const VOID = 0x40;
+const FUNCREF = 0x70;
 const BULK_PREFIX = 0xfc;
 
 /** A function body; the depth of blocks is counted, so that labels can be named by it. */
@@ -216,6 +218,13 @@ export class FunctionBody {
     this.code.unsigned(index);
   }
 
+  /** Call what the table has at an index, which is on the stack behind the arguments. */
+  callIndirect(typeIndex: number): void {
+    this.code.byte(Op.callIndirect);
+    this.code.unsigned(typeIndex);
+    this.code.byte(0);
+  }
+
   /** Open a `block`, `loop` or `if`; its label is the depth returned. */
   open(op: number): number {
     this.code.byte(op);
@@ -272,26 +281,31 @@ export interface ModuleParts {
   readonly imports: readonly { readonly name: string; readonly signature: Signature }[];
   readonly signature: Signature;
   readonly body: FunctionBody;
+  /** What functions of the imported table `e.t` are like, type 0, if there is one. */
+  readonly tableOf?: Signature;
   /** Pages of 64 KiB that the imported memory `e.m` has at least. */
   readonly memoryPages: number;
 }
 
 /** A module with one function, exported as `f`, over an imported memory. */
-export function moduleBytes({ imports, signature, body, memoryPages }: ModuleParts): Uint8Array {
+export function moduleBytes(parts: ModuleParts): Uint8Array {
+  const { imports, signature, body, tableOf, memoryPages } = parts;
   const module = new ByteWriter(body.size + 512);
   module.append([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
-  addSection(module, 1, imports.length + 1, (types) => {
-    for (const item of imports) types.append(signatureBytes(item.signature));
-    types.append(signatureBytes(signature));
+  const tables = tableOf === undefined ? [] : [tableOf];
+  const signatures = [...tables, ...imports.map((item) => item.signature), signature];
+  addSection(module, 1, signatures.length, (types) => {
+    for (const item of signatures) types.append(signatureBytes(item));
   });
-  addSection(module, 2, imports.length + 1, (imported) => {
+  addSection(module, 2, imports.length + tables.length + 1, (imported) => {
     imported.append([...name('e'), ...name('m'), 2, 0]);
     imported.unsigned(memoryPages);
+    for (const _ of tables) imported.append([...name('e'), ...name('t'), 1, FUNCREF, 0, 0]);
     imports.forEach((item, i) => {
-      imported.append([...name('e'), ...name(item.name), 0, i]);
+      imported.append([...name('e'), ...name(item.name), 0, tables.length + i]);
     });
   });
-  addSection(module, 3, 1, (functions) => functions.byte(imports.length));
+  addSection(module, 3, 1, (functions) => functions.byte(signatures.length - 1));
   addSection(module, 7, 1, (exported) => exported.append([...name('f'), 0, imports.length]));
   addSection(module, 10, 1, (code) => body.writeTo(code));
   return module.bytes;

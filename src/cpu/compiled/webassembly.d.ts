@@ -7,6 +7,12 @@ declare namespace WebAssembly {
     constructor(limits: { readonly initial: number; readonly maximum: number });
     readonly buffer: ArrayBuffer;
   }
+  class Table {
+    constructor(limits: { readonly element: 'anyfunc'; readonly initial: number });
+    readonly length: number;
+    grow(count: number): number;
+    set(index: number, value: unknown): void;
+  }
   class Module {
     constructor(bytes: Uint8Array);
   }
