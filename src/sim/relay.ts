@@ -1,5 +1,5 @@
-// A relay: several runners that take turns in a fixed order, piece of time by piece, and are let run
-// by somebody who does nothing else between two turns. Times are in cycles.
+// A relay: several runners that take turns in a fixed order, piece of time by piece, and are let
+// run by somebody who does nothing else between two turns. Times are in cycles.
 
 /** What those who let run are told. */
 export interface RelayCourse {

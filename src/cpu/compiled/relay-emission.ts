@@ -1,5 +1,5 @@
-// Emits the function that lets several processors take their turns, one after the other and piece of
-// time by piece, without leaving compiled code: it looks for the region at each one's RIP among
+// Emits the function that lets several processors take their turns, one after the other and piece
+// of time by piece, without leaving compiled code: it looks for the region at each one's RIP among
 // those that were noted, and runs it, until there is none, or what a region leaves is not its own.
 // All times in it are cycles, from where the relay begins.
 
@@ -40,7 +40,8 @@ export const RunnerOffset = {
 
 /** Regions that a runner knows, by RIP. */
 export const ENTRY_COUNT = 64;
-export const ENTRY_BYTES = 128;
+const ENTRY_SHIFT = 7;
+export const ENTRY_BYTES = 1 << ENTRY_SHIFT;
 
 export const EntryOffset = {
   /** RIP, 8 bytes. */
@@ -93,9 +94,9 @@ export function entryIndexOf(ripLow: number): number {
 }
 
 /**
- * The arguments: where the list lies, and how many are on it; who is first, and how many turns there
- * are in the first piece; where that ends, cycles of the others, and the end of the last; the number
- * that is first in the order in this piece, and how many there are; and where the relay begins.
+ * The arguments: where the list lies, and how many are on it; who is first, and how many turns are
+ * in the first piece; where that ends, cycles of the others, and the end of the last; the number
+ * that is first in the order of that piece, and how many there are; and where the relay begins.
  */
 const P = {
   LIST: 0,
@@ -278,7 +279,7 @@ class RelayEmitter {
     body.op(Op.i32WrapI64);
     body.i32(ENTRY_COUNT - 1);
     body.op(Op.i32And);
-    body.i32(Math.log2(ENTRY_BYTES));
+    body.i32(ENTRY_SHIFT);
     body.op(Op.i32Shl);
     body.get(runner);
     body.op(Op.i32Add);
