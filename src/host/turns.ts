@@ -419,7 +419,7 @@ const MOST_LOOKAHEAD = 2 ** 18;
 const MOST_COURSE = 2 ** 27;
 
 /** Turns in which relays are not tried, at most, once they do not pay. */
-const MOST_PATIENCE = 64;
+const MOST_PATIENCE = 4096;
 
 function windowOf(time: number, lookahead: number): number {
   return Math.floor(time / lookahead) * lookahead;

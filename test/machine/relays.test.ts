@@ -189,7 +189,7 @@ sum: dd 0`,
 };
 
 const VCPUS = 4;
-const STOPS = [123_456, 123_457, 400_000, 777_777];
+const STOPS = [123_456, 123_457, 385_000, 600_000, 777_777];
 
 function outcome(
   engine: Engine,
