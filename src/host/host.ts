@@ -19,6 +19,7 @@ import type { HostCosts } from './costs.ts';
 import type { Order } from './order.ts';
 import { DEFAULT_SCHEDULER, type SchedulerParameters } from './parameters.ts';
 import { Pcpu, type PcpuState } from './pcpu.ts';
+import type { RelayPolicy } from './relay-policy.ts';
 import { RunQueue, type RunQueueState } from './run-queue.ts';
 import { type PlaceWoken, Scheduler } from './scheduler.ts';
 import { STOPPER_BODY } from './stopper.ts';
@@ -267,6 +268,11 @@ export class Host {
   /** Return from {@link run} as soon as the running thread hands back its pCPU. */
   requestStop(): void {
     this.stopRequested = true;
+  }
+
+  /** When turns are tried in relays. */
+  get relays(): RelayPolicy {
+    return this.turns.relays;
   }
 
   /** The time that every pCPU with something to do has reached, in cycles. */

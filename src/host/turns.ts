@@ -6,6 +6,7 @@
 import { asDouble, type Relay, type RelayCourse, type RelayFinish } from '../sim/index.ts';
 import { IndexSet } from './index-set.ts';
 import type { Pcpu } from './pcpu.ts';
+import { RelayPolicy } from './relay-policy.ts';
 
 /** Plain data, saved and hashed as it is. */
 export interface TurnsState {
@@ -44,9 +45,7 @@ export class Turns {
   private firstIndex = 0;
   /** How many places of the order have been looked at. */
   private place = 0;
-  /** So many turns are not tried in relays; and so many were not, the last time. */
-  private withoutRelay = 0;
-  private patience = 0;
+  readonly relays = new RelayPolicy();
 
   /** @param lookahead cycles of a window */
   constructor(pcpus: readonly Pcpu[], lookahead: number) {
@@ -115,21 +114,24 @@ export class Turns {
    * @param eventTime when the next event is due, in cycles
    */
   relay(pcpu: Pcpu, eventTime: number): boolean {
-    const { active, state, lookahead, until } = this;
+    const { active, state, lookahead, until, relays } = this;
     if (active.count < 2 || state.end > until || lookahead > MOST_LOOKAHEAD) return false;
-    if (this.withoutRelay > 0) {
-      this.withoutRelay--;
-      return false;
-    }
+    if (!relays.isDue()) return false;
+    const turns = this.runRelay(pcpu, eventTime);
+    relays.ended(turns, active.count);
+    return turns > 0;
+  }
+
+  /** How many turns were begun; 0 if nothing has happened. */
+  private runRelay(pcpu: Pcpu, eventTime: number): number {
     const relay = pcpu.current?.body.relay ?? null;
-    if (relay === null || this.midway !== null) return this.gainedBy(0);
-    const base = Math.floor(state.time);
+    if (relay === null || this.midway !== null) return 0;
+    const base = Math.floor(this.state.time);
     const next = this.join(pcpu, relay, base);
-    if (next < 0) return this.gainedBy(0);
-    const finish = relay.run(active.count, this.courseFrom(pcpu, next, base, eventTime));
-    this.leave(finish, base);
-    this.gainedBy(finish.turns);
-    return true;
+    if (next < 0) return 0;
+    const finish = relay.run(this.active.count, this.courseFrom(pcpu, next, base, eventTime));
+    if (finish.turns > 0) this.leave(finish, base);
+    return finish.turns;
   }
 
   /** Put all that are busy on the list of a relay; the place of one of them, or -1 if one cannot. */
@@ -195,15 +197,7 @@ export class Turns {
     }
     this.current = null;
     // Whoever was stopped goes on by itself.
-    if (isStopped) this.withoutRelay = 1;
-  }
-
-  /** After a relay of so many turns, or none. */
-  private gainedBy(turns: number): false {
-    const hasPaid = turns >= this.active.count;
-    this.patience = hasPaid ? 0 : Math.min(2 * this.patience + 1, MOST_PATIENCE);
-    this.withoutRelay += this.patience;
-    return false;
+    if (isStopped) this.relays.pass();
   }
 
   /** Whoever chooses the order himself gives somebody a turn, up to a time in cycles. */
@@ -417,9 +411,6 @@ export class Turns {
 /** Cycles of a turn in a relay, at most, and of all of it. */
 const MOST_LOOKAHEAD = 2 ** 18;
 const MOST_COURSE = 2 ** 27;
-
-/** Turns in which relays are not tried, at most, once they do not pay. */
-const MOST_PATIENCE = 4096;
 
 function windowOf(time: number, lookahead: number): number {
   return Math.floor(time / lookahead) * lookahead;

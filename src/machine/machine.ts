@@ -214,7 +214,9 @@ export class Machine {
       userSpace: this.userSpace(id),
       decisions,
     });
-    if (vm.compiler !== undefined) vm.compiler.leavesDelays = this.scenario.skip === 'on';
+    if (vm.compiler !== undefined) {
+      vm.compiler.leavesDelays = vm.compiler.passesWaits = this.scenario.skip === 'on';
+    }
     const group = this.cgroups.forThreads(config.cgroup, config.name, config.cpu_weight);
     for (let i = 0; i < config.vcpus; i++) {
       const affinity = affinityOf(pinOf(config, i), this.scenario.host.pcpus);

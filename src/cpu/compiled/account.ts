@@ -79,6 +79,14 @@ export class Accountant {
     body.op(Op.i64LtS);
   }
 
+  /** Push whether more cycles than so many are left; nothing may be owed. */
+  pushMoreThan(cycles: number): void {
+    const { body } = this;
+    body.get(this.left);
+    body.i64(BigInt(cycles + 1) << BigInt(CYCLES_SHIFT));
+    body.op(Op.i64GeS);
+  }
+
   /** By number, the stretch before it if none is noted, or -1. */
   get quietBefore(): readonly number[] {
     return this.starts.map((start) => this.quiet.get(start) ?? -1);
@@ -124,6 +132,15 @@ export class Accountant {
    * skipped. Nothing may be owed.
    */
   skip(rounds: number, cycles: number, instructions: number): void {
+    this.pass(rounds, cycles, instructions, TrailOffset.SKIPPED);
+  }
+
+  /** The same of a loop that waits. */
+  wait(rounds: number, cycles: number, instructions: number): void {
+    this.pass(rounds, cycles, instructions, TrailOffset.WAITED);
+  }
+
+  private pass(rounds: number, cycles: number, instructions: number, offset: number): void {
     const { body, trail } = this;
     const done = BigInt(instructions) << BigInt(COUNT_SHIFT);
     const taken = BigInt(cycles) << BigInt(CYCLES_SHIFT);
@@ -138,10 +155,10 @@ export class Accountant {
     body.set(this.left);
     body.get(trail);
     body.get(trail);
-    body.memory(Op.i64Load, TrailOffset.SKIPPED);
+    body.memory(Op.i64Load, offset);
     pushRounds(done + taken);
     body.op(Op.i64Add);
-    body.memory(Op.i64Store, TrailOffset.SKIPPED);
+    body.memory(Op.i64Store, offset);
   }
 
   /** Take off cycles that are on the stack, an i32. */

@@ -6,7 +6,7 @@ import type { LoggedStretch } from '../block-log.ts';
 import type { Block, CodeCache } from '../code-cache.ts';
 import { codeSizeOn } from '../footing.ts';
 import { TLB_BYTES, TLB_LAYOUT } from '../tlb.ts';
-import { discover, loopsInRegisters } from './discovery.ts';
+import { type Discovered, discover, loopsInRegisters } from './discovery.ts';
 import { EngineStatistics } from './engine-statistics.ts';
 import { ExpressionEmitter } from './expression.ts';
 import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
@@ -33,8 +33,9 @@ export interface Region extends StretchTables {
   readonly footing: number;
   /** It has PAUSE, and is told how that is watched. */
   readonly hasPauses: boolean;
-  /** Iterations of delay loops may be left out. */
+  /** Iterations of delay loops may be left out, and of loops that wait. */
   readonly hasDelays: boolean;
+  readonly hasWaits: boolean;
   /** It was made of nothing else than what touches registers only; see `RunAhead`. */
   readonly inRegisters: boolean;
   /** A loop of it does so. */
@@ -47,6 +48,16 @@ export interface Region extends StretchTables {
   relayIndex: number;
   valid: boolean;
 }
+
+/** What becomes of the code of a region, see there. */
+interface Code {
+  readonly run: RegionFunction | null;
+  readonly stretches: readonly LoggedStretch[];
+  readonly quietBefore: readonly number[];
+  readonly hasWaits: boolean;
+}
+
+const NOTHING: Code = { run: null, stretches: [], quietBefore: [], hasWaits: false };
 
 /** Where a region begins. */
 export interface CodePlace {
@@ -94,6 +105,8 @@ export class Compiler {
   threshold = 1024;
   /** Leave delay loops to the interpreter, for it lets their iterations pass at once. */
   leavesDelays = false;
+  /** Let rounds of loops that only wait pass in closed form. */
+  passesWaits = false;
   /** By how many powers of two the threshold grows for code that changes again and again. */
   mostDoublings = 6;
   /** Of WebAssembly, some 10 KB a region, and a few times that as code; beyond, all is dropped. */
@@ -177,21 +190,10 @@ export class Compiler {
         return 'instructions' in built ? built : null;
       },
     });
-    let run: RegionFunction | null = null;
-    let stretches: readonly LoggedStretch[] = [];
-    let quietBefore: readonly number[] = [];
-    if (!discovered.blocks.has(entry)) {
-      if (!inRegisters) this.statistics.declinedEntry(discovered.declined);
-    } else {
-      const emitted = emitRegion(discovered, this.layout, this.sites);
-      const { body } = emitted;
-      this.sites += emitted.siteCount;
-      ({ stretches, quietBefore } = emitted);
-      this.status ??= this.instantiate(statusBody(), STATUS_SIGNATURE, {});
-      const imports = { status: this.status };
-      run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
-      this.statistics.made(discovered, inRegisters);
-    }
+    const isCode = discovered.blocks.has(entry);
+    if (!isCode && !inRegisters) this.statistics.declinedEntry(discovered.declined);
+    const emitted = isCode ? this.emitted(discovered, inRegisters) : NOTHING;
+    const { run, stretches, quietBefore, hasWaits } = emitted;
     const blocks = [...discovered.blocks.values()];
     // One literal, for V8 gives objects that are put together of others layouts of their own.
     const region: Region = {
@@ -201,6 +203,7 @@ export class Compiler {
       footing,
       hasPauses: blocks.some(({ effects }) => effects.some(({ kind }) => kind === 'clock')),
       hasDelays: blocks.some(({ delay }) => delay !== null),
+      hasWaits,
       inRegisters,
       loopsInRegisters: loopsInRegisters(discovered),
       blockCycles: Math.max(0, ...blocks.map(({ cycles }) => cycles)),
@@ -218,6 +221,18 @@ export class Compiler {
       else dependents[gone] = region;
     }
     return region;
+  }
+
+  private emitted(discovered: Discovered, inRegisters: boolean): Code {
+    const passesWaits = this.passesWaits && !inRegisters;
+    const emitted = emitRegion(discovered, this.layout, this.sites, passesWaits);
+    const { body, stretches, quietBefore, hasWaits } = emitted;
+    this.sites += emitted.siteCount;
+    this.status ??= this.instantiate(statusBody(), STATUS_SIGNATURE, {});
+    const imports = { status: this.status };
+    const run = this.instantiate(body, REGION_SIGNATURE, imports) as RegionFunction;
+    this.statistics.made(discovered, inRegisters);
+    return { run, stretches, quietBefore, hasWaits };
   }
 
   private instantiate(body: FunctionBody, signature: Signature, imports: object): unknown {

@@ -158,10 +158,16 @@ export class CompiledEngine {
       if (this.skippedInstructions > 0) {
         skipped.add('delays', this.skippedCycles, this.skippedInstructions);
       }
+      if (block.region?.hasWaits === true) this.addWaits(skipped);
     }
     const skippedNow = skipped.instructions - skippedBefore;
     interpreter.compiledInstructions += this.instructions - skippedNow;
     return reason;
+  }
+
+  private addWaits(skipped: SkippedWork): void {
+    const { waitedCycles, waitedInstructions } = this.trail;
+    if (waitedInstructions > 0) skipped.add('waits', waitedCycles, waitedInstructions);
   }
 
   /** Let the interpreter do again what compiled code did, and compare. */
@@ -213,10 +219,10 @@ export class CompiledEngine {
   }
 
   /** Returns a `Left`. */
-  private call({ hasDelays }: Region, run: RegionFunction, most: number): number {
+  private call({ hasDelays, hasWaits }: Region, run: RegionFunction, most: number): number {
     const { stateOffset, trail } = this;
     this.giveFlags();
-    trail.begin(hasDelays);
+    trail.begin(hasDelays, hasWaits);
     const reason = run(stateOffset, this.mmu.tlbOffset, most, stateOffset + CompiledOffset.TRAIL);
     this.cycles = most - trail.cyclesLeft;
     this.instructions = trail.instructions;
@@ -292,16 +298,19 @@ export class CompiledEngine {
   leaveRelay(interpreter: Interpreter, base: number, isStopped: boolean): void {
     const { runner, relayWatch } = this;
     runner.isNoting = isStopped;
-    const { instructions, skippedInstructions } = runner;
+    const { instructions, skippedInstructions, waitedInstructions } = runner;
     if (relayWatch !== null) this.settlePauses(relayWatch);
     if (instructions === 0 && base + runner.now === interpreter.clock) return;
     this.settleFlags();
     interpreter.clock = base + runner.now;
     interpreter.begun = interpreter.clock - runner.lastCycles;
     interpreter.instructions += instructions;
-    interpreter.compiledInstructions += instructions - skippedInstructions;
+    interpreter.compiledInstructions += instructions - skippedInstructions - waitedInstructions;
     if (skippedInstructions > 0) {
       interpreter.skipped.add('delays', runner.skippedCycles, skippedInstructions);
+    }
+    if (waitedInstructions > 0) {
+      interpreter.skipped.add('waits', runner.waitedCycles, waitedInstructions);
     }
     runner.finish();
   }

@@ -57,10 +57,12 @@ export const TrailOffset = {
   REPEATED_LEFT: 16,
   /** Cycles and instructions of delay loops that were not executed, packed as in LEFT. */
   SKIPPED: 24,
+  /** The same of loops that wait. */
+  WAITED: 32,
   /** Numbers of stretches by the count of instructions at their end. */
-  PATH: 32,
+  PATH: 40,
   /** What the lower half of LEFT was there: a word without it is an old one. */
-  PATH_LEFT: 32 + 4 * PATH_WORDS,
+  PATH_LEFT: 40 + 4 * PATH_WORDS,
 } as const;
 
 export const TRAIL_BYTES = TrailOffset.PATH_LEFT + 4 * PATH_WORDS;
@@ -78,13 +80,13 @@ export const CompiledOffset = {
   /** The trail of a run by itself. */
   TRAIL: at(8),
   /** 1 if PAUSE is watched as follows, 0 if it is the interpreter's. */
-  PAUSES: at(48),
+  PAUSES: at(50),
   /** As f64, in cycles: the clock when none are left, and a `PauseWatch`. */
-  END: at(50),
-  FIRST: at(52),
-  LAST: at(54),
-  GAP: at(56),
-  WINDOW: at(58),
+  END: at(52),
+  FIRST: at(54),
+  LAST: at(56),
+  GAP: at(58),
+  WINDOW: at(60),
 } as const;
 
 const SLOT_OFFSETS: ReadonlyMap<number, number> = new Map([

@@ -25,6 +25,8 @@ import { type Node, Pseudo, result } from './nodes.ts';
 import { type Shape, shapeOf } from './shape.ts';
 import { changes } from './slot-changes.ts';
 import { graphOf, type RegionGraph } from './unrolling.ts';
+import { emitWait } from './wait-emitter.ts';
+import { type Wait, waitsOf } from './waits.ts';
 
 /** Index of the imported function that computes the status flags of a record. */
 const STATUS_FUNCTION = 0;
@@ -40,15 +42,21 @@ export interface EmittedRegion {
   readonly quietBefore: readonly number[];
   /** Places that access memory. */
   readonly siteCount: number;
+  /** It has loops that wait, whose rounds may be left out. */
+  readonly hasWaits: boolean;
 }
 
-/** @param firstSite where the places that access memory are numbered from */
+/**
+ * @param firstSite where the places that access memory are numbered from
+ * @param passesWaits rounds of loops that wait may be left out
+ */
 export function emitRegion(
   discovered: Discovered,
   layout: MemoryLayout,
   firstSite: number,
+  passesWaits: boolean,
 ): EmittedRegion {
-  return new RegionEmitter(discovered, layout, firstSite).emit();
+  return new RegionEmitter(discovered, layout, firstSite, passesWaits).emit();
 }
 
 class RegionEmitter {
@@ -62,6 +70,8 @@ class RegionEmitter {
   private readonly dispatch: number;
   private readonly shape: Shape;
   private readonly flow: FlagFlow;
+  /** By the block that goes back; none where every round is to be executed. */
+  private readonly waits: ReadonlyMap<number, Wait>;
   private readonly written: readonly boolean[];
   /** Locals by slot; those behind the registers when they are asked for. */
   private readonly slots: number[];
@@ -77,7 +87,12 @@ class RegionEmitter {
   private readonly loops = new Map<number, number>();
   private readonly merges = new Map<number, number>();
 
-  constructor(discovered: Discovered, layout: MemoryLayout, firstSite: number) {
+  constructor(
+    discovered: Discovered,
+    layout: MemoryLayout,
+    firstSite: number,
+    passesWaits: boolean,
+  ) {
     const { body } = this;
     this.firstSite = firstSite;
     this.layout = layout;
@@ -92,6 +107,7 @@ class RegionEmitter {
     sequence.sort((a, b) => order[a] - order[b]);
     const flagged = this.blocks.map((block) => ({ ...block, isBulk: bulkOf(block) !== null }));
     this.flow = new FlagFlow([...flagged, null], successors, sequence);
+    this.waits = passesWaits ? waitsOf(this.blocks, successors, this.shape) : new Map();
     this.written = this.registersWritten();
     const read = this.registersRead();
     this.slots = REGISTERS.map((slot) =>
@@ -183,7 +199,8 @@ class RegionEmitter {
     this.accountant.end();
     body.get(this.reason);
     const { stretches, quietBefore } = this.accountant;
-    return { body, stretches, quietBefore, siteCount: this.siteCount };
+    const hasWaits = this.waits.size > 0;
+    return { body, stretches, quietBefore, siteCount: this.siteCount, hasWaits };
   }
 
   /**
@@ -229,9 +246,11 @@ class RegionEmitter {
       this.tree(to, isMet ? NOTHING_OWED : owed);
       return;
     }
-    const isQuiet = this.isQuietWay(from, to);
-    this.accountant.settle(owed, isQuiet ? to : -1);
-    this.body.branch(label);
+    const { body, accountant } = this;
+    accountant.settle(owed, this.isQuietWay(from, to) ? to : -1);
+    const wait = this.waits.get(from);
+    if (wait?.header === to) emitWait({ body, accountant, state: Parameter.STATE }, wait);
+    body.branch(label);
   }
 
   /** Where a loop begins, a way around it; elsewhere any way of those that meet. */

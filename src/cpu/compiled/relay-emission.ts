@@ -34,6 +34,9 @@ export const RunnerOffset = {
   /** Of delay loops that were not executed. */
   SKIPPED_CYCLES: 28,
   SKIPPED_INSTRUCTIONS: 32,
+  /** Of loops that waited. */
+  WAITED_CYCLES: 36,
+  WAITED_INSTRUCTIONS: 40,
   /** Regions by RIP, see {@link EntryOffset}. */
   ENTRIES: 64,
 } as const;
@@ -341,9 +344,11 @@ class RelayEmitter {
     this.store(trail, KeptOffset.REGION, () => body.get(this.region));
     this.store(trail, KeptOffset.INSTRUCTIONS, () => this.load(runner, RunnerOffset.INSTRUCTIONS));
     this.store(trail, TrailOffset.REPEATED, () => body.i32(-1));
-    body.get(trail);
-    body.i64(0n);
-    body.memory(Op.i64Store, TrailOffset.SKIPPED);
+    for (const offset of [TrailOffset.SKIPPED, TrailOffset.WAITED]) {
+      body.get(trail);
+      body.i64(0n);
+      body.memory(Op.i64Store, offset);
+    }
     body.get(this.state);
     this.load(runner, RunnerOffset.TLB);
     body.get(this.left);
@@ -371,14 +376,23 @@ class RelayEmitter {
       body.get(this.left);
       body.op(Op.i32Sub);
     });
-    body.get(trail);
-    body.memory(Op.i64Load, TrailOffset.SKIPPED);
-    body.tee(packed);
+    const { SKIPPED_CYCLES, SKIPPED_INSTRUCTIONS } = RunnerOffset;
+    this.accumulate(TrailOffset.SKIPPED, SKIPPED_CYCLES, SKIPPED_INSTRUCTIONS);
+    const { WAITED_CYCLES, WAITED_INSTRUCTIONS } = RunnerOffset;
+    this.accumulate(TrailOffset.WAITED, WAITED_CYCLES, WAITED_INSTRUCTIONS);
+  }
+
+  /** What was left out, if anything was. */
+  private accumulate(offset: number, cycles: number, instructions: number): void {
+    const { body } = this;
+    body.get(this.trail);
+    body.memory(Op.i64Load, offset);
+    body.tee(this.packed);
     body.op(Op.i64Eqz);
     body.op(Op.i32Eqz);
     body.open(Op.if);
-    this.increase(RunnerOffset.SKIPPED_INSTRUCTIONS, () => this.pushCount());
-    this.increase(RunnerOffset.SKIPPED_CYCLES, () => this.pushCycles());
+    this.increase(instructions, () => this.pushCount());
+    this.increase(cycles, () => this.pushCycles());
     body.close();
   }
 

@@ -211,6 +211,8 @@ export class Runner implements LogKeeper {
     words[RunnerOffset.INSTRUCTIONS / 4] = instructions;
     words[RunnerOffset.SKIPPED_CYCLES / 4] = 0;
     words[RunnerOffset.SKIPPED_INSTRUCTIONS / 4] = 0;
+    words[RunnerOffset.WAITED_CYCLES / 4] = 0;
+    words[RunnerOffset.WAITED_INSTRUCTIONS / 4] = 0;
     this.instructionsBefore = instructions;
   }
 
@@ -230,6 +232,14 @@ export class Runner implements LogKeeper {
 
   get skippedInstructions(): number {
     return this.words[RunnerOffset.SKIPPED_INSTRUCTIONS / 4];
+  }
+
+  get waitedCycles(): number {
+    return this.words[RunnerOffset.WAITED_CYCLES / 4];
+  }
+
+  get waitedInstructions(): number {
+    return this.words[RunnerOffset.WAITED_INSTRUCTIONS / 4];
   }
 
   /** Cycles of the instruction that it did last. */

@@ -24,9 +24,10 @@ export class Trail {
   }
 
   /** To be called before the region is. */
-  begin(hasDelays: boolean): void {
+  begin(hasDelays: boolean, hasWaits: boolean): void {
     const { words, at } = this;
     if (hasDelays) words[at + SKIPPED] = words[at + SKIPPED + 1] = 0;
+    if (hasWaits) words[at + WAITED] = words[at + WAITED + 1] = 0;
     words[at + REPEATED] = -1;
   }
 
@@ -47,6 +48,16 @@ export class Trail {
 
   get skippedInstructions(): number {
     return countIn(this.words[this.at + SKIPPED]);
+  }
+
+  /** Of loops that waited. */
+  get waitedCycles(): number {
+    const { words, at } = this;
+    return cyclesIn(words[at + WAITED], words[at + WAITED + 1]);
+  }
+
+  get waitedInstructions(): number {
+    return countIn(this.words[this.at + WAITED]);
   }
 
   /** Cycles of the instruction that the run ended with. */
@@ -102,6 +113,7 @@ export class Trail {
 
 const LEFT = TrailOffset.LEFT / 4;
 const SKIPPED = TrailOffset.SKIPPED / 4;
+const WAITED = TrailOffset.WAITED / 4;
 const STRETCH = TrailOffset.STRETCH / 4;
 const REPEATED = TrailOffset.REPEATED / 4;
 const REPEATED_LEFT = TrailOffset.REPEATED_LEFT / 4;
