@@ -124,9 +124,13 @@ export class CompiledEngine {
       return;
     }
     if (reason === Left.CHAIN || interpreter.clock >= limit || interpreter.mayStopHere) return;
-    const next = interpreter.enterBlock();
+    let next = interpreter.enterBlock();
     if (reason === Left.INTERPRET) statistics.leftToInterpreter(next);
-    else if (this.finish(interpreter, next, limit)) return;
+    else {
+      if (this.finish(interpreter, next, limit)) return;
+      // Where compiled code has come to nothing the log takes the block for its own.
+      next = interpreter.enterBlock();
+    }
     interpreter.interpret(next, limit);
   }
 

@@ -50,14 +50,11 @@ class PauseEmitter {
   private readonly state: number;
   /** Of a round. */
   private readonly cycles: number;
-  /** It begins a PAUSE loop each time. */
-  private readonly begins: number;
 
   constructor(body: FunctionBody, state: number, cycles: number) {
     this.body = body;
     this.state = state;
     this.cycles = cycles;
-    this.begins = body.scratch(Type.I32, 0);
   }
 
   /** No more rounds than end before the window closes. */
@@ -67,7 +64,6 @@ class PauseEmitter {
     this.load(CompiledOffset.GAP);
     this.pushRound();
     body.op(Op.f64Lt);
-    body.tee(this.begins);
     body.op(Op.i32Eqz);
     body.open(Op.if);
     const most = body.scratch(Type.I64, 1);
@@ -92,25 +88,17 @@ class PauseEmitter {
     body.close();
   }
 
+  /** The first PAUSE of the loop is what it was, or the next round says so itself. */
   pass(rounds: number): void {
     const { body } = this;
-    this.passTime(CompiledOffset.LAST, rounds);
-    body.get(this.begins);
-    body.open(Op.if);
-    this.passTime(CompiledOffset.FIRST, rounds);
-    body.close();
-  }
-
-  private passTime(offset: number, rounds: number): void {
-    const { body } = this;
     body.get(this.state);
-    this.load(offset);
+    this.load(CompiledOffset.LAST);
     body.get(rounds);
     body.i64(BigInt(this.cycles));
     body.op(Op.i64Mul);
     body.op(Op.f64ConvertI64S);
     body.op(Op.f64Add);
-    body.memory(Op.f64Store, offset);
+    body.memory(Op.f64Store, CompiledOffset.LAST);
   }
 
   private load(offset: number): void {

@@ -2,7 +2,6 @@
 // nothing, and counts nothing. As long as nobody writes, which during a turn nobody else does, one
 // round is like the one before; so once one has come round, those that fit into the turn follow.
 
-import { Access } from '../virtualization.ts';
 import type { RegionBlock } from './discovery.ts';
 import { forEachEffect, valuesOf } from './effects.ts';
 import { FlagRecord } from './flag-record.ts';
@@ -99,7 +98,6 @@ function isQuiet({ effects, declined, repeats, delay }: RegionBlock): boolean {
   let stores = declined !== null || repeats || delay !== null;
   forEachEffect(effects, (effect) => {
     if (effect.kind === 'store') stores = true;
-    else if (effect.kind === 'locate') stores ||= effect.access !== Access.READ;
     else if (effect.kind === 'storeState') stores ||= !PAUSE_TIMES.includes(effect.offset);
   });
   return !stores;
