@@ -1,6 +1,6 @@
-// Loops that look at memory again and again, some of which only wait: rounds that compiled code lets
-// pass in closed form leave everything as rounds that are executed do. Random loops, with PAUSE and
-// without, that one vCPU writes beside or makes go on.
+// Loops that look at memory again and again, some of which only wait: rounds that compiled code
+// lets pass in closed form leave everything as rounds that are executed do. Random loops, with PAUSE
+// and without, that one vCPU writes beside or makes go on.
 
 import { describe, expect, test } from 'vitest';
 import { recentInstructions } from '../../src/machine/history.ts';
@@ -61,7 +61,8 @@ function loopOf(prng: Prng): string {
 /** vCPU 0 writes two words every now and then, the others look at them. */
 function programOf(prng: Prng): string {
   const loops = Array.from({ length: 3 }, (_, i) => {
-    return `%macro loop_${i} 0\n mov eax, [word_a]\n inc eax\n and eax, 3\n${loopOf(prng)}\n%endmacro`;
+    const wanted = 'mov eax, [word_a]\n inc eax\n and eax, 3';
+    return `%macro loop_${i} 0\n ${wanted}\n${loopOf(prng)}\n%endmacro`;
   });
   return `bits 64
 ${loops.join('\n')}
