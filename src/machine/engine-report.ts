@@ -23,7 +23,10 @@ export interface EngineReport {
     /** Host time that making them took; null if nobody gave a clock. */
     readonly compilationNs: number | null;
   };
+  /** By the way of one turn at a time. */
   readonly entries: number;
+  /** Turns that were taken in relays. */
+  readonly relayTurns: number;
   /** Why regions were left. */
   readonly ways: {
     /** For code that is not part of them. */
@@ -90,6 +93,7 @@ export function engineReport(machine: Machine): EngineReport {
       compilationNs: hasClock ? sum(all.map(({ compilationNs }) => compilationNs)) : null,
     },
     entries: ways.chain + ways.budget + ways.interpreter,
+    relayTurns: sum(all.map(({ relayTurns }) => relayTurns)),
     ways,
     declined: declinedReports(
       merged(all.map(({ declined }) => declined)),
@@ -131,7 +135,7 @@ const SHOWN = 12;
 /** Every line of the page. */
 export function engineText(report: EngineReport): string[] {
   const { compiledInstructions, interpretedInstructions, skippedInstructions } = report;
-  const { regions, ways, entries } = report;
+  const { regions, ways, entries, relayTurns } = report;
   const all = compiledInstructions + interpretedInstructions;
   const share = all === 0 ? 0 : (100 * compiledInstructions) / all;
   const time = regions.compilationNs === null ? '' : `, ${milliseconds(regions.compilationNs)} ms`;
@@ -142,6 +146,7 @@ export function engineText(report: EngineReport): string[] {
       `dropped, ${regions.bytes} bytes of WebAssembly${time}.`,
     `Entries: ${entries}; left ${ways.chain} times for other code, ${ways.budget} times at the ` +
       `end of their time, ${ways.interpreter} times for the interpreter.`,
+    `Relays: ${relayTurns} turns that followed each other in compiled code.`,
     ...section(
       ['Not executed one by one', 'cycles', 'instructions'],
       [

@@ -1,6 +1,6 @@
 // Loops that look at memory again and again, some of which only wait: rounds that compiled code
-// lets pass in closed form leave everything as rounds that are executed do. Random loops, with PAUSE
-// and without, that one vCPU writes beside or makes go on.
+// lets pass in closed form leave everything as rounds that are executed do. Random loops, with
+// PAUSE and without, that one vCPU writes beside or makes go on.
 
 import { describe, expect, test } from 'vitest';
 import { recentInstructions } from '../../src/machine/history.ts';
