@@ -127,6 +127,56 @@ pass:
   jnz pass
   xor qword [r15], 0x200000
   jmp mover`,
+  'code that is mapped twice': `
+bits 64
+  mov rsp, rdi
+  shl rsp, 12
+  add rsp, 0x80000
+  mov r14d, edi
+  and r14d, 1
+  shl r14d, 21
+  add r14d, 0x400000
+  test edi, edi
+  jz mapper
+user:
+  cmp dword [ready], 0
+  je user
+again:
+  call r14
+  lock add [sum], rbx
+  jmp again
+mapper:
+  mov rax, cr3
+  and rax, -4096
+  mov rax, [rax]
+  and rax, -4096
+  mov rax, [rax]
+  and rax, -4096
+  mov rdx, [rax + 8 * 2]
+  mov [rax + 8 * 3], rdx
+  mov esi, shared
+  mov edi, 0x400000
+  mov ecx, 64
+  rep movsb
+  inc dword [ready]
+  jmp user
+shared:
+  mov ecx, 50
+.round:
+  lea rax, [rel .round]
+  nop
+  add rbx, rax
+  rol rbx, 3
+  xor rbx, rax
+  sub rbx, rcx
+  dec ecx
+  jnz .round
+  ret
+  times 64 nop
+align 64
+ready: dd 0
+align 64
+sum: dq 0`,
   'code in a page that another vCPU moves': `
 bits 64
   mov rsp, rdi

@@ -137,7 +137,10 @@ export class CompiledEngine {
   /** The part of a block that still fits, so that turns end in compiled code; false if nothing. */
   private finish(interpreter: Interpreter, block: Block, limit: number): boolean {
     const piece = pieceOf(block, limit - interpreter.clock);
-    if (this.runner.isNoting && piece.region !== null) this.notePiece(piece, piece.region);
+    if (this.runner.isNoting && piece.region !== null && piece.region.run !== null) {
+      // The same code may be mapped elsewhere as well.
+      if (this.isHere(piece.region, interpreter.footing)) this.notePiece(piece, piece.region);
+    }
     return this.attempt(interpreter, piece, limit) >= 0 && this.cycles + this.instructions > 0;
   }
 
@@ -277,7 +280,6 @@ export class CompiledEngine {
   private notePiece({ instructions }: Block, region: Region): void {
     const { words } = this;
     const [low, high] = [words[Word.RIP], words[Word.RIP + 1]];
-    if (!region.valid || region.run === null) return;
     this.runner.notePiece(low, high, this.mmu.tlbOffset, instructions.length, region);
   }
 
