@@ -13,6 +13,20 @@ import {
   traceText,
 } from '../support/guest-run.ts';
 
+/** In RAX, of the tables that a machine begins with: an entry for each 2 MiB. */
+const PAGE_DIRECTORY = `
+  mov rax, cr3
+  and rax, -4096
+  mov rax, [rax]
+  and rax, -4096
+  mov rax, [rax]
+  and rax, -4096`;
+
+const OWN_STACK = `
+  mov rsp, rdi
+  shl rsp, 12
+  add rsp, 0x80000`;
+
 /** Each program begins with the number of the vCPU in rdi. */
 const PROGRAMS = {
   'a ticket lock': `
@@ -41,9 +55,7 @@ align 64
 counter: dd 0`,
   'a lock of test and set, calls, and strings': `
 bits 64
-  mov rsp, rdi
-  shl rsp, 12
-  add rsp, 0x80000
+${OWN_STACK}
 again:
   call acquire
   inc dword [counter]
@@ -104,12 +116,7 @@ align 64
 sum: dd 0`,
   'a page that another vCPU moves': `
 bits 64
-  mov rax, cr3
-  and rax, -4096
-  mov rax, [rax]
-  and rax, -4096
-  mov rax, [rax]
-  and rax, -4096
+${PAGE_DIRECTORY}
   lea r15, [rax + 8 * 2]
   test edi, edi
   jz mover
@@ -129,9 +136,7 @@ pass:
   jmp mover`,
   'code that is mapped twice': `
 bits 64
-  mov rsp, rdi
-  shl rsp, 12
-  add rsp, 0x80000
+${OWN_STACK}
   mov r14d, edi
   and r14d, 1
   shl r14d, 21
@@ -146,12 +151,7 @@ again:
   lock add [sum], rbx
   jmp again
 mapper:
-  mov rax, cr3
-  and rax, -4096
-  mov rax, [rax]
-  and rax, -4096
-  mov rax, [rax]
-  and rax, -4096
+${PAGE_DIRECTORY}
   mov rdx, [rax + 8 * 2]
   mov [rax + 8 * 3], rdx
   mov esi, shared
@@ -179,9 +179,7 @@ align 64
 sum: dq 0`,
   'code in a page that another vCPU moves': `
 bits 64
-  mov rsp, rdi
-  shl rsp, 12
-  add rsp, 0x80000
+${OWN_STACK}
   test edi, edi
   jz mover
 user:
@@ -191,12 +189,7 @@ user:
   lock add [sum], eax
   jmp user
 mover:
-  mov rax, cr3
-  and rax, -4096
-  mov rax, [rax]
-  and rax, -4096
-  mov rax, [rax]
-  and rax, -4096
+${PAGE_DIRECTORY}
   lea r15, [rax + 8 * 2]
   mov esi, one
   mov edi, 0x400000

@@ -12,7 +12,7 @@ import { ExpressionEmitter } from './expression.ts';
 import { FlagRecord, RecordKind, recordWord, statusOf } from './flag-record.ts';
 import { LOCALS, Slot } from './locals.ts';
 import type { MemoryLayout } from './memory-access.ts';
-import { FunctionBody, moduleBytes, Op, type Signature, Type } from './module.ts';
+import { FunctionBody, functionOf, moduleBytes, Op, type Signature, Type } from './module.ts';
 import { int, type Node, narrow } from './nodes.ts';
 import { emitRegion } from './region-emitter.ts';
 import { CompiledRelay } from './relay.ts';
@@ -240,10 +240,7 @@ export class Compiler {
     const bytes = moduleBytes({ imports: signatures, signature, body, memoryPages: 1 });
     this.statistics.bytes += bytes.length;
     this.bytes += bytes.length;
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      e: { m: this.storage, ...imports },
-    });
-    return instance.exports.f;
+    return functionOf(bytes, { m: this.storage, ...imports });
   }
 }
 

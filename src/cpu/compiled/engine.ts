@@ -96,7 +96,7 @@ export class CompiledEngine {
   private readonly pauses: Float64Array;
   private readonly mmu: Mmu;
   private readonly log: BlockLog;
-  readonly runner: Runner;
+  private readonly runner: Runner;
   /** How PAUSE is watched in the relay that is under way. */
   private relayWatch: PauseWatch | null = null;
 
@@ -408,7 +408,7 @@ const GAP = (CompiledOffset.GAP - CompiledOffset.END) / 8;
 const WINDOW = (CompiledOffset.WINDOW - CompiledOffset.END) / 8;
 
 /** Cycles of a relay, at most: fewer than there are of an i32. */
-export const RELAY_REACH = 2 ** 28;
+const RELAY_REACH = 2 ** 28;
 
 const CS_BASE = SEGMENT_WORDS[Segment.CS].base;
 

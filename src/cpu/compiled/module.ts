@@ -312,6 +312,11 @@ export function moduleBytes(parts: ModuleParts): Uint8Array {
   return module.bytes;
 }
 
+/** The function of a module. @param imports the memory `m`, the table `t`, functions by name */
+export function functionOf(bytes: Uint8Array, imports: Readonly<Record<string, unknown>>): unknown {
+  return new WebAssembly.Instance(new WebAssembly.Module(bytes), { e: imports }).exports.f;
+}
+
 function signatureBytes({ parameters, results }: Signature): number[] {
   return [0x60, parameters.length, ...parameters, results.length, ...results];
 }

@@ -293,7 +293,6 @@ class RelayEmitter {
     body.get(rip);
     body.op(Op.i64Ne);
     body.branch(stopped, Op.brIf);
-    // Tag and view at once, as they lie side by side in both.
     for (const [entryOffset, runnerOffset] of [
       [EntryOffset.TAG, RunnerOffset.TAG],
       [EntryOffset.TLB, RunnerOffset.TLB],

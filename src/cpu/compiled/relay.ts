@@ -11,7 +11,7 @@ import type { Block } from '../code-cache.ts';
 import type { Region } from './compiler.ts';
 import type { EngineStatistics } from './engine-statistics.ts';
 import { GONE } from './left-behind.ts';
-import { FunctionBody, moduleBytes, type Signature } from './module.ts';
+import { FunctionBody, functionOf, moduleBytes, type Signature } from './module.ts';
 import {
   ENTRY_BYTES,
   EntryOffset,
@@ -137,20 +137,14 @@ export class CompiledRelay implements Relay {
   private made(): RelayFunction {
     const body = new FunctionBody(this.regionSignature.parameters.length);
     body.i32(GONE);
-    this.gone = this.instantiate(this.regionSignature, body, {});
+    const m = this.storage;
+    const tableOf = this.regionSignature;
+    const plain = { imports: [], memoryPages: 1 };
+    this.gone = functionOf(moduleBytes({ ...plain, signature: tableOf, body }), { m });
     this.table = new WebAssembly.Table({ element: 'anyfunc', initial: FIRST_REGIONS });
     this.table.set(0, this.gone);
-    const imports = { t: this.table };
-    return this.instantiate(RELAY_SIGNATURE, emitRelay(0), imports) as RelayFunction;
-  }
-
-  private instantiate(signature: Signature, body: FunctionBody, imports: { t?: unknown }): unknown {
-    const tableOf = imports.t === undefined ? {} : { tableOf: this.regionSignature };
-    const bytes = moduleBytes({ imports: [], signature, body, ...tableOf, memoryPages: 1 });
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      e: { m: this.storage, ...imports },
-    });
-    return instance.exports.f;
+    const relay = { ...plain, signature: RELAY_SIGNATURE, body: emitRelay(0), tableOf };
+    return functionOf(moduleBytes(relay), { m, t: this.table }) as RelayFunction;
   }
 }
 
